@@ -1,0 +1,26 @@
+"""Checks that a wheel holds what users need and nothing else: every module, the built-in data, the licences."""
+
+import sys
+import zipfile
+from pathlib import Path
+
+
+def main(path: str) -> int:
+    names = set(zipfile.ZipFile(path).namelist())
+    tree = {str(p) for p in Path("vlalign").rglob("*") if p.is_file() and "__pycache__" not in p.parts}
+    missing = sorted(tree - names)
+    foreign = sorted(n for n in names if not n.startswith("vlalign/") and ".dist-info/" not in n)
+    licence = [n for n in names if n.endswith("licenses/LICENSE")]
+    size = Path(path).stat().st_size
+    print(f"{path}: {len(names)} files, {size / 1e6:.1f} MB")
+    for problem in [f"missing: {n}" for n in missing] + [f"foreign: {n}" for n in foreign]:
+        print(problem, file=sys.stderr)
+    if not licence:
+        print("missing: LICENSE", file=sys.stderr)
+    if size > 8e6:
+        print("larger than 8 MB", file=sys.stderr)
+    return int(bool(missing or foreign or not licence or size > 8e6))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

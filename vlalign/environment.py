@@ -1,0 +1,54 @@
+"""With what a result was made: versions, hardware, commit."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+_PACKAGES = ("vlalign", "torch", "transformers", "timm", "datasets", "accelerate", "bitsandbytes", "numpy")
+
+
+@cache
+def _commit() -> str | None:
+    """The git commit of the source tree this package runs from, marked if files differ; None outside of one."""
+    root = Path(__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return None
+    try:
+        said = subprocess.run(
+            ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            capture_output=True, text=True, timeout=10, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return said.stdout.strip() or None
+
+
+def environment() -> dict[str, Any]:
+    """Versions of Python and the packages that make features and scores, the platform, the accelerators, the commit.
+
+    Example:
+        >>> sorted(environment())
+        ['accelerators', 'git', 'packages', 'platform', 'python']
+    """
+    import torch
+
+    packages = {}
+    for name in _PACKAGES:
+        try:
+            packages[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    packages["torch"] = torch.__version__  # with the build, such as +cu132 or +cpu
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": packages,
+        "accelerators": [torch.cuda.get_device_name(i) for i in range(count)],
+        "git": _commit(),
+    }
