@@ -1,0 +1,136 @@
+"""The run key: everything that can change a run's features, and its hash."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vlalign.errors import VlalignError
+from vlalign.store.files import canonical, encode, one_line, pretty, sha256_bytes
+
+_SHOWN = 80  # characters of a value shown in a difference: a sha256 fits
+
+
+@dataclass(frozen=True, eq=False)
+class RunKey:
+    """What identifies a run's features. Keys are equal when their hashes are.
+
+    Args:
+        data: JSON-able dict with at least ``model.name`` and ``model.modality``. Copied; do not change it afterwards.
+
+    Attributes:
+        hash: hex sha256 of the canonical JSON (sorted keys, no spaces).
+        short: its first 16 digits, the run's folder name.
+        model: display name, such as ``llama-7b``.
+        slug: the model's name made safe for a folder.
+        modality: ``text`` or ``vision``.
+
+    Raises:
+        VlalignError: the model's name or modality is missing, or a value is not JSON.
+
+    >>> key = RunKey({"model": {"name": "org/a b", "modality": "text"}, "dtype": "float32"})
+    >>> key.slug, key.short
+    ('org__a-b', '700dba0534ba97d6')
+    """
+
+    data: dict[str, Any]
+    hash: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        try:
+            data = json.loads(canonical(self.data))  # as it will be read back
+            text = canonical(data)
+        except (TypeError, ValueError) as error:
+            raise VlalignError(f"the run key cannot be written as JSON: {one_line(error)}") from error
+        model = data.get("model") if isinstance(data, dict) else None
+        for name in ("name", "modality"):
+            if not isinstance(model, dict) or not isinstance(model.get(name), str) or not model[name]:
+                raise VlalignError(f"the run key lacks model.{name}: it must be a non-empty string")
+        object.__setattr__(self, "data", data)
+        object.__setattr__(self, "hash", sha256_bytes(encode(text)))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RunKey) and self.hash == other.hash
+
+    def __hash__(self) -> int:
+        return hash(self.hash)
+
+    def __repr__(self) -> str:
+        return f"RunKey({self.model}@{self.short})"
+
+    @property
+    def short(self) -> str:
+        """First 16 hex digits of the hash."""
+        return self.hash[:16]
+
+    @property
+    def model(self) -> str:
+        """The model's display name."""
+        return str(self.data["model"]["name"])
+
+    @property
+    def modality(self) -> str:
+        """``text`` or ``vision``."""
+        return str(self.data["model"]["modality"])
+
+    @property
+    def slug(self) -> str:
+        """The model's name as a folder name: ``/`` becomes ``__``, other odd characters ``-``."""
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", re.sub(r"[/\\]+", "__", self.model))
+        return name.lstrip("._-")[:100] or "model"
+
+    def to_bytes(self) -> bytes:
+        """The content of ``key.json``."""
+        return pretty(self.data)
+
+    @classmethod
+    def read(cls, path: Path) -> RunKey:
+        """Read ``key.json``.
+
+        Raises:
+            VlalignError: the file is missing, unreadable or no run key.
+        """
+        try:
+            return cls(json.loads(path.read_bytes()))
+        except (OSError, ValueError, VlalignError) as error:
+            raise VlalignError(
+                f"cannot read the run key {path}: {one_line(error)}; remove the folder {path.parent} and extract again"
+            ) from error
+
+
+def _flatten(data: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(data, dict) or (not data and prefix):
+        return {prefix: data}
+    flat: dict[str, Any] = {}
+    for name, value in data.items():
+        flat |= _flatten(value, f"{prefix}.{name}" if prefix else str(name))
+    return flat
+
+
+def _text(flat: dict[str, Any], path: str) -> str | None:
+    return canonical(flat[path]) if path in flat else None  # text tells 1 from True and 1.0
+
+
+def _show(flat: dict[str, Any], path: str) -> str:
+    if path not in flat:
+        return "absent"
+    value = flat[path]
+    text = value if isinstance(value, str) else canonical(value)
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+
+def diff_keys(a: RunKey, b: RunKey) -> list[str]:
+    """How two keys differ: one ``path: a != b`` line per value, with dotted paths in sorted order.
+
+    >>> a = RunKey({"model": {"name": "m", "modality": "text"}, "dtype": "float32"})
+    >>> b = RunKey({"model": {"name": "m", "modality": "text", "backend": "hf"}, "dtype": "bfloat16"})
+    >>> diff_keys(a, b)
+    ['dtype: float32 != bfloat16', 'model.backend: absent != hf']
+    """
+    left, right = _flatten(a.data), _flatten(b.data)
+    paths = [path for path in sorted(left | right) if _text(left, path) != _text(right, path)]
+    lines = [f"{path}: {_show(left, path)} != {_show(right, path)}" for path in paths]
+    return lines if lines or a == b else ["the same values nested in another way"]

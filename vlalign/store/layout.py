@@ -1,0 +1,110 @@
+"""Where a run's files lie, how its rows are cut into shards, and the small records that describe them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vlalign.store.key import RunKey
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of a run: its index in the model, name (``embeddings``, ``block_0`` …), width D and convention."""
+
+    index: int
+    name: str
+    width: int
+    convention: str
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Rows ``[start, stop)`` of the data set's order."""
+
+    index: int
+    start: int
+    stop: int
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return self.stop - self.start
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with a file or folder of the store."""
+
+    path: Path
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+def plan_shards(n: int, shard_rows: int) -> list[Shard]:
+    """Cut `n` rows into shards of `shard_rows` (the last may be shorter); depends on nothing else.
+
+    Raises:
+        ValueError: `n` is negative or `shard_rows` is not positive.
+
+    >>> [(s.start, s.stop) for s in plan_shards(300, 128)]
+    [(0, 128), (128, 256), (256, 300)]
+    """
+    if n < 0 or shard_rows < 1:
+        raise ValueError(f"need n >= 0 and shard_rows >= 1, got n={n} and shard_rows={shard_rows}")
+    return [Shard(i, start, min(start + shard_rows, n)) for i, start in enumerate(range(0, n, shard_rows))]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Paths of one run's files.
+
+    >>> Layout(Path("store/m/0123")).shard(Shard(1, 128, 256), 8).name
+    'shard-00001-of-00008.safetensors'
+    """
+
+    folder: Path
+
+    @classmethod
+    def of(cls, root: Path, key: RunKey) -> Layout:
+        """The layout of the run that `key` identifies in the store at `root`."""
+        return cls(root / key.slug / key.short)
+
+    @property
+    def key(self) -> Path:
+        """The run key."""
+        return self.folder / "key.json"
+
+    @property
+    def ids(self) -> Path:
+        """Sample ids in row order and the rows per shard."""
+        return self.folder / "ids.json"
+
+    @property
+    def manifest(self) -> Path:
+        """Written last: its presence means that the run is complete."""
+        return self.folder / "manifest.json"
+
+    @property
+    def provenance(self) -> Path:
+        """When, where and with what the run was made: the only file that differs between equal runs."""
+        return self.folder / "provenance.jsonl"
+
+    def shard(self, shard: Shard, count: int) -> Path:
+        """The file of one shard out of `count`."""
+        return self.folder / f"shard-{shard.index:05d}-of-{count:05d}.safetensors"
+
+    @staticmethod
+    def sidecar(shard: Path) -> Path:
+        """The checksum file of a shard (``sha256sum -c`` reads it), kept until the manifest holds the checksum."""
+        return shard.with_name(shard.name + ".sha256")
+
+    def is_run(self) -> bool:
+        """Whether the folder holds anything of a run, complete or not."""
+        return self.key.is_file() or self.manifest.is_file() or any(self.folder.glob("shard-*.safetensors"))

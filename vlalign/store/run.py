@@ -1,0 +1,192 @@
+"""A complete run: features of one model on one data set."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vlalign.errors import VlalignError
+from vlalign.store.files import one_line, sha256_bytes, sha256_file
+from vlalign.store.key import RunKey, diff_keys
+from vlalign.store.layout import Layout, Problem
+from vlalign.store.manifest import Manifest, pending
+from vlalign.store.shard import EXTRA, ShardError, check_shard, read_tensors
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def read_key(layout: Layout, expected: RunKey | None = None) -> RunKey:
+    """Read a run folder's key and check that it belongs there.
+
+    Raises:
+        VlalignError: unreadable; not the `expected` key; or the folder's name is not the one the key gives.
+    """
+    key = RunKey.read(layout.key)
+    if expected is not None and key != expected:
+        differences = "; ".join(diff_keys(key, expected)[:3])
+        raise VlalignError(
+            f"{layout.key} is not the key of this run ({differences}): it was altered or copied there; "
+            f"remove the folder {layout.folder} or use another store"
+        )
+    folder = layout.folder.absolute()
+    if folder.name != key.short or folder.parent.name != key.slug:
+        raise VlalignError(
+            f"key mismatch in {layout.folder}: its key.json belongs in {key.slug}/{key.short}, so the folder was "
+            "renamed or copied or the key was altered; move it back or remove it and extract again"
+        )
+    return key
+
+
+class Run:
+    """A complete run in the store. Opening reads the key and the manifest; tensors are read when asked for.
+
+    Args:
+        path: the run's folder.
+
+    Attributes:
+        path: the folder.
+        key: the run key.
+        layers: in order; positions in this list are the layer axis.
+        n: number of samples N.
+        extras: names of the stored per-sample values.
+        facts: what the extraction noted (truncated texts, skipped samples).
+
+    Raises:
+        VlalignError: not a complete run, or its key and folder or manifest do not belong together.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        layout = Layout(self.path)
+        if not layout.is_run():
+            raise VlalignError(f"no run at {self.path}: give a folder that holds key.json and manifest.json")
+        self.key = read_key(layout)
+        if not layout.manifest.is_file():
+            raise VlalignError(f"the run {self.path} is not complete: run the same extraction again to finish it")
+        self._manifest = manifest = Manifest.read(layout.manifest)
+        if manifest.key != self.key.hash:
+            raise VlalignError(
+                f"key mismatch in {self.path}: manifest.json is of run {manifest.key[:16]}; "
+                "remove the folder and extract again"
+            )
+        if late := pending(layout, manifest):
+            raise VlalignError(
+                f"the run {self.path} is being repaired ({late[0].name} is newer than the manifest): "
+                "run the same extraction again to finish it"
+            )
+        self.layers = list(manifest.layers)
+        self.n = manifest.n
+        self.extras = list(manifest.extras)
+        self.facts: dict[str, Any] = dict(manifest.facts)
+
+    def __repr__(self) -> str:
+        return f"Run({self.key.model}@{self.key.short[:8]}, {len(self.layers)} layers, n={self.n})"
+
+    @cached_property
+    def ids(self) -> list[str]:
+        """Sample ids in row order.
+
+        Raises:
+            VlalignError: ids.json is missing or altered.
+        """
+        path = Layout(self.path).ids
+        try:
+            data = path.read_bytes()
+            if sha256_bytes(data) != self._manifest.ids_sha256:
+                raise ValueError("sha256 mismatch")
+            return [str(sample) for sample in json.loads(data)["ids"]]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise VlalignError(
+                f"cannot use the sample ids {path}: {one_line(error)}; run the same extraction again to renew them"
+            ) from error
+
+    def _position(self, layer: int | str) -> int:
+        names = [known.name for known in self.layers]
+        if isinstance(layer, str):
+            if layer in names:
+                return names.index(layer)
+        elif -len(names) <= layer < len(names):
+            return layer % len(names)
+        raise VlalignError(
+            f"{self.key.model} has no layer {layer!r}: give 0 to {len(names) - 1} (negative from the end) "
+            f"or a name, {names[0]} … {names[-1]}"
+        )
+
+    def _read(self, names: Sequence[str]) -> list[Tensor]:
+        import torch
+
+        whole: list[Tensor] = []
+        for index, entry in enumerate(self._manifest.shards):
+            path = self.path / entry.file
+            try:
+                parts = read_tensors(path, self.key.hash, self._manifest.shard(index), names)
+            except ShardError as error:
+                raise VlalignError(
+                    f"cannot read {path}: {error}; run the same extraction again, which replaces damaged shards"
+                ) from error
+            whole = whole or [torch.empty((self.n, *part.shape[1:]), dtype=part.dtype) for part in parts]
+            for target, part in zip(whole, parts, strict=True):
+                target[entry.start : entry.stop] = part
+        return whole
+
+    def load(self, layer: int | str) -> Tensor:
+        """One layer's features, float32 ``[N, D_layer]``; the other layers are not read, checksums not checked.
+
+        Args:
+            layer: position in `layers` (negative counts from the end) or a layer's name.
+
+        Raises:
+            VlalignError: no such layer, or a shard is missing or damaged.
+        """
+        return self._read([self.layers[self._position(layer)].name])[0]
+
+    def features(self) -> list[Tensor]:
+        """All layers in order, each float32 ``[N, D_layer]``.
+
+        Raises:
+            VlalignError: a shard is missing or damaged.
+        """
+        return self._read([layer.name for layer in self.layers])
+
+    def extra(self, name: str) -> Tensor | None:
+        """Per-sample values ``[N, ...]`` such as ``bits``, ``bytes``, ``tokens``; None if the run lacks them.
+
+        Raises:
+            VlalignError: a shard is missing or damaged.
+        """
+        return self._read([EXTRA + name])[0] if name in self.extras else None
+
+    def bits_per_byte(self) -> float | None:
+        """Mean over samples of bits / bytes of the text under the model; None for runs without loss."""
+        bits, size = self.extra("bits"), self.extra("bytes")
+        if bits is None or size is None:
+            return None
+        return float((bits.double() / size.double()).mean())
+
+    def verify(self) -> list[Problem]:
+        """Check every file: sizes, sha256, headers. Reads everything; the list is empty when all is well."""
+        problems = []
+        layout, manifest = Layout(self.path), self._manifest
+        ids: list[str] | None = None
+        try:
+            ids = self.ids if sha256_file(layout.ids) == manifest.ids_sha256 else None
+            if ids is None:
+                problems.append(Problem(layout.ids, "sha256 mismatch"))
+        except OSError as error:
+            problems.append(Problem(layout.ids, one_line(error)))
+        except VlalignError:
+            problems.append(Problem(layout.ids, "unreadable or altered"))
+        for index, entry in enumerate(manifest.shards):
+            path, shard = self.path / entry.file, manifest.shard(index)
+            own = None if ids is None else ids[shard.start : shard.stop]
+            try:
+                header = check_shard(path, entry.sha256, entry.bytes, self.key.hash, shard, len(manifest.shards), own)
+                if header.layers != manifest.layers or not set(manifest.extras) <= set(header.extras):
+                    raise ShardError("layer mismatch: holds other layers or extras than the manifest says")
+            except ShardError as error:
+                problems.append(Problem(path, str(error)))
+        return problems

@@ -1,0 +1,179 @@
+"""Shard files: encoding, reading single tensors, checking."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vlalign.store.files import one_line, sha256_file
+from vlalign.store.layout import FORMAT, Layer, Shard
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+EXTRA = "extra."
+_META = "vlalign"  # the one metadata entry: safetensors does not keep the order of several, so bytes would vary
+
+
+class ShardError(Exception):
+    """A shard file that is damaged or belongs elsewhere; the message is the reason."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a shard file says about itself."""
+
+    key: str
+    shard: Shard
+    count: int
+    layers: tuple[Layer, ...]
+    extras: tuple[str, ...]
+    ids: tuple[str, ...]
+
+
+def encode_shard(
+    key: str,
+    shard: Shard,
+    count: int,
+    ids: Sequence[str],
+    features: Mapping[str, Tensor],
+    layers: Sequence[Layer],
+    extras: Mapping[str, Tensor],
+) -> bytes:
+    """The bytes of a shard file: equal input gives equal bytes.
+
+    Args:
+        key: hash of the run key.
+        ids: the shard's own ids.
+        features: layer name -> floating tensor ``[rows, D_layer]``; stored as float32.
+        layers: in order; their names are the keys of `features`.
+        extras: name -> tensor ``[rows, ...]`` stored under ``extra.<name>`` with its own dtype.
+
+    Raises:
+        ValueError: names or shapes do not fit.
+    """
+    import torch
+    from safetensors.numpy import save
+
+    names = [layer.name for layer in layers]
+    if not names or len(set(names)) != len(names) or set(names) != set(features):
+        raise ValueError(f"layers {names} and features {list(features)} must have the same distinct names")
+    tensors = {}
+    for layer in layers:
+        tensor = features[layer.name]
+        if not layer.name or layer.name.startswith((EXTRA, "__")):
+            raise ValueError(f"{layer.name!r} cannot be the name of a layer")
+        if tensor.shape != (shard.rows, layer.width) or not tensor.is_floating_point():
+            raise ValueError(
+                f"layer {layer.name}: expected floats [{shard.rows}, {layer.width}], "
+                f"got {tensor.dtype} {list(tensor.shape)}"
+            )
+        tensors[layer.name] = tensor.detach().to("cpu", torch.float32).contiguous().numpy()
+    for name, tensor in extras.items():
+        if not tensor.ndim or tensor.shape[0] != shard.rows:
+            raise ValueError(f"extra {name}: expected {shard.rows} rows, got shape {list(tensor.shape)}")
+        tensors[EXTRA + name] = tensor.detach().cpu().contiguous().numpy()
+    meta = {
+        "format": FORMAT,
+        "key": key,
+        "shard": asdict(shard),
+        "count": count,
+        "layers": [asdict(layer) for layer in layers],
+        "extras": sorted(extras),
+        "ids": list(ids),
+    }
+    data: bytes = save(tensors, metadata={_META: json.dumps(meta, sort_keys=True, separators=(",", ":"))})
+    return data
+
+
+def _parse(metadata: Mapping[str, str] | None) -> Header:
+    try:
+        meta: dict[str, Any] = json.loads((metadata or {})[_META])
+        if meta["format"] != FORMAT:
+            raise ShardError(f"format {meta['format']} is not the format {FORMAT} that this version reads")
+        return Header(
+            key=meta["key"],
+            shard=Shard(**meta["shard"]),
+            count=meta["count"],
+            layers=tuple(Layer(**layer) for layer in meta["layers"]),
+            extras=tuple(meta["extras"]),
+            ids=tuple(meta["ids"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise ShardError("unreadable header: not a shard of vlalign") from error
+
+
+def read_header(path: Path) -> Header:
+    """Read a shard's header; no tensor is read.
+
+    Raises:
+        ShardError: missing, truncated or damaged, or no shard.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise ShardError("missing")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return _parse(file.metadata())
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ShardError(f"truncated or unreadable: {one_line(error)}") from error
+
+
+def read_tensors(path: Path, key: str, shard: Shard, names: Sequence[str]) -> list[Tensor]:
+    """Read the named tensors of a shard, and only those; each is ``[rows, ...]``.
+
+    Raises:
+        ShardError: missing, truncated or damaged, of another run, or a tensor is not there.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise ShardError("missing")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = _parse(file.metadata())
+            if header.key != key or header.shard != shard:
+                raise ShardError(f"holds rows [{header.shard.start}, {header.shard.stop}) of run {header.key[:16]}")
+            return [file.get_tensor(name) for name in names]
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ShardError(f"truncated or unreadable: {one_line(error)}") from error
+
+
+def check_shard(
+    path: Path, sha256: str, size: int | None, key: str, shard: Shard, count: int, ids: Sequence[str] | None
+) -> Header:
+    """Check a shard completely: size, sha256, and that the header is of this run and these rows.
+
+    Args:
+        size: expected bytes, None if not known.
+        ids: the expected ids of these rows, None to leave them unchecked.
+
+    Raises:
+        ShardError: with the reason.
+    """
+    if not path.is_file():
+        raise ShardError("missing")
+    try:
+        found_size = path.stat().st_size
+        if size is not None and found_size < size:
+            raise ShardError(f"truncated: {found_size} of {size} bytes")
+        if size is not None and found_size > size:
+            raise ShardError(f"too long: {found_size} bytes instead of {size}")
+        found = sha256_file(path)
+    except OSError as error:
+        raise ShardError(f"cannot be read: {one_line(error)}") from error
+    if found != sha256:
+        read_header(path)  # a truncated file says so here
+        raise ShardError(f"sha256 mismatch: expected {sha256[:16]}…, found {found[:16]}…")
+    header = read_header(path)
+    if header.key != key:
+        raise ShardError(f"key mismatch: made for run {header.key[:16]}, not {key[:16]}")
+    if header.shard != shard or header.count != count:
+        raise ShardError(f"row mismatch: holds rows [{header.shard.start}, {header.shard.stop})")
+    if ids is not None and header.ids != tuple(ids):
+        raise ShardError("id mismatch: holds other sample ids")
+    return header

@@ -1,0 +1,213 @@
+"""The feature store: a folder of runs."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from vlalign.errors import VlalignError
+from vlalign.store.files import check_space, one_line
+from vlalign.store.key import RunKey, diff_keys
+from vlalign.store.layout import Layout, Problem
+from vlalign.store.manifest import Manifest, read_sidecar
+from vlalign.store.run import Run, read_key
+from vlalign.store.shard import ShardError, check_shard, read_header
+from vlalign.store.writer import RunWriter
+
+log = logging.getLogger(__name__)
+
+
+class FeatureStore:
+    """A folder of runs, ``<root>/<model>/<key>``. Nothing is created until a writer is asked for.
+
+    Args:
+        root: the store's folder.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+
+    def __repr__(self) -> str:
+        return f"FeatureStore({str(self.root)!r})"
+
+    def _layouts(self) -> Iterator[Layout]:
+        if not self.root.is_dir():
+            what = "is not a folder" if self.root.exists() else "does not exist"
+            raise VlalignError(
+                f"the feature store {self.root} {what}: extract features into it first, or correct the path"
+            )
+        try:
+            folders = sorted(path for path in self.root.glob("*/*") if path.is_dir())
+        except OSError as error:
+            raise VlalignError(f"cannot read the feature store {self.root}: {one_line(error)}") from error
+        return map(Layout, folders)
+
+    def _open_all(self) -> tuple[list[Run], list[tuple[Path, str]]]:
+        runs, others = [], []
+        for layout in self._layouts():
+            try:
+                if layout.is_run():
+                    runs.append(Run(layout.folder))
+            except VlalignError as error:
+                others.append((layout.folder, str(error)))
+            except OSError as error:
+                others.append((layout.folder, f"cannot be read: {one_line(error)}"))
+        return sorted(runs, key=lambda run: (run.key.modality, run.key.slug, run.key.short)), others
+
+    def runs(self) -> list[Run]:
+        """The complete runs, sorted by modality, model and key; folders that cannot be used are logged as warnings.
+
+        Raises:
+            VlalignError: the store does not exist.
+        """
+        runs, others = self._open_all()
+        for path, reason in others:
+            if Layout(path).manifest.is_file():
+                log.warning("left out: %s", reason)
+        return runs
+
+    def incomplete(self) -> list[Path]:
+        """Folders of runs that are not complete or cannot be used.
+
+        Raises:
+            VlalignError: the store does not exist.
+        """
+        return [path for path, _ in self._open_all()[1]]
+
+    def path(self, key: RunKey) -> Path:
+        """The folder of the run that `key` identifies, whether it exists or not."""
+        return Layout.of(self.root, key).folder
+
+    def open(self, key: RunKey) -> Run | None:
+        """The complete run of this very key, None if there is none yet (or its manifest is damaged: a warning says so).
+
+        Raises:
+            VlalignError: the folder holds another key.
+        """
+        layout = Layout.of(self.root, key)
+        if not layout.manifest.is_file():
+            return None
+        read_key(layout, expected=key)
+        try:
+            return Run(layout.folder)
+        except VlalignError as error:
+            log.warning("%s", error)
+            return None
+
+    def writer(self, key: RunKey, ids: Sequence[str], shard_rows: int = 128) -> RunWriter:
+        """A writer for the run that `key` identifies; creates the folder.
+
+        Raises:
+            VlalignError: see `RunWriter`.
+        """
+        return RunWriter(self.root, key, ids, shard_rows)
+
+    def check_space(self, need: int = 0) -> None:
+        """Check, without creating anything, that the store can be written and has room for `need` bytes.
+
+        Raises:
+            VlalignError: not a folder, no permission, read-only, or too little space.
+        """
+        check_space(self.root, need)
+
+    def find(self, query: str, *, modality: str | None = None) -> Run:
+        """The one run that `query` names.
+
+        Args:
+            query: a model's name, alias, source or folder name, the first digits (4 or more) of a key's hash, or both
+                as ``name@digits``.
+            modality: consider only ``text`` or ``vision`` runs.
+
+        Raises:
+            VlalignError: none fits (the message says what there is) or several do (it says how they differ).
+        """
+        everything = self.runs()
+        runs = [run for run in everything if modality in (None, run.key.modality)]
+        kind = f"{modality} run" if modality else "run"
+        if not runs:
+            left = len(self.incomplete())
+            hint = f" ({left} not complete: run the same extraction again)" if left else ""
+            raise VlalignError(f"no complete {kind} in {self.root}{hint}: extract features first")
+        found = _match(runs, query)
+        if not found:
+            names = sorted({run.key.model for run in runs})
+            close = difflib.get_close_matches(query.partition("@")[0], names, n=3)
+            shown = ", ".join(close or names[:10]) + (" …" if not close and len(names) > 10 else "")
+            lead = "did you mean" if close else "there is"
+            raise VlalignError(f"no {kind} {query!r} in {self.root}: {lead} {shown}")
+        if len(found) > 1:
+            shown = ", ".join(_names(found)[:6]) + (" …" if len(found) > 6 else "")
+            differences = [line for run in found[1:] for line in diff_keys(found[0].key, run.key)]
+            shown_differences = "; ".join(list(dict.fromkeys(differences))[:6])
+            raise VlalignError(
+                f"{query!r} fits {len(found)} runs in {self.root}: {shown}; they differ in {shown_differences}; "
+                "name one of them with its @digits"
+            )
+        return found[0]
+
+    def verify(self) -> list[Problem]:
+        """Check every shard of every run, complete or not; the list is empty when all is well.
+
+        Raises:
+            VlalignError: the store does not exist or holds no run.
+        """
+        runs, others = self._open_all()
+        if not runs and not others:
+            raise VlalignError(f"no run in {self.root}: extract features first, or correct the path")
+        problems = [problem for run in runs for problem in run.verify()]
+        for path, reason in others:
+            problems.append(Problem(path, reason))
+            problems += _check_unfinished(Layout(path))
+        return problems
+
+
+def _match(runs: list[Run], query: str) -> list[Run]:
+    """Runs by exact name, then whatever the case, then by the last part of the name, then by hash."""
+    name, at, digits = query.rpartition("@")
+    if found := _match_name(runs, query):
+        return found
+    if at and re.fullmatch("[0-9a-fA-F]+", digits):
+        named = _match_name(runs, name) if name else runs
+        return [run for run in named if run.key.hash.startswith(digits.lower())]
+    if re.fullmatch("[0-9a-fA-F]{4,64}", query):
+        return [run for run in runs if run.key.hash.startswith(query.lower())]
+    return []
+
+
+def _match_name(runs: list[Run], query: str) -> list[Run]:
+    def names(run: Run) -> list[str]:
+        model = run.key.data["model"]
+        return [run.key.model, run.key.slug, *(str(model[field]) for field in ("alias", "source") if model.get(field))]
+
+    for fold in (str, str.casefold, lambda text: text.rpartition("/")[2].casefold()):
+        if found := [run for run in runs if fold(query) in map(fold, names(run))]:
+            return found
+    return []
+
+
+def _names(runs: list[Run]) -> list[str]:
+    """``name@digits`` of each run, with as many digits as tell them apart (8 at least)."""
+    length = next(k for k in (8, 16, 32, 64) if len({run.key.hash[:k] for run in runs}) == len(runs) or k == 64)
+    return [f"{run.key.model}@{run.key.hash[:length]}" for run in runs]
+
+
+def _check_unfinished(layout: Layout) -> list[Problem]:
+    """Check the shards of a run that has no usable manifest against the sidecars beside them."""
+    problems = []
+    try:
+        entries = {entry.file: entry for entry in Manifest.read(layout.manifest).shards}
+    except VlalignError:
+        entries = {}
+    for path in sorted(layout.folder.glob("shard-*.safetensors")):
+        sha256 = read_sidecar(path) or (entries[path.name].sha256 if path.name in entries else None)
+        try:
+            header = read_header(path)
+            if sha256 is None:
+                raise ShardError("no checksum beside it or in a manifest")
+            check_shard(path, sha256, None, header.key, header.shard, header.count, None)
+        except ShardError as error:
+            problems.append(Problem(path, str(error)))
+    return problems

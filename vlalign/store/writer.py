@@ -1,0 +1,277 @@
+"""Writing a run: shards by any number of processes, the manifest by one of them, last."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vlalign.errors import VlalignError
+from vlalign.store.files import (
+    canonical,
+    encode,
+    one_line,
+    pretty,
+    probe,
+    remove_stale,
+    sha256_bytes,
+    write_atomic,
+    write_error,
+)
+from vlalign.store.key import RunKey
+from vlalign.store.layout import FORMAT, Layer, Layout, Shard, plan_shards
+from vlalign.store.manifest import Entry, Manifest, read_sidecar
+from vlalign.store.run import Run, read_key
+from vlalign.store.shard import Header, ShardError, check_shard, encode_shard, read_header
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+log = logging.getLogger(__name__)
+
+
+class RunWriter:
+    """Writes one run; every process may make its own writer for the same run at the same time.
+
+    Making one creates the folder with its key and ids, and removes what a killed process left half-written.
+    Each process writes its own shards, then one of them calls `finish`.
+
+    Args:
+        root: the store.
+        key: the run key.
+        ids: distinct sample ids in row order.
+        shard_rows: rows per shard.
+
+    Attributes:
+        key: the run key.
+        path: the run's folder.
+        shards: all shards, missing or not; they depend on the number of ids and on `shard_rows` only.
+
+    Raises:
+        VlalignError: no ids or repeated ids; the folder cannot be written, or holds another key, other ids or another
+            number of rows per shard.
+    """
+
+    def __init__(self, root: str | Path, key: RunKey, ids: Sequence[str], shard_rows: int = 128) -> None:
+        self.key = key
+        self.layout = Layout.of(Path(root), key)
+        self.path = self.layout.folder
+        self._ids = list(ids)
+        self.shards = plan_shards(len(self._ids), shard_rows)
+        if not self._ids:
+            raise VlalignError(f"no samples to store for {key.model}: the data set is empty")
+        if len(set(self._ids)) != len(self._ids):
+            double = Counter(self._ids).most_common(1)[0][0]
+            raise VlalignError(f"the sample id {double!r} occurs more than once: ids must be distinct")
+        self._ids_data = pretty({"format": FORMAT, "shard_rows": shard_rows, "ids": self._ids})
+        try:
+            self._prepare()
+        except OSError as error:
+            raise write_error(self.path, error) from error
+
+    def _prepare(self) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        remove_stale(self.path)
+        if self.layout.key.exists():
+            read_key(self.layout, expected=self.key)
+        else:
+            write_atomic(self.layout.key, self.key.to_bytes())
+        self._claim_ids()
+        if self.layout.manifest.exists():
+            self._drop_settled_sidecars()
+        else:
+            probe(self.path)
+
+    def _claim_ids(self) -> None:
+        path = self.layout.ids
+        found = path.read_bytes() if path.exists() else None
+        if found == self._ids_data:
+            return
+        if found is not None:
+            manifest = self._manifest()
+            if manifest is None or manifest.ids_sha256 != sha256_bytes(self._ids_data):
+                raise VlalignError(
+                    f"{path} lists other sample ids or another number of rows per shard than this run: "
+                    f"remove the folder {self.path} or use another store"
+                )
+            log.warning("%s was damaged and is written again", path)
+        write_atomic(path, self._ids_data)
+
+    def _drop_settled_sidecars(self) -> None:
+        """Remove sidecars that repeat the manifest: a run killed at the very end of `finish` leaves them."""
+        manifest = self._manifest() if any(self.path.glob("*.sha256")) else None
+        for entry in manifest.shards if manifest else ():
+            path = self.path / entry.file
+            if read_sidecar(path) == entry.sha256:
+                with contextlib.suppress(OSError):
+                    Layout.sidecar(path).unlink()
+
+    def _manifest(self) -> Manifest | None:
+        """The manifest if there is one for these very shards."""
+        if not self.layout.manifest.exists():
+            return None
+        try:
+            manifest = Manifest.read(self.layout.manifest)
+        except VlalignError as error:
+            log.warning("%s", error)
+            return None
+        rows = [manifest.shard(index) for index in range(len(manifest.shards))]
+        return manifest if manifest.key == self.key.hash and rows == self.shards else None
+
+    def _path(self, shard: Shard) -> Path:
+        return self.layout.shard(shard, len(self.shards))
+
+    def missing(self, require: Sequence[str] = ()) -> list[Shard]:
+        """Shards still to be written: absent, damaged (a warning names the file and the reason), or without an extra.
+
+        Reads and checks every shard that is there. Call it before any process writes, and share the result.
+
+        Args:
+            require: names of extras that a shard must hold.
+
+        Raises:
+            VlalignError: something is missing and the folder cannot be written.
+        """
+        manifest = self._manifest()
+        missing = []
+        for shard in self.shards:
+            path = self._path(shard)
+            if not path.exists():
+                if manifest is not None:
+                    log.warning("%s is missing and will be extracted again", path)
+                missing.append(shard)
+                continue
+            noted = read_sidecar(path)
+            entry = manifest.shards[shard.index] if manifest is not None and noted is None else None
+            try:
+                if entry is None and noted is None:
+                    raise ShardError("no checksum beside it or in a manifest")
+                header = check_shard(
+                    path,
+                    noted or (entry.sha256 if entry else ""),
+                    entry.bytes if entry else None,
+                    self.key.hash,
+                    shard,
+                    len(self.shards),
+                    self._ids[shard.start : shard.stop],
+                )
+            except ShardError as error:
+                log.warning("%s is damaged (%s) and will be extracted again", path, error)
+                missing.append(shard)
+                continue
+            if lacking := sorted(set(require) - set(header.extras)):
+                log.info("%s has no %s and will be extracted again", path, ", ".join(lacking))
+                missing.append(shard)
+        if missing and manifest is not None:  # a run in progress was tried when the writer was made
+            try:
+                probe(self.path)
+            except OSError as error:
+                raise write_error(self.path, error) from error
+        return missing
+
+    def write(
+        self, shard: Shard, features: Mapping[str, Tensor], layers: Sequence[Layer], extras: Mapping[str, Tensor]
+    ) -> None:
+        """Write one shard: temporary name, sync, checksum beside it, rename.
+
+        Args:
+            shard: one of `shards`.
+            features: layer name -> ``[rows, D_layer]`` on any device; stored as float32.
+            layers: in order, the same for every shard.
+            extras: name -> ``[rows, ...]``.
+
+        Raises:
+            ValueError: shapes or names do not fit.
+            VlalignError: the file cannot be written (no space, no permission); nothing is left behind.
+        """
+        if shard not in self.shards:
+            raise ValueError(f"{shard} is not a shard of this run")
+        ids = self._ids[shard.start : shard.stop]
+        data = encode_shard(self.key.hash, shard, len(self.shards), ids, features, layers, extras)
+        path = self._path(shard)
+        note = f"{sha256_bytes(data)}  {path.name}\n".encode("ascii")
+        write_atomic(path, data, before=(Layout.sidecar(path), note))
+
+    def _entry(self, shard: Shard, manifest: Manifest | None) -> tuple[Entry, Header]:
+        path = self._path(shard)
+        sha256 = read_sidecar(path)
+        if sha256 is None and manifest is not None:
+            sha256 = manifest.shards[shard.index].sha256
+        header = read_header(path)  # also finds a truncated file
+        if sha256 is None or header.key != self.key.hash or header.shard != shard:
+            raise ShardError("no checksum beside it, or of another run")
+        return Entry(path.name, sha256, path.stat().st_size, shard.start, shard.stop), header
+
+    def finish(self, facts: Mapping[str, Any]) -> Run:
+        """Write the manifest, which makes the run complete, and remove the checksum files; may be repeated.
+
+        Call it in one process when every shard has been written. Checksums are taken from what `write` noted.
+
+        Args:
+            facts: JSON-able and deterministic (counts of truncated texts, skipped samples), kept with the run.
+
+        Raises:
+            VlalignError: a shard is not there, shards have different layers, or the manifest cannot be written.
+        """
+        old = self._manifest()
+        entries: list[Entry] = []
+        headers: list[Header] = []
+        bad: list[str] = []
+        for shard in self.shards:
+            try:
+                entry, header = self._entry(shard, old)
+            except (ShardError, OSError) as error:
+                bad.append(f"{self._path(shard).name} ({one_line(error)})")
+                continue
+            entries.append(entry)
+            headers.append(header)
+        if bad:
+            more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
+            raise VlalignError(
+                f"the run {self.path} cannot be finished, {len(bad)} of {len(self.shards)} shards are not there: "
+                f"{', '.join(bad[:3])}{more}; run the same extraction again"
+            )
+        for header in headers:
+            if header.layers != headers[0].layers:
+                raise VlalignError(
+                    f"{self._path(header.shard)} holds other layers than {self._path(self.shards[0]).name}: "
+                    f"remove the folder {self.path} and extract again"
+                )
+        extras = set(headers[0].extras).intersection(*(header.extras for header in headers))
+        manifest = Manifest(
+            key=self.key.hash,
+            n=len(self._ids),
+            ids_sha256=sha256_bytes(self._ids_data),
+            layers=headers[0].layers,
+            shards=tuple(entries),
+            extras=tuple(sorted(extras)),
+            facts=json.loads(canonical(facts)),  # as they will be read back
+        )
+        write_atomic(self.layout.manifest, manifest.to_bytes())
+        for sidecar in self.path.glob("shard-*.sha256"):
+            with contextlib.suppress(OSError):
+                sidecar.unlink()
+        remove_stale(self.path)
+        return Run(self.path)
+
+    def log(self, event: Mapping[str, Any]) -> None:
+        """Append one line to provenance.jsonl, with the time (UTC) under ``when`` unless the event has it.
+
+        Raises:
+            VlalignError: the file cannot be written.
+        """
+        line = canonical({"when": datetime.now(UTC).isoformat(timespec="seconds"), **event})
+        try:
+            fd = os.open(self.layout.provenance, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+            try:
+                os.write(fd, encode(line + "\n"))
+            finally:
+                os.close(fd)
+        except OSError as error:
+            raise write_error(self.layout.provenance, error) from error
