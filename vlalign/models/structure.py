@@ -1,0 +1,73 @@
+"""Where the layers of a model are: the modules whose states become the layer axis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from vlalign.errors import VlalignError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+#: config attributes in which the families keep their number of blocks and their longest input
+_DEPTH_KEYS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
+
+
+@dataclass(frozen=True)
+class Tap:
+    """One entry of the layer axis: which state of the network it is.
+
+    Attributes:
+        name: ``embeddings``, ``block_0`` … or ``stage_0`` …
+        width: number of features.
+        convention: which state this is, in words (before or after the final norm, which pooling of a map).
+        module: dotted name of the module that the state enters (text) or leaves (vision).
+    """
+
+    name: str
+    width: int
+    convention: str
+    module: str
+
+
+def depth_of(config: Any) -> int | None:
+    """Number of blocks according to a transformers config, or None."""
+    for key in _DEPTH_KEYS:
+        value = getattr(config, key, None)
+        if isinstance(value, int):
+            return value
+    return None
+
+
+def find_blocks(model: nn.Module, depth: int) -> str:
+    """The dotted name of the list of ``depth`` blocks: the outermost ``ModuleList`` of that length.
+
+    Raises:
+        VlalignError: the model keeps its blocks in another way.
+    """
+    from torch import nn
+
+    names = [
+        name for name, m in model.named_modules() if isinstance(m, (nn.ModuleList, nn.Sequential)) and len(m) == depth
+    ]
+    if not names:
+        raise VlalignError(
+            f"{type(model).__name__}: found no list of {depth} blocks in the model, so its layers cannot be read; "
+            "please open an issue that names the model"
+        )
+    return min(names, key=lambda name: (name.count("."), names.index(name)))
+
+
+def first_tensor(output: Any) -> Tensor:
+    """The hidden state in what a block returns (a tensor, or a tuple that begins with it)."""
+    return output[0] if isinstance(output, (tuple, list)) else output
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Number of weights; 4-bit weights, which bitsandbytes packs two in a byte, count as weights and not as bytes."""
+    total = 0
+    for parameter in model.parameters():
+        shape = getattr(getattr(parameter, "quant_state", None), "shape", None)
+        total += parameter.numel() if shape is None else int(shape.numel())
+    return total
