@@ -1,0 +1,15 @@
+"""Paired image-text data with stable ids: Hub data sets, folders, files, and the built-in set.
+
+>>> from vlalign.data import DataSpec, open_data
+>>> data = open_data(DataSpec("builtin:emoji", max_samples=3), {"text", "vision"})
+>>> len(data), data.captions[0]
+(3, 'boy: bright-eyed, child, grandson, kid, son, young, younger')
+>>> data.image(0).size
+(64, 64)
+"""
+
+from vlalign.data.open import open_data
+from vlalign.data.paired import PairedData
+from vlalign.data.spec import BUILTIN, DataSpec
+
+__all__ = ["BUILTIN", "DataSpec", "PairedData", "open_data"]

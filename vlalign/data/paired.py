@@ -1,0 +1,80 @@
+"""A data set that is ready to be read: checked, with stable ids."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vlalign.data.images import BadImage, decode, encoded
+from vlalign.errors import VlalignError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from PIL.Image import Image
+
+
+@dataclass(frozen=True)
+class PairedData:
+    """Images and captions with stable ids; `open_data` makes it. Can be pickled: images are read when asked for.
+
+    ids: one per sample, all different. id_source: "column", "file" (name in an image folder) or "row" (row number).
+    name, revision: of the data set; the commit for Hub sets, else None.
+    captions: one per sample, or None if text was not asked for. has_images: whether images were asked for.
+    skipped: {"id", "reason"} of every bad sample left out.
+    """
+
+    ids: list[str]
+    id_source: str
+    name: str
+    revision: str | None
+    captions: list[str] | None
+    skipped: list[dict[str, str]]
+    has_images: bool
+    identities: dict[str, dict[str, Any]] = field(repr=False)
+    images: Dataset | None = field(default=None, repr=False)
+    rows: Sequence[int] = field(default=(), repr=False)
+    image_column: str = field(default="", repr=False)
+    base: Path | None = field(default=None, repr=False)
+    alpha: str = field(default="white", repr=False)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def n(self) -> int:
+        """Number of samples."""
+        return len(self.ids)
+
+    def image(self, i: int) -> Image:
+        """Image i as RGB, decoded now. Raises VlalignError naming the id if its file has since become unreadable."""
+        if self.images is None:
+            raise VlalignError(f"{self.name} was opened without images: ask for the modality vision")
+        try:
+            return decode(encoded(self.images[self.rows[i]][self.image_column], self.base), self.alpha)
+        except BadImage as error:
+            raise VlalignError(f"image of sample {self.ids[i]!r} of {self.name}: {error}") from error
+
+    def identity(self, modality: str) -> dict[str, Any]:
+        """What tells this data apart, for the run key: plain values and SHA-256 hashes, the same on every machine.
+
+        modality: "text" or "vision", one of those asked for at opening; else VlalignError.
+        """
+        if modality not in self.identities:
+            raise VlalignError(f"{self.name} was opened for {' and '.join(self.identities)}, not for {modality}")
+        return dict(self.identities[modality])
+
+
+def sha256_of(parts: Iterable[bytes]) -> str:
+    """SHA-256 of a sequence of byte strings, each preceded by its length.
+
+    >>> sha256_of([b"ab", b"c"]) == sha256_of([b"a", b"bc"])
+    False
+    """
+    total = hashlib.sha256()
+    for part in parts:
+        total.update(len(part).to_bytes(8, "little"))
+        total.update(part)
+    return total.hexdigest()
