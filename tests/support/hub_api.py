@@ -1,0 +1,406 @@
+"""The HTTP side of the stand-in Hub: one handler, read routes first, then write routes."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from http.server import BaseHTTPRequestHandler
+from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from support.repos import Blob, Commit, Repo, wants_lfs
+
+if TYPE_CHECKING:
+    from support.hub import HubServer
+
+# The word after a repository id; tells "gpt2/resolve/..." (no namespace) from "org/name/resolve/...".
+_VERBS = {"resolve", "raw", "revision", "tree", "paths-info", "refs", "commits", "commit", "preupload", "branch", "tag"}
+_VERBS |= {"auth-check", "settings", "xet-read-token", "xet-write-token", "compare", "super-squash"}
+
+
+class Refusal(Exception):
+    """An answer other than success."""
+
+    def __init__(self, status: int, code: str | None, message: str, headers: dict[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status, self.message = status, message
+        self.headers = {"X-Error-Message": message, **({"X-Error-Code": code} if code else {}), **(headers or {})}
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers one connection; ``hub`` is set by the server."""
+
+    hub: HubServer
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server_version = "StandInHub"
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Silent: requests are kept in ``hub.requests``."""
+
+    # -- entry ---------------------------------------------------------------------------------------------------
+    def do_GET(self) -> None:
+        self._answer()
+
+    do_HEAD = do_POST = do_PUT = do_DELETE = do_GET
+
+    def _answer(self) -> None:
+        parts = urlsplit(self.path)
+        self.query = {key: values[-1] for key, values in parse_qs(parts.query).items()}
+        self.repo: Repo | None = None
+        self.revision: str | None = None
+        self.file: str | None = None
+        self.body = self._read_body()
+        try:
+            status = self.hub.fault(self.command, unquote(parts.path)) if self.hub.fault else None
+            if status is not None:
+                raise Refusal(status, None, "a fault asked for by the test")
+            with self.hub.lock:
+                self._route([piece for piece in parts.path.split("/") if piece])
+        except Refusal as refusal:
+            self._send(refusal.status, {"error": refusal.message}, refusal.headers)
+        except Exception as error:  # a fault of the stand-in: show it to the test instead of closing the connection
+            self._send(500, {"error": f"{type(error).__name__} in the stand-in Hub: {error}"})
+        try:
+            self._flush()
+        except (BrokenPipeError, ConnectionResetError):
+            self.close_connection = True
+
+    def _read_body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        chunks = []
+        while size := int(self.rfile.readline().split(b";")[0], 16):
+            chunks.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(chunks)
+
+    def _send(
+        self, status: int, body: bytes | list[Any] | dict[str, Any], headers: dict[str, str] | None = None
+    ) -> None:
+        """Keep the answer; it is written when the lock is free again."""
+        headers = dict(headers or {})
+        if not isinstance(body, bytes):
+            body = json.dumps(body).encode()
+            headers["Content-Type"] = "application/json"
+        self.reply = (status, body, headers)
+
+    def _flush(self) -> None:
+        status, body, headers = self.reply
+        self._record(status)
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        if "Content-Length" not in headers:
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def _record(self, status: int) -> None:
+        from support.hub import Request
+
+        repo = f"{self.repo.kind}s/{self.repo.id}" if self.repo else None
+        path = unquote(urlsplit(self.path).path)
+        with self.hub.lock:
+            self.hub.requests.append(Request(self.command, path, status, repo, self.revision, self.file, self._token()))
+
+    # -- who and what --------------------------------------------------------------------------------------------
+    def _token(self) -> str | None:
+        value = self.headers.get("Authorization") or ""
+        return value.removeprefix("Bearer ").strip() or None
+
+    def _check_token(self) -> None:
+        if self._token() not in (None, self.hub.token, self.hub.stranger):
+            raise Refusal(401, None, "Invalid credentials in Authorization header")
+
+    def _check_owner(self) -> None:
+        if self._token() is None:
+            raise Refusal(401, None, "Invalid username or password.")
+        if self._token() != self.hub.token:
+            raise Refusal(403, None, "You don't have the rights to write to this repository")
+
+    def _check_gate(self) -> None:
+        if self.repo is not None and self.repo.gated and self._token() != self.hub.token:
+            status = 401 if self._token() is None else 403
+            raise Refusal(status, "GatedRepo", f"Access to model {self.repo.id} is restricted.")
+
+    def _find_repo(self, kind: str, pieces: list[str]) -> tuple[Repo, list[str]]:
+        """The repository named by the first one or two pieces, and the pieces after it."""
+        names = [unquote(piece) for piece in pieces]
+        width = 1 if len(names) == 1 or (names[1] in _VERBS and "/".join(names[:2]) not in self.hub.repos) else 2
+        repo = self.hub.repos.get(f"{kind}s/{'/'.join(names[:width])}")
+        if repo is None or (repo.private and self._token() != self.hub.token):
+            raise Refusal(401 if self._token() is None else 404, "RepoNotFound", "Repository not found")
+        self.repo = repo
+        return repo, pieces[width:]
+
+    def _commit(self, repo: Repo, revision: str) -> Commit:
+        self.revision = unquote(revision)
+        commit = repo.resolve(self.revision)
+        if commit is None:
+            raise Refusal(404, "RevisionNotFound", f"Invalid rev id: {self.revision}")
+        return commit
+
+    # -- routes --------------------------------------------------------------------------------------------------
+    def _route(self, pieces: list[str]) -> None:
+        self._check_token()
+        kind = "dataset" if pieces[:1] == ["datasets"] else "model"
+        rest = pieces[1:] if kind == "dataset" else pieces
+        if pieces[:1] == ["api"]:
+            self._route_api(pieces[1:])
+        elif self.command == "PUT" and pieces[:1] == ["lfs-upload"]:
+            self._put_lfs(pieces[1])
+        elif self.command == "POST" and rest[-3:] == ["lfs", "objects", "batch"]:
+            self._lfs_batch(kind, rest[:-4])
+        elif self.command in ("GET", "HEAD") and len(rest) >= 3:
+            repo, rest = self._find_repo(kind, rest)
+            if len(rest) < 3 or rest[0] not in ("resolve", "raw"):
+                self._unknown()
+            self._resolve(repo, rest[1], unquote("/".join(rest[2:])))
+        else:
+            self._unknown()
+
+    def _unknown(self) -> NoReturn:
+        raise Refusal(404, None, f"the stand-in Hub does not know {self.command} {self.path}")
+
+    def _route_api(self, pieces: list[str]) -> None:
+        plain = {
+            ("GET", "whoami-v2"): self._whoami,
+            ("POST", "validate-yaml"): lambda: self._send(200, {"errors": [], "warnings": []}),
+            ("POST", "repos", "create"): self._create,
+            ("DELETE", "repos", "delete"): self._delete,
+        }
+        answer = plain.get((self.command, *pieces))
+        if answer is not None:
+            answer()
+        elif len(pieces) >= 2 and pieces[0] in ("models", "datasets"):
+            self._route_repo(pieces)
+        else:
+            self._unknown()
+
+    def _route_repo(self, pieces: list[str]) -> None:
+        repo, rest = self._find_repo(pieces[0][:-1], pieces[1:])
+        verb, revision = [*rest, "", ""][:2]
+        tail = unquote("/".join(rest[2:]))
+        reading = self.command in ("GET", "HEAD")
+        if reading and verb in ("", "revision"):
+            commit = self._commit(repo, revision or "main")
+            self._send(200, repo.info(commit, blobs=self.query.get("blobs", "").lower() in ("true", "1")))
+        elif reading and verb == "tree":
+            self._tree(self._commit(repo, revision), tail)
+        elif verb == "paths-info" and self.command == "POST":
+            self._paths_info(self._commit(repo, revision))
+        elif reading and verb == "refs":
+            self._refs(repo)
+        elif reading and verb == "commits":
+            self._commits(repo, self._commit(repo, revision))
+        elif reading and verb == "auth-check":
+            self._check_gate()
+            if rest[1:] == ["write"]:
+                self._check_owner()
+            self._send(200, {"message": "ok"})
+        elif verb in ("preupload", "commit", "branch", "tag", "settings"):
+            self._check_owner()
+            self._write(repo, verb, unquote(revision))
+        else:
+            self._unknown()
+
+    # -- read ----------------------------------------------------------------------------------------------------
+    def _whoami(self) -> None:
+        if self._token() is None:
+            raise Refusal(401, None, "Invalid username or password.")
+        name = "owner" if self._token() == self.hub.token else "stranger"
+        auth = {"type": "access_token", "accessToken": {"displayName": "test", "role": "write"}}
+        self._send(200, {"type": "user", "id": name, "name": name, "fullname": name, "orgs": [], "auth": auth})
+
+    def _resolve(self, repo: Repo, revision: str, path: str) -> None:
+        self._check_gate()
+        commit = self._commit(repo, revision)
+        self.file = path
+        blob = commit.files.get(path)
+        if blob is None:
+            raise Refusal(404, "EntryNotFound", "Entry not found", {"X-Repo-Commit": commit.oid})
+        headers = {
+            "ETag": f'"{blob.etag}"',
+            "X-Repo-Commit": commit.oid,
+            "Accept-Ranges": "bytes",
+            "Content-Type": "application/octet-stream",
+            "Content-Disposition": f'inline; filename="{path.rsplit("/", 1)[-1]}"',
+        }
+        if blob.lfs:
+            headers |= {"X-Linked-Etag": f'"{blob.sha256}"', "X-Linked-Size": str(blob.size)}
+        if self.command == "HEAD":
+            self._send(200, b"", headers | {"Content-Length": str(blob.size)})
+            return
+        body, status = blob.read(), 200
+        found = re.fullmatch(r"bytes=(\d*)-(\d*)", self.headers.get("Range", ""))
+        if found and found.group() != "bytes=-":
+            first, last = found.groups()
+            start = int(first) if first else max(0, blob.size - int(last))
+            stop = min(int(last) + 1, blob.size) if first and last else blob.size
+            if start >= blob.size or stop <= start:
+                raise Refusal(416, None, "Range not satisfiable", {"Content-Range": f"bytes */{blob.size}"})
+            headers["Content-Range"] = f"bytes {start}-{stop - 1}/{blob.size}"
+            body, status = body[start:stop], 206
+        self._send(status, body, headers)
+
+    def _tree(self, commit: Commit, path: str) -> None:
+        entries = commit.tree(path, recursive=self.query.get("recursive", "").lower() in ("true", "1"))
+        if path and not entries:
+            raise Refusal(404, "EntryNotFound", f"{path} does not exist", {"X-Repo-Commit": commit.oid})
+        self._send(200, self._expanded(commit, entries, self.query.get("expand", "")))
+
+    def _paths_info(self, commit: Commit) -> None:
+        text = self.body.decode()
+        form = json.loads(text) if text.startswith("{") else parse_qs(text)
+        paths = form.get("paths", [])
+        entries = [entry for path in paths if (entry := commit.entry(path)) is not None]
+        expand = form.get("expand", "")
+        self._send(200, self._expanded(commit, entries, str(expand[0] if isinstance(expand, list) else expand)))
+
+    def _expanded(self, commit: Commit, entries: list[dict[str, Any]], expand: str) -> list[dict[str, Any]]:
+        if expand.lower() not in ("true", "1"):
+            return entries
+        last = {"id": commit.oid, "title": commit.title, "date": "2024-01-01T00:00:00.000Z"}
+        return [{**entry, "lastCommit": last} for entry in entries]
+
+    def _refs(self, repo: Repo) -> None:
+        def refs(kind: str, names: dict[str, str]) -> list[dict[str, str]]:
+            return [{"name": name, "ref": f"refs/{kind}/{name}", "targetCommit": oid} for name, oid in names.items()]
+
+        answer = {"branches": refs("heads", repo.branches), "tags": refs("tags", repo.tags)}
+        self._send(200, answer | {"converts": [], "pullRequests": []})
+
+    def _commits(self, repo: Repo, commit: Commit) -> None:
+        self._send(
+            200,
+            [
+                {"id": c.oid, "title": c.title, "message": "", "date": "2024-01-01T00:00:00.000Z", "authors": []}
+                for c in repo.history(commit)
+            ],
+        )
+
+    # -- write ---------------------------------------------------------------------------------------------------
+    def _create(self) -> None:
+        self._check_owner()
+        wish = json.loads(self.body)
+        kind = wish.get("type") or "model"
+        repo_id = f"{wish.get('organization') or 'owner'}/{wish['name']}"
+        key = f"{kind}s/{repo_id}"
+        answer = {"name": repo_id, "id": repo_id, "url": f"{self.hub.url}/{key if kind != 'model' else repo_id}"}
+        if key in self.hub.repos:
+            self._send(409, {"error": "You already created this repo", **answer})
+            return
+        private = bool(wish.get("private")) or wish.get("visibility") == "private"
+        self.hub.repos[key] = self.repo = Repo(kind, repo_id, private=private)
+        self._send(200, answer)
+
+    def _delete(self) -> None:
+        self._check_owner()
+        wish = json.loads(self.body)
+        repo_id = f"{wish.get('organization') or 'owner'}/{wish['name']}"
+        if self.hub.repos.pop(f"{wish.get('type') or 'model'}s/{repo_id}", None) is None:
+            raise Refusal(404, "RepoNotFound", "Repository not found")
+        self._send(200, {})
+
+    def _lfs_batch(self, kind: str, pieces: list[str]) -> None:
+        pieces[-1] = pieces[-1].removesuffix(".git")
+        self._find_repo(kind, pieces)
+        self._check_owner()
+        objects = []
+        for wanted in json.loads(self.body)["objects"]:
+            entry = {"oid": wanted["oid"], "size": wanted["size"]}
+            if wanted["oid"] not in self.hub.uploads:
+                href = f"{self.hub.url}/lfs-upload/{wanted['oid']}"
+                entry["actions"] = {"upload": {"href": href, "header": {}}}
+            objects.append(entry)
+        self._send(200, {"transfer": "basic", "objects": objects})
+
+    def _put_lfs(self, oid: str) -> None:
+        if hashlib.sha256(self.body).hexdigest() != oid:
+            raise Refusal(400, None, "the content does not have this sha256")
+        self.hub.uploads[oid] = self.body
+        self._send(200, b"", {"ETag": f'"{oid}"'})
+
+    def _write(self, repo: Repo, verb: str, name: str) -> None:
+        if verb == "preupload":
+            self._preupload(repo, name)
+        elif verb == "commit":
+            self._post_commit(repo, name)
+        elif verb == "settings" and self.command == "PUT":
+            wish = json.loads(self.body)
+            repo.private = bool(wish.get("private", repo.private)) or wish.get("visibility") == "private"
+            repo.gated = bool(wish.get("gated", repo.gated))
+            self._send(200, {"private": repo.private, "gated": repo.gated})
+        else:
+            self._ref(repo, verb, name)
+
+    def _ref(self, repo: Repo, verb: str, name: str) -> None:
+        refs = repo.branches if verb == "branch" else repo.tags
+        if self.command == "DELETE":
+            if refs.pop(name, None) is None:
+                raise Refusal(404, "RevisionNotFound", f"Invalid rev id: {name}")
+            self._send(200, {})
+            return
+        wish = json.loads(self.body or b"{}")
+        start = self._commit(repo, wish.get("startingPoint") or (name if verb == "tag" else "main"))
+        label = name if verb == "branch" else wish["tag"]
+        if label in refs:
+            raise Refusal(409, None, f"Reference already exists: {label}")
+        refs[label] = start.oid
+        self._send(200, {})
+
+    def _preupload(self, repo: Repo, revision: str) -> None:
+        commit = self._commit(repo, revision)
+        files = []
+        for wanted in json.loads(self.body)["files"]:
+            known = commit.files.get(wanted["path"])
+            mode = "lfs" if wants_lfs(wanted["path"], wanted["size"]) else "regular"
+            answer = {"path": wanted["path"], "uploadMode": mode, "shouldIgnore": False}
+            files.append(answer | ({"oid": known.etag} if known else {}))
+        self._send(200, {"files": files})
+
+    def _stored(self, repo: Repo, oid: str) -> bytes:
+        if oid in self.hub.uploads:
+            return self.hub.uploads[oid]
+        for commit in repo.commits.values():
+            for blob in commit.files.values():
+                if blob.sha256 == oid:
+                    return blob.read()
+        raise Refusal(400, None, f"LFS object {oid} was never uploaded")
+
+    def _post_commit(self, repo: Repo, branch: str) -> None:
+        parent = self._commit(repo, branch)
+        if branch not in repo.branches:
+            raise Refusal(400, None, f"{branch} is not a branch")
+        files, title = dict(parent.files), ""
+        for line in self.body.decode().splitlines():
+            item = json.loads(line)
+            key, value = item["key"], item["value"]
+            if key == "header":
+                title = value["summary"]
+                expected = value.get("parentCommit")
+                if expected and not parent.oid.startswith(expected):
+                    raise Refusal(412, None, "A commit has happened since. Please refresh and try again.")
+            elif key == "file":
+                content = value["content"]
+                data = base64.b64decode(content) if value.get("encoding") == "base64" else content.encode()
+                files[value["path"]] = Blob.make(data, value["path"], lfs=False)
+            elif key == "lfsFile":
+                files[value["path"]] = Blob.make(self._stored(repo, value["oid"]), value["path"], lfs=True)
+            elif key in ("deletedFile", "deletedFolder"):
+                folder = value["path"].rstrip("/") + "/"
+                gone = [p for p in files if p == value["path"] or (key == "deletedFolder" and p.startswith(folder))]
+                if not gone:
+                    raise Refusal(404, "EntryNotFound", "A file with this name doesn't exist")
+                files = {path: blob for path, blob in files.items() if path not in gone}
+            else:
+                raise Refusal(400, None, f"unknown commit operation {key}")
+        commit = repo.commit(branch, files, title)
+        prefix = "datasets/" if repo.kind == "dataset" else ""
+        url = f"{self.hub.url}/{prefix}{repo.id}/commit/{commit.oid}"
+        self._send(200, {"success": True, "commitOid": commit.oid, "commitUrl": url, "hookOutput": ""})
