@@ -1,0 +1,255 @@
+"""The engine: one plan made by the main process, shards shared out over all of them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from vlalign.data import DataSpec, PairedData
+from vlalign.environment import environment
+from vlalign.extract.config import ExtractConfig
+from vlalign.extract.plan import ModelPlan, Plan, make_plan
+from vlalign.extract.readers import TextReader, VisionReader
+from vlalign.models.text import load_text_model
+from vlalign.models.vision import load_preprocessing, load_vision_model
+from vlalign.store import FeatureStore, Layer, Run, RunWriter, Shard
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import torch
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """What came of one model.
+
+    Attributes:
+        run: its features.
+        seconds: time per stage: ``load`` (weights), ``extract``.
+        samples: how many were extracted now (the rest was there).
+    """
+
+    run: Run
+    seconds: dict[str, float]
+    samples: int
+
+
+def extract(
+    models: str | Sequence[str],
+    *,
+    data: str | DataSpec = "minhuh/prh",
+    store: str = "features",
+    progress: bool = False,
+    **settings: Any,
+) -> list[Run]:
+    """Extracts pooled features of every layer of every model into a store; what is there already is kept.
+
+    Under ``accelerate launch`` or ``torchrun`` every process calls this and takes its share of the shards.
+
+    Args:
+        models: one or several names: aliases, Hub ids, folders, ``timm:`` names, GGUF files.
+        data: a data set by name, or with its columns as a :class:`~vlalign.data.DataSpec`.
+        store: folder of the feature store.
+        progress: show a progress bar on the main process.
+        **settings: fields of :class:`~vlalign.extract.ExtractConfig`.
+
+    Returns:
+        One run per model, in order.
+
+    Raises:
+        VlalignError: anything that a plan can find wrong, before weights load; or features that are not finite.
+    """
+    config = ExtractConfig(
+        models=(models,) if isinstance(models, str) else tuple(models),
+        data=DataSpec(data) if isinstance(data, str) else data,
+        store=str(store),
+        **settings,
+    )
+    return [extraction.run for extraction in Engine(config).run(progress=progress)]
+
+
+class Engine:
+    """Plans and runs an extraction on the processes that were launched together."""
+
+    def __init__(self, config: ExtractConfig) -> None:
+        import torch
+        from accelerate import PartialState
+
+        # without an accelerator, processes launched together find each other only if told that they are on CPUs;
+        # ranks meet after every model, and one of them may work for hours longer than another
+        on_cpu = config.cpu or not torch.accelerator.is_available()
+        self.state = PartialState(cpu=on_cpu, timeout=timedelta(days=7))
+        self.config = config
+        self.device: torch.device = self.state.device
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process speaks for all."""
+        return bool(self.state.is_main_process)
+
+    def plan(self) -> Plan:
+        """The plan, made by the main process and told to the others; its errors end all of them.
+
+        Raises:
+            VlalignError: see :func:`~vlalign.extract.plan.make_plan`; ``SystemExit`` on the other processes.
+        """
+        from accelerate.utils import broadcast_object_list
+
+        said: list[Any] = [None]
+        failure: BaseException | None = None
+        if self.is_main:
+            try:
+                said = [make_plan(self.config, self.device, self.state.num_processes)]
+            except BaseException as error:
+                failure = error
+        if self.state.num_processes > 1:
+            broadcast_object_list(said, from_process=0)
+        if failure is not None:
+            raise failure
+        if said[0] is None:
+            sys.exit(1)
+        plan: Plan = said[0]
+        return plan
+
+    def run(self, plan: Plan | None = None, *, progress: bool = False) -> list[Extraction]:
+        """Carries a plan out and returns what came of each model."""
+        plan = plan or self.plan()
+        return [self._run_model(plan.data, model, progress) for model in plan.models]
+
+    def _run_model(self, data: PairedData, plan: ModelPlan, progress: bool) -> Extraction:
+        store = FeatureStore(self.config.store)
+        writer = store.writer(plan.key, data.ids, self.config.shard_rows)
+        self.state.wait_for_everyone()  # nobody writes before everybody has looked
+        mine = plan.missing[self.state.process_index :: self.state.num_processes]
+        seconds = {"load": 0.0, "extract": 0.0}
+        if mine:
+            logger.info("%s: %s (%s)", plan.name, plan.dtype, plan.dtype_reason)
+            start = time.perf_counter()
+            with _library_bars(progress and self.is_main):
+                reader = self._reader(data, plan)
+            seconds["load"] = time.perf_counter() - start
+            start = time.perf_counter()
+            layers = [Layer(i, tap.name, tap.width, tap.convention) for i, tap in enumerate(reader.taps)]
+            with _bar(plan, writer, mine, progress and self.is_main) as advance:
+                for shard, result in reader.read(mine, advance):
+                    writer.write(shard, result.features, layers, result.extras)
+            seconds["extract"] = time.perf_counter() - start
+            del reader
+            self._free()
+        self.state.wait_for_everyone()
+        run = None
+        if self.is_main:
+            run = store.open(plan.key) if not plan.missing else None
+            run = run or writer.finish(plan.facts(data))
+            if plan.missing:
+                writer.log(self._provenance(plan, seconds))
+        self.state.wait_for_everyone()
+        return Extraction(run or Run(writer.path), seconds, sum(s.stop - s.start for s in plan.missing))
+
+    def _reader(self, data: PairedData, plan: ModelPlan) -> TextReader | VisionReader:
+        import torch
+
+        config, source, dtype = self.config, plan.source, getattr(torch, plan.dtype)
+        on_accelerator = self.device.type != "cpu"
+        if source.modality == "text":
+            model = load_text_model(
+                source,
+                dtype=dtype,
+                device=self.device,
+                quantization=config.quantization,
+                split=config.parallel == "split",
+                loss=plan.loss,
+            )
+            assert plan.tokens is not None
+            assert data.captions is not None
+            byte_counts = [len(text.encode("utf-8")) for text in data.captions]
+            budget = config.batch_tokens or (16384 if on_accelerator else 2048)
+            return TextReader(model, plan.name, data.ids, plan.tokens, byte_counts, plan.pool, budget)
+        preprocessing = load_preprocessing(source, config.image_size)
+        vision = load_vision_model(source, dtype=dtype, device=self.device, image_size=config.image_size)
+        batch = config.batch_images or (64 if on_accelerator else 16)
+        workers = config.workers
+        if workers is None:
+            cores = (os.cpu_count() or 1) // self.state.num_processes
+            workers = min(8, max(1, cores - 1)) if on_accelerator else int(cores > 1)
+        return VisionReader(vision, plan.name, data, preprocessing, plan.pool, batch, workers)
+
+    def _free(self) -> None:
+        import gc
+
+        from accelerate.utils.memory import clear_device_cache
+
+        gc.collect()
+        clear_device_cache()
+
+    def _provenance(self, plan: ModelPlan, seconds: dict[str, float]) -> dict[str, Any]:
+        return {
+            "event": "extracted",
+            "shards": len(plan.missing),
+            "samples": sum(s.stop - s.start for s in plan.missing),
+            "seconds": {name: round(value, 3) for name, value in seconds.items()},
+            "processes": self.state.num_processes,
+            "device": str(self.device),
+            "dtype_reason": plan.dtype_reason,
+            "settings": asdict(self.config),
+            "environment": environment(),
+        }
+
+
+@contextmanager
+def _library_bars(shown: bool) -> Iterator[None]:
+    """Lets the libraries show how far fetching and loading weights are, or keeps them silent."""
+    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+    from transformers.utils import logging as transformers_logging
+
+    hub, models = not are_progress_bars_disabled(), transformers_logging.is_progress_bar_enabled()
+    if not shown:
+        disable_progress_bars()
+        transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if hub:
+            enable_progress_bars()
+        if models:
+            transformers_logging.enable_progress_bar()
+
+
+@contextmanager
+def _bar(plan: ModelPlan, writer: RunWriter, mine: Sequence[Shard], shown: bool) -> Iterator[Callable[[int], None]]:
+    """A progress bar over the samples of all processes: own ones as they come, the others' as their shards appear."""
+    from tqdm import tqdm
+
+    total = plan.samples
+    missing = sum(s.stop - s.start for s in plan.missing)
+    others = [shard for shard in plan.missing if shard not in mine]
+    own = 0
+    with tqdm(
+        total=total,
+        initial=total - missing,
+        desc=plan.name,
+        unit=" samples",
+        disable=not shown,
+        mininterval=0.5,
+        smoothing=0.05,
+        dynamic_ncols=True,
+    ) as bar:
+
+        def advance(count: int) -> None:
+            nonlocal own
+            own += count
+            theirs = sum(s.stop - s.start for s in others if writer.layout.shard(s, len(writer.shards)).exists())
+            bar.update(total - missing + own + theirs - bar.n)
+
+        yield advance
+        advance(0)

@@ -1,0 +1,107 @@
+"""What an extraction will cost, from the model's config alone: weights, disk, arithmetic, time."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from vlalign.models.precision import BYTES_PER_WEIGHT
+from vlalign.models.source import ModelSource, load_config
+from vlalign.models.structure import Tap, count_parameters
+from vlalign.models.text import text_taps
+from vlalign.models.vision import build_vision_model, vision_taps
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """A model built without weights.
+
+    Attributes:
+        taps: the layer axis.
+        parameters: number of weights.
+        has_cls: whether a vision model has a class token.
+        flops: floating-point operations per token (text) or image (vision); None where they cannot be counted.
+    """
+
+    taps: list[Tap]
+    parameters: int
+    has_cls: bool
+    flops: float | None
+
+    def weight_bytes(self, dtype: str, quantization: str) -> int:
+        """Memory of the weights, in bytes."""
+        return round(self.parameters * BYTES_PER_WEIGHT[dtype if quantization == "none" else quantization])
+
+    def feature_bytes(self, samples: int) -> int:
+        """Disk space of the features, in bytes (float32)."""
+        return 4 * samples * sum(tap.width for tap in self.taps)
+
+
+def sketch(source: ModelSource, image_size: tuple[int, int] | None, requested_size: int | None) -> Sketch:
+    """Builds the model on PyTorch's meta device (no memory, no weights) and reads it off.
+
+    Args:
+        source: the model.
+        image_size: (height, width) of a vision model's input, in pixels.
+        requested_size: ``--image-size`` if given.
+    """
+    import torch
+
+    with torch.device("meta"):
+        if source.modality == "vision":
+            module, arguments = build_vision_model(source, requested_size, pretrained=False)
+            taps, _, has_cls = vision_taps(module, source)
+            inputs: tuple[Any, ...] = (torch.empty(1, 3, *(image_size or (224, 224))),)
+            return Sketch(taps, count_parameters(module), has_cls, _flops(module.eval(), inputs, arguments))
+        from transformers import AutoModel
+
+        base = AutoModel.from_config(load_config(source), trust_remote_code=source.trust_remote_code)
+        base = getattr(base, "text_model", base)
+        tokens = 16
+        flops = _flops(base.eval(), (torch.zeros(1, tokens, dtype=torch.long),), {})
+        return Sketch(text_taps(base, base.config), count_parameters(base), False, flops and flops / tokens)
+
+
+def _flops(module: nn.Module, inputs: tuple[Any, ...], arguments: dict[str, Any]) -> float | None:
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    try:
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            module(*inputs, **arguments)
+    except (RuntimeError, NotImplementedError, TypeError, ValueError) as error:
+        logger.debug("operations of %s cannot be counted: %s", type(module).__name__, error)
+        return None
+    return float(counter.get_total_flops())
+
+
+def matmul_rate(device: torch.device, dtype: torch.dtype) -> float:
+    """Floating-point operations per second of a plain matrix product here: the ceiling that estimates are made from."""
+    import torch
+
+    size = 4096 if device.type == "cuda" else 1024
+    a = torch.ones(size, size, device=device, dtype=dtype)
+    best = float("inf")
+    for _ in range(4):
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        start = time.perf_counter()
+        a @ a
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        best = min(best, time.perf_counter() - start)
+    return 2 * size**3 / best
+
+
+def seconds_for(flops: float | None, amounts: Sequence[int], rate: float) -> float | None:
+    """Rough time of the forwards: operations over 60 % of the matrix-product rate, without loading and decoding."""
+    return None if flops is None else flops * sum(amounts) / (0.6 * rate)

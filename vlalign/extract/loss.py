@@ -1,0 +1,48 @@
+"""Bits per byte of a causal language model, from final states through its head in chunks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+#: positions whose logits are in memory at once (256 positions of a 50,000-token vocabulary are 50 MB of float32)
+CHUNK = 256
+
+
+def bits_per_text(states: Tensor, ids: Tensor, mask: Tensor, head: Callable[[Tensor], Tensor]) -> Tensor:
+    """Information of each text under the model: −Σ log₂ p(token | tokens before it), the first token excepted.
+
+    The reference divides it by the UTF-8 bytes of the text ("performance" is minus the mean of that).
+
+    Args:
+        states: final states ``[B, T, D]``.
+        ids: token ids ``[B, T]``, padded on the right.
+        mask: ``[B, T]`` bool, true for real tokens.
+        head: states ``[M, D]`` to logits ``[M, V]``.
+
+    Returns:
+        Bits, ``[B]`` float64 on the CPU.
+    """
+    import torch
+
+    targets_are_real = mask[:, 1:]
+    rows, columns = targets_are_real.nonzero(as_tuple=True)
+    targets = ids[rows, columns + 1]
+    nats = torch.zeros(len(ids), dtype=torch.float64)
+    for start in range(0, len(rows), CHUNK):
+        part = slice(start, start + CHUNK)
+        device = states.device
+        logits = head(states[rows[part].to(device), columns[part].to(device)]).float()
+        goals = targets[part].to(logits.device)
+        loss = logits.logsumexp(-1) - logits.gather(1, goals[:, None])[:, 0]
+        nats.index_add_(0, rows[part].cpu(), loss.double().cpu())
+    return nats / math.log(2)
+
+
+def bits_from_logits(logits: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
+    """:func:`bits_per_text` from logits ``[B, T, V]``, for models whose logits are more than their head's product."""
+    return bits_per_text(logits, ids, mask, lambda part: part)

@@ -1,0 +1,122 @@
+"""Pooling inside forward hooks: a state becomes one vector per sample the moment it appears, on its own device.
+
+No stack of layers × batch × tokens × width ever exists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from vlalign.models.structure import Tap, first_tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+Reduce = Callable[["Tensor", Tap], "Tensor"]
+
+
+class StatePooler:
+    """Hooks on the taps of a model; use as a context manager around its forwards.
+
+    Args:
+        module: the model.
+        taps: the layer axis. A tap without a module is added by hand with :meth:`add`.
+        reduce: ``[B, T, D]`` tokens or a ``[B, C, H, W]`` map to ``[B, D]`` float32.
+        entering: pool what enters each module (text) rather than what leaves it (vision).
+    """
+
+    def __init__(self, module: nn.Module, taps: Sequence[Tap], reduce: Reduce, *, entering: bool) -> None:
+        self._module, self._taps, self._reduce, self._entering = module, taps, reduce, entering
+        self._pooled: dict[str, Tensor] = {}
+        self._handles: list[Any] = []
+
+    def __enter__(self) -> StatePooler:
+        for tap in self._taps:
+            if not tap.module:
+                continue
+            target = self._module.get_submodule(tap.module)
+            if self._entering:
+                self._handles.append(target.register_forward_pre_hook(self._before(tap), with_kwargs=True))
+            else:
+                self._handles.append(target.register_forward_hook(self._after(tap)))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+
+    def _before(self, tap: Tap) -> Callable[..., None]:
+        def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            self.add(tap, args[0] if args else kwargs["hidden_states"])
+
+        return hook
+
+    def _after(self, tap: Tap) -> Callable[..., None]:
+        def hook(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+            self.add(tap, first_tensor(output))
+
+        return hook
+
+    def add(self, tap: Tap, state: Tensor) -> None:
+        """Pools one state."""
+        self._pooled[tap.name] = self._reduce(state, tap)
+
+    def collect(self) -> list[Tensor]:
+        """The pooled states of the last forward in the order of the taps, ``[B, D_layer]`` float32 on the CPU."""
+        states = [self._pooled.pop(tap.name) for tap in self._taps]
+        self._pooled.clear()
+        return [state.cpu() for state in states]
+
+    def discard(self) -> None:
+        """Forgets what a forward that failed half-way left."""
+        self._pooled.clear()
+
+
+def mean_over_tokens(state: Tensor, mask: Tensor) -> Tensor:
+    """Average of the states of real tokens.
+
+    Args:
+        state: ``[B, T, D]``.
+        mask: ``[B, T]`` bool, true for real tokens.
+
+    Returns:
+        ``[B, D]`` float32, summed in float32 whatever the dtype of the states.
+    """
+    import torch
+
+    mask = mask.to(state.device)
+    # the product (rather than a fill) lets BLAS do the sum; padding states are finite, for they attend to real tokens
+    weights = mask.to(torch.float32) / mask.sum(1, keepdim=True)
+    return torch.bmm(weights[:, None], state.float())[:, 0]
+
+
+def last_token(state: Tensor, mask: Tensor) -> Tensor:
+    """State of the last real token: ``[B, T, D]`` and mask ``[B, T]`` (padded on the right) to ``[B, D]`` float32."""
+    import torch
+
+    last = mask.to(state.device).sum(1) - 1
+    return state[torch.arange(len(state), device=state.device), last].float()
+
+
+def pool_vision(state: Tensor, tap: Tap, pool: str, prefix_tokens: int) -> Tensor:
+    """Class token, or the average over patches or positions of a map.
+
+    Args:
+        state: tokens ``[B, T, D]``, or a map ``[B, C, H, W]`` or ``[B, H, W, C]``.
+        tap: gives the number of channels, which tells the two layouts of a map apart.
+        pool: ``cls`` or ``avg``.
+        prefix_tokens: leading tokens that are not patches.
+
+    Returns:
+        ``[B, D]`` float32.
+    """
+    import torch
+
+    if state.ndim == 4:
+        channels_last = state.shape[-1] == tap.width and state.shape[1] != tap.width
+        return state.mean((1, 2) if channels_last else (2, 3), dtype=torch.float32)
+    if pool == "cls":
+        return state[:, 0].float()
+    return state[:, prefix_tokens:].mean(1, dtype=torch.float32)

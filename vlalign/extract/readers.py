@@ -1,0 +1,247 @@
+"""Readers: a loaded model and the data, shard by shard, to pooled features."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from vlalign.errors import VlalignError
+from vlalign.extract.batches import Halving, token_batches
+from vlalign.extract.loss import bits_from_logits, bits_per_text
+from vlalign.extract.pool import StatePooler, last_token, mean_over_tokens, pool_vision
+from vlalign.models.structure import Tap
+from vlalign.models.text import TextModel
+from vlalign.models.vision import Preprocessing, VisionModel
+from vlalign.store import Shard
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from vlalign.data import PairedData
+
+Advance = Callable[[int], None]
+
+
+@dataclass
+class ShardFeatures:
+    """Features of one shard in the order of the data set.
+
+    Attributes:
+        features: layer name to ``[n, D_layer]`` float32 on the CPU.
+        extras: name to ``[n]``.
+    """
+
+    features: dict[str, Tensor]
+    extras: dict[str, Tensor] = field(default_factory=dict)
+
+
+class _Assembly:
+    """Collects batches, in whatever order they come, into one shard; refuses features that are not finite."""
+
+    def __init__(self, shard: Shard, taps: Sequence[Tap], ids: Sequence[str], model: str) -> None:
+        import torch
+
+        self.shard, self._taps, self._ids, self._model = shard, taps, ids, model
+        n = shard.stop - shard.start
+        self.result = ShardFeatures({tap.name: torch.empty(n, tap.width) for tap in taps})
+
+    def put(self, rows: Sequence[int], states: Sequence[Tensor], **extras: Tensor) -> None:
+        import torch
+
+        places = torch.tensor([row - self.shard.start for row in rows])
+        for tap, state in zip(self._taps, states, strict=True):
+            if not torch.isfinite(state).all():
+                bad = int((~torch.isfinite(state)).any(1).nonzero()[0, 0])
+                raise VlalignError(
+                    f"{self._model}: features of sample {self._ids[rows[bad]]!r} are not finite at layer {tap.name}: "
+                    "try --dtype float32 or bfloat16 (float16 overflows in some models)"
+                )
+            self.result.features[tap.name][places] = state
+        for name, values in extras.items():
+            if name not in self.result.extras:
+                self.result.extras[name] = torch.zeros(self.shard.stop - self.shard.start, dtype=values.dtype)
+            self.result.extras[name][places] = values
+
+
+@dataclass
+class TextReader:
+    """Reads texts with a text model.
+
+    Args:
+        model: loaded.
+        name: shown in messages.
+        ids: sample ids.
+        tokens: token ids per sample.
+        byte_counts: UTF-8 bytes per text, for bits per byte.
+        pool: ``mean`` or ``last``.
+        batch_tokens: budget of a batch, padding included.
+    """
+
+    model: TextModel
+    name: str
+    ids: Sequence[str]
+    tokens: Sequence[Sequence[int]]
+    byte_counts: Sequence[int]
+    pool: str
+    batch_tokens: int
+
+    def __post_init__(self) -> None:
+        self.taps = self.model.taps
+        self._halving = Halving(
+            self._forward, lambda rows: len(rows) * max(len(self.tokens[r]) for r in rows), "tokens", "--batch-tokens"
+        )
+
+    def read(self, shards: Sequence[Shard], advance: Advance) -> Iterator[tuple[Shard, ShardFeatures]]:
+        """Yields every shard's features; calls ``advance`` with the number of samples after each batch."""
+        reduce = {"mean": mean_over_tokens, "last": last_token}[self.pool]
+        with StatePooler(
+            self.model.module, self.taps, lambda state, tap: reduce(state, self._mask), entering=True
+        ) as pooler:
+            self._pooler = pooler
+            for shard in shards:
+                assembly = _Assembly(shard, self.taps, self.ids, self.name)
+                lengths = [len(self.tokens[row]) for row in range(shard.start, shard.stop)]
+                for batch in token_batches(lengths, self.batch_tokens):
+                    for rows, (states, extras) in self._halving([shard.start + i for i in batch]):
+                        assembly.put(rows, states, **extras)
+                        advance(len(rows))
+                yield shard, assembly.result
+
+    def _forward(self, rows: list[int]) -> tuple[list[Tensor], dict[str, Tensor]]:
+        import torch
+
+        self._pooler.discard()
+        ids, mask = pad_right([self.tokens[row] for row in rows])
+        ids, mask = ids.to(self.model.device), mask.to(self.model.device)
+        self._mask = mask
+        arguments: dict[str, Any] = {"input_ids": ids, "attention_mask": mask.long()}
+        if "use_cache" in self.model.accepts:
+            arguments["use_cache"] = False
+        extras: dict[str, Tensor] = {"tokens": torch.tensor([len(self.tokens[row]) for row in rows])}
+        with torch.inference_mode():
+            if self.model.full is not None:
+                output = self.model.full(**arguments, output_hidden_states=True)
+                final = output.hidden_states[-1]
+                extras["bits"] = bits_from_logits(output.logits, ids, mask)
+            else:
+                final = self.model.module(**arguments).last_hidden_state
+                if self.model.head is not None:
+                    extras["bits"] = bits_per_text(final, ids, mask, self.model.head)
+            self._pooler.add(self.taps[-1], final)
+        if "bits" in extras:
+            extras["bytes"] = torch.tensor([self.byte_counts[row] for row in rows])
+        return self._pooler.collect(), extras
+
+
+def pad_right(sequences: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    """Token ids ``[B, T]`` (int64) and mask ``[B, T]`` (bool); the id under the mask is 0 and never counts."""
+    import torch
+
+    longest = max(map(len, sequences))
+    ids = torch.zeros(len(sequences), longest, dtype=torch.long)
+    mask = torch.zeros(len(sequences), longest, dtype=torch.bool)
+    for i, sequence in enumerate(sequences):
+        ids[i, : len(sequence)] = torch.tensor(sequence)
+        mask[i, : len(sequence)] = True
+    return ids, mask
+
+
+@dataclass
+class VisionReader:
+    """Reads images with a vision model; a DataLoader's workers decode and preprocess ahead of it.
+
+    Args:
+        model: loaded.
+        name: shown in messages.
+        data: the images.
+        preprocessing: pictures to pixels.
+        pool: ``cls`` or ``avg``.
+        batch_images: images per batch.
+        workers: processes that decode.
+    """
+
+    model: VisionModel
+    name: str
+    data: PairedData
+    preprocessing: Preprocessing
+    pool: str
+    batch_images: int
+    workers: int
+
+    def __post_init__(self) -> None:
+        self.taps = self.model.taps
+        self._halving = Halving(self._forward, len, "images", "--batch-images")
+
+    def read(self, shards: Sequence[Shard], advance: Advance) -> Iterator[tuple[Shard, ShardFeatures]]:
+        """Yields every shard's features; calls ``advance`` with the number of samples after each batch."""
+        from torch.utils.data import DataLoader
+
+        batches = [
+            list(range(start, min(start + self.batch_images, shard.stop)))
+            for shard in shards
+            for start in range(shard.start, shard.stop, self.batch_images)
+        ]
+        pictures: Any = _Pictures(self.data, self.preprocessing)
+        loader: DataLoader[Any] = DataLoader(
+            pictures,
+            batch_sampler=batches,
+            num_workers=self.workers,
+            collate_fn=_collate,
+            pin_memory=self.model.device.type == "cuda",
+            prefetch_factor=4 if self.workers else None,
+        )
+
+        def reduce(state: Tensor, tap: Tap) -> Tensor:
+            return pool_vision(state, tap, self.pool, self.model.prefix_tokens)
+
+        pending = iter(shards)
+        shard = next(pending)
+        assembly = _Assembly(shard, self.taps, self.data.ids, self.name)
+        with StatePooler(self.model.module, self.taps, reduce, entering=False) as pooler:
+            self._pooler = pooler
+            for batch, (pixels, problem) in zip(batches, loader, strict=True):
+                if problem is not None:
+                    raise VlalignError(problem)
+                if batch[0] >= shard.stop or batch[0] < shard.start:
+                    yield shard, assembly.result
+                    shard = next(pending)
+                    assembly = _Assembly(shard, self.taps, self.data.ids, self.name)
+                self._pixels, self._first = pixels, batch[0]
+                for rows, states in self._halving(batch):
+                    assembly.put(rows, states)
+                    advance(len(rows))
+        yield shard, assembly.result
+
+    def _forward(self, rows: list[int]) -> list[Tensor]:
+        import torch
+
+        self._pooler.discard()
+        pixels = self._pixels[rows[0] - self._first : rows[-1] + 1 - self._first]
+        with torch.inference_mode():
+            self.model.module(pixels.to(self.model.device, self.model.dtype, non_blocking=True), **self.model.arguments)
+        return self._pooler.collect()
+
+
+@dataclass
+class _Pictures:
+    """Map-style data set of preprocessed images; what goes wrong travels as text, since workers garble exceptions."""
+
+    data: PairedData
+    preprocessing: Preprocessing
+
+    def __len__(self) -> int:
+        return len(self.data.ids)
+
+    def __getitem__(self, row: int) -> Tensor | str:
+        try:
+            return self.preprocessing.transform(self.data.image(row))
+        except (OSError, ValueError, SyntaxError, VlalignError) as error:
+            return f"the image of sample {self.data.ids[row]!r} cannot be read: {error}"
+
+
+def _collate(items: list[Tensor | str]) -> tuple[Tensor | None, str | None]:
+    import torch
+
+    problem = next((item for item in items if isinstance(item, str)), None)
+    return (None, problem) if problem else (torch.stack(items), None)  # type: ignore[arg-type]
