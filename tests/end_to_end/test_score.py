@@ -1,0 +1,137 @@
+"""Scoring a store from the command line and from Python."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from end_to_end.conftest import Command
+from support.tiny import TinyModels
+
+import vlalign
+from vlalign.cli import main
+from vlalign.errors import VlalignError
+
+
+@pytest.fixture(scope="module")
+def store(tiny: TinyModels, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two text and two vision models on the 24 rows."""
+    folder = tmp_path_factory.mktemp("scored") / "features"
+    models = [str(tiny.path(name)) for name in ("llama", "bloom", "timm_dinov2_small", "timm_resnet")]
+    vlalign.extract(models, data=str(tiny.path("prh")), store=str(folder))
+    return folder
+
+
+def slow_score(x: list[torch.Tensor], y: list[torch.Tensor], k: int) -> list[list[float]]:
+    """The reference convention written plainly: clip at the exact quantile of all layers, cosine, sort, count."""
+
+    def neighbours(layers: list[torch.Tensor]) -> list[list[set[int]]]:
+        values = torch.cat([layer.flatten() for layer in layers]).abs().sort().values
+        bound = float(values[int(0.95 * values.numel())])
+        found = []
+        for layer in layers:
+            rows = torch.nn.functional.normalize(layer.clamp(-bound, bound), dim=1)
+            products = rows @ rows.T
+            products.fill_diagonal_(-1e8)
+            found.append([set(row[:k].tolist()) for row in products.argsort(dim=1, descending=True)])
+        return found
+
+    lists_x, lists_y = neighbours(x), neighbours(y)
+    n = len(x[0])
+    return [[sum(len(a & b) for a, b in zip(p, q, strict=True)) / (n * k) for q in lists_y] for p in lists_x]
+
+
+def test_the_verb(command: Command, store: Path, tmp_path: Path) -> None:
+    done = command(f"python scripts/score.py {store} timm_dinov2_small llama --k 5 --permutations 200 --out results")
+    assert "best of" in done.stdout
+    (path,) = (tmp_path / "results").glob("*.json")
+    assert path.with_suffix(".png").stat().st_size > 5000
+    record = json.loads(path.read_text())
+    features = vlalign.FeatureStore(store)
+    x, y = features.find("timm_dinov2_small"), features.find("llama")
+    expected = slow_score(x.features(), y.features(), 5)
+    torch.testing.assert_close(torch.tensor(record["matrix"]), torch.tensor(expected))
+    assert record["best"]["score"] == max(map(max, expected))
+    assert record["chance"] == pytest.approx(5 / 23)
+    assert record["null"]["permutations"] == 200
+    assert record["x"]["run"]["hash"] == x.key.hash
+    assert [layer["name"] for layer in record["axes"]["y"]] == ["embeddings", "block_0", "block_1", "block_2"]
+    assert record["performance"]["y"]["bits_per_byte"] == pytest.approx(y.bits_per_byte())
+
+
+def test_all_pairs_of_a_store(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["score", str(store), "--k", "5", "--permutations", "50", "--out", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    records = [json.loads(path.read_text()) for path in tmp_path.glob("*.json")]
+    pairs = {(record["x"]["model"], record["y"]["model"]) for record in records}
+    assert pairs == {(v, t) for v in ("timm_dinov2_small", "timm_resnet") for t in ("llama", "bloom")}
+    assert len(list(tmp_path.glob("*.png"))) == 4
+    assert all(name in said for pair in pairs for name in pair)
+
+
+def test_from_python(store: Path) -> None:
+    features = vlalign.FeatureStore(store)
+    x, y = features.find("timm_resnet"), features.find("bloom")
+    by_run = vlalign.score(x, y, k=5, permutations=0)
+    by_tensor = vlalign.score(x.features(), y.features(), k=5, permutations=0)
+    assert by_run.matrix == by_tensor.matrix
+    same = vlalign.score(x, x, k=5, permutations=0)
+    assert same.score == 1.0
+    one = vlalign.score(torch.randn(30, 4), torch.randn(30, 6), k=3, permutations=99)
+    assert len(one.matrix) == len(one.matrix[0]) == 1
+    assert one.p_value is not None
+
+
+def test_mistakes(store: Path, tiny: TinyModels, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, word in (
+        ([store, "llama", "lama"], "llama"),
+        ([store, "llama"], "two runs"),
+        ([store, "llama", "bloom", "--k", "24"], "24"),
+        ([store, "llama", "bloom", "--k", "0"], "k"),
+        ([store, "llama", "bloom", "--metric", "mutual_nn"], "mutual_knn"),
+        ([store, "llama", "bloom", "--preset", "platon"], "platonic"),
+        ([tmp_path / "none"], "does not exist"),
+    ):
+        assert main(["score", *map(str, arguments), "--out", str(tmp_path / "out")]) == 1
+        lines = capsys.readouterr().err.strip().splitlines()
+        assert len(lines) == 1
+        assert word in lines[0]
+    assert not (tmp_path / "out").exists()
+
+
+def test_stores_of_different_samples_do_not_pair(tiny: TinyModels, tmp_path: Path) -> None:
+    for name, ids in (("one", "abcdef"), ("two", "abcdeg")):
+        (tmp_path / f"{name}.csv").write_text("id,text\n" + "".join(f"{i},text number {i}\n" for i in ids))
+    runs = [
+        vlalign.extract(str(tiny.path("llama")), data=str(tmp_path / f"{name}.csv"), store=str(tmp_path / name))[0]
+        for name in ("one", "two")
+    ]
+    with pytest.raises(VlalignError, match=r"'f'.*'g'|'g'.*'f'"):
+        vlalign.score(*runs, k=2)
+
+
+def test_samples_pair_by_id_whatever_their_order(tiny: TinyModels, tmp_path: Path) -> None:
+    rows = [f"{i},a picture of number {i} {'and more' * (i % 3)}" for i in range(12)]
+    (tmp_path / "one.csv").write_text("id,text\n" + "\n".join(rows) + "\n")
+    (tmp_path / "two.csv").write_text("id,text\n" + "\n".join(rows[::-1]) + "\n")
+    runs = [
+        vlalign.extract(str(tiny.path("llama")), data=str(tmp_path / f"{name}.csv"), store=str(tmp_path / name))[0]
+        for name in ("one", "two")
+    ]
+    assert runs[0].ids == runs[1].ids[::-1]
+    record = vlalign.score(*runs, k=3, permutations=0)
+    assert [record.matrix[i][i] for i in range(4)] == [1.0] * 4
+
+
+def test_models_and_runs_are_listed(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models"]) == 0
+    said = capsys.readouterr().out
+    assert all(word in said for word in ("llama-7b", "dinov2-giant", "6.74 B", "apache-2.0"))
+    assert main(["models", "--set", "prh", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == 29
+    assert main(["models", "--family", "nothing"]) == 1
+    assert "dinov2" in capsys.readouterr().err
+    assert main(["runs", str(store)]) == 0
+    assert "timm_resnet" in capsys.readouterr().out

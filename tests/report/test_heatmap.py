@@ -1,0 +1,70 @@
+"""Heat maps and tables of records."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from rich.console import Console
+
+from vlalign import ScoreRecord, VlalignError, score
+from vlalign.report.heatmap import save_heatmap
+from vlalign.report.score import records_table, show_records, summary
+
+
+@pytest.fixture(scope="module")
+def record() -> ScoreRecord:
+    generator = torch.Generator().manual_seed(0)
+    x = [torch.randn(40, 8, generator=generator) for _ in range(12)]
+    y = [x[5] + 0.3 * i * torch.randn(40, 8, generator=generator) for i in range(31)]
+    return score(x, y, k=4, permutations=99)
+
+
+def said(thing: object) -> str:
+    console = Console(width=140, record=True, file=io.StringIO())
+    console.print(thing)
+    return console.export_text()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (12, 31), (31, 12), (40, 80)])
+def test_figures_of_any_shape(shape: tuple[int, int], tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(0)
+    made = score(
+        [torch.randn(20, 4, generator=generator) for _ in range(shape[0])],
+        [torch.randn(20, 4, generator=generator) for _ in range(shape[1])],
+        k=3, permutations=0,
+    )  # fmt: skip
+    path = save_heatmap(made, tmp_path / "map.png")
+    with Image.open(path) as image:
+        pixels = np.asarray(image.convert("RGB"))
+    assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 20
+    assert pixels.shape[1] < 3000
+    assert pixels.shape[1] >= pixels.shape[0] or min(shape) == max(shape) == 1
+
+
+def test_summary_says_what_was_found(record: ScoreRecord) -> None:
+    text = said(summary(record))
+    best = record.best
+    found = [f"{record.score:.4f}", best["x"]["name"], best["y"]["name"], f"{4 / 39:.4f}"]
+    for word in [*found, "12 × 31", "99", "≤ 0.01", "N = 40"]:
+        assert word in text
+    table = said(records_table([record, record]))
+    assert table.count(f"{record.score:.4f}") == 2
+
+
+def test_files_are_written_and_named(record: ScoreRecord, tmp_path: Path) -> None:
+    console = Console(width=140, record=True, file=io.StringIO())
+    show_records([record], tmp_path / "out", console)
+    names = {path.suffix for path in (tmp_path / "out").iterdir()}
+    assert names == {".json", ".png"}
+    text = console.export_text().replace("\n", "")
+    assert all(path.name in text for path in (tmp_path / "out").iterdir())
+
+
+def test_a_figure_that_cannot_be_written(record: ScoreRecord, tmp_path: Path) -> None:
+    with pytest.raises(VlalignError, match="cannot write the figure"):
+        save_heatmap(record, tmp_path / "no" / "map.png")

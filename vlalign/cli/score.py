@@ -1,0 +1,89 @@
+"""Score alignment between models of a feature store, over all layer pairs.
+
+Without names, every vision model is scored with every text model (or, in a store of one modality, every two models).
+
+  vlalign score features dinov2-small llama-7b
+  vlalign score features
+  vlalign score features --vision dinov2-small --k 20 --permutations 5000
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from itertools import combinations, product
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vlalign.store import Run
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The verb's flags."""
+    parser.add_argument("store", help="folder of the feature store")
+    parser.add_argument(
+        "runs", nargs="*", metavar="RUN", help="two runs: model names, or name@digits of the key (see `vlalign runs`)"
+    )
+    parser.add_argument("--metric", default="mutual_knn", help="alignment metric")
+    parser.add_argument("--k", type=int, default=10, help="neighbours")
+    parser.add_argument("--preset", default="platonic", help="platonic (clip, then cosine), cosine or none")
+    parser.add_argument("--permutations", type=int, default=1000, metavar="K", help="of the null; 0 leaves it out")
+    parser.add_argument("--seed", type=int, default=0, help="of the permutations")
+    parser.add_argument("--concat", action="store_true", help="also score the concatenation of all layers (index -1)")
+    parser.add_argument("--device", help="where neighbours are computed (default: a GPU if there is one)")
+    parser.add_argument("--out", default="results", metavar="FOLDER", help="where records and figures go")
+    parser.add_argument("--no-figure", dest="figure", action="store_false", help="write no heat maps")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Scores, writes a record and a heat map per pair, and shows what came out."""
+    from vlalign.report.console import console
+    from vlalign.report.score import show_records
+    from vlalign.score.api import score_pairs
+    from vlalign.store import FeatureStore
+
+    pairs = choose_pairs(FeatureStore(arguments.store), arguments.runs)
+    records = score_pairs(
+        pairs,
+        metric=arguments.metric,
+        k=arguments.k,
+        preset=arguments.preset,
+        permutations=arguments.permutations,
+        seed=arguments.seed,
+        concat=arguments.concat,
+        device=arguments.device,
+    )
+    show_records(records, Path(arguments.out), console(), figure=arguments.figure)
+    return 0
+
+
+def choose_pairs(store: object, names: list[str]) -> list[tuple[Run, Run]]:
+    """The pairs that the arguments name."""
+    from vlalign.errors import VlalignError
+    from vlalign.store import FeatureStore
+
+    assert isinstance(store, FeatureStore)
+    if names:
+        if len(names) != 2:
+            raise VlalignError(f"name two runs to score one pair, or none to score all pairs; {len(names)} given")
+        x, y = (store.find(name) for name in names)
+        return [(x, y)]
+    runs = store.runs()
+    vision = [run for run in runs if run.key.modality == "vision"]
+    text = [run for run in runs if run.key.modality == "text"]
+    pairs = list(product(vision, text)) or list(combinations(runs, 2))
+    if not pairs:
+        raise VlalignError(f"{store.root} holds {len(runs)} complete run(s): scoring needs two")
+    return pairs
+
+
+def main() -> int:
+    """``python -m vlalign.cli.score`` and ``scripts/score.py``."""
+    from vlalign.cli.app import run_verb
+
+    return run_verb("score")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,106 @@
+"""Tables about extractions: what a plan will cost, what came of it, what a store holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from vlalign.report.text import duration, size
+from vlalign.store import Run
+
+if TYPE_CHECKING:
+    import torch
+
+    from vlalign.extract import ExtractConfig, Extraction, Plan
+
+
+def plan_table(plan: Plan, device: torch.device, config: ExtractConfig) -> Group:
+    """What ``--dry-run`` shows: every model's size, precision, and rough cost."""
+    from vlalign.extract.plan import free_bytes
+
+    data = plan.data
+    table = Table(box=box.SIMPLE_HEAD, title_justify="left", title=f"plan: {len(data)} samples of {data.name}")
+    for column in ("model", "revision", "precision", "pool"):
+        table.add_column(column)
+    for column in ("weights", "layers", "to do", "disk", "forwards on " + str(device)):
+        table.add_column(column, justify="right")
+    notes = []
+    for model in plan.models:
+        todo = sum(s.stop - s.start for s in model.missing)
+        seconds = model.seconds(device, config.quantization)
+        precision = model.dtype if config.quantization == "none" else f"{config.quantization} + {model.dtype}"
+        table.add_row(
+            model.name,
+            model.source.revision.removeprefix("sha256:")[:12],
+            precision,
+            model.pool,
+            size(model.sketch.weight_bytes(model.dtype, config.quantization)),
+            str(len(model.sketch.taps)),
+            str(todo) if todo else "done",
+            size(model.bytes_to_write()),
+            "–" if not todo else "unknown" if seconds is None else f"≈ {duration(seconds)}",
+        )
+        notes.append(f"{model.name}: {model.dtype}, {model.dtype_reason}")
+        if model.truncated:
+            notes.append(f"{model.name}: {len(model.truncated)} captions will be cut at the model's longest input")
+    if data.skipped:
+        notes.append(f"{len(data.skipped)} bad samples are left out, first {data.skipped[0]['id']!r}")
+    need = sum(model.bytes_to_write() for model in plan.models)
+    notes.append(f"{config.store}: {size(need)} to write, {size(free_bytes(config.store))} free")
+    notes.append("times are rough: operations of the forwards over 60 % of this device's matrix-product rate")
+    return Group(table, *(Text(f"  {note}", style="dim") for note in notes))
+
+
+def extraction_table(extractions: Sequence[Extraction]) -> Group:
+    """What came of an extraction: where the features are and how long each stage took."""
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("model")
+    for column in ("layers", "samples", "bits/byte", "load", "extract", "samples/s"):
+        table.add_column(column, justify="right")
+    for extraction in extractions:
+        run, seconds = extraction.run, extraction.seconds
+        bits = run.bits_per_byte()
+        fresh = extraction.samples > 0
+        table.add_row(
+            run.key.model,
+            str(len(run.layers)),
+            str(run.n),
+            "–" if bits is None else f"{bits:.3f}",
+            duration(seconds["load"]) if fresh else "–",
+            duration(seconds["extract"]) if fresh else "was there",
+            f"{extraction.samples / seconds['extract']:.1f}" if fresh and seconds["extract"] > 0 else "–",
+        )
+    return Group(
+        table, *(Text(f"  {e.run.key.model}: {e.run.path}", style="dim", overflow="fold") for e in extractions)
+    )
+
+
+def runs_table(runs: Sequence[Run], incomplete: Sequence[Path]) -> Group:
+    """What a store holds."""
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in ("model", "key", "modality", "data", "precision", "pool"):
+        table.add_column(column)
+    for column in ("layers", "samples", "bits/byte"):
+        table.add_column(column, justify="right")
+    for run in runs:
+        data, bits = run.key.data, run.bits_per_byte()
+        quantization = data.get("quantization", "none")
+        table.add_row(
+            run.key.model,
+            run.key.short[:8],
+            run.key.modality,
+            str(data.get("data", {}).get("name", "?")),
+            str(data.get("dtype", "?")) + ("" if quantization == "none" else f" {quantization}"),
+            str(data.get("pooling", "?")),
+            str(len(run.layers)),
+            str(run.n),
+            "–" if bits is None else f"{bits:.3f}",
+        )
+    notes = [Text(f"  not complete: {path}", style="yellow") for path in incomplete]
+    return Group(table, *notes)

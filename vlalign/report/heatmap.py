@@ -1,0 +1,83 @@
+"""The heat map of a layer × layer matrix."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vlalign.errors import VlalignError
+from vlalign.report.text import p_text
+
+if TYPE_CHECKING:
+    from vlalign.score import ScoreRecord
+
+MAP = "viridis"  # perceptually even, and the same to colour-blind eyes
+
+
+def save_heatmap(record: ScoreRecord, path: str | Path) -> Path:
+    """Draws a record's matrix as a PNG: named axes, the best pair marked, chance marked on the colour bar.
+
+    The longer axis lies horizontally. Returns the path.
+
+    Raises:
+        VlalignError: the file cannot be written.
+    """
+    import numpy as np
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Rectangle
+
+    matrix = np.asarray(record.matrix, dtype=float)
+    rows, columns = "x", "y"
+    if matrix.shape[0] > matrix.shape[1]:
+        matrix, rows, columns = matrix.T, "y", "x"
+    height, width = matrix.shape
+    cell = min(0.3, 10 / width)
+    size = (2.6 + max(cell * width, 4.2), 1.9 + max(cell * height, 1.4))
+    figure = Figure(figsize=size, dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    low = min(float(matrix.min()), record.chance if record.chance is not None else float(matrix.min()))
+    image = axes.imshow(matrix, cmap=MAP, vmin=low, vmax=float(matrix.max()), aspect="equal", interpolation="nearest")
+    _ticks(axes.xaxis, record.axes[columns], room=figure.get_figwidth() - 2.6)
+    _ticks(axes.yaxis, record.axes[rows], room=figure.get_figheight() - 1.9)
+    axes.tick_params(axis="x", labelrotation=90)
+    axes.set_xlabel(getattr(record, columns)["model"])
+    axes.set_ylabel(getattr(record, rows)["model"])
+    row, column = record.best[rows]["position"], record.best[columns]["position"]
+    for colour, line in (("black", 3.2), ("white", 1.6)):
+        axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=colour, linewidth=line))
+    bar = figure.colorbar(image, cax=axes.inset_axes((1.0 + 0.75 / size[0], 0, 0.2 / size[0], 1)))
+    bar.set_label(record.metric["name"].replace("_", "-"))
+    if record.chance is not None:
+        bar.ax.axhline(record.chance, color="white", linewidth=3)
+        bar.ax.axhline(record.chance, color="black", linewidth=1.2)
+        place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "xytext": (-4, 0), "textcoords": "offset points"}
+        bar.ax.annotate("chance", (0, record.chance), ha="right", va="center", fontsize=7, **place)
+    axes.set_title(_title(record), fontsize=9, loc="left")
+    try:
+        figure.savefig(path)
+    except OSError as error:
+        raise VlalignError(f"cannot write the figure {path}: {error.strerror or error}") from error
+    return Path(path)
+
+
+def _title(record: ScoreRecord) -> str:
+    best = record.best
+    first = f"best {record.score:.3f} at {best['x']['name']} × {best['y']['name']}"
+    parts = [f"N = {record.n}", *(f"{name} = {value}" for name, value in record.metric["params"].items())]
+    if record.chance is not None:
+        parts.append(f"chance {record.chance:.4f}")
+    if record.null is not None:
+        parts.append(f"p {p_text(record)}" if p_text(record).startswith("≤") else f"p = {p_text(record)}")
+    return f"{first}\n{', '.join(parts)}"
+
+
+def _ticks(axis: Any, layers: list[dict[str, Any]], room: float) -> None:
+    """Layer names, every so many where they would touch; the last one is always named."""
+    count = len(layers)
+    step = max(1, -(-count * 11 // int(room * 72)))  # 11 points a label of 7 points
+    shown = list(range(0, count, step))
+    if shown[-1] != count - 1:
+        shown = [i for i in shown if count - 1 - i >= step] + [count - 1]
+    axis.set_ticks(shown, labels=[str(layers[i]["name"]) for i in shown], fontsize=7)

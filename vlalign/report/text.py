@@ -1,0 +1,62 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vlalign.score import ScoreRecord
+
+
+def size(count: float) -> str:
+    """Bytes for people.
+
+    Example:
+        >>> size(3_500_000_000)
+        '3.5 GB'
+    """
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people.
+
+    Example:
+        >>> duration(0.25), duration(12), duration(150), duration(9000)
+        ('0.2 s', '12 s', '2 min 30 s', '2 h 30 min')
+    """
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 120:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def count(number: int | None) -> str:
+    """A number of parameters for people.
+
+    Example:
+        >>> count(134_515_008), count(6_738_415_616), count(None)
+        ('135 M', '6.74 B', '–')
+    """
+    if number is None:
+        return "–"
+    return f"{number / 1e9:.3g} B" if number >= 1e9 else f"{number / 1e6:.3g} M"
+
+
+def p_text(record: ScoreRecord) -> str:
+    """The p-value; with its sign where no permutation reached the score.
+
+    A p-value of 1/(K+1) says only that K permutations were not enough to say more.
+    """
+    if record.null is None or record.p_value is None:
+        return "–"
+    least = 1 / (record.null["permutations"] + 1)
+    return f"{'≤ ' if record.p_value <= least else ''}{record.p_value:.2g}"
