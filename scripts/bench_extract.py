@@ -24,8 +24,8 @@ from torch import Tensor, nn
 from vlalign.data import DataSpec, PairedData, open_data
 from vlalign.extract.batches import token_batches
 from vlalign.extract.readers import TextReader, VisionReader, pad_right
+from vlalign.models.names import resolve
 from vlalign.models.source import locate
-from vlalign.models.spec import resolve
 from vlalign.models.text import load_text_model, load_tokenizer
 from vlalign.models.vision import load_preprocessing, load_vision_model
 from vlalign.store import Layer, RunKey, RunWriter

@@ -12,8 +12,8 @@ from support.tiny import TinyModels
 
 from vlalign.data import DataSpec, open_data
 from vlalign.extract import extract
+from vlalign.models.names import resolve
 from vlalign.models.source import locate
-from vlalign.models.spec import resolve
 from vlalign.models.text import load_tokenizer
 from vlalign.models.vision import build_vision_model, load_preprocessing
 

@@ -13,8 +13,8 @@ from support.tiny import TinyModels
 
 from vlalign.errors import VlalignError
 from vlalign.extract import extract
+from vlalign.models.names import resolve
 from vlalign.models.source import locate
-from vlalign.models.spec import resolve
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from support.hub import HubServer
 from support.tiny import TinyModels
 
 from vlalign.errors import VlalignError
+from vlalign.models.names import resolve
 from vlalign.models.precision import check_quantization, choose_dtype
 from vlalign.models.source import locate
-from vlalign.models.spec import resolve
 from vlalign.models.text import load_tokenizer
 
 TEXTS = ["a red circle", "two  spaces and\ta tab", "thermal ﬁre", "Ünïcode ½ 日本"]

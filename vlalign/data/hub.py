@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlalign.data.sources import Source, reading, undecoded
+from vlalign.data.reading import Source, reading, undecoded
 from vlalign.data.spec import DEFAULT_REVISIONS, DataSpec
 from vlalign.remote import hub_errors, resolve_revision
 

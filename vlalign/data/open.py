@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from vlalign.data.columns import Columns, choose
 from vlalign.data.images import BadImage, decode, encoded
 from vlalign.data.paired import PairedData, sha256_of
-from vlalign.data.sources import Source, open_source
+from vlalign.data.reading import Source
+from vlalign.data.sources import open_source
 from vlalign.data.spec import MODALITIES, DataSpec
 from vlalign.errors import VlalignError
 

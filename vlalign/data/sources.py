@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlalign.data.spec import BUILTIN, DataSpec, one_line
+from vlalign.data.hub import open_hub
+from vlalign.data.reading import Source, reading, undecoded
+from vlalign.data.spec import BUILTIN, DataSpec
 from vlalign.errors import VlalignError
 
 if TYPE_CHECKING:
-    from datasets import Dataset
+    pass
 
 BUILDERS = {
     ".parquet": "parquet",
@@ -25,23 +24,6 @@ BUILDERS = {
 }
 METADATA = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
 SPLIT_FOLDERS = {"train", "training", "validation", "valid", "val", "dev", "test", "testing", "eval", "evaluation"}
-
-
-@dataclass(frozen=True)
-class Source:
-    """An opened data set, its images undecoded.
-
-    name: as it goes into the run key; of a local file or folder only the last part, so that moving it changes nothing.
-    where: as errors call it. revision: the commit, Hub only. base: folder that image file names start from.
-    files_are_ids: an image folder, whose relative file names are the ids.
-    """
-
-    dataset: Dataset
-    name: str
-    where: str
-    revision: str | None = None
-    base: Path | None = None
-    files_are_ids: bool = False
 
 
 def open_source(spec: DataSpec) -> Source:
@@ -58,44 +40,7 @@ def open_source(spec: DataSpec) -> Source:
     looks_local = spec.source.startswith((".", "/", "~")) or spec.source.count("/") > 1 or "\\" in spec.source
     if looks_local or path.suffix.lower() in BUILDERS:
         raise VlalignError(f"no such file or folder: {spec.source}")
-    from vlalign.data.hub import open_hub
-
     return open_hub(spec)
-
-
-@contextmanager
-def reading(where: str) -> Iterator[None]:
-    """Turn what `datasets` raises for a broken file or a wrong split into one VlalignError."""
-    try:
-        yield
-    except (VlalignError, KeyboardInterrupt, MemoryError):
-        raise
-    except Exception as error:
-        if "Unknown split" in str(error):
-            raise VlalignError(f"{where}: {one_line(error)} Choose with --split") from error
-        if "Config name is missing" in str(error):
-            raise VlalignError(
-                f"{where} has several configurations, name one with --data-config: {one_line(error)}"
-            ) from error
-        cause: BaseException = error
-        while cause.__cause__ is not None and type(cause).__name__.startswith("DatasetGeneration"):
-            cause = cause.__cause__
-        kind = type(cause).__name__
-        if "corresponds to no data" in str(cause):
-            raise VlalignError(f"{where} holds no samples") from error
-        if kind in ("EmptyDatasetError", "DataFilesNotFoundError", "EmptyDataError", "SchemaInferenceError"):
-            raise VlalignError(f"{where} holds no samples: {one_line(cause)}") from error
-        raise VlalignError(f"cannot read {where}: {kind}: {one_line(cause)}") from error
-
-
-def undecoded(dataset: Dataset) -> Dataset:
-    """The same data set with every image column left as {bytes, path}; nothing is copied or decoded."""
-    from datasets import Image
-
-    for name, feature in dataset.features.items():
-        if isinstance(feature, Image) and feature.decode:
-            dataset = dataset.cast_column(name, Image(decode=False))
-    return dataset
 
 
 def _builtin(spec: DataSpec) -> Source:

@@ -13,9 +13,9 @@ from vlalign.data import PairedData, open_data
 from vlalign.errors import VlalignError
 from vlalign.extract.config import ExtractConfig
 from vlalign.extract.estimate import Sketch, matmul_rate, seconds_for, sketch
+from vlalign.models.names import resolve
 from vlalign.models.precision import check_quantization, choose_dtype
 from vlalign.models.source import ModelSource, load_config, locate
-from vlalign.models.spec import resolve
 from vlalign.models.text import is_causal, load_tokenizer
 from vlalign.models.vision import load_preprocessing
 from vlalign.store import FeatureStore, RunKey, Shard, plan_shards

@@ -78,7 +78,7 @@ def locate(spec: ModelSpec, *, revision: str | None = None, trust_remote_code: b
     """Resolves a spec to exact weights: asks the Hub for the commit once and reads the config, never the weights.
 
     Args:
-        spec: from :func:`vlalign.models.spec.resolve`.
+        spec: from :func:`vlalign.models.names.resolve`.
         revision: branch, tag or commit of a Hub model; refused for local ones.
         trust_remote_code: allow code from the repository (off unless asked).
 

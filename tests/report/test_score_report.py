@@ -1,0 +1,107 @@
+"""What is shown of scores: summary, table of many, stages, heat map."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console, RenderableType
+
+from vlalign.errors import VlalignError
+from vlalign.report.heatmap import save_heatmap
+from vlalign.report.score import records_table, show_records, stages_table, summary
+from vlalign.score import ScoreRecord
+
+
+def make_record(rows: int = 12, columns: int = 31, **changes: Any) -> ScoreRecord:
+    matrix = np.random.default_rng(0).uniform(0.01, 0.1, (rows, columns))
+    matrix[rows // 2, columns // 3] = 0.1594
+    axes = {
+        side: [{"index": i, "name": f"block_{i}", "width": 8, "convention": ""} for i in range(count)]
+        for side, count in (("x", rows), ("y", columns))
+    }
+    best = {
+        side: {"position": i, "index": i, "name": f"block_{i}"} for side, i in (("x", rows // 2), ("y", columns // 3))
+    }
+    null = {"permutations": 1000, "seed": 0, "mean": 0.0137, "sd": 0.0005, "q5": 0.013, "q50": 0.0137, "q95": 0.0146}
+    record = ScoreRecord(
+        x={"model": "dinov2-small", "modality": "vision", "run": None, "tensor": None},
+        y={"model": "org/language-model", "modality": "text", "run": None, "tensor": None},
+        metric={"name": "mutual_knn", "params": {"k": 10}},
+        preprocessing={"preset": "platonic"},
+        pairing={"by": "id", "reordered": False},
+        n=1024,
+        axes=axes,
+        matrix=matrix.tolist(),
+        best={**best, "score": 0.1594},
+        chance=10 / 1023,
+        null={**null, "q99": 0.0151, "max": 0.0162, "p_value": 1 / 1001},
+        performance={"x": None, "y": {"bits_per_byte": 1.234}},
+        environment={},
+        seconds={"grid": 0.1},
+    )
+    return dataclasses.replace(record, **changes)
+
+
+def shown(renderable: RenderableType, width: int = 120) -> str:
+    console = Console(file=io.StringIO(), width=width)
+    console.print(renderable)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_summary_says_what_matters() -> None:
+    text = shown(summary(make_record()))
+    for part in ("dinov2-small × org/language-model", "0.1594", "12 × 31", "block_6", "block_10", "0.0098", "16.3"):
+        assert part in text
+    for part in ("0.0137", "0.0162", "1000", "≤ 0.001", "k = 10", "N = 1024", "platonic", "1.234 bits per byte"):
+        assert part in text
+
+
+def test_summary_without_null_chance_or_performance() -> None:
+    text = shown(summary(make_record(null=None, chance=None, performance={"x": None, "y": None})))
+    assert "0.1594" in text
+    assert "p-value" not in text
+    assert "chance" not in text
+
+
+def test_table_of_many_is_sorted_and_stages_are_summed() -> None:
+    low = make_record(best={**make_record().best, "score": 0.05})
+    text = shown(records_table([low, make_record()]))
+    assert text.index("0.1594") < text.index("0.0500")
+    stages = shown(stages_table([("load", 1.5), ("grid", 2.0)]))
+    assert "3.5 s" in stages
+
+
+def test_heat_map_of_equal_values_and_without_chance(tmp_path: Path) -> None:
+    record = make_record(3, 4, matrix=[[0.0] * 4] * 3, chance=None, null=None)
+    assert save_heatmap(record, tmp_path / "map.png").stat().st_size > 1000
+
+
+def test_heat_map_leaves_no_figure_behind(tmp_path: Path) -> None:
+    import matplotlib.pyplot
+
+    save_heatmap(make_record(2, 3), tmp_path / "map.png")
+    assert matplotlib.pyplot.get_fignums() == []
+
+
+def test_heat_map_that_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(VlalignError, match="cannot write the figure"):
+        save_heatmap(make_record(2, 3), tmp_path / "none" / "map.png")
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_records_and_figures_are_written_and_named(count: int, tmp_path: Path) -> None:
+    records = [make_record(), make_record(x={**make_record().x, "model": "other"})][:count]
+    console = Console(file=io.StringIO(), width=200)
+    show_records(records, tmp_path / "out", console)
+    assert isinstance(console.file, io.StringIO)
+    written = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert len(written) == 2 * count
+    assert {Path(name).suffix for name in written} == {".json", ".png"}
+    assert str(tmp_path / "out") in console.file.getvalue().replace("\n", "")
+    assert ScoreRecord.load(tmp_path / "out" / records[0].filename) == records[0]
