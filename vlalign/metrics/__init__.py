@@ -1,0 +1,16 @@
+"""Metrics: pure functions of paired features [N, D] or of neighbour lists."""
+
+from vlalign.metrics.mutual_knn import MutualKnn, mutual_knn, mutual_knn_from_neighbours, overlap_counts
+from vlalign.metrics.neighbours import knn
+from vlalign.metrics.registry import Metric, get_metric, metric_names
+
+__all__ = [
+    "Metric",
+    "MutualKnn",
+    "get_metric",
+    "knn",
+    "metric_names",
+    "mutual_knn",
+    "mutual_knn_from_neighbours",
+    "overlap_counts",
+]

@@ -1,0 +1,207 @@
+"""Mutual k-nearest-neighbour alignment: of one pair, of all layer pairs at once, and under row permutations.
+
+``score = mean_i |kNN_X(i) ∩ kNN_Y(i)| / k`` (Huh et al., "The Platonic Representation Hypothesis", arXiv 2405.07987);
+its expectation under a random pairing of the rows is ``k / (N - 1)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vlalign.errors import VlalignError
+from vlalign.metrics.neighbours import knn
+
+_TABLE_BYTES = 32 * 2**20  # of bit masks [rows, N] held at once
+_WORD = 32  # layers per mask word
+_NIBBLE, _BYTE = 15, 17  # 15 masks fit a 4-bit counter, 17 such sums fit an 8-bit counter
+_Ints = NDArray[np.int64]
+
+
+def mutual_knn(x: Tensor, y: Tensor, k: int = 10) -> float:
+    """Mean overlap of the ``k`` nearest neighbours of every row in two representations of the same samples.
+
+    Args:
+        x, y: features [N, D1] and [N, D2], rows paired. Neighbours are by inner product: normalise the rows for cosine.
+        k: number of neighbours, 1 <= k < N.
+
+    Returns:
+        A share in [0, 1]; chance is ``k / (N - 1)``.
+
+    Raises:
+        VlalignError: as :func:`vlalign.metrics.neighbours.knn`, or if the numbers of rows differ.
+
+    >>> x = torch.eye(4)[[0, 0, 1, 1]]
+    >>> mutual_knn(x, 2 * x, k=1)
+    1.0
+    """
+    if isinstance(x, Tensor) and isinstance(y, Tensor) and x.ndim == y.ndim == 2 and len(x) != len(y):
+        raise VlalignError(f"x has {len(x)} rows and y has {len(y)}: pair the samples first")
+    return mutual_knn_from_neighbours(knn(x, k), knn(y, k))
+
+
+def mutual_knn_from_neighbours(nx: Tensor, ny: Tensor) -> float:
+    """Mutual-kNN score of two neighbour lists [N, k] (each row without repetition), as :func:`mutual_knn`."""
+    counts = overlap_counts(nx.unsqueeze(0), ny.unsqueeze(0))
+    return float(counts[0, 0] / nx.numel())
+
+
+def overlap_counts(nx: Tensor, ny: Tensor) -> _Ints:
+    """Shared neighbours, summed over samples, of all layer pairs at once.
+
+    Args:
+        nx, ny: neighbour lists [Lx, N, k] and [Ly, N, k], each row without repetition.
+
+    Returns:
+        int64 [Lx, Ly]; divide by ``N * k`` for the mutual-kNN scores.
+
+    >>> nx = torch.tensor([[[1], [0], [0]], [[2], [2], [1]]])
+    >>> overlap_counts(nx, nx).tolist()
+    [[3, 0], [0, 3]]
+    """
+    return overlap_counts_permuted(nx, ny, None)[0]
+
+
+def overlap_counts_permuted(nx: Tensor, ny: Tensor, permutations: _Ints | None) -> _Ints:
+    """:func:`overlap_counts` after the rows of y are permuted, for each permutation.
+
+    No distances are needed: sample i of the permuted y is ``perm[i]`` of y, its neighbours are relabelled by the
+    inverse. Exact. For each block of rows a table of bit masks says which layers of one side have sample j among the
+    neighbours of row i; the lists of the other side look their masks up, and the bits are summed in parallel counters.
+
+    Args:
+        nx, ny: neighbour lists [Lx, N, k] and [Ly, N, k], each row without repetition.
+        permutations: int64 [P, N], each row a permutation of 0..N-1; None for the identity alone.
+
+    Returns:
+        int64 [P, Lx, Ly].
+    """
+    a, b = _lists(nx), _lists(ny)
+    if a.shape[1:] != b.shape[1:]:
+        raise VlalignError(f"neighbour lists must agree in N and k, got [N, k] = {a.shape[1:]} and {b.shape[1:]}")
+    # Either side can be the table; permuting the other side by the inverse gives the same overlaps.
+    swap = len(a) * -(-len(b) // _WORD) < len(b) * -(-len(a) // _WORD)
+    table, looked_up = (b, a) if swap else (a, b)
+    n = table.shape[1]
+    count = 1 if permutations is None else len(permutations)
+    result = np.zeros((count, len(table), len(looked_up)), dtype=np.int64)
+    flat = np.ascontiguousarray(looked_up.transpose(1, 0, 2)).reshape(n, -1)  # [N, L * k]
+    rows = min(n, max(1, _TABLE_BYTES // (4 * n)))
+    inverse = np.empty(n, dtype=np.int64)
+    for start in range(0, n, rows):
+        stop = min(n, start + rows)
+        tables = [_masks(table[low : low + _WORD, start:stop], n) for low in range(0, len(table), _WORD)]
+        base = np.arange(stop - start, dtype=np.int64)[:, None] * n
+        index = np.empty((stop - start, flat.shape[1]), dtype=np.int64)
+        counter = _BitCounter(stop - start, len(looked_up), table.shape[2])
+        for p in range(count):
+            if permutations is None:
+                index[:] = flat[start:stop]
+            else:
+                inverse[permutations[p]] = np.arange(n)
+                forward, relabel = (inverse, permutations[p]) if swap else (permutations[p], inverse)
+                np.take(relabel, flat.take(forward[start:stop], axis=0), out=index, mode="clip")
+            np.add(index, base, out=index)
+            for word, masks in enumerate(tables):
+                low = word * _WORD
+                bits = counter.count(masks, index)
+                result[p, low : low + _WORD] += bits[: len(table) - low]
+    return result.transpose(0, 2, 1) if swap else result
+
+
+def _lists(neighbours: Tensor) -> _Ints:
+    if neighbours.ndim != 3 or neighbours.is_floating_point() or 0 in neighbours.shape:
+        shape = list(neighbours.shape)
+        raise VlalignError(f"neighbour lists must be integer [L, N, k], got {neighbours.dtype} {shape}")
+    lists: _Ints = neighbours.detach().cpu().to(torch.int64).numpy()
+    if lists.min() < 0 or lists.max() >= lists.shape[1]:
+        raise VlalignError(f"neighbour lists must hold row numbers 0..{lists.shape[1] - 1}: found one outside")
+    return lists
+
+
+def _masks(lists: _Ints, n: int) -> NDArray[np.uint32]:
+    """Flat [rows * N]: bit l of entry i * N + j is set if layer l of ``lists`` [L <= 32, rows, k] lists j for row i."""
+    rows = lists.shape[1]
+    masks = np.zeros(rows * n, dtype=np.uint32)
+    base = np.arange(rows, dtype=np.int64)[:, None] * n
+    for layer, neighbours in enumerate(lists):
+        masks[(neighbours + base).ravel()] |= np.uint32(1 << layer)
+    return masks
+
+
+class _BitCounter:
+    """Sums the 32 bits of looked-up masks [rows, L * k] over rows and neighbours, with its buffers made once.
+
+    Masks are added as words: first eight 4-bit counters a word (up to 15 addends), then four 8-bit counters (17 of
+    those), so the rows stand as [15, 17, q].
+    """
+
+    def __init__(self, rows: int, layers: int, k: int) -> None:
+        self.rows, self.layers, self.k = rows, layers, k
+        groups = -(-rows // (_NIBBLE * _BYTE))
+        self.found = np.zeros((_NIBBLE * _BYTE * groups, layers * k), dtype=np.uint32)  # rows past the end stay zero
+        self.shifted = np.empty_like(self.found)
+        self.stacked = self.shifted.reshape(_NIBBLE, _BYTE, groups, layers * k)
+
+    def count(self, masks: NDArray[np.uint32], index: _Ints) -> _Ints:
+        """int64 [32, L]: how often each bit is set in ``masks[index]``, for each of the L lists."""
+        np.take(masks, index, out=self.found[: self.rows], mode="clip")
+        bits = np.empty((4, 8, self.layers), dtype=np.int64)
+        for low in range(4):
+            np.right_shift(self.found, np.uint32(low), out=self.shifted)
+            np.bitwise_and(self.shifted, np.uint32(0x11111111), out=self.shifted)
+            nibbles = np.add.reduce(self.stacked, axis=0, dtype=np.uint32)
+            for high in (0, 4):
+                lanes = np.add.reduce((nibbles >> np.uint32(high)) & np.uint32(0x0F0F0F0F), axis=0, dtype=np.uint32)
+                # "<u4" puts counter b of a word in byte b, whatever the machine
+                parts = lanes.astype("<u4", copy=False).view(np.uint8).reshape(-1, self.layers, self.k, 4)
+                bits[:, low + high] = parts.sum(axis=(0, 2), dtype=np.int64).T
+        return bits.reshape(32, self.layers)
+
+
+@dataclass(frozen=True)
+class MutualKnn:
+    """The metric as the scorer uses it: neighbour lists once per layer, then all layer pairs together."""
+
+    k: int = 10
+    name: str = "mutual_knn"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.k, bool) or not isinstance(self.k, int) or self.k < 1:
+            raise VlalignError(f"mutual_knn needs a whole number of neighbours k >= 1, got k={self.k!r}")
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """What identifies the metric beside its name."""
+        return {"k": self.k}
+
+    def check(self, n: int) -> None:
+        """Raise VlalignError if ``n`` samples are too few."""
+        if n <= self.k:
+            raise VlalignError(f"mutual_knn with k={self.k} needs more than {self.k} samples, got N={n}: lower k")
+
+    def chance(self, n: int) -> float:
+        """Expected score under a random pairing of ``n`` samples."""
+        return self.k / (n - 1)
+
+    def prepare(self, layer: Tensor) -> Tensor:
+        """Neighbour list [N, k] of one layer [N, D], on the CPU."""
+        return knn(layer, self.k).cpu()
+
+    def grid(self, x: Sequence[Tensor], y: Sequence[Tensor]) -> NDArray[np.float64]:
+        """Scores [Lx, Ly] of prepared layers."""
+        return self._share(overlap_counts(torch.stack(list(x)), torch.stack(list(y))), len(x[0]))
+
+    def permuted(self, x: Sequence[Tensor], y: Sequence[Tensor], permutations: _Ints) -> NDArray[np.float64]:
+        """Scores [P, Lx, Ly] after the rows of y are permuted by each of ``permutations`` [P, N]."""
+        counts = overlap_counts_permuted(torch.stack(list(x)), torch.stack(list(y)), permutations)
+        return self._share(counts, len(x[0]))
+
+    def _share(self, counts: _Ints, n: int) -> NDArray[np.float64]:
+        return counts / (n * self.k)
