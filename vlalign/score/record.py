@@ -1,0 +1,146 @@
+"""The record of one score: everything needed to read it later, in plain JSON."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from vlalign.errors import VlalignError
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class ScoreRecord:
+    """Alignment of two models over all layer pairs. All fields are JSON values; ``save`` writes them as they are."""
+
+    x: dict[str, Any]  # model, modality, run {"hash", "key"} or null, tensor {"n", "widths", "dtype"} or null
+    y: dict[str, Any]
+    metric: dict[str, Any]  # name, params
+    preprocessing: dict[str, Any]  # preset, clip_quantile, x and y: {"clip_threshold", "zero_rows"}
+    pairing: dict[str, Any]  # by "id" or "row", and whether y was put in the order of x
+    n: int  # paired samples
+    axes: dict[str, list[dict[str, Any]]]  # x (rows) and y (columns): index, name, width, convention of each layer
+    matrix: list[list[float]]  # score of every layer pair [len(axes.x)][len(axes.y)]
+    best: dict[str, Any]  # x and y: position in the matrix, index and name of the layer; score
+    chance: float | None  # expected score under a random pairing, without layer selection
+    null: dict[str, Any] | None  # permutation null of the maximum over layer pairs; null if it was not asked for
+    performance: dict[str, Any]  # x and y: {"bits_per_byte"} of text models where the run has it, else null
+    environment: dict[str, Any]  # versions, platform, commit
+    seconds: dict[str, float]  # wall-clock time of each stage
+    format: int = FORMAT
+
+    @property
+    def score(self) -> float:
+        """The largest value of the matrix."""
+        return float(self.best["score"])
+
+    @property
+    def p_value(self) -> float | None:
+        """Permutation p-value of the largest value, layer selection included; None if no null was computed."""
+        return None if self.null is None else float(self.null["p_value"])
+
+    @property
+    def times_chance(self) -> float | None:
+        """How many times the chance level the score is."""
+        return self.score / self.chance if self.chance else None
+
+    @property
+    def title(self) -> str:
+        """``x model × y model``."""
+        return f"{self.x['model']} × {self.y['model']}"
+
+    @property
+    def filename(self) -> str:
+        """A file name of its own for each pair of runs, metric and preset. Nothing is ever read back from it."""
+        sides = []
+        for side in (self.x, self.y):
+            sides.append(_slug(side["model"]) + (f"-{side['run']['hash'][:8]}" if side["run"] else ""))
+        params = "".join(f"-{name}{value}" for name, value in sorted(self.metric["params"].items()))
+        return "__".join([*sides, _slug(f"{self.metric['name']}{params}-{self.preprocessing['preset']}")]) + ".json"
+
+    def save(self, path: str | Path) -> Path:
+        """Write the record as JSON, whole or not at all; folders are made. Returns the path.
+
+        Raises:
+            VlalignError: if the file cannot be written or a value is not finite.
+        """
+        path = Path(path)
+        try:
+            text = _dump(asdict(self))
+        except ValueError as error:
+            raise VlalignError(f"the record for {path} holds a value that is not finite: {error}") from error
+        part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with part.open("w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(part, path)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+            raise VlalignError(f"cannot write the record {path}: {error.strerror or error}") from error
+        return path
+
+    @classmethod
+    def load(cls, path: str | Path) -> ScoreRecord:
+        """Read a record.
+
+        Raises:
+            VlalignError: if the file is missing, is not JSON, or is not a record of this format.
+        """
+        path = Path(path)
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise VlalignError(f"cannot read the record {path}: {error.strerror or error}") from error
+        except ValueError as error:
+            raise VlalignError(f"{path} is not a score record: it is not valid JSON ({error})") from error
+        return cls.from_dict(data, str(path))
+
+    @classmethod
+    def from_dict(cls, data: Any, where: str = "record") -> ScoreRecord:
+        """The record of a JSON object; ``where`` names it in errors."""
+        if not isinstance(data, Mapping) or "matrix" not in data:
+            raise VlalignError(f"{where} is not a score record: write one with `vlalign score`")
+        if data.get("format") != FORMAT:
+            raise VlalignError(f"{where} has record format {data.get('format')!r}, this vlalign reads {FORMAT}")
+        names = {field.name for field in fields(cls)}
+        if missing := sorted(names - set(data)):
+            raise VlalignError(f"{where} is not a whole score record: it lacks {', '.join(missing)}")
+        return cls(**{name: data[name] for name in names})
+
+
+def _dump(data: dict[str, Any]) -> str:
+    """Indented JSON in which lists of numbers and the entries of the axes stand on one line, to be read by eye."""
+
+    def write(value: Any, depth: int) -> str:
+        flat = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        plain = depth > 1 and not any(bracket in flat[1:] for bracket in "[{")
+        if plain or not value or not isinstance(value, dict | list):
+            return flat
+        pad, end = "\n" + " " * (depth + 1), "\n" + " " * depth
+        if isinstance(value, dict):
+            parts = [f"{json.dumps(str(name))}: {write(part, depth + 1)}" for name, part in value.items()]
+            return "{" + pad + f",{pad}".join(parts) + end + "}"
+        return "[" + pad + f",{pad}".join(write(part, depth + 1) for part in value) + end + "]"
+
+    return write(data, 0) + "\n"
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text.replace("/", "--")).strip("-.") or "model"
+
+
+def finite_or_none(value: float | None) -> float | None:
+    """``value``, or None where it is missing or not finite."""
+    return None if value is None or not math.isfinite(value) else float(value)

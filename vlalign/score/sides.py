@@ -1,0 +1,173 @@
+"""One side of a score: a run of the store or plain tensors, seen as layers with names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vlalign.errors import VlalignError
+from vlalign.score.record import finite_or_none
+
+if TYPE_CHECKING:
+    from vlalign.store import Run
+
+#: What can be scored: a run, features [N, D], [N, L, D], or a list of layers [N, D_l].
+Features: TypeAlias = "Run | Tensor | np.ndarray | Sequence[Tensor | np.ndarray]"
+
+_HELD_BYTES = 2 * 2**30  # up to this size all layers of a run are held, beyond it they are read one by one
+_ORIGIN = ("name", "revision", "config", "split")
+
+
+class Side:
+    """Layers with names; ``load`` gives one [N, D_l] at a time.
+
+    Raises:
+        VlalignError: input that is no run, tensor or list of tensors, or layers that differ in the number of rows.
+    """
+
+    def __init__(self, features: Features, label: str) -> None:
+        self.label = label
+        self.modality: str | None = None
+        self.axis: list[dict[str, Any]] = []
+        self.run: Run | None = None
+        self.ids: list[str] | None = None
+        self._layers: list[Tensor] | None = None
+        self._order: Tensor | None = None
+        if hasattr(features, "key") and hasattr(features, "load"):
+            self._from_run(features)  # type: ignore[arg-type]
+        else:
+            self._from_tensors(features)
+
+    def _from_run(self, run: Run) -> None:
+        self.run = run
+        self.ids = list(run.ids)
+        self.n = len(self.ids)
+        self.model, self.modality = run.key.model, run.key.modality
+        self.axis = [
+            {"index": layer.index, "name": layer.name, "width": layer.width, "convention": layer.convention}
+            for layer in run.layers
+        ]
+        if len(set(self.ids)) != self.n:
+            raise VlalignError(f"{self.model} holds duplicate sample ids: extract it again from a set with unique ids")
+
+    def _from_tensors(self, features: Any) -> None:
+        if isinstance(features, np.ndarray | Tensor):
+            whole = as_tensor(features, self.label)
+            if whole.ndim not in (2, 3):
+                raise VlalignError(f"{self.label} must be [N, D] or [N, L, D], got shape {list(whole.shape)}")
+            layers = [whole] if whole.ndim == 2 else list(whole.unbind(1))
+        elif isinstance(features, Sequence) and not isinstance(features, str):
+            layers = [as_tensor(layer, f"{self.label}[{i}]") for i, layer in enumerate(features)]
+        else:
+            kind = type(features).__name__
+            raise VlalignError(f"{self.label} must be a run of a store, a tensor or a list of tensors, not {kind}")
+        if not layers:
+            raise VlalignError(f"{self.label} has no layers: give at least one tensor [N, D]")
+        for i, layer in enumerate(layers):
+            if layer.ndim != 2 or len(layer) != len(layers[0]):
+                raise VlalignError(
+                    f"{self.label}: every layer must be [N, D] with one N, but layer 0 is {list(layers[0].shape)} "
+                    f"and layer {i} is {list(layer.shape)}"
+                )
+        self.n = len(layers[0])
+        self.model = self.label
+        self._layers = layers
+        self.axis = [
+            {"index": i, "name": f"layer_{i}", "width": layer.shape[1], "convention": ""}
+            for i, layer in enumerate(layers)
+        ]
+
+    def hold(self) -> None:
+        """Read all layers now, if they are small enough to be held."""
+        if self.run is not None and 4 * self.n * sum(int(entry["width"]) for entry in self.axis) <= _HELD_BYTES:
+            self._layers = list(self.run.features())
+
+    def release(self) -> None:
+        """Let go of the layers that :meth:`hold` read."""
+        if self.run is not None:
+            self._layers = None
+
+    def put_in_order(self, ids: Sequence[str]) -> None:
+        """Give rows in the order of ``ids`` from now on."""
+        assert self.ids is not None
+        if list(ids) != self.ids:
+            row = {name: i for i, name in enumerate(self.ids)}
+            self._order = torch.tensor([row[name] for name in ids])
+
+    def load(self, i: int) -> Tensor:
+        """Features [N, D_i] of the layer at position ``i``."""
+        if self._layers is not None:
+            layer = self._layers[i]
+        else:
+            assert self.run is not None
+            layer = self.run.load(i)
+        return layer if self._order is None else layer[self._order.to(layer.device)]
+
+    def layer_name(self, i: int) -> str:
+        """For messages."""
+        return f"{self.axis[i]['name']} of {self.model}"
+
+    def describe(self) -> dict[str, Any]:
+        """What a record says about this side."""
+        run = None if self.run is None else {"hash": self.run.key.hash, "key": self.run.key.data}
+        tensor = None
+        if self.run is None:
+            assert self._layers is not None
+            kinds = sorted({str(layer.dtype).removeprefix("torch.") for layer in self._layers})
+            tensor = {"n": self.n, "widths": [entry["width"] for entry in self.axis], "dtype": " ".join(kinds)}
+        return {"model": self.model, "modality": self.modality, "run": run, "tensor": tensor}
+
+    def performance(self) -> dict[str, float | None] | None:
+        """Bits per byte of the run's texts under its model; None for other sides."""
+        value = None if self.run is None else finite_or_none(self.run.bits_per_byte())
+        return None if value is None else {"bits_per_byte": value}
+
+
+def as_tensor(value: Any, what: str) -> Tensor:
+    """A tensor of a tensor or numpy array."""
+    if isinstance(value, Tensor):
+        return value.detach()
+    if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
+        return torch.from_numpy(np.ascontiguousarray(value))
+    raise VlalignError(f"{what} must be a torch tensor or a numeric numpy array, not {type(value).__name__}")
+
+
+def check_pairing(x: Side, y: Side) -> str:
+    """How two sides can be paired: "id" when both have ids, else "row".
+
+    Raises:
+        VlalignError: if they do not hold the same samples, or if nothing says that they do.
+    """
+    if x.ids is None or y.ids is None:
+        if x.n != y.n:
+            raise VlalignError(f"{x.model} has {x.n} rows and {y.model} has {y.n}: rows are pairs, so N must agree")
+        return "row"
+    assert x.run is not None
+    assert y.run is not None
+    a, b = x.run.key.data.get("data") or {}, y.run.key.data.get("data") or {}
+    if a.get("id_source") == b.get("id_source") == "row" and any(a.get(part) != b.get(part) for part in _ORIGIN):
+        raise VlalignError(
+            f"{x.model} and {y.model} come from different sets ({_origin(a)}; {_origin(b)}) and their ids are only row "
+            "numbers, so nothing says that the rows are pairs: extract both with an id column (--id-column)"
+        )
+    xs, ys = set(x.ids), set(y.ids)
+    if xs != ys:
+        raise VlalignError(
+            f"{x.model} ({x.n} samples) and {y.model} ({y.n} samples) do not hold the same ids: "
+            f"{_missing(x.ids, ys, x.model)}, {_missing(y.ids, xs, y.model)}; extract both from the same samples"
+        )
+    return "id"
+
+
+def _origin(data: dict[str, Any]) -> str:
+    return " ".join(str(data[part]) for part in _ORIGIN if data.get(part)) or "unnamed"
+
+
+def _missing(ids: Sequence[str], other: set[str], model: str) -> str:
+    only = [name for name in ids if name not in other]
+    shown = ", ".join(repr(name) for name in only[:3]) + (", …" if len(only) > 3 else "")
+    return f"{len(only)} only in {model}" + (f" ({shown})" if only else "")
