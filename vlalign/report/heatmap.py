@@ -52,8 +52,10 @@ def save_heatmap(record: ScoreRecord, path: str | Path) -> Path:
     if record.chance is not None:
         bar.ax.axhline(record.chance, color="white", linewidth=3)
         bar.ax.axhline(record.chance, color="black", linewidth=1.2)
-        place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "xytext": (-4, 0), "textcoords": "offset points"}
-        bar.ax.annotate("chance", (0, record.chance), ha="right", va="center", fontsize=7, **place)
+        bar.ax.annotate(
+            "chance", (0, record.chance), xycoords=("axes fraction", "data"), xytext=(-4, 0),
+            textcoords="offset points", ha="right", va="center", fontsize=7,
+        )  # fmt: skip
     axes.set_title(_title(record), fontsize=9, loc="left")
     try:
         figure.savefig(path)

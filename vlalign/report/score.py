@@ -50,9 +50,7 @@ def summary(record: ScoreRecord) -> Panel:
     grid.add_row("best of", f"{shape} layer pairs")
     grid.add_row("layers", f"{_layer(record, 'x')}  ×  {_layer(record, 'y')}")
     if record.chance is not None:
-        grid.add_row(
-            "chance", f"{record.chance:.4f}  (k / (N − 1)); the score is {record.times_chance:.1f} times that"
-        )
+        grid.add_row("chance", f"{record.chance:.4f}  (k / (N − 1)); the score is {record.times_chance:.1f} times that")
     if null is not None:
         spread = f"mean {null['mean']:.4f}, largest {null['max']:.4f} of {null['permutations']} random pairings"
         grid.add_row("null", f"{spread}, each with its own best layer pair")
