@@ -57,6 +57,7 @@ def test_the_verb(command: Command, store: Path, tmp_path: Path) -> None:
     assert record["chance"] == pytest.approx(5 / 23)
     assert record["null"]["permutations"] == 200
     assert record["x"]["run"]["hash"] == x.key.hash
+    assert record["y"]["run"]["facts"]["truncated"] == 0
     assert [layer["name"] for layer in record["axes"]["y"]] == ["embeddings", "block_0", "block_1", "block_2"]
     assert record["performance"]["y"]["bits_per_byte"] == pytest.approx(y.bits_per_byte())
 

@@ -29,6 +29,7 @@ class FakeRun:
         digest = hashlib.sha256(f"{self.name} {self.data}".encode()).hexdigest()
         self.key = SimpleNamespace(data=key, hash=digest, short=digest[:16], model=self.name, modality="text")
         self.n = len(self.ids)
+        self.facts: dict[str, Any] = {}
         self.layers = [
             SimpleNamespace(index=i, name=f"block_{i}", width=t.shape[1], convention="residual")
             for i, t in enumerate(self.tensors)

@@ -21,7 +21,7 @@ FORMAT = 1
 class ScoreRecord:
     """Alignment of two models over all layer pairs. All fields are JSON values; ``save`` writes them as they are."""
 
-    x: dict[str, Any]  # model, modality, run {"hash", "key"} or null, tensor {"n", "widths", "dtype"} or null
+    x: dict[str, Any]  # model, modality, run {"hash", "key", "facts"} or null, tensor {"n", "widths", "dtype"} or null
     y: dict[str, Any]
     metric: dict[str, Any]  # name, params
     preprocessing: dict[str, Any]  # preset, clip_quantile, x and y: {"clip_threshold", "zero_rows"}

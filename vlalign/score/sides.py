@@ -113,7 +113,9 @@ class Side:
 
     def describe(self) -> dict[str, Any]:
         """What a record says about this side."""
-        run = None if self.run is None else {"hash": self.run.key.hash, "key": self.run.key.data}
+        run = None
+        if self.run is not None:  # facts: what was truncated or left out at extraction
+            run = {"hash": self.run.key.hash, "key": self.run.key.data, "facts": self.run.facts}
         tensor = None
         if self.run is None:
             assert self._layers is not None

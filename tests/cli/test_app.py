@@ -1,0 +1,69 @@
+"""Dispatch, help and one-line errors."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vlalign.cli import main
+from vlalign.cli.app import VERBS
+from vlalign.version import __version__
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([verb, "--help"])
+    assert stop.value.code == 0
+    said = capsys.readouterr().out
+    assert f"vlalign {verb}" in said  # an example to copy
+    assert "--debug" in said
+
+
+def test_the_list_of_verbs(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    said = capsys.readouterr().out
+    assert all(verb in said for verb in VERBS)
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert capsys.readouterr().out.strip() == f"vlalign {__version__}"
+
+
+TYPOS: list[list[str]] = [
+    [],
+    ["scoer"],
+    ["extract", "--modle", "x"],
+    ["extract", "--quant", "nf4"],
+    ["demo", "--k", "x"],
+]
+
+
+@pytest.mark.parametrize("argv", TYPOS)
+def test_typos_are_not_swallowed(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(argv)
+    assert stop.value.code == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+def test_debug_shows_the_traceback(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from vlalign.errors import VlalignError
+
+    assert main(["verify", str(tmp_path / "none")]) == 1
+    assert "Traceback" not in capsys.readouterr().err
+    with pytest.raises(VlalignError):
+        main(["verify", str(tmp_path / "none"), "--debug"])
+    logging.getLogger("vlalign").setLevel(logging.WARNING)
+
+
+@pytest.mark.parametrize("program", [["scripts/extract.py"], ["-m", "vlalign.cli.extract"], ["scripts/score.py"]])
+def test_scripts_and_modules_are_the_verbs(program: list[str]) -> None:
+    done = subprocess.run([sys.executable, *program, "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "--preset" in done.stdout

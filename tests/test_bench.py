@@ -1,0 +1,21 @@
+"""The benchmark of scoring runs and checks itself (its other half needs pretrained models)."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def test_quick_benchmark(tmp_path: Path) -> None:
+    out = tmp_path / "bench.json"
+    line = [sys.executable, "scripts/bench.py", "--quick", "--only", "score", "--json", str(out)]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True)
+    rows = json.loads(out.read_text())["rows"]
+    assert {row["unit"] for row in rows} == {"s", "GiB"}
+    assert rows[0]["same_matrix"] is True
+    assert all(row["ours"] > 0 for row in rows)
+    assert "mutual-kNN grid" in done.stdout
