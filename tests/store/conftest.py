@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -39,12 +40,13 @@ class Toy:
         return RunKey({"format": 1, "model": model, "dtype": "float32", "perturbations": []} | changes)
 
     def values(self, layer: Layer) -> torch.Tensor:
-        rows = torch.arange(self.n).double()[:, None]
-        return torch.sin(rows * 7 + torch.arange(layer.width) * 3 + layer.index).float()
+        # by numpy: forked children write these, and torch's threads do not survive a fork
+        rows = np.arange(self.n, dtype=np.float64)[:, None]
+        return torch.from_numpy(np.sin(rows * 7 + np.arange(layer.width) * 3 + layer.index).astype(np.float32))
 
     def extras(self) -> dict[str, torch.Tensor]:
-        rows = torch.arange(self.n)
-        return {"bits": rows.double() * 1.5 + 2, "bytes": rows + 1}
+        rows = np.arange(self.n)
+        return {"bits": torch.from_numpy(rows * 1.5 + 2), "bytes": torch.from_numpy(rows + 1)}
 
     def write(self, writer: RunWriter, shards: Iterable[Shard], extras: bool = True) -> None:
         for shard in shards:

