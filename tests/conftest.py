@@ -38,6 +38,7 @@ def pytest_configure(config: pytest.Config) -> None:
     kept = server.env(home)
     kept |= {name: os.environ.get(name, THREADS) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
     kept |= {"MPLBACKEND": "Agg", "MPLCONFIGDIR": str(home / "matplotlib"), "TOKENIZERS_PARALLELISM": "false"}
+    kept["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
     for name in set(os.environ) - set(kept):
         del os.environ[name]
     os.environ.update(kept)

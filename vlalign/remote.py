@@ -46,6 +46,8 @@ def hub_errors(repo: str, *, kind: str = "model", revision: str | None = None) -
                 f"no network: {what} is not in the local cache and the Hub cannot be reached; "
                 "connect, or download it beforehand with `hf download` and use the folder"
             ) from error
+        if type(error).__name__ == "SafetensorError":
+            raise VlalignError(f"{what}: a weights file is damaged ({_first_line(error)}); fetch it again") from error
         if isinstance(cause, errors.HfHubHTTPError):
             raise VlalignError(f"the Hub refused {what}: {_first_line(cause)}") from error
         raise

@@ -230,3 +230,23 @@ def test_wrong_options(options: dict[str, Any], message: str) -> None:
 def test_wrong_modalities(modalities: set[str]) -> None:
     with pytest.raises(VlalignError, match="ask for text, vision or both"):
         open_data(DataSpec("builtin:emoji"), modalities)
+
+
+def test_a_caption_with_an_unquoted_comma_is_refused(tmp_path):
+    path = tmp_path / "captions.csv"
+    path.write_text("id,caption\na,one dog\nb,a cat, asleep\n")
+    with pytest.raises(VlalignError, match=r"line 3 has 3 values.*quotes"):
+        open_data(DataSpec(str(path)), {"text"})
+    path.write_text('id,caption\na,one dog\nb,"a cat, asleep"\n')
+    assert open_data(DataSpec(str(path)), {"text"}).captions == ["one dog", "a cat, asleep"]
+
+
+def test_row_numbers_are_tied_to_the_very_file(tmp_path):
+    for folder, word in (("a", "dog"), ("b", "cat")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "c.csv").write_text(f"caption\none {word}\ntwo {word}s\n")
+    a, b = (open_data(DataSpec(str(tmp_path / f / "c.csv")), {"text"}).identity("text") for f in "ab")
+    assert a["file"] != b["file"]
+    (tmp_path / "moved.csv").write_bytes((tmp_path / "a" / "c.csv").read_bytes())
+    moved = open_data(DataSpec(str(tmp_path / "moved.csv")), {"text"}).identity("text")
+    assert moved["file"] == a["file"]

@@ -54,7 +54,7 @@ def test_the_verbatim_command(command: Command, hub: HubServer, tmp_path: Path) 
     assert "was there" in again.stdout
     assert contents(tmp_path / "features") == before
     assert not [name for name in hub.downloads("huggyllama/llama-7b") if name.endswith(".safetensors")]
-    assert command("vlalign verify features").stdout.startswith("3 complete runs")
+    assert command("vlalign verify features").stdout.startswith("3 complete run(s)")
 
 
 def test_dry_run_reads_no_weights(command: Command, hub: HubServer, tmp_path: Path) -> None:

@@ -94,8 +94,9 @@ def test_mistakes(store: Path, tiny: TinyModels, tmp_path: Path, capsys: pytest.
         ([store, "llama", "bloom", "--metric", "mutual_nn"], "mutual_knn"),
         ([store, "llama", "bloom", "--preset", "platon"], "platonic"),
         ([tmp_path / "none"], "does not exist"),
+        ([store, "llama", "bloom", "--out", "/proc/x"], "/proc"),
     ):
-        assert main(["score", *map(str, arguments), "--out", str(tmp_path / "out")]) == 1
+        assert main(["score", "--out", str(tmp_path / "out"), *map(str, arguments)]) == 1
         lines = capsys.readouterr().err.strip().splitlines()
         assert len(lines) == 1
         assert word in lines[0]

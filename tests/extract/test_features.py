@@ -176,6 +176,14 @@ def test_truncation_is_counted(tiny: TinyModels, tmp_path: Path, caplog: pytest.
     assert int(run.extra("tokens").max()) == 4
 
 
+def test_truncated_encoder_texts_keep_their_last_special_token(tiny: TinyModels) -> None:
+    tokenizer = load_tokenizer(locate(resolve(str(tiny.path("bert")))), 4)
+    (whole,), (cut,) = tokenizer.encode(["a red circle on a wall"]), tokenizer.encode(["a red circle on a wall"], 4)
+    assert len(cut) == 4 < len(whole)
+    assert cut[0] == whole[0]
+    assert cut[-1] == whole[-1]
+
+
 def test_logits_that_are_more_than_the_heads_product(tiny: TinyModels, tmp_path: Path) -> None:
     """Gemma-2 caps its logits: the loss must see that, by running through the whole model."""
     from support.tiny import randomise

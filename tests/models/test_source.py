@@ -91,3 +91,59 @@ def test_split_on_one_process_gives_the_same_features(tiny: TinyModels, tmp_path
         assert split.key == whole.key  # how it was computed is no part of what it is
         for x, y in zip(whole.features(), split.features(), strict=True):
             torch.testing.assert_close(x, y)
+
+
+def test_models_whose_layers_cannot_be_read_are_refused_before_weights(tiny: TinyModels, tmp_path: Path) -> None:
+    from support.tiny import randomise
+    from transformers import SwinConfig, SwinModel, ViTMAEConfig, ViTMAEModel
+
+    sizes = {"image_size": 32, "patch_size": 4, "num_attention_heads": 2, "hidden_size": 16, "intermediate_size": 16}
+    made = {
+        "swin": SwinModel(SwinConfig(image_size=64, embed_dim=8, depths=[1, 1, 1], num_heads=[2, 2, 2], window_size=4)),
+        "mae": ViTMAEModel(ViTMAEConfig(num_hidden_layers=2, **sizes)),
+    }
+    for name, model in made.items():
+        folder = tmp_path / name
+        randomise(model).save_pretrained(folder)  # type: ignore[operator]
+        settings = json.loads((tiny.path("vit") / "preprocessor_config.json").read_text())
+        size = {"height": model.config.image_size, "width": model.config.image_size}
+        (folder / "preprocessor_config.json").write_text(json.dumps(settings | {"size": size}))
+        with pytest.raises(VlalignError, match="cannot be read" if name == "swin" else "at random"):
+            extract(str(folder), data=str(tiny.path("prh")), store=str(tmp_path / "s"))
+    assert not (tmp_path / "s").exists()
+
+
+def test_transformers_convnets_are_averaged_over_space(tiny: TinyModels, tmp_path: Path) -> None:
+    from support.tiny import randomise
+    from transformers import ConvNextConfig, ConvNextModel
+
+    folder = tmp_path / "convnext"
+    config = ConvNextConfig(image_size=32, hidden_sizes=[8, 12], depths=[1, 1], num_stages=2)
+    randomise(ConvNextModel(config)).save_pretrained(folder)  # type: ignore[operator]
+    shutil.copy(tiny.path("vit") / "preprocessor_config.json", folder)
+    (run,) = extract(str(folder), data=str(tiny.path("prh")), store=str(tmp_path / "s"), workers=0)
+    assert [layer.width for layer in run.layers] == [8, 12]
+    assert run.key.data["pooling"] == "avg"
+
+
+def test_late_class_tokens_are_not_taken_for_patches(tmp_path: Path) -> None:
+    import timm
+    from support.tiny import save_timm
+
+    sizes = {"embed_dim": 16, "depth": 2, "num_heads": 2, "img_size": 32, "patch_size": 8}
+    source = locate(resolve(str(save_timm(tmp_path / "cait", "cait_xxs24_224", **sizes))))
+    from vlalign.models.vision import vision_taps
+
+    module = timm.create_model(f"local-dir:{source.location}", pretrained=True, num_classes=0)
+    taps, prefix, has_cls = vision_taps(module, source)
+    assert (len(taps), prefix, has_cls) == (2, 0, False)
+
+
+def test_damaged_weights_are_named(tiny: TinyModels, tmp_path: Path) -> None:
+    for name in ("llama", "timm_dinov2_small"):
+        folder = tmp_path / name
+        shutil.copytree(tiny.path(name), folder)
+        weights = folder / "model.safetensors"
+        weights.write_bytes(weights.read_bytes()[:-200])
+        with pytest.raises(VlalignError, match="damaged"):
+            extract(str(folder), data=str(tiny.path("prh")), store=str(tmp_path / "s"), workers=0)

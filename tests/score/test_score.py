@@ -112,7 +112,7 @@ def test_many_pairs_reuse_neighbours(pair: Pair, make_run: Callable[..., Any], m
     calls = []
     prepare_layer = MutualKnn.prepare
     monkeypatch.setattr(MutualKnn, "prepare", lambda self, layer: calls.append(1) or prepare_layer(self, layer))
-    records = score_pairs([(a, b), (c, b), (a, c)], k=5, permutations=19)
+    records = list(score_pairs([(a, b), (c, b), (a, c)], k=5, permutations=19))
     assert len(calls) == 3 + 2 + 3
     assert records[2].score == 1.0
     assert "neighbours" not in records[2].seconds
@@ -189,3 +189,19 @@ def test_result_does_not_depend_on_threads(pair: Pair) -> None:
         torch.set_num_threads(before)
     assert found[0].matrix == found[1].matrix
     assert found[0].null == found[1].null
+
+
+def test_layers_of_mixed_precision_are_clipped_alike(pair: tuple[list[Tensor], list[Tensor]]) -> None:
+    x = pair[0]
+    mixed = [x[0].double(), *x[1:]]
+    record = score(mixed, x, k=3, permutations=0)
+    thresholds = [record.preprocessing[side]["clip_threshold"] for side in ("x", "y")]
+    assert thresholds[0] == pytest.approx(thresholds[1], rel=1e-6)
+
+
+def test_arrays_of_any_kind_are_taken() -> None:
+    values = np.random.default_rng(0).standard_normal((20, 4))
+    expected = score(values, values[::-1].copy(), k=np.int64(3), permutations=0).matrix
+    frozen = values.astype(">f8")
+    frozen.flags.writeable = False
+    assert score(frozen, values[::-1].astype(np.longdouble), k=3, permutations=0).matrix == expected

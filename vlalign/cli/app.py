@@ -24,6 +24,7 @@ class _Help(argparse.RawDescriptionHelpFormatter):
         text = action.help or ""
         if (
             action.option_strings
+            and action.nargs != 0
             and action.default not in (None, False, [], argparse.SUPPRESS)
             and "default" not in text
         ):

@@ -36,6 +36,8 @@ def run(arguments: argparse.Namespace) -> int:
     from vlalign.score.api import score_pairs
     from vlalign.store import FeatureStore
 
+    if arguments.k < 1:
+        raise VlalignError(f"--k {arguments.k}: give a number of neighbours of at least 1")
     if arguments.max_samples is not None and arguments.max_samples <= arguments.k:
         raise VlalignError(f"--max-samples {arguments.max_samples}: scoring with k = {arguments.k} needs more samples")
     out = Path(arguments.out)
@@ -62,10 +64,10 @@ def run(arguments: argparse.Namespace) -> int:
 
     start = time.perf_counter()
     vision, text = (extraction.run for extraction in extractions)
-    records = score_pairs([(vision, text)], k=arguments.k, permutations=arguments.permutations)
+    (record,) = score_pairs([(vision, text)], k=arguments.k, permutations=arguments.permutations)
     stages.append((f"score {len(vision.layers)} × {len(text.layers)} layer pairs", time.perf_counter() - start))
     start = time.perf_counter()
-    show_records(records, out / "results", console())
+    show_records([record], out / "results", console())
     stages.append(("write record and figure", time.perf_counter() - start))
     console().print(stages_table(stages))
     console().print(

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set", dest="model_set", choices=sorted(MODEL_SETS), help="only the models of a published set"
     )
-    parser.add_argument("--json", action="store_true", help="as JSON, with sources")
+    parser.add_argument("--json", action="store_true", help="as JSON, with sources and notes")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -4,7 +4,7 @@ Without names, every vision model is scored with every text model (or, in a stor
 
   vlalign score features dinov2-small llama-7b
   vlalign score features
-  vlalign score features --vision dinov2-small --k 20 --permutations 5000
+  vlalign score features dinov2-small@1f4b llama-7b --k 20 --permutations 5000
 """
 
 from __future__ import annotations

@@ -26,9 +26,9 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{problem.path}: {problem.reason}")
     runs = store.runs()
     if problems:
-        print(f"{len(problems)} problems: run the extraction's command again to mend them", file=sys.stderr)
+        print(f"{len(problems)} problem(s): run the extraction's command again to mend them", file=sys.stderr)
         return 1
-    print(f"{len(runs)} complete runs, every shard as it was written")
+    print(f"{len(runs)} complete run(s), every shard as it was written")
     return 0
 
 

@@ -208,6 +208,9 @@ def _identities(
         "id_source": id_source,
         "ids": sha256_of(names),
     }
+    if id_source == "row" and source.file is not None:  # row numbers pair samples of the very same file only
+        with source.file.open("rb") as handle:
+            common["file"] = hashlib.file_digest(handle, "sha256").hexdigest()
     found: dict[str, dict[str, Any]] = {}
     if captions is not None:
         content = sha256_of(part for name, text in zip(names, captions, strict=True) for part in (name, text.encode()))

@@ -21,7 +21,7 @@ class Source:
 
     name: as it goes into the run key; of a local file or folder only the last part, so that moving it changes nothing.
     where: as errors call it. revision: the commit, Hub only. base: folder that image file names start from.
-    files_are_ids: an image folder, whose relative file names are the ids.
+    files_are_ids: an image folder, whose relative file names are the ids. file: the one local file it is, if it is one.
     """
 
     dataset: Dataset
@@ -30,6 +30,7 @@ class Source:
     revision: str | None = None
     base: Path | None = None
     files_are_ids: bool = False
+    file: Path | None = None
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,7 +72,7 @@ def _file(spec: DataSpec, path: Path) -> Source:
     with reading(spec.source):
         options = _csv_options(path) if builder == "csv" else {}
         dataset = load_dataset(builder, data_files={"train": str(path.resolve())}, split=spec.split, **options)
-    return Source(undecoded(dataset), path.resolve().name, spec.source, base=path.resolve().parent)
+    return Source(undecoded(dataset), path.resolve().name, spec.source, base=path.resolve().parent, file=path)
 
 
 def _csv_options(path: Path) -> dict[str, Any]:
@@ -81,6 +82,14 @@ def _csv_options(path: Path) -> dict[str, Any]:
 
     separator = "\t" if path.suffix.lower() == ".tsv" else ","
     header = pd.read_csv(path, sep=separator, nrows=0, index_col=False)
+    with path.open(newline="", encoding="utf-8-sig") as lines:
+        rows = csv.reader(lines, delimiter=separator)
+        for row in rows:
+            if len(row) > len(header.columns):
+                raise VlalignError(
+                    f"{path}: line {rows.line_num} has {len(row)} values, the header {len(header.columns)}: "
+                    f'put quotes ("…") around values that hold a {"tab" if separator == chr(9) else "comma"}'
+                )
     features = Features({str(name): Value("string") for name in header.columns})
     return {"sep": separator, "features": features, "keep_default_na": False, "index_col": False}
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlalign.data import DataSpec, PairedData
@@ -45,10 +46,10 @@ class Extraction:
 
 
 def extract(
-    models: str | Sequence[str],
+    models: str | Path | Sequence[str | Path],
     *,
-    data: str | DataSpec = "minhuh/prh",
-    store: str = "features",
+    data: str | Path | DataSpec = "minhuh/prh",
+    store: str | Path = "features",
     progress: bool = False,
     **settings: Any,
 ) -> list[Run]:
@@ -70,8 +71,8 @@ def extract(
         VlalignError: anything that a plan can find wrong, before weights load; or features that are not finite.
     """
     config = ExtractConfig(
-        models=(models,) if isinstance(models, str) else tuple(models),
-        data=DataSpec(data) if isinstance(data, str) else data,
+        models=(str(models),) if isinstance(models, str | Path) else tuple(map(str, models)),
+        data=data if isinstance(data, DataSpec) else DataSpec(str(data)),
         store=str(store),
         **settings,
     )
@@ -134,19 +135,20 @@ class Engine:
         seconds = {"load": 0.0, "extract": 0.0}
         if mine:
             logger.info("%s: %s (%s)", plan.name, plan.dtype, plan.dtype_reason)
-            start = time.perf_counter()
-            with _library_bars(progress and self.is_main):
-                reader = self._reader(data, plan)
-            seconds["load"] = time.perf_counter() - start
-            start = time.perf_counter()
-            layers = [Layer(i, tap.name, tap.width, tap.convention) for i, tap in enumerate(reader.taps)]
-            with _bar(plan, writer, mine, progress and self.is_main) as advance:
+        with _bar(plan, writer, mine, progress and self.is_main) as advance:
+            if mine:
+                start = time.perf_counter()
+                with _library_bars(progress and self.is_main):
+                    reader = self._reader(data, plan)
+                seconds["load"] = time.perf_counter() - start
+                start = time.perf_counter()
+                layers = [Layer(i, tap.name, tap.width, tap.convention) for i, tap in enumerate(reader.taps)]
                 for shard, result in reader.read(mine, advance):
                     writer.write(shard, result.features, layers, result.extras)
-            seconds["extract"] = time.perf_counter() - start
-            del reader
-            self._free()
-        self.state.wait_for_everyone()
+                seconds["extract"] = time.perf_counter() - start
+                del reader
+                self._free()
+            self.state.wait_for_everyone()
         run = None
         if self.is_main:
             run = store.open(plan.key) if not plan.missing else None
@@ -239,7 +241,7 @@ def _bar(plan: ModelPlan, writer: RunWriter, mine: Sequence[Shard], shown: bool)
         initial=total - missing,
         desc=plan.name,
         unit=" samples",
-        disable=not shown,
+        disable=not shown or not plan.missing,
         mininterval=0.5,
         smoothing=0.05,
         dynamic_ncols=True,

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from vlalign.errors import VlalignError
+from vlalign.extract.pool import StatePooler
 from vlalign.models.precision import BYTES_PER_WEIGHT
 from vlalign.models.source import ModelSource, load_config
 from vlalign.models.structure import Tap, count_parameters
@@ -61,26 +63,53 @@ def sketch(source: ModelSource, image_size: tuple[int, int] | None, requested_si
             module, arguments = build_vision_model(source, requested_size, pretrained=False)
             taps, _, has_cls = vision_taps(module, source)
             inputs: tuple[Any, ...] = (torch.empty(1, 3, *(image_size or (224, 224))),)
-            return Sketch(taps, count_parameters(module), has_cls, _flops(module.eval(), inputs, arguments))
+            flops = _try(module.eval(), taps, inputs, arguments, source)
+            return Sketch(taps, count_parameters(module), has_cls, flops)
         from transformers import AutoModel
 
         base = AutoModel.from_config(load_config(source), trust_remote_code=source.trust_remote_code)
         base = getattr(base, "text_model", base)
-        tokens = 16
-        flops = _flops(base.eval(), (torch.zeros(1, tokens, dtype=torch.long),), {})
-        return Sketch(text_taps(base, base.config), count_parameters(base), False, flops and flops / tokens)
+        taps, tokens = text_taps(base, base.config), 16
+        flops = _try(base.eval(), taps, (torch.zeros(1, tokens, dtype=torch.long),), {}, source)
+        return Sketch(taps, count_parameters(base), False, flops and flops / tokens)
 
 
-def _flops(module: nn.Module, inputs: tuple[Any, ...], arguments: dict[str, Any]) -> float | None:
+def _try(
+    module: nn.Module, taps: Sequence[Tap], inputs: tuple[Any, ...], arguments: dict[str, Any], source: ModelSource
+) -> float | None:
+    """One forward on the meta device: its operations (None where it cannot run there), and whether the taps fit.
+
+    Raises:
+        VlalignError: a layer has another shape than its tap says, so its features would be wrong.
+    """
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def note(state: torch.Tensor, tap: Tap) -> torch.Tensor:
+        shapes[tap.name] = tuple(state.shape)
+        return state
+
     try:
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        with (
+            StatePooler(module, taps, note, entering=source.modality == "text"),
+            torch.no_grad(),
+            FlopCounterMode(display=False) as counter,
+        ):
             module(*inputs, **arguments)
     except (RuntimeError, NotImplementedError, TypeError, ValueError) as error:
-        logger.debug("operations of %s cannot be counted: %s", type(module).__name__, error)
+        logger.debug("%s cannot be tried without weights: %s", source.spec.alias, error)
         return None
+    except AttributeError as error:
+        raise VlalignError(f"{source.spec.alias}: its layers cannot be read ({error})") from error
+    for tap in taps:
+        shape = shapes.get(tap.name, (tap.width,))
+        if shape[-1] != tap.width and not (len(shape) == 4 and shape[1] == tap.width):
+            raise VlalignError(
+                f"{source.spec.alias}: its layers cannot be read, for {tap.name} gives {list(shape)} where {tap.width} "
+                "features were expected; please open an issue that names the model"
+            )
     return float(counter.get_total_flops())
 
 

@@ -43,8 +43,8 @@ class ModelPlan:
         truncated: ids of samples cut to the longest input (text).
         sketch: size of the model and of its features.
         amounts: tokens per sample (text) or ones (vision): what the cost is proportional to.
-        missing: shards to be made; None when the store has not been looked at (dry run).
-        done: samples whose features are there already.
+        missing: shards to be made.
+        samples: samples of the data set.
     """
 
     source: ModelSource
@@ -122,22 +122,30 @@ def make_plan(config: ExtractConfig, device: torch.device, processes: int = 1) -
     for spec in specs:
         source = locate(spec, revision=config.revision, trust_remote_code=config.trust_remote_code)
         check_quantization(config.quantization, source.modality, spec.alias)
-        _check_flags(config, source)
         sources.append(source)
+    _check_flags(config, sources)
     data = open_data(config.data, sorted({source.modality for source in sources}))
     plans = [_plan_model(config, source, data, device, processes) for source in sources]
     FeatureStore(config.store).check_space(sum(plan.bytes_to_write() for plan in plans))
     return Plan(data, plans)
 
 
-def _check_flags(config: ExtractConfig, source: ModelSource) -> None:
-    if source.modality == "text" and config.image_size is not None and len(config.models) == 1:
-        raise VlalignError(f"--image-size is for vision models, but {source.spec.alias} is a text model: leave it out")
-    if source.modality == "vision" and config.max_length is not None and len(config.models) == 1:
-        raise VlalignError(f"--max-length is for text models, but {source.spec.alias} is a vision model: leave it out")
-    if config.parallel == "split" and source.modality == "vision":
+def _check_flags(config: ExtractConfig, sources: Sequence[ModelSource]) -> None:
+    """Refuses settings that none of the models would heed."""
+    names = ", ".join(source.spec.alias for source in sources)
+    modalities = {source.modality for source in sources}
+    for flag, value, modality in (
+        ("--image-size", config.image_size, "vision"),
+        ("--vision-pool", config.vision_pool, "vision"),
+        ("--max-length", config.max_length, "text"),
+        ("--text-pool", config.text_pool, "text"),
+    ):
+        if value is not None and modality not in modalities:
+            other = "text model" if modality == "vision" else "vision model"
+            raise VlalignError(f"{flag} is for {modality} models, but {names} is a {other}: leave it out")
+    if config.parallel == "split" and "vision" in modalities:
         raise VlalignError(
-            f"--parallel split is for text models, but {source.spec.alias} is a vision model and fits on one device: "
+            f"--parallel split is for text models, but {names} holds a vision model, which fits on one device: "
             "use --parallel replica"
         )
 
@@ -176,7 +184,7 @@ def _plan_model(
             pool = "avg"
     identity["pooling"] = pool
     key = RunKey(identity)
-    _check_memory(config, source, outline, dtype, device)
+    _check_memory(config, source, outline, dtype, device, processes)
     missing = _missing(config, key, data, ("bits",) if loss else ())
     return ModelPlan(source, key, dtype, reason, pool, loss, tokens, truncated, outline, missing, len(data))
 
@@ -193,6 +201,8 @@ def _tokenize(encode: Any, data: PairedData, limit: int | None, model: str) -> t
     assert data.captions is not None
     tokens = [list(ids) for ids in encode(data.captions)]
     empty = [sample for sample, ids in zip(data.ids, tokens, strict=True) if not ids]
+    if len(empty) == len(tokens):
+        raise VlalignError(f"{model} gives no token for any caption: is its tokenizer there and complete?")
     if empty:
         raise VlalignError(
             f"{model}: {len(empty)} captions give no token at all, first {empty[0]!r}: mend them or leave them out"
@@ -206,12 +216,14 @@ def _tokenize(encode: Any, data: PairedData, limit: int | None, model: str) -> t
             len(tokens),
             limit,
         )
-        tokens = [ids[:limit] for ids in tokens]
+        long = {i for i, ids in enumerate(tokens) if limit is not None and len(ids) > limit}
+        cut = iter(encode([data.captions[i] for i in sorted(long)], limit))
+        tokens = [list(next(cut)) if i in long else ids for i, ids in enumerate(tokens)]
     return tokens, truncated
 
 
 def _check_memory(
-    config: ExtractConfig, source: ModelSource, outline: Sketch, dtype: str, device: torch.device
+    config: ExtractConfig, source: ModelSource, outline: Sketch, dtype: str, device: torch.device, processes: int
 ) -> None:
     """Refuses a model whose weights alone are larger than the memory they would go to."""
     import torch
@@ -228,7 +240,8 @@ def _check_memory(
     else:
         import psutil
 
-        have, where = psutil.virtual_memory().total, "this machine has"
+        have = psutil.virtual_memory().total // processes
+        where = "this machine has" if processes == 1 else f"each of {processes} processes here has"
         ways = ["--quantization nf4"] if config.quantization == "none" else []
         ways += ["--dtype bfloat16"] if dtype == "float32" else []
     if need > have:

@@ -173,6 +173,8 @@ class MutualKnn:
     name: str = "mutual_knn"
 
     def __post_init__(self) -> None:
+        if isinstance(self.k, np.integer):
+            object.__setattr__(self, "k", int(self.k))
         if isinstance(self.k, bool) or not isinstance(self.k, int) or self.k < 1:
             raise VlalignError(f"mutual_knn needs a whole number of neighbours k >= 1, got k={self.k!r}")
 

@@ -7,7 +7,7 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from vlalign.errors import VlalignError
 from vlalign.models.precision import quantization_config
@@ -25,6 +25,12 @@ _LENGTH_KEYS = ("max_position_embeddings", "n_positions", "seq_length", "max_seq
 _UNBOUNDED = 10**8  # tokenizers without a limit say 10**30
 
 
+class Encode(Protocol):
+    """Token ids of texts; cut to ``limit`` tokens, special ones kept, where one is given."""
+
+    def __call__(self, texts: Sequence[str], limit: int | None = None, /) -> list[list[int]]: ...
+
+
 @dataclass(frozen=True)
 class Tokenizer:
     """Token ids of texts, and the settings that decide them.
@@ -33,7 +39,7 @@ class Tokenizer:
     hides, so families without a padding token (LLaMA) need no invented one.
     """
 
-    encode: Callable[[Sequence[str]], list[list[int]]]
+    encode: Encode
     policy: dict[str, Any]
     max_length: int | None
 
@@ -69,7 +75,7 @@ def load_tokenizer(source: ModelSource, max_length: int | None = None) -> Tokeni
 
 def _auto_tokenizer(
     source: ModelSource,
-) -> tuple[Callable[[Sequence[str]], list[list[int]]], dict[str, Any], int | None]:
+) -> tuple[Encode, dict[str, Any], int | None]:
     from transformers import AutoTokenizer
 
     with hub_errors(source.location, revision=source.revision):
@@ -81,21 +87,22 @@ def _auto_tokenizer(
             raise VlalignError(f"{source.location}: its tokenizer cannot be loaded ({_one_line(error)})") from error
     tokenizer.model_max_length, own_limit = int(1e30), tokenizer.model_max_length
 
-    def encode(texts: Sequence[str]) -> list[list[int]]:
-        return tokenizer(list(texts), padding=False, truncation=False, return_attention_mask=False)["input_ids"]
+    def encode(texts: Sequence[str], limit: int | None = None, /) -> list[list[int]]:
+        options = {} if limit is None else {"truncation": True, "max_length": limit}
+        return tokenizer(list(texts), padding=False, return_attention_mask=False, **options)["input_ids"]
 
     policy = {"tokenizer": type(tokenizer).__name__, "special_tokens": True}
     return encode, policy, own_limit if own_limit < _UNBOUNDED else None
 
 
-def _sentencepiece(source: ModelSource) -> tuple[Callable[[Sequence[str]], list[list[int]]], dict[str, Any], None]:
+def _sentencepiece(source: ModelSource) -> tuple[Encode, dict[str, Any], None]:
     from sentencepiece import SentencePieceProcessor
 
     processor = SentencePieceProcessor(model_file=str(source.file("tokenizer.model")))
     bos = processor.bos_id()
 
-    def encode(texts: Sequence[str]) -> list[list[int]]:
-        return [[bos, *ids] for ids in processor.encode(list(texts))]
+    def encode(texts: Sequence[str], limit: int | None = None, /) -> list[list[int]]:
+        return [[bos, *ids][:limit] for ids in processor.encode(list(texts))]
 
     return encode, {"tokenizer": "sentencepiece", "special_tokens": True}, None
 
@@ -154,8 +161,9 @@ def text_taps(module: nn.Module, config: Any) -> list[Tap]:
     taps += [
         Tap(f"block_{i}", width, f"residual stream after block {i}", f"{blocks}.{i + 1}") for i in range(depth - 1)
     ]
+    final = getattr(config, "word_embed_proj_dim", None) or width  # small OPTs project their final state
     taps.append(
-        Tap(f"block_{depth - 1}", width, "output of the base model: after the final norm where there is one", "")
+        Tap(f"block_{depth - 1}", final, "output of the base model: after the final norm where there is one", "")
     )
     return taps
 

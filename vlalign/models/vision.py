@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor, nn
 
-POOLS = ("cls", "avg")
+#: timm architectures whose class token joins after the blocks: their blocks hold patches only
+_LATE_CLASS_TOKEN = {"Cait", "Xcit"}
 
 
 @dataclass(frozen=True)
@@ -59,10 +60,6 @@ class VisionModel:
     device: torch.device
     dtype: torch.dtype
     arguments: dict[str, Any]
-
-    def default_pool(self) -> str:
-        """The class token where there is one (the reference's choice for ViTs), else the spatial average."""
-        return "cls" if self.has_cls else "avg"
 
 
 def load_preprocessing(source: ModelSource, image_size: int | None = None) -> Preprocessing:
@@ -134,7 +131,8 @@ def _build_timm(source: ModelSource, image_size: int | None, pretrained: bool) -
     if image_size is not None and _timm_config(source).get("fixed_input_size", False):
         arguments["img_size"] = image_size
     try:
-        return timm.create_model(f"local-dir:{folder}", pretrained=pretrained, **arguments)
+        with hub_errors(source.location):
+            return timm.create_model(f"local-dir:{folder}", pretrained=pretrained, **arguments)
     except TypeError as error:
         if image_size is None:
             raise
@@ -177,6 +175,8 @@ def _timm_taps(module: Any) -> tuple[list[Tap], int, bool]:
             Tap(f"block_{i}", width, "after the second residual add, before the final norm", f"blocks.{i}")
             for i in range(len(blocks))
         ]
+        if type(module).__name__ in _LATE_CLASS_TOKEN:
+            return taps, 0, False
         return taps, int(module.num_prefix_tokens), getattr(module, "cls_token", None) is not None
     info: Any = getattr(module, "feature_info", None)
     stages = info.get_dicts() if hasattr(info, "get_dicts") else info
@@ -265,7 +265,12 @@ def _build_transformers(
 
 def _transformers_taps(module: nn.Module) -> tuple[list[Tap], int, bool]:
     config: Any = module.config
-    depth = depth_of(config)
+    if getattr(config, "mask_ratio", 0):
+        raise VlalignError(
+            f"{type(module).__name__} hides patches at random, so its features differ from run to run: use the "
+            "checkpoint that timm has of it (e.g. vit-base-mae)"
+        )
+    depth = depth_of(config) if hasattr(config, "hidden_size") else None
     if depth is not None:
         blocks = find_blocks(module, depth)
         taps = [
@@ -275,7 +280,8 @@ def _transformers_taps(module: nn.Module) -> tuple[list[Tap], int, bool]:
         has_cls = any(
             name.rpartition(".")[2] in ("cls_token", "class_embedding") for name, _ in module.named_parameters()
         )
-        prefix = int(has_cls) + int(getattr(config, "num_register_tokens", 0) or 0)
+        distilled = any(name.endswith("distillation_token") for name, _ in module.named_parameters())
+        prefix = int(has_cls) + int(distilled) + int(getattr(config, "num_register_tokens", 0) or 0)
         return taps, prefix, has_cls
     widths = getattr(config, "hidden_sizes", None)
     if not widths:

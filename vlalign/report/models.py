@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 def models_table(specs: Sequence[ModelSpec]) -> Table:
     """Alias, family, modality, parameters, layers, width and licence of each spec."""
     table = Table(box=box.SIMPLE_HEAD)
-    for column in ("alias", "family", "modality"):
+    table.add_column("alias", no_wrap=True)
+    for column in ("family", "modality"):
         table.add_column(column)
     for column in ("parameters", "blocks", "width"):
         table.add_column(column, justify="right")
     table.add_column("licence")
-    table.add_column("source", overflow="fold")
     for spec in specs:
         table.add_row(
             spec.alias,
@@ -32,6 +32,5 @@ def models_table(specs: Sequence[ModelSpec]) -> Table:
             str(spec.layers or "–"),
             str(spec.width or "–"),
             (spec.licence or "see its page") + (" (gated)" if spec.gated else ""),
-            spec.source,
         )
     return table

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,29 +14,37 @@ from rich.text import Text
 
 from vlalign.report.heatmap import save_heatmap
 from vlalign.report.text import duration, p_text
+from vlalign.store.files import check_space
 
 if TYPE_CHECKING:
     from vlalign.score import ScoreRecord
 
 
-def show_records(records: Sequence[ScoreRecord], folder: Path, console: Console, *, figure: bool = True) -> None:
-    """Writes a JSON record and a heat map per pair into a folder, then shows one summary or a table of all."""
-    paths = []
-    for record in records:
+def show_records(
+    found: Iterable[ScoreRecord], folder: Path, console: Console, *, figure: bool = True
+) -> list[ScoreRecord]:
+    """Writes a JSON record and a heat map per pair as soon as it is there, then shows one summary or a table of all.
+
+    Raises:
+        VlalignError: the folder cannot be written (found before the first record is computed).
+    """
+    check_space(folder, 0)
+    records, paths = [], []
+    for record in found:
         path = record.save(folder / record.filename)
         if figure:
             save_heatmap(record, path.with_suffix(".png"))
+        records.append(record)
         paths.append(path)
     if len(records) == 1:
         console.print(summary(records[0]))
+        console.print(f"record    {paths[0]}", highlight=False, soft_wrap=True)
+        if figure:
+            console.print(f"heat map  {paths[0].with_suffix('.png')}", highlight=False, soft_wrap=True)
     else:
         console.print(records_table(records))
-    for path in paths if len(records) == 1 else []:
-        console.print(f"record    {path}", highlight=False, soft_wrap=True)
-        if figure:
-            console.print(f"heat map  {path.with_suffix('.png')}", highlight=False, soft_wrap=True)
-    if len(records) > 1:
         console.print(f"{len(records)} records{' and heat maps' if figure else ''} in {folder}", highlight=False)
+    return records
 
 
 def summary(record: ScoreRecord) -> Panel:

@@ -35,11 +35,11 @@ def score_pairs(
     seed: int = 0,
     concat: bool = False,
     device: str | torch.device | None = None,
-) -> list[ScoreRecord]:
+) -> Iterator[ScoreRecord]:
     """:func:`vlalign.score` of many pairs; what a layer needs (its neighbours) is computed once for all its pairs.
 
-    All pairs are checked before anything is computed. ``seconds`` of a record counts the work done for it: nothing for
-    a side that an earlier pair had prepared.
+    All pairs are checked at once; records are computed one by one as they are asked for, so that each can be kept.
+    ``seconds`` of a record counts the work done for it: nothing for a side that an earlier pair had prepared.
     """
     pairs = list(pairs)
     scorer = _Scorer(get_metric(metric, k=k), get_preset(preset), permutations, seed, concat, _device(device))
@@ -47,7 +47,7 @@ def score_pairs(
         raise VlalignError(f"permutations must be 0 or more, got {permutations}")
     for x, y in pairs:
         check_pair(x, y, metric=metric, k=k)
-    return [scorer.pair(x, y) for x, y in pairs]
+    return (scorer.pair(x, y) for x, y in pairs)
 
 
 def check_pair(x: Features, y: Features, *, metric: str = "mutual_knn", k: int = 10) -> None:

@@ -53,4 +53,4 @@ def score(
     from vlalign.score.api import score_pairs
 
     options: dict[str, Any] = {"metric": metric, "k": k, "preset": preset, "permutations": permutations, "seed": seed}
-    return score_pairs([(x, y)], concat=concat, device=device, **options)[0]
+    return next(score_pairs([(x, y)], concat=concat, device=device, **options))

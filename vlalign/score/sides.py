@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Features: TypeAlias = "Run | Tensor | np.ndarray | Sequence[Tensor | np.ndarray]"
 
 _HELD_BYTES = 2 * 2**30  # up to this size all layers of a run are held, beyond it they are read one by one
-_ORIGIN = ("name", "revision", "config", "split")
+_ORIGIN = ("name", "revision", "config", "split", "file")
 
 
 class Side:
@@ -73,6 +73,8 @@ class Side:
                     f"{self.label}: every layer must be [N, D] with one N, but layer 0 is {list(layers[0].shape)} "
                     f"and layer {i} is {list(layer.shape)}"
                 )
+        if len({layer.dtype for layer in layers}) > 1 and any(layer.dtype == torch.float64 for layer in layers):
+            layers = [layer.double() for layer in layers]  # one clip threshold needs one precision
         self.n = len(layers[0])
         self.model = self.label
         self._layers = layers
@@ -134,7 +136,8 @@ def as_tensor(value: Any, what: str) -> Tensor:
     if isinstance(value, Tensor):
         return value.detach()
     if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
-        return torch.from_numpy(np.ascontiguousarray(value))
+        native = np.float64 if value.dtype.kind == "f" and value.dtype.itemsize > 8 else value.dtype.newbyteorder("=")
+        return torch.from_numpy(np.array(value, dtype=native))  # a copy: arrays may be read-only or of foreign bytes
     raise VlalignError(f"{what} must be a torch tensor or a numeric numpy array, not {type(value).__name__}")
 
 

@@ -156,7 +156,10 @@ def check_space(folder: Path, need: int) -> None:
         raise write_error(folder, f"{there} is not a folder")
     if not os.access(there, os.W_OK | os.X_OK):
         raise write_error(folder, f"no permission to write in {there}")
-    free = shutil.disk_usage(there).free
+    usage = shutil.disk_usage(there)
+    free = usage.free
+    if usage.total == 0:
+        raise write_error(folder, f"{there} is not on a disk")
     if free < need:
         raise VlalignError(
             f"not enough space for {folder}: about {need / 1e9:.2f} GB needed, {free / 1e9:.2f} GB free; "
