@@ -108,10 +108,9 @@ def knn_row(n: int = 16384, width: int = 576, repeats: int = 5) -> Row:
 def memory_row(n: int = 100_000, width: int = 768) -> Row:
     """Growth of the peak memory of a process of its own during one call of knn."""
     load = os.getloadavg()[0]
-    folder = str(Path(__file__).resolve().parent)
-    code = f"import sys; sys.path.insert(0, {folder!r}); import bench_score; bench_score.print_growth({n}, {width})"
-    said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
-    growth, seconds = (float(part) for part in said.split())
+    line = [sys.executable, "-c", f"import bench_score; bench_score.print_growth({n}, {width})"]
+    done = subprocess.run(line, cwd=Path(__file__).resolve().parent, check=True, capture_output=True, text=True)
+    growth, seconds = (float(part) for part in done.stdout.split())
     least = min(BLOCK_BYTES // 2, 4 * n * n) / 2**30  # what it allocates and fills at the very least
     if growth < least:
         raise AssertionError(

@@ -137,3 +137,27 @@ def test_models_and_runs_are_listed(store: Path, capsys: pytest.CaptureFixture[s
     assert "dinov2" in capsys.readouterr().err
     assert main(["runs", str(store)]) == 0
     assert "timm_resnet" in capsys.readouterr().out
+
+
+def test_runs_of_one_model_are_told_apart(tiny: TinyModels, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for dtype in ("float32", "bfloat16"):
+        vlalign.extract(tiny.path("llama"), data=tiny.path("prh"), store=tmp_path / "s", dtype=dtype)
+    vlalign.extract(tiny.path("bloom"), data=tiny.path("prh"), store=tmp_path / "s")
+    capsys.readouterr()
+    line = [
+        "score",
+        str(tmp_path / "s"),
+        "--k",
+        "3",
+        "--permutations",
+        "0",
+        "--no-figure",
+        "--out",
+        str(tmp_path / "r"),
+    ]
+    assert main(line) == 0
+    said = capsys.readouterr().out
+    for run in vlalign.FeatureStore(tmp_path / "s").runs():
+        name = f"llama@{run.key.hash[:8]}"
+        assert (name in said) == (run.key.model == "llama")
+    assert len(list((tmp_path / "r").glob("*.json"))) == 3

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console, Group
@@ -90,8 +90,8 @@ def records_table(records: Sequence[ScoreRecord]) -> Table:
     table.add_column("N", justify="right")
     for record in sorted(records, key=lambda r: -r.score):
         table.add_row(
-            record.x["model"],
-            record.y["model"],
+            label(record.x, records),
+            label(record.y, records),
             f"{record.score:.4f}",
             "–" if record.chance is None else f"{record.chance:.4f}",
             "–" if record.null is None else f"{record.null['mean']:.4f}",
@@ -100,6 +100,14 @@ def records_table(records: Sequence[ScoreRecord]) -> Table:
             str(record.n),
         )
     return table
+
+
+def label(side: Mapping[str, Any], records: Sequence[ScoreRecord]) -> str:
+    """A side's model, with digits of its key where several runs of that model are in the table."""
+    sides = [s for record in records for s in (record.x, record.y) if s["model"] == side["model"] and s["run"]]
+    if len({s["run"]["hash"] for s in sides}) > 1 and side["run"]:
+        return f"{side['model']}@{side['run']['hash'][:8]}"
+    return str(side["model"])
 
 
 def stages_table(stages: Sequence[tuple[str, float]]) -> Table:
