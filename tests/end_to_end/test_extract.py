@@ -83,6 +83,7 @@ def test_stores_do_not_depend_on_the_number_of_processes(command: Command, tiny:
 KILLER = """
 import os, signal, sys
 from vlalign.cli.extract import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job inherits it ignored
 at, how = int(sys.argv.pop(1)), sys.argv.pop(1)
 done, replace = 0, os.replace
 def counted(source, target):
