@@ -109,12 +109,12 @@ def test_identities() -> None:
 
 
 def test_chance_level_by_simulation() -> None:
-    metric, n = MutualKnn(5), 60
+    k, n = 5, 60
     generator = torch.Generator().manual_seed(0)
     draws = torch.randn(200, 2, n, 20, generator=generator)
-    values = [mutual_knn(x, y, 5) for x, y in draws]
+    values = [mutual_knn(x, y, k) for x, y in draws]
     standard_error = float(np.std(values, ddof=1)) / len(values) ** 0.5
-    assert abs(np.mean(values) - metric.chance(n)) < 4 * standard_error
+    assert abs(np.mean(values) - k / (n - 1)) < 4 * standard_error
 
 
 def test_metric_object_agrees_with_the_function() -> None:
@@ -123,7 +123,7 @@ def test_metric_object_agrees_with_the_function() -> None:
     metric = get_metric("mutual_knn", k=4)
     grid = metric.grid([metric.prepare(x) for x in xs], [metric.prepare(y) for y in ys])
     assert grid.tolist() == [[mutual_knn(x, y, 4) for y in ys] for x in xs]
-    assert metric_names() == ["mutual_knn"]
+    assert "mutual_knn" in metric_names()
     assert callable(mutual_knn)  # the function, not the module of the same name
 
 

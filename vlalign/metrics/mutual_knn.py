@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vlalign.errors import VlalignError
+from vlalign.metrics.base import Floats, Info, Ints, Moments, same_rows
+from vlalign.metrics.graph import NeighbourMetric, graph_sums
+from vlalign.metrics.moments import permutation_moments
 from vlalign.metrics.neighbours import knn
 
 _TABLE_BYTES = 32 * 2**20  # of bit masks [rows, N] held at once
 _WORD = 32  # layers per mask word
 _NIBBLE, _BYTE = 15, 17  # 15 masks fit a 4-bit counter, 17 such sums fit an 8-bit counter
-_Ints = NDArray[np.int64]
 
 
 def mutual_knn(x: Tensor, y: Tensor, k: int = 10) -> float:
@@ -41,8 +43,7 @@ def mutual_knn(x: Tensor, y: Tensor, k: int = 10) -> float:
     >>> mutual_knn(x, 2 * x, k=1)
     1.0
     """
-    if isinstance(x, Tensor) and isinstance(y, Tensor) and x.ndim == y.ndim == 2 and len(x) != len(y):
-        raise VlalignError(f"x has {len(x)} rows and y has {len(y)}: pair the samples first")
+    same_rows(x, y)
     return mutual_knn_from_neighbours(knn(x, k), knn(y, k))
 
 
@@ -52,7 +53,7 @@ def mutual_knn_from_neighbours(nx: Tensor, ny: Tensor) -> float:
     return float(counts[0, 0] / nx.numel())
 
 
-def overlap_counts(nx: Tensor, ny: Tensor) -> _Ints:
+def overlap_counts(nx: Tensor, ny: Tensor) -> Ints:
     """Shared neighbours, summed over samples, of all layer pairs at once.
 
     Args:
@@ -68,7 +69,7 @@ def overlap_counts(nx: Tensor, ny: Tensor) -> _Ints:
     return overlap_counts_permuted(nx, ny, None)[0]
 
 
-def overlap_counts_permuted(nx: Tensor, ny: Tensor, permutations: _Ints | None) -> _Ints:
+def overlap_counts_permuted(nx: Tensor, ny: Tensor, permutations: Ints | None) -> Ints:
     """:func:`overlap_counts` after the rows of y are permuted, for each permutation.
 
     No distances are needed: sample i of the permuted y is ``perm[i]`` of y, its neighbours are relabelled by the
@@ -115,17 +116,17 @@ def overlap_counts_permuted(nx: Tensor, ny: Tensor, permutations: _Ints | None) 
     return result.transpose(0, 2, 1) if swap else result
 
 
-def _lists(neighbours: Tensor) -> _Ints:
+def _lists(neighbours: Tensor) -> Ints:
     if neighbours.ndim != 3 or neighbours.is_floating_point() or 0 in neighbours.shape:
         shape = list(neighbours.shape)
         raise VlalignError(f"neighbour lists must be integer [L, N, k], got {neighbours.dtype} {shape}")
-    lists: _Ints = neighbours.detach().cpu().to(torch.int64).numpy()
+    lists: Ints = neighbours.detach().cpu().to(torch.int64).numpy()
     if lists.min() < 0 or lists.max() >= lists.shape[1]:
         raise VlalignError(f"neighbour lists must hold row numbers 0..{lists.shape[1] - 1}: found one outside")
     return lists
 
 
-def _masks(lists: _Ints, n: int) -> NDArray[np.uint32]:
+def _masks(lists: Ints, n: int) -> NDArray[np.uint32]:
     """Flat [rows * N]: bit l of entry i * N + j is set if layer l of ``lists`` [L <= 32, rows, k] lists j for row i."""
     rows = lists.shape[1]
     masks = np.zeros(rows * n, dtype=np.uint32)
@@ -149,7 +150,7 @@ class _BitCounter:
         self.shifted = np.empty_like(self.found)
         self.stacked = self.shifted.reshape(_NIBBLE, _BYTE, groups, layers * k)
 
-    def count(self, masks: NDArray[np.uint32], index: _Ints) -> _Ints:
+    def count(self, masks: NDArray[np.uint32], index: Ints) -> Ints:
         """int64 [32, L]: how often each bit is set in ``masks[index]``, for each of the L lists."""
         np.take(masks, index, out=self.found[: self.rows], mode="clip")
         bits = np.empty((4, 8, self.layers), dtype=np.int64)
@@ -166,44 +167,31 @@ class _BitCounter:
 
 
 @dataclass(frozen=True)
-class MutualKnn:
+class MutualKnn(NeighbourMetric):
     """The metric as the scorer uses it: neighbour lists once per layer, then all layer pairs together."""
 
     k: int = 10
-    name: str = "mutual_knn"
 
-    def __post_init__(self) -> None:
-        if isinstance(self.k, np.integer):
-            object.__setattr__(self, "k", int(self.k))
-        if isinstance(self.k, bool) or not isinstance(self.k, int) or self.k < 1:
-            raise VlalignError(f"mutual_knn needs a whole number of neighbours k >= 1, got k={self.k!r}")
+    name: ClassVar[str] = "mutual_knn"
+    info: ClassVar[Info] = Info(
+        summary="shared k nearest neighbours, mean over samples: |kNN_X(i) ∩ kNN_Y(i)| / k",
+        range="[0, 1]; chance k / (N − 1)",
+        invariances="rotation and isotropic scaling",
+        cost="N²·D per layer, N·k per pair",
+        source="Huh et al. 2024 (arXiv 2405.07987)",
+    )
 
-    @property
-    def params(self) -> dict[str, Any]:
-        """What identifies the metric beside its name."""
-        return {"k": self.k}
-
-    def check(self, n: int) -> None:
-        """Raise VlalignError if ``n`` samples are too few."""
-        if n <= self.k:
-            raise VlalignError(f"mutual_knn with k={self.k} needs more than {self.k} samples, got N={n}: lower k")
-
-    def chance(self, n: int) -> float:
-        """Expected score under a random pairing of ``n`` samples."""
-        return self.k / (n - 1)
-
-    def prepare(self, layer: Tensor) -> Tensor:
-        """Neighbour list [N, k] of one layer [N, D], on the CPU."""
-        return knn(layer, self.k).cpu()
-
-    def grid(self, x: Sequence[Tensor], y: Sequence[Tensor]) -> NDArray[np.float64]:
+    def grid(self, x: Sequence[Tensor], y: Sequence[Tensor]) -> Floats:
         """Scores [Lx, Ly] of prepared layers."""
-        return self._share(overlap_counts(torch.stack(list(x)), torch.stack(list(y))), len(x[0]))
+        return overlap_counts(torch.stack(list(x)), torch.stack(list(y))) / (len(x[0]) * self.k)
 
-    def permuted(self, x: Sequence[Tensor], y: Sequence[Tensor], permutations: _Ints) -> NDArray[np.float64]:
+    def permuted(self, x: Sequence[Tensor], y: Sequence[Tensor], permutations: Ints) -> Floats:
         """Scores [P, Lx, Ly] after the rows of y are permuted by each of ``permutations`` [P, N]."""
         counts = overlap_counts_permuted(torch.stack(list(x)), torch.stack(list(y)), permutations)
-        return self._share(counts, len(x[0]))
+        return counts / (len(x[0]) * self.k)
 
-    def _share(self, counts: _Ints, n: int) -> NDArray[np.float64]:
-        return counts / (n * self.k)
+    def moments(self, x: Sequence[Tensor], y: Sequence[Tensor]) -> Moments:
+        """Exact: the mean is k / (N - 1), the sd depends on how often samples are neighbours of others."""
+        n = len(x[0])
+        mean, sd = permutation_moments([graph_sums(layer) for layer in x], [graph_sums(layer) for layer in y], n)
+        return Moments(mean / (n * self.k), sd / (n * self.k))

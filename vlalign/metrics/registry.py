@@ -1,65 +1,78 @@
-"""Metrics by name. A new metric is one file with a class of this shape, and one line in ``METRICS``."""
+"""Metrics by name. A new metric is one file with a class, and one line here."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
-from torch import Tensor
+from dataclasses import fields
+from typing import Any
 
 from vlalign.errors import VlalignError
+from vlalign.metrics.base import Metric
 from vlalign.metrics.mutual_knn import MutualKnn
 
-
-class Metric(Protocol):
-    """What the scorer asks of a metric: work per layer done once (``prepare``), then the grid of all layer pairs."""
-
-    @property
-    def name(self) -> str:
-        """Name in the registry and in records."""
-
-    @property
-    def params(self) -> dict[str, Any]:
-        """Parameters, as they stand in records."""
-
-    def check(self, n: int) -> None:
-        """Raise VlalignError if the metric is not defined for ``n`` samples."""
-
-    def chance(self, n: int) -> float | None:
-        """Expected value under a random pairing of ``n`` samples, if it depends on nothing else."""
-
-    def prepare(self, layer: Tensor) -> Any:
-        """Everything that one layer [N, D] needs to be compared with any other."""
-
-    def grid(self, x: Sequence[Any], y: Sequence[Any]) -> NDArray[np.float64]:
-        """Values [Lx, Ly] of prepared layers; larger is more aligned."""
-
-    def permuted(self, x: Sequence[Any], y: Sequence[Any], permutations: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Values [P, Lx, Ly] after the rows of y are permuted by each of ``permutations`` [P, N]."""
-
-
-#: Name of every metric and what makes it from its parameters.
-METRICS: dict[str, Callable[..., Metric]] = {"mutual_knn": MutualKnn}
+#: Every metric by its name.
+METRICS: dict[str, type[Metric]] = {metric.name: metric for metric in (MutualKnn,)}
 
 
 def metric_names() -> list[str]:
-    """Names that :func:`get_metric` knows."""
-    return sorted(METRICS)
+    """Names that :func:`get_metric` knows, in the order of ``vlalign metrics``."""
+    return list(METRICS)
 
 
 def get_metric(name: str, **params: Any) -> Metric:
     """The metric of that name with its parameters.
 
     Raises:
-        VlalignError: for an unknown name (with close matches) or a parameter out of range.
+        VlalignError: for an unknown name (with close matches), an unknown parameter, or one out of range.
 
-    >>> get_metric("mutual_knn", k=5).chance(101)
-    0.05
+    >>> get_metric("mutual_knn", k=5).params
+    {'k': 5}
     """
     if name not in METRICS:
-        close = difflib.get_close_matches(name, METRICS)
-        raise VlalignError(f"unknown metric {name!r}: use one of {', '.join(close or metric_names())}")
+        close = difflib.get_close_matches(name, METRICS) or metric_names()
+        raise VlalignError(f"unknown metric {name!r}: use one of {', '.join(close)}")
+    known = [field.name for field in fields(METRICS[name])]  # type: ignore[arg-type]
+    for param in params:
+        if param not in known:
+            has = f"it has {', '.join(known)}" if known else "it has none"
+            raise VlalignError(f"{name} has no parameter {param!r}: {has}")
     return METRICS[name](**params)
+
+
+def parse_metric(text: str, **defaults: Any) -> Metric:
+    """The metric that a text like ``cka:kernel=rbf,bandwidth=median`` names.
+
+    Args:
+        text: a name, and after a colon its parameters; numbers, true, false and none are read as such.
+        defaults: parameters for metrics that have them, where the text does not give them.
+
+    Raises:
+        VlalignError: as :func:`get_metric`, or for parameters that are not ``name=value``.
+
+    >>> parse_metric("mutual_knn:k=5").params, parse_metric("mutual_knn", k=20, sigma=1.0).params
+    ({'k': 5}, {'k': 20})
+    """
+    name, _, rest = text.partition(":")
+    params: dict[str, Any] = {}
+    for part in filter(None, rest.split(",")):
+        key, equals, value = part.partition("=")
+        if not equals:
+            raise VlalignError(f"metric {text!r}: give parameters as name=value,name=value, not {part!r}")
+        params[key.strip()] = _value(value.strip())
+    if name in METRICS:
+        for field in fields(METRICS[name]):  # type: ignore[arg-type]
+            if field.name in defaults:
+                params.setdefault(field.name, defaults[field.name])
+    return get_metric(name, **params)
+
+
+def _value(text: str) -> Any:
+    words = {"true": True, "false": False, "none": None}
+    if text.lower() in words:
+        return words[text.lower()]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

@@ -106,6 +106,7 @@ class _Scorer:
             matrix = self.metric.grid(a.layers, b.layers)
         i, j = (int(p) for p in np.unravel_index(int(np.argmax(matrix)), matrix.shape))
         best = float(matrix[i, j])
+        moments = self.metric.moments(a.layers, b.layers)
         null = None
         if self.permutations:
             with _timed(seconds, "null"):
@@ -132,7 +133,7 @@ class _Scorer:
                 "y": {"position": j, "index": b.axis[j]["index"], "name": b.axis[j]["name"]},
                 "score": best,
             },
-            chance=self.metric.chance(a.side.n),
+            chance=None if moments is None else float(moments.mean[i, j]),
             null=null,
             performance={"x": sides[0].performance(), "y": sides[1].performance()},
             environment=environment(),

@@ -1,0 +1,54 @@
+"""Exact permutation moments, against all permutations of few samples and against simulation."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import numpy as np
+import pytest
+import torch
+
+from vlalign.metrics import MutualKnn
+from vlalign.metrics.base import Floats
+from vlalign.metrics.moments import PairSums, permutation_moments
+
+
+def sums(matrix: Floats) -> PairSums:
+    return PairSums.of(
+        matrix.sum(axis=1), matrix.sum(axis=0), float((matrix**2).sum()), float((matrix * matrix.T).sum())
+    )
+
+
+@pytest.mark.parametrize("n", [4, 6])
+def test_all_permutations_of_unsymmetric_matrices(n: int) -> None:
+    generator = np.random.default_rng(n)
+    sides = [[generator.normal(size=(n, n)) + shift for _ in range(2)] for shift in (0.3, -1.0)]
+    for side in sides:
+        for matrix in side:
+            np.fill_diagonal(matrix, 0)
+    mean, sd = permutation_moments(*[[sums(matrix) for matrix in side] for side in sides], n)
+    for i, a in enumerate(sides[0]):
+        for j, b in enumerate(sides[1]):
+            values = [(a * b[np.ix_(order, order)]).sum() for order in permutations(range(n))]
+            assert mean[i, j] == pytest.approx(np.mean(values), abs=1e-12)
+            assert sd[i, j] == pytest.approx(np.std(values), rel=1e-10)
+
+
+def test_constant_matrices_have_no_spread() -> None:
+    matrix = np.ones((5, 5)) - np.eye(5)
+    mean, sd = permutation_moments([sums(matrix)], [sums(matrix)], 5)
+    assert mean[0, 0] == pytest.approx(20)
+    assert sd[0, 0] == pytest.approx(0, abs=1e-6)
+
+
+def test_mutual_knn_moments_by_simulation() -> None:
+    generator = torch.Generator().manual_seed(0)
+    metric = MutualKnn(5)
+    x, y = ([metric.prepare(torch.randn(60, 3, generator=generator)) for _ in range(count)] for count in (2, 3))
+    moments = metric.moments(x, y)
+    orders = np.stack([np.random.default_rng(i).permutation(60) for i in range(4000)])
+    values = metric.permuted(x, y, orders)
+    assert np.allclose(moments.mean, 5 / 59)
+    assert moments.sd is not None
+    assert np.abs(values.mean(axis=0) - moments.mean).max() < 4 * moments.sd.max() / 4000**0.5
+    assert np.abs(values.std(axis=0) / moments.sd - 1).max() < 0.06

@@ -1,0 +1,157 @@
+"""What the scorer asks of a metric, and what a metric says about itself."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vlalign.errors import VlalignError
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Info:
+    """What ``vlalign metrics`` tells about a metric."""
+
+    summary: str  # one line, formula where it fits
+    range: str  # e.g. "[0, 1]"
+    invariances: str  # what may be done to either side without changing the value
+    cost: str  # work per layer and per layer pair
+    source: str  # who defined it
+    symmetric: bool = True  # metric(x, y) == metric(y, x)
+    paired: bool = True  # False: the value does not depend on which rows are paired, so no permutation null exists
+    permutations: int = 1000  # of the null, where the caller names no number
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Exact mean and standard deviation [Lx, Ly] of a metric over all row permutations; sd None where not known."""
+
+    mean: Floats
+    sd: Floats | None
+
+
+class Metric(ABC):
+    """Work per layer is done once (``prepare``), then the grid of all layer pairs. Subclasses are frozen dataclasses.
+
+    Values are float64, finite, and larger for more aligned layers.
+    """
+
+    name: ClassVar[str]
+    info: ClassVar[Info]
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Parameters, as they stand in records."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+
+    @property
+    def label(self) -> str:
+        """Name with parameters, for messages and tables.
+
+        >>> from vlalign.metrics import get_metric
+        >>> get_metric("mutual_knn", k=5).label
+        'mutual_knn:k=5'
+        """
+        given = ",".join(f"{name}={value}" for name, value in self.params.items())
+        return f"{self.name}:{given}" if given else self.name
+
+    def check(self, n: int, widths: Sequence[int] = ()) -> None:
+        """Raise VlalignError if the metric is not defined for ``n`` samples and layers of ``widths``.
+
+        The default asks for 4 samples: with fewer no statistic of pairs of samples has a variance.
+        """
+        if n < 4:
+            raise VlalignError(f"{self.name} needs at least 4 samples, got N={n}")
+
+    def holds(self, n: int, widths: Sequence[int]) -> int:
+        """Bytes kept for one model with layers of ``widths`` while its pairs are scored, where they grow with N².
+
+        0 for a metric that never builds an N × N object.
+        """
+        return 0
+
+    @abstractmethod
+    def prepare(self, layer: Tensor) -> Any:
+        """All that one layer [N, D] (checked, finite, float32 or float64) needs to be compared with any other."""
+
+    @abstractmethod
+    def grid(self, x: Sequence[Any], y: Sequence[Any]) -> Floats:
+        """Values [Lx, Ly] of prepared layers."""
+
+    @abstractmethod
+    def reorder(self, prepared: Any, order: Ints) -> Any:
+        """The prepared layer after its rows are put in another order: new row i is row ``order[i]``."""
+
+    def permuted(self, x: Sequence[Any], y: Sequence[Any], permutations: Ints) -> Floats:
+        """Values [P, Lx, Ly] after the rows of y are permuted by each of ``permutations`` [P, N]."""
+        return np.stack([self.grid(x, [self.reorder(layer, order) for layer in y]) for order in permutations])
+
+    def moments(self, x: Sequence[Any], y: Sequence[Any]) -> Moments | None:
+        """Exact mean and sd of every layer pair under a random pairing of the rows; None where no formula is known."""
+        return None
+
+    def for_subsets(self, layer: Tensor, smallest: int) -> Any:
+        """What :meth:`subset` needs of a layer [N, D] to prepare subsets of at least ``smallest`` random rows."""
+        return layer
+
+    def subset(self, kept: Any, rows: Ints) -> Any:
+        """What ``prepare`` gives for the rows ``rows`` (ascending) of a layer, from what :meth:`for_subsets` kept."""
+        import torch
+
+        return self.prepare(kept[torch.from_numpy(rows).to(kept.device)])
+
+
+def whole_number(value: Any, name: str, metric: str, least: int = 1) -> int:
+    """``value`` as an int of at least ``least``.
+
+    Raises:
+        VlalignError: for anything else; booleans and floats are not whole numbers here.
+    """
+    if isinstance(value, np.integer):
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise VlalignError(f"{metric} needs a whole number {name} >= {least}, got {name}={value!r}")
+    return int(value)
+
+
+def choice(value: Any, name: str, metric: str, allowed: Sequence[str]) -> str:
+    """``value`` if it is one of ``allowed``.
+
+    Raises:
+        VlalignError: for anything else.
+    """
+    if value not in allowed:
+        raise VlalignError(f"{metric} knows {name} {' or '.join(allowed)}, got {name}={value!r}")
+    return str(value)
+
+
+def same_rows(x: Tensor, y: Tensor) -> None:
+    """Check that two feature tensors have the same number of rows; other faults are left to the metric."""
+    if isinstance(x, Tensor) and isinstance(y, Tensor) and x.ndim == y.ndim == 2 and len(x) != len(y):
+        raise VlalignError(f"x has {len(x)} rows and y has {len(y)}: pair the samples first")
+
+
+def of_pair(metric: Metric, x: Tensor, y: Tensor) -> float:
+    """The metric of one pair of layers [N, D1] and [N, D2], after the checks that every metric needs.
+
+    Raises:
+        VlalignError: not floating [N, D] tensors, numbers of rows that differ, values that are not finite, or what the
+            metric itself refuses.
+    """
+    from vlalign.metrics.neighbours import check_features, checked_norms
+
+    same_rows(x, y)
+    checked = [check_features(side, name).detach() for side, name in ((x, "x"), (y, "y"))]
+    for side, name in zip(checked, ("x", "y"), strict=True):
+        checked_norms(side, name)
+    metric.check(len(checked[0]), [side.shape[1] for side in checked])
+    return float(metric.grid([metric.prepare(checked[0])], [metric.prepare(checked[1])])[0, 0])
