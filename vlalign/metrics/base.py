@@ -27,7 +27,6 @@ class Info:
     cost: str  # work per layer and per layer pair
     source: str  # who defined it
     symmetric: bool = True  # metric(x, y) == metric(y, x)
-    paired: bool = True  # False: the value does not depend on which rows are paired, so no permutation null exists
     permutations: int = 1000  # of the null, where the caller names no number
 
 
@@ -52,6 +51,11 @@ class Metric(ABC):
     def params(self) -> dict[str, Any]:
         """Parameters, as they stand in records."""
         return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+
+    @property
+    def paired(self) -> bool:
+        """False if the value does not depend on which rows are paired, so that no permutation null exists."""
+        return True
 
     @property
     def label(self) -> str:

@@ -90,7 +90,7 @@ def knn(x: Tensor, k: int = 10, *, block: int | None = None) -> Tensor:
         rows = x[start : start + block]
         products = buffer[: len(rows)]
         if blocks == 1:
-            _gram(x, products)
+            gram(x, products)
         else:
             torch.mm(rows, x.T, out=products)
         products.diagonal(start).fill_(-torch.inf)
@@ -101,7 +101,7 @@ def knn(x: Tensor, k: int = 10, *, block: int | None = None) -> Tensor:
     return out
 
 
-def _gram(x: Tensor, out: Tensor) -> None:
+def gram(x: Tensor, out: Tensor) -> None:
     """All inner products of ``x`` into ``out`` [N, N]: one triangle of tiles is computed, the other copied."""
     for start in range(0, len(x), _TILE):
         stop = start + _TILE

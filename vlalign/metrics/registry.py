@@ -8,10 +8,13 @@ from typing import Any
 
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Metric
+from vlalign.metrics.cka import Cka, UnbiasedCka
+from vlalign.metrics.cmd import Cmd
 from vlalign.metrics.mutual_knn import MutualKnn
+from vlalign.metrics.rsa import Rsa
 
 #: Every metric by its name.
-METRICS: dict[str, type[Metric]] = {metric.name: metric for metric in (MutualKnn,)}
+METRICS: dict[str, type[Metric]] = {metric.name: metric for metric in (MutualKnn, Cka, UnbiasedCka, Cmd, Rsa)}
 
 
 def metric_names() -> list[str]:

@@ -1,0 +1,192 @@
+"""Centred kernel alignment, biased and unbiased, with linear and RBF kernels.
+
+``CKA = HSIC(K, L) / sqrt(HSIC(K, K) HSIC(L, L))`` (Kornblith et al. 2019, arXiv 1905.00414). The biased HSIC is
+``tr(K H L H)``; the unbiased one is eq. 5 of Song et al. 2012. The biased score of noise grows towards 1 with D / N,
+the unbiased one has mean 0 under a random pairing and may be negative; neither is ever clipped.
+
+Kernels are centred before they are compared, which changes nothing in exact arithmetic and keeps the digits where
+features have a large mean. The reference adds 1e-6 to the denominator; ours does not, so features of any scale give the
+same score, and constant features (whose score is 0/0) give 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vlalign.errors import VlalignError
+from vlalign.metrics.base import Floats, Info, Ints, Metric, Moments, choice, of_pair
+from vlalign.metrics.kernels import (
+    Centred,
+    column_means,
+    double_centred,
+    linear_gram,
+    median_distance,
+    rbf,
+    unbiased_centred,
+)
+from vlalign.metrics.moments import permutation_moments
+from vlalign.metrics.pairwise import (
+    PairMatrix,
+    frobenius_norm,
+    inner_products,
+    inner_products_permuted,
+    product_moments,
+)
+from vlalign.metrics.streamed import Linear, Rbf, biased_hsic, centred_sums, norm, streamed_products, unbiased_hsic
+
+#: Up to so many samples a layer is kept as its N × N kernel matrix; beyond, no such matrix is built.
+GRAM_SAMPLES = 2048
+CONSTANT = 64  # times the rounding error: a centred kernel of less, relative to the kernel, is constant
+
+
+def cka(x: Tensor, y: Tensor, kernel: str = "linear", bandwidth: float | str = 1.0) -> float:
+    """Biased CKA of two layers [N, D1] and [N, D2], in [0, 1].
+
+    Args:
+        x, y: features, rows paired.
+        kernel: ``linear`` (``X Xᵀ``) or ``rbf`` (``exp(-d² / (2 σ²))``).
+        bandwidth: σ of the RBF kernel, or ``median``: each layer's median distance (:func:`median_distance`).
+
+    Raises:
+        VlalignError: as :func:`vlalign.metrics.base.of_pair`, or for an unknown kernel or bandwidth.
+
+    >>> x = torch.eye(5)[:, :3]
+    >>> round(cka(x, 3 * x + 1), 5)
+    1.0
+    """
+    return of_pair(Cka(kernel, bandwidth), x, y)
+
+
+def unbiased_cka(x: Tensor, y: Tensor, kernel: str = "linear", bandwidth: float | str = 1.0) -> float:
+    """Unbiased CKA of two layers; arguments as :func:`cka`. About 0 for independent features, whatever N and D.
+
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> x, y = torch.randn(20, 300, generator=generator), torch.randn(20, 300, generator=generator)
+    >>> cka(x, y) > 0.9, abs(unbiased_cka(x, y)) < 0.2
+    (True, True)
+    """
+    return of_pair(UnbiasedCka(kernel, bandwidth), x, y)
+
+
+@dataclass(frozen=True)
+class Cka(Metric):
+    """Biased CKA as the scorer uses it."""
+
+    kernel: str = "linear"
+    bandwidth: float | str = 1.0
+
+    name: ClassVar[str] = "cka"
+    info: ClassVar[Info] = Info(
+        summary="centred kernel alignment, biased: tr(KHLH) / sqrt(tr(KHKH) tr(LHLH)); RBF too",
+        range="[0, 1]; of noise near 1 where D ≫ N",
+        invariances="rotation, isotropic scaling, translation",
+        cost="N²·D per layer, N² per pair; D²·N per pair beyond N = 2,048",
+        source="Kornblith et al. 2019 (arXiv 1905.00414)",
+    )
+
+    def __post_init__(self) -> None:
+        choice(self.kernel, "kernel", self.name, ("linear", "rbf"))
+        if isinstance(self.bandwidth, str):
+            choice(self.bandwidth, "bandwidth", self.name, ("median", "a number"))
+        elif isinstance(self.bandwidth, bool) or not 0 < float(self.bandwidth) < float("inf"):
+            raise VlalignError(f"{self.name} needs a bandwidth > 0 or median, got bandwidth={self.bandwidth!r}")
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Kernel, and its bandwidth where it has one."""
+        return {"kernel": self.kernel} | ({"bandwidth": self.bandwidth} if self.kernel == "rbf" else {})
+
+    def holds(self, n: int, widths: Sequence[int]) -> int:
+        """One float32 matrix per layer up to N = 2,048; none beyond."""
+        return 4 * n * n * len(widths) if n <= GRAM_SAMPLES else 0
+
+    def prepare(self, layer: Tensor) -> PairMatrix | Linear | Rbf:
+        """The centred kernel matrix, or beyond 2,048 samples the layer and the sums of its kernel matrix."""
+        if self.kernel == "linear":
+            features = Centred.of(layer)
+            if len(layer) > GRAM_SAMPLES:
+                return Linear.of(features)
+            return self._unit(linear_gram(features.all()), layer.dtype)
+        features = Centred(layer, column_means(layer), 1.0)  # distances keep their scale
+        bandwidth = self.bandwidth if not isinstance(self.bandwidth, str) else median_distance(features.all())
+        bandwidth = float(bandwidth) or 1.0  # median 0: at least half of all pairs are equal, any width would do
+        if len(layer) > GRAM_SAMPLES:
+            return Rbf.of(features, bandwidth)
+        whole = features.all().double()
+        return self._unit(rbf(whole, whole, bandwidth).fill_diagonal_(1.0), layer.dtype)
+
+    def _unit(self, kernel: Tensor, dtype: torch.dtype) -> PairMatrix:
+        smallest = CONSTANT * torch.finfo(kernel.dtype).eps * frobenius_norm(kernel)
+        return PairMatrix.unit(self._centre(kernel), dtype, smallest)
+
+    def _centre(self, kernel: Tensor) -> Tensor:
+        return double_centred(kernel)
+
+    def reorder(self, prepared: Any, order: Ints) -> Any:
+        """The samples in another order."""
+        return prepared.reorder(order)
+
+    def grid(self, x: Sequence[Any], y: Sequence[Any]) -> Floats:
+        """Values [Lx, Ly] of prepared layers."""
+        if isinstance(x[0], PairMatrix):
+            return inner_products(x, y)
+        return self._quotient(streamed_products(x, y), x, y)
+
+    def permuted(self, x: Sequence[Any], y: Sequence[Any], permutations: Ints) -> Floats:
+        """Values [P, Lx, Ly] after the rows of y are permuted by each of ``permutations`` [P, N]."""
+        if isinstance(x[0], PairMatrix):
+            return inner_products_permuted(x, y, permutations)
+        return super().permuted(x, y, permutations)
+
+    def _quotient(self, products: Floats, x: Sequence[Linear | Rbf], y: Sequence[Linear | Rbf]) -> Floats:
+        own = [np.array([self._own(side) for side in sides]) for sides in (x, y)]
+        scale = np.sqrt(np.outer(*own))
+        return np.divide(self._hsic(products, x, y), scale, out=np.zeros_like(products), where=scale > 0)
+
+    def _own(self, side: Linear | Rbf) -> float:
+        value = float(self._hsic(np.array([[side.square]]), [side], [side])[0, 0])
+        scale = side.square if isinstance(side, Rbf) else norm(side) ** 2  # what rounding is relative to
+        return value if value > CONSTANT * torch.finfo(side.dtype).eps * scale else 0.0
+
+    def _hsic(self, products: Floats, x: Sequence[Linear | Rbf], y: Sequence[Linear | Rbf]) -> Floats:
+        return biased_hsic(products, x, y)
+
+    def moments(self, x: Sequence[Any], y: Sequence[Any]) -> Moments:
+        """Exact; the mean is ``tr(Kc) tr(Lc) / ((N - 1) ‖Kc‖ ‖Lc‖)``."""
+        if isinstance(x[0], PairMatrix):
+            return Moments(*product_moments(x, y))
+        a, b = ([centred_sums(side) for side in sides] for sides in (x, y))
+        return Moments(*permutation_moments(a, b, len(x[0].rows)))
+
+
+@dataclass(frozen=True)
+class UnbiasedCka(Cka):
+    """Unbiased CKA as the scorer uses it."""
+
+    name: ClassVar[str] = "unbiased_cka"
+    info: ClassVar[Info] = Info(
+        summary="centred kernel alignment with the unbiased HSIC; RBF too",
+        range="[−1, 1]; mean 0 under a random pairing",
+        invariances="rotation, isotropic scaling, translation",
+        cost=Cka.info.cost,
+        source="Song et al. 2012 (JMLR 13), Nguyen et al. 2021 (arXiv 2010.15327)",
+    )
+
+    def _centre(self, kernel: Tensor) -> Tensor:
+        return unbiased_centred(kernel)
+
+    def _hsic(self, products: Floats, x: Sequence[Linear | Rbf], y: Sequence[Linear | Rbf]) -> Floats:
+        return unbiased_hsic(products, x, y)
+
+    def moments(self, x: Sequence[Any], y: Sequence[Any]) -> Moments:
+        """Exact: mean 0 and sd ``sqrt(2 / (N (N - 3)))``, whatever the features (the U-centred rows sum to 0)."""
+        if isinstance(x[0], PairMatrix):
+            return Moments(*product_moments(x, y))
+        n, shape = len(x[0].rows), (len(x), len(y))
+        return Moments(np.zeros(shape), np.full(shape, (2 / (n * (n - 3))) ** 0.5))

@@ -1,0 +1,115 @@
+"""Representational similarity analysis (Kriegeskorte et al. 2008): correlation of two dissimilarity matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from scipy.stats import rankdata
+from torch import Tensor
+
+from vlalign.metrics.base import Floats, Info, Ints, Metric, Moments, choice, of_pair
+from vlalign.metrics.kernels import Centred
+from vlalign.metrics.pairwise import PairMatrix, inner_products, inner_products_permuted, product_moments
+
+_TIES = 2.0**40  # distances of cosines are rounded to 1/_TIES, so that those of equal rows tie for their ranks
+_CONSTANT = 1e-9  # dissimilarities that vary less than this, relatively, are all equal
+
+
+def rsa(x: Tensor, y: Tensor, compare: str = "spearman", distance: str = "correlation") -> float:
+    """Correlation, over all pairs of samples, of their dissimilarity in x [N, D1] and in y [N, D2].
+
+    Args:
+        x, y: features, rows paired.
+        compare: ``spearman`` (mean ranks for ties) or ``pearson``.
+        distance: of two samples: ``correlation`` (1 - Pearson r of their features), ``cosine`` or ``euclidean``.
+
+    Returns:
+        A value in [-1, 1]. 0 where all dissimilarities of a side are equal (constant features). A row without variation
+        (``correlation``) or of zeros (``cosine``) is at distance 1 from every other.
+
+    Raises:
+        VlalignError: as :func:`vlalign.metrics.base.of_pair`, or for an unknown ``compare`` or ``distance``.
+
+    >>> x = torch.randn(12, 6, generator=torch.Generator().manual_seed(0))
+    >>> round(rsa(x, 3 * x), 6), round(rsa(x, x - 100, "pearson", "euclidean"), 4)
+    (1.0, 1.0)
+    """
+    return of_pair(Rsa(compare, distance), x, y)
+
+
+@dataclass(frozen=True)
+class Rsa(Metric):
+    """The metric as the scorer uses it."""
+
+    compare: str = "spearman"
+    distance: str = "correlation"
+
+    name: ClassVar[str] = "rsa"
+    info: ClassVar[Info] = Info(
+        summary="Spearman or Pearson correlation of dissimilarity matrices (correlation, cosine or euclidean distance)",
+        range="[−1, 1]; mean 0 under a random pairing",
+        invariances="isotropic scaling; a shift of each row (correlation), rotation (cosine, euclidean)",
+        cost="N²·D and a sort of N² per layer, N² per pair",
+        source="Kriegeskorte et al. 2008 (Front. Syst. Neurosci. 2:4)",
+    )
+
+    def __post_init__(self) -> None:
+        choice(self.compare, "compare", self.name, ("spearman", "pearson"))
+        choice(self.distance, "distance", self.name, ("correlation", "cosine", "euclidean"))
+
+    def holds(self, n: int, widths: Sequence[int]) -> int:
+        """One float32 matrix per layer: ranks need all distances at once."""
+        return 4 * n * n * len(widths)
+
+    def prepare(self, layer: Tensor) -> PairMatrix:
+        """Centred dissimilarities (or their ranks) [N, N] of norm 1, zero on the diagonal."""
+        matrix = dissimilarities(layer, self.distance)
+        n = len(matrix)
+        rows, columns = np.triu_indices(n, 1)
+        values: Floats = matrix.cpu().numpy()[rows, columns]
+        spread = float(values.std())
+        if self.compare == "spearman":
+            values = rankdata(values)
+        values = values - values.mean()
+        if not spread > _CONSTANT * float(matrix.abs().max()):
+            values[:] = 0.0
+        upper = torch.zeros((n, n), dtype=torch.float64)
+        upper[torch.from_numpy(rows), torch.from_numpy(columns)] = torch.from_numpy(values)
+        return PairMatrix.unit((upper + upper.T).to(layer.device), layer.dtype)
+
+    def reorder(self, prepared: PairMatrix, order: Ints) -> PairMatrix:
+        """The samples in another order."""
+        return prepared.reorder(order)
+
+    def grid(self, x: Sequence[Any], y: Sequence[Any]) -> Floats:
+        """Values [Lx, Ly] of prepared layers."""
+        return inner_products(x, y)
+
+    def permuted(self, x: Sequence[Any], y: Sequence[Any], permutations: Ints) -> Floats:
+        """Values [P, Lx, Ly] after the rows of y are permuted by each of ``permutations`` [P, N]."""
+        return inner_products_permuted(x, y, permutations)
+
+    def moments(self, x: Sequence[Any], y: Sequence[Any]) -> Moments:
+        """Exact mean (0) and sd, those of the Mantel test."""
+        return Moments(*product_moments(x, y))
+
+
+def dissimilarities(layer: Tensor, distance: str) -> Tensor:
+    """Distances [N, N] between the rows of a layer in float64, 0 on the diagonal; see :func:`rsa`."""
+    if distance == "euclidean":
+        features = Centred.of(layer).all().double()
+        return torch.cdist(features, features, compute_mode="donot_use_mm_for_euclid_dist")
+    rows = layer.double()
+    largest = rows.abs().amax(dim=1, keepdim=True)
+    rows = rows / torch.where(largest > 0, largest, 1.0)  # so that squares neither overflow nor vanish
+    if distance == "correlation":
+        rows = rows - rows.mean(dim=1, keepdim=True)
+    norms = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
+    varies = norms > _CONSTANT * rows.shape[1] ** 0.5
+    rows = torch.where(varies, rows / torch.where(varies, norms, 1.0), 0.0)
+    found = (rows @ rows.T).mul_(-_TIES).add_(_TIES).round_().div_(_TIES)
+    return found.fill_diagonal_(0)
