@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,30 +12,72 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlalign.errors import VlalignError
-from vlalign.metrics.registry import Metric
+from vlalign.metrics.base import Floats, Ints, Metric
+from vlalign.score.groups import checked_groups, members
 
 _CHUNK_BYTES = 32 * 2**20  # of permutations held at once
+_STOP_CHUNK = 64  # permutations computed between two looks at whether to stop
+_TIE = 1e-9  # of |observed|: values this close differ by rounding only, and count as equal
 
 
 @dataclass(frozen=True)
 class Null:
     """Maxima over all layer pairs, one for each permutation, and the p-value of the observed maximum."""
 
-    maxima: NDArray[np.float64]
+    maxima: NDArray[np.float64]  # [K], in the order of the permutations
     observed: float
     seed: int
+    pair_mean: Floats | None = None  # [Lx, Ly], of every layer pair over the permutations
+    pair_sd: Floats | None = None
+    asked: int | None = None  # permutations asked for, where fewer may have done
+    stopped: bool = False  # as soon as enough null maxima had reached the observed one
+    blocks: int | None = None  # groups of samples that were permuted as wholes
+
+    @property
+    def reached(self) -> int:
+        """Null maxima at least as large as the observed one; those that differ by rounding only count."""
+        return int((self.maxima >= self.observed - _TIE * abs(self.observed)).sum())
 
     @property
     def p_value(self) -> float:
-        """``(1 + #{null maximum >= observed maximum}) / (K + 1)``: valid although the layers were picked by looking."""
-        return (1 + int((self.maxima >= self.observed).sum())) / (len(self.maxima) + 1)
+        """``(1 + #{null maximum >= observed maximum}) / (K + 1)``: valid although the layers were picked by looking.
 
-    def summary(self) -> dict[str, Any]:
-        """JSON-able: number of permutations, seed, mean, sd, quantiles and maximum of the null maxima, p-value."""
+        If the null was stopped at its h-th maximum that large, after l permutations, p = h / l (Besag and Clifford
+        1991, "Sequential Monte Carlo p-values"): fewer than h of l exchangeable values precede a given one with
+        probability h / l, so both are exact without ties, and too large with them.
+        """
+        return self.reached / len(self.maxima) if self.stopped else (1 + self.reached) / (len(self.maxima) + 1)
+
+    def threshold(self, alpha: float = 0.05) -> float:
+        """τ: the order statistic ⌈(1−α)(K+1)⌉ of the null maxima and the observed one (arXiv 2602.14486).
+
+        With fewer than 1/α − 1 permutations that is the largest of all, so nothing lies above it.
+
+        Raises:
+            VlalignError: for ``alpha`` outside (0, 1).
+        """
+        if not 0 < alpha < 1:
+            raise VlalignError(f"alpha must lie between 0 and 1, got {alpha}")
+        values = np.sort(np.append(self.maxima, self.observed))
+        return float(values[math.ceil((1 - alpha) * len(values) - 1e-9) - 1])
+
+    def calibrated(self, alpha: float = 0.05, s_max: float = 1.0) -> float:
+        """``max(0, (s − τ) / (s_max − τ))``: 0 where the score is not above the null, 1 for the largest score possible.
+
+        ``s_max`` is that largest score; where it does not exceed τ the value is 0.
+        """
+        tau = self.threshold(alpha)
+        return max(0.0, (self.observed - tau) / (s_max - tau)) if s_max > tau else 0.0
+
+    def summary(self, alpha: float = 0.05, s_max: float = 1.0) -> dict[str, Any]:
+        """JSON-able: permutations, seed, mean, sd, quantiles and maximum of the null maxima, p-value, calibration."""
         maxima = self.maxima
         quantiles = {f"q{q}": float(np.quantile(maxima, q / 100)) for q in (5, 50, 95, 99)}
         return {
             "permutations": len(maxima),
+            "asked": len(maxima) if self.asked is None else self.asked,
+            "stopped": self.stopped,
+            "blocks": self.blocks,
             "seed": self.seed,
             "statistic": "maximum over all layer pairs",
             "mean": float(maxima.mean()),
@@ -42,19 +85,72 @@ class Null:
             **quantiles,
             "max": float(maxima.max()),
             "p_value": self.p_value,
+            "alpha": alpha,
+            "threshold": self.threshold(alpha),
+            "calibrated": self.calibrated(alpha, s_max),
         }
 
 
-def permutations(n: int, count: int, seed: int, chunk: int) -> Iterator[NDArray[np.int64]]:
-    """``count`` random permutations of 0..n-1 in arrays [<= chunk, n]; they depend on ``n`` and ``seed`` only."""
-    digest = hashlib.sha256(f"vlalign permutation null {seed} {n}".encode()).digest()
-    generator = np.random.default_rng(int.from_bytes(digest[:16], "big"))
-    for start in range(0, count, chunk):
-        yield np.stack([generator.permutation(n) for _ in range(min(chunk, count - start))])
+def generator(text: str, *parts: object) -> np.random.Generator:
+    """A random generator that depends on ``text`` and ``parts`` only."""
+    digest = hashlib.sha256(" ".join([f"vlalign {text}", *map(str, parts)]).encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest[:16], "big"))
+
+
+def permutations(n: int, count: int, seed: int, chunk: int, groups: Any = None) -> Iterator[NDArray[np.int64]]:
+    """``count`` random permutations of 0..n-1 in arrays [<= chunk, n]; they depend on ``n``, ``seed``, ``groups`` only.
+
+    Args:
+        n: number of samples.
+        count: number of permutations.
+        seed: of the random numbers.
+        chunk: permutations given at once.
+        groups: whole numbers [N], equal for samples that belong together: groups of one size are exchanged as wholes,
+            the order inside each is random (whole-block exchangeability, Winkler et al. 2015, "Multi-level block
+            permutation"). A group that is the only one of its size stays in place. Groups of one sample each are no
+            restriction.
+
+    Raises:
+        VlalignError: if no two groups have the same size, so that none can be exchanged, or for wrong ``groups``.
+    """
+    random = generator("permutation null", seed, n)
+    blocks = None if groups is None else _by_size(groups, n)
+
+    def draw() -> Ints:
+        if blocks is None or blocks[0].shape == (n, 1):
+            return random.permutation(n)
+        order = np.empty(n, dtype=np.int64)
+        for rows in blocks:  # [groups, size]
+            order[rows] = random.permuted(rows[random.permutation(len(rows))], axis=1)
+        return order
+
+    return (np.stack([draw() for _ in range(min(chunk, count - start))]) for start in range(0, count, chunk))
+
+
+def _by_size(groups: Any, n: int) -> list[Ints]:
+    """Row numbers [groups, size] of the groups of each size."""
+    found = members(checked_groups(groups, n))
+    sizes = sorted({len(rows) for rows in found})
+    blocks = [np.stack([rows for rows in found if len(rows) == size]) for size in sizes]
+    if all(len(rows) == 1 for rows in blocks):
+        raise VlalignError(
+            f"no two of the {len(found)} groups have the same size (sizes {', '.join(map(str, sizes[:8]))}"
+            f"{', …' if len(sizes) > 8 else ''}), so none can be exchanged: leave samples out to make sizes equal"
+        )
+    return blocks
 
 
 def permutation_null(
-    metric: Metric, x: Sequence[Any], y: Sequence[Any], *, n: int, observed: float, count: int = 1000, seed: int = 0
+    metric: Metric,
+    x: Sequence[Any],
+    y: Sequence[Any],
+    *,
+    n: int,
+    observed: float,
+    count: int = 1000,
+    seed: int = 0,
+    stop_after: int | None = 20,
+    groups: Any = None,
 ) -> Null:
     """Distribution of the largest value over all layer pairs when the rows of y are paired at random.
 
@@ -67,9 +163,47 @@ def permutation_null(
         observed: the largest value of the actual pairing.
         count: number of permutations K; the smallest possible p-value is 1/(K+1).
         seed: seed of the permutations.
+        stop_after: stop at so many null maxima >= ``observed``: a score that is clearly no larger than chance needs few
+            permutations. The p-value stays valid (:attr:`Null.p_value`). None: never stop.
+        groups: labels [N] of samples that belong together, see :func:`permutations`.
+
+    Raises:
+        VlalignError: a metric that does not depend on the pairing, a count below 1, values that are not finite, or
+            ``groups`` that allow no exchange.
     """
     if count < 1:
         raise VlalignError(f"a permutation null needs at least 1 permutation, got {count}")
-    chunk = max(1, min(count, _CHUNK_BYTES // (8 * n)))
-    maxima = [metric.permuted(x, y, part).max(axis=(1, 2)) for part in permutations(n, count, seed, chunk)]
-    return Null(np.concatenate(maxima), observed, seed)
+    if stop_after is not None and stop_after < 1:
+        raise VlalignError(f"a null can stop after 1 or more maxima as large as the score, got {stop_after}")
+    if not metric.info.paired:
+        raise VlalignError(f"{metric.name} does not depend on the pairing of the rows, so it has no permutation null")
+    chunk = max(1, min(count, _CHUNK_BYTES // (8 * n), count if stop_after is None else _STOP_CHUNK))
+    border = observed - _TIE * abs(observed)
+    maxima: list[float] = []
+    reached, stopped = 0, False
+    mean, squares = np.zeros((len(x), len(y))), np.zeros((len(x), len(y)))
+    for part in permutations(n, count, seed, chunk, groups):
+        values = metric.permuted(x, y, part)
+        for matrix in values:  # one by one, so that nothing depends on the size of the chunks
+            maxima.append(float(matrix.max()))
+            shift = matrix - mean
+            mean += shift / len(maxima)
+            squares += shift * (matrix - mean)
+            reached += maxima[-1] >= border
+            stopped = reached == stop_after
+            if stopped:
+                break
+        if stopped:
+            break
+    if not (math.isfinite(observed) and np.isfinite(mean).all()):
+        raise VlalignError(f"{metric.name} gave a value that is not finite: a permutation null cannot be computed")
+    return Null(
+        maxima=np.array(maxima),
+        observed=observed,
+        seed=seed,
+        pair_mean=mean,
+        pair_sd=np.sqrt(squares / max(1, len(maxima) - 1)),
+        asked=count,
+        stopped=stopped,
+        blocks=None if groups is None else int(checked_groups(groups, n).max()) + 1,
+    )
