@@ -1,0 +1,168 @@
+"""Checks of the data that change what a score means: duplicates, hubs, collapsed layers, clipping."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from vlalign.errors import VlalignError
+from vlalign.metrics.neighbours import check_features, checked_norms, knn
+from vlalign.score.groups import row_labels
+
+NEAR = 0.999  # cosine beyond which two samples are near-duplicates
+
+#: Share of samples with a duplicate that is worth a warning. Where both sides hold the same duplicates each such sample
+#: shares a neighbour for certain, which adds 1/k of the share to mutual-kNN: at 1 % and k = 10 that is 0.001, about the
+#: sd of the permutation null at N = 1,024.
+DUPLICATE_SHARE = 0.01
+#: Skewness of the numbers of times that samples are listed as neighbours. Independent Gaussian features with normalised
+#: rows stay below 0.5, in 3 to 768 dimensions (N = 256 and 1,024, k = 10); four times that is far from evenly spread.
+HUB_SKEWNESS = 2.0
+#: Share of samples that no other lists. Without hubs it is about exp(-k), 0.00005 at k = 10.
+UNLISTED_SHARE = 0.2
+#: Effective dimensions below which neighbours are decided by very few directions, often one outlier feature.
+EFFECTIVE_DIMENSION = 3.0
+#: Share of clipped values of one layer. The preset clips 5 % over all layers together; a layer of which five times as
+#: much is clipped differs in scale from the others and is scored by signs rather than by values.
+CLIPPED_SHARE = 0.25
+
+_BLOCK_BYTES = 32 * 2**20  # of inner products held at once
+
+
+def check_side(
+    layer: Tensor,
+    k: int = 10,
+    *,
+    near: float = NEAR,
+    neighbours: Tensor | None = None,
+    unclipped: Tensor | None = None,
+    clip_threshold: float | None = None,
+) -> dict[str, Any]:
+    """What should be known of one layer [N, D], as it is scored, before its scores are read.
+
+    Args:
+        layer: features after the preset.
+        k: neighbours, for hubness; 1 <= k < N.
+        near: cosine beyond which two samples count as near-duplicates.
+        neighbours: lists [N, k] of the layer, if there are any already; their k is used then.
+        unclipped, clip_threshold: the layer before clipping, and the threshold; without both no clipped share is given.
+
+    Returns:
+        JSON-able: ``n``; ``duplicates`` (samples whose row another sample has too) and ``largest_group`` of identical
+        rows; ``near``, ``near_duplicates`` (samples with another one of cosine > near, identical ones included) and
+        ``near_pairs``; ``k``, ``hub_skewness``, ``largest_hub`` (times the most listed sample is listed),
+        ``unlisted`` (share of samples that are in no list); ``effective_dimension``; ``clipped`` (share or None).
+
+    Raises:
+        VlalignError: features that are not finite floating [N, D], or k outside 1..N-1.
+    """
+    layer = check_features(layer, "layer").detach()
+    sizes = np.bincount(row_labels(layer))
+    samples, pairs = near_duplicates(layer, near)
+    lists = knn(layer, k) if neighbours is None else neighbours
+    clipped = None if unclipped is None or clip_threshold is None else clipped_share(unclipped, clip_threshold)
+    return {
+        "n": len(layer),
+        "duplicates": int(sizes[sizes > 1].sum()),
+        "largest_group": int(sizes.max()),
+        "near": near,
+        "near_duplicates": samples,
+        "near_pairs": pairs,
+        "k": lists.shape[1],
+        **hubness(lists),
+        "effective_dimension": effective_dimension(layer),
+        "clipped": clipped,
+    }
+
+
+def near_duplicates(layer: Tensor, near: float = NEAR) -> tuple[int, int]:
+    """Samples of a layer [N, D] that have another one of cosine > ``near``, and the number of such pairs.
+
+    Computed in row blocks. A zero row has no direction: it is near to none.
+    """
+    if not -1 < near < 1:
+        raise VlalignError(f"the cosine of near-duplicates must lie between -1 and 1, got {near}")
+    rows = layer / checked_norms(layer, "layer").clamp_min(1e-30)
+    samples = pairs = 0
+    step = max(1, _BLOCK_BYTES // (len(rows) * rows.element_size()))
+    for start in range(0, len(rows), step):
+        above = rows[start : start + step] @ rows.T > near
+        above.diagonal(start).fill_(False)
+        counts = above.sum(dim=1)
+        samples += int((counts > 0).sum())
+        pairs += int(counts.sum())
+    return samples, pairs // 2
+
+
+def hubness(neighbours: Tensor) -> dict[str, Any]:
+    """Skewness, maximum and share of zeros of how often samples are in neighbour lists [N, k]; equal counts: 0 skew.
+
+    The measures of Radovanović et al. 2010, "Hubs in space".
+
+    >>> import torch
+    >>> hubness(torch.tensor([[1], [0], [0], [0]]))["unlisted"]
+    0.5
+    """
+    n = len(neighbours)
+    listed = np.bincount(neighbours.cpu().numpy().ravel(), minlength=n)
+    sd = float(listed.std())
+    skewness = float(np.mean((listed - listed.mean()) ** 3)) / sd**3 if sd > 0 else 0.0
+    return {"hub_skewness": skewness, "largest_hub": int(listed.max()), "unlisted": float(np.mean(listed == 0))}
+
+
+def effective_dimension(layer: Tensor) -> float:
+    """Participation ratio ``(tr C)² / tr C²`` of the covariance C of a layer [N, D], 1 to min(N - 1, D).
+
+    ``tr C²`` is the sum of squares of C, or of the Gram matrix if that is smaller, in row blocks: no eigenvalues
+    needed. 0 where all rows are the same.
+    """
+    x = layer.detach().double()
+    x = x - x.mean(dim=0)
+    scale = float(x.abs().max())
+    if scale <= 1e-12 * float(layer.abs().max()):
+        return 0.0
+    x = x / scale
+    side = x if len(x) <= x.shape[1] else x.T
+    squares = 0.0
+    for rows in side.split(max(1, _BLOCK_BYTES // (len(side) * 8))):
+        squares += float((rows @ side.T).square().sum())
+    return float(x.square().sum()) ** 2 / squares
+
+
+def clipped_share(unclipped: Tensor, threshold: float) -> float:
+    """Share of the values of a layer [N, D] that clipping at ±``threshold`` changes."""
+    return int((unclipped.abs() > threshold).sum()) / unclipped.numel()
+
+
+def warnings(found: Mapping[str, Any], name: str = "layer") -> list[str]:
+    """One line for each value of :func:`check_side` that changes how a score should be read; none if all is well."""
+    n, lines = found["n"], []
+    if found["duplicates"] > DUPLICATE_SHARE * n:
+        lines.append(
+            f"{name}: {found['duplicates']} of {n} samples are exact duplicates (up to {found['largest_group']} "
+            "alike), which are each other's neighbours: name the groups they form, or p-values are too small"
+        )
+    elif found["near_duplicates"] > DUPLICATE_SHARE * n:
+        lines.append(
+            f"{name}: {found['near_duplicates']} of {n} samples have a near-duplicate (cosine > {found['near']:g}): "
+            "if they belong together (captions of one image, frames of one film), name the groups"
+        )
+    if found["hub_skewness"] > HUB_SKEWNESS or found["unlisted"] > UNLISTED_SHARE:
+        lines.append(
+            f"{name}: a few samples are neighbours of many (one of {found['largest_hub']}) and "
+            f"{found['unlisted']:.0%} of none (skewness {found['hub_skewness']:.1f} at k={found['k']}): "
+            "compare with a metric without neighbours"
+        )
+    if found["effective_dimension"] < EFFECTIVE_DIMENSION:
+        lines.append(
+            f"{name}: {found['effective_dimension']:.1f} effective dimensions: very few directions decide the score"
+        )
+    if found["clipped"] is not None and found["clipped"] > CLIPPED_SHARE:
+        lines.append(
+            f"{name}: {found['clipped']:.0%} of the values are clipped, so it is scored by signs more than by values: "
+            "compare with the preset cosine"
+        )
+    return lines

@@ -1,0 +1,217 @@
+"""How a score depends on the number of samples and on the number of neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from vlalign.errors import VlalignError
+from vlalign.metrics.base import Metric, whole_number
+from vlalign.metrics.graph import NeighbourMetric
+from vlalign.metrics.layers import map_layers
+from vlalign.metrics.registry import get_metric
+from vlalign.score.null import generator
+from vlalign.score.subsets import Subsets, common_rows, widths
+
+_KS = tuple(step * 10**power for power in range(6) for step in (1, 2, 5))
+
+
+@dataclass(frozen=True)
+class Value:
+    """Mean over repeats, and their sd; None for a single one."""
+
+    mean: float
+    sd: float | None
+
+
+@dataclass(frozen=True)
+class Point:
+    """Scores at one N or k. ``corrected`` is ``(s − c) / (1 − c)`` with the exact chance level c, None without one."""
+
+    at: int
+    repeats: int
+    largest: Value  # maximum over all layer pairs
+    largest_corrected: Value | None  # with the chance level of the pair picked; picking itself is not corrected for
+    fixed: Value  # at the fixed layer pair
+    fixed_corrected: Value | None
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Points in ascending order of ``parameter`` ("n" or "k")."""
+
+    metric: str
+    parameter: str
+    n: int  # samples there are
+    pair: tuple[int, int]  # positions of the fixed layer pair
+    points: list[Point]
+
+    def summary(self) -> dict[str, Any]:
+        """JSON-able, all fields."""
+        return {**asdict(self), "pair": list(self.pair)}
+
+
+def n_curve(
+    metric: Metric,
+    x_layers: Sequence[Tensor],
+    y_layers: Sequence[Tensor],
+    sizes: Iterable[int] | None = None,
+    repeats: int = 10,
+    seed: int = 0,
+    pair: tuple[int, int] | None = None,
+) -> Curve:
+    """Scores of random subsets of the samples, drawn without replacement, against their size.
+
+    Args:
+        metric: any metric.
+        x_layers, y_layers: layers [N, D] as they are scored, rows paired.
+        sizes: subset sizes; by default N, N/2, N/4, … as far as the metric allows.
+        repeats: subsets of each size (of size N there is only one). A subset depends on seed, size and repeat alone, so
+            further sizes or repeats change no others.
+        seed: of the subsets.
+        pair: positions of the fixed layer pair; by default the best one of all samples.
+
+    Raises:
+        VlalignError: sizes that the metric does not allow or beyond N, no repeats, or layers that cannot be paired.
+    """
+    n = common_rows(x_layers, y_layers)
+    repeats = whole_number(repeats, "repeats", "an N curve")
+    width = widths([*x_layers, *y_layers])
+    metric.check(n, width)
+    chosen = _halvings(metric, n, width) if sizes is None else sorted(set(sizes))
+    for size in chosen:
+        if whole_number(size, "size", "an N curve") > n:
+            raise VlalignError(f"an N curve cannot draw {size} of N={n} samples: leave that size out")
+        metric.check(size, width)
+    if not chosen:
+        raise VlalignError("an N curve needs at least one size")
+    if pair is None:
+        pair = _best(metric, *Subsets(metric, x_layers, y_layers, n).prepared(np.arange(n)))
+    points = []
+    for size in chosen:
+        subsets = Subsets(metric, x_layers, y_layers, size)
+        found = []
+        for repeat in range(1 if size == n else repeats):
+            random = generator("subset", seed, n, size, repeat)
+            rows = np.sort(random.choice(n, size, replace=False))
+            found.append(_scores(metric, *subsets.prepared(rows), pair))
+        points.append(_point(size, found))
+    return Curve(metric.label, "n", n, pair, points)
+
+
+def k_curve(
+    metric: Metric | str,
+    x_layers: Sequence[Tensor],
+    y_layers: Sequence[Tensor],
+    ks: Iterable[int] | None = None,
+    pair: tuple[int, int] | None = None,
+) -> Curve:
+    """Scores of all samples against the number of neighbours k.
+
+    Neighbours are searched once, at the largest k, where the metric compares neighbour lists (shorter lists are their
+    beginnings); other metrics with a k prepare the layers for each k.
+
+    Args:
+        metric: a metric that has a k, or its name; its own k only says where the fixed pair is picked.
+        x_layers, y_layers: layers [N, D] as they are scored, rows paired.
+        ks: numbers of neighbours; by default 1, 2, 5, 10, 20, 50, … as far as the metric allows.
+        pair: positions of the fixed layer pair; by default the best one at the k nearest to the metric's own.
+
+    Raises:
+        VlalignError: a metric without k, a k that it does not allow, or layers that cannot be paired.
+    """
+    metric = get_metric(metric) if isinstance(metric, str) else metric
+    if "k" not in metric.params:
+        raise VlalignError(f"{metric.name} has no number of neighbours k: a k curve needs a metric that has one")
+    n = common_rows(x_layers, y_layers)
+    width = widths([*x_layers, *y_layers])
+    own = metric.params["k"]
+    if ks is None:
+        versions = {k: version for k in _KS if (version := _allowed(metric, k, n, width)) is not None}
+    else:
+        versions = {k: replace(metric, k=k) for k in sorted(set(ks))}  # type: ignore[type-var]
+        for version in versions.values():
+            version.check(n, width)
+    if not versions:
+        raise VlalignError(f"{metric.name} allows no number of neighbours k with N={n} samples")
+    prepared: dict[int, tuple[list[Any], list[Any]]] = {}
+    longest = versions[max(versions)]
+    lists = isinstance(metric, NeighbourMetric) and type(metric).prepare is NeighbourMetric.prepare
+    if lists:
+        done = map_layers(longest.prepare, [*x_layers, *y_layers])
+
+    def at(k: int) -> tuple[list[Any], list[Any]]:
+        if lists:
+            layers = [layer[:, :k] for layer in done]
+        elif k in prepared:
+            return prepared.pop(k)
+        else:
+            layers = map_layers(versions[k].prepare, [*x_layers, *y_layers])
+        return layers[: len(x_layers)], layers[len(x_layers) :]
+
+    if pair is None:
+        nearest = min(versions, key=lambda k: (abs(k - (n - 1 if own is None else own)), k))
+        prepared[nearest] = at(nearest)
+        pair = _best(versions[nearest], *prepared[nearest])
+    points = [_point(k, [_scores(version, *at(k), pair)]) for k, version in versions.items()]
+    return Curve(metric.name, "k", n, pair, points)
+
+
+def _halvings(metric: Metric, n: int, width: Sequence[int]) -> list[int]:
+    sizes: list[int] = []
+    while n > 1:
+        try:
+            metric.check(n, width)
+        except VlalignError:
+            break
+        sizes.insert(0, n)
+        n //= 2
+    return sizes
+
+
+def _allowed(metric: Metric, k: int, n: int, width: Sequence[int]) -> Metric | None:
+    try:
+        version: Metric = replace(metric, k=k)  # type: ignore[type-var]
+        version.check(n, width)
+    except VlalignError:
+        return None
+    return version if k < n else None
+
+
+def _best(metric: Metric, x: Sequence[Any], y: Sequence[Any]) -> tuple[int, int]:
+    matrix = metric.grid(x, y)
+    i, j = np.unravel_index(int(np.argmax(matrix)), matrix.shape)
+    return int(i), int(j)
+
+
+def _scores(metric: Metric, x: Sequence[Any], y: Sequence[Any], pair: tuple[int, int]) -> list[float | None]:
+    """Largest value, corrected, value of the fixed pair, corrected."""
+    matrix = metric.grid(x, y)
+    if not (0 <= pair[0] < matrix.shape[0] and 0 <= pair[1] < matrix.shape[1]):
+        raise VlalignError(f"there is no layer pair {tuple(pair)} among {matrix.shape[0]} × {matrix.shape[1]} layers")
+    i, j = np.unravel_index(int(np.argmax(matrix)), matrix.shape)
+    values: list[float | None] = []
+    for a, b in ((int(i), int(j)), pair):
+        moments = metric.moments([x[a]], [y[b]])
+        chance = 1.0 if moments is None else float(moments.mean[0, 0])
+        score = float(matrix[a, b])
+        values += [score, (score - chance) / (1 - chance) if chance < 1 - 1e-12 else None]
+    return values
+
+
+def _point(at: int, found: list[list[float | None]]) -> Point:
+    def value(column: int) -> Value | None:
+        values = [row[column] for row in found if row[column] is not None]
+        if len(values) < len(found):
+            return None
+        numbers = np.array(values, dtype=np.float64)
+        return Value(float(numbers.mean()), float(numbers.std(ddof=1)) if len(numbers) > 1 else None)
+
+    largest, fixed = value(0), value(2)
+    assert largest is not None
+    assert fixed is not None
+    return Point(at, len(found), largest, value(1), fixed, value(3))

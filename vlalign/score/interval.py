@@ -1,0 +1,124 @@
+"""Intervals of a score from half-samples without replacement and their complements."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from vlalign.errors import VlalignError
+from vlalign.metrics.base import Ints, Metric
+from vlalign.score.groups import checked_groups, members
+from vlalign.score.null import generator
+from vlalign.score.subsets import Subsets, common_rows, widths
+
+
+@dataclass(frozen=True)
+class Interval:
+    """``observed`` ± a multiple of its standard deviation."""
+
+    observed: float
+    low: float
+    high: float
+    level: float
+    sd: float  # of the observed statistic
+    mean_of_halves: float  # biased for the statistic of all samples: not used
+    count: int
+    seed: int
+    statistic: str
+
+    def summary(self) -> dict[str, Any]:
+        """JSON-able, all fields."""
+        return asdict(self)
+
+
+def half_sampling(
+    metric: Metric,
+    x_layers: Sequence[Tensor],
+    y_layers: Sequence[Tensor],
+    *,
+    count: int = 100,
+    level: float = 0.95,
+    seed: int = 0,
+    groups: Any = None,
+) -> Interval:
+    """Interval of a score under sampling of the samples: of one layer pair, or of the maximum over all layer pairs.
+
+    Drawing rows with replacement makes duplicates, which are each other's neighbours; halves without replacement have
+    none. The samples are cut at random into two halves H and H' (McCarthy 1969, "Pseudo-replication: half samples"),
+    and ``sd² = mean of ((θ_H − θ_H') / 2)²``. Why: let the statistic of n samples be ``θ + (1/n) Σ ψ_i`` plus a part
+    made of pairs of samples, with variances σ²/n and v. Given the data, a half-sample without replacement has variance
+    ``σ²/m · (n − m)/n``, which for m = n/2 is σ²/n itself, no rescaling needed, but three times v. Half the difference
+    of two complementary halves has σ²/n + 2v, half their sum only v, so the difference comes closer to σ²/n + v; it
+    stays on the wide side where there is no alignment (v is all there is), by √2 in width. What the halves have in
+    common drops out: at the same k the chance level k/(n/2 − 1) of a neighbour metric is twice as high, and its
+    neighbourhoods are wider, so the mean of the halves says nothing about all samples.
+
+    Seen in simulations (Gaussian features, nominal 95 %): mutual_knn covers 92 to 99 %, wide for scores near chance and
+    narrow (sd 13 % too small) for scores above one half at N/k = 24; the correlation of inner products 93 to 99 %.
+
+    Args:
+        metric: any metric.
+        x_layers, y_layers: layers [N, D] as they are scored (after the preset), rows paired.
+        count: half-samples, two a cut (an odd count is one more); the multiple is the Student t quantile with
+            count / 2 degrees of freedom.
+        level: nominal coverage, for the mean of the statistic over data sets of this size.
+        seed: of the half-samples.
+        groups: labels [N] of samples that belong together; half of the groups are drawn instead. At least 4 groups.
+
+    Returns:
+        The interval; it may reach beyond the range of the metric. Where all halves agree its width is 0.
+
+    Raises:
+        VlalignError: if half of the samples are too few for the metric, for wrong ``count``, ``level`` or ``groups``,
+            or layers that differ in the number of rows.
+    """
+    from scipy.stats import t as student
+
+    if count < 2:
+        raise VlalignError(f"an interval needs at least 2 half-samples, got {count}")
+    if not 0 < level < 1:
+        raise VlalignError(f"the level of an interval must lie between 0 and 1, got {level}")
+    n = common_rows(x_layers, y_layers)
+    units = members(np.arange(n) if groups is None else checked_groups(groups, n))
+    half = len(units) // 2
+    if half < 2:
+        raise VlalignError(f"an interval needs at least 4 samples or groups of samples, got {len(units)}")
+    smallest = sum(sorted(len(rows) for rows in units)[:half])
+    try:
+        metric.check(smallest, widths([*x_layers, *y_layers]))
+    except VlalignError as error:
+        raise VlalignError(f"an interval scores half-samples, here of {smallest} of N={n} rows: {error}") from error
+    subsets = Subsets(metric, x_layers, y_layers, smallest)
+
+    def largest(rows: Ints) -> float:
+        return float(metric.grid(*subsets.prepared(rows)).max())
+
+    random = generator("half-samples", seed, len(units))
+    cuts = (count + 1) // 2
+    halves = np.empty((cuts, 2))
+    for cut in halves:
+        order = random.permutation(len(units))  # of an odd number, one unit is in neither half
+        for i in range(2):
+            chosen = order[i * half : (i + 1) * half]
+            cut[i] = largest(np.sort(np.concatenate([units[unit] for unit in chosen])))
+    observed = largest(np.arange(n))
+    share = 2 * half / len(units)  # below 1 for an odd number: the variance is that of 2 * half units
+    sd = math.sqrt(share * float(np.mean((halves[:, 0] - halves[:, 1]) ** 2)) / 4)
+    margin = float(student.ppf((1 + level) / 2, cuts)) * sd
+    one = len(x_layers) == len(y_layers) == 1
+    return Interval(
+        observed=observed,
+        low=observed - margin,
+        high=observed + margin,
+        level=level,
+        sd=sd,
+        mean_of_halves=float(halves.mean()),
+        count=2 * cuts,
+        seed=seed,
+        statistic="score" if one else "maximum over all layer pairs",
+    )
