@@ -39,4 +39,7 @@ class Unpaired(GramCorrelation):
     """Says of itself that it does not depend on the pairing."""
 
     name: ClassVar[str] = "unpaired"
-    info: ClassVar[Info] = Info("none", "[0, 1]", "all", "none", "test", paired=False)
+
+    @property
+    def paired(self) -> bool:
+        return False

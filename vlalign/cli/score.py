@@ -4,7 +4,9 @@ Without names, every vision model is scored with every text model (or, in a stor
 
   vlalign score features dinov2-small llama-7b
   vlalign score features
-  vlalign score features dinov2-small@1f4b llama-7b --k 20 --permutations 5000
+  vlalign score features dinov2-small llama-7b --report full
+  vlalign score features --metric mutual_knn:k=20 --metric unbiased_cka --metric cka:kernel=rbf,bandwidth=median
+  vlalign score features dinov2-small@1f4b llama-7b --metric all --permutations 0
 """
 
 from __future__ import annotations
@@ -25,36 +27,62 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "runs", nargs="*", metavar="RUN", help="two runs: model names, or name@digits of the key (see `vlalign runs`)"
     )
-    parser.add_argument("--metric", default="mutual_knn", help="alignment metric")
-    parser.add_argument("--k", type=int, default=10, help="neighbours")
+    parser.add_argument(
+        "--metric", action="append", metavar="NAME",
+        help="alignment metric, with parameters as name:param=value,… (see `vlalign metrics`); may be given several "
+        "times; all: every metric (default: mutual_knn)",
+    )  # fmt: skip
+    parser.add_argument("--k", type=int, default=10, help="neighbours, for metrics that have them")
     parser.add_argument("--preset", default="platonic", help="platonic (clip, then cosine), cosine or none")
-    parser.add_argument("--permutations", type=int, default=1000, metavar="K", help="of the null; 0 leaves it out")
-    parser.add_argument("--seed", type=int, default=0, help="of the permutations")
+    parser.add_argument(
+        "--permutations", type=int, metavar="K",
+        help="of the null, at most; 0 leaves it out (default: 1000, 0 for the costly metrics)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--half-samples", type=int, metavar="B",
+        help="of the interval; 0 leaves it out (default: 100, 20 for the costly metrics)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--groups", metavar="FILE",
+        help="samples that belong together, permuted and drawn as wholes: a .csv, .tsv, .jsonl or .parquet file with "
+        "columns id and group, or exact (samples with identical features)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--report", choices=("compact", "full"), default="compact",
+        help="full: best layers, data checks, curves against N and k, interval of the maximum, three figures",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=int, default=0, help="of permutations and half-samples")
     parser.add_argument("--concat", action="store_true", help="also score the concatenation of all layers (index -1)")
     parser.add_argument("--device", help="where neighbours are computed (default: a GPU if there is one)")
     parser.add_argument("--out", default="results", metavar="FOLDER", help="where records and figures go")
-    parser.add_argument("--no-figure", dest="figure", action="store_false", help="write no heat maps")
+    parser.add_argument("--no-figure", dest="figure", action="store_false", help="write no figures")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Scores, writes a record and a heat map per pair, and shows what came out."""
+    from vlalign.metrics import metric_names
     from vlalign.report.console import console
     from vlalign.report.score import show_records
     from vlalign.score.api import score_pairs
     from vlalign.store import FeatureStore
 
+    names = arguments.metric or ["mutual_knn"]
     pairs = choose_pairs(FeatureStore(arguments.store), arguments.runs)
+    full = arguments.report == "full"
     records = score_pairs(
         pairs,
-        metric=arguments.metric,
+        metric=metric_names() if names == ["all"] else names,
         k=arguments.k,
         preset=arguments.preset,
         permutations=arguments.permutations,
+        half_samples=arguments.half_samples,
+        groups=arguments.groups,
+        full=full,
         seed=arguments.seed,
         concat=arguments.concat,
         device=arguments.device,
     )
-    show_records(records, Path(arguments.out), console(), figure=arguments.figure)
+    show_records(records, Path(arguments.out), console(), figure=arguments.figure, full=full)
     return 0
 
 

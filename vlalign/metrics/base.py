@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
@@ -56,6 +56,11 @@ class Metric(ABC):
     def paired(self) -> bool:
         """False if the value does not depend on which rows are paired, so that no permutation null exists."""
         return True
+
+    @property
+    def preparation(self) -> Hashable:
+        """Equal for metrics whose prepared layers are the same, so that they are computed once."""
+        return self
 
     @property
     def label(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,12 @@ class NeighbourMetric(Metric):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "k", whole_number(self.k, "k", self.name))
+
+    @property
+    def preparation(self) -> Hashable:
+        """The same lists serve all metrics of this kind with this k."""
+        plain = type(self).prepare is NeighbourMetric.prepare
+        return ("neighbours", self.k) if plain else self
 
     def check(self, n: int, widths: Any = ()) -> None:
         """Raise VlalignError if ``n`` samples are too few."""

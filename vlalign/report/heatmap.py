@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlalign.errors import VlalignError
+from vlalign.report.figures import new_figure, save
 from vlalign.report.text import p_text
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ def save_heatmap(record: ScoreRecord, path: str | Path) -> Path:
         VlalignError: the file cannot be written.
     """
     import numpy as np
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
 
     matrix = np.asarray(record.matrix, dtype=float)
@@ -34,8 +32,7 @@ def save_heatmap(record: ScoreRecord, path: str | Path) -> Path:
     height, width = matrix.shape
     cell = min(0.3, 10 / width)
     size = (2.6 + max(cell * width, 4.2), 1.9 + max(cell * height, 1.4))
-    figure = Figure(figsize=size, dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(*size)
     axes = figure.add_subplot()
     low = min(float(matrix.min()), record.chance if record.chance is not None else float(matrix.min()))
     image = axes.imshow(matrix, cmap=MAP, vmin=low, vmax=float(matrix.max()), aspect="equal", interpolation="nearest")
@@ -44,6 +41,8 @@ def save_heatmap(record: ScoreRecord, path: str | Path) -> Path:
     axes.tick_params(axis="x", labelrotation=90)
     axes.set_xlabel(getattr(record, columns)["model"])
     axes.set_ylabel(getattr(record, rows)["model"])
+    if record.null is not None:
+        _outline(axes, matrix > record.null["threshold"])
     row, column = record.best[rows]["position"], record.best[columns]["position"]
     for colour, line in (("black", 3.2), ("white", 1.6)):
         axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=colour, linewidth=line))
@@ -57,11 +56,19 @@ def save_heatmap(record: ScoreRecord, path: str | Path) -> Path:
             textcoords="offset points", ha="right", va="center", fontsize=7,
         )  # fmt: skip
     axes.set_title(_title(record), fontsize=9, loc="left")
-    try:
-        figure.savefig(path)
-    except OSError as error:
-        raise VlalignError(f"cannot write the figure {path}: {error.strerror or error}") from error
-    return Path(path)
+    return save(figure, path)
+
+
+def _outline(axes: Any, inside: Any) -> None:
+    """Lines around the cells of ``inside`` [rows, columns]: white on black, seen on any colour."""
+    import numpy as np
+    from matplotlib.collections import LineCollection
+
+    wide = np.pad(inside, 1).astype(int)
+    lines = [((j - 0.5, i - 0.5), (j + 0.5, i - 0.5)) for i, j in np.argwhere(np.diff(wide, axis=0)[:, 1:-1])]
+    lines += [((j - 0.5, i - 0.5), (j - 0.5, i + 0.5)) for i, j in np.argwhere(np.diff(wide, axis=1)[1:-1])]
+    for colour, width in (("black", 2.4), ("white", 1.0)):
+        axes.add_collection(LineCollection(lines, colors=colour, linewidths=width, clip_on=False))
 
 
 def _title(record: ScoreRecord) -> str:
@@ -72,6 +79,8 @@ def _title(record: ScoreRecord) -> str:
         parts.append(f"chance {record.chance:.4f}")
     if record.null is not None:
         parts.append(f"p {p_text(record)}" if p_text(record).startswith("≤") else f"p = {p_text(record)}")
+    if record.null is not None:
+        parts.append(f"outlined: above the null's {1 - record.null['alpha']:.0%} point")
     return f"{first}\n{', '.join(parts)}"
 
 

@@ -12,8 +12,13 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from vlalign.errors import VlalignError
+from vlalign.report.curves import save_curves
+from vlalign.report.full import in_depth
 from vlalign.report.heatmap import save_heatmap
-from vlalign.report.text import duration, p_text
+from vlalign.report.null import save_null
+from vlalign.report.text import duration, p_text, signed_zero
+from vlalign.score.fdr import benjamini_hochberg
 from vlalign.store.files import check_space
 
 if TYPE_CHECKING:
@@ -21,9 +26,12 @@ if TYPE_CHECKING:
 
 
 def show_records(
-    found: Iterable[ScoreRecord], folder: Path, console: Console, *, figure: bool = True
+    found: Iterable[ScoreRecord], folder: Path, console: Console, *, figure: bool = True, full: bool = False
 ) -> list[ScoreRecord]:
-    """Writes a JSON record and a heat map per pair as soon as it is there, then shows one summary or a table of all.
+    """Writes a JSON record and figures per pair as soon as they are there, then shows one summary or a table of all.
+
+    ``full`` shows every record in depth and draws its null and curves too. Of several records a table ``scores.csv`` is
+    written, with q-values of all their p-values (false discovery rate).
 
     Raises:
         VlalignError: the folder cannot be written (found before the first record is computed).
@@ -32,41 +40,68 @@ def show_records(
     records, paths = [], []
     for record in found:
         path = record.save(folder / record.filename)
-        if figure:
-            save_heatmap(record, path.with_suffix(".png"))
+        made = save_figures(record, path, full) if figure else []
+        if full:
+            console.print(summary(record))
+            console.print(in_depth(record))
         records.append(record)
-        paths.append(path)
+        paths.append((path, made))
     if len(records) == 1:
-        console.print(summary(records[0]))
-        console.print(f"record    {paths[0]}", highlight=False, soft_wrap=True)
-        if figure:
-            console.print(f"heat map  {paths[0].with_suffix('.png')}", highlight=False, soft_wrap=True)
-    else:
-        console.print(records_table(records))
-        console.print(f"{len(records)} records{' and heat maps' if figure else ''} in {folder}", highlight=False)
+        if not full:
+            console.print(summary(records[0]))
+        for name, path in [("record", paths[0][0]), *(("figure", path) for path in paths[0][1])]:
+            console.print(f"{name}    {path}", highlight=False, soft_wrap=True)
+        return records
+    q_values = false_discovery(records)
+    console.print(records_table(records, q_values))
+    table = save_table(records, q_values, folder / "scores.csv")
+    console.print(
+        f"{len(records)} records{' and figures' if figure else ''} in {folder}, table {table}", highlight=False
+    )
     return records
+
+
+def save_figures(record: ScoreRecord, path: Path, full: bool) -> list[Path]:
+    """Heat map beside a record's file; in full also its null and its curves."""
+    made = [save_heatmap(record, path.with_suffix(".png"))]
+    if full and record.null is not None:
+        made.append(save_null(record, path.with_suffix(".null.png")))
+    if full and record.curves is not None:
+        made.append(save_curves(record, path.with_suffix(".curves.png")))
+    return made
 
 
 def summary(record: ScoreRecord) -> Panel:
     """The best pair, how far above chance it is, and what was compared."""
-    null = record.null
-    shape = f"{len(record.axes['x'])} × {len(record.axes['y'])}"
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim")
     grid.add_column()
-    grid.add_row("score", Text(f"{record.score:.4f}", style="bold"))
-    grid.add_row("best of", f"{shape} layer pairs")
+    spread = ""
+    if record.interval is not None:
+        interval = record.interval
+        spread = f"  {interval['level']:.0%} interval {interval['low']:.4f} – {interval['high']:.4f}"
+    grid.add_row("score", Text.assemble((f"{record.score:.4f}", "bold"), spread))
+    grid.add_row("best of", f"{len(record.axes['x'])} × {len(record.axes['y'])} layer pairs")
     grid.add_row("layers", f"{_layer(record, 'x')}  ×  {_layer(record, 'y')}")
     if record.chance is not None:
-        grid.add_row("chance", f"{record.chance:.4f}  (k / (N − 1)); the score is {record.times_chance:.1f} times that")
-    if null is not None:
-        spread = f"mean {null['mean']:.4f}, largest {null['max']:.4f} of {null['permutations']} random pairings"
-        grid.add_row("null", f"{spread}, each with its own best layer pair")
-        if null["sd"] > 0:
-            grid.add_row(
-                "", f"the score lies {(record.score - null['mean']) / null['sd']:.0f} sd above the null's mean"
-            )
+        times = record.times_chance
+        far = f"; the score is {times:.1f} times that" if times is not None and 1 < times < 1e4 else ""
+        grid.add_row("chance", f"{signed_zero(record.chance):.4f}{far}")
+    if record.moments is not None and record.moments["z"] is not None:
+        grid.add_row("z", f"{record.moments['z']:.1f} sd above chance (exact mean and sd of this layer pair)")
+    if record.null is not None:
+        null = record.null
+        early = f", stopped early of {null['asked']}" if null["stopped"] else ""
+        blocks = "" if null["blocks"] is None else f" of {null['blocks']} groups"
+        grid.add_row(
+            "null",
+            f"mean {null['mean']:.4f}, largest {null['max']:.4f} of {null['permutations']} random pairings{blocks}"
+            f"{early}, each with its own best layer pair",
+        )
         grid.add_row("p-value", p_text(record))
+        grid.add_row(
+            "calibrated", f"{null['calibrated']:.4f}  (0 at the null's {1 - null['alpha']:.0%} point, 1 at perfect)"
+        )
     grid.add_row(
         "measured",
         f"{record.metric['name']}, {parameters(record)}N = {record.n}, preset {record.preprocessing['preset']}",
@@ -76,26 +111,81 @@ def summary(record: ScoreRecord) -> Panel:
         if found and found.get("bits_per_byte") is not None:
             model = getattr(record, side)["model"]
             grid.add_row("performance", f"{model}: {found['bits_per_byte']:.3f} bits per byte")
-    return Panel(Group(grid), title=f"{record.x['model']} × {record.y['model']}", expand=False, box=box.ROUNDED)
+    for note in record.checks["notes"]:
+        grid.add_row("note", Text(note, style="yellow"))
+    return Panel(Group(grid), title=record.title, expand=False, box=box.ROUNDED)
 
 
-def records_table(records: Sequence[ScoreRecord]) -> Table:
-    """One row per pair, best first."""
+def false_discovery(records: Sequence[ScoreRecord]) -> list[float | None]:
+    """q-values (Benjamini–Hochberg) of the records that have a p-value."""
+    known = [i for i, record in enumerate(records) if record.p_value is not None]
+    q_values: list[float | None] = [None] * len(records)
+    if known:
+        adjusted = benjamini_hochberg([records[i].p_value for i in known])  # type: ignore[misc]
+        for i, q in zip(known, adjusted, strict=True):
+            q_values[i] = float(q)
+    return q_values
+
+
+def save_table(records: Sequence[ScoreRecord], q_values: Sequence[float | None], path: Path) -> Path:
+    """One line per record as CSV, best first within each metric.
+
+    Raises:
+        VlalignError: the file cannot be written.
+    """
+    import pandas as pd
+
+    rows = [
+        {
+            "x": record.x["model"],
+            "y": record.y["model"],
+            "metric": metric_label(record),
+            "score": record.score,
+            "low": None if record.interval is None else record.interval["low"],
+            "high": None if record.interval is None else record.interval["high"],
+            "chance": record.chance,
+            "calibrated": record.calibrated,
+            "p_value": record.p_value,
+            "q_value": q,
+            "layer_x": record.best["x"]["name"],
+            "layer_y": record.best["y"]["name"],
+            "n": record.n,
+            "record": record.filename,
+        }
+        for record, q in zip(records, q_values, strict=True)
+    ]
+    try:
+        pd.DataFrame(rows).sort_values(["metric", "score"], ascending=[True, False]).to_csv(path, index=False)
+    except OSError as error:
+        raise VlalignError(f"cannot write the table {path}: {error.strerror or error}") from error
+    return path
+
+
+def records_table(records: Sequence[ScoreRecord], q_values: Sequence[float | None] | None = None) -> Table:
+    """One row per record, best first within each metric; q-values are those of all records together."""
+    q_values = false_discovery(records) if q_values is None else q_values
+    several = len({metric_label(record) for record in records}) > 1
     table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("x")
-    table.add_column("y")
-    for column in ("score", "chance", "null mean", "p"):
+    for column in ("x", "y", *(["metric"] if several else [])):
+        table.add_column(column, overflow="fold")
+    for column in ("score", "interval", "chance", "calibrated", "p", "q"):
         table.add_column(column, justify="right")
     table.add_column("best layers")
     table.add_column("N", justify="right")
-    for record in sorted(records, key=lambda r: -r.score):
+    order = {label: i for i, label in enumerate(dict.fromkeys(metric_label(record) for record in records))}
+    pairs = sorted(zip(records, q_values, strict=True), key=lambda pair: (order[metric_label(pair[0])], -pair[0].score))
+    for record, q in pairs:
+        interval = record.interval
         table.add_row(
             label(record.x, records),
             label(record.y, records),
+            *([metric_label(record)] if several else []),
             f"{record.score:.4f}",
-            "–" if record.chance is None else f"{record.chance:.4f}",
-            "–" if record.null is None else f"{record.null['mean']:.4f}",
+            "–" if interval is None else f"{interval['low']:.3f} – {interval['high']:.3f}",
+            "–" if record.chance is None else f"{signed_zero(record.chance):.4f}",
+            "–" if record.calibrated is None else f"{record.calibrated:.4f}",
             p_text(record),
+            "–" if q is None else f"{q:.2g}",
             f"{record.best['x']['name']} × {record.best['y']['name']}",
             str(record.n),
         )
@@ -118,6 +208,12 @@ def stages_table(stages: Sequence[tuple[str, float]]) -> Table:
     for name, seconds in stages:
         table.add_row(name, duration(seconds))
     return table
+
+
+def metric_label(record: ScoreRecord) -> str:
+    """Name and parameters of a record's metric, as ``--metric`` takes them."""
+    given = ",".join(f"{name}={value}" for name, value in record.metric["params"].items())
+    return f"{record.metric['name']}:{given}" if given else str(record.metric["name"])
 
 
 def parameters(record: ScoreRecord) -> str:

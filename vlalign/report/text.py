@@ -51,6 +51,16 @@ def count(number: int | None) -> str:
     return f"{number / 1e9:.3g} B" if number >= 1e9 else f"{number / 1e6:.3g} M"
 
 
+def signed_zero(value: float) -> float:
+    """``value``, or 0 where four digits would show nothing but a sign.
+
+    Example:
+        >>> signed_zero(-1e-9), signed_zero(-0.01)
+        (0.0, -0.01)
+    """
+    return 0.0 if abs(value) < 5e-5 else value
+
+
 def p_text(record: ScoreRecord) -> str:
     """The p-value; with its sign where no permutation reached the score.
 
@@ -58,5 +68,5 @@ def p_text(record: ScoreRecord) -> str:
     """
     if record.null is None or record.p_value is None:
         return "–"
-    least = 1 / (record.null["permutations"] + 1)
-    return f"{'≤ ' if record.p_value <= least else ''}{record.p_value:.2g}"
+    least = not record.null["stopped"] and record.p_value <= 1 / (record.null["permutations"] + 1)
+    return f"{'≤ ' if least else ''}{record.p_value:.2g}"

@@ -175,7 +175,7 @@ def permutation_null(
         raise VlalignError(f"a permutation null needs at least 1 permutation, got {count}")
     if stop_after is not None and stop_after < 1:
         raise VlalignError(f"a null can stop after 1 or more maxima as large as the score, got {stop_after}")
-    if not metric.info.paired:
+    if not metric.paired:
         raise VlalignError(f"{metric.name} does not depend on the pairing of the rows, so it has no permutation null")
     chunk = max(1, min(count, _CHUNK_BYTES // (8 * n), count if stop_after is None else _STOP_CHUNK))
     border = observed - _TIE * abs(observed)

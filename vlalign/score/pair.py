@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
+    from vlalign.metrics import Metric
+    from vlalign.score.grouping import Groups
     from vlalign.score.record import ScoreRecord
     from vlalign.score.sides import Features
 
@@ -15,34 +17,44 @@ def score(
     x: Features,
     y: Features,
     *,
-    metric: str = "mutual_knn",
+    metric: str | Metric = "mutual_knn",
     k: int = 10,
     preset: str = "platonic",
-    permutations: int = 1000,
+    permutations: int | None = None,
+    half_samples: int | None = None,
+    groups: Groups = None,
+    full: bool = False,
     seed: int = 0,
     concat: bool = False,
     device: str | torch.device | None = None,
 ) -> ScoreRecord:
-    """Alignment of two models over all pairs of their layers, with chance level and permutation p-value.
+    """Alignment of two models over all pairs of their layers, with chance level, permutation p-value and interval.
 
     Args:
         x, y: a run of a feature store, features [N, D], [N, L, D] (samples, layers, width), or a list of layers
             [N, D_l]; numpy arrays will do. Two runs are paired by sample id, anything else by row.
-        metric: name of the metric (``vlalign.metrics.metric_names()``).
+        metric: name of the metric, with parameters where wanted (``"cka:kernel=rbf,bandwidth=median"``), or a metric;
+            ``vlalign metrics`` lists them.
         k: number of neighbours, for metrics that have them.
         preset: ``platonic`` (clip at the 0.95 quantile, cosine), ``cosine`` or ``none``; see ``score.prepare``.
-        permutations: of the null, layer selection included; 0 leaves it out.
-        seed: of the permutations.
+        permutations: of the null, layer selection included, at most: a score that is clearly no better than chance
+            needs fewer. 0 leaves the null out; by default what suits the metric (1,000, none for the costly ones).
+        half_samples: of the interval; 0 leaves it out; by default 100 (20 for the costly metrics).
+        groups: samples that belong together, such as several captions of one image, are permuted and drawn as wholes:
+            ``"exact"`` (identical features), a file with columns id and group, a mapping by id, or one label a row.
+        full: also the interval of the maximum over layers, and the score against N and k.
+        seed: of permutations and half-samples.
         concat: also score the concatenation of all layers (index -1, name "all"), as the last row and column. Layers
             are clipped, concatenated, then normalised, as the reference does.
         device: where layers are prepared; by default a GPU if there is one.
 
     Returns:
-        The record: full matrix with named axes, best pair, chance level, null, and how it was made.
+        The record: full matrix with named axes, best pair, chance level, null, interval, data checks, and how it was
+        made.
 
     Raises:
-        VlalignError: unknown metric or preset, sides that do not hold the same samples, N <= k, or features that are
-            not finite floating numbers; one line that says which.
+        VlalignError: unknown metric or preset, sides that do not hold the same samples, too few samples, or features
+            that are not finite floating numbers; one line that says which.
 
     >>> import torch
     >>> features = torch.randn(40, 8, generator=torch.Generator().manual_seed(0))
@@ -53,4 +65,5 @@ def score(
     from vlalign.score.api import score_pairs
 
     options: dict[str, Any] = {"metric": metric, "k": k, "preset": preset, "permutations": permutations, "seed": seed}
-    return next(score_pairs([(x, y)], concat=concat, device=device, **options))
+    options |= {"half_samples": half_samples, "groups": groups, "full": full, "concat": concat, "device": device}
+    return next(score_pairs([(x, y)], **options))

@@ -14,7 +14,7 @@ from typing import Any
 
 from vlalign.errors import VlalignError
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -25,13 +25,17 @@ class ScoreRecord:
     y: dict[str, Any]
     metric: dict[str, Any]  # name, params
     preprocessing: dict[str, Any]  # preset, clip_quantile, x and y: {"clip_threshold", "zero_rows"}
-    pairing: dict[str, Any]  # by "id" or "row", and whether y was put in the order of x
+    pairing: dict[str, Any]  # by "id" or "row", whether y was put in the order of x, groups: {"source", …} or null
     n: int  # paired samples
     axes: dict[str, list[dict[str, Any]]]  # x (rows) and y (columns): index, name, width, convention of each layer
     matrix: list[list[float]]  # score of every layer pair [len(axes.x)][len(axes.y)]
     best: dict[str, Any]  # x and y: position in the matrix, index and name of the layer; score
-    chance: float | None  # expected score under a random pairing, without layer selection
+    chance: float | None  # mean score of the best pair under a random pairing: exact, else over the permutations
+    moments: dict[str, Any] | None  # exact mean and sd of the best pair under a random pairing, z, p_value, p_selected
     null: dict[str, Any] | None  # permutation null of the maximum over layer pairs; null if it was not asked for
+    interval: dict[str, Any] | None  # of the score of the best pair by half-sampling; "maximum": with layer selection
+    curves: dict[str, Any] | None  # score against N ("n") and number of neighbours ("k"), for a full report
+    checks: dict[str, Any]  # of the best pair's layers x and y: duplicates, hubs, effective dimension; notes: warnings
     performance: dict[str, Any]  # x and y: {"bits_per_byte"} of text models where the run has it, else null
     environment: dict[str, Any]  # versions, platform, commit
     seconds: dict[str, float]  # wall-clock time of each stage
@@ -46,6 +50,11 @@ class ScoreRecord:
     def p_value(self) -> float | None:
         """Permutation p-value of the largest value, layer selection included; None if no null was computed."""
         return None if self.null is None else float(self.null["p_value"])
+
+    @property
+    def calibrated(self) -> float | None:
+        """Calibrated score: 0 up to the null's 95 % point, 1 for the largest possible score; None without a null."""
+        return None if self.null is None else float(self.null["calibrated"])
 
     @property
     def times_chance(self) -> float | None:

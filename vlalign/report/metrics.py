@@ -1,0 +1,33 @@
+"""The table of metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from vlalign.metrics import Metric
+
+
+def metrics_table(metrics: Sequence[type[Metric]]) -> Table:
+    """Name with parameters and defaults, what it is, range, invariances, cost, source."""
+    table = Table(box=box.HORIZONTALS, show_lines=True)
+    for column, ratio in (("metric", 4), ("what", 6), ("range", 4), ("unchanged by", 4), ("cost", 5), ("source", 4)):
+        table.add_column(column, overflow="fold", ratio=ratio)
+    for metric in metrics:
+        info = metric.info
+        summary = info.summary if info.symmetric else f"{info.summary}; not symmetric"
+        table.add_row(
+            "\n".join([f"[bold]{metric.name}[/bold]", *parameters(metric)]),
+            summary, info.range, info.invariances, info.cost, info.source,
+        )  # fmt: skip
+    return table
+
+
+def parameters(metric: type[Metric]) -> list[str]:
+    """``name=default`` of each parameter."""
+    return [f"{field.name}={field.default}" for field in fields(metric)]  # type: ignore[arg-type]

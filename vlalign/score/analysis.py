@@ -1,0 +1,146 @@
+"""What the best value of a layer grid is worth: chance level, null, interval, curves, checks of the data."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from scipy.stats import norm
+
+from vlalign.errors import VlalignError
+from vlalign.metrics.base import Floats, Metric
+from vlalign.score.checks import check_side, warnings
+from vlalign.score.curves import k_curve, n_curve
+from vlalign.score.grouping import GroupLabels
+from vlalign.score.interval import half_sampling
+from vlalign.score.null import permutation_null
+from vlalign.score.prepared import PreparedSide, timed
+
+log = logging.getLogger(__name__)
+
+_TELL_SECONDS = 60  # of a null that are worth a word before it starts
+
+
+@dataclass
+class Analysis:
+    """One metric on two prepared sides; ``run`` gives the fields of the record."""
+
+    metric: Metric
+    x: PreparedSide
+    y: PreparedSide
+    x_layers: list[Any]
+    y_layers: list[Any]
+    matrix: Floats
+    best: tuple[int, int]
+    groups: GroupLabels | None
+    seconds: dict[str, float]
+
+    def run(self, *, permutations: int, half_samples: int, full: bool, seed: int) -> dict[str, Any]:
+        """``chance``, ``moments``, ``null``, ``interval``, ``curves`` and ``checks`` of a :class:`ScoreRecord`."""
+        notes: list[str] = []
+        labels = None if self.groups is None else self.groups.labels
+        moments = self._moments()
+        null = self._null(permutations, seed, labels, notes)
+        with timed(self.seconds, "checks"):
+            checks = self._checks(notes)
+        interval = self._interval(half_samples, seed, labels, full, notes)
+        curves = self._curves(seed) if full else None
+        chance = None
+        if moments is not None:
+            chance = moments["mean"]
+        elif null is not None:
+            chance = null["pair_mean"]
+        return {
+            "chance": chance,
+            "moments": moments,
+            "null": null,
+            "interval": interval,
+            "curves": curves,
+            "checks": {**checks, "notes": notes},
+        }
+
+    def _moments(self) -> dict[str, Any] | None:
+        """Exact mean and sd of the best pair under a random pairing; they do not know of groups."""
+        found = None if self.groups is not None else self.metric.moments(self.x_layers, self.y_layers)
+        if found is None:
+            return None
+        mean, sd = float(found.mean[self.best]), None if found.sd is None else float(found.sd[self.best])
+        z = (float(self.matrix[self.best]) - mean) / sd if sd else None
+        p = None if z is None else float(norm.sf(z))
+        return {
+            "mean": mean,
+            "sd": sd,
+            "z": z,
+            "p_value": p,  # normal approximation, of this layer pair alone
+            "p_selected": None if p is None else min(1.0, p * self.matrix.size),  # Bonferroni over all layer pairs
+        }
+
+    def _null(self, permutations: int, seed: int, labels: Any, notes: list[str]) -> dict[str, Any] | None:
+        if not self.metric.paired:
+            notes.append(f"{self.metric.label} does not depend on which rows are paired: no null, no p-value")
+            return None
+        if not permutations:
+            if self.metric.info.permutations == 0:
+                notes.append(
+                    f"no permutation null: a permutation costs as much as the grid, {self.seconds['grid']:.1f} s; "
+                    "ask for some with --permutations"
+                )
+            return None
+        expected = permutations * self.seconds["grid"]
+        if type(self.metric).permuted is Metric.permuted and expected > _TELL_SECONDS:
+            log.info("%s: %d permutations, up to about %.0f s", self.metric.label, permutations, expected)
+        with timed(self.seconds, "null"):
+            null = permutation_null(
+                self.metric, self.x_layers, self.y_layers, n=self.x.side.n, observed=float(self.matrix[self.best]),
+                count=permutations, seed=seed, groups=labels,
+            )  # fmt: skip
+        assert null.pair_mean is not None
+        return {**null.summary(), "pair_mean": float(null.pair_mean[self.best]), "maxima": null.maxima.tolist()}
+
+    def _interval(
+        self, half_samples: int, seed: int, labels: Any, full: bool, notes: list[str]
+    ) -> dict[str, Any] | None:
+        if not half_samples:
+            return None
+        i, j = self.best
+        try:
+            with timed(self.seconds, "interval"):
+                found = half_sampling(
+                    self.metric, [self.x.layer(i)], [self.y.layer(j)], count=half_samples, seed=seed, groups=labels
+                ).summary()
+        except VlalignError as error:
+            notes.append(f"no interval: {error}")
+            return None
+        if full and self.matrix.size > 1:
+            with timed(self.seconds, "interval"):
+                layers = self._all_layers()
+                found["maximum"] = half_sampling(
+                    self.metric, *layers, count=half_samples, seed=seed, groups=labels
+                ).summary()
+        return found
+
+    def _all_layers(self) -> tuple[list[Any], list[Any]]:
+        x, y = ([side.layer(i) for i in range(len(side.axis))] for side in (self.x, self.y))
+        return x, y
+
+    def _curves(self, seed: int) -> dict[str, Any]:
+        with timed(self.seconds, "curves"):
+            layers = self._all_layers()
+            repeats = 10 if self.metric.info.permutations else 3
+            curves: dict[str, Any] = {
+                "n": n_curve(self.metric, *layers, repeats=repeats, seed=seed, pair=self.best).summary()
+            }
+            if "k" in self.metric.params:
+                curves["k"] = k_curve(self.metric, *layers, pair=self.best).summary()
+        return curves
+
+    def _checks(self, notes: list[str]) -> dict[str, Any]:
+        """Checks of the two layers of the best pair."""
+        found = {}
+        k = self.metric.params.get("k") or min(10, self.x.side.n - 1)
+        for name, side, i in (("x", self.x, self.best[0]), ("y", self.y, self.best[1])):
+            unclipped = None if side.threshold is None else side.unclipped(i)
+            found[name] = check_side(side.layer(i), k, unclipped=unclipped, clip_threshold=side.threshold)
+            notes.extend(warnings(found[name], f"{side.axis[i]['name']} of {side.side.model}"))
+        return found

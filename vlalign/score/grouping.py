@@ -1,0 +1,69 @@
+"""Which samples belong together in a score: from labels, a file, or identical features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from vlalign.errors import VlalignError
+from vlalign.score.groups import Ints, checked_groups, exact_groups, read_groups
+from vlalign.score.prepared import PreparedSide
+
+#: ``"exact"`` (identical features in the last layer of either model), a file with the columns id and group, a mapping
+#: from sample id to group, or one label a row.
+Groups: TypeAlias = "str | Path | Mapping[str, Any] | Sequence[Any] | np.ndarray | None"
+
+
+@dataclass(frozen=True)
+class GroupLabels:
+    """Labels [N] of the samples in the order they are scored in, and where they come from."""
+
+    labels: Ints
+    source: str
+
+    def describe(self) -> dict[str, Any]:
+        """What a record says: source, number of groups, samples in the largest."""
+        return {
+            "source": self.source,
+            "groups": int(self.labels.max()) + 1,
+            "largest": int(np.bincount(self.labels).max()),
+        }
+
+
+def resolve_groups(
+    groups: Groups, ids: Sequence[str] | None, n: int, x: PreparedSide, y: PreparedSide
+) -> GroupLabels | None:
+    """The labels that ``groups`` gives the ``n`` samples; None where each sample is a group of its own.
+
+    Raises:
+        VlalignError: groups by id (a file or a mapping) for features without ids, ids without a group, or wrong labels.
+    """
+    if groups is None:
+        return None
+    if isinstance(groups, str) and groups == "exact":
+        labels = exact_groups(*(side.layer(len(side.side.axis) - 1) for side in (x, y)))
+        return _or_none(labels, "identical features")
+    if isinstance(groups, str | Path | Mapping):
+        if ids is None:
+            raise VlalignError("groups by id need runs of a store: plain features have no ids, give one label a row")
+        if isinstance(groups, Mapping):
+            if missing := [name for name in ids if name not in groups]:
+                raise VlalignError(f"groups name no group for {len(missing)} samples, the first is {missing[0]!r}")
+            return _or_none(_numbered([groups[name] for name in ids]), "given by id")
+        return _or_none(checked_groups(read_groups(groups, ids), n), Path(groups).name)
+    if len(groups) != n:
+        raise VlalignError(f"groups has {len(groups)} labels for {n} samples: give one a row")
+    return _or_none(_numbered(list(groups)), "given by row")
+
+
+def _numbered(labels: Sequence[Any]) -> Ints:
+    number: dict[Any, int] = {}
+    return np.array([number.setdefault(label, len(number)) for label in labels], dtype=np.int64)
+
+
+def _or_none(labels: Ints, source: str) -> GroupLabels | None:
+    return None if labels.max() + 1 == len(labels) else GroupLabels(labels, source)

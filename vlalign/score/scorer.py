@@ -1,0 +1,129 @@
+"""From two sides to one record: the grid of all layer pairs, the best one, and what its value is worth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from vlalign.environment import environment
+from vlalign.errors import VlalignError
+from vlalign.metrics.base import Metric
+from vlalign.score.analysis import Analysis
+from vlalign.score.grouping import Groups, resolve_groups
+from vlalign.score.prepare import Preset
+from vlalign.score.prepared import PreparedSide, timed
+from vlalign.score.record import ScoreRecord
+from vlalign.score.sides import Features, Side, check_pairing
+
+#: Half-samples of an interval where the caller names no number: a costly metric gets fewer and a wider quantile.
+HALF_SAMPLES, COSTLY_HALF_SAMPLES = 100, 20
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is done beside the grid; see :func:`vlalign.score`."""
+
+    preset: Preset
+    permutations: int | None = None
+    half_samples: int | None = None
+    groups: Groups = None
+    full: bool = False
+    seed: int = 0
+    concat: bool = False
+    device: torch.device | None = None
+
+    def __post_init__(self) -> None:
+        for name, least in (("permutations", 0), ("half_samples", 0)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise VlalignError(f"{name} must be {least} or more, got {value}")
+        if self.half_samples == 1:
+            raise VlalignError("an interval needs at least 2 half-samples, got 1 (0 leaves it out)")
+
+
+@dataclass
+class Scorer:
+    """Keeps what was prepared, so that each layer is worked on once for all pairs."""
+
+    options: Options
+    _sides: dict[Any, PreparedSide] = field(default_factory=dict)
+    _layers: dict[Any, list[Any]] = field(default_factory=dict)
+    _orders: dict[frozenset[str], list[str]] = field(default_factory=dict)
+
+    def pair(self, metric: Metric, x: Features, y: Features) -> ScoreRecord:
+        """The record of one pair."""
+        seconds: dict[str, float] = {}
+        sides = Side(x, "x"), Side(y, "y")
+        by = check_pairing(*sides)
+        order = None
+        if by == "id":  # one order for all runs of the same samples, so that what is prepared can be reused
+            assert sides[0].ids is not None
+            order = self._orders.setdefault(frozenset(sides[0].ids), sides[0].ids)
+        a, b = (self._side(side, given, order) for side, given in zip(sides, (x, y), strict=True))
+        x_layers, y_layers = (self._prepared(metric, side, seconds) for side in (a, b))
+        with timed(seconds, "grid"):
+            matrix = metric.grid(x_layers, y_layers)
+        i, j = (int(p) for p in np.unravel_index(int(np.argmax(matrix)), matrix.shape))
+        groups = resolve_groups(self.options.groups, sides[0].ids if order is None else order, sides[0].n, a, b)
+        found = Analysis(metric, a, b, x_layers, y_layers, matrix, (i, j), groups, seconds).run(
+            permutations=metric.info.permutations if self.options.permutations is None else self.options.permutations,
+            half_samples=self._half_samples(metric),
+            full=self.options.full,
+            seed=self.options.seed,
+        )
+        preset = self.options.preset
+        return ScoreRecord(
+            x=sides[0].describe(),
+            y=sides[1].describe(),
+            metric={"name": metric.name, "params": metric.params},
+            preprocessing={
+                "preset": preset.name,
+                "clip_quantile": preset.clip_quantile,
+                "normalise": preset.normalise,
+                "x": a.preprocessing,
+                "y": b.preprocessing,
+            },
+            pairing={
+                "by": by,
+                "reordered": by == "id" and sides[0].ids != sides[1].ids,
+                "groups": None if groups is None else groups.describe(),
+            },
+            n=sides[0].n,
+            axes={"x": a.axis, "y": b.axis},
+            matrix=matrix.tolist(),
+            best={
+                "x": {"position": i, "index": a.axis[i]["index"], "name": a.axis[i]["name"]},
+                "y": {"position": j, "index": b.axis[j]["index"], "name": b.axis[j]["name"]},
+                "score": float(matrix[i, j]),
+            },
+            **found,
+            performance={"x": sides[0].performance(), "y": sides[1].performance()},
+            environment=environment(),
+            seconds={stage: round(value, 4) for stage, value in seconds.items()},
+        )
+
+    def forget(self, metric: Metric) -> None:
+        """Let go of what was prepared for a metric, except what other metrics may use too."""
+        self._layers = {key: kept for key, kept in self._layers.items() if key[0] != metric}
+
+    def _half_samples(self, metric: Metric) -> int:
+        if self.options.half_samples is not None:
+            return self.options.half_samples
+        return HALF_SAMPLES if metric.info.permutations else COSTLY_HALF_SAMPLES
+
+    def _side(self, side: Side, given: Features, order: list[str] | None) -> PreparedSide:
+        key = (side.run.key.hash if side.run is not None else id(given), None if order is None else frozenset(order))
+        if key not in self._sides:
+            if order is not None:
+                side.put_in_order(order)
+            self._sides[key] = PreparedSide(side, self.options.preset, self.options.concat, self.options.device)
+        return self._sides[key]
+
+    def _prepared(self, metric: Metric, side: PreparedSide, seconds: dict[str, float]) -> list[Any]:
+        key = metric.preparation, id(side)
+        if key not in self._layers:
+            self._layers[key] = side.prepare(metric, seconds)
+        return self._layers[key]
