@@ -1,0 +1,129 @@
+"""Curves over N and k: equal to scoring each subset and each k afresh."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+from support.metrics import GramCorrelation
+from torch import Tensor
+
+from vlalign.errors import VlalignError
+from vlalign.metrics import MutualKnn, mutual_knn
+from vlalign.score.curves import k_curve, n_curve
+from vlalign.score.null import generator
+
+Pair = tuple[list[Tensor], list[Tensor]]
+
+
+@dataclass(frozen=True)
+class GramOfK(GramCorrelation):
+    """Has a k that it does not need, but compares no neighbour lists."""
+
+    k: int = 7
+
+    name: ClassVar[str] = "gram_of_k"
+
+
+def test_n_curve_by_hand(pair: Pair) -> None:
+    x, y = pair
+    found = n_curve(MutualKnn(4), x, y, sizes=[30, 60, 15], repeats=3, seed=5)
+    assert [point.at for point in found.points] == [15, 30, 60]
+    assert (found.parameter, found.n, found.pair, found.metric) == ("n", 60, (1, 1), "mutual_knn:k=4")
+    for point in found.points:
+        repeats = 1 if point.at == 60 else 3
+        assert point.repeats == repeats
+        largest, corrected, fixed = [], [], []
+        chance = 4 / (point.at - 1)
+        for repeat in range(repeats):
+            rows = generator("subset", 5, 60, point.at, repeat).choice(60, point.at, replace=False)
+            rows = torch.from_numpy(np.sort(rows))
+            matrix = np.array([[mutual_knn(a[rows], b[rows], 4) for b in y] for a in x])
+            largest.append(matrix.max())
+            corrected.append((matrix.max() - chance) / (1 - chance))
+            fixed.append(matrix[1, 1])
+        assert point.largest.mean == pytest.approx(np.mean(largest))
+        assert point.fixed.mean == pytest.approx(np.mean(fixed))
+        assert point.largest_corrected is not None
+        assert point.largest_corrected.mean == pytest.approx(np.mean(corrected))
+        if repeats > 1:
+            assert point.largest.sd == pytest.approx(np.std(largest, ddof=1))
+        else:
+            assert point.largest.sd is None
+    assert json.loads(json.dumps(found.summary())) == found.summary()
+
+
+def test_default_sizes_end_where_the_metric_does(pair: Pair) -> None:
+    assert [point.at for point in n_curve(MutualKnn(10), *pair, repeats=1).points] == [15, 30, 60]
+    assert [point.at for point in n_curve(GramCorrelation(), *pair, repeats=1).points] == [7, 15, 30, 60]
+
+
+def test_subsets_do_not_depend_on_other_sizes(pair: Pair) -> None:
+    both = n_curve(MutualKnn(4), *pair, sizes=[20, 40], repeats=4)
+    assert n_curve(MutualKnn(4), *pair, sizes=[40], repeats=4).points == both.points[1:]
+
+
+def test_no_chance_level(pair: Pair) -> None:
+    point = n_curve(GramCorrelation(), *pair, sizes=[30], repeats=2, pair=(0, 1)).points[0]
+    assert point.largest_corrected is None
+    assert point.fixed_corrected is None
+    assert point.fixed.mean < point.largest.mean
+
+
+def test_k_curve_by_hand(pair: Pair) -> None:
+    x, y = pair
+    found = k_curve("mutual_knn", x, y)
+    assert [point.at for point in found.points] == [1, 2, 5, 10, 20, 50]
+    assert (found.metric, found.parameter) == ("mutual_knn", "k")
+    best = np.array([[mutual_knn(a, b, 10) for b in y] for a in x])
+    assert found.pair == np.unravel_index(best.argmax(), best.shape)
+    for point in found.points:
+        matrix = np.array([[mutual_knn(a, b, point.at) for b in y] for a in x])
+        chance = point.at / 59
+        assert point.largest.mean == pytest.approx(matrix.max())
+        assert point.fixed.mean == pytest.approx(matrix[found.pair])
+        assert point.fixed_corrected is not None
+        assert point.fixed_corrected.mean == pytest.approx((matrix[found.pair] - chance) / (1 - chance))
+        assert point.fixed.sd is None
+    assert json.loads(json.dumps(found.summary())) == found.summary()
+    everything = k_curve("mutual_knn", x, y, ks=[59]).points[0]
+    assert everything.largest.mean == 1
+    assert everything.largest_corrected is None  # chance is 1, too
+
+
+def test_k_curve_of_another_metric(pair: Pair) -> None:
+    found = k_curve(GramOfK(), *pair, ks=[2, 7])
+    plain = n_curve(GramCorrelation(), *pair, sizes=[60])
+    assert [point.largest for point in found.points] == [plain.points[0].largest] * 2
+    assert found.pair == plain.pair
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"sizes": [61]}, "61 of N=60"),
+        ({"sizes": [4]}, "got N=4"),
+        ({"sizes": [0]}, "size >= 1"),
+        ({"sizes": []}, "at least one size"),
+        ({"repeats": 0}, "repeats >= 1"),
+        ({"pair": (3, 0)}, "no layer pair"),
+    ],
+)
+def test_wrong_n_curves(pair: Pair, options: dict, message: str) -> None:
+    with pytest.raises(VlalignError, match=message):
+        n_curve(MutualKnn(4), *pair, **options)
+
+
+def test_wrong_k_curves(pair: Pair) -> None:
+    with pytest.raises(VlalignError, match="has no number of neighbours"):
+        k_curve(GramCorrelation(), *pair)
+    with pytest.raises(VlalignError, match="k=60"):
+        k_curve("mutual_knn", *pair, ks=[60])
+    with pytest.raises(VlalignError, match="allows no number"):
+        k_curve("mutual_knn", *pair, ks=[])
+    with pytest.raises(VlalignError, match="allows no number"):
+        k_curve("mutual_knn", [torch.ones(1, 2)], [torch.ones(1, 2)])
