@@ -81,24 +81,7 @@ class ScoreRecord:
         Raises:
             VlalignError: if the file cannot be written or a value is not finite.
         """
-        path = Path(path)
-        try:
-            text = _dump(asdict(self))
-        except ValueError as error:
-            raise VlalignError(f"the record for {path} holds a value that is not finite: {error}") from error
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with part.open("w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(part, path)
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
-            raise VlalignError(f"cannot write the record {path}: {error.strerror or error}") from error
-        return path
+        return write_json(path, asdict(self), "record")
 
     @classmethod
     def load(cls, path: str | Path) -> ScoreRecord:
@@ -127,6 +110,32 @@ class ScoreRecord:
         if missing := sorted(names - set(data)):
             raise VlalignError(f"{where} is not a whole score record: it lacks {', '.join(missing)}")
         return cls(**{name: data[name] for name in names})
+
+
+def write_json(path: str | Path, data: dict[str, Any], what: str) -> Path:
+    """Write ``data`` as JSON, whole or not at all; folders are made. ``what`` names the file in errors. Returns the path.
+
+    Raises:
+        VlalignError: if the file cannot be written or a value is not finite.
+    """
+    path = Path(path)
+    try:
+        text = _dump(data)
+    except ValueError as error:
+        raise VlalignError(f"the {what} for {path} holds a value that is not finite: {error}") from error
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise VlalignError(f"cannot write the {what} {path}: {error.strerror or error}") from error
+    return path
 
 
 def _dump(data: dict[str, Any]) -> str:
