@@ -74,12 +74,11 @@ def reference_alignment(
     >>> found.score, found.indices, found.matrix.shape
     (1.0, (0, 0), (1, 2))
     """
-    _check_metric(metric)
     xs, ys = _check_layers(x_layers, "x"), _check_layers(y_layers, "y")
     n = len(xs[0])
     if len(ys[0]) != n:
         raise VlalignError(f"x has {n} rows and y has {len(ys[0])}: pair the samples first")
-    _check_size(metric, n, k)
+    check_request(metric, n, k)
     product = _tf32_product if tf32 else torch.mm
     clip = clip_value(xs, precise), clip_value(ys, precise)
     ready = [[_normalised(layer, bound) for layer in side] for side, bound in zip((xs, ys), clip, strict=True)]
@@ -118,16 +117,20 @@ def clip_value(layers: Sequence[Tensor], precise: bool) -> float:
     return float(torch.cat(parts).mean())
 
 
-def _check_metric(metric: str) -> None:
+def check_request(metric: str, n: int, k: int) -> None:
+    """Check that the reference has the metric and that ``n`` samples are enough for it, before features are read."""
     if metric == "svcca":
         raise VlalignError(
             "svcca cannot be reproduced: the reference's value is random (torch.svd_lowrank draws, and noise is added)"
         )
     if metric not in NEIGHBOUR_METRICS + KERNEL_METRICS:
         known = ", ".join(NEIGHBOUR_METRICS + KERNEL_METRICS)
-        raise VlalignError(
-            f"the platonic reference has no metric {metric!r} that can be reproduced: use one of {known}"
-        )
+        raise VlalignError(f"the platonic reference has no metric {metric!r} to reproduce: use one of {known}")
+    if n < 4:
+        raise VlalignError(f"{metric} needs at least 4 samples, got N={n}")
+    least = 2 if metric == "cknna" else 1
+    if metric not in ("cka", "unbiased_cka") and not least <= k < n:
+        raise VlalignError(f"{metric} needs {least} <= k < N, got k={k} with N={n}")
 
 
 def _check_layers(layers: Sequence[Tensor], side: str) -> list[Tensor]:
@@ -150,14 +153,6 @@ def check_widths(widths: Sequence[int], model: str) -> None:
             f"the layers of {model} have widths {shown}, but the platonic reference stores a model as one tensor "
             "[N, L, D]: it cannot score this one; `vlalign score` can"
         )
-
-
-def _check_size(metric: str, n: int, k: int) -> None:
-    if n < 4:
-        raise VlalignError(f"{metric} needs at least 4 samples, got N={n}")
-    least = 2 if metric == "cknna" else 1
-    if metric not in ("cka", "unbiased_cka") and not least <= k < n:
-        raise VlalignError(f"{metric} needs {least} <= k < N, got k={k} with N={n}")
 
 
 def _normalised(layer: Tensor, bound: float) -> Tensor:

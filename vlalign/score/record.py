@@ -113,7 +113,9 @@ class ScoreRecord:
 
 
 def write_json(path: str | Path, data: dict[str, Any], what: str) -> Path:
-    """Write ``data`` as JSON, whole or not at all; folders are made. ``what`` names the file in errors. Returns the path.
+    """Write ``data`` as JSON, whole or not at all; folders are made. ``what`` names the file in errors.
+
+    Returns the path.
 
     Raises:
         VlalignError: if the file cannot be written or a value is not finite.

@@ -1,0 +1,152 @@
+"""The reference's result beside ours for one pair of models, and why they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from vlalign.environment import environment
+from vlalign.errors import VlalignError
+from vlalign.metrics.base import Metric
+from vlalign.metrics.neighbours import knn
+from vlalign.metrics.registry import parse_metric
+from vlalign.score.differences import Comparison, Difference, largest
+from vlalign.score.platonic import check_request, check_widths, reference_alignment
+from vlalign.score.prepare import prepare
+from vlalign.score.record import write_json
+from vlalign.score.sides import Features, Side, check_pairing
+
+QUANTILES = ("exact", "mean")
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """Both results. Plain JSON values; ``save`` writes them, with null for NaN."""
+
+    x: dict[str, Any]  # as in a score record
+    y: dict[str, Any]
+    metric: dict[str, Any]  # name, and ``k`` where it has neighbours
+    quantile: str  # clip threshold of the reference: "exact" (--precise) or "mean" (its default)
+    pairing: dict[str, Any]
+    n: int
+    axes: dict[str, list[dict[str, Any]]]  # x and y: index, name, width, convention of each layer
+    reference: dict[str, Any]  # score, indices [y, x] or null, matrix [Ly][Lx], clip {x, y}
+    ours: dict[str, Any]  # score, best {x, y: position, index, name}, matrix [Lx][Ly], clip {x, y}
+    apart: dict[str, Any]  # layer pairs in all, how many differ, largest |difference|, as the numbers stand
+    differences: list[Difference]
+    environment: dict[str, Any]
+    format: int = 1
+
+    def save(self, path: str | Path) -> Path:
+        """Write as JSON, whole or not at all; returns the path.
+
+        Raises:
+            VlalignError: if the file cannot be written.
+        """
+        return write_json(path, asdict(self), "reproduction")
+
+
+def reproduce(
+    x: Features, y: Features, *, metric: str = "mutual_knn", k: int = 10, quantile: str = "exact"
+) -> Reproduction:
+    """What the reference's command gives for model x against model y (:mod:`vlalign.score.platonic`), beside ours.
+
+    Args:
+        x, y: as :func:`vlalign.score`; the layers of a model must have one width. Runs are paired by id.
+        metric, k: a metric that both have, and its neighbours.
+        quantile: clip threshold of the reference: "exact" or "mean". Ours is always exact.
+
+    Returns:
+        Both results and the list of differences that apply to this input, each with its reason.
+
+    Raises:
+        VlalignError: as :func:`vlalign.score` and :func:`vlalign.score.platonic.reference_alignment`.
+
+    >>> import torch
+    >>> features = torch.randn(40, 3, 8, generator=torch.Generator().manual_seed(0))
+    >>> found = reproduce(features, features.flip(1), k=5)
+    >>> found.reference["score"], found.reference["indices"], found.ours["best"]["y"]["position"]
+    (1.0, [0, 2], 2)
+    >>> [difference.what for difference in found.differences]
+    ['stored layer indices', 'best layer pair', 'float32 rounding']
+    """
+    if quantile not in QUANTILES:
+        raise VlalignError(f"quantile must be {' or '.join(QUANTILES)}, got {quantile!r}")
+    sides = Side(x, "x"), Side(y, "y")
+    by = check_pairing(*sides)
+    n = sides[0].n
+    check_request(metric, n, k)
+    chosen = parse_metric(metric, k=k)
+    for side in sides:
+        widths = [int(entry["width"]) for entry in side.axis]
+        check_widths(widths, side.model)
+        chosen.check(n, widths)
+    layers = []
+    for side in sides:
+        if by == "id":
+            assert sides[0].ids is not None
+            side.put_in_order(sides[0].ids)
+        side.hold()
+        layers.append([side.load(i) for i in range(len(side.axis))])
+        side.release()
+    axes = [side.axis for side in sides]
+    compared = _compare(chosen, metric, k, quantile == "exact", layers, axes)
+    return Reproduction(
+        x=sides[0].describe(),
+        y=sides[1].describe(),
+        metric={"name": metric, "k": k if "k" in chosen.params else None},
+        quantile=quantile,
+        pairing={"by": by, "reordered": by == "id" and sides[0].ids != sides[1].ids},
+        n=n,
+        axes={"x": axes[0], "y": axes[1]},
+        environment=environment(),
+        **compared,
+    )
+
+
+def _compare(
+    metric: Metric,
+    name: str,
+    k: int,
+    precise: bool,
+    layers: Sequence[list[Tensor]],
+    axes: Sequence[list[dict[str, Any]]],
+) -> dict[str, Any]:
+    a, b = layers
+    found = reference_alignment(a, b, name, k, precise)
+    exact = found if precise else reference_alignment(a, b, name, k)
+    tf32 = None if precise else reference_alignment(a, b, name, k, precise, tf32=True)
+    (x, clip_x), (y, clip_y) = (prepare(side, "platonic") for side in layers)
+    ready = [[metric.prepare(layer) for layer in side] for side in (x, y)]
+    ours = metric.grid(*ready)
+    turned = ours if metric.info.symmetric else metric.grid(*ready[::-1]).T
+    lists = None if found.neighbours is None else tuple([knn(layer, k).cpu() for layer in side] for side in (x, y))
+    assert clip_x is not None
+    assert clip_y is not None
+    case = Comparison(name, k, found, exact, tf32, ours, turned, (clip_x, clip_y), lists, axes)
+    apart = np.abs(found.matrix.T - ours)
+    i, j = case.best
+    return {
+        "reference": {
+            "score": found.score,
+            "indices": None if found.indices is None else list(found.indices),
+            "matrix": [[None if np.isnan(value) else float(value) for value in row] for row in found.matrix],
+            "clip": dict(zip("xy", found.clip, strict=True)),
+        },
+        "ours": {
+            "score": float(ours[i, j]),
+            "best": {
+                side: {"position": at, "index": axis[at]["index"], "name": axis[at]["name"]}
+                for side, at, axis in zip("xy", (i, j), axes, strict=True)
+            },
+            "matrix": ours.tolist(),
+            "clip": {"x": clip_x, "y": clip_y},
+        },
+        "apart": {"pairs": ours.size, "differ": int((apart > 0).sum()), "largest": largest(apart)},
+        "differences": list(case.differences()),
+    }
