@@ -18,6 +18,7 @@ from vlalign.metrics import Info
 from vlalign.metrics.base import Floats
 from vlalign.metrics.graph import NeighbourMetric
 from vlalign.metrics.registry import METRICS
+from vlalign.score import reproduce as compared
 from vlalign.score import score
 from vlalign.score.platonic import KERNEL_METRICS, NEIGHBOUR_METRICS, _lcs, hsic_unbiased, reference_alignment
 from vlalign.score.reproduce import Reproduction, reproduce
@@ -210,6 +211,28 @@ def test_denominator(models: Models) -> None:
 def test_what_no_cause_explains_is_said(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Cka, "wrong", 0.01)
     assert "1.0e-02" in reasons(reproduce(*models, metric="unbiased_cka"))["not explained"]
+
+
+@pytest.mark.parametrize("twins", [True, False])
+def test_other_neighbours_are_rounding_only_if_they_are_as_near(
+    twins: bool, models: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, y = models
+    x[40] = x[7]
+    original = compared.knn
+
+    def other(layer: Tensor, k: int) -> Tensor:
+        lists = original(layer, k + 1)
+        if twins:  # samples 7 and 40 change places in the lists of x
+            swapped = torch.where(lists == 40, 7, torch.where(lists == 7, 40, lists))
+            return (swapped if layer.shape[1] == 11 else lists)[:, :k]
+        return torch.cat([lists[:, : k - 1], lists[:, k:]], dim=1)  # the k-th is passed over
+
+    monkeypatch.setattr(compared, "knn", other)
+    monkeypatch.setattr("vlalign.metrics.graph.knn", other)
+    said = reasons(reproduce(x, y, k=5))
+    assert ("not explained" in said) != twins
+    assert "neighbour lists are not the same" in said["float32 rounding" if twins else "not explained"]
 
 
 @pytest.mark.parametrize("name", [name for name in METRICS if name in NEIGHBOUR_METRICS + KERNEL_METRICS])

@@ -128,7 +128,7 @@ def _compare(
     lists = None if found.neighbours is None else tuple([knn(layer, k).cpu() for layer in side] for side in (x, y))
     assert clip_x is not None
     assert clip_y is not None
-    case = Comparison(name, k, found, exact, tf32, ours, turned, (clip_x, clip_y), lists, axes)
+    case = Comparison(name, k, found, exact, tf32, ours, turned, (clip_x, clip_y), (x, y), lists, axes)
     apart = np.abs(found.matrix.T - ours)
     i, j = case.best
     return {
