@@ -77,6 +77,27 @@ class NeighbourMetric(Metric):
         return self.prepare(layer[torch.from_numpy(rows).to(layer.device)])
 
 
+def checked_lists(nx: Tensor, ny: Tensor) -> tuple[Ints, Ints]:
+    """The neighbour lists [Lx, N, k] and [Ly, N, k] of two sides as arrays on the CPU.
+
+    Raises:
+        VlalignError: if they are not integer [L, N, k] of row numbers, or differ in N or k.
+    """
+    sides = []
+    for neighbours in (nx, ny):
+        if neighbours.ndim != 3 or neighbours.is_floating_point() or 0 in neighbours.shape:
+            shape = list(neighbours.shape)
+            raise VlalignError(f"neighbour lists must be integer [L, N, k], got {neighbours.dtype} {shape}")
+        lists: Ints = neighbours.detach().cpu().to(torch.int64).numpy()
+        if lists.min() < 0 or lists.max() >= lists.shape[1]:
+            raise VlalignError(f"neighbour lists must hold row numbers 0..{lists.shape[1] - 1}: found one outside")
+        sides.append(lists)
+    a, b = sides
+    if a.shape[1:] != b.shape[1:]:
+        raise VlalignError(f"neighbour lists must agree in N and k, got [N, k] = {a.shape[1:]} and {b.shape[1:]}")
+    return a, b
+
+
 def graph_sums(neighbours: Tensor) -> PairSums:
     """The sums of the adjacency matrix of a neighbour list [N, k] that exact permutation moments need."""
     lists = neighbours.numpy()

@@ -15,9 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vlalign.errors import VlalignError
 from vlalign.metrics.base import Floats, Info, Ints, Moments, same_rows
-from vlalign.metrics.graph import NeighbourMetric, graph_sums
+from vlalign.metrics.graph import NeighbourMetric, checked_lists, graph_sums
 from vlalign.metrics.moments import permutation_moments
 from vlalign.metrics.neighbours import knn
 
@@ -83,9 +82,7 @@ def overlap_counts_permuted(nx: Tensor, ny: Tensor, permutations: Ints | None) -
     Returns:
         int64 [P, Lx, Ly].
     """
-    a, b = _lists(nx), _lists(ny)
-    if a.shape[1:] != b.shape[1:]:
-        raise VlalignError(f"neighbour lists must agree in N and k, got [N, k] = {a.shape[1:]} and {b.shape[1:]}")
+    a, b = checked_lists(nx, ny)
     # Either side can be the table; permuting the other side by the inverse gives the same overlaps.
     swap = len(a) * -(-len(b) // _WORD) < len(b) * -(-len(a) // _WORD)
     table, looked_up = (b, a) if swap else (a, b)
@@ -114,16 +111,6 @@ def overlap_counts_permuted(nx: Tensor, ny: Tensor, permutations: Ints | None) -
                 bits = counter.count(masks, index)
                 result[p, low : low + _WORD] += bits[: len(table) - low]
     return result.transpose(0, 2, 1) if swap else result
-
-
-def _lists(neighbours: Tensor) -> Ints:
-    if neighbours.ndim != 3 or neighbours.is_floating_point() or 0 in neighbours.shape:
-        shape = list(neighbours.shape)
-        raise VlalignError(f"neighbour lists must be integer [L, N, k], got {neighbours.dtype} {shape}")
-    lists: Ints = neighbours.detach().cpu().to(torch.int64).numpy()
-    if lists.min() < 0 or lists.max() >= lists.shape[1]:
-        raise VlalignError(f"neighbour lists must hold row numbers 0..{lists.shape[1] - 1}: found one outside")
-    return lists
 
 
 def _masks(lists: Ints, n: int) -> NDArray[np.uint32]:
