@@ -1,0 +1,66 @@
+"""Edit distance of neighbour lists: equal to the textbook table."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support import neighbour_checks as checks
+
+from vlalign.metrics import knn
+from vlalign.metrics.chains import best_chains
+from vlalign.metrics.edit_distance_knn import EditDistanceKnn, edit_distance_knn
+from vlalign.metrics.lcs_knn import lcs_knn
+from vlalign.metrics.matches import Groups
+
+
+def distance(a: list[int], b: list[int]) -> int:
+    table = np.add.outer(np.arange(len(a) + 1), np.arange(len(b) + 1))
+    for i, left in enumerate(a):
+        for j, right in enumerate(b):
+            table[i + 1, j + 1] = min(table[i, j + 1] + 1, table[i + 1, j] + 1, table[i, j] + (left != right))
+    return int(table[-1, -1])
+
+
+def slow(x: checks.Lists, y: checks.Lists) -> float:
+    return 1 - float(np.mean([distance(a, b) for a, b in zip(x, y, strict=True)])) / len(x[0])
+
+
+@pytest.mark.parametrize("kind", checks.KINDS)
+@pytest.mark.parametrize("k", [1, 7, 39])
+def test_equals_the_table(kind: str, k: int) -> None:
+    x, y = checks.features(kind)
+    assert edit_distance_knn(x, y, k) == pytest.approx(slow(knn(x, k).tolist(), knn(y, k).tolist()), abs=1e-12)
+
+
+@given(st.integers(1, 12), st.integers(1, 30), st.integers(0, 999), st.booleans())
+def test_any_two_lists(k: int, symbols: int, seed: int, near: bool) -> None:
+    """Lists that share much, near the same place or anywhere: chains may have to leave matches out."""
+    generator = np.random.default_rng(seed)
+    a = generator.permutation(k + symbols)[:k].tolist()
+    b = [*a[1:], k + symbols] if near else generator.permutation(k + symbols)[:k].tolist()
+    matched = [(a.index(entry), j) for j, entry in enumerate(b) if entry in a]
+    if not matched:
+        assert distance(a, b) == k
+        return
+    left, right = np.array(matched).T
+    one = Groups(np.array([0]), np.array([0]), np.array([len(matched)]), left, right)
+    assert best_chains(one, shifts_cost=True)[0] == k - distance(a, b)
+
+
+@settings(max_examples=20)
+@given(st.integers(5, 40), st.integers(0, 999), st.data())
+def test_identities(n: int, seed: int, data: st.DataObject) -> None:
+    k = data.draw(st.integers(1, n - 1))
+    x, y = checks.features("random", n, seed)
+    value = edit_distance_knn(x, y, k)
+    assert value == pytest.approx(edit_distance_knn(y, x, k), abs=1e-12)
+    assert 0 <= value <= lcs_knn(x, y, k) + 1e-12
+    assert edit_distance_knn(x, x, k) == 1
+
+
+def test_what_every_metric_must_do() -> None:
+    checks.check_reordering(EditDistanceKnn(9))
+    checks.check_invariances(edit_distance_knn)
+    checks.check_errors(edit_distance_knn, (0, -1, 2.5, True), 20)

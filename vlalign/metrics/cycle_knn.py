@@ -1,0 +1,68 @@
+"""Cycle consistency of the nearest neighbours: from a sample to a neighbour in Y, and back to it in X."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from torch import Tensor
+
+from vlalign.metrics.base import Floats, Info, Moments, of_pair
+from vlalign.metrics.matches import Groups, MatchMetric
+
+
+def cycle_knn(x: Tensor, y: Tensor, k: int = 10) -> float:
+    """Share of the rows i that are among kNN_X(j) for some j in kNN_Y(i).
+
+    Not symmetric. The function of the reference code (Huh et al., arXiv 2405.07987) takes its arguments in this order,
+    but its scorer calls it with the sides exchanged. ``cycle_knn(x, x)`` need not be 1: it is the share of the rows
+    that some neighbour of theirs has as a neighbour too.
+
+    Args:
+        x, y: features [N, D1] and [N, D2], rows paired. Neighbours are by inner product: normalise the rows for cosine.
+        k: number of neighbours, 1 <= k < N.
+
+    Returns:
+        A share in [0, 1]. Degenerate layers have neighbours too: ties are broken by row number.
+
+    Raises:
+        VlalignError: as :func:`vlalign.metrics.base.of_pair`, or for k outside 1..N-1.
+
+    >>> import torch
+    >>> x = torch.eye(4)[[0, 0, 1, 1]]
+    >>> cycle_knn(x, 2 * x, k=1)
+    1.0
+    """
+    return of_pair(CycleKnn(k), x, y)
+
+
+@dataclass(frozen=True)
+class CycleKnn(MatchMetric):
+    """The metric as the scorer uses it."""
+
+    back: ClassVar[bool] = True
+
+    name: ClassVar[str] = "cycle_knn"
+    info: ClassVar[Info] = Info(
+        summary="share of samples i that are among kNN_X(j) for some j in kNN_Y(i)",
+        range="[0, 1]",
+        invariances="rotation and isotropic scaling",
+        cost="N²·D per layer, N·k per pair",
+        source="Huh et al. 2024 (arXiv 2405.07987), whose scorer exchanges the sides",
+        symmetric=False,
+    )
+
+    def of_groups(self, groups: Groups) -> Floats:
+        """Value [G] of each row and layer pair that has matches."""
+        return np.ones(len(groups.count))
+
+    def moments(self, x: Sequence[Tensor], y: Sequence[Tensor]) -> Moments:
+        """Exact mean: row i counts unless k random others all miss the samples that have it as a neighbour in X."""
+        from scipy.stats import hypergeom
+
+        n = len(x[0])
+        missed = hypergeom.pmf(0, n - 1, np.arange(n), self.k)  # by how many have the row as a neighbour
+        mean = [1 - missed[np.bincount(layer.numpy().ravel(), minlength=n)].mean() for layer in x]
+        return Moments(np.repeat(np.array(mean)[:, None], len(y), axis=1), None)
