@@ -1,0 +1,219 @@
+"""R_NX: shared neighbours above chance, as a share of what is possible; at one k, and over all k.
+
+``R_NX(k) = ((N - 1) Q(k) - k) / (N - 1 - k)`` with ``Q(k)`` the mutual-kNN score (Lee et al. 2013, "Type 1 and 2
+mixtures of Kullback–Leibler divergences…", Neurocomputing 112). Its area over log k, ``Σ_k R_NX(k) / k / Σ_k 1 / k``,
+needs no choice of k (Lee et al. 2015, "Multi-scale similarities in stochastic neighbour embedding", Neurocomputing
+169).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vlalign.errors import VlalignError
+from vlalign.metrics.base import Floats, Info, Ints, Metric, Moments, of_pair, whole_number
+from vlalign.metrics.layers import map_layers
+from vlalign.metrics.matches import find_matches
+from vlalign.metrics.mutual_knn import MutualKnn
+from vlalign.metrics.neighbours import knn
+
+_BLOCK_BYTES = 4 * 2**20  # of weights [layers, rows, N] held at once by each thread
+
+
+def rnx(x: Tensor, y: Tensor, k: int = 10) -> float:
+    """Mutual-kNN corrected for chance: ``((N - 1) Q - k) / (N - 1 - k)``, Q the mean overlap of the k neighbours.
+
+    Args:
+        x, y: features [N, D1] and [N, D2], N >= 4, rows paired. Neighbours are by inner product: normalise the rows
+            for cosine.
+        k: number of neighbours, 1 <= k <= N - 2.
+
+    Returns:
+        1 for the same neighbours everywhere, 0 on average for a random pairing, at least ``-k / (N - 1 - k)``.
+        Degenerate layers have neighbours too: ties are broken by row number.
+
+    Raises:
+        VlalignError: as :func:`vlalign.metrics.base.of_pair`, or for N or k out of range.
+
+    >>> x = torch.eye(4)[[0, 0, 1, 1]]
+    >>> rnx(x, 2 * x, k=1)
+    1.0
+    """
+    return of_pair(Rnx(k), x, y)
+
+
+def rnx_area(x: Tensor, y: Tensor, max_k: int | None = None) -> float:
+    """Area under R_NX(k) over log k, ``Σ_k R_NX(k) / k / Σ_k 1 / k`` for k = 1..max_k.
+
+    Args:
+        x, y: features [N, D1] and [N, D2], N >= 4, rows paired. Neighbours are by inner product: normalise the rows
+            for cosine.
+        max_k: largest number of neighbours, 1 <= max_k <= N - 2; None for N - 2.
+
+    Returns:
+        1 for the same order of neighbours everywhere, 0 on average for a random pairing. Degenerate layers have
+        neighbours too: ties are broken by row number.
+
+    Raises:
+        VlalignError: as :func:`vlalign.metrics.base.of_pair`, or for N or max_k out of range.
+
+    >>> x = torch.eye(4)[[0, 0, 1, 1]]
+    >>> round(rnx_area(x, 2 * x), 6)
+    1.0
+    """
+    return of_pair(RnxArea(max_k), x, y)
+
+
+@dataclass(frozen=True)
+class Rnx(MutualKnn):
+    """R_NX at one k: mutual-kNN on another scale."""
+
+    name: ClassVar[str] = "rnx"
+    info: ClassVar[Info] = Info(
+        summary="chance-corrected mutual-kNN: ((N − 1) Q − k) / (N − 1 − k), Q the mutual-kNN score",
+        range="[−k / (N − 1 − k), 1]; chance 0",
+        invariances="rotation and isotropic scaling",
+        cost="N²·D per layer, N·k per pair",
+        source="Lee et al. 2013 (Neurocomputing 112)",
+    )
+
+    def check(self, n: int, widths: Any = ()) -> None:
+        """Raise VlalignError if ``n`` samples are too few."""
+        Metric.check(self, n)
+        _check_k(self.name, "k", self.k, n)
+
+    def grid(self, x: Sequence[Tensor], y: Sequence[Tensor]) -> Floats:
+        """Values [Lx, Ly] of prepared layers."""
+        return self._corrected(super().grid(x, y), len(x[0]))
+
+    def permuted(self, x: Sequence[Tensor], y: Sequence[Tensor], permutations: Ints) -> Floats:
+        """Values [P, Lx, Ly] after the rows of y are permuted by each of ``permutations`` [P, N]."""
+        return self._corrected(super().permuted(x, y, permutations), len(x[0]))
+
+    def moments(self, x: Sequence[Tensor], y: Sequence[Tensor]) -> Moments:
+        """Exact: the mean is 0, the sd that of mutual-kNN on the new scale."""
+        n = len(x[0])
+        found = super().moments(x, y)
+        assert found.sd is not None
+        return Moments(np.zeros_like(found.mean), found.sd * (n - 1) / (n - 1 - self.k))
+
+    def _corrected(self, share: Floats, n: int) -> Floats:
+        return ((n - 1) * share - self.k) / (n - 1 - self.k)
+
+
+@dataclass(frozen=True)
+class RnxArea(Metric):
+    """Area under R_NX over log k.
+
+    A sample at rank r of a row in one layer and s in the other is shared from k = max(r, s) on, so each adds a weight
+    ``w(max(r, s)) = min(w(r), w(s))``. A prepared layer is the matrix [N, N] of ranks (0 the nearest, max_k all
+    beyond), or the neighbour list [N, max_k] where that is smaller.
+    """
+
+    max_k: int | None = None
+
+    name: ClassVar[str] = "rnx_area"
+    info: ClassVar[Info] = Info(
+        summary="area under R_NX(k) over log k: Σ R_NX(k) / k / Σ 1 / k for k = 1..max_k (None: N − 2)",
+        range="at most 1; chance 0",
+        invariances="rotation and isotropic scaling",
+        cost="N²·(D + log N) per layer, N² per pair (N·max_k for a small max_k)",
+        source="Lee et al. 2015 (Neurocomputing 169)",
+        permutations=200,
+    )
+
+    def __post_init__(self) -> None:
+        if self.max_k is not None:
+            object.__setattr__(self, "max_k", whole_number(self.max_k, "max_k", self.name))
+
+    def check(self, n: int, widths: Sequence[int] = ()) -> None:
+        """Raise VlalignError if ``n`` samples are too few."""
+        super().check(n)
+        _check_k(self.name, "max_k", self._depth(n), n)
+
+    def holds(self, n: int, widths: Sequence[int]) -> int:
+        """Bytes of the ranks of one model, where whole rank matrices are kept."""
+        depth = self._depth(n)
+        return 0 if _as_list(depth, n) else np.min_scalar_type(depth).itemsize * n * n * len(widths)
+
+    def prepare(self, layer: Tensor) -> Any:
+        """Ranks [N, N] of one layer [N, D], or its neighbour list."""
+        n = len(layer)
+        depth = self._depth(n)
+        lists = knn(layer, depth).cpu()
+        if _as_list(depth, n):
+            return lists
+        ranks = np.full((n, n), depth, dtype=np.min_scalar_type(depth))
+        np.put_along_axis(ranks, lists.numpy(), np.arange(depth, dtype=ranks.dtype)[None], axis=1)
+        return ranks
+
+    def grid(self, x: Sequence[Any], y: Sequence[Any]) -> Floats:
+        """Values [Lx, Ly] of prepared layers."""
+        return self.permuted(x, y, np.arange(len(x[0]))[None])[0]
+
+    def reorder(self, prepared: Any, order: Ints) -> Any:
+        """The prepared layer after its rows are put in another order."""
+        if isinstance(prepared, Tensor):
+            return MutualKnn().reorder(prepared, order)
+        return prepared[order][:, order]
+
+    def permuted(self, x: Sequence[Any], y: Sequence[Any], permutations: Ints) -> Floats:
+        """Values [P, Lx, Ly] after the rows of y are permuted by each of ``permutations`` [P, N]."""
+        n = len(x[0])
+        depth = self._depth(n)
+        k = np.arange(1, depth + 1)
+        per_k = 1 / (n - 1 - k) / (1 / k).sum()
+        weights = np.append((per_k / k**2)[::-1].cumsum()[::-1] * (n - 1) / n, 0.0)  # of rank 0..depth-1, and beyond
+        summed = _of_lists if isinstance(x[0], Tensor) else _of_ranks
+        return summed(x, y, permutations, weights) - per_k.sum()
+
+    def moments(self, x: Sequence[Any], y: Sequence[Any]) -> Moments:
+        """The mean is exactly 0, as that of R_NX at every k; the sd has no simple formula."""
+        return Moments(np.zeros((len(x), len(y))), None)
+
+    def _depth(self, n: int) -> int:
+        return n - 2 if self.max_k is None else self.max_k
+
+
+def _check_k(name: str, param: str, k: int, n: int) -> None:
+    if k > n - 2:
+        raise VlalignError(f"{name} with {param}={k} needs at least {k + 2} samples, got N={n}: lower {param}")
+
+
+def _as_list(depth: int, n: int) -> bool:
+    return 8 * depth < n
+
+
+def _of_lists(x: Sequence[Tensor], y: Sequence[Tensor], permutations: Ints, weights: Floats) -> Floats:
+    """Summed weights [P, Lx, Ly] from neighbour lists."""
+    pairs = len(x) * len(y)
+    sums = np.zeros((len(permutations), pairs))
+    for found in find_matches(torch.stack(list(x)), torch.stack(list(y)), permutations):
+        pair = found.x * len(y) + found.y
+        sums[found.permutation] += np.bincount(pair, weights[np.maximum(found.a, found.b)], minlength=pairs)
+    return sums.reshape(-1, len(x), len(y))
+
+
+def _of_ranks(x: Sequence[Ints], y: Sequence[Ints], permutations: Ints, weights: Floats) -> Floats:
+    """Summed weights [P, Lx, Ly] from matrices of ranks, in blocks of rows."""
+    n = len(x[0])
+    rows = max(1, _BLOCK_BYTES // (8 * n * (len(x) + 2 * len(y))))
+
+    def work(start: int) -> Floats:
+        sums = np.empty((len(permutations), len(x), len(y)))
+        wx = [weights.take(layer[start : start + rows]) for layer in x]
+        smaller = np.empty((len(y), *wx[0].shape))
+        for p, order in enumerate(permutations):
+            wy = np.stack([weights.take(layer[order[start : start + rows]].take(order, axis=1)) for layer in y])
+            for i, layer in enumerate(wx):
+                np.minimum(layer, wy, out=smaller)
+                sums[p, i] = smaller.reshape(len(y), -1).sum(axis=1)
+        return sums
+
+    return np.sum(map_layers(work, range(0, n, rows)), axis=0)
