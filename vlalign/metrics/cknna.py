@@ -1,0 +1,232 @@
+"""Centred kernel nearest-neighbour alignment: unbiased CKA over the mutual nearest neighbours only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vlalign.errors import VlalignError
+from vlalign.metrics.base import Floats, Info, Ints, Metric, Moments, of_pair, whole_number
+from vlalign.metrics.matches import find_matches
+from vlalign.metrics.moments import PairSums, permutation_moments
+from vlalign.metrics.mutual_knn import MutualKnn
+
+_GATHER_BYTES = 2**20  # of neighbours' features held at once
+_BLOCK_BYTES = 16 * 2**20  # of centred kernels [layers, rows, N] multiplied at once
+_SUM_BYTES = 64 * 2**20  # of row and column sums held at once
+_ROUNDING = 1e-12  # a self term this small beside its parts is none
+
+
+def cknna(x: Tensor, y: Tensor, k: int | None = 10) -> float:
+    """Unbiased HSIC of two linear kernels masked to the shared nearest neighbours, over the two self terms.
+
+    With ``K = XXᵀ`` and ``L = YYᵀ`` and masks ``A[i, j] = (j in kNN_X(i))``, ``B`` alike: ``HSIC(ABK, ABL) /
+    sqrt(HSIC(AK, AK) HSIC(BL, BL))``, all products but those inside HSIC entry by entry. HSIC is the unbiased
+    estimator of Song et al. 2012. Huh et al. 2024 (arXiv 2405.07987), whose code adds 1e-6 to the denominator; that
+    depends on the scale of the features and is left out here. Masked kernels are not symmetric, and neither is the
+    value, quite.
+
+    Args:
+        x, y: features [N, D1] and [N, D2], N >= 4, rows paired.
+        k: number of neighbours, 2 <= k < N; None for all others, which is unbiased linear CKA.
+
+    Returns:
+        At most about 1, and negative values occur; 0 where a self term is not positive (as for constant features).
+
+    Raises:
+        VlalignError: as :func:`vlalign.metrics.base.of_pair`, or for N or k out of range.
+
+    >>> x = torch.randn(20, 3, generator=torch.Generator().manual_seed(0))
+    >>> round(cknna(x, 2 * x, k=5), 6)
+    1.0
+    """
+    return of_pair(Cknna(k), x, y)
+
+
+class Masked(NamedTuple):
+    """A kernel masked to the nearest neighbours."""
+
+    lists: Tensor  # [N, k] neighbours
+    values: Floats  # [N, k] inner products with them, of features scaled to a largest entry of 1
+    returned: NDArray[np.bool_]  # [N, k] whether the neighbour lists the row too
+    own: float  # HSIC with itself, 0 where not positive
+
+
+@dataclass(frozen=True)
+class Cknna(Metric):
+    """The metric as the scorer uses it. A prepared layer is :class:`Masked`, or for k=None a centred kernel [N, N]."""
+
+    k: int | None = 10
+
+    name: ClassVar[str] = "cknna"
+    info: ClassVar[Info] = Info(
+        summary="unbiased CKA of linear kernels masked to the shared k nearest neighbours (k=None: all)",
+        range="at most about 1, chance near 0, negative values occur",
+        invariances="rotation and isotropic scaling",
+        cost="N²·D per layer, N·k per pair; for k=None N² per pair",
+        source="Huh et al. 2024 (arXiv 2405.07987), whose code adds 1e-6 to the denominator",
+        symmetric=False,
+    )
+
+    def __post_init__(self) -> None:
+        if self.k is not None:
+            object.__setattr__(self, "k", whole_number(self.k, "k", self.name, least=2))
+
+    @property
+    def _lists(self) -> MutualKnn:
+        assert self.k is not None
+        return MutualKnn(self.k)
+
+    def check(self, n: int, widths: Sequence[int] = ()) -> None:
+        """Raise VlalignError if ``n`` samples are too few."""
+        super().check(n)
+        if self.k is not None and n <= self.k:
+            raise VlalignError(f"{self.name} with k={self.k} needs more than {self.k} samples, got N={n}: lower k")
+
+    def holds(self, n: int, widths: Sequence[int]) -> int:
+        """Bytes of the kernels of one model, which only k=None keeps."""
+        return 8 * n * n * len(widths) if self.k is None else 0
+
+    def prepare(self, layer: Tensor) -> Any:
+        """The kernel of one layer [N, D], masked to the neighbours or, for k=None, centred."""
+        return _centred(layer) if self.k is None else _masked(layer, self._lists.prepare(layer))
+
+    def grid(self, x: Sequence[Any], y: Sequence[Any]) -> Floats:
+        """Values [Lx, Ly] of prepared layers."""
+        return self._all(x, y, None)[0]
+
+    def permuted(self, x: Sequence[Any], y: Sequence[Any], permutations: Ints) -> Floats:
+        """Values [P, Lx, Ly] after the rows of y are permuted by each of ``permutations`` [P, N]."""
+        return self._all(x, y, permutations)
+
+    def _all(self, x: Sequence[Any], y: Sequence[Any], permutations: Ints | None) -> Floats:
+        return (_inner if self.k is None else _values)(x, y, permutations)
+
+    def moments(self, x: Sequence[Any], y: Sequence[Any]) -> Moments | None:
+        """Exact for k=None, where the mean is 0; None otherwise."""
+        if self.k is not None:
+            return None
+        sums = [
+            [
+                PairSums.of(part.sum(axis=1), part.sum(axis=0), square := float(np.vdot(part, part)), square)
+                for part in s
+            ]
+            for s in (x, y)
+        ]
+        mean, sd = permutation_moments(sums[0], sums[1], len(x[0]))
+        return Moments(np.zeros_like(mean), sd)
+
+    def reorder(self, prepared: Any, order: Ints) -> Any:
+        """The prepared layer after its rows are put in another order."""
+        if self.k is None:
+            return prepared[order][:, order]
+        lists = self._lists.reorder(prepared.lists, order)
+        return Masked(lists, prepared.values[order], prepared.returned[order], prepared.own)
+
+    def for_subsets(self, layer: Tensor, smallest: int) -> Any:
+        """The layer, with longer neighbour lists."""
+        return (layer, None) if self.k is None else self._lists.for_subsets(layer, smallest)
+
+    def subset(self, kept: Any, rows: Ints) -> Any:
+        """What ``prepare`` gives for the rows ``rows`` (ascending) of a layer."""
+        layer = kept[0][torch.from_numpy(rows).to(kept[0].device)]
+        return _centred(layer) if self.k is None else _masked(layer, self._lists.subset(kept, rows))
+
+
+def _largest(layer: Tensor) -> float:
+    return float(layer.abs().max()) or 1.0
+
+
+def _masked(layer: Tensor, lists: Tensor) -> Masked:
+    n, k = lists.shape
+    scale, index = _largest(layer), lists.to(layer.device)
+    products = torch.empty((n, k), dtype=torch.float64)
+    rows = max(1, _GATHER_BYTES // (8 * k * layer.shape[1]))
+    for start in range(0, n, rows):
+        part = slice(start, start + rows)
+        features = (layer[part].double() / scale / scale).unsqueeze(2)
+        products[part] = (layer[index[part]].double() @ features).squeeze(2).cpu()
+    values, neighbours = products.numpy(), lists.numpy()
+    row = np.arange(n)[:, None]
+    returned = np.isin(row * n + neighbours, neighbours * n + row)
+    total = float(values.sum())
+    columns = np.bincount(neighbours.ravel(), values.ravel(), minlength=n)
+    parts = float((values**2)[returned].sum()), total, total, float(columns @ values.sum(axis=1))
+    own = float(_hsic(*parts, n))
+    size = float(_hsic(parts[0], total, total, -abs(parts[3]), n))
+    return Masked(lists, values, returned, own if own > _ROUNDING * size else 0.0)
+
+
+def _hsic(returned: Any, total_a: Any, total_b: Any, crossed: Any, n: int) -> Any:
+    """Unbiased HSIC of A and B (zero diagonals) from ``Σ A∘Bᵀ``, ``Σ A``, ``Σ B`` and ``Σ AB``."""
+    return (returned + total_a * total_b / ((n - 1) * (n - 2)) - 2 * crossed / (n - 2)) / (n * (n - 3))
+
+
+def _values(x: Sequence[Masked], y: Sequence[Masked], permutations: Ints | None) -> Floats:
+    n = len(x[0].lists)
+    count = 1 if permutations is None else len(permutations)
+    step = max(1, _SUM_BYTES // (16 * n * len(x) * len(y)))
+    parts = [None] if permutations is None else [permutations[low : low + step] for low in range(0, count, step)]
+    hsic = np.concatenate([_shared(x, y, part) for part in parts])
+    scale = np.sqrt(np.outer([layer.own for layer in x], [layer.own for layer in y]))
+    return np.divide(hsic, scale, out=np.zeros_like(hsic), where=scale > 0)
+
+
+def _shared(x: Sequence[Masked], y: Sequence[Masked], permutations: Ints | None) -> Floats:
+    """HSIC [P, Lx, Ly] of the kernels masked to the shared neighbours of each pair."""
+    lists = [torch.stack([layer.lists for layer in side]) for side in (x, y)]
+    kernels = [np.stack([layer.values for layer in side]).ravel() for side in (x, y)]
+    returns = [np.stack([layer.returned for layer in side]).ravel() for side in (x, y)]
+    columns_of = lists[0].numpy().ravel()
+    n, k = x[0].lists.shape
+    orders = np.arange(n)[None] if permutations is None else permutations
+    pairs = len(x) * len(y)
+    returned = np.zeros((len(orders), pairs))
+    columns, rows = (np.zeros((len(orders), pairs * n)) for _ in range(2))  # of K and of L
+    for found in find_matches(lists[0], lists[1], permutations):
+        p, pair = found.permutation, found.x * len(y) + found.y
+        left = (found.x * n + found.row) * k + found.a
+        right = (found.y * n + orders[p][found.row]) * k + found.b
+        a, b = kernels[0][left], kernels[1][right]
+        both = returns[0][left] & returns[1][right]  # then the opposite entry stands too, and kernels are symmetric
+        returned[p] += np.bincount(pair, a * b * both, minlength=pairs)
+        np.add.at(columns[p], pair * n + columns_of[left], a)
+        np.add.at(rows[p], pair * n + found.row, b)
+    by_pair = [sums.reshape(len(orders), pairs, n) for sums in (columns, rows)]
+    crossed = np.einsum("pqn,pqn->pq", *by_pair)
+    hsic = _hsic(returned, by_pair[0].sum(axis=2), by_pair[1].sum(axis=2), crossed, n)
+    return np.reshape(hsic, (-1, len(x), len(y)))
+
+
+def _inner(x: Sequence[Floats], y: Sequence[Floats], permutations: Ints | None) -> Floats:
+    """Inner products [P, Lx, Ly] of centred kernels, in blocks of rows."""
+    n = len(x[0])
+    orders = np.arange(n)[None] if permutations is None else permutations
+    rows = max(1, _BLOCK_BYTES // (8 * n * (len(x) + len(y))))
+    values = np.zeros((len(orders), len(x), len(y)))
+    for start in range(0, n, rows):
+        left = np.stack([kernel[start : start + rows].ravel() for kernel in x])
+        for p, order in enumerate(orders):
+            right = np.stack([kernel[order[start : start + rows]].take(order, axis=1).ravel() for kernel in y])
+            values[p] += left @ right.T
+    return values
+
+
+def _centred(layer: Tensor) -> Floats:
+    """The kernel of all pairs, centred so that unbiased HSIC is an inner product, and of norm 1 (0 if constant)."""
+    features = layer.double() / _largest(layer)
+    features = features - features.mean(dim=0)  # changes nothing but the rounding
+    kernel: Floats = (features @ features.T).fill_diagonal_(0.0).cpu().numpy()
+    n = len(kernel)
+    size = float(np.linalg.norm(kernel))
+    sums = kernel.sum(axis=0)
+    kernel += sums.sum() / ((n - 1) * (n - 2)) - (sums + sums[:, None]) / (n - 2)
+    np.fill_diagonal(kernel, 0.0)
+    norm = float(np.linalg.norm(kernel))
+    return kernel / norm if norm > _ROUNDING * size else np.zeros_like(kernel)
