@@ -53,9 +53,9 @@ def thin_basis(x: Tensor, keep: int | None = None) -> tuple[Tensor, Tensor]:
     """Left singular vectors [N, r] and singular values [r] of centred columns [N, D], largest first.
 
     r is the number of singular values above :data:`RANK_TOLERANCE` of the largest (0 for a zero matrix), at most
-    ``keep``. They come from the smaller Gram matrix, which squares the condition number: a Newton step makes the vectors
-    orthonormal again where that cost digits. Standardise columns first where a metric allows it, so that small columns
-    are not taken for noise.
+    ``keep``. They come from the smaller Gram matrix, which squares the condition number: where that cost digits, a
+    Newton step makes the vectors orthonormal again. Standardise columns first where a metric allows it, so that small
+    columns are not taken for noise.
 
     >>> left, values = thin_basis(torch.tensor([[3.0, 3.0], [-3.0, -3.0], [0.0, 0.0]]).double())
     >>> left.shape, round(float(values[0]), 12)

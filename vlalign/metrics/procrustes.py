@@ -2,8 +2,8 @@
 
 For centred layers X, Y of Frobenius norm 1 the best rotation leaves ``d² = min_Q ‖X - YQ‖² = 2 - 2‖XᵀY‖_*`` (nuclear
 norm), the squared Procrustes distance; ``arccos ‖XᵀY‖_*`` is the angular (Riemannian) shape distance (Williams et al.
-2021, arXiv 2110.14739; package netrep). Both are metrics, also between layers of different width. A layer whose rows are
-all equal has no shape: its nuclear norm with every layer is taken as 0.
+2021, arXiv 2110.14739; package netrep). Both are metrics, also between layers of different width. A layer whose rows
+are all equal has no shape: its nuclear norm with every layer is taken as 0.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def procrustes(x: Tensor, y: Tensor) -> float:
 
 
 def procrustes_distance(x: Tensor, y: Tensor) -> float:
-    """Procrustes distance d in [0, sqrt 2] of x [N, D1] and y [N, D2], centred and of norm 1; raises as `procrustes`."""
+    """Procrustes distance d in [0, √2] of x [N, D1] and y [N, D2], centred, of norm 1; raises as :func:`procrustes`."""
     return math.sqrt(2 - 2 * procrustes(x, y))
 
 
@@ -104,5 +104,5 @@ class AngularShape(Procrustes):
 
 
 def _nuclear(x: Tensor, y: Tensor) -> float:
-    """At most 1. Singular values themselves, not roots of a Gram matrix's: arccos near 1 would magnify their rounding."""
+    """At most 1. From singular values, not roots of eigenvalues: arccos near 1 would magnify their rounding."""
     return min(1.0, float(torch.linalg.svdvals(x.mT @ y).sum()))

@@ -22,11 +22,11 @@ def pwcca(x: Tensor, y: Tensor) -> float:
     ``Σ α_i ρ_i / Σ α_i`` with the canonical correlations ρ_i and the weights ``α_i = Σ_j |⟨h_i, x_j⟩|``, where h_i are
     the unit canonical variates on the side of x and x_j its centred columns. Not symmetric.
 
-    There are min(rank x, rank y) correlations. The rank counts singular values of the standardised columns above 1e-5 of
-    the largest. If the ranks sum to more than N - 1, some correlations are 1 by construction, whatever the data: use
-    many more samples than features. Variates of equal correlation are not unique; those along principal axes of x are
-    taken. Variates of correlation exactly 0, where x has more directions than y, stay as the decomposition gives them.
-    A layer whose rows are all equal has 0 with every other.
+    There are min(rank x, rank y) correlations; a rank counts the singular values of the standardised columns above 1e-5
+    of the largest. If the ranks sum to more than N - 1, some correlations are 1 by construction, whatever the data: use
+    many more samples than features. Variates of equal correlation are not unique; those along principal axes of the
+    standardised x are taken. Variates of correlation exactly 0 stay as the decomposition gives them. A layer whose rows
+    are all equal has 0 with every other.
 
     Returns:
         A value in [0, 1].

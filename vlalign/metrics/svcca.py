@@ -1,9 +1,9 @@
 """SVCCA: canonical correlations of the leading principal directions (Raghu et al. 2017, arXiv 1706.05806).
 
 Columns are standardised, the left singular vectors of the ``dim`` largest singular values kept, and the canonical
-correlations of the two sets averaged. Both sets are centred and orthonormal, so the correlations are the singular values
-of ``U_xᵀ U_y``. The reference code of arXiv 2405.07987 approximates both steps (a randomised decomposition, an iterative
-CCA) and varies from run to run; this is the exact value.
+correlations of the two sets averaged. Both sets are centred and orthonormal, so the correlations are the singular
+values of ``U_xᵀ U_y``. The reference code of arXiv 2405.07987 approximates both steps (a randomised decomposition, an
+iterative CCA) and varies from run to run; this is the exact value.
 """
 
 from __future__ import annotations
@@ -72,7 +72,9 @@ class Svcca(Metric):
         """Raise VlalignError if there are so few samples that ``dim`` directions can span all of them."""
         super().check(n, widths)
         if n <= self.dim + 1:
-            raise VlalignError(f"svcca with dim={self.dim} needs more than {self.dim + 1} samples, got N={n}: lower dim")
+            raise VlalignError(
+                f"svcca with dim={self.dim} needs more than {self.dim + 1} samples, got N={n}: lower dim"
+            )
 
     def prepare(self, layer: Tensor) -> Directions:
         """Leading left singular vectors of one layer [N, D] with standardised columns."""
