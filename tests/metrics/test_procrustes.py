@@ -87,3 +87,8 @@ def test_contract(metric: Procrustes) -> None:
 def test_errors() -> None:
     for function in (procrustes, procrustes_distance, angular_shape, angular_shape_distance):
         check_refusals(function)
+
+
+def test_chance_level_by_simulation() -> None:
+    values = [procrustes(random_layer(500, 20, seed), random_layer(500, 20, -1 - seed)) for seed in range(20)]
+    assert np.mean(values) == pytest.approx(0.85 * (20 / 500) ** 0.5, rel=0.03)

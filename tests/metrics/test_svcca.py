@@ -75,3 +75,8 @@ def test_errors() -> None:
             Svcca(dim)  # type: ignore[arg-type]
     with pytest.raises(VlalignError, match="more than 11 samples, got N=11: lower dim"):
         svcca(random_layer(11, 20), random_layer(11, 20))
+
+
+def test_chance_level_by_simulation() -> None:
+    values = [svcca(random_layer(500, 30, seed), random_layer(500, 30, -1 - seed), 20) for seed in range(20)]
+    assert np.mean(values) == pytest.approx(0.85 * (20 / 500) ** 0.5, rel=0.03)

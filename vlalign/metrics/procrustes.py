@@ -24,7 +24,8 @@ def procrustes(x: Tensor, y: Tensor) -> float:
     """Nuclear norm ``‖XᵀY‖_*`` of x [N, D1] and y [N, D2], centred and of norm 1: ``1 - d²/2``.
 
     Returns:
-        A value in [0, 1]; 0 if all rows of a side are equal. Unrelated layers of rank r have about ``sqrt(r / N)``.
+        A value in [0, 1]; 0 if all rows of a side are equal. Unrelated isotropic layers of
+        r columns have about ``0.85 sqrt(r / N)``.
 
     Raises:
         VlalignError: as :func:`vlalign.metrics.base.of_pair`.

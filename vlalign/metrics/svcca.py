@@ -3,7 +3,8 @@
 Columns are standardised, the left singular vectors of the ``dim`` largest singular values kept, and the canonical
 correlations of the two sets averaged. Both sets are centred and orthonormal, so the correlations are the singular
 values of ``U_xᵀ U_y``. The reference code of arXiv 2405.07987 approximates both steps (a randomised decomposition, an
-iterative CCA) and varies from run to run; this is the exact value.
+iterative CCA) and varies from run to run; this is the exact value. It also adds 1e-8 to the standard deviations, which
+changes nothing unless columns are that small.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def svcca(x: Tensor, y: Tensor, dim: int = 10) -> float:
     and ``dim + 1`` are equal, the directions are not unique and neither is the value.
 
     Returns:
-        A value in [0, 1]; unrelated layers have about ``sqrt(dim / N)``.
+        A value in [0, 1]; unrelated layers have about ``0.85 sqrt(dim / N)``.
 
     Raises:
         VlalignError: as :func:`vlalign.metrics.base.of_pair`, or if N is not larger than ``dim + 1``.
@@ -59,7 +60,7 @@ class Svcca(Metric):
     name: ClassVar[str] = "svcca"
     info: ClassVar[Info] = Info(
         summary="mean canonical correlation of the leading principal directions: mean σ(U_xᵀ U_y)",
-        range="[0, 1]; chance about sqrt(dim / N)",
+        range="[0, 1]; chance about 0.85·sqrt(dim / N)",
         invariances="shift and scaling of each column",
         cost="N·D·min(N, D) per layer, N·dim² per pair",
         source="Raghu et al. 2017 (arXiv 1706.05806), variant of Huh et al. 2024 made exact",
