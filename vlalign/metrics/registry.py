@@ -9,12 +9,28 @@ from typing import Any
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Metric
 from vlalign.metrics.cka import Cka, UnbiasedCka
+from vlalign.metrics.cknna import Cknna
 from vlalign.metrics.cmd import Cmd
+from vlalign.metrics.cycle_knn import CycleKnn
+from vlalign.metrics.edit_distance_knn import EditDistanceKnn
+from vlalign.metrics.jaccard_knn import JaccardKnn
+from vlalign.metrics.lcs_knn import LcsKnn
+from vlalign.metrics.linear_predictivity import LinearPredictivity
 from vlalign.metrics.mutual_knn import MutualKnn
+from vlalign.metrics.procrustes import AngularShape, Procrustes
+from vlalign.metrics.pwcca import Pwcca
+from vlalign.metrics.rnx import Rnx, RnxArea
 from vlalign.metrics.rsa import Rsa
+from vlalign.metrics.svcca import Svcca
 
 #: Every metric by its name.
-METRICS: dict[str, type[Metric]] = {metric.name: metric for metric in (MutualKnn, Cka, UnbiasedCka, Cmd, Rsa)}
+METRICS: dict[str, type[Metric]] = {
+    metric.name: metric
+    for metric in (
+        MutualKnn, CycleKnn, LcsKnn, EditDistanceKnn, JaccardKnn, Rnx, RnxArea, Cknna,
+        Cka, UnbiasedCka, Cmd, Rsa, Svcca, Pwcca, Procrustes, AngularShape, LinearPredictivity,
+    )
+}  # fmt: skip
 
 
 def metric_names() -> list[str]:
