@@ -109,10 +109,11 @@ def test_scale_does_not_overflow(scale: float) -> None:
 
 def test_degenerate_layers_give_a_value() -> None:
     x, _ = checks.features("random")
-    for flat in (torch.zeros_like(x), torch.full_like(x, 0.3)):
+    for flat in (torch.zeros_like(x), torch.full_like(x, 0.3), x[:1].repeat(40, 1), x[:1].repeat(40, 1).double() / 3):
         assert cknna(flat, x, None) == cknna(x, flat, 39) == cknna(flat, flat, None) == 0
         assert np.isfinite(cknna(flat, x, 5))
     assert cknna(torch.zeros_like(x), x, 5) == 0
+    assert cknna(torch.eye(40), x, None) == cknna(torch.eye(40), x, 39) == 0
 
 
 def test_errors() -> None:

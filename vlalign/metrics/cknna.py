@@ -20,7 +20,7 @@ from vlalign.metrics.mutual_knn import MutualKnn
 _GATHER_BYTES = 2**20  # of neighbours' features held at once
 _BLOCK_BYTES = 16 * 2**20  # of centred kernels [layers, rows, N] multiplied at once
 _SUM_BYTES = 64 * 2**20  # of row and column sums held at once
-_ROUNDING = 1e-12  # a self term this small beside its parts is none
+_ROUNDING = 1e-12  # what is this small beside the parts that it is the difference of, is nothing
 
 
 def cknna(x: Tensor, y: Tensor, k: int | None = 10) -> float:
@@ -67,7 +67,7 @@ class Cknna(Metric):
     name: ClassVar[str] = "cknna"
     info: ClassVar[Info] = Info(
         summary="unbiased CKA of linear kernels masked to the shared k nearest neighbours (k=None: all)",
-        range="at most about 1, chance near 0, negative values occur",
+        range="at most about 1; chance a little above 0; negative values occur",
         invariances="rotation and isotropic scaling",
         cost="N²·D per layer, N·k per pair; for k=None N² per pair",
         source="Huh et al. 2024 (arXiv 2405.07987), whose code adds 1e-6 to the denominator",
@@ -112,15 +112,11 @@ class Cknna(Metric):
         """Exact for k=None, where the mean is 0; None otherwise."""
         if self.k is not None:
             return None
-        sums = [
-            [
-                PairSums.of(part.sum(axis=1), part.sum(axis=0), square := float(np.vdot(part, part)), square)
-                for part in s
-            ]
-            for s in (x, y)
-        ]
-        mean, sd = permutation_moments(sums[0], sums[1], len(x[0]))
-        return Moments(np.zeros_like(mean), sd)
+        n = len(x[0])
+        squares = [[float(np.vdot(kernel, kernel)) for kernel in side] for side in (x, y)]
+        a, b = ([PairSums.of(np.zeros(n), np.zeros(n), square, square) for square in side] for side in squares)
+        mean, sd = permutation_moments(a, b, n)  # rows and columns of centred kernels sum to 0
+        return Moments(mean, sd)
 
     def reorder(self, prepared: Any, order: Ints) -> Any:
         """The prepared layer after its rows are put in another order."""
@@ -222,6 +218,8 @@ def _centred(layer: Tensor) -> Floats:
     """The kernel of all pairs, centred so that unbiased HSIC is an inner product, and of norm 1 (0 if constant)."""
     features = layer.double() / _largest(layer)
     features = features - features.mean(dim=0)  # changes nothing but the rounding
+    if _largest(features) < _ROUNDING:  # rows that differ by rounding only
+        features = torch.zeros_like(features)
     kernel: Floats = (features @ features.T).fill_diagonal_(0.0).cpu().numpy()
     n = len(kernel)
     size = float(np.linalg.norm(kernel))

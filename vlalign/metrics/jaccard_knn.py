@@ -46,7 +46,7 @@ class JaccardKnn(MatchMetric):
         range="[0, 1]",
         invariances="rotation and isotropic scaling",
         cost="N²·D per layer, N·k per pair",
-        source="Jaccard index of neighbour sets (Wang et al. 2020, arXiv 2002.05714; Klabunde et al. 2023)",
+        source="Jaccard similarity of neighbours, as in Klabunde et al. 2023 (arXiv 2305.06329)",
     )
 
     def of_groups(self, groups: Groups) -> Floats:
