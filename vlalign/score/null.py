@@ -43,15 +43,16 @@ class Null:
         """``(1 + #{null maximum >= observed maximum}) / (K + 1)``: valid although the layers were picked by looking.
 
         If the null was stopped at its h-th maximum that large, after l permutations, p = h / l (Besag and Clifford
-        1991, "Sequential Monte Carlo p-values"): fewer than h of l exchangeable values precede a given one with
-        probability h / l, so both are exact without ties, and too large with them.
+        1991, "Sequential Monte Carlo p-values"): a given one of l exchangeable values is among the h largest with
+        probability h / l. Both are exact without ties, and too large with them.
         """
         return self.reached / len(self.maxima) if self.stopped else (1 + self.reached) / (len(self.maxima) + 1)
 
     def threshold(self, alpha: float = 0.05) -> float:
         """τ: the order statistic ⌈(1−α)(K+1)⌉ of the null maxima and the observed one (arXiv 2602.14486).
 
-        With fewer than 1/α − 1 permutations that is the largest of all, so nothing lies above it.
+        With fewer than 1/α − 1 permutations that is the largest of all, so nothing lies above it. After an early stop
+        it comes from the permutations done.
 
         Raises:
             VlalignError: for ``alpha`` outside (0, 1).
@@ -67,7 +68,7 @@ class Null:
         ``s_max`` is that largest score; where it does not exceed τ the value is 0.
         """
         tau = self.threshold(alpha)
-        return max(0.0, (self.observed - tau) / (s_max - tau)) if s_max > tau else 0.0
+        return max(0.0, float((self.observed - tau) / (s_max - tau))) if s_max > tau else 0.0
 
     def summary(self, alpha: float = 0.05, s_max: float = 1.0) -> dict[str, Any]:
         """JSON-able: permutations, seed, mean, sd, quantiles and maximum of the null maxima, p-value, calibration."""
@@ -178,6 +179,7 @@ def permutation_null(
     if not metric.paired:
         raise VlalignError(f"{metric.name} does not depend on the pairing of the rows, so it has no permutation null")
     chunk = max(1, min(count, _CHUNK_BYTES // (8 * n), count if stop_after is None else _STOP_CHUNK))
+    observed = float(observed)
     border = observed - _TIE * abs(observed)
     maxima: list[float] = []
     reached, stopped = 0, False
