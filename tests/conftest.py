@@ -12,14 +12,16 @@ import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
 from support.hub import HubServer
+from support.runs import FakeRun, made_up_pair
 from support.tiny import TinyModels
+from torch import Tensor
 
 THREADS = "2"
 # examples are the same in every run, and a busy machine is no failure
@@ -113,3 +115,15 @@ def hub(pytestconfig: pytest.Config, tiny: TinyModels) -> HubServer:
     server.add_model("google/gemma-2b", tiny.path("gemma"), gated=True)
     server.add_dataset("minhuh/prh", tiny.path("prh"), revision="wit_1024")
     return server
+
+
+@pytest.fixture
+def make_run() -> Callable[..., FakeRun]:
+    """A stand-in for a run of the store."""
+    return FakeRun
+
+
+@pytest.fixture
+def pair() -> tuple[list[Tensor], list[Tensor]]:
+    """Two made-up models of 60 samples that share a signal; layers of different widths."""
+    return made_up_pair()

@@ -20,9 +20,11 @@ ALLOWED: dict[str, set[str]] = {
     "store": set(),
     "metrics": set(),
     "extract": {"models", "data", "store"},
-    "score": {"store", "metrics"},
-    "report": {"extract", "models", "score", "store", "metrics"},
-    "cli": {"models", "data", "extract", "store", "metrics", "score", "report"},
+    "stats": {"metrics"},
+    "score": {"store", "metrics", "stats"},
+    "reproduce": {"metrics", "score"},
+    "report": {"extract", "models", "score", "stats", "reproduce", "store", "metrics"},
+    "cli": {"models", "data", "extract", "store", "metrics", "score", "reproduce", "report"},
 }
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from metrics.inputs import KINDS, pair_of
+from support.inputs import KINDS, pair_of
 from torch import Tensor
 
 from vlalign.errors import VlalignError
-from vlalign.metrics import cka as cka_module
 from vlalign.metrics.cka import Cka, UnbiasedCka, cka, unbiased_cka
 from vlalign.metrics.kernels import median_distance
+
+cka_module = importlib.import_module("vlalign.metrics.cka")  # the package exports the function of that name
 
 METRICS = [Cka(), UnbiasedCka(), Cka("rbf", 3.0), UnbiasedCka("rbf", "median")]
 

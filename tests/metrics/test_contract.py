@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-from metrics.inputs import KINDS, pair_of
+from support.inputs import KINDS, pair_of
 
 from vlalign.errors import VlalignError
 from vlalign.metrics import Metric, get_metric, metric_names
@@ -20,6 +20,7 @@ TEXTS: list[tuple[str, dict[str, object]]] = [
     ("cka", {"kernel": "rbf", "bandwidth": "median"}),
     ("unbiased_cka", {"kernel": "rbf", "bandwidth": "median"}),
     ("cmd", {"centred": True}),
+    ("cknna", {"k": None}),
     ("rsa", {"compare": "pearson", "distance": "euclidean"}),
 ]
 METRICS = [get_metric(name, **params) for name, params in TEXTS]

@@ -7,9 +7,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from metrics.inputs import KINDS, pair_of
 from scipy.spatial.distance import pdist
 from scipy.stats import pearsonr, spearmanr
+from support.inputs import KINDS, pair_of
 
 from vlalign.errors import VlalignError
 from vlalign.metrics.rsa import Rsa, dissimilarities, rsa

@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 
 from vlalign.report.reproduce import show_reproduction
-from vlalign.score.reproduce import Reproduction, reproduce
+from vlalign.reproduce.compare import Reproduction, reproduce
 
 
 @pytest.fixture

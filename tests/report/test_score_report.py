@@ -16,6 +16,11 @@ from vlalign.report.heatmap import save_heatmap
 from vlalign.report.score import records_table, show_records, stages_table, summary
 from vlalign.score import ScoreRecord
 
+CHECKED = {
+    "n": 1024, "duplicates": 0, "largest_group": 1, "near": 0.999, "near_duplicates": 2, "near_pairs": 1, "k": 10,
+    "hub_skewness": 1.5, "largest_hub": 70, "unlisted": 0.01, "effective_dimension": 23.4, "clipped": 0.05,
+}  # fmt: skip
+
 
 def make_record(rows: int = 12, columns: int = 31, **changes: Any) -> ScoreRecord:
     matrix = np.random.default_rng(0).uniform(0.01, 0.1, (rows, columns))
@@ -28,6 +33,8 @@ def make_record(rows: int = 12, columns: int = 31, **changes: Any) -> ScoreRecor
         side: {"position": i, "index": i, "name": f"block_{i}"} for side, i in (("x", rows // 2), ("y", columns // 3))
     }
     null = {"permutations": 1000, "seed": 0, "mean": 0.0137, "sd": 0.0005, "q5": 0.013, "q50": 0.0137, "q95": 0.0146}
+    null |= {"asked": 1000, "stopped": False, "blocks": None, "alpha": 0.05, "threshold": 0.0146, "calibrated": 0.147}
+    null |= {"pair_mean": 0.0098, "maxima": np.random.default_rng(1).normal(0.0137, 0.0005, 1000).tolist()}
     record = ScoreRecord(
         x={"model": "dinov2-small", "modality": "vision", "run": None, "tensor": None},
         y={"model": "org/language-model", "modality": "text", "run": None, "tensor": None},
@@ -39,7 +46,11 @@ def make_record(rows: int = 12, columns: int = 31, **changes: Any) -> ScoreRecor
         matrix=matrix.tolist(),
         best={**best, "score": 0.1594},
         chance=10 / 1023,
+        moments={"mean": 10 / 1023, "sd": 0.00125, "z": 119.7, "p_value": 0.0, "p_selected": 0.0},
         null={**null, "q99": 0.0151, "max": 0.0162, "p_value": 1 / 1001},
+        interval={"low": 0.151, "high": 0.168, "level": 0.95, "sd": 0.0042, "count": 100},
+        curves=None,
+        checks={"x": CHECKED, "y": CHECKED, "notes": []},
         performance={"x": None, "y": {"bits_per_byte": 1.234}},
         environment={},
         seconds={"grid": 0.1},
@@ -63,7 +74,7 @@ def test_summary_says_what_matters() -> None:
 
 
 def test_summary_without_null_chance_or_performance() -> None:
-    text = shown(summary(make_record(null=None, chance=None, performance={"x": None, "y": None})))
+    text = shown(summary(make_record(null=None, chance=None, moments=None, performance={"x": None, "y": None})))
     assert "0.1594" in text
     assert "p-value" not in text
     assert "chance" not in text
@@ -78,7 +89,7 @@ def test_table_of_many_is_sorted_and_stages_are_summed() -> None:
 
 
 def test_heat_map_of_equal_values_and_without_chance(tmp_path: Path) -> None:
-    record = make_record(3, 4, matrix=[[0.0] * 4] * 3, chance=None, null=None)
+    record = make_record(3, 4, matrix=[[0.0] * 4] * 3, chance=None, moments=None, null=None, interval=None)
     assert save_heatmap(record, tmp_path / "map.png").stat().st_size > 1000
 
 
@@ -101,7 +112,9 @@ def test_records_and_figures_are_written_and_named(count: int, tmp_path: Path) -
     show_records(records, tmp_path / "out", console)
     assert isinstance(console.file, io.StringIO)
     written = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert len(written) == 2 * count
-    assert {Path(name).suffix for name in written} == {".json", ".png"}
+    table = ["scores.csv"] if count > 1 else []
+    assert [name for name in written if name.endswith(".csv")] == table
+    assert len(written) == 2 * count + len(table)
+    assert {Path(name).suffix for name in written} >= {".json", ".png"}
     assert str(tmp_path / "out") in console.file.getvalue().replace("\n", "")
     assert ScoreRecord.load(tmp_path / "out" / records[0].filename) == records[0]

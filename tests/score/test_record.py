@@ -32,7 +32,7 @@ def test_readable_without_vlalign(record: ScoreRecord, tmp_path: Path) -> None:
     text = record.save(tmp_path / "r.json").read_text()
     data = json.loads(text, parse_constant=refuse)
     assert data == dataclasses.asdict(record)
-    assert data["format"] == 1
+    assert data["format"] == 2
     assert data["metric"] == {"name": "mutual_knn", "params": {"k": 3}}
     assert data["chance"] == 3 / 19
     assert max(map(max, data["matrix"])) == data["best"]["score"]
@@ -66,8 +66,8 @@ def test_a_failed_write_leaves_the_old_record(
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("{", "not valid JSON"), ("[]", "not a score record"), ('{"matrix": [], "format": 9}', "format 9"),
-     ('{"matrix": [], "format": 1}', "lacks")],
+    [("{", "not valid JSON"), ("[]", "not a score record"), ('{"matrix": [], "format": 1}', "format 1"),
+     ('{"matrix": [], "format": 2}', "lacks")],
 )  # fmt: skip
 def test_other_files_are_refused(text: str, says: str, tmp_path: Path) -> None:
     (tmp_path / "r.json").write_text(text)

@@ -61,7 +61,8 @@ def test_runs_are_paired_by_id(pair: Pair, make_run: Callable[..., Any]) -> None
     found = score(x, shuffled, k=5, permutations=9)
     assert found.matrix == expected.matrix
     assert found.null == expected.null
-    assert (expected.pairing, found.pairing) == ({"by": "id", "reordered": False}, {"by": "id", "reordered": True})
+    assert expected.pairing == {"by": "id", "reordered": False, "groups": None}
+    assert found.pairing == {"by": "id", "reordered": True, "groups": None}
     assert found.performance == {"x": {"bits_per_byte": 1.25}, "y": None}
     assert found.x["run"]["hash"] == x.key.hash
     assert found.axes["y"][1] == {"index": 1, "name": "block_1", "width": 9, "convention": "residual"}
@@ -112,7 +113,7 @@ def test_many_pairs_reuse_neighbours(pair: Pair, make_run: Callable[..., Any], m
     calls = []
     prepare_layer = MutualKnn.prepare
     monkeypatch.setattr(MutualKnn, "prepare", lambda self, layer: calls.append(1) or prepare_layer(self, layer))
-    records = list(score_pairs([(a, b), (c, b), (a, c)], k=5, permutations=19))
+    records = list(score_pairs([(a, b), (c, b), (a, c)], k=5, permutations=19, half_samples=0))
     assert len(calls) == 3 + 2 + 3
     assert records[2].score == 1.0
     assert "neighbours" not in records[2].seconds
@@ -129,7 +130,7 @@ def test_large_runs_are_read_layer_by_layer(
     x = make_run("x", pair[0], IDS)
     monkeypatch.setattr(x, "features", lambda: pytest.fail("read as a whole"))
     assert score(x, make_run("y", pair[1], IDS), k=5, permutations=0).matrix == held.matrix
-    assert x.reads == 3 * 3
+    assert x.reads == 3 * 3 + 1  # norms, threshold, neighbours; and the best layer for its checks and interval
 
 
 def test_zero_rows_are_counted() -> None:
@@ -154,7 +155,7 @@ BAD: list[tuple[Any, Any, dict[str, Any], str]] = [
     (torch.ones(9, 2), [torch.ones(9, 2), torch.full((9, 2), torch.inf)], {"k": 2}, "layer_1 of y"),
     (torch.ones(9, 2), torch.full((9, 2), torch.nan), {"k": 2, "preset": "none"}, "layer_0 of y"),
     (torch.ones(9, 2), torch.ones(9, 2), {"k": 2, "preset": "cosin"}, "cosine"),
-    (torch.ones(9, 2), torch.ones(9, 2), {"k": 2, "metric": "cka2"}, "mutual_knn"),
+    (torch.ones(9, 2), torch.ones(9, 2), {"k": 2, "metric": "mutual_nn"}, "mutual_knn"),
     (torch.ones(9, 2), torch.ones(9, 2), {"k": 2, "permutations": -1}, "permutations"),
     (torch.ones(9, 2), torch.ones(9, 2), {"k": 2, "device": "nowhere"}, "nowhere"),
 ]

@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     from vlalign.report.console import console
     from vlalign.report.reproduce import show_reproduction
-    from vlalign.score.reproduce import reproduce
+    from vlalign.reproduce.compare import reproduce
     from vlalign.store import FeatureStore
     from vlalign.store.files import check_space
 

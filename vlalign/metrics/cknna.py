@@ -13,14 +13,14 @@ from torch import Tensor
 
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Floats, Info, Ints, Metric, Moments, of_pair, whole_number
+from vlalign.metrics.cka import UnbiasedCka
 from vlalign.metrics.matches import find_matches
-from vlalign.metrics.moments import PairSums, permutation_moments
 from vlalign.metrics.mutual_knn import MutualKnn
 
 _GATHER_BYTES = 2**20  # of neighbours' features held at once
-_BLOCK_BYTES = 16 * 2**20  # of centred kernels [layers, rows, N] multiplied at once
 _SUM_BYTES = 64 * 2**20  # of row and column sums held at once
 _ROUNDING = 1e-12  # what is this small beside the parts that it is the difference of, is nothing
+_ALL = UnbiasedCka()  # what is left when all other samples are neighbours
 
 
 def cknna(x: Tensor, y: Tensor, k: int | None = 10) -> float:
@@ -91,48 +91,41 @@ class Cknna(Metric):
 
     def holds(self, n: int, widths: Sequence[int]) -> int:
         """Bytes of the kernels of one model, which only k=None keeps."""
-        return 8 * n * n * len(widths) if self.k is None else 0
+        return _ALL.holds(n, widths) if self.k is None else 0
 
     def prepare(self, layer: Tensor) -> Any:
-        """The kernel of one layer [N, D], masked to the neighbours or, for k=None, centred."""
-        return _centred(layer) if self.k is None else _masked(layer, self._lists.prepare(layer))
+        """The kernel of one layer [N, D], masked to the neighbours; for k=None as :class:`UnbiasedCka`."""
+        return _ALL.prepare(layer) if self.k is None else _masked(layer, self._lists.prepare(layer))
 
     def grid(self, x: Sequence[Any], y: Sequence[Any]) -> Floats:
         """Values [Lx, Ly] of prepared layers."""
-        return self._all(x, y, None)[0]
+        return _ALL.grid(x, y) if self.k is None else _values(x, y, None)[0]
 
     def permuted(self, x: Sequence[Any], y: Sequence[Any], permutations: Ints) -> Floats:
         """Values [P, Lx, Ly] after the rows of y are permuted by each of ``permutations`` [P, N]."""
-        return self._all(x, y, permutations)
-
-    def _all(self, x: Sequence[Any], y: Sequence[Any], permutations: Ints | None) -> Floats:
-        return (_inner if self.k is None else _values)(x, y, permutations)
+        return _ALL.permuted(x, y, permutations) if self.k is None else _values(x, y, permutations)
 
     def moments(self, x: Sequence[Any], y: Sequence[Any]) -> Moments | None:
         """Exact for k=None, where the mean is 0; None otherwise."""
-        if self.k is not None:
-            return None
-        n = len(x[0])
-        squares = [[float(np.vdot(kernel, kernel)) for kernel in side] for side in (x, y)]
-        a, b = ([PairSums.of(np.zeros(n), np.zeros(n), square, square) for square in side] for side in squares)
-        mean, sd = permutation_moments(a, b, n)  # rows and columns of centred kernels sum to 0
-        return Moments(mean, sd)
+        return _ALL.moments(x, y) if self.k is None else None
 
     def reorder(self, prepared: Any, order: Ints) -> Any:
         """The prepared layer after its rows are put in another order."""
         if self.k is None:
-            return prepared[order][:, order]
+            return prepared.reorder(order)
         lists = self._lists.reorder(prepared.lists, order)
         return Masked(lists, prepared.values[order], prepared.returned[order], prepared.own)
 
     def for_subsets(self, layer: Tensor, smallest: int) -> Any:
         """The layer, with longer neighbour lists."""
-        return (layer, None) if self.k is None else self._lists.for_subsets(layer, smallest)
+        return layer if self.k is None else self._lists.for_subsets(layer, smallest)
 
     def subset(self, kept: Any, rows: Ints) -> Any:
         """What ``prepare`` gives for the rows ``rows`` (ascending) of a layer."""
+        if self.k is None:
+            return super().subset(kept, rows)
         layer = kept[0][torch.from_numpy(rows).to(kept[0].device)]
-        return _centred(layer) if self.k is None else _masked(layer, self._lists.subset(kept, rows))
+        return _masked(layer, self._lists.subset(kept, rows))
 
 
 def _largest(layer: Tensor) -> float:
@@ -198,33 +191,3 @@ def _shared(x: Sequence[Masked], y: Sequence[Masked], permutations: Ints | None)
     crossed = np.einsum("pqn,pqn->pq", *by_pair)
     hsic = _hsic(returned, by_pair[0].sum(axis=2), by_pair[1].sum(axis=2), crossed, n)
     return np.reshape(hsic, (-1, len(x), len(y)))
-
-
-def _inner(x: Sequence[Floats], y: Sequence[Floats], permutations: Ints | None) -> Floats:
-    """Inner products [P, Lx, Ly] of centred kernels, in blocks of rows."""
-    n = len(x[0])
-    orders = np.arange(n)[None] if permutations is None else permutations
-    rows = max(1, _BLOCK_BYTES // (8 * n * (len(x) + len(y))))
-    values = np.zeros((len(orders), len(x), len(y)))
-    for start in range(0, n, rows):
-        left = np.stack([kernel[start : start + rows].ravel() for kernel in x])
-        for p, order in enumerate(orders):
-            right = np.stack([kernel[order[start : start + rows]].take(order, axis=1).ravel() for kernel in y])
-            values[p] += left @ right.T
-    return values
-
-
-def _centred(layer: Tensor) -> Floats:
-    """The kernel of all pairs, centred so that unbiased HSIC is an inner product, and of norm 1 (0 if constant)."""
-    features = layer.double() / _largest(layer)
-    features = features - features.mean(dim=0)  # changes nothing but the rounding
-    if _largest(features) < _ROUNDING:  # rows that differ by rounding only
-        features = torch.zeros_like(features)
-    kernel: Floats = (features @ features.T).fill_diagonal_(0.0).cpu().numpy()
-    n = len(kernel)
-    size = float(np.linalg.norm(kernel))
-    sums = kernel.sum(axis=0)
-    kernel += sums.sum() / ((n - 1) * (n - 2)) - (sums + sums[:, None]) / (n - 2)
-    np.fill_diagonal(kernel, 0.0)
-    norm = float(np.linalg.norm(kernel))
-    return kernel / norm if norm > _ROUNDING * size else np.zeros_like(kernel)

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from vlalign.score.reproduce import Reproduction
+    from vlalign.reproduce.compare import Reproduction
 
 
 def show_reproduction(found: Reproduction, console: Console, path: str | Path | None = None) -> None:

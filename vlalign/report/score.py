@@ -18,7 +18,7 @@ from vlalign.report.full import in_depth
 from vlalign.report.heatmap import save_heatmap
 from vlalign.report.null import save_null
 from vlalign.report.text import duration, p_text, signed_zero
-from vlalign.score.fdr import benjamini_hochberg
+from vlalign.stats.fdr import benjamini_hochberg
 from vlalign.store.files import check_space
 
 if TYPE_CHECKING:

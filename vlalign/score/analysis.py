@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from scipy.stats import norm
+from torch import Tensor
 
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Floats, Metric
-from vlalign.score.checks import check_side, warnings
-from vlalign.score.curves import k_curve, n_curve
 from vlalign.score.grouping import GroupLabels
-from vlalign.score.interval import half_sampling
-from vlalign.score.null import permutation_null
 from vlalign.score.prepared import PreparedSide, timed
+from vlalign.stats.checks import check_side, warnings
+from vlalign.stats.curves import k_curve, n_curve
+from vlalign.stats.interval import half_sampling
+from vlalign.stats.null import permutation_null
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +44,9 @@ class Analysis:
         moments = self._moments()
         null = self._null(permutations, seed, labels, notes)
         with timed(self.seconds, "checks"):
-            checks = self._checks(notes)
-        interval = self._interval(half_samples, seed, labels, full, notes)
+            (x_raw, x), (y_raw, y) = self.x.both(self.best[0]), self.y.both(self.best[1])
+            checks = self._checks((x_raw, y_raw), (x, y), notes)
+        interval = self._interval(x, y, half_samples, seed, labels, full, notes)
         curves = self._curves(seed) if full else None
         chance = None
         if moments is not None:
@@ -99,16 +101,13 @@ class Analysis:
         return {**null.summary(), "pair_mean": float(null.pair_mean[self.best]), "maxima": null.maxima.tolist()}
 
     def _interval(
-        self, half_samples: int, seed: int, labels: Any, full: bool, notes: list[str]
+        self, x: Tensor, y: Tensor, half_samples: int, seed: int, labels: Any, full: bool, notes: list[str]
     ) -> dict[str, Any] | None:
         if not half_samples:
             return None
-        i, j = self.best
         try:
             with timed(self.seconds, "interval"):
-                found = half_sampling(
-                    self.metric, [self.x.layer(i)], [self.y.layer(j)], count=half_samples, seed=seed, groups=labels
-                ).summary()
+                found = half_sampling(self.metric, [x], [y], count=half_samples, seed=seed, groups=labels).summary()
         except VlalignError as error:
             notes.append(f"no interval: {error}")
             return None
@@ -135,12 +134,11 @@ class Analysis:
                 curves["k"] = k_curve(self.metric, *layers, pair=self.best).summary()
         return curves
 
-    def _checks(self, notes: list[str]) -> dict[str, Any]:
+    def _checks(self, raw: tuple[Tensor, Tensor], scored: tuple[Tensor, Tensor], notes: list[str]) -> dict[str, Any]:
         """Checks of the two layers of the best pair."""
         found = {}
         k = self.metric.params.get("k") or min(10, self.x.side.n - 1)
-        for name, side, i in (("x", self.x, self.best[0]), ("y", self.y, self.best[1])):
-            unclipped = None if side.threshold is None else side.unclipped(i)
-            found[name] = check_side(side.layer(i), k, unclipped=unclipped, clip_threshold=side.threshold)
-            notes.extend(warnings(found[name], f"{side.axis[i]['name']} of {side.side.model}"))
+        for i, (name, side) in enumerate((("x", self.x), ("y", self.y))):
+            found[name] = check_side(scored[i], k, unclipped=raw[i], clip_threshold=side.threshold)
+            notes.extend(warnings(found[name], f"{side.axis[self.best[i]]['name']} of {side.side.model}"))
         return found

@@ -10,8 +10,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from vlalign.errors import VlalignError
-from vlalign.score.groups import Ints, checked_groups, exact_groups, read_groups
 from vlalign.score.prepared import PreparedSide
+from vlalign.stats.groups import Ints, checked_groups, exact_groups, read_groups
 
 #: ``"exact"`` (identical features in the last layer of either model), a file with the columns id and group, a mapping
 #: from sample id to group, or one label a row.

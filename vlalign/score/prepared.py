@@ -76,27 +76,24 @@ class PreparedSide:
 
     def layer(self, position: int) -> Tensor:
         """The layer [N, D] as it is scored."""
-        if position == len(self.side.axis):
-            return self._normalise(self.unclipped(position, clipped=True), position)[0]
-        return self._normalise(self._clip(position), position)[0]
+        return self.both(position)[1]
 
-    def unclipped(self, position: int, *, clipped: bool = False) -> Tensor:
-        """The layer [N, D] before the preset (or after its clipping only)."""
-        read = self._clip if clipped else self.raw
-        if position == len(self.side.axis):
-            return torch.cat([read(i) for i in range(position)], dim=1)
-        return read(position)
+    def both(self, position: int) -> tuple[Tensor, Tensor]:
+        """The layer [N, D] as it was extracted, and as it is scored."""
+        positions = range(position) if position == len(self.side.axis) else [position]
+        parts = [self.raw(i) for i in positions]
+        raw = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+        return raw, self._normalise(clip(raw, self.threshold), position)[0]
 
     def raw(self, i: int) -> Tensor:
-        """Features [N, D] as they were extracted, on the device."""
+        """Features [N, D] of a layer (not of the concatenation) as they were extracted, on the device."""
         layer = check_features(self.side.load(i), self.side.layer_name(i))
         return layer if self.device is None else layer.to(self.device)
 
     def _clip(self, i: int) -> Tensor:
         layer = self.raw(i)
-        if self.threshold is None:
-            return layer
-        checked_norms(layer, self.side.layer_name(i))  # clipping would hide an infinity
+        if self.threshold is not None:
+            checked_norms(layer, self.side.layer_name(i))  # clipping would hide an infinity
         return clip(layer, self.threshold)
 
     def _normalise(self, layer: Tensor, i: int) -> tuple[Tensor, int]:

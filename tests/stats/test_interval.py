@@ -15,7 +15,7 @@ from torch import Tensor
 from vlalign.errors import VlalignError
 from vlalign.metrics import MutualKnn
 from vlalign.metrics.base import Metric
-from vlalign.score.interval import Interval, half_sampling
+from vlalign.stats.interval import Interval, half_sampling
 
 
 def made_up(generator: torch.Generator, n: int, share: float, layers: int = 1) -> tuple[list[Tensor], list[Tensor]]:

@@ -14,8 +14,8 @@ from vlalign.metrics.base import Metric, whole_number
 from vlalign.metrics.graph import NeighbourMetric
 from vlalign.metrics.layers import map_layers
 from vlalign.metrics.registry import get_metric
-from vlalign.score.null import generator
-from vlalign.score.subsets import Subsets, common_rows, widths
+from vlalign.stats.null import generator
+from vlalign.stats.subsets import Subsets, common_rows, widths
 
 _KS = tuple(step * 10**power for power in range(6) for step in (1, 2, 5))
 

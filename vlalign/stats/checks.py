@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vlalign.errors import VlalignError
 from vlalign.metrics.neighbours import check_features, checked_norms, knn
-from vlalign.score.groups import row_labels
+from vlalign.stats.groups import row_labels
 
 NEAR = 0.999  # cosine beyond which two samples are near-duplicates
 

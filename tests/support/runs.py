@@ -1,14 +1,12 @@
-"""A stand-in for a run of the store, and made-up models."""
+"""A stand-in for a run of the store, and made-up models; tests/conftest.py makes fixtures of them."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
-import pytest
 import torch
 from torch import Tensor
 
@@ -47,13 +45,7 @@ class FakeRun:
         return self.bits
 
 
-@pytest.fixture
-def make_run() -> Callable[..., FakeRun]:
-    return FakeRun
-
-
-@pytest.fixture
-def pair() -> tuple[list[Tensor], list[Tensor]]:
+def made_up_pair() -> tuple[list[Tensor], list[Tensor]]:
     """Two made-up models of 60 samples that share a signal; layers of different widths."""
     generator = torch.Generator().manual_seed(0)
     shared = torch.randn(60, 4, generator=generator)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vlalign.errors import VlalignError
-from vlalign.score.groups import checked_groups, exact_groups, members, read_groups, row_labels
+from vlalign.stats.groups import checked_groups, exact_groups, members, read_groups, row_labels
 
 IDS = ["a", "01", "1", "b"]
 TEXT = "id,group,note\n1,x,\n01,y,\na,x,\nb,NA,\nunused,z,\n"

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Ints, Metric
-from vlalign.score.groups import checked_groups, members
-from vlalign.score.null import generator
-from vlalign.score.subsets import Subsets, common_rows, widths
+from vlalign.stats.groups import checked_groups, members
+from vlalign.stats.null import generator
+from vlalign.stats.subsets import Subsets, common_rows, widths
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from vlalign.metrics.base import Floats
-from vlalign.score.platonic import EPSILON, KERNEL_METRICS, ReferenceResult
+from vlalign.reproduce.platonic import EPSILON, KERNEL_METRICS, ReferenceResult
 
 #: what float32 may be off by: in means of counts, and in differences of kernel sums
 _FLOAT32 = {"value": 1e-6, "kernel": 1e-3}

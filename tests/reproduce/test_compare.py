@@ -18,10 +18,10 @@ from vlalign.metrics import Info
 from vlalign.metrics.base import Floats
 from vlalign.metrics.graph import NeighbourMetric
 from vlalign.metrics.registry import METRICS
-from vlalign.score import reproduce as compared
+from vlalign.reproduce import compare as compared
+from vlalign.reproduce.compare import Reproduction, reproduce
+from vlalign.reproduce.platonic import KERNEL_METRICS, NEIGHBOUR_METRICS, _lcs, hsic_unbiased, reference_alignment
 from vlalign.score import score
-from vlalign.score.platonic import KERNEL_METRICS, NEIGHBOUR_METRICS, _lcs, hsic_unbiased, reference_alignment
-from vlalign.score.reproduce import Reproduction, reproduce
 
 Models = tuple[Tensor, Tensor]
 IDS = [f"sample-{i}" for i in range(60)]

@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from vlalign.errors import VlalignError
-from vlalign.score import platonic
-from vlalign.score.platonic import (
+from vlalign.reproduce import platonic
+from vlalign.reproduce.platonic import (
     KERNEL_METRICS,
     NEIGHBOUR_METRICS,
     clip_value,

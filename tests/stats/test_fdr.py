@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import false_discovery_control
 
 from vlalign.errors import VlalignError
-from vlalign.score.fdr import benjamini_hochberg
+from vlalign.stats.fdr import benjamini_hochberg
 
 
 @given(st.lists(st.sampled_from([0.0, 0.001, 0.01, 0.01, 0.2, 0.5, 1.0]) | st.floats(0, 1), min_size=1, max_size=40))

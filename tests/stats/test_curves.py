@@ -14,8 +14,8 @@ from torch import Tensor
 
 from vlalign.errors import VlalignError
 from vlalign.metrics import MutualKnn, mutual_knn
-from vlalign.score.curves import k_curve, n_curve
-from vlalign.score.null import generator
+from vlalign.stats.curves import k_curve, n_curve
+from vlalign.stats.null import generator
 
 Pair = tuple[list[Tensor], list[Tensor]]
 

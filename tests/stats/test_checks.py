@@ -11,8 +11,8 @@ from scipy.stats import skew
 
 from vlalign.errors import VlalignError
 from vlalign.metrics import knn
-from vlalign.score import checks
-from vlalign.score.checks import check_side, clipped_share, effective_dimension, hubness, near_duplicates, warnings
+from vlalign.stats import checks
+from vlalign.stats.checks import check_side, clipped_share, effective_dimension, hubness, near_duplicates, warnings
 
 
 def layer_of(n: int = 60, d: int = 8, seed: int = 0) -> torch.Tensor:

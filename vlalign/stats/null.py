@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Floats, Ints, Metric
-from vlalign.score.groups import checked_groups, members
+from vlalign.stats.groups import checked_groups, members
 
 _CHUNK_BYTES = 32 * 2**20  # of permutations held at once
 _STOP_CHUNK = 64  # permutations computed between two looks at whether to stop

@@ -2,7 +2,7 @@
 
 Written anew, plainly and slowly, after ``metrics.py`` and ``measure_alignment.py`` of github.com/minyoungg/platonic-rep
 (arXiv 2405.07987): the same steps in the same order in float32, with its conventions, whether or not they are ours.
-What differs from :func:`vlalign.score`, and why, is worked out by :mod:`vlalign.score.reproduce`.
+What differs from :func:`vlalign.score`, and why, is worked out by :mod:`vlalign.reproduce.compare`.
 """
 
 from __future__ import annotations

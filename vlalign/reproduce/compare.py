@@ -15,8 +15,8 @@ from vlalign.errors import VlalignError
 from vlalign.metrics.base import Metric
 from vlalign.metrics.neighbours import knn
 from vlalign.metrics.registry import parse_metric
-from vlalign.score.differences import Comparison, Difference, largest
-from vlalign.score.platonic import check_request, check_widths, reference_alignment
+from vlalign.reproduce.differences import Comparison, Difference, largest
+from vlalign.reproduce.platonic import check_request, check_widths, reference_alignment
 from vlalign.score.prepare import prepare
 from vlalign.score.record import write_json
 from vlalign.score.sides import Features, Side, check_pairing
@@ -54,7 +54,7 @@ class Reproduction:
 def reproduce(
     x: Features, y: Features, *, metric: str = "mutual_knn", k: int = 10, quantile: str = "exact"
 ) -> Reproduction:
-    """What the reference's command gives for model x against model y (:mod:`vlalign.score.platonic`), beside ours.
+    """What the reference's command gives for model x against model y (:mod:`vlalign.reproduce.platonic`), beside ours.
 
     Args:
         x, y: as :func:`vlalign.score`; the layers of a model must have one width. Runs are paired by id.
@@ -65,7 +65,7 @@ def reproduce(
         Both results and the list of differences that apply to this input, each with its reason.
 
     Raises:
-        VlalignError: as :func:`vlalign.score` and :func:`vlalign.score.platonic.reference_alignment`.
+        VlalignError: as :func:`vlalign.score` and :func:`vlalign.reproduce.platonic.reference_alignment`.
 
     >>> import torch
     >>> features = torch.randn(40, 3, 8, generator=torch.Generator().manual_seed(0))

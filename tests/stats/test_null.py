@@ -11,9 +11,9 @@ from support.metrics import GramCorrelation, Unpaired
 
 from vlalign.errors import VlalignError
 from vlalign.metrics import MutualKnn
-from vlalign.score import null as null_module
 from vlalign.score import score
-from vlalign.score.null import Null, permutation_null, permutations
+from vlalign.stats import null as null_module
+from vlalign.stats.null import Null, permutation_null, permutations
 
 
 def test_p_value_by_hand() -> None:
