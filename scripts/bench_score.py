@@ -165,6 +165,7 @@ def row_of(
     *, at_least: float | None = None, at_most: float | None = None, **more: Any,
 ) -> Row:  # fmt: skip
     row: Row = {"what": what, "against": against, "ours": ours, "theirs": theirs, "unit": unit, "ratio": None}
+    row |= {"reach": "–", "met": None}
     if at_least is not None and theirs is not None:
         row |= {"ratio": theirs / ours, "reach": f"≥ {at_least:g}×", "met": theirs / ours >= at_least}
     if at_most is not None and theirs is not None:
@@ -177,7 +178,7 @@ def print_row(row: Row) -> None:
     ratio = "" if row["ratio"] is None else f"ratio {row['ratio']:.2f}  "
     theirs = "" if row["theirs"] is None else f"against {row['theirs']:.3f} {row['unit']}  "
     load = f", load {row['load_before']:.1f}" if "load_before" in row else ""
-    reach = f"(reach {row['reach']}, met: {row['met']}{load})"
+    reach = "" if row["met"] is None else f"(reach {row['reach']}, met: {row['met']}{load})"
     print(f"{row['what']}: {row['ours']:.3f} {row['unit']}  {theirs}{ratio}{reach}")
 
 

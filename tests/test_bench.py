@@ -7,7 +7,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+from vlalign.metrics import metric_names
+
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def test_quick_benchmark_of_metrics(tmp_path: Path) -> None:
+    out = tmp_path / "bench.json"
+    line = [sys.executable, "scripts/bench.py", "--quick", "--only", "metrics", "--json", str(out)]
+    subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True)
+    rows = json.loads(out.read_text())["rows"]
+    assert all(row["ours"] > 0 for row in rows)
+    assert {row["what"].split()[0] for row in rows} >= set(metric_names())
 
 
 def test_quick_benchmark(tmp_path: Path) -> None:
