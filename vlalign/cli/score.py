@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", default="platonic", help="platonic (clip, then cosine), cosine or none")
     parser.add_argument(
         "--permutations", type=int, metavar="K",
-        help="of the null, at most; 0 leaves it out (default: 1000, 0 for the costly metrics)",
+        help="of the null, at most; 0 leaves it out (default: what suits the metric: 1000, 200 or 0)",
     )  # fmt: skip
     parser.add_argument(
         "--half-samples", type=int, metavar="B",

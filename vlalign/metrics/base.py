@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
@@ -64,14 +64,13 @@ class Metric(ABC):
 
     @property
     def label(self) -> str:
-        """Name with parameters, for messages and tables.
+        """Name with parameters, as :func:`vlalign.metrics.parse_metric` reads them.
 
         >>> from vlalign.metrics import get_metric
         >>> get_metric("mutual_knn", k=5).label
         'mutual_knn:k=5'
         """
-        given = ",".join(f"{name}={value}" for name, value in self.params.items())
-        return f"{self.name}:{given}" if given else self.name
+        return metric_text(self.name, self.params)
 
     def check(self, n: int, widths: Sequence[int] = ()) -> None:
         """Raise VlalignError if the metric is not defined for ``n`` samples and layers of ``widths``.
@@ -117,6 +116,19 @@ class Metric(ABC):
         import torch
 
         return self.prepare(kept[torch.from_numpy(rows).to(kept.device)])
+
+
+def metric_text(name: str, params: Mapping[str, Any]) -> str:
+    """``name:param=value,…``; several values of one parameter stand with ``/`` between them.
+
+    >>> metric_text("ridge", {"alphas": (0.1, 1.0), "folds": 5})
+    'ridge:alphas=0.1/1.0,folds=5'
+    """
+    given = ",".join(
+        f"{param}={'/'.join(map(str, value)) if isinstance(value, list | tuple) else value}"
+        for param, value in params.items()
+    )
+    return f"{name}:{given}" if given else name
 
 
 def whole_number(value: Any, name: str, metric: str, least: int = 1) -> int:

@@ -88,6 +88,7 @@ class Cka(Metric):
         invariances="rotation, isotropic scaling, translation",
         cost="N²·D per layer, N² per pair; D²·N per pair beyond N = 2,048",
         source="Kornblith et al. 2019 (arXiv 1905.00414)",
+        permutations=200,
     )
 
     def __post_init__(self) -> None:
@@ -176,6 +177,7 @@ class UnbiasedCka(Cka):
         invariances="rotation, isotropic scaling, translation",
         cost=Cka.info.cost,
         source="Song et al. 2012 (JMLR 13), Nguyen et al. 2021 (arXiv 2010.15327)",
+        permutations=200,
     )
 
     def _centre(self, kernel: Tensor) -> Tensor:

@@ -63,6 +63,7 @@ class Cmd(Metric):
         invariances="rotation and isotropic scaling (features); row order (samples); translation if centred",
         cost="N²·D per layer, N² per pair (features); N·D² per layer, D² per pair (samples)",
         source="Herdin et al. 2005 (VTC)",
+        permutations=200,
     )
 
     def __post_init__(self) -> None:

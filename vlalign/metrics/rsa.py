@@ -55,6 +55,7 @@ class Rsa(Metric):
         invariances="isotropic scaling; a shift of each row (correlation), rotation (cosine, euclidean)",
         cost="N²·D and a sort of N² per layer, N² per pair",
         source="Kriegeskorte et al. 2008 (Front. Syst. Neurosci. 2:4)",
+        permutations=200,
     )
 
     def __post_init__(self) -> None:

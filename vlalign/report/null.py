@@ -22,7 +22,7 @@ def save_null(record: ScoreRecord, path: str | Path) -> Path:
     assert null is not None
     figure = new_figure(6.4, 3.2)
     axes = figure.add_subplot()
-    axes.hist(null["maxima"], bins=min(40, max(5, len(null["maxima"]) // 10)), color=COLOURS[2])
+    axes.hist(null["maxima"], bins=min(20, max(5, len(null["maxima"]) // 10)), color=COLOURS[2])
     axes.axvline(null["threshold"], color=COLOURS[0], linestyle="--", label=f"{1 - null['alpha']:.0%} point")
     axes.axvline(record.score, color=COLOURS[1], linewidth=2, label=f"score {record.score:.4f}")
     if record.chance is not None:

@@ -13,6 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from vlalign.errors import VlalignError
+from vlalign.metrics.base import metric_text
+from vlalign.metrics.registry import METRICS, get_metric
 from vlalign.report.curves import save_curves
 from vlalign.report.full import in_depth
 from vlalign.report.heatmap import save_heatmap
@@ -165,8 +167,9 @@ def records_table(records: Sequence[ScoreRecord], q_values: Sequence[float | Non
     """One row per record, best first within each metric; q-values are those of all records together."""
     q_values = false_discovery(records) if q_values is None else q_values
     several = len({metric_label(record) for record in records}) > 1
-    table = Table(box=box.SIMPLE_HEAD)
-    for column in ("x", "y", *(["metric"] if several else [])):
+    one_pair = several and len({(label(r.x, records), label(r.y, records)) for r in records}) == 1
+    table = Table(box=box.SIMPLE_HEAD, title=records[0].title if one_pair else None, title_justify="left")
+    for column in (*([] if one_pair else ["x", "y"]), *(["metric"] if several else [])):
         table.add_column(column, overflow="fold")
     for column in ("score", "interval", "chance", "calibrated", "p", "q"):
         table.add_column(column, justify="right")
@@ -177,9 +180,8 @@ def records_table(records: Sequence[ScoreRecord], q_values: Sequence[float | Non
     for record, q in pairs:
         interval = record.interval
         table.add_row(
-            label(record.x, records),
-            label(record.y, records),
-            *([metric_label(record)] if several else []),
+            *([] if one_pair else [label(record.x, records), label(record.y, records)]),
+            *([metric_label(record, short=True)] if several else []),
             f"{record.score:.4f}",
             "–" if interval is None else f"{interval['low']:.3f} – {interval['high']:.3f}",
             "–" if record.chance is None else f"{signed_zero(record.chance):.4f}",
@@ -210,10 +212,13 @@ def stages_table(stages: Sequence[tuple[str, float]]) -> Table:
     return table
 
 
-def metric_label(record: ScoreRecord) -> str:
-    """Name and parameters of a record's metric, as ``--metric`` takes them."""
-    given = ",".join(f"{name}={value}" for name, value in record.metric["params"].items())
-    return f"{record.metric['name']}:{given}" if given else str(record.metric["name"])
+def metric_label(record: ScoreRecord, short: bool = False) -> str:
+    """Name and parameters of a record's metric, as ``--metric`` takes them; ``short``: only those not at default."""
+    name, params = record.metric["name"], record.metric["params"]
+    if short and name in METRICS:
+        usual = get_metric(name).params
+        params = {p: v for p, v in params.items() if metric_text("", {p: v}) != metric_text("", {p: usual.get(p)})}
+    return metric_text(name, params)
 
 
 def parameters(record: ScoreRecord) -> str:

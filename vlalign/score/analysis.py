@@ -111,6 +111,9 @@ class Analysis:
         except VlalignError as error:
             notes.append(f"no interval: {error}")
             return None
+        if found["sd"] < 1e-9 < 1e-6 < abs(found["mean_of_halves"] - found["observed"]):
+            notes.append(f"no interval: every half of the samples gives {found['mean_of_halves']:.4f}, too few to tell")
+            return None
         if full and self.matrix.size > 1:
             with timed(self.seconds, "interval"):
                 layers = self._all_layers()

@@ -69,7 +69,7 @@ def n_curve(
     Args:
         metric: any metric.
         x_layers, y_layers: layers [N, D] as they are scored, rows paired.
-        sizes: subset sizes; by default N, N/2, N/4, … as far as the metric allows.
+        sizes: subset sizes; by default N, N/2, N/4, … down to 4 k (32 without a k), as far as the metric allows.
         repeats: subsets of each size (of size N there is only one). A subset depends on seed, size and repeat alone, so
             further sizes or repeats change no others.
         seed: of the subsets.
@@ -118,7 +118,8 @@ def k_curve(
     Args:
         metric: a metric that has a k, or its name; its own k only says where the fixed pair is picked.
         x_layers, y_layers: layers [N, D] as they are scored, rows paired.
-        ks: numbers of neighbours; by default 1, 2, 5, 10, 20, 50, … as far as the metric allows.
+        ks: numbers of neighbours; by default 1, 2, 5, 10, 20, 50, … up to N / 4 or the metric's own, as far as it
+            allows.
         pair: positions of the fixed layer pair; by default the best one at the k nearest to the metric's own.
 
     Raises:
@@ -131,7 +132,8 @@ def k_curve(
     width = widths([*x_layers, *y_layers])
     own = metric.params["k"]
     if ks is None:
-        versions = {k: version for k in _KS if (version := _allowed(metric, k, n, width)) is not None}
+        most = max(n // 4, own or 0)
+        versions = {k: v for k in _KS if k <= most and (v := _allowed(metric, k, n, width)) is not None}
     else:
         versions = {k: replace(metric, k=k) for k in sorted(set(ks))}  # type: ignore[type-var]
         for version in versions.values():
@@ -163,7 +165,8 @@ def k_curve(
 
 def _halvings(metric: Metric, n: int, width: Sequence[int]) -> list[int]:
     sizes: list[int] = []
-    while n > 1:
+    smallest = min(n, 4 * (metric.params.get("k") or 8))  # below, chance outweighs all else
+    while n >= smallest:
         try:
             metric.check(n, width)
         except VlalignError:
