@@ -11,13 +11,6 @@ from vlalign.metrics import MutualKnn, get_metric, parse_metric
 from vlalign.metrics.base import choice, whole_number
 
 
-def test_reordering_is_preparing_the_reordered_rows() -> None:
-    layer = torch.randn(40, 5, generator=torch.Generator().manual_seed(0))
-    metric = MutualKnn(6)
-    order = np.random.default_rng(0).permutation(40)
-    assert torch.equal(metric.reorder(metric.prepare(layer), order), metric.prepare(layer[torch.from_numpy(order)]))
-
-
 @pytest.mark.parametrize("size", [150, 40, 8])
 def test_subsets_of_neighbours(size: int) -> None:
     layer = torch.randn(300, 5, generator=torch.Generator().manual_seed(0))

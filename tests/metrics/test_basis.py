@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from support.metric_contract import KINDS, random_layer, two_layers
+from support.inputs import KINDS, pair_of, random_layer
 
 from vlalign.metrics.basis import centred, standardised, thin_basis, unit_configuration
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_basis_is_that_of_the_svd(kind: str) -> None:
-    for layer in two_layers(kind):
+    for layer in pair_of(kind):
         raw = layer.double().numpy()
         plain = (raw - raw.mean(0)) / raw.std(0, ddof=1)
         u, s, _ = np.linalg.svd(plain, full_matrices=False)

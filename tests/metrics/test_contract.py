@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
 import pytest
 import torch
-from support.inputs import KINDS, pair_of
+from support.inputs import KINDS, orders, pair_of, random_layer
 
+import vlalign.metrics
 from vlalign.errors import VlalignError
 from vlalign.metrics import Metric, get_metric, metric_names
 from vlalign.metrics.base import of_pair
-from vlalign.metrics.graph import NeighbourMetric
 
 #: every metric with its defaults, and the other modes of those that have some
 TEXTS: list[tuple[str, dict[str, object]]] = [
     *((name, {}) for name in metric_names()),
+    ("cycle_knn", {"k": 3}),
+    ("rnx_area", {"max_k": 3}),
+    ("rnx_area", {"max_k": 12}),
+    ("cknna", {"k": None}),
+    ("cknna", {"k": 18}),
     ("cka", {"kernel": "rbf", "bandwidth": "median"}),
     ("unbiased_cka", {"kernel": "rbf", "bandwidth": "median"}),
     ("cmd", {"centred": True}),
-    ("cknna", {"k": None}),
     ("rsa", {"compare": "pearson", "distance": "euclidean"}),
+    ("linear_predictivity", {"direction": "x_to_y"}),
+    ("linear_predictivity", {"direction": "y_to_x"}),
 ]
 METRICS = [get_metric(name, **params) for name, params in TEXTS]
 every_metric = pytest.mark.parametrize("metric", METRICS, ids=lambda m: m.label)
+
+
+def is_symmetric(metric: Metric) -> bool:
+    return metric.info.symmetric or metric.params.get("k", 1) is None or metric.params.get("direction") == "mean"
 
 
 @every_metric
@@ -36,37 +47,61 @@ def test_says_what_it_is(metric: Metric) -> None:
 
 
 @every_metric
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, "constant"])
 def test_values_are_finite_and_of_the_right_shape(metric: Metric, kind: str) -> None:
-    (x, y), z = pair_of(kind), pair_of(kind, seed=1)[0]
+    (x, y), z = pair_of(kind, 40), pair_of(kind, 40, seed=1)[0]
     sides = [metric.prepare(side) for side in (x, z)], [metric.prepare(y)]
     grid = metric.grid(*sides)
     assert grid.shape == (2, 1)
     assert grid.dtype == np.float64
     assert np.isfinite(grid).all()
-    assert grid[0, 0] == pytest.approx(of_pair(metric, x, y), abs=1e-6)
-    if metric.info.symmetric:
+    assert [row[0] for row in grid] == pytest.approx([of_pair(metric, side, y) for side in (x, z)], abs=1e-6)
+    if is_symmetric(metric):
         assert metric.grid(sides[1], sides[0])[0, 0] == pytest.approx(grid[0, 0], abs=1e-6)
 
 
 @every_metric
+def test_the_function_of_two_tensors(metric: Metric) -> None:
+    x, y = (side.double() for side in pair_of("aligned", 50, (6, 4)))
+    function = getattr(vlalign.metrics, metric.name)
+    value = function(x, y, **metric.params)
+    assert value == of_pair(metric, x, y)
+    assert isinstance(value, float)
+    if not is_symmetric(metric):
+        assert function(y, x, **metric.params) != pytest.approx(value, abs=1e-6)
+
+
+@every_metric
 def test_order_of_the_samples(metric: Metric) -> None:
-    x, y = pair_of("aligned")
-    orders = np.stack([np.random.default_rng(seed).permutation(60) for seed in range(3)])
-    sides = [metric.prepare(x), metric.prepare(2 * x + 1)], [metric.prepare(y)]
-    found = metric.permuted(*sides, orders)
-    assert found.shape == (3, 2, 1)
-    generic = Metric.permuted(metric, *sides, orders)
-    assert found == pytest.approx(generic, abs=2e-6)
-    for order, values in zip(orders, found, strict=True):
-        afresh = metric.grid(sides[0], [metric.prepare(y[torch.from_numpy(order)])])
-        assert values == pytest.approx(afresh, abs=2e-6)
+    """The longer side first and last; all of it once more on the features themselves."""
+    xs = [random_layer(40, 4 + 3 * i, i) for i in range(3)]
+    ys = [torch.cat([side[:, :3], random_layer(40, 3, 9)], 1) for side in xs[:2]]
+    for first, second in ((xs, ys), (ys, xs)):
+        x, y = ([metric.prepare(layer) for layer in side] for side in (first, second))
+        found = metric.permuted(x, y, orders(40, 3))
+        assert found.shape == (3, len(x), len(y))
+        assert found == pytest.approx(Metric.permuted(metric, x, y, orders(40, 3)), abs=2e-6)
+        assert np.abs(found[0] - found[1]).max() > 1e-3
+        for order, values in zip(orders(40, 2), found, strict=False):
+            afresh = [metric.prepare(layer[torch.from_numpy(order)]) for layer in second]
+            assert values == pytest.approx(metric.grid(x, afresh), abs=2e-6)
+
+
+@every_metric
+def test_rotation_scale_and_joint_order_change_nothing(metric: Metric) -> None:
+    x, y = (side.double() for side in pair_of("aligned", 50, (6, 4)))
+    value = of_pair(metric, x, y)
+    assert of_pair(metric, x, 1e5 * y) == pytest.approx(value, abs=1e-6)
+    if metric.info.invariances.startswith("rotation"):
+        rotation = torch.linalg.qr(random_layer(6, 6)).Q
+        assert of_pair(metric, x @ rotation, y) == pytest.approx(value, abs=1e-6)
+    if metric.name != "linear_predictivity":  # its folds go by row number
+        order = torch.from_numpy(orders(50, 1)[0])
+        assert of_pair(metric, x[order], y[order]) == pytest.approx(value, abs=1e-6)
 
 
 @every_metric
 def test_aligned_layers_score_higher_than_random_ones(metric: Metric) -> None:
-    if not metric.paired:
-        return
     x, _ = pair_of("random", n=80)
     aligned = of_pair(metric, x, x + 0.1 * pair_of("random", n=80, seed=1)[0])
     assert aligned > of_pair(metric, x, pair_of("random", n=80, seed=2)[0])
@@ -74,23 +109,26 @@ def test_aligned_layers_score_higher_than_random_ones(metric: Metric) -> None:
 
 @every_metric
 def test_exact_mean_and_spread_under_permutation(metric: Metric) -> None:
-    x, y = (metric.prepare(side) for side in pair_of("aligned", n=24))
-    moments = metric.moments([x], [y])
+    pairs = [pair_of("aligned", n=24, seed=seed) for seed in range(2)]
+    x, y = ([metric.prepare(pair[side]) for pair in pairs] for side in (0, 1))
+    moments = metric.moments(x, y)
+    known = ("mutual_knn", "cycle_knn", "jaccard_knn", "rnx", "rnx_area", "cka", "unbiased_cka", "cmd", "rsa")
+    assert (moments is not None) == (metric.name in known or metric.params == {"k": None})
     if moments is None:
         return
-    orders = np.stack([np.random.default_rng(seed).permutation(24) for seed in range(1500)])
-    values = metric.permuted([x], [y], orders)[:, 0, 0]
-    spread = values.std() / len(values) ** 0.5
-    assert abs(values.mean() - moments.mean[0, 0]) < 4.5 * spread + 1e-7
+    values = metric.permuted(x, y, orders(24, 1500))
+    spread = values.std(axis=0) / len(values) ** 0.5
+    assert (np.abs(values.mean(axis=0) - moments.mean) < 4.5 * spread + 1e-7).all()
     if moments.sd is not None:
-        assert values.std() == pytest.approx(moments.sd[0, 0], rel=0.1)
+        assert values.std(axis=0) == pytest.approx(moments.sd, rel=0.1)
 
 
 @every_metric
-def test_subsets(metric: Metric) -> None:
+@pytest.mark.parametrize("size", [60, 113])
+def test_subsets(metric: Metric, size: int) -> None:
     x, y = pair_of("aligned", n=120)
-    rows = np.sort(np.random.default_rng(0).choice(120, 60, replace=False))
-    kept = [metric.for_subsets(side, 60) for side in (x, y)]
+    rows = np.sort(orders(120, 1)[0][:size])
+    kept = [metric.for_subsets(side, size) for side in (x, y)]
     halves = [[metric.subset(side, rows)] for side in kept]
     afresh = [[metric.prepare(side[torch.from_numpy(rows)])] for side in (x, y)]
     assert metric.grid(*halves) == pytest.approx(metric.grid(*afresh), abs=1e-6)
@@ -115,31 +153,43 @@ def test_wrong_input_has_one_clear_error(metric: Metric) -> None:
     bad[3, 2] = float("nan")
     for a, b, message in (
         (x, y[:29], "30 rows and y has 29"),
-        (x[:, 0], y, "N, D"),
-        (x, (10 * y).long(), "floating"),
-        (bad, y, "row 3"),
+        (x[:, 0], y, r"x must be a tensor \[N, D\]"),
+        (x, (10 * y).long(), "floating point"),
+        (x.numpy(), y, "torch tensor"),
+        (x, bad, r"y hold a value that is not finite \(first in row 3\)"),
         (x, torch.full_like(y, float("inf")), "not finite"),
         (x[:3], y[:3], "N=3"),
     ):
         with pytest.raises(VlalignError, match=message) as caught:
             of_pair(metric, a, b)
         assert "\n" not in str(caught.value)
-    if isinstance(metric, NeighbourMetric):
-        with pytest.raises(VlalignError, match="k=0"):
-            get_metric(metric.name, k=0)
-        with pytest.raises(VlalignError, match="N=30"):
-            of_pair(get_metric(metric.name, k=30), x, y)
+
+
+@pytest.mark.parametrize("metric", [m for m in METRICS if {"k", "max_k"} & set(m.params)], ids=lambda m: m.label)
+def test_numbers_of_neighbours(metric: Metric) -> None:
+    (name,) = metric.params
+    x, _ = pair_of("random", n=30)
+    most = 28 if metric.name.startswith("rnx") else 29  # there, every k >= N - 1 is chance itself
+    for k in (0, -1, 2.5, True, *((1,) if metric.name == "cknna" else ())):
+        with pytest.raises(VlalignError, match=f"{name}={k}"):
+            get_metric(metric.name, **{name: k})
+    for k, n in ((most + 1, 30), (30, 30)):
+        with pytest.raises(VlalignError, match=f"N={n}"):
+            of_pair(replace(metric, **{name: k}), x, x)  # type: ignore[type-var]
+    assert of_pair(replace(metric, **{name: most}), x, x) == pytest.approx(1, abs=1e-6)  # type: ignore[type-var]
 
 
 @every_metric
 def test_threads_change_nothing(metric: Metric) -> None:
     x, y = pair_of("aligned", n=200)
+    layers = [x, y, x[:, :5]]
     before = torch.get_num_threads()
     found = []
     try:
         for threads in (1, 2):
             torch.set_num_threads(threads)
-            found.append(of_pair(metric, x, y))
+            prepared = [metric.prepare(layer) for layer in layers]
+            found.append(metric.grid(prepared, prepared[:2]))
     finally:
         torch.set_num_threads(before)
     assert found[0] == pytest.approx(found[1], abs=1e-6)

@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import neighbour_checks as checks
+from support.inputs import KINDS, pair_of
 
 from vlalign.metrics import knn
 from vlalign.metrics.chains import best_chains
-from vlalign.metrics.edit_distance_knn import EditDistanceKnn, edit_distance_knn
+from vlalign.metrics.edit_distance_knn import edit_distance_knn
 from vlalign.metrics.lcs_knn import lcs_knn
 from vlalign.metrics.matches import Groups
+
+Lists = list[list[int]]
 
 
 def distance(a: list[int], b: list[int]) -> int:
@@ -23,14 +25,14 @@ def distance(a: list[int], b: list[int]) -> int:
     return int(table[-1, -1])
 
 
-def slow(x: checks.Lists, y: checks.Lists) -> float:
+def slow(x: Lists, y: Lists) -> float:
     return 1 - float(np.mean([distance(a, b) for a, b in zip(x, y, strict=True)])) / len(x[0])
 
 
-@pytest.mark.parametrize("kind", checks.KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, "constant"])
 @pytest.mark.parametrize("k", [1, 7, 39])
 def test_equals_the_table(kind: str, k: int) -> None:
-    x, y = checks.features(kind)
+    x, y = pair_of(kind, 40)
     assert edit_distance_knn(x, y, k) == pytest.approx(slow(knn(x, k).tolist(), knn(y, k).tolist()), abs=1e-12)
 
 
@@ -53,14 +55,8 @@ def test_any_two_lists(k: int, symbols: int, seed: int, near: bool) -> None:
 @given(st.integers(5, 40), st.integers(0, 999), st.data())
 def test_identities(n: int, seed: int, data: st.DataObject) -> None:
     k = data.draw(st.integers(1, n - 1))
-    x, y = checks.features("random", n, seed)
+    x, y = pair_of("aligned", n, seed=seed)
     value = edit_distance_knn(x, y, k)
     assert value == pytest.approx(edit_distance_knn(y, x, k), abs=1e-12)
     assert 0 <= value <= lcs_knn(x, y, k) + 1e-12
     assert edit_distance_knn(x, x, k) == 1
-
-
-def test_what_every_metric_must_do() -> None:
-    checks.check_reordering(EditDistanceKnn(9))
-    checks.check_invariances(edit_distance_knn)
-    checks.check_errors(edit_distance_knn, (0, -1, 2.5, True), 20)

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import neighbour_checks as checks
+from support.inputs import KINDS, pair_of
 
 from vlalign.metrics import knn, mutual_knn
-from vlalign.metrics.lcs_knn import LcsKnn, lcs_knn
+from vlalign.metrics.lcs_knn import lcs_knn
+
+Lists = list[list[int]]
 
 
 def common(a: list[int], b: list[int]) -> int:
@@ -21,14 +23,14 @@ def common(a: list[int], b: list[int]) -> int:
     return int(table[-1, -1])
 
 
-def slow(x: checks.Lists, y: checks.Lists) -> float:
+def slow(x: Lists, y: Lists) -> float:
     return float(np.mean([common(a, b) for a, b in zip(x, y, strict=True)])) / len(x[0])
 
 
-@pytest.mark.parametrize("kind", checks.KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, "constant"])
 @pytest.mark.parametrize("k", [1, 7, 39])
 def test_equals_the_table(kind: str, k: int) -> None:
-    x, y = checks.features(kind)
+    x, y = pair_of(kind, 40)
     assert lcs_knn(x, y, k) == pytest.approx(slow(knn(x, k).tolist(), knn(y, k).tolist()), abs=1e-12)
 
 
@@ -36,14 +38,8 @@ def test_equals_the_table(kind: str, k: int) -> None:
 @given(st.integers(5, 40), st.integers(0, 999), st.data())
 def test_identities(n: int, seed: int, data: st.DataObject) -> None:
     k = data.draw(st.integers(1, n - 1))
-    x, y = checks.features("random", n, seed)
+    x, y = pair_of("aligned", n, seed=seed)
     value = lcs_knn(x, y, k)
     assert value == pytest.approx(lcs_knn(y, x, k), abs=1e-12)
     assert 0 <= value <= mutual_knn(x, y, k) + 1e-12
     assert lcs_knn(x, x, k) == 1
-
-
-def test_what_every_metric_must_do() -> None:
-    checks.check_reordering(LcsKnn(9))
-    checks.check_invariances(lcs_knn)
-    checks.check_errors(lcs_knn, (0, -1, 2.5, True), 20)

@@ -7,11 +7,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.metric_contract import KINDS, check_refusals, check_rows, check_threads, random_layer, two_layers
+from support.inputs import KINDS, pair_of, random_layer
 from torch import Tensor
 
 from vlalign.errors import VlalignError
-from vlalign.metrics.base import Metric
 from vlalign.metrics.linear_predictivity import LinearPredictivity, fold_rows, linear_predictivity
 
 ALPHAS = (0.01, 0.1, 1.0, 10.0)
@@ -38,7 +37,7 @@ def reference(x: Tensor, y: Tensor, folds: int = 5, alphas: tuple[float, ...] = 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_equals_explicit_fits(kind: str) -> None:
-    x, y = two_layers(kind)
+    x, y = pair_of(kind)
     there, back = reference(x, y), reference(y, x)
     assert linear_predictivity(x, y, "x_to_y") == pytest.approx(there, abs=1e-5)
     assert linear_predictivity(x, y, "y_to_x") == pytest.approx(back, abs=1e-5)
@@ -48,7 +47,7 @@ def test_equals_explicit_fits(kind: str) -> None:
 @pytest.mark.parametrize("alphas", [(1e-6,), (1e6,), (1e-6, 0.3, 1e6)])
 @pytest.mark.parametrize("folds", [2, 7, 60])
 def test_folds_and_penalties(folds: int, alphas: tuple[float, ...]) -> None:
-    x, y = two_layers("random")
+    x, y = pair_of("random")
     found = linear_predictivity(x, y, "x_to_y", folds, alphas)
     assert found == pytest.approx(reference(x, y, folds, alphas), abs=1e-6)
 
@@ -103,13 +102,8 @@ def test_degenerate_input() -> None:
     assert np.isfinite(linear_predictivity(random_layer(4, 2), random_layer(4, 2, 1), folds=4))
 
 
-@pytest.mark.parametrize("direction", ["mean", "x_to_y", "y_to_x"])
-def test_contract(direction: str) -> None:
-    metric: Metric = LinearPredictivity(direction)
-    check_rows(metric)
-    check_threads(metric)
-    check_refusals(lambda x, y: linear_predictivity(x, y, direction))
-    assert metric.holds(1024, [576] * 31) == 31 * 8 * 1024**2
+def test_what_is_kept() -> None:
+    assert LinearPredictivity().holds(1024, [576] * 31) == 31 * 8 * 1024**2
 
 
 def test_parameters() -> None:

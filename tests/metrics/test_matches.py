@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from support.neighbour_checks import orders
+from support.inputs import orders
 from torch import Tensor
 
 from vlalign.errors import VlalignError

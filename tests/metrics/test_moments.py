@@ -6,9 +6,7 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-import torch
 
-from vlalign.metrics import MutualKnn
 from vlalign.metrics.base import Floats
 from vlalign.metrics.moments import PairSums, permutation_moments
 
@@ -39,16 +37,3 @@ def test_constant_matrices_have_no_spread() -> None:
     mean, sd = permutation_moments([sums(matrix)], [sums(matrix)], 5)
     assert mean[0, 0] == pytest.approx(20)
     assert sd[0, 0] == pytest.approx(0, abs=1e-6)
-
-
-def test_mutual_knn_moments_by_simulation() -> None:
-    generator = torch.Generator().manual_seed(0)
-    metric = MutualKnn(5)
-    x, y = ([metric.prepare(torch.randn(60, 3, generator=generator)) for _ in range(count)] for count in (2, 3))
-    moments = metric.moments(x, y)
-    orders = np.stack([np.random.default_rng(i).permutation(60) for i in range(4000)])
-    values = metric.permuted(x, y, orders)
-    assert np.allclose(moments.mean, 5 / 59)
-    assert moments.sd is not None
-    assert np.abs(values.mean(axis=0) - moments.mean).max() < 4 * moments.sd.max() / 4000**0.5
-    assert np.abs(values.std(axis=0) / moments.sd - 1).max() < 0.06

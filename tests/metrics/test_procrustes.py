@@ -10,12 +10,11 @@ import scipy.linalg
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.metric_contract import KINDS, check_refusals, check_rows, check_threads, random_layer, two_layers
+from support.inputs import KINDS, pair_of, random_layer
 from torch import Tensor
 
+from vlalign.errors import VlalignError
 from vlalign.metrics.procrustes import (
-    AngularShape,
-    Procrustes,
     angular_shape,
     angular_shape_distance,
     procrustes,
@@ -37,7 +36,7 @@ def reference_distance(x: Tensor, y: Tensor) -> float:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_equals_the_best_rotation(kind: str) -> None:
-    x, y = two_layers(kind)
+    x, y = pair_of(kind)
     distance = reference_distance(x, y)
     assert procrustes_distance(x, y) == pytest.approx(distance, abs=1e-5)
     assert procrustes(x, y) == pytest.approx(1 - distance**2 / 2, abs=1e-5)
@@ -48,7 +47,7 @@ def test_equals_the_best_rotation(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_self_similarity_is_exact(kind: str) -> None:
-    x, _ = two_layers(kind)
+    x, _ = pair_of(kind)
     turned = 5 * x.double() @ torch.linalg.qr(random_layer(x.shape[1], x.shape[1])).Q
     for other in (x, turned):
         assert procrustes(x, other) == pytest.approx(1, abs=1e-12)
@@ -78,15 +77,11 @@ def test_degenerate_input() -> None:
     assert angular_shape_distance(constant, x) == math.pi / 2
 
 
-@pytest.mark.parametrize("metric", [Procrustes(), AngularShape()])
-def test_contract(metric: Procrustes) -> None:
-    check_rows(metric)
-    check_threads(metric)
-
-
-def test_errors() -> None:
-    for function in (procrustes, procrustes_distance, angular_shape, angular_shape_distance):
-        check_refusals(function)
+def test_errors_of_the_distances() -> None:
+    for distance in (procrustes_distance, angular_shape_distance):
+        for rows, message in ((29, "30 rows and y has 29"), (30, "not finite")):
+            with pytest.raises(VlalignError, match=message):
+                distance(random_layer(30, 3), torch.full((rows, 3), torch.nan))
 
 
 def test_chance_level_by_simulation() -> None:

@@ -7,10 +7,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.metric_contract import KINDS, check_refusals, check_rows, check_threads, random_layer, two_layers
+from support.inputs import KINDS, pair_of, random_layer
 from torch import Tensor
 
-from vlalign.metrics.pwcca import Pwcca, pwcca
+from vlalign.metrics.pwcca import pwcca
 
 
 def reference(x: Tensor, y: Tensor) -> float:
@@ -30,7 +30,7 @@ def reference(x: Tensor, y: Tensor) -> float:
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "wide"])
 def test_equals_the_definition(kind: str) -> None:
-    x, y = two_layers(kind)
+    x, y = pair_of(kind)
     y = y + 0.3 * y.std(0) * random_layer(60, y.shape[1], 9).to(y.dtype)  # no two correlations equal
     assert pwcca(x, y) == pytest.approx(reference(x, y), abs=1e-5)
     assert pwcca(y, x) == pytest.approx(reference(y, x), abs=1e-5)
@@ -38,7 +38,7 @@ def test_equals_the_definition(kind: str) -> None:
 
 
 def test_one_by_construction_when_the_ranks_fill_the_samples() -> None:
-    x, y = two_layers("wide")
+    x, y = pair_of("wide")
     assert pwcca(x, y) == pytest.approx(1, abs=1e-9)
     assert pwcca(random_layer(20, 3), random_layer(20, 19, 1)) == pytest.approx(1, abs=1e-9)
 
@@ -85,9 +85,3 @@ def test_degenerate_input() -> None:
     tiny = x * torch.tensor([1.0, 1e-100, 1e-150], dtype=torch.float64)
     assert pwcca(tiny, x[:, 1:]) == pytest.approx(1, abs=1e-6)
     assert pwcca(tiny[:, 1:], x[:, :1]) == pytest.approx(pwcca(x[:, 1:] * torch.tensor([1, 1e-30]), x[:, :1]), abs=1e-6)
-
-
-def test_contract() -> None:
-    check_rows(Pwcca())
-    check_threads(Pwcca())
-    check_refusals(pwcca)
