@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
     full = arguments.report == "full"
     records = score_pairs(
         pairs,
-        metric=metric_names() if names == ["all"] else names,
+        metric=[one for name in names for one in (metric_names() if name == "all" else [name])],
         k=arguments.k,
         preset=arguments.preset,
         permutations=arguments.permutations,

@@ -119,16 +119,18 @@ class Metric(ABC):
 
 
 def metric_text(name: str, params: Mapping[str, Any]) -> str:
-    """``name:param=value,…``; several values of one parameter stand with ``/`` between them.
+    """A metric as :func:`vlalign.metrics.parse_metric` reads it.
 
-    >>> metric_text("ridge", {"alphas": (0.1, 1.0), "folds": 5})
-    'ridge:alphas=0.1/1.0,folds=5'
+    >>> metric_text("linear_predictivity", {"folds": 5, "alphas": (0.1, 1.0)})
+    'linear_predictivity:folds=5,alphas=0.1/1.0'
     """
-    given = ",".join(
-        f"{param}={'/'.join(map(str, value)) if isinstance(value, list | tuple) else value}"
-        for param, value in params.items()
-    )
+    given = ",".join(f"{key}={value_text(value)}" for key, value in params.items())
     return f"{name}:{given}" if given else name
+
+
+def value_text(value: Any) -> str:
+    """A parameter as text; several numbers are separated by slashes, as commas separate parameters."""
+    return "/".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def whole_number(value: Any, name: str, metric: str, least: int = 1) -> int:

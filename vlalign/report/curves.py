@@ -31,7 +31,7 @@ def save_curves(record: ScoreRecord, path: str | Path) -> Path:
         ticks = [point["at"] for point in curve["points"]]
         axes.set_xticks(ticks, labels=[str(tick) for tick in ticks], fontsize=7)
         axes.minorticks_off()
-        here = record.n if name == "n" else record.metric["params"]["k"]
+        here = record.n if name == "n" else record.metric["params"]["k"] or record.n - 1  # None: all others
         axes.axvline(here, color=COLOURS[2], linewidth=0.8, linestyle=":")
         axes.set_xlabel(_AXES[name])
         for side in ("top", "right"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vlalign.metrics.base import value_text
 from vlalign.report.figures import new_figure, save
 from vlalign.report.text import p_text
 
@@ -34,8 +35,8 @@ def save_heatmap(record: ScoreRecord, path: str | Path) -> Path:
     size = (2.6 + max(cell * width, 4.2), 1.9 + max(cell * height, 1.4))
     figure = new_figure(*size)
     axes = figure.add_subplot()
-    low = min(float(matrix.min()), record.chance if record.chance is not None else float(matrix.min()))
-    image = axes.imshow(matrix, cmap=MAP, vmin=low, vmax=float(matrix.max()), aspect="equal", interpolation="nearest")
+    shown = [float(matrix.min()), float(matrix.max()), *([] if record.chance is None else [record.chance])]
+    image = axes.imshow(matrix, cmap=MAP, vmin=min(shown), vmax=max(shown), aspect="equal", interpolation="nearest")
     _ticks(axes.xaxis, record.axes[columns], room=figure.get_figwidth() - 2.6)
     _ticks(axes.yaxis, record.axes[rows], room=figure.get_figheight() - 1.9)
     axes.tick_params(axis="x", labelrotation=90)
@@ -74,7 +75,7 @@ def _outline(axes: Any, inside: Any) -> None:
 def _title(record: ScoreRecord) -> str:
     best = record.best
     first = f"best {record.score:.3f} at {best['x']['name']} × {best['y']['name']}"
-    parts = [f"N = {record.n}", *(f"{name} = {value}" for name, value in record.metric["params"].items())]
+    parts = [f"N = {record.n}", *(f"{name} = {value_text(value)}" for name, value in record.metric["params"].items())]
     if record.chance is not None:
         parts.append(f"chance {record.chance:.4f}")
     if record.null is not None:

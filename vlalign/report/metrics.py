@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from rich import box
 from rich.table import Table
 
+from vlalign.metrics.base import value_text
+
 if TYPE_CHECKING:
     from vlalign.metrics import Metric
 
@@ -30,4 +32,4 @@ def metrics_table(metrics: Sequence[type[Metric]]) -> Table:
 
 def parameters(metric: type[Metric]) -> list[str]:
     """``name=default`` of each parameter."""
-    return [f"{field.name}={field.default}" for field in fields(metric)]  # type: ignore[arg-type]
+    return [f"{field.name}={value_text(field.default)}" for field in fields(metric)]  # type: ignore[arg-type]

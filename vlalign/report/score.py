@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vlalign.errors import VlalignError
-from vlalign.metrics.base import metric_text
+from vlalign.metrics.base import metric_text, value_text
 from vlalign.metrics.registry import METRICS, get_metric
 from vlalign.report.curves import save_curves
 from vlalign.report.full import in_depth
@@ -223,7 +223,7 @@ def metric_label(record: ScoreRecord, short: bool = False) -> str:
 
 def parameters(record: ScoreRecord) -> str:
     """The metric's parameters, e.g. ``k = 10, ``."""
-    return "".join(f"{name} = {value}, " for name, value in record.metric["params"].items())
+    return "".join(f"{name} = {value_text(value)}, " for name, value in record.metric["params"].items())
 
 
 def _layer(record: ScoreRecord, side: str) -> str:

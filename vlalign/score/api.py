@@ -92,10 +92,13 @@ def _widths(side: Side, concat: bool) -> list[int]:
 
 
 def _metrics(metric: str | Metric | Sequence[str | Metric], k: int) -> list[Metric]:
-    given = [metric] if isinstance(metric, str | Metric) else list(metric)
-    if not given:
+    found: list[Metric] = []
+    for one in metric if isinstance(metric, list | tuple) else [metric]:
+        if not isinstance(one, str | Metric):
+            raise VlalignError(f"a metric is given by its name or as a metric, not as {type(one).__name__}")
+        found.append(one if isinstance(one, Metric) else parse_metric(one, k=k))
+    if not found:
         raise VlalignError("no metric is given: name at least one")
-    found = [one if isinstance(one, Metric) else parse_metric(one, k=k) for one in given]
     return list(dict.fromkeys(found))
 
 

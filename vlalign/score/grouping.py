@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+from torch import Tensor
 
 from vlalign.errors import VlalignError
 from vlalign.score.prepared import PreparedSide
@@ -34,6 +35,11 @@ class GroupLabels:
         }
 
 
+def are_exact(groups: Groups) -> bool:
+    """Whether the groups are found from the features, so that these are needed first."""
+    return isinstance(groups, str) and groups == "exact"
+
+
 def resolve_groups(
     groups: Groups, ids: Sequence[str] | None, n: int, x: PreparedSide, y: PreparedSide
 ) -> GroupLabels | None:
@@ -44,7 +50,7 @@ def resolve_groups(
     """
     if groups is None:
         return None
-    if isinstance(groups, str) and groups == "exact":
+    if are_exact(groups):
         labels = exact_groups(*(side.layer(len(side.side.axis) - 1) for side in (x, y)))
         return _or_none(labels, "identical features")
     if isinstance(groups, str | Path | Mapping):
@@ -55,12 +61,20 @@ def resolve_groups(
                 raise VlalignError(f"groups name no group for {len(missing)} samples, the first is {missing[0]!r}")
             return _or_none(_numbered([groups[name] for name in ids]), "given by id")
         return _or_none(checked_groups(read_groups(groups, ids), n), Path(groups).name)
+    if isinstance(groups, Tensor | np.ndarray):
+        groups = groups.tolist()
+    if not isinstance(groups, Sequence):
+        raise VlalignError(f"groups must be exact, a file, a mapping or a list of labels, not {type(groups).__name__}")
     if len(groups) != n:
         raise VlalignError(f"groups has {len(groups)} labels for {n} samples: give one a row")
-    return _or_none(_numbered(list(groups)), "given by row")
+    return _or_none(_numbered(groups), "given by row")
 
 
 def _numbered(labels: Sequence[Any]) -> Ints:
+    labels = [label.item() if isinstance(label, Tensor) else label for label in labels]
+    for i, label in enumerate(labels):
+        if label is None or not isinstance(label, Hashable) or label != label:
+            raise VlalignError(f"sample {i} (from 0) has no group: {label!r} is no label, give text or a number")
     number: dict[Any, int] = {}
     return np.array([number.setdefault(label, len(number)) for label in labels], dtype=np.int64)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from vlalign.errors import VlalignError
+
 if TYPE_CHECKING:
     import torch
 
@@ -64,6 +66,8 @@ def score(
     """
     from vlalign.score.api import score_pairs
 
+    if isinstance(metric, list | tuple):
+        raise VlalignError("score() takes one metric: score_pairs() takes several")
     options: dict[str, Any] = {"metric": metric, "k": k, "preset": preset, "permutations": permutations, "seed": seed}
     options |= {"half_samples": half_samples, "groups": groups, "full": full, "concat": concat, "device": device}
     return next(score_pairs([(x, y)], **options))

@@ -10,9 +10,9 @@ import torch
 
 from vlalign.environment import environment
 from vlalign.errors import VlalignError
-from vlalign.metrics.base import Metric
+from vlalign.metrics.base import Metric, whole_number
 from vlalign.score.analysis import Analysis
-from vlalign.score.grouping import Groups, resolve_groups
+from vlalign.score.grouping import Groups, are_exact, resolve_groups
 from vlalign.score.prepare import Preset
 from vlalign.score.prepared import PreparedSide, timed
 from vlalign.score.record import ScoreRecord
@@ -36,10 +36,10 @@ class Options:
     device: torch.device | None = None
 
     def __post_init__(self) -> None:
-        for name, least in (("permutations", 0), ("half_samples", 0)):
+        for name in ("permutations", "half_samples"):
             value = getattr(self, name)
-            if value is not None and value < least:
-                raise VlalignError(f"{name} must be {least} or more, got {value}")
+            if value is not None:
+                object.__setattr__(self, name, whole_number(value, name, "a score", least=0))
         if self.half_samples == 1:
             raise VlalignError("an interval needs at least 2 half-samples, got 1 (0 leaves it out)")
 
@@ -63,11 +63,14 @@ class Scorer:
             assert sides[0].ids is not None
             order = self._orders.setdefault(frozenset(sides[0].ids), sides[0].ids)
         a, b = (self._side(side, given, order) for side, given in zip(sides, (x, y), strict=True))
+        wanted, ids, n = self.options.groups, sides[0].ids if order is None else order, sides[0].n
+        groups = None if are_exact(wanted) else resolve_groups(wanted, ids, n, a, b)  # mistakes before any work
         x_layers, y_layers = (self._prepared(metric, side, seconds) for side in (a, b))
         with timed(seconds, "grid"):
             matrix = metric.grid(x_layers, y_layers)
         i, j = (int(p) for p in np.unravel_index(int(np.argmax(matrix)), matrix.shape))
-        groups = resolve_groups(self.options.groups, sides[0].ids if order is None else order, sides[0].n, a, b)
+        if are_exact(wanted):
+            groups = resolve_groups(wanted, ids, n, a, b)
         found = Analysis(metric, a, b, x_layers, y_layers, matrix, (i, j), groups, seconds).run(
             permutations=metric.info.permutations if self.options.permutations is None else self.options.permutations,
             half_samples=self._half_samples(metric),
@@ -78,7 +81,7 @@ class Scorer:
         return ScoreRecord(
             x=sides[0].describe(),
             y=sides[1].describe(),
-            metric={"name": metric.name, "params": metric.params},
+            metric={"name": metric.name, "params": {name: _plain(value) for name, value in metric.params.items()}},
             preprocessing={
                 "preset": preset.name,
                 "clip_quantile": preset.clip_quantile,
@@ -127,3 +130,7 @@ class Scorer:
         if key not in self._layers:
             self._layers[key] = side.prepare(metric, seconds)
         return self._layers[key]
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value  # as JSON gives it back
