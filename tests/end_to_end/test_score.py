@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from support.tiny import TinyModels
 import vlalign
 from vlalign.cli import main
 from vlalign.errors import VlalignError
+from vlalign.metrics import metric_names
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +57,8 @@ def test_the_verb(command: Command, store: Path, tmp_path: Path) -> None:
     torch.testing.assert_close(torch.tensor(record["matrix"]), torch.tensor(expected))
     assert record["best"]["score"] == max(map(max, expected))
     assert record["chance"] == pytest.approx(5 / 23)
-    assert record["null"]["permutations"] == 200
+    assert record["null"]["asked"] == 200  # fewer are done where the score is clearly no better than chance
+    assert record["null"]["permutations"] == (len(record["null"]["maxima"]) if record["null"]["stopped"] else 200)
     assert record["x"]["run"]["hash"] == x.key.hash
     assert record["y"]["run"]["facts"]["truncated"] == 0
     assert [layer["name"] for layer in record["axes"]["y"]] == ["embeddings", "block_0", "block_1", "block_2"]
@@ -70,6 +73,61 @@ def test_all_pairs_of_a_store(store: Path, tmp_path: Path, capsys: pytest.Captur
     assert pairs == {(v, t) for v in ("timm_dinov2_small", "timm_resnet") for t in ("llama", "bloom")}
     assert len(list(tmp_path.glob("*.png"))) == 4
     assert all(name in said for pair in pairs for name in pair)
+
+
+def test_a_full_report(command: Command, store: Path, tmp_path: Path) -> None:
+    line = f"vlalign score {store} timm_dinov2_small llama --k 5 --permutations 50 --half-samples 10 --report full"
+    done = command(line)
+    (path,) = (tmp_path / "results").glob("*.json")
+    figures = [path.with_suffix(end) for end in (".png", ".null.png", ".curves.png")]
+    assert sorted((tmp_path / "results").iterdir()) == sorted([path, *figures])
+    assert all(figure.stat().st_size > 5000 for figure in figures)
+    for said in ("best layer pairs", "the maximum over layer pairs", "effective dimensions", "against N", "against k"):
+        assert said in done.stdout
+    record = vlalign.ScoreRecord.load(path)
+    assert record.curves is not None
+    assert record.interval is not None
+    assert record.interval["maximum"]["count"] == 10
+
+
+def test_every_metric(command: Command, store: Path, tmp_path: Path) -> None:
+    options = "--metric all --metric cka:kernel=rbf,bandwidth=median --permutations 0 --half-samples 0 --no-figure"
+    done = command(f"vlalign score {store} timm_dinov2_small llama {options} --out all")
+    records = [vlalign.ScoreRecord.load(path) for path in (tmp_path / "all").glob("*.json")]
+    assert sorted(record.metric["name"] for record in records) == sorted([*metric_names(), "cka"])
+    assert all(record.null is record.interval is None for record in records)
+    assert not list((tmp_path / "all").glob("*.png"))
+    with (tmp_path / "all" / "scores.csv").open() as file:
+        table = {line["record"]: float(line["score"]) for line in csv.DictReader(file)}
+    assert table == {record.filename: record.score for record in records}
+    assert "18 records in all" in done.stdout
+    listed = json.loads(command("vlalign metrics --json").stdout)
+    assert [entry["name"] for entry in listed] == metric_names()
+
+
+def test_groups(command: Command, store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    features = vlalign.FeatureStore(store)
+    ids = features.find("llama").ids
+    (tmp_path / "groups.csv").write_text("id,group\n" + "".join(f"{name},{i // 2}\n" for i, name in enumerate(ids)))
+    options = "--k 5 --permutations 20 --half-samples 4 --no-figure"
+    line = ["score", str(store), "timm_dinov2_small", "llama", *options.split()]
+    done = command(["vlalign", *line, "--groups", "groups.csv"])
+    (record,) = [vlalign.ScoreRecord.load(path) for path in (tmp_path / "results").iterdir()]
+    assert record.pairing["groups"] == {"source": "groups.csv", "groups": 12, "largest": 2}
+    assert "of 12 groups" in done.stdout
+    assert main([*line, "--out", str(tmp_path / "exact"), "--groups", "exact"]) == 0
+    (record,) = [vlalign.ScoreRecord.load(path) for path in (tmp_path / "exact").iterdir()]
+    rows = [features.find(name).features()[-1] for name in ("timm_dinov2_small", "llama")]
+    distinct = all(len(torch.unique(side, dim=0)) == len(side) for side in rows)
+    assert (record.pairing["groups"] is None) == distinct
+    (tmp_path / "part.csv").write_text(f"id,group\n{ids[0]},0\n")
+    (tmp_path / "groups.txt").write_text("0\n" * 24)
+    capsys.readouterr()
+    for name, word in (("none.csv", "there is no file"), ("part.csv", "23 of 24"), ("groups.txt", ".parquet")):
+        assert main([*line, "--out", str(tmp_path / "wrong"), "--groups", str(tmp_path / name)]) == 1
+        (said,) = capsys.readouterr().err.strip().splitlines()
+        assert name in said
+        assert word in said
 
 
 def test_from_python(store: Path) -> None:
@@ -92,6 +150,10 @@ def test_mistakes(store: Path, tiny: TinyModels, tmp_path: Path, capsys: pytest.
         ([store, "llama", "bloom", "--k", "24"], "24"),
         ([store, "llama", "bloom", "--k", "0"], "k"),
         ([store, "llama", "bloom", "--metric", "mutual_nn"], "mutual_knn"),
+        ([store, "llama", "bloom", "--metric", "cka:kernel"], "name=value"),
+        ([store, "llama", "bloom", "--metric", "cka:kernel=poly"], "poly"),
+        ([store, "llama", "bloom", "--metric", "cka", "--metric", "rsa:distance=l1"], "euclidean"),
+        ([store, "llama", "bloom", "--half-samples", "1"], "half-samples"),
         ([store, "llama", "bloom", "--preset", "platon"], "platonic"),
         ([tmp_path / "none"], "does not exist"),
         ([store, "llama", "bloom", "--out", "/proc/x"], "/proc"),
