@@ -181,11 +181,18 @@ def test_q_values(several: list[ScoreRecord]) -> None:
 
 def test_table_of_several_metrics(several: list[ScoreRecord]) -> None:
     text = said(records_table(several))
-    lines = [line.split() for line in text.splitlines() if line.split()[:2] == ["x", "y"]][1:]
-    assert [line[2] for line in lines] == [metric_label(record) for record in several]
-    assert [line[3] for line in lines] == [f"{record.score:.4f}" for record in several]
+    names = [metric_label(record, short=True) for record in several]
+    lines = [line.split() for line in text.splitlines() if line.split() and line.split()[0] in names]
+    assert [line[0] for line in lines] == names
+    assert [line[1] for line in lines] == [f"{record.score:.4f}" for record in several]
+    assert [line[2] == "–" for line in lines] == [record.interval is None for record in several]
+    assert "x × y" in text  # the pair is the title where all rows are of one
     assert "metric" not in said(records_table(several[:2]))
-    assert [line[4] == "–" for line in lines] == [record.interval is None for record in several]
+
+
+def test_short_labels_leave_defaults_out(several: list[ScoreRecord]) -> None:
+    for record in several:
+        assert parse_metric(metric_label(record, short=True)) == parse_metric(metric_label(record))
 
 
 def test_csv(several: list[ScoreRecord], tmp_path: Path) -> None:

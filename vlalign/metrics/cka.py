@@ -23,6 +23,7 @@ from vlalign.errors import VlalignError
 from vlalign.metrics.base import Floats, Info, Ints, Metric, Moments, choice, of_pair
 from vlalign.metrics.kernels import (
     Centred,
+    as_floats,
     column_means,
     double_centred,
     linear_gram,
@@ -33,10 +34,9 @@ from vlalign.metrics.kernels import (
 from vlalign.metrics.moments import permutation_moments
 from vlalign.metrics.pairwise import (
     PairMatrix,
-    frobenius_norm,
-    inner_products,
-    inner_products_permuted,
-    product_moments,
+    cosine_moments,
+    cosines,
+    cosines_permuted,
 )
 from vlalign.metrics.streamed import Linear, Rbf, biased_hsic, centred_sums, norm, streamed_products, unbiased_hsic
 
@@ -72,6 +72,14 @@ def unbiased_cka(x: Tensor, y: Tensor, kernel: str = "linear", bandwidth: float 
     (True, True)
     """
     return of_pair(UnbiasedCka(kernel, bandwidth), x, y)
+
+
+def smallest_norm(kernel: Tensor) -> float:
+    """Norm up to which a centred kernel is rounding only, from the trace of the kernel [N, N] before it is centred."""
+    norm = (
+        float(kernel.diagonal().double().sum()) / len(kernel) ** 0.5
+    )  # at most that of a kernel without negative eigenvalues
+    return CONSTANT * torch.finfo(kernel.dtype).eps * norm
 
 
 @dataclass(frozen=True)
@@ -113,21 +121,20 @@ class Cka(Metric):
             features = Centred.of(layer)
             if len(layer) > GRAM_SAMPLES:
                 return Linear.of(features)
-            return self._unit(linear_gram(features.all()), layer.dtype)
+            return self._centre(linear_gram(features.all()), done=True)
         features = Centred(layer, column_means(layer), 1.0)  # distances keep their scale
         bandwidth = self.bandwidth if not isinstance(self.bandwidth, str) else median_distance(features.all())
         bandwidth = float(bandwidth) or 1.0  # median 0: at least half of all pairs are equal, any width would do
         if len(layer) > GRAM_SAMPLES:
             return Rbf.of(features, bandwidth)
         whole = features.all().double()
-        return self._unit(rbf(whole, whole, bandwidth).fill_diagonal_(1.0), layer.dtype)
+        return self._centre(rbf(whole, whole, bandwidth).fill_diagonal_(1.0), done=False, dtype=layer.dtype)
 
-    def _unit(self, kernel: Tensor, dtype: torch.dtype) -> PairMatrix:
-        smallest = CONSTANT * torch.finfo(kernel.dtype).eps * frobenius_norm(kernel)
-        return PairMatrix.unit(self._centre(kernel), dtype, smallest)
-
-    def _centre(self, kernel: Tensor) -> Tensor:
-        return double_centred(kernel)
+    def _centre(self, kernel: Tensor, done: bool, dtype: torch.dtype | None = None) -> PairMatrix:
+        """The centred kernel; ``done``: its rows sum to 0 already. ``dtype`` to keep it in, its own by default."""
+        smallest = smallest_norm(kernel)
+        kernel = kernel if done else double_centred(kernel)
+        return PairMatrix.of(kernel if dtype is None else kernel.to(dtype), smallest, -as_floats(kernel.diagonal()))
 
     def reorder(self, prepared: Any, order: Ints) -> Any:
         """The samples in another order."""
@@ -136,13 +143,13 @@ class Cka(Metric):
     def grid(self, x: Sequence[Any], y: Sequence[Any]) -> Floats:
         """Values [Lx, Ly] of prepared layers."""
         if isinstance(x[0], PairMatrix):
-            return inner_products(x, y)
+            return cosines(x, y)
         return self._quotient(streamed_products(x, y), x, y)
 
     def permuted(self, x: Sequence[Any], y: Sequence[Any], permutations: Ints) -> Floats:
         """Values [P, Lx, Ly] after the rows of y are permuted by each of ``permutations`` [P, N]."""
         if isinstance(x[0], PairMatrix):
-            return inner_products_permuted(x, y, permutations)
+            return cosines_permuted(x, y, permutations)
         return super().permuted(x, y, permutations)
 
     def _quotient(self, products: Floats, x: Sequence[Linear | Rbf], y: Sequence[Linear | Rbf]) -> Floats:
@@ -161,7 +168,7 @@ class Cka(Metric):
     def moments(self, x: Sequence[Any], y: Sequence[Any]) -> Moments:
         """Exact; the mean is ``tr(Kc) tr(Lc) / ((N - 1) ‖Kc‖ ‖Lc‖)``."""
         if isinstance(x[0], PairMatrix):
-            return Moments(*product_moments(x, y))
+            return Moments(*cosine_moments(x, y))
         a, b = ([centred_sums(side) for side in sides] for sides in (x, y))
         return Moments(*permutation_moments(a, b, len(x[0].rows)))
 
@@ -180,8 +187,10 @@ class UnbiasedCka(Cka):
         permutations=200,
     )
 
-    def _centre(self, kernel: Tensor) -> Tensor:
-        return unbiased_centred(kernel)
+    def _centre(self, kernel: Tensor, done: bool, dtype: torch.dtype | None = None) -> PairMatrix:
+        smallest = smallest_norm(kernel)
+        kernel = unbiased_centred(kernel, centred=done)
+        return PairMatrix.of(kernel if dtype is None else kernel.to(dtype), smallest, np.zeros(len(kernel)))
 
     def _hsic(self, products: Floats, x: Sequence[Linear | Rbf], y: Sequence[Linear | Rbf]) -> Floats:
         return unbiased_hsic(products, x, y)
@@ -189,6 +198,6 @@ class UnbiasedCka(Cka):
     def moments(self, x: Sequence[Any], y: Sequence[Any]) -> Moments:
         """Exact: mean 0 and sd ``sqrt(2 / (N (N - 3)))``, whatever the features (the U-centred rows sum to 0)."""
         if isinstance(x[0], PairMatrix):
-            return Moments(*product_moments(x, y))
+            return Moments(*cosine_moments(x, y))
         n, shape = len(x[0].rows), (len(x), len(y))
         return Moments(np.zeros(shape), np.full(shape, (2 / (n * (n - 3))) ** 0.5))

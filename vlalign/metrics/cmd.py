@@ -15,7 +15,7 @@ from vlalign.metrics.base import Floats, Info, Ints, Metric, Moments, choice, of
 from vlalign.metrics.cka import GRAM_SAMPLES
 from vlalign.metrics.kernels import Centred, linear_gram
 from vlalign.metrics.moments import PairSums, permutation_moments
-from vlalign.metrics.pairwise import PairMatrix, inner_products, inner_products_permuted, product_moments
+from vlalign.metrics.pairwise import PairMatrix, cosine_moments, cosines, cosines_permuted
 from vlalign.metrics.streamed import Linear, norm, streamed_products, with_diagonal
 
 
@@ -98,7 +98,7 @@ class Cmd(Metric):
             return _Samples(torch.where(norm > 0, product / norm, product).flatten(), layer.shape[1])
         if len(layer) > GRAM_SAMPLES:
             return Linear.of(features)
-        return PairMatrix.unit(linear_gram(features.all()), layer.dtype)
+        return PairMatrix.of(linear_gram(features.all()))
 
     def reorder(self, prepared: Any, order: Ints) -> Any:
         """The samples in another order."""
@@ -107,7 +107,7 @@ class Cmd(Metric):
     def grid(self, x: Sequence[Any], y: Sequence[Any]) -> Floats:
         """Values [Lx, Ly] of prepared layers."""
         if isinstance(x[0], PairMatrix):
-            return inner_products(x, y)
+            return cosines(x, y)
         if isinstance(x[0], Linear):
             norms = np.outer([norm(side) for side in x], [norm(side) for side in y])
             products = with_diagonal(streamed_products(x, y), x, y)
@@ -119,7 +119,7 @@ class Cmd(Metric):
     def permuted(self, x: Sequence[Any], y: Sequence[Any], permutations: Ints) -> Floats:
         """Values [P, Lx, Ly] after the rows of y are permuted by each of ``permutations`` [P, N]."""
         if isinstance(x[0], PairMatrix):
-            return inner_products_permuted(x, y, permutations)
+            return cosines_permuted(x, y, permutations)
         return super().permuted(x, y, permutations)
 
     def moments(self, x: Sequence[Any], y: Sequence[Any]) -> Moments | None:
@@ -127,7 +127,7 @@ class Cmd(Metric):
         if isinstance(x[0], _Samples):
             return None
         if isinstance(x[0], PairMatrix):
-            return Moments(*product_moments(x, y))
+            return Moments(*cosine_moments(x, y))
         return Moments(*permutation_moments([_sums(s) for s in x], [_sums(s) for s in y], len(x[0].rows)))
 
 

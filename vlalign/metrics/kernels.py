@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -40,19 +41,23 @@ class Centred:
     def of(cls, layer: Tensor, centred: bool = True) -> Centred:
         """Centre the columns of a layer, or only scale it."""
         mean = column_means(layer) if centred else torch.zeros(layer.shape[1], dtype=torch.float64, device=layer.device)
-        inside = sum(float((part.double() - mean).square().sum()) for part in layer.split(_ROWS)) ** 0.5
+        side = cls(layer, mean, 1.0)
+        inside = math.hypot(*(frobenius_norm(part) for _, part in side.blocks()))
         if inside <= torch.finfo(layer.dtype).eps * frobenius_norm(layer):
-            return cls(layer, mean, float("inf"))
+            return cls(layer, mean, math.inf)
         return cls(layer, mean, inside / len(layer) ** 0.5)
 
     def rows(self, start: int, stop: int) -> Tensor:
-        """Rows ``start`` to ``stop``, in the dtype of the layer (rounded once, after centring)."""
-        part = (self.layer[start:stop].double() - self.mean) / self.scale
-        return part.to(self.layer.dtype)
+        """Rows ``start`` to ``stop``, in the dtype of the layer.
+
+        Rounding the mean shifts all rows alike, by less than the rounding of the features themselves.
+        """
+        part = self.layer[start:stop] - self.mean.to(self.layer.dtype)
+        return part if self.scale == 1 else part.div_(self.scale)
 
     def all(self) -> Tensor:
         """The centred layer [N, D]."""
-        return torch.cat([self.rows(start, start + _ROWS) for start in range(0, len(self.layer), _ROWS)])
+        return self.rows(0, len(self.layer))
 
     def blocks(self, rows: int = _ROWS) -> Iterator[tuple[int, Tensor]]:
         """Start and rows of each block."""
@@ -101,16 +106,21 @@ def double_centred(kernel: Tensor) -> Tensor:
     return kernel.sub_(means).sub_((means - means.mean())[:, None])
 
 
-def unbiased_centred(kernel: Tensor) -> Tensor:
+def unbiased_centred(kernel: Tensor, centred: bool = False) -> Tensor:
     """The U-centred matrix of a symmetric kernel [N, N], in place: zero diagonal, and off it row sums of zero.
 
     With it the unbiased HSIC (Song et al. 2012, eq. 5) is ``Σ A_ij B_ij / (N (N - 3))`` (Székely & Rizzo 2014).
+    ``centred``: the rows of the kernel sum to 0 already.
     """
     n = len(kernel)
+    rows = -kernel.diagonal().double()
     kernel.fill_diagonal_(0)
-    rows = kernel.sum(dim=1, dtype=torch.float64)
+    if not centred:
+        rows = kernel.sum(dim=1, dtype=torch.float64)
     shift = ((rows - rows.sum() / (2 * (n - 1))) / (n - 2)).to(kernel.dtype)
-    return kernel.sub_(shift).sub_(shift[:, None]).fill_diagonal_(0)
+    ones = torch.ones_like(shift)
+    kernel.addmm_(torch.stack([shift, ones], dim=1), torch.stack([ones, shift]), alpha=-1)  # all in one pass
+    return kernel.fill_diagonal_(0)
 
 
 def as_floats(tensor: Tensor) -> Floats:

@@ -13,7 +13,7 @@ from vlalign.metrics.layers import scratch
 #: Bytes of inner products held at once when ``block`` is not given. It depends on nothing but N and the dtype, so that
 #: the same input is always cut the same way.
 BLOCK_BYTES = 128 * 2**20
-_TILE = 256  # rows of a tile when the products are all held at once and only one triangle is computed
+_TILE = 128  # rows of a tile when the products are all held at once and only one triangle is computed
 _SEARCH_BYTES = 4 * 2**20  # of inner products searched together on the CPU: they stay in its cache
 _Ints = NDArray[np.int64]
 

@@ -1,11 +1,12 @@
 """Symmetric matrices of sample pairs [N, N], compared entry by entry: Gram matrices and dissimilarities.
 
-A prepared layer is its matrix after centring, scaled to Frobenius norm 1, so that a metric of this kind is the plain
-inner product ``Σ_ij A_ij B_ij``: all layer pairs are one matrix product, under row permutations too.
+A prepared layer is its matrix after centring, so that a metric of this kind is the cosine of two matrices,
+``Σ_ij A_ij B_ij / (‖A‖ ‖B‖)``: all layer pairs are one matrix product, under row permutations too.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,50 +23,54 @@ _PERMUTED_BYTES = 2**27  # of permuted blocks held at once
 
 @dataclass(frozen=True)
 class PairMatrix:
-    """A matrix of sample pairs of Frobenius norm 1 (or zero, where there is nothing to compare), and its sums."""
+    """A centred matrix of sample pairs, its Frobenius norm, and its sums after it is divided by that."""
 
     matrix: Tensor  # [N, N], symmetric
+    norm: float  # 0 where there is nothing to compare
     sums: PairSums
 
     @classmethod
-    def unit(cls, matrix: Tensor, dtype: torch.dtype, smallest: float = 0.0) -> PairMatrix:
-        """Scale a symmetric ``matrix`` to norm 1, in ``dtype``; all zero where its norm is not above ``smallest``."""
+    def of(cls, matrix: Tensor, smallest: float = 0.0, rows: Floats | None = None) -> PairMatrix:
+        """A symmetric ``matrix`` [N, N]; all zero where its norm is not above ``smallest``.
+
+        ``rows``: its row sums without the diagonal, where they are known.
+        """
         norm = frobenius_norm(matrix)
         if not norm > smallest:
-            zeros = torch.zeros_like(matrix, dtype=dtype)
-            return cls(zeros, PairSums(*[0.0] * 6))
-        matrix = matrix.to(dtype).div_(norm) if matrix.dtype != dtype else matrix / norm
-        matrix /= frobenius_norm(matrix)  # again: rounding to the smaller dtype moved it a little
-        diagonal = matrix.diagonal().double()
-        rows = (matrix.sum(dim=1, dtype=torch.float64) - diagonal).cpu().numpy()
-        squares = 1.0 - float(diagonal @ diagonal)
-        return cls(matrix, PairSums.of(rows, rows, squares, squares, diagonal.cpu().numpy()))
+            return cls(matrix.zero_(), 0.0, PairSums(*[0.0] * 6))
+        diagonal = matrix.diagonal().double().cpu().numpy()
+        if rows is None:
+            rows = matrix.sum(dim=1, dtype=torch.float64).cpu().numpy() - diagonal
+        squares = norm**2 - float(diagonal @ diagonal)
+        return cls(matrix, norm, PairSums.of(rows, rows, squares, squares, diagonal).scaled(1 / norm))
 
     def reorder(self, order: Ints) -> PairMatrix:
         """The matrix of the samples in another order."""
         index = torch.from_numpy(order).to(self.matrix.device)
-        return PairMatrix(self.matrix[index][:, index], self.sums)
+        return PairMatrix(self.matrix[index][:, index], self.norm, self.sums)
 
 
 def frobenius_norm(matrix: Tensor) -> float:
-    """Frobenius norm, summed in float64."""
-    parts = [torch.linalg.vector_norm(part, dtype=torch.float64) for part in matrix.split(256)]
-    return float(torch.stack(parts).square().sum().sqrt())
+    """Frobenius norm [N, M], summed up in float64 over blocks of rows."""
+    norm = math.hypot(*(float(torch.linalg.vector_norm(part)) for part in matrix.split(64)))  # of few values each
+    if 1e-15 < norm < 1e15:
+        return norm
+    return sum(float(part.double().square().sum()) for part in matrix.split(64)) ** 0.5  # too much for float32
 
 
-def inner_products(x: Sequence[PairMatrix], y: Sequence[PairMatrix]) -> Floats:
-    """``Σ_ij A_ij B_ij`` [Lx, Ly] of all pairs of matrices."""
-    return inner_products_permuted(x, y, None)[0]
+def cosines(x: Sequence[PairMatrix], y: Sequence[PairMatrix]) -> Floats:
+    """``Σ_ij A_ij B_ij / (‖A‖ ‖B‖)`` [Lx, Ly] of all pairs of matrices; 0 where one of them is 0."""
+    return cosines_permuted(x, y, None)[0]
 
 
-def inner_products_permuted(x: Sequence[PairMatrix], y: Sequence[PairMatrix], permutations: Ints | None) -> Floats:
-    """``Σ_ij A_ij B_π(i)π(j)`` [P, Lx, Ly] for each permutation π; None stands for the identity alone.
+def cosines_permuted(x: Sequence[PairMatrix], y: Sequence[PairMatrix], permutations: Ints | None) -> Floats:
+    """``Σ_ij A_ij B_π(i)π(j) / (‖A‖ ‖B‖)`` [P, Lx, Ly] for each permutation π; None stands for the identity alone.
 
     The side with fewer layers is permuted (the other one by the inverse gives the same sum), one triangle at a time.
     """
     if len(x) < len(y) and permutations is not None:
         inverse = np.argsort(permutations, axis=1)
-        return inner_products_permuted(y, x, inverse).transpose(0, 2, 1)
+        return cosines_permuted(y, x, inverse).transpose(0, 2, 1)
     a, b = [side.matrix for side in x], [side.matrix for side in y]
     n, device = len(a[0]), a[0].device
     count = 1 if permutations is None else len(permutations)
@@ -94,9 +99,10 @@ def inner_products_permuted(x: Sequence[PairMatrix], y: Sequence[PairMatrix], pe
             columns = slice(first * len(b), first * len(b) + len(right))
             result[:, columns] += (left @ right.to(dtype).flatten(1).T).double()
     products: Floats = result.view(len(a), count, len(b)).transpose(0, 1).cpu().numpy()
-    return products
+    norms = np.outer([side.norm for side in x], [side.norm for side in y])
+    return np.divide(products, norms, out=np.zeros_like(products), where=norms > 0)
 
 
-def product_moments(x: Sequence[PairMatrix], y: Sequence[PairMatrix]) -> tuple[Floats, Floats]:
-    """Exact mean and sd [Lx, Ly] of the inner products under a random pairing of the samples."""
+def cosine_moments(x: Sequence[PairMatrix], y: Sequence[PairMatrix]) -> tuple[Floats, Floats]:
+    """Exact mean and sd [Lx, Ly] of the cosines under a random pairing of the samples."""
     return permutation_moments([side.sums for side in x], [side.sums for side in y], len(x[0].matrix))

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vlalign.metrics.base import Floats, Info, Ints, Metric, Moments, choice, of_pair
 from vlalign.metrics.kernels import Centred
-from vlalign.metrics.pairwise import PairMatrix, inner_products, inner_products_permuted, product_moments
+from vlalign.metrics.pairwise import PairMatrix, cosine_moments, cosines, cosines_permuted
 
 _TIES = 2.0**40  # distances of cosines are rounded to 1/_TIES, so that those of equal rows tie for their ranks
 _CONSTANT = 1e-9  # dissimilarities that vary less than this, relatively, are all equal
@@ -80,7 +80,7 @@ class Rsa(Metric):
             values[:] = 0.0
         upper = torch.zeros((n, n), dtype=torch.float64)
         upper[torch.from_numpy(rows), torch.from_numpy(columns)] = torch.from_numpy(values)
-        return PairMatrix.unit((upper + upper.T).to(layer.device), layer.dtype)
+        return PairMatrix.of((upper + upper.T).to(layer.device, layer.dtype))
 
     def reorder(self, prepared: PairMatrix, order: Ints) -> PairMatrix:
         """The samples in another order."""
@@ -88,15 +88,15 @@ class Rsa(Metric):
 
     def grid(self, x: Sequence[Any], y: Sequence[Any]) -> Floats:
         """Values [Lx, Ly] of prepared layers."""
-        return inner_products(x, y)
+        return cosines(x, y)
 
     def permuted(self, x: Sequence[Any], y: Sequence[Any], permutations: Ints) -> Floats:
         """Values [P, Lx, Ly] after the rows of y are permuted by each of ``permutations`` [P, N]."""
-        return inner_products_permuted(x, y, permutations)
+        return cosines_permuted(x, y, permutations)
 
     def moments(self, x: Sequence[Any], y: Sequence[Any]) -> Moments:
         """Exact mean (0) and sd, those of the Mantel test."""
-        return Moments(*product_moments(x, y))
+        return Moments(*cosine_moments(x, y))
 
 
 def dissimilarities(layer: Tensor, distance: str) -> Tensor:

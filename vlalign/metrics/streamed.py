@@ -38,9 +38,12 @@ class Linear:
         """Diagonal, row sums and norm of the kernel matrix of a layer."""
         total = sum(part.sum(dim=0, dtype=torch.float64) for _, part in features.blocks())
         assert isinstance(total, Tensor)
-        parts = [(part.double().square().sum(dim=1), part.double() @ total) for _, part in features.blocks()]
-        diagonal = as_floats(torch.cat([part for part, _ in parts]))
-        rows = as_floats(torch.cat([part for _, part in parts])) - diagonal
+        both = torch.empty((2, len(features.layer)), dtype=torch.float64, device=total.device)  # filled in place:
+        for start, part in features.blocks():  # small results between the blocks would keep their memory from reuse
+            both[0, start : start + len(part)] = part.double().square().sum(dim=1)
+            both[1, start : start + len(part)] = part.double() @ total
+        diagonal = as_floats(both[0])
+        rows = as_floats(both[1]) - diagonal
         return cls(features, diagonal, rows, cross_square(features, features) - float(diagonal @ diagonal))
 
     def reorder(self, order: Ints) -> Linear:
@@ -82,13 +85,13 @@ class Rbf:
     def of(cls, features: Centred, bandwidth: float) -> Rbf:
         """Row sums and norm of the kernel matrix of a layer, block by block."""
         side = cls(features, bandwidth, np.empty(0), 0.0)
-        rows, square = [], 0.0
+        rows, square = torch.empty(len(features.layer), dtype=torch.float64, device=features.layer.device), 0.0
         step = max(1, _BLOCK_BYTES // (8 * len(features.layer)))
         for start in range(0, len(features.layer), step):
             block = side.block(start, start + step)
-            rows.append(block.sum(dim=1))
+            rows[start : start + step] = block.sum(dim=1)
             square += float(block.square().sum())
-        return cls(features, bandwidth, as_floats(torch.cat(rows)), square)
+        return cls(features, bandwidth, as_floats(rows), square)
 
     def block(self, start: int, stop: int) -> Tensor:
         """Rows of the kernel matrix, float64, with zeros on its diagonal."""

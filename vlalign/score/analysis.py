@@ -64,10 +64,11 @@ class Analysis:
 
     def _moments(self) -> dict[str, Any] | None:
         """Exact mean and sd of the best pair under a random pairing; they do not know of groups."""
-        found = None if self.groups is not None else self.metric.moments(self.x_layers, self.y_layers)
+        i, j = self.best
+        found = None if self.groups is not None else self.metric.moments([self.x_layers[i]], [self.y_layers[j]])
         if found is None:
             return None
-        mean, sd = float(found.mean[self.best]), None if found.sd is None else float(found.sd[self.best])
+        mean, sd = float(found.mean[0, 0]), None if found.sd is None else float(found.sd[0, 0])
         z = (float(self.matrix[self.best]) - mean) / sd if sd else None
         p = None if z is None else float(norm.sf(z))
         return {
@@ -141,7 +142,11 @@ class Analysis:
         """Checks of the two layers of the best pair."""
         found = {}
         k = self.metric.params.get("k") or min(10, self.x.side.n - 1)
-        for i, (name, side) in enumerate((("x", self.x), ("y", self.y))):
-            found[name] = check_side(scored[i], k, unclipped=raw[i], clip_threshold=side.threshold)
+        lists = self.metric.preparation == ("neighbours", k)
+        for i, (name, side, layers) in enumerate((("x", self.x, self.x_layers), ("y", self.y, self.y_layers))):
+            found[name] = check_side(
+                scored[i], k, neighbours=layers[self.best[i]] if lists else None, unclipped=raw[i],
+                clip_threshold=side.threshold,
+            )  # fmt: skip
             notes.extend(warnings(found[name], f"{side.axis[self.best[i]]['name']} of {side.side.model}"))
         return found

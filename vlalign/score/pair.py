@@ -40,7 +40,7 @@ def score(
         k: number of neighbours, for metrics that have them.
         preset: ``platonic`` (clip at the 0.95 quantile, cosine), ``cosine`` or ``none``; see ``score.prepare``.
         permutations: of the null, layer selection included, at most: a score that is clearly no better than chance
-            needs fewer. 0 leaves the null out; by default what suits the metric: 1,000, 200, or none for the costly ones.
+            needs fewer. 0 leaves the null out; by default what suits the metric: 1,000, 200, or none if it is costly.
         half_samples: of the interval; 0 leaves it out; by default 100 (20 for the costly metrics).
         groups: samples that belong together, such as several captions of one image, are permuted and drawn as wholes:
             ``"exact"`` (identical features), a file with columns id and group, a mapping by id, or one label a row.
