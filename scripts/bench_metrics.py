@@ -10,8 +10,6 @@ for one permutation and scaled, since a thousand take hours. Measure on an idle 
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import subprocess
 import sys
@@ -21,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from bench_score import Row, make_layers, peak_bytes, print_row, reference_mutual_knn, row_of
+from bench_score import Row, make_layers, peak_bytes, reference_mutual_knn, row_of, run_alone
 from torch import Tensor
 
 from vlalign.metrics import get_metric, metric_names, overlap_counts, unbiased_cka
@@ -218,19 +216,5 @@ def rows(quick: bool = False) -> list[Row]:
     return [cka_row(), *metric_rows(), *null_row(), *report_row(), *overlap_rows(), *linear_cka_rows()]
 
 
-def main() -> int:
-    """Measure, show the rows, write JSON where asked."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="small cases: shows that it runs, not how fast")
-    parser.add_argument("--json", metavar="FILE", help="write the rows there too")
-    arguments = parser.parse_args()
-    made = rows(arguments.quick)
-    for row in made:
-        print_row(row)
-    if arguments.json:
-        Path(arguments.json).write_text(json.dumps(made, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_alone(rows, __doc__))

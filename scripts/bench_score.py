@@ -182,9 +182,9 @@ def print_row(row: Row) -> None:
     print(f"{row['what']}: {row['ours']:.3f} {row['unit']}  {theirs}{ratio}{reach}")
 
 
-def main() -> int:
-    """Measure, show a table, write JSON where asked."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def run_alone(rows: Callable[[bool], list[Row]], doc: str | None) -> int:
+    """One part of the benchmark as a program: measure, show the rows, write JSON where asked."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="small cases: shows that it runs, not how fast")
     parser.add_argument("--json", metavar="FILE", help="write the rows there too")
     arguments = parser.parse_args()
@@ -197,4 +197,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_alone(rows, __doc__))

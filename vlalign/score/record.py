@@ -59,7 +59,7 @@ class ScoreRecord:
     @property
     def times_chance(self) -> float | None:
         """How many times the chance level the score is."""
-        return self.score / self.chance if self.chance else None
+        return self.score / self.chance if self.chance is not None and abs(self.chance) > 1e-9 else None
 
     @property
     def title(self) -> str:
@@ -68,12 +68,17 @@ class ScoreRecord:
 
     @property
     def filename(self) -> str:
-        """A file name of its own for each pair of runs, metric and preset. Nothing is ever read back from it."""
+        """A file name of its own for each pair of runs, metric and preset, with the concatenation or groups or without.
+
+        Nothing is ever read back from it.
+        """
         sides = []
         for side in (self.x, self.y):
             sides.append(_slug(side["model"]) + (f"-{side['run']['hash'][:8]}" if side["run"] else ""))
         params = "".join(f"-{name}{value}" for name, value in sorted(self.metric["params"].items()))
-        return "__".join([*sides, _slug(f"{self.metric['name']}{params}-{self.preprocessing['preset']}")]) + ".json"
+        variant = "-concat" * (self.axes["x"][-1]["index"] == -1) + "-groups" * bool(self.pairing.get("groups"))
+        what = _slug(f"{self.metric['name']}{params}-{self.preprocessing['preset']}{variant}")
+        return "__".join([*sides, what]) + ".json"
 
     def save(self, path: str | Path) -> Path:
         """Write the record as JSON, whole or not at all; folders are made. Returns the path.

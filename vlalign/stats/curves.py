@@ -118,7 +118,7 @@ def k_curve(
     Args:
         metric: a metric that has a k, or its name; its own k only says where the fixed pair is picked.
         x_layers, y_layers: layers [N, D] as they are scored, rows paired.
-        ks: numbers of neighbours; by default 1, 2, 5, 10, 20, 50, … up to N / 4 or the metric's own, as far as it
+        ks: numbers of neighbours; by default 1, 2, 5, 10, 20, 50, … up to N / 4 and the metric's own, as far as it
             allows.
         pair: positions of the fixed layer pair; by default the best one at the k nearest to the metric's own.
 
@@ -133,7 +133,8 @@ def k_curve(
     own = metric.params["k"]
     if ks is None:
         most = max(n // 4, own or 0)
-        versions = {k: v for k in _KS if k <= most and (v := _allowed(metric, k, n, width)) is not None}
+        usual = {k for k in _KS if k <= most} | ({own} if own else set())
+        versions = {k: v for k in sorted(usual) if (v := _allowed(metric, k, n, width)) is not None}
     else:
         versions = {k: replace(metric, k=k) for k in sorted(set(ks))}  # type: ignore[type-var]
         for version in versions.values():
