@@ -82,3 +82,20 @@ def test_missing_file_and_unwritable_folder(record: ScoreRecord, tmp_path: Path)
     (tmp_path / "file").write_text("")
     with pytest.raises(VlalignError, match="cannot write"):
         record.save(tmp_path / "file" / "r.json")
+
+
+def test_variants_have_files_of_their_own(record: ScoreRecord) -> None:
+    whole = {**record.axes["x"][0], "index": -1, "name": "all"}
+    variants = [
+        record,
+        dataclasses.replace(record, axes={**record.axes, "x": [*record.axes["x"], whole]}),
+        dataclasses.replace(record, pairing={**record.pairing, "groups": {"source": "a file"}}),
+        dataclasses.replace(record, metric={"name": "mutual_knn", "params": {"k": 4}}),
+    ]
+    assert len({one.filename for one in variants}) == len(variants)
+
+
+def test_times_chance_needs_a_chance_level(record: ScoreRecord) -> None:
+    assert dataclasses.replace(record, chance=record.score / 4).times_chance == 4
+    for chance in (None, 0.0, -1e-18):
+        assert dataclasses.replace(record, chance=chance).times_chance is None

@@ -57,6 +57,11 @@ def test_n_curve_by_hand(pair: Pair) -> None:
     assert json.loads(json.dumps(found.summary())) == found.summary()
 
 
+def test_the_own_k_is_on_the_curve(pair: Pair) -> None:
+    assert [point.at for point in k_curve(MutualKnn(4), *pair).points] == [1, 2, 4, 5, 10]
+    assert [point.at for point in k_curve(MutualKnn(30), *pair).points] == [1, 2, 5, 10, 20, 30]
+
+
 def test_default_sizes_end_where_the_metric_does(pair: Pair) -> None:
     assert [point.at for point in n_curve(MutualKnn(5), *pair, repeats=1).points] == [30, 60]  # 4 k and more
     assert [point.at for point in n_curve(MutualKnn(40), *pair, repeats=1).points] == [60]
