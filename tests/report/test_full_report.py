@@ -17,7 +17,7 @@ from scipy.stats import false_discovery_control
 from vlalign import ScoreRecord, score
 from vlalign.metrics import get_metric
 from vlalign.metrics.registry import METRICS, parse_metric
-from vlalign.report.curves import save_curves
+from vlalign.report.curves import drawable, save_curves
 from vlalign.report.full import in_depth
 from vlalign.report.heatmap import _outline, save_heatmap
 from vlalign.report.metrics import metrics_table, parameters
@@ -116,8 +116,11 @@ def test_depth_without_what_was_left_out() -> None:
 
 
 def test_figures_of_null_and_curves(full: ScoreRecord, tmp_path: Path) -> None:
-    only_n = score(X, Y, metric="procrustes", half_samples=0, full=True)
-    no_k = score(X[0], NOISE, metric="cknna:k=none", permutations=5, half_samples=0, full=True)
+    large, other = (torch.randn(80, 4, generator=GENERATOR) for _ in range(2))
+    only_n = score([large, other], other, metric="procrustes", half_samples=0, full=True)
+    no_k = score(large, other, metric="cknna:k=none", permutations=5, half_samples=0, full=True)
+    single = score(X, Y, metric="procrustes", half_samples=0, full=True)
+    assert drawable(single) == {}  # one N is no curve
     made = {
         "null": save_null(full, tmp_path / "null.png"),
         "few": save_null(no_k, tmp_path / "few.png"),

@@ -141,6 +141,7 @@ def test_zero_rows_are_counted() -> None:
     assert (record.preprocessing["x"]["zero_rows"], record.preprocessing["y"]["zero_rows"]) == (0, 2)
 
 
+VARIED = torch.arange(18.0).view(9, 2)
 BAD: list[tuple[Any, Any, dict[str, Any], str]] = [
     (torch.ones(9, 2), torch.ones(8, 2), {"k": 2}, "9 rows and y has 8"),
     (torch.ones(9, 2), torch.ones(9, 2), {"k": 9}, "N=9"),
@@ -152,12 +153,21 @@ BAD: list[tuple[Any, Any, dict[str, Any], str]] = [
     ([["a"]], torch.ones(9, 2), {"k": 2}, "torch tensor or a numeric"),
     (torch.ones(9, 2, dtype=torch.int64), torch.ones(9, 2), {"k": 2}, "floating"),
     (torch.full((9, 2), torch.nan), torch.ones(9, 2), {"k": 2}, "not finite"),
-    (torch.ones(9, 2), [torch.ones(9, 2), torch.full((9, 2), torch.inf)], {"k": 2}, "layer_1 of y"),
-    (torch.ones(9, 2), torch.full((9, 2), torch.nan), {"k": 2, "preset": "none"}, "layer_0 of y"),
+    (VARIED, [VARIED, torch.full((9, 2), torch.inf)], {"k": 2}, "layer_1 of y"),
+    (VARIED, torch.full((9, 2), torch.nan), {"k": 2, "preset": "none"}, "layer_0 of y"),
     (torch.ones(9, 2), torch.ones(9, 2), {"k": 2, "preset": "cosin"}, "cosine"),
     (torch.ones(9, 2), torch.ones(9, 2), {"k": 2, "metric": "mutual_nn"}, "mutual_knn"),
     (torch.ones(9, 2), torch.ones(9, 2), {"k": 2, "permutations": -1}, "permutations"),
     (torch.ones(9, 2), torch.ones(9, 2), {"k": 2, "device": "nowhere"}, "nowhere"),
+    (torch.ones(9, 2), torch.ones(9, 2), {"k": 2, "device": "meta"}, "meta"),
+    (torch.ones(9, 2), torch.ones(9, 2), {"k": 2, "device": 3.5}, "3.5"),
+    (torch.ones(9, 2), torch.ones(9, 2), {"k": 2, "preset": None}, "preset None"),
+    (torch.ones(9, 2), torch.ones(9, 2), {"k": 2, "seed": "a"}, "seed='a'"),
+    (torch.ones(9, 2), torch.ones(9, 2), {"k": 2}, "every layer of x gives all samples the same"),
+    (torch.eye(30), VARIED.repeat(4, 1)[:30], {"k": 2}, "quantile of .feature. of x is 0"),
+    (VARIED[:3], VARIED[:3], {"k": 1}, "at least 4 samples"),
+    (1e-30 * VARIED, VARIED, {"k": 2, "preset": "none"}, "underflow"),
+    (VARIED.to_sparse(), VARIED, {"k": 2}, "dense"),
 ]
 
 
@@ -206,3 +216,37 @@ def test_arrays_of_any_kind_are_taken() -> None:
     frozen = values.astype(">f8")
     frozen.flags.writeable = False
     assert score(frozen, values[::-1].astype(np.longdouble), k=3, permutations=0).matrix == expected
+
+
+def test_layers_that_tell_no_samples_apart_score_nothing() -> None:
+    generator = torch.Generator().manual_seed(0)
+    x, y = ([torch.ones(60, 4), torch.randn(60, 5, generator=generator)] for _ in range(2))
+    for metric in ("mutual_knn", "rnx", "cka", "lcs_knn"):
+        record = score(x, y, metric=metric, k=5, preset="cosine", permutations=19, half_samples=10, full=True)
+        assert (record.best["x"]["name"], record.best["y"]["name"]) == ("layer_1", "layer_1")
+        assert [record.matrix[0], [row[0] for row in record.matrix]] == [[0, 0], [0, 0]]
+        alone = score(x[1], y[1], metric=metric, k=5, preset="cosine", permutations=0)
+        assert record.score == pytest.approx(alone.score, abs=1e-6)
+        assert "layer_0 of x give all samples the same features: scored 0" in record.checks["notes"]
+        assert record.score < 0.9
+
+
+def test_calibration_needs_enough_permutations(pair: Pair) -> None:
+    few, enough = (score(*pair, k=5, permutations=count, half_samples=0) for count in (5, 19))
+    assert few.calibrated is None
+    assert any("at least 19 permutations" in note for note in few.checks["notes"])
+    assert enough.calibrated is not None
+    assert score(*pair, k=5, permutations=19, half_samples=0, seed=np.int64(3)).null["seed"] == 3
+
+
+def test_groups_keep_curves_and_notes_quiet(pair: Pair) -> None:
+    x, y = ([layer.repeat_interleave(2, dim=0) for layer in side] for side in pair)
+    record = score(x, y, k=5, permutations=19, half_samples=4, groups=[i // 2 for i in range(120)], full=True)
+    assert record.curves is None
+    assert any("cut the groups apart" in note for note in record.checks["notes"])
+    assert not any("name the groups" in note for note in record.checks["notes"])
+    alone = score(x, y, k=5, permutations=19, half_samples=4)
+    assert any("name the groups" in note for note in alone.checks["notes"])
+    assert score(x, y, k=5, permutations=19, half_samples=4, groups="exact").pairing["groups"]["groups"] == 60
+    one = torch.arange(1.0, 41.0)[:, None]  # identical after normalisation, not as they were extracted
+    assert score(one, one, k=2, permutations=0, half_samples=0, groups="exact", preset="none").pairing["groups"] is None

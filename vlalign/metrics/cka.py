@@ -103,8 +103,16 @@ class Cka(Metric):
         choice(self.kernel, "kernel", self.name, ("linear", "rbf"))
         if isinstance(self.bandwidth, str):
             choice(self.bandwidth, "bandwidth", self.name, ("median", "a number"))
-        elif isinstance(self.bandwidth, bool) or not 0 < float(self.bandwidth) < float("inf"):
-            raise VlalignError(f"{self.name} needs a bandwidth > 0 or median, got bandwidth={self.bandwidth!r}")
+        elif (
+            isinstance(self.bandwidth, bool)
+            or not isinstance(self.bandwidth, int | float)
+            or not (1e-12 <= self.bandwidth <= 1e12)
+        ):
+            raise VlalignError(
+                f"{self.name} needs a bandwidth between 1e-12 and 1e12, or median, got bandwidth={self.bandwidth!r}"
+            )
+        if self.kernel == "linear" and self.bandwidth != 1.0:
+            raise VlalignError(f"{self.name} has a bandwidth with kernel=rbf only, got bandwidth={self.bandwidth!r}")
 
     @property
     def params(self) -> dict[str, Any]:
@@ -199,5 +207,6 @@ class UnbiasedCka(Cka):
         """Exact: mean 0 and sd ``sqrt(2 / (N (N - 3)))``, whatever the features (the U-centred rows sum to 0)."""
         if isinstance(x[0], PairMatrix):
             return Moments(*cosine_moments(x, y))
-        n, shape = len(x[0].rows), (len(x), len(y))
-        return Moments(np.zeros(shape), np.full(shape, (2 / (n * (n - 3))) ** 0.5))
+        n = len(x[0].rows)
+        varies = np.outer([self._own(side) > 0 for side in x], [self._own(side) > 0 for side in y])
+        return Moments(np.zeros(varies.shape), np.where(varies, (2 / (n * (n - 3))) ** 0.5, 0.0))

@@ -29,9 +29,9 @@ def edit_distance_knn(x: Tensor, y: Tensor, k: int = 10) -> float:
         VlalignError: as :func:`vlalign.metrics.base.of_pair`, or for k outside 1..N-1.
 
     >>> import torch
-    >>> x = torch.tensor([[1.0], [2.0], [3.0]])  # neighbours, nearest first: 2 1, 2 0, 1 0
-    >>> edit_distance_knn(x, -x, k=2), edit_distance_knn(x, x.flip(0), k=2)  # turned round: 1 2, 0 2, 0 1
-    (1.0, 0.0)
+    >>> x = torch.tensor([[1.0], [2.0], [3.0], [4.0]])  # neighbours: 3 2, 3 2, 3 1, 2 1
+    >>> edit_distance_knn(x, -x, k=2), edit_distance_knn(x, x.flip(0), k=2)  # turned: 1 2, 0 2, 0 1, 0 1
+    (1.0, 0.5)
     """
     return of_pair(EditDistanceKnn(k), x, y)
 

@@ -37,6 +37,7 @@ class NeighbourMetric(Metric):
 
     def check(self, n: int, widths: Any = ()) -> None:
         """Raise VlalignError if ``n`` samples are too few."""
+        super().check(n, widths)
         if n <= self.k:
             raise VlalignError(f"{self.name} with k={self.k} needs more than {self.k} samples, got N={n}: lower k")
 

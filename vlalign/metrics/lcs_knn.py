@@ -30,8 +30,8 @@ def lcs_knn(x: Tensor, y: Tensor, k: int = 10) -> float:
         VlalignError: as :func:`vlalign.metrics.base.of_pair`, or for k outside 1..N-1.
 
     >>> import torch
-    >>> x = torch.tensor([[1.0], [2.0], [3.0]])  # neighbours, nearest first: 2 1, 2 0, 1 0
-    >>> lcs_knn(x, -x, k=2), lcs_knn(x, x.flip(0), k=2)  # turned round: 1 2, 0 2, 0 1
+    >>> x = torch.tensor([[1.0], [2.0], [3.0], [4.0]])  # neighbours: 3 2, 3 2, 3 1, 2 1
+    >>> lcs_knn(x, -x, k=2), lcs_knn(x, x.flip(0), k=2)  # turned: 1 2, 0 2, 0 1, 0 1
     (1.0, 0.5)
     """
     return of_pair(LcsKnn(k), x, y)

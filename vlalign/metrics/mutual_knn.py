@@ -33,7 +33,8 @@ def mutual_knn(x: Tensor, y: Tensor, k: int = 10) -> float:
         k: number of neighbours, 1 <= k < N.
 
     Returns:
-        A share in [0, 1]; chance is ``k / (N - 1)``.
+        A share in [0, 1]; chance is ``k / (N - 1)``. Rows that are all alike have neighbours by row number only, so two
+        such layers score 1; :func:`vlalign.score` gives layers that tell no samples apart 0.
 
     Raises:
         VlalignError: as :func:`vlalign.metrics.neighbours.knn`, or if the numbers of rows differ.

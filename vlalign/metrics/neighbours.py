@@ -24,8 +24,9 @@ def check_features(x: Tensor, what: str = "features") -> Tensor:
     Raises:
         VlalignError: not a tensor, not two-dimensional, empty, or not floating.
     """
-    if not isinstance(x, Tensor):
-        raise VlalignError(f"{what} must be a torch tensor [N, D], got {type(x).__name__}: convert it first")
+    if not isinstance(x, Tensor) or x.layout != torch.strided or x.is_meta:
+        kind = f"one on {x.device}, {x.layout}" if isinstance(x, Tensor) else type(x).__name__
+        raise VlalignError(f"{what} must be a dense torch tensor [N, D], got {kind}: convert it first")
     if x.ndim != 2 or 0 in x.shape:
         raise VlalignError(f"{what} must be a tensor [N, D] with N, D >= 1, got shape {list(x.shape)}")
     if not x.is_floating_point():
@@ -79,7 +80,8 @@ def knn(x: Tensor, k: int = 10, *, block: int | None = None) -> Tensor:
     n = len(x)
     if not 1 <= k < n:
         raise VlalignError(f"k must be at least 1 and less than the number of samples, got k={k} with N={n}")
-    checked_norms(x)
+    if float(checked_norms(x).max()) < torch.finfo(x.dtype).tiny ** 0.5 and bool(x.any()):
+        raise VlalignError(f"inner products of features underflow {x.dtype}: scale them up")
     if block is None:
         block = BLOCK_BYTES // (n * x.element_size())
     blocks = -(-n // min(max(1, block), n))

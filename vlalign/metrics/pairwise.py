@@ -6,7 +6,6 @@ A prepared layer is its matrix after centring, so that a metric of this kind is 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -52,10 +51,13 @@ class PairMatrix:
 
 def frobenius_norm(matrix: Tensor) -> float:
     """Frobenius norm [N, M], summed up in float64 over blocks of rows."""
-    norm = math.hypot(*(float(torch.linalg.vector_norm(part)) for part in matrix.split(64)))  # of few values each
+    norm = sum(float(part.square().sum(dtype=torch.float64)) for part in matrix.split(256)) ** 0.5
     if 1e-15 < norm < 1e15:
         return norm
-    return sum(float(part.double().square().sum()) for part in matrix.split(64)) ** 0.5  # too much for float32
+    peak = float(matrix.abs().max())  # squares that the dtype cannot hold
+    if not peak:
+        return 0.0
+    return float(peak * sum(float((part.double() / peak).square().sum()) for part in matrix.split(64)) ** 0.5)
 
 
 def cosines(x: Sequence[PairMatrix], y: Sequence[PairMatrix]) -> Floats:

@@ -48,7 +48,7 @@ def get_metric(name: str, **params: Any) -> Metric:
     {'k': 5}
     """
     if name not in METRICS:
-        close = difflib.get_close_matches(name, METRICS) or metric_names()
+        close = difflib.get_close_matches(name.lower(), METRICS) or metric_names()
         raise VlalignError(f"unknown metric {name!r}: use one of {', '.join(close)}")
     known = [field.name for field in fields(METRICS[name])]  # type: ignore[arg-type]
     for param in params:
@@ -77,6 +77,8 @@ def parse_metric(text: str, **defaults: Any) -> Metric:
         key, equals, value = part.partition("=")
         if not equals:
             raise VlalignError(f"metric {text!r}: give parameters as name=value,name=value, not {part!r}")
+        if key.strip() in params:
+            raise VlalignError(f"metric {text!r} gives {key.strip()} twice")
         params[key.strip()] = _value(value.strip())
     if name in METRICS:
         for field in fields(METRICS[name]):  # type: ignore[arg-type]

@@ -13,14 +13,18 @@ if TYPE_CHECKING:
 _AXES = {"n": "samples N", "k": "neighbours k"}
 
 
+def drawable(record: ScoreRecord) -> dict[str, Any]:
+    """The curves of a record that have more than one point."""
+    return {name: curve for name, curve in (record.curves or {}).items() if len(curve["points"]) > 1}
+
+
 def save_curves(record: ScoreRecord, path: str | Path) -> Path:
     """Draws the curves of a full record as a PNG: scores and, beside them, scores corrected for chance.
 
     Raises:
         VlalignError: the file cannot be written.
     """
-    curves = record.curves
-    assert curves
+    curves = drawable(record)
     figure = new_figure(4.2 * len(curves) + 0.6, 3.4)
     for axes, (name, curve) in zip(
         figure.subplots(1, len(curves), squeeze=False, sharey=True)[0], curves.items(), strict=True

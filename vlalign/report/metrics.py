@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 def metrics_table(metrics: Sequence[type[Metric]]) -> Table:
     """Name with parameters and defaults, what it is, range, invariances, cost, source."""
     table = Table(box=box.HORIZONTALS, show_lines=True)
-    for column, ratio in (("metric", 4), ("what", 6), ("range", 4), ("unchanged by", 4), ("cost", 5), ("source", 4)):
-        table.add_column(column, overflow="fold", ratio=ratio)
+    table.add_column("metric", no_wrap=True)  # names and parameters are there to be copied
+    for column, ratio in (("what", 6), ("range", 4), ("unchanged by", 4), ("cost", 5), ("source", 4)):
+        table.add_column(column, ratio=ratio)
     for metric in metrics:
         info = metric.info
         summary = info.summary if info.symmetric else f"{info.summary}; not symmetric"

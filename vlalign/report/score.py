@@ -15,7 +15,7 @@ from rich.text import Text
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import metric_text, value_text
 from vlalign.metrics.registry import METRICS, get_metric
-from vlalign.report.curves import save_curves
+from vlalign.report.curves import drawable, save_curves
 from vlalign.report.full import in_depth
 from vlalign.report.heatmap import save_heatmap
 from vlalign.report.null import save_null
@@ -25,6 +25,9 @@ from vlalign.store.files import check_space
 
 if TYPE_CHECKING:
     from vlalign.score import ScoreRecord
+
+
+_NOTES = 8  # shown below a table of many
 
 
 def show_records(
@@ -56,6 +59,11 @@ def show_records(
         return records
     q_values = false_discovery(records)
     console.print(records_table(records, q_values))
+    notes = list(dict.fromkeys(note for record in records for note in record.checks["notes"]))
+    for note in notes[:_NOTES]:
+        console.print(Text(f"note  {note}", style="yellow"))
+    if len(notes) > _NOTES:
+        console.print(f"and {len(notes) - _NOTES} more notes in the records (checks, notes)")
     table = save_table(records, q_values, folder / "scores.csv")
     console.print(
         f"{len(records)} records{' and figures' if figure else ''} in {folder}, table {table}", highlight=False
@@ -68,7 +76,7 @@ def save_figures(record: ScoreRecord, path: Path, full: bool) -> list[Path]:
     made = [save_heatmap(record, path.with_suffix(".png"))]
     if full and record.null is not None:
         made.append(save_null(record, path.with_suffix(".null.png")))
-    if full and record.curves is not None:
+    if full and drawable(record):
         made.append(save_curves(record, path.with_suffix(".curves.png")))
     return made
 
@@ -101,9 +109,9 @@ def summary(record: ScoreRecord) -> Panel:
             f"{early}, each with its own best layer pair",
         )
         grid.add_row("p-value", p_text(record))
-        grid.add_row(
-            "calibrated", f"{null['calibrated']:.4f}  (0 at the null's {1 - null['alpha']:.0%} point, 1 at perfect)"
-        )
+        if record.calibrated is not None:
+            scale = f"0 at the null's {1 - null['alpha']:.0%} point, 1 at perfect"
+            grid.add_row("calibrated", f"{record.calibrated:.4f}  ({scale})")
     grid.add_row(
         "measured",
         f"{record.metric['name']}, {parameters(record)}N = {record.n}, preset {record.preprocessing['preset']}",

@@ -20,12 +20,16 @@ from vlalign.stats.null import permutation_null
 
 log = logging.getLogger(__name__)
 
+ALPHA = 0.05  # of the null's point that the calibrated score starts at
 _TELL_SECONDS = 60  # of a null that are worth a word before it starts
 
 
 @dataclass
 class Analysis:
-    """One metric on two prepared sides; ``run`` gives the fields of the record."""
+    """One metric on two prepared sides; ``run`` gives the fields of the record.
+
+    Layers, matrix and best pair are those of the layers that tell samples apart (``varied`` of each side).
+    """
 
     metric: Metric
     x: PreparedSide
@@ -44,10 +48,10 @@ class Analysis:
         moments = self._moments()
         null = self._null(permutations, seed, labels, notes)
         with timed(self.seconds, "checks"):
-            (x_raw, x), (y_raw, y) = self.x.both(self.best[0]), self.y.both(self.best[1])
+            (x_raw, x), (y_raw, y) = (side.both(i) for side, i in zip((self.x, self.y), self._positions(), strict=True))
             checks = self._checks((x_raw, y_raw), (x, y), notes)
         interval = self._interval(x, y, half_samples, seed, labels, full, notes)
-        curves = self._curves(seed) if full else None
+        curves = self._curves(seed, notes) if full else None
         chance = None
         if moments is not None:
             chance = moments["mean"]
@@ -98,8 +102,10 @@ class Analysis:
                 self.metric, self.x_layers, self.y_layers, n=self.x.side.n, observed=float(self.matrix[self.best]),
                 count=permutations, seed=seed, groups=labels,
             )  # fmt: skip
+        if len(null.maxima) + 1 < 1 / ALPHA:
+            notes.append(f"no calibrated score: it needs at least {round(1 / ALPHA) - 1} permutations")
         assert null.pair_mean is not None
-        return {**null.summary(), "pair_mean": float(null.pair_mean[self.best]), "maxima": null.maxima.tolist()}
+        return {**null.summary(ALPHA), "pair_mean": float(null.pair_mean[self.best]), "maxima": null.maxima.tolist()}
 
     def _interval(
         self, x: Tensor, y: Tensor, half_samples: int, seed: int, labels: Any, full: bool, notes: list[str]
@@ -115,7 +121,7 @@ class Analysis:
         if found["sd"] < 1e-9 < 1e-6 < abs(found["mean_of_halves"] - found["observed"]):
             notes.append(f"no interval: every half of the samples gives {found['mean_of_halves']:.4f}, too few to tell")
             return None
-        if full and self.matrix.size > 1:
+        if full and self.matrix.size > 1:  # the same samples, so it fails only where the one above does
             with timed(self.seconds, "interval"):
                 layers = self._all_layers()
                 found["maximum"] = half_sampling(
@@ -124,19 +130,24 @@ class Analysis:
         return found
 
     def _all_layers(self) -> tuple[list[Any], list[Any]]:
-        x, y = ([side.layer(i) for i in range(len(side.axis))] for side in (self.x, self.y))
+        x, y = ([side.layer(i) for i in side.varied] for side in (self.x, self.y))
         return x, y
 
-    def _curves(self, seed: int) -> dict[str, Any]:
+    def _positions(self) -> tuple[int, int]:
+        """Positions of the best pair among all layers."""
+        return self.x.varied[self.best[0]], self.y.varied[self.best[1]]
+
+    def _curves(self, seed: int, notes: list[str]) -> dict[str, Any] | None:
+        if self.groups is not None:
+            notes.append("no curves: random subsets would cut the groups apart")
+            return None
         with timed(self.seconds, "curves"):
             layers = self._all_layers()
             repeats = 10 if self.metric.info.permutations else 3
-            curves: dict[str, Any] = {
-                "n": n_curve(self.metric, *layers, repeats=repeats, seed=seed, pair=self.best).summary()
-            }
+            curves = {"n": n_curve(self.metric, *layers, repeats=repeats, seed=seed, pair=self.best)}
             if "k" in self.metric.params:
-                curves["k"] = k_curve(self.metric, *layers, pair=self.best).summary()
-        return curves
+                curves["k"] = k_curve(self.metric, *layers, pair=self.best)
+        return {name: curve.summary() for name, curve in curves.items()}
 
     def _checks(self, raw: tuple[Tensor, Tensor], scored: tuple[Tensor, Tensor], notes: list[str]) -> dict[str, Any]:
         """Checks of the two layers of the best pair."""
@@ -148,5 +159,9 @@ class Analysis:
                 scored[i], k, neighbours=layers[self.best[i]] if lists else None, unclipped=raw[i],
                 clip_threshold=side.threshold,
             )  # fmt: skip
-            notes.extend(warnings(found[name], f"{side.axis[self.best[i]]['name']} of {side.side.model}"))
+            where = f"{side.axis[self._positions()[i]]['name']} of {side.side.model}"
+            notes.extend(line for line in warnings(found[name], where, self.groups is not None) if line not in notes)
+            flat = [str(entry["name"]) for p, entry in enumerate(side.axis) if p not in side.varied]
+            if flat:
+                notes.append(f"{', '.join(flat)} of {side.side.model} give all samples the same features: scored 0")
         return found

@@ -128,7 +128,9 @@ def _device(device: str | torch.device | None) -> torch.device | None:
         return torch.device("cuda") if torch.cuda.is_available() else None
     try:
         chosen = torch.device(device)
+        if chosen.type == "meta":
+            raise RuntimeError("it holds no values")
         torch.empty(0, device=chosen)
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, TypeError) as error:
         raise VlalignError(f"device {str(device)!r} cannot be used here: leave --device out or give cpu") from error
     return chosen

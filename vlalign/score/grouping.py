@@ -51,7 +51,7 @@ def resolve_groups(
     if groups is None:
         return None
     if are_exact(groups):
-        labels = exact_groups(*(side.layer(len(side.side.axis) - 1) for side in (x, y)))
+        labels = exact_groups(*(side.raw(len(side.side.axis) - 1) for side in (x, y)))
         return _or_none(labels, "identical features")
     if isinstance(groups, str | Path | Mapping):
         if ids is None:

@@ -34,8 +34,8 @@ def get_preset(name: str) -> Preset:
     Raises:
         VlalignError: for an unknown name.
     """
-    if name not in PRESETS:
-        known = difflib.get_close_matches(name, PRESETS) or list(PRESETS)
+    if not isinstance(name, str) or name not in PRESETS:
+        known = difflib.get_close_matches(str(name), PRESETS) or list(PRESETS)
         raise VlalignError(f"unknown preset {name!r}: use {' or '.join(known)}")
     return PRESETS[name]
 

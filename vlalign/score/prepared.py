@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vlalign.errors import VlalignError
 from vlalign.metrics.base import Metric
 from vlalign.metrics.layers import map_layers
 from vlalign.metrics.neighbours import check_features, checked_norms
@@ -29,6 +30,7 @@ class PreparedSide:
         self.device = device
         self.threshold: float | None = None
         self.zero_rows: list[int] | None = None  # of each layer, known after the first preparation
+        self.varied: list[int] = []  # positions of layers that tell samples apart, known after the first preparation
         self.axis = list(side.axis)
         if concat:
             self.axis.append({**_CONCATENATION, "width": sum(int(entry["width"]) for entry in side.axis)})
@@ -54,25 +56,34 @@ class PreparedSide:
                 assert q is not None
                 self.threshold = clip_threshold(lambda: (self.raw(i) for i in range(len(self.side.axis))), q)
                 self._clipped = True
+            if self.threshold == 0:
+                raise VlalignError(
+                    f"the {q:g} quantile of |feature| of {self.side.model} is 0, so that clipping would leave nothing: "
+                    "use the preset cosine (--preset cosine)"
+                )
         with timed(seconds, "neighbours" if "k" in metric.params else "layers"):
             positions = range(len(self.side.axis))
             parts: dict[int, Tensor] = {}
 
-            def work(i: int) -> tuple[Any, int]:
-                layer = self._clip(i)
-                if self.concat:
+            def work(i: int) -> tuple[Any, int, bool]:
+                layer = self._clip(i) if i < len(positions) else torch.cat([parts.pop(j) for j in positions], dim=1)
+                if self.concat and i < len(positions):
                     parts[i] = layer
                 layer, zero = self._normalise(layer, i)
-                return metric.prepare(layer), zero
+                return metric.prepare(layer), zero, not bool((layer == layer[:1]).all())
 
             on_cpu = self.device is None or self.device.type == "cpu"
             done = map_layers(work, positions) if on_cpu else [work(i) for i in positions]
             if self.concat:
-                layer, zero = self._normalise(torch.cat([parts.pop(i) for i in positions], dim=1), len(positions))
-                done.append((metric.prepare(layer), zero))
+                done.append(work(len(positions)))
         self.side.release()
-        self.zero_rows = [zero for _, zero in done]
-        return [layer for layer, _ in done]
+        self.zero_rows = [zero for _, zero, _ in done]
+        self.varied = [i for i, (_, _, varies) in enumerate(done) if varies]
+        if not self.varied:
+            raise VlalignError(
+                f"every layer of {self.side.model} gives all samples the same features: nothing to compare"
+            )
+        return [layer for layer, _, _ in done]
 
     def layer(self, position: int) -> Tensor:
         """The layer [N, D] as it is scored."""

@@ -53,8 +53,9 @@ class ScoreRecord:
 
     @property
     def calibrated(self) -> float | None:
-        """Calibrated score: 0 up to the null's 95 % point, 1 for the largest possible score; None without a null."""
-        return None if self.null is None else float(self.null["calibrated"])
+        """Calibrated score: 0 up to the null's 95 % point, 1 at most; None without enough permutations."""
+        found = None if self.null is None else self.null["calibrated"]
+        return None if found is None else float(found)
 
     @property
     def times_chance(self) -> float | None:

@@ -40,6 +40,7 @@ class Options:
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, whole_number(value, name, "a score", least=0))
+        object.__setattr__(self, "seed", whole_number(self.seed, "seed", "a score", least=0))
         if self.half_samples == 1:
             raise VlalignError("an interval needs at least 2 half-samples, got 1 (0 leaves it out)")
 
@@ -66,12 +67,16 @@ class Scorer:
         wanted, ids, n = self.options.groups, sides[0].ids if order is None else order, sides[0].n
         groups = None if are_exact(wanted) else resolve_groups(wanted, ids, n, a, b)  # mistakes before any work
         x_layers, y_layers = (self._prepared(metric, side, seconds) for side in (a, b))
+        x_layers, y_layers = ([kept[i] for i in s.varied] for kept, s in ((x_layers, a), (y_layers, b)))
         with timed(seconds, "grid"):
-            matrix = metric.grid(x_layers, y_layers)
-        i, j = (int(p) for p in np.unravel_index(int(np.argmax(matrix)), matrix.shape))
+            grid = metric.grid(x_layers, y_layers)
+        matrix = np.zeros((len(a.axis), len(b.axis)))  # a layer that tells no samples apart scores 0
+        matrix[np.ix_(a.varied, b.varied)] = grid
+        row, column = (int(p) for p in np.unravel_index(int(np.argmax(grid)), grid.shape))
+        i, j = a.varied[row], b.varied[column]
         if are_exact(wanted):
             groups = resolve_groups(wanted, ids, n, a, b)
-        found = Analysis(metric, a, b, x_layers, y_layers, matrix, (i, j), groups, seconds).run(
+        found = Analysis(metric, a, b, x_layers, y_layers, grid, (row, column), groups, seconds).run(
             permutations=metric.info.permutations if self.options.permutations is None else self.options.permutations,
             half_samples=self._half_samples(metric),
             full=self.options.full,

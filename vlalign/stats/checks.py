@@ -137,15 +137,18 @@ def clipped_share(unclipped: Tensor, threshold: float) -> float:
     return int((unclipped.abs() > threshold).sum()) / unclipped.numel()
 
 
-def warnings(found: Mapping[str, Any], name: str = "layer") -> list[str]:
-    """One line for each value of :func:`check_side` that changes how a score should be read; none if all is well."""
+def warnings(found: Mapping[str, Any], name: str = "layer", grouped: bool = False) -> list[str]:
+    """One line for each value of :func:`check_side` that changes how a score should be read; none if all is well.
+
+    ``grouped``: the samples that belong together have been named, so that duplicates need no word.
+    """
     n, lines = found["n"], []
-    if found["duplicates"] > DUPLICATE_SHARE * n:
+    if found["duplicates"] > DUPLICATE_SHARE * n and not grouped:
         lines.append(
             f"{name}: {found['duplicates']} of {n} samples are exact duplicates (up to {found['largest_group']} "
             "alike), which are each other's neighbours: name the groups they form, or p-values are too small"
         )
-    elif found["near_duplicates"] > DUPLICATE_SHARE * n:
+    elif found["near_duplicates"] > DUPLICATE_SHARE * n and not grouped:
         lines.append(
             f"{name}: {found['near_duplicates']} of {n} samples have a near-duplicate (cosine > {found['near']:g}): "
             "if they belong together (captions of one image, frames of one film), name the groups"

@@ -22,7 +22,10 @@ def benjamini_hochberg(p_values: Sequence[float] | NDArray[np.float64]) -> NDArr
     >>> benjamini_hochberg([0.01, 0.5, 0.02]).round(3).tolist()
     [0.03, 0.5, 0.03]
     """
-    p = np.asarray(p_values, dtype=np.float64)
+    try:
+        p = np.asarray(p_values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise VlalignError(f"p-values must be numbers, got {p_values!r}") from error
     if p.ndim != 1:
         raise VlalignError(f"p-values must be one list of numbers, got shape {list(p.shape)}")
     wrong = np.flatnonzero(~((p >= 0) & (p <= 1)))

@@ -17,7 +17,7 @@ from vlalign.stats.groups import checked_groups, members
 
 _CHUNK_BYTES = 32 * 2**20  # of permutations held at once
 _STOP_CHUNK = 64  # permutations computed between two looks at whether to stop
-_TIE = 1e-9  # of |observed|: values this close differ by rounding only, and count as equal
+_TIE = 1e-6  # of |observed|: values this close differ by rounding only (permuted in float32), and count as equal
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Null:
             "p_value": self.p_value,
             "alpha": alpha,
             "threshold": self.threshold(alpha),
-            "calibrated": self.calibrated(alpha, s_max),
+            "calibrated": self.calibrated(alpha, s_max) if len(maxima) + 1 >= 1 / alpha else None,
         }
 
 
