@@ -42,6 +42,10 @@ def test_parameters_from_text() -> None:
         ("mutual_knn:k=3.5", "k=3.5"),
         ("mutual_knn:k=many", "k='many'"),
         ("mutual_knn:k=none", "k=None"),
+        ("mutual_knn:k=3,k=5", "gives k twice"),
+        ("cka:bandwidth=3", "kernel=rbf only"),
+        ("cka:kernel=rbf,bandwidth=none", "bandwidth=None"),
+        ("cka:kernel=rbf,bandwidth=1e200", "between 1e-12 and 1e12"),
     ):
         with pytest.raises(VlalignError, match=message):
             parse_metric(text)

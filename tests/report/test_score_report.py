@@ -118,3 +118,20 @@ def test_records_and_figures_are_written_and_named(count: int, tmp_path: Path) -
     assert {Path(name).suffix for name in written} >= {".json", ".png"}
     assert str(tmp_path / "out") in console.file.getvalue().replace("\n", "")
     assert ScoreRecord.load(tmp_path / "out" / records[0].filename) == records[0]
+
+
+def test_notes_stand_once_below_a_table_of_many(tmp_path: Path) -> None:
+    def noted(model: str, notes: list[str]) -> ScoreRecord:
+        return make_record(
+            3, 4, x={**make_record().x, "model": model}, checks={"x": CHECKED, "y": CHECKED, "notes": notes}
+        )
+
+    console = Console(file=io.StringIO(), width=200)
+    many = [f"remark {i}." for i in range(10)]
+    show_records([noted("one", ["hubs here", *many]), noted("two", ["hubs here"])], tmp_path, console, figure=False)
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert text.count("hubs here") == 1
+    assert "remark 6." in text
+    assert "remark 7." not in text
+    assert "and 3 more notes" in text
