@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlalign.data.columns import Columns, choose
+from vlalign.data.edits import row_id
 from vlalign.data.images import BadImage, decode, encoded
 from vlalign.data.paired import PairedData, sha256_of
 from vlalign.data.reading import Source
@@ -107,7 +108,7 @@ def read_ids(dataset: Dataset, columns: Columns, source: Source) -> tuple[list[s
         ids = [Path(os.path.relpath((file or {}).get("path") or "", source.base)).as_posix() for file in files]
         id_source = "file"
     else:
-        return [f"row-{row:06d}" for row in range(len(dataset))], "row"
+        return [row_id(row) for row in range(len(dataset))], "row"
     twice = [name for name, count in Counter(ids).items() if count > 1]
     if twice:
         place = f"column {columns.id!r}" if columns.id else "file names"

@@ -5,15 +5,13 @@ from __future__ import annotations
 import csv
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from vlalign.data.edits import unedited
 from vlalign.data.hub import open_hub
 from vlalign.data.reading import Source, reading, undecoded
 from vlalign.data.spec import BUILTIN, DataSpec
 from vlalign.errors import VlalignError
-
-if TYPE_CHECKING:
-    pass
 
 BUILDERS = {
     ".parquet": "parquet",
@@ -69,6 +67,8 @@ def _file(spec: DataSpec, path: Path) -> Source:
     if path.stat().st_size == 0:
         raise VlalignError(f"{spec.source} holds no samples: the file has 0 bytes")
     _only_train(spec)
+    if path.suffix.lower() == ".json" and (edits := unedited(path)) is not None:
+        return Source(edits, path.resolve().name, spec.source, base=path.resolve().parent, file=path)
     with reading(spec.source):
         options = _csv_options(path) if builder == "csv" else {}
         dataset = load_dataset(builder, data_files={"train": str(path.resolve())}, split=spec.split, **options)

@@ -1,0 +1,168 @@
+"""Captions edited by someone else, per sample and rate: the released JSON format, or a table of id, rate, text.
+
+The JSON format is that of arXiv 2502.16282: a list of objects
+``{"Index - i": {"sentences": {"Caption j - p%": text}}}``, one a sample, where 0 % is the caption before editing. Its
+samples have no ids but row numbers; here they get the ids ``row-00000i`` that data sets without an id column have.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vlalign.errors import VlalignError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+COLUMNS = ("id", "rate", "text")
+_INDEX, _CAPTION = re.compile(r"Index - (\d+)"), re.compile(r"Caption \d+ - (\d+(?:\.\d+)?)%")
+
+
+@dataclass(frozen=True)
+class EditedCaptions:
+    """Captions by rate (percent) and sample id.
+
+    Attributes:
+        name: of the file.
+        texts: ``texts[rate][id]``.
+    """
+
+    name: str
+    texts: dict[float, dict[str, str]]
+
+    @property
+    def rates(self) -> list[float]:
+        """The rates there are, in percent, rising."""
+        return sorted(self.texts)
+
+
+def is_edits(value: Any) -> bool:
+    """Whether a JSON value looks like the released format."""
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and isinstance(value[0], dict)
+        and len(value[0]) == 1
+        and all(_INDEX.fullmatch(str(key)) and isinstance(v, dict) and "sentences" in v for key, v in value[0].items())
+    )
+
+
+def row_id(row: int) -> str:
+    """The id of a sample that has only its row number.
+
+    >>> row_id(7)
+    'row-000007'
+    """
+    return f"row-{row:06d}"
+
+
+def read_edits(path: str | Path) -> EditedCaptions:
+    """Reads edited captions: .json in the released format, or .parquet, .csv, .tsv, .jsonl with id, rate, text.
+
+    Raises:
+        VlalignError: the file is missing or cannot be read, a column or value is missing, or an id has two texts at
+            one rate.
+    """
+    path = Path(path).expanduser()
+    try:
+        stamp = path.stat()
+    except OSError as error:
+        raise VlalignError(f"cannot read the captions file {path}: {error.strerror or error}") from error
+    return _read(path, stamp.st_mtime_ns, stamp.st_size)
+
+
+def unedited(path: Path) -> Dataset | None:
+    """The captions at 0 % of a file in the released format, as a data set with id and text; None for other files.
+
+    Raises:
+        VlalignError: a file in that format that is damaged, or has no captions at 0 %.
+    """
+    from datasets import Dataset
+
+    with path.open("rb") as file:
+        start = file.read(200).lstrip()
+    if not re.match(rb'\[\s*\{\s*"Index - \d+"', start):
+        return None
+    edits = read_edits(path)
+    if 0.0 not in edits.texts:
+        raise VlalignError(f"{path} has no captions at 0 %: without the unedited ones it is no data set by itself")
+    return Dataset.from_dict({"id": list(edits.texts[0.0]), "text": list(edits.texts[0.0].values())})
+
+
+@functools.lru_cache(maxsize=2)  # a sweep reads the same file once for every rate
+def _read(path: Path, _modified: int, _size: int) -> EditedCaptions:
+    if path.suffix.lower() == ".json":
+        try:
+            value = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise VlalignError(f"cannot read the captions file {path}: {error}") from error
+        if not is_edits(value):
+            raise VlalignError(
+                f'{path} is no file of edited captions: expected [{{"Index - i": {{"sentences": {{"Caption j - p%": '
+                "text}}}}, …], or a .parquet, .csv, .tsv or .jsonl file with columns id, rate, text"
+            )
+        return _released(path, value)
+    return _table(path)
+
+
+def _released(path: Path, value: list[Any]) -> EditedCaptions:
+    texts: dict[float, dict[str, str]] = {}
+    for position, entry in enumerate(value):
+        for key, content in entry.items() if isinstance(entry, dict) else [("", None)]:
+            index = _INDEX.fullmatch(key)
+            sentences = content.get("sentences") if isinstance(content, dict) else None
+            if index is None or not isinstance(sentences, dict):
+                raise VlalignError(f'{path}: entry {position} is not {{"Index - i": {{"sentences": …}}}}')
+            for label, text in sentences.items():
+                found = _CAPTION.fullmatch(label)
+                if found is None or not isinstance(text, str):
+                    raise VlalignError(f'{path}: entry {position}: {label!r} is not "Caption j - p%": text')
+                _add(path, texts, float(found[1]), row_id(int(index[1])), text)
+    return EditedCaptions(path.name, texts)
+
+
+def _table(path: Path) -> EditedCaptions:
+    import pandas as pd
+
+    readers: dict[str, Any] = {
+        ".parquet": pd.read_parquet,
+        ".csv": functools.partial(pd.read_csv, dtype=str, keep_default_na=False),
+        ".tsv": functools.partial(pd.read_csv, sep="\t", dtype=str, keep_default_na=False),
+        ".jsonl": functools.partial(pd.read_json, lines=True, dtype=False),
+    }
+    if path.suffix.lower() not in readers:
+        raise VlalignError(f"{path}: edited captions are read from {', '.join(['.json', *readers])}")
+    try:
+        table = readers[path.suffix.lower()](path)
+    except Exception as error:  # the readers raise dozens of kinds
+        raise VlalignError(f"cannot read the captions file {path}: {' '.join(str(error).split())[:300]}") from error
+    if missing := [name for name in COLUMNS if name not in table.columns]:
+        raise VlalignError(
+            f"{path} lacks the column {', '.join(missing)}: id, rate and text are needed, "
+            f"it has {', '.join(map(str, table.columns))}"
+        )
+    texts: dict[float, dict[str, str]] = {}
+    for row, (name, rate, text) in enumerate(zip(*(table[column] for column in COLUMNS), strict=True)):
+        try:
+            number = float(rate)
+        except (TypeError, ValueError):
+            number = -1.0
+        if not 0 <= number <= 100:
+            raise VlalignError(f"{path}: row {row}: the rate is in percent, 0 to 100, not {rate!r}")
+        if not isinstance(text, str):
+            raise VlalignError(f"{path}: row {row} (id {name!r}, {number:g} %) has no text")
+        _add(path, texts, number, str(name), text)
+    if not texts:
+        raise VlalignError(f"{path} holds no captions")
+    return EditedCaptions(path.name, texts)
+
+
+def _add(path: Path, texts: dict[float, dict[str, str]], rate: float, name: str, text: str) -> None:
+    known = texts.setdefault(rate, {})
+    if known.setdefault(name, text) != text:
+        raise VlalignError(f"{path} has two texts of {name!r} at {rate:g} %: keep one")

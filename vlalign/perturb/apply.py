@@ -1,0 +1,98 @@
+"""A data set as perturbations leave it: the same ids in the same order, other captions or pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+from vlalign.data.paired import PairedData, sha256_of
+from vlalign.errors import VlalignError
+from vlalign.perturb.perturbation import Perturbation
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+@dataclass(frozen=True)
+class PerturbedData(PairedData):
+    """A data set whose captions and images are edited; :func:`perturb_data` makes it. Can be pickled.
+
+    Captions are edited already, images when they are asked for. ``identity`` stays that of the unedited data; what the
+    edits add to the run key is ``perturbations(modality)``.
+    """
+
+    applied: tuple[Perturbation, ...] = ()
+    original: PairedData | None = field(default=None, repr=False)
+
+    def image(self, i: int) -> Image:
+        """Image i as RGB, edited now. Raises VlalignError naming the id if its file has since become unreadable."""
+        picture = super().image(i)
+        for perturbation in self.applied:
+            if perturbation.modality == "vision":
+                picture = perturbation.image(self.ids[i], picture)
+        return picture
+
+
+def check_perturbations(perturbations: Sequence[Perturbation]) -> tuple[Perturbation, ...]:
+    """Those that edit anything, in order.
+
+    Raises:
+        VlalignError: an operation is there twice: its second turn would draw the very same places.
+    """
+    names = [perturbation.name for perturbation in perturbations]
+    if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+        raise VlalignError(f"{twice[0]} is given {names.count(twice[0])} times: give each operation once")
+    return tuple(perturbation for perturbation in perturbations if perturbation.rate > 0)
+
+
+def perturb_data(data: PairedData, perturbations: Sequence[Perturbation], *, allow_empty: bool = False) -> PairedData:
+    """The data set with every perturbation applied in the order given; the data itself where all rates are 0.
+
+    Args:
+        data: opened for every modality that is to be edited.
+        perturbations: each operation once.
+        allow_empty: let captions lose all their characters.
+
+    Raises:
+        VlalignError: a text operation without captions, an image operation without images, captions left empty, or a
+            captions file that does not fit.
+    """
+    applied = check_perturbations(perturbations)
+    if not applied:
+        return data
+    captions = data.captions
+    for perturbation in applied:
+        if perturbation.modality == "vision" and not data.has_images:
+            raise VlalignError(f"{perturbation.name} edits images, but {data.name} was opened without: leave it out")
+        if perturbation.modality == "text":
+            if captions is None:
+                raise VlalignError(
+                    f"{perturbation.name} edits texts, but {data.name} was opened without captions: leave it out"
+                )
+            captions = perturbation.texts(data.ids, captions)
+    if captions is not None and not allow_empty:
+        empty = [name for name, text in zip(data.ids, captions, strict=True) if not text]
+        if empty:
+            raise VlalignError(
+                f"{' + '.join(map(str, applied))} leaves {len(empty)} of {len(data)} captions empty, first "
+                f"{empty[0]!r}: lower the rate, or keep them with --allow-empty"
+            )
+    kept = {f.name: getattr(data, f.name) for f in fields(PairedData)} | {"captions": captions}
+    return PerturbedData(**kept, applied=applied, original=data)
+
+
+def describe_perturbations(data: PairedData, modality: str) -> list[dict[str, Any]]:
+    """What the run key says of the edits of one modality: operations, rates and seeds, and a hash of edited texts.
+
+    Edits of the other modality change nothing about its features, so they are not in it: an unedited side shares its
+    features with ordinary runs.
+    """
+    if not isinstance(data, PerturbedData):
+        return []
+    found = [perturbation.describe() for perturbation in data.applied if perturbation.modality == modality]
+    if found and modality == "text":
+        assert data.captions is not None
+        parts = (part.encode() for pair in zip(data.ids, data.captions, strict=True) for part in pair)
+        found.append({"captions": sha256_of(parts)})
+    return found

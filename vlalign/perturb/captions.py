@@ -1,0 +1,66 @@
+"""Edits that need the captions of all samples at once: swapped pairs, and captions edited by someone else."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from vlalign.errors import VlalignError
+from vlalign.perturb.draws import share
+
+if TYPE_CHECKING:
+    from vlalign.data.edits import EditedCaptions
+
+_SHOWN = 3
+
+
+def swap_order(ids: Sequence[str], rate: float, seed: int) -> list[int]:
+    """Row that every row takes its caption from: ``int(n · rate / 100)`` rows in a ring, so that each of them changes.
+
+    Rows are taken by SHA-256 of (seed, id), whatever their order in the set; those of a smaller rate come first. One
+    row alone cannot swap.
+
+    >>> swap_order(["a", "b", "c", "d"], 50, 0), swap_order(["a", "b", "c", "d"], 0, 0)
+    ([0, 1, 3, 2], [0, 1, 2, 3])
+    """
+
+    def place(row: int) -> bytes:
+        return hashlib.sha256("\x1f".join(("vlalign", str(seed), "caption_swap", ids[row])).encode()).digest()
+
+    ring = sorted(range(len(ids)), key=place)[: share(len(ids), rate)]
+    source = list(range(len(ids)))
+    for row, other in zip(ring, ring[1:] + ring[:1], strict=True):
+        source[row] = other
+    return source
+
+
+def caption_swap(ids: Sequence[str], texts: Sequence[str], rate: float, seed: int) -> list[str]:
+    """Captions of which a seeded part goes to other images of that part: shared information goes, fluency stays."""
+    return [texts[row] for row in swap_order(ids, rate, seed)]
+
+
+def from_file(ids: Sequence[str], texts: Sequence[str], rate: float, edits: EditedCaptions) -> list[str]:
+    """The captions that a file holds for a rate.
+
+    Raises:
+        VlalignError: the file lacks the rate or ids, or its unedited captions are not those of the data.
+    """
+    if rate not in edits.rates:
+        has = ", ".join(f"{known:g}" for known in edits.rates)
+        raise VlalignError(f"{edits.name} has no captions at {rate:g} %: it has {has}")
+    found = edits.texts[rate]
+    if missing := [name for name in ids if name not in found]:
+        shown = ", ".join(map(repr, missing[:_SHOWN])) + (", …" if len(missing) > _SHOWN else "")
+        have = ", ".join(map(repr, list(found)[:_SHOWN]))
+        raise VlalignError(
+            f"{edits.name} lacks {len(missing)} of {len(ids)} ids at {rate:g} %: {shown}; it has ids such as {have}"
+        )
+    if original := edits.texts.get(0.0):
+        other = [name for name, text in zip(ids, texts, strict=True) if name in original and original[name] != text]
+        if len(other) > len(ids) / 2:
+            raise VlalignError(
+                f"{edits.name} edits other captions: its unedited ones differ from the data's for {len(other)} of "
+                f"{len(ids)} samples, first {other[0]!r}; give the file of this data set (or another --caption)"
+            )
+    return [found[name] for name in ids]

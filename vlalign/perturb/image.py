@@ -1,0 +1,51 @@
+"""Edits of one image's pixels [height, width, 3], uint8, before any resizing and normalisation of a model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vlalign.perturb.draws import chosen
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Pixels = NDArray[np.uint8]
+
+GRID = 14  # patches a side, as a ViT/16 cuts 224 pixels
+
+
+def pixel_delete(pixels: Pixels, rate: float, draw: np.random.RandomState) -> Pixels:
+    """Each pixel, with probability rate/100, becomes the image's mean colour."""
+    return np.where(_hit(pixels, rate, draw), _to_bytes(pixels.mean((0, 1))), pixels)
+
+
+def pixel_noise(pixels: Pixels, rate: float, draw: np.random.RandomState) -> Pixels:
+    """Each pixel (its three channels together), with probability rate/100, becomes Gaussian noise (arXiv 2502.16282).
+
+    The noise has the mean and the standard deviation of all values of the image, drawn for each channel by itself,
+    rounded and cut to 0 … 255.
+    """
+    hit = _hit(pixels, rate, draw)
+    noise = pixels.mean() + pixels.std() * draw.standard_normal(pixels.shape)
+    return np.where(hit, _to_bytes(noise), pixels)
+
+
+def patch_delete(pixels: Pixels, rate: float, draw: np.random.RandomState, grid: int = GRID) -> Pixels:
+    """Of ``grid`` × ``grid`` patches, ``int(n · rate / 100)`` become the image's mean colour."""
+    height, width = pixels.shape[:2]
+    rows, columns = (np.minimum(np.arange(side) * grid // side, grid - 1) for side in (height, width))
+    patches = len(np.unique(rows)), len(np.unique(columns))  # fewer than the grid where the image is smaller
+    gone = np.zeros(patches, dtype=bool)
+    gone.ravel()[chosen(gone.size, rate, draw)] = True
+    at = gone[np.unique(rows, return_inverse=True)[1]][:, np.unique(columns, return_inverse=True)[1]]
+    return np.where(at[:, :, None], _to_bytes(pixels.mean((0, 1))), pixels)
+
+
+def _hit(pixels: Pixels, rate: float, draw: np.random.RandomState) -> Any:
+    return (draw.random_sample(pixels.shape[:2]) < rate / 100)[:, :, None]
+
+
+def _to_bytes(values: NDArray[np.float64]) -> Pixels:
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
