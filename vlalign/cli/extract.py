@@ -6,6 +6,7 @@ What is in the store already is kept, so the same command resumes after an inter
   accelerate launch scripts/extract.py --model llama-7b
   accelerate launch --num_processes 1 scripts/extract.py --model llama-65b --parallel split --quantization nf4
   torchrun --nproc_per_node 2 scripts/extract.py --model bloomz-560m --cpu
+  vlalign extract --model llama-7b --perturb char_delete:30
   vlalign extract --model ./my-model --data pictures/ --dry-run
 """
 
@@ -48,6 +49,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--vision-pool", choices=VISION_POOLS, help="instead of the preset's class token")
     how.add_argument("--max-length", type=int, metavar="TOKENS", help="longest text, instead of the model's limit")
     how.add_argument(
+        "--perturb", action="append", default=[], metavar="OP:RATE[,…]",
+        help="edit captions or images, such as char_delete:30 or patch_delete:20,grid=8 (see `vlalign perturb "
+        "--list`); may be repeated",
+    )  # fmt: skip
+    how.add_argument("--allow-empty", action="store_true", help="let edits leave captions without any character")
+    how.add_argument(
         "--no-loss", dest="loss", action="store_false", help="do not compute bits per byte of causal models"
     )
     how.add_argument("--trust-remote-code", action="store_true", help="let code from a model's repository run")
@@ -77,9 +84,10 @@ def run(arguments: argparse.Namespace) -> int:
             for field in (
                 "store", "preset", "dtype", "quantization", "parallel", "revision", "image_size", "text_pool",
                 "vision_pool", "max_length", "loss", "batch_tokens", "batch_images", "workers", "shard_rows",
-                "trust_remote_code", "cpu",
+                "trust_remote_code", "cpu", "allow_empty",
             )
         },
+        perturb=tuple(arguments.perturb),
     )  # fmt: skip
 
     from vlalign.extract.engine import Engine

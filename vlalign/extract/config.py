@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from vlalign.data import DataSpec
 from vlalign.errors import VlalignError
 from vlalign.models.precision import DTYPES, QUANTIZATIONS
+from vlalign.perturb import Perturbation, check_perturbations, parse_perturbation
 
 TEXT_POOLS = ("mean", "last")
 VISION_POOLS = ("cls", "avg")
@@ -33,6 +34,9 @@ class ExtractConfig:
         text_pool: ``mean`` over tokens or ``last`` token, instead of the preset's.
         vision_pool: ``cls`` token or ``avg`` over patches, instead of the preset's.
         max_length: longest text in tokens, instead of the model's limit; longer texts are truncated and counted.
+        perturb: edits of texts and images in the order given, as ``"char_delete:30"`` or
+            :class:`~vlalign.perturb.Perturbation`; each modality's features know only its own.
+        allow_empty: let edits leave captions without any character.
         loss: compute bits per byte of causal models.
         batch_tokens: tokens per text batch, padding included; None for a choice by device.
         batch_images: images per batch; None for a choice by device.
@@ -57,6 +61,8 @@ class ExtractConfig:
     text_pool: str | None = None
     vision_pool: str | None = None
     max_length: int | None = None
+    perturb: tuple[str | Perturbation, ...] = ()
+    allow_empty: bool = False
     loss: bool = True
     batch_tokens: int | None = None
     batch_images: int | None = None
@@ -89,6 +95,7 @@ class ExtractConfig:
                 raise VlalignError(f"--{flag} {number}: give a number of at least 1")
         if self.workers is not None and self.workers < 0:
             raise VlalignError(f"--workers {self.workers}: give 0 (decode in the main process) or more")
+        object.__setattr__(self, "perturb", check_perturbations(self.edits))
         if self.revision is not None and len(self.models) > 1:
             raise VlalignError(
                 f"--revision {self.revision} names a commit of one model, but {len(self.models)} are given: "
@@ -98,6 +105,11 @@ class ExtractConfig:
             raise VlalignError(
                 "--parallel split spreads a model over accelerators, but --cpu leaves them out: drop one"
             )
+
+    @property
+    def edits(self) -> tuple[Perturbation, ...]:
+        """The edits, parsed."""
+        return tuple(p if isinstance(p, Perturbation) else parse_perturbation(p) for p in self.perturb)
 
     def pool(self, modality: str) -> str:
         """The pooling asked for (``cls`` still depends on the model having a class token)."""

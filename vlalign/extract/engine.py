@@ -6,21 +6,24 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlalign.data import DataSpec, PairedData
+from vlalign.data import DataSpec
 from vlalign.environment import environment
 from vlalign.extract.config import ExtractConfig
 from vlalign.extract.plan import ModelPlan, Plan, make_plan
+from vlalign.extract.progress import Bars, Progress, followed
 from vlalign.extract.readers import TextReader, VisionReader
-from vlalign.models.text import load_text_model
-from vlalign.models.vision import load_preprocessing, load_vision_model
-from vlalign.store import FeatureStore, Layer, Run, RunWriter, Shard
+from vlalign.models.source import ModelSource
+from vlalign.models.text import TextModel, load_text_model
+from vlalign.models.vision import VisionModel, load_preprocessing, load_vision_model
+from vlalign.perturb import Perturbation
+from vlalign.store import FeatureStore, Layer, Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,14 +95,18 @@ class Engine:
         self.state = PartialState(cpu=on_cpu, timeout=timedelta(days=7))
         self.config = config
         self.device: torch.device = self.state.device
+        self._loaded: tuple[ModelSource, TextModel | VisionModel] | None = None
 
     @property
     def is_main(self) -> bool:
         """Whether this process speaks for all."""
         return bool(self.state.is_main_process)
 
-    def plan(self) -> Plan:
+    def plan(self, sweep: Sequence[Sequence[Perturbation]] | None = None) -> Plan:
         """The plan, made by the main process and told to the others; its errors end all of them.
+
+        Args:
+            sweep: several lists of edits instead of the one of the config, each a run of its own.
 
         Raises:
             VlalignError: see :func:`~vlalign.extract.plan.make_plan`; ``SystemExit`` on the other processes.
@@ -110,7 +117,7 @@ class Engine:
         failure: BaseException | None = None
         if self.is_main:
             try:
-                said = [make_plan(self.config, self.device, self.state.num_processes)]
+                said = [make_plan(self.config, self.device, self.state.num_processes, sweep)]
             except BaseException as error:
                 failure = error
         if self.state.num_processes > 1:
@@ -122,24 +129,33 @@ class Engine:
         plan: Plan = said[0]
         return plan
 
-    def run(self, plan: Plan | None = None, *, progress: bool = False) -> list[Extraction]:
-        """Carries a plan out and returns what came of each model."""
-        plan = plan or self.plan()
-        return [self._run_model(plan.data, model, progress) for model in plan.models]
+    def run(self, plan: Plan | None = None, *, progress: bool | Progress = False) -> list[Extraction]:
+        """Carries a plan out and returns what came of each run. Weights are loaded once for the runs of one model.
 
-    def _run_model(self, data: PairedData, plan: ModelPlan, progress: bool) -> Extraction:
-        store = FeatureStore(self.config.store)
+        Args:
+            plan: by default, the plan of the config.
+            progress: show a bar per run, or tell it to this object (main process only).
+        """
+        plan = plan or self.plan()
+        shown = (Bars() if progress is True else progress or None) if self.is_main else None
+        try:
+            return [self._run_model(model, shown) for model in plan.models]
+        finally:
+            self._free()
+
+    def _run_model(self, plan: ModelPlan, progress: Progress | None) -> Extraction:
+        store, data = FeatureStore(self.config.store), plan.data
         writer = store.writer(plan.key, data.ids, self.config.shard_rows)
         self.state.wait_for_everyone()  # nobody writes before everybody has looked
         mine = plan.missing[self.state.process_index :: self.state.num_processes]
         seconds = {"load": 0.0, "extract": 0.0}
         if mine:
-            logger.info("%s: %s (%s)", plan.name, plan.dtype, plan.dtype_reason)
-        with _bar(plan, writer, mine, progress and self.is_main) as advance:
+            logger.info("%s: %s (%s)", plan.title, plan.dtype, plan.dtype_reason)
+        with followed(plan, writer, mine, progress) as advance:
             if mine:
                 start = time.perf_counter()
-                with _library_bars(progress and self.is_main):
-                    reader = self._reader(data, plan)
+                with _library_bars(isinstance(progress, Bars)):
+                    reader = self._reader(plan)
                 seconds["load"] = time.perf_counter() - start
                 start = time.perf_counter()
                 layers = [Layer(i, tap.name, tap.width, tap.convention) for i, tap in enumerate(reader.taps)]
@@ -147,50 +163,62 @@ class Engine:
                     writer.write(shard, result.features, layers, result.extras)
                 seconds["extract"] = time.perf_counter() - start
                 del reader
-                self._free()
             self.state.wait_for_everyone()
         run = None
         if self.is_main:
             run = store.open(plan.key) if not plan.missing else None
-            run = run or writer.finish(plan.facts(data))
+            run = run or writer.finish(plan.facts)
             if plan.missing:
                 writer.log(self._provenance(plan, seconds))
         self.state.wait_for_everyone()
         return Extraction(run or Run(writer.path), seconds, sum(s.stop - s.start for s in plan.missing))
 
-    def _reader(self, data: PairedData, plan: ModelPlan) -> TextReader | VisionReader:
+    def _reader(self, plan: ModelPlan) -> TextReader | VisionReader:
+        config, data, model = self.config, plan.data, self._model(plan)
+        on_accelerator = self.device.type != "cpu"
+        if isinstance(model, TextModel):
+            assert plan.texts is not None
+            assert data.captions is not None
+            byte_counts = [len(text.encode("utf-8")) for text in data.captions]
+            budget = config.batch_tokens or (16384 if on_accelerator else 2048)
+            return TextReader(model, plan.name, data.ids, plan.texts.ids, byte_counts, plan.pool, budget)
+        preprocessing = load_preprocessing(plan.source, config.image_size)
+        batch = config.batch_images or (64 if on_accelerator else 16)
+        workers = config.workers
+        if workers is None:
+            cores = (os.cpu_count() or 1) // self.state.num_processes
+            workers = min(8, max(1, cores - 1)) if on_accelerator else int(cores > 1)
+        return VisionReader(model, plan.name, data, preprocessing, plan.pool, batch, workers)
+
+    def _model(self, plan: ModelPlan) -> TextModel | VisionModel:
+        """The model with its weights, kept for the next run if that is of the same model."""
         import torch
 
-        config, source, dtype = self.config, plan.source, getattr(torch, plan.dtype)
-        on_accelerator = self.device.type != "cpu"
-        if source.modality == "text":
+        if self._loaded is not None and self._loaded[0] == plan.source:
+            return self._loaded[1]
+        self._free()
+        config, dtype = self.config, getattr(torch, plan.dtype)
+        model: TextModel | VisionModel
+        if plan.source.modality == "text":
             model = load_text_model(
-                source,
+                plan.source,
                 dtype=dtype,
                 device=self.device,
                 quantization=config.quantization,
                 split=config.parallel == "split",
                 loss=plan.loss,
             )
-            assert plan.tokens is not None
-            assert data.captions is not None
-            byte_counts = [len(text.encode("utf-8")) for text in data.captions]
-            budget = config.batch_tokens or (16384 if on_accelerator else 2048)
-            return TextReader(model, plan.name, data.ids, plan.tokens, byte_counts, plan.pool, budget)
-        preprocessing = load_preprocessing(source, config.image_size)
-        vision = load_vision_model(source, dtype=dtype, device=self.device, image_size=config.image_size)
-        batch = config.batch_images or (64 if on_accelerator else 16)
-        workers = config.workers
-        if workers is None:
-            cores = (os.cpu_count() or 1) // self.state.num_processes
-            workers = min(8, max(1, cores - 1)) if on_accelerator else int(cores > 1)
-        return VisionReader(vision, plan.name, data, preprocessing, plan.pool, batch, workers)
+        else:
+            model = load_vision_model(plan.source, dtype=dtype, device=self.device, image_size=config.image_size)
+        self._loaded = plan.source, model
+        return model
 
     def _free(self) -> None:
         import gc
 
         from accelerate.utils.memory import clear_device_cache
 
+        self._loaded = None
         gc.collect()
         clear_device_cache()
 
@@ -225,33 +253,3 @@ def _library_bars(shown: bool) -> Iterator[None]:
             enable_progress_bars()
         if models:
             transformers_logging.enable_progress_bar()
-
-
-@contextmanager
-def _bar(plan: ModelPlan, writer: RunWriter, mine: Sequence[Shard], shown: bool) -> Iterator[Callable[[int], None]]:
-    """A progress bar over the samples of all processes: own ones as they come, the others' as their shards appear."""
-    from tqdm import tqdm
-
-    total = plan.samples
-    missing = sum(s.stop - s.start for s in plan.missing)
-    others = [shard for shard in plan.missing if shard not in mine]
-    own = 0
-    with tqdm(
-        total=total,
-        initial=total - missing,
-        desc=plan.name,
-        unit=" samples",
-        disable=not shown or not plan.missing,
-        mininterval=0.5,
-        smoothing=0.05,
-        dynamic_ncols=True,
-    ) as bar:
-
-        def advance(count: int) -> None:
-            nonlocal own
-            own += count
-            theirs = sum(s.stop - s.start for s in others if writer.layout.shard(s, len(writer.shards)).exists())
-            bar.update(total - missing + own + theirs - bar.n)
-
-        yield advance
-        advance(0)

@@ -131,6 +131,6 @@ def matmul_rate(device: torch.device, dtype: torch.dtype) -> float:
     return 2 * size**3 / best
 
 
-def seconds_for(flops: float | None, amounts: Sequence[int], rate: float) -> float | None:
+def seconds_for(flops: float | None, amount: int, rate: float) -> float | None:
     """Rough time of the forwards: operations over 60 % of the matrix-product rate, without loading and decoding."""
-    return None if flops is None else flops * sum(amounts) / (0.6 * rate)
+    return None if flops is None else flops * amount / (0.6 * rate)

@@ -42,6 +42,7 @@ class Tokenizer:
     encode: Encode
     policy: dict[str, Any]
     max_length: int | None
+    filler: int | None = None  # what stands for a text without tokens: beginning, separator, end or padding
 
 
 def load_tokenizer(source: ModelSource, max_length: int | None = None) -> Tokenizer:
@@ -58,10 +59,11 @@ def load_tokenizer(source: ModelSource, max_length: int | None = None) -> Tokeni
         VlalignError: no tokenizer there, or a ``max_length`` beyond the model's limit.
     """
     config = load_config(source)
+    filler: int | None
     if source.spec.tokenizer == "sentencepiece":
-        encode, policy, own_limit = _sentencepiece(source)
+        encode, policy, own_limit, filler = _sentencepiece(source)
     else:
-        encode, policy, own_limit = _auto_tokenizer(source)
+        encode, policy, own_limit, filler = _auto_tokenizer(source)
     limits = [getattr(config, key) for key in _LENGTH_KEYS if isinstance(getattr(config, key, None), int)]
     if own_limit is not None:
         limits.append(own_limit)
@@ -70,12 +72,12 @@ def load_tokenizer(source: ModelSource, max_length: int | None = None) -> Tokeni
         if max_length < 1 or (limit is not None and max_length > limit):
             raise VlalignError(f"--max-length {max_length}: {source.spec.alias} takes 1 to {limit} tokens")
         limit = max_length
-    return Tokenizer(encode, {**policy, "max_length": limit, "padding": "right"}, limit)
+    return Tokenizer(encode, {**policy, "max_length": limit, "padding": "right"}, limit, filler)
 
 
 def _auto_tokenizer(
     source: ModelSource,
-) -> tuple[Encode, dict[str, Any], int | None]:
+) -> tuple[Encode, dict[str, Any], int | None, int | None]:
     from transformers import AutoTokenizer
 
     with hub_errors(source.location, revision=source.revision):
@@ -92,10 +94,12 @@ def _auto_tokenizer(
         return tokenizer(list(texts), padding=False, return_attention_mask=False, **options)["input_ids"]
 
     policy = {"tokenizer": type(tokenizer).__name__, "special_tokens": True}
-    return encode, policy, own_limit if own_limit < _UNBOUNDED else None
+    marks = (getattr(tokenizer, f"{name}_token_id", None) for name in ("bos", "cls", "eos", "sep", "pad", "unk"))
+    filler = next((mark for mark in marks if mark is not None), None)
+    return encode, policy, own_limit if own_limit < _UNBOUNDED else None, filler
 
 
-def _sentencepiece(source: ModelSource) -> tuple[Encode, dict[str, Any], None]:
+def _sentencepiece(source: ModelSource) -> tuple[Encode, dict[str, Any], None, int]:
     from sentencepiece import SentencePieceProcessor
 
     processor = SentencePieceProcessor(model_file=str(source.file("tokenizer.model")))
@@ -104,7 +108,7 @@ def _sentencepiece(source: ModelSource) -> tuple[Encode, dict[str, Any], None]:
     def encode(texts: Sequence[str], limit: int | None = None, /) -> list[list[int]]:
         return [[bos, *ids][:limit] for ids in processor.encode(list(texts))]
 
-    return encode, {"tokenizer": "sentencepiece", "special_tokens": True}, None
+    return encode, {"tokenizer": "sentencepiece", "special_tokens": True}, None, bos
 
 
 def is_causal(config: Any) -> bool:

@@ -6,7 +6,7 @@
 (['two three four'], ['three four'])
 """
 
-from vlalign.perturb.apply import PerturbedData, check_perturbations, describe_perturbations, perturb_data
+from vlalign.perturb.apply import PerturbedData, applied, check_perturbations, describe_perturbations, perturb_data
 from vlalign.perturb.operations import OPERATIONS, Operation
 from vlalign.perturb.perturbation import Perturbation, parse_perturbation
 
@@ -15,6 +15,7 @@ __all__ = [
     "Operation",
     "Perturbation",
     "PerturbedData",
+    "applied",
     "check_perturbations",
     "describe_perturbations",
     "parse_perturbation",

@@ -46,6 +46,11 @@ def check_perturbations(perturbations: Sequence[Perturbation]) -> tuple[Perturba
     return tuple(perturbation for perturbation in perturbations if perturbation.rate > 0)
 
 
+def applied(data: PairedData) -> tuple[Perturbation, ...]:
+    """The perturbations of a data set, in order."""
+    return data.applied if isinstance(data, PerturbedData) else ()
+
+
 def perturb_data(data: PairedData, perturbations: Sequence[Perturbation], *, allow_empty: bool = False) -> PairedData:
     """The data set with every perturbation applied in the order given; the data itself where all rates are 0.
 
@@ -58,11 +63,11 @@ def perturb_data(data: PairedData, perturbations: Sequence[Perturbation], *, all
         VlalignError: a text operation without captions, an image operation without images, captions left empty, or a
             captions file that does not fit.
     """
-    applied = check_perturbations(perturbations)
-    if not applied:
+    edits = check_perturbations(perturbations)
+    if not edits:
         return data
     captions = data.captions
-    for perturbation in applied:
+    for perturbation in edits:
         if perturbation.modality == "vision" and not data.has_images:
             raise VlalignError(f"{perturbation.name} edits images, but {data.name} was opened without: leave it out")
         if perturbation.modality == "text":
@@ -75,11 +80,11 @@ def perturb_data(data: PairedData, perturbations: Sequence[Perturbation], *, all
         empty = [name for name, text in zip(data.ids, captions, strict=True) if not text]
         if empty:
             raise VlalignError(
-                f"{' + '.join(map(str, applied))} leaves {len(empty)} of {len(data)} captions empty, first "
+                f"{' + '.join(map(str, edits))} leaves {len(empty)} of {len(data)} captions empty, first "
                 f"{empty[0]!r}: lower the rate, or keep them with --allow-empty"
             )
     kept = {f.name: getattr(data, f.name) for f in fields(PairedData)} | {"captions": captions}
-    return PerturbedData(**kept, applied=applied, original=data)
+    return PerturbedData(**kept, applied=edits, original=data)
 
 
 def describe_perturbations(data: PairedData, modality: str) -> list[dict[str, Any]]:
@@ -88,9 +93,7 @@ def describe_perturbations(data: PairedData, modality: str) -> list[dict[str, An
     Edits of the other modality change nothing about its features, so they are not in it: an unedited side shares its
     features with ordinary runs.
     """
-    if not isinstance(data, PerturbedData):
-        return []
-    found = [perturbation.describe() for perturbation in data.applied if perturbation.modality == modality]
+    found = [perturbation.describe() for perturbation in applied(data) if perturbation.modality == modality]
     if found and modality == "text":
         assert data.captions is not None
         parts = (part.encode() for pair in zip(data.ids, data.captions, strict=True) for part in pair)

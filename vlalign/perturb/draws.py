@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 def draws(seed: int, operation: str, sample: str) -> np.random.RandomState:
@@ -19,6 +20,8 @@ def draws(seed: int, operation: str, sample: str) -> np.random.RandomState:
     >>> draws(0, "char_delete", "a").randint(100) == draws(0, "char_delete", "a").randint(100)
     True
     """
+    import numpy as np
+
     digest = hashlib.sha256("\x1f".join(("vlalign", str(seed), operation, sample)).encode()).digest()
     bits: Any = np.random.Philox(key=int.from_bytes(digest[:16], "little"))
     return np.random.RandomState(bits)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from vlalign.perturb.draws import chosen
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     Pixels = NDArray[np.uint8]
@@ -18,6 +17,8 @@ GRID = 14  # patches a side, as a ViT/16 cuts 224 pixels
 
 def pixel_delete(pixels: Pixels, rate: float, draw: np.random.RandomState) -> Pixels:
     """Each pixel, with probability rate/100, becomes the image's mean colour."""
+    import numpy as np
+
     return np.where(_hit(pixels, rate, draw), _to_bytes(pixels.mean((0, 1))), pixels)
 
 
@@ -27,6 +28,8 @@ def pixel_noise(pixels: Pixels, rate: float, draw: np.random.RandomState) -> Pix
     The noise has the mean and the standard deviation of all values of the image, drawn for each channel by itself,
     rounded and cut to 0 … 255.
     """
+    import numpy as np
+
     hit = _hit(pixels, rate, draw)
     noise = pixels.mean() + pixels.std() * draw.standard_normal(pixels.shape)
     return np.where(hit, _to_bytes(noise), pixels)
@@ -34,6 +37,8 @@ def pixel_noise(pixels: Pixels, rate: float, draw: np.random.RandomState) -> Pix
 
 def patch_delete(pixels: Pixels, rate: float, draw: np.random.RandomState, grid: int = GRID) -> Pixels:
     """Of ``grid`` × ``grid`` patches, ``int(n · rate / 100)`` become the image's mean colour."""
+    import numpy as np
+
     height, width = pixels.shape[:2]
     rows, columns = (np.minimum(np.arange(side) * grid // side, grid - 1) for side in (height, width))
     patches = len(np.unique(rows)), len(np.unique(columns))  # fewer than the grid where the image is smaller
@@ -48,4 +53,6 @@ def _hit(pixels: Pixels, rate: float, draw: np.random.RandomState) -> Any:
 
 
 def _to_bytes(values: NDArray[np.float64]) -> Pixels:
+    import numpy as np
+
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)

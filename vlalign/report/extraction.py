@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def plan_table(plan: Plan, device: torch.device, config: ExtractConfig) -> Group:
     """What ``--dry-run`` shows: every model's size, precision, and rough cost."""
-    from vlalign.extract.plan import free_bytes
+    from vlalign.extract.checks import free_bytes
 
     data = plan.data
     table = Table(box=box.SIMPLE_HEAD, title_justify="left", title=f"plan: {len(data)} samples of {data.name}")
@@ -32,11 +32,11 @@ def plan_table(plan: Plan, device: torch.device, config: ExtractConfig) -> Group
         table.add_column(column, justify="right")
     notes = []
     for model in plan.models:
-        todo = sum(s.stop - s.start for s in model.missing)
+        todo = model.to_do
         seconds = model.seconds(device, config.quantization)
         precision = model.dtype if config.quantization == "none" else f"{config.quantization} + {model.dtype}"
         table.add_row(
-            model.name,
+            model.title,
             model.source.revision.removeprefix("sha256:")[:12],
             precision,
             model.pool,
@@ -47,8 +47,10 @@ def plan_table(plan: Plan, device: torch.device, config: ExtractConfig) -> Group
             "–" if not todo else "unknown" if seconds is None else f"≈ {duration(seconds)}",
         )
         notes.append(f"{model.name}: {model.dtype}, {model.dtype_reason}")
-        if model.truncated:
-            notes.append(f"{model.name}: {len(model.truncated)} captions will be cut at the model's longest input")
+        if model.texts is not None and model.texts.truncated:
+            notes.append(
+                f"{model.title}: {len(model.texts.truncated)} captions will be cut at the model's longest input"
+            )
     if data.skipped:
         notes.append(f"{len(data.skipped)} bad samples are left out, first {data.skipped[0]['id']!r}")
     need = sum(model.bytes_to_write() for model in plan.models)

@@ -161,11 +161,17 @@ class Run:
         return self._read([EXTRA + name])[0] if name in self.extras else None
 
     def bits_per_byte(self) -> float | None:
-        """Mean over samples of bits / bytes of the text under the model; None for runs without loss."""
-        bits, size = self.extra("bits"), self.extra("bytes")
+        """Mean over samples of bits / bytes of the text under the model; None for runs without loss.
+
+        Texts of one token, which edits can leave, have nothing to predict and are left out.
+        """
+        bits, size, tokens = self.extra("bits"), self.extra("bytes"), self.extra("tokens")
         if bits is None or size is None:
             return None
-        return float((bits.double() / size.double()).mean())
+        told = size > 0 if tokens is None else (size > 0) & (tokens > 1)
+        if not told.any():
+            return None
+        return float((bits.double() / size.double())[told].mean())
 
     def verify(self) -> list[Problem]:
         """Check every file: sizes, sha256, headers. Reads everything; the list is empty when all is well."""

@@ -1,0 +1,89 @@
+"""Captions as one model's tokens: what is cut, what gives no token, and what edits did to their number."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import Any
+
+from vlalign.data import PairedData
+from vlalign.errors import VlalignError
+from vlalign.models.text import Tokenizer
+from vlalign.perturb import PerturbedData
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """The captions of a data set as token ids.
+
+    Attributes:
+        ids: per sample, at least one.
+        truncated: ids of samples cut to the longest input.
+        facts: what the manifest notes about them.
+    """
+
+    ids: list[list[int]]
+    truncated: list[str]
+    facts: dict[str, Any]
+
+
+@dataclass
+class Texts:
+    """Reads the captions of several versions of a data set with one tokenizer."""
+
+    tokenizer: Tokenizer
+    model: str
+    allow_empty: bool = False
+    _unedited: dict[int, int] = field(default_factory=dict)
+
+    def read(self, data: PairedData) -> Tokens:
+        """The captions of one version.
+
+        Raises:
+            VlalignError: a caption gives no token, and is not allowed to.
+        """
+        assert data.captions is not None
+        limit = self.tokenizer.max_length
+        ids = [list(one) for one in self.tokenizer.encode(data.captions)]
+        self._fill(ids, data)
+        long = {i for i, one in enumerate(ids) if limit is not None and len(one) > limit}
+        truncated = [data.ids[i] for i in sorted(long)]
+        if truncated:
+            logger.warning(
+                "%s: %d of %d captions are longer than %d tokens and are cut there",
+                self.model, len(truncated), len(ids), limit,
+            )  # fmt: skip
+            cut = iter(self.tokenizer.encode([data.captions[i] for i in sorted(long)], limit))
+            ids = [list(next(cut)) if i in long else one for i, one in enumerate(ids)]
+        facts: dict[str, Any] = {"truncated": len(truncated), "truncated_ids": truncated[:20]}
+        if isinstance(data, PerturbedData):
+            facts["tokens"] = {"unedited": self._count(data.original), "edited": sum(map(len, ids))}
+            facts["empty_captions"] = sum(not text for text in data.captions)
+        return Tokens(ids, truncated, facts)
+
+    def _fill(self, ids: list[list[int]], data: PairedData) -> None:
+        """Gives captions without a token the filler where that is allowed."""
+        empty = [i for i, one in enumerate(ids) if not one]
+        if not empty:
+            return
+        edited = isinstance(data, PerturbedData)
+        if edited and self.allow_empty and self.tokenizer.filler is not None:
+            for i in empty:
+                ids[i] = [self.tokenizer.filler]
+            return
+        if len(empty) == len(ids) and not edited:
+            raise VlalignError(f"{self.model} gives no token for any caption: is its tokenizer there and complete?")
+        way = "lower the rate, or keep them with --allow-empty" if edited else "mend them or leave them out"
+        raise VlalignError(
+            f"{self.model}: {len(empty)} captions give no token at all, first {data.ids[empty[0]]!r}: {way}"
+        )
+
+    def _count(self, data: PairedData | None) -> int:
+        """Tokens of the captions before the edits, uncut; counted once for all versions."""
+        assert data is not None
+        assert data.captions is not None
+        if id(data) not in self._unedited:
+            self._unedited[id(data)] = sum(map(len, self.tokenizer.encode(data.captions)))
+        return self._unedited[id(data)]
