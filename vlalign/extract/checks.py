@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from vlalign.errors import VlalignError
 from vlalign.extract.config import ExtractConfig
 from vlalign.extract.estimate import Sketch
+from vlalign.models.precision import check_quantization
 from vlalign.models.source import ModelSource
 from vlalign.perturb import Perturbation
 
@@ -30,34 +31,43 @@ def check_flags(config: ExtractConfig, sources: Sequence[ModelSource]) -> None:
         if value is not None and modality not in modalities:
             other = "text model" if modality == "vision" else "vision model"
             raise VlalignError(f"{flag} is for {modality} models, but {names} is a {other}: leave it out")
-    if config.parallel == "split" and "vision" in modalities:
+    for source in sources:
+        if source.modality == "text" or "text" not in modalities:
+            check_quantization(config.quantization, source.modality, source.spec.alias)
+    if config.parallel == "split" and "text" not in modalities:
         raise VlalignError(
-            f"--parallel split is for text models, but {names} holds a vision model, which fits on one device: "
+            f"--parallel split is for text models, but {names} is a vision model, which fits on one device: "
             "use --parallel replica"
         )
 
 
-def check_edits(variants: Sequence[Sequence[Perturbation]], sources: Sequence[ModelSource]) -> None:
+def check_edits(edits: Sequence[Perturbation], sources: Sequence[ModelSource]) -> None:
     """Refuses edits of a modality that none of the models reads."""
     names = ", ".join(source.spec.alias for source in sources)
-    for perturbation in (p for variant in variants for p in variant):
+    for perturbation in edits:
         if all(source.modality != perturbation.modality for source in sources):
-            edits, reads = ("texts", "images") if perturbation.modality == "text" else ("images", "texts")
+            edited, reads = ("texts", "images") if perturbation.modality == "text" else ("images", "texts")
             raise VlalignError(
-                f"{perturbation.name} edits {edits}, but {names} reads {reads} only: leave it out or add a model"
+                f"{perturbation.name} edits {edited}, but {names} reads {reads} only: leave it out or add a model"
             )
 
 
 def check_memory(
-    config: ExtractConfig, source: ModelSource, outline: Sketch, dtype: str, device: torch.device, processes: int
+    config: ExtractConfig,
+    source: ModelSource,
+    outline: Sketch,
+    dtype: str,
+    quantization: str,
+    device: torch.device,
+    processes: int,
 ) -> None:
     """Refuses a model whose weights alone are larger than the memory they would go to."""
     import torch
 
-    need = outline.weight_bytes(dtype, config.quantization)
+    need = outline.weight_bytes(dtype, quantization)
     if device.type == "cuda":
         have = torch.cuda.get_device_properties(device).total_memory
-        where, ways = "this GPU has", ["--quantization nf4"] if config.quantization == "none" else []
+        where, ways = "this GPU has", ["--quantization nf4"] if quantization == "none" else []
         if config.parallel == "split":
             have = sum(torch.cuda.get_device_properties(i).total_memory for i in range(torch.cuda.device_count()))
             where = "all GPUs here have"
@@ -68,13 +78,13 @@ def check_memory(
 
         have = psutil.virtual_memory().total // processes
         where = "this machine has" if processes == 1 else f"each of {processes} processes here has"
-        ways = ["--quantization nf4"] if config.quantization == "none" else []
+        ways = ["--quantization nf4"] if quantization == "none" else []
         ways += ["--dtype bfloat16"] if dtype == "float32" else []
     if need > have:
         gib = 2**30
         raise VlalignError(
             f"the weights of {source.spec.alias} take {need / gib:.0f} GiB in "
-            f"{dtype if config.quantization == 'none' else config.quantization}, but {where} {have / gib:.0f} GiB: "
+            f"{dtype if quantization == 'none' else quantization}, but {where} {have / gib:.0f} GiB: "
             f"use {' or '.join(ways) or 'a larger machine'}"
         )
 

@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Any
 from vlalign.data import DataSpec
 from vlalign.environment import environment
 from vlalign.extract.config import ExtractConfig
-from vlalign.extract.plan import ModelPlan, Plan, make_plan
+from vlalign.extract.plan import ModelPlan, Plan, Sweep, make_plan
 from vlalign.extract.progress import Bars, Progress, followed
 from vlalign.extract.readers import TextReader, VisionReader
 from vlalign.models.source import ModelSource
 from vlalign.models.text import TextModel, load_text_model
 from vlalign.models.vision import VisionModel, load_preprocessing, load_vision_model
-from vlalign.perturb import Perturbation
 from vlalign.store import FeatureStore, Layer, Run
 
 if TYPE_CHECKING:
@@ -102,11 +101,11 @@ class Engine:
         """Whether this process speaks for all."""
         return bool(self.state.is_main_process)
 
-    def plan(self, sweep: Sequence[Sequence[Perturbation]] | None = None) -> Plan:
+    def plan(self, sweep: Sweep | None = None) -> Plan:
         """The plan, made by the main process and told to the others; its errors end all of them.
 
         Args:
-            sweep: several lists of edits instead of the one of the config, each a run of its own.
+            sweep: by model, several lists of edits instead of the one of the config, each a run of its own.
 
         Raises:
             VlalignError: see :func:`~vlalign.extract.plan.make_plan`; ``SystemExit`` on the other processes.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 
+#: Name of a model to the lists of edits that it is to be run under.
+Sweep = Mapping[str, Sequence[Sequence[Perturbation]]]
+
 
 @dataclass(frozen=True)
 class ModelPlan:
@@ -36,6 +39,7 @@ class ModelPlan:
         key: identity of the features.
         dtype: of the weights, by name.
         dtype_reason: why.
+        quantization: of the weights.
         pool: ``mean``, ``last``, ``cls`` or ``avg``.
         loss: whether bits per byte are computed.
         texts: token ids of the captions (text).
@@ -48,6 +52,7 @@ class ModelPlan:
     key: RunKey
     dtype: str
     dtype_reason: str
+    quantization: str
     pool: str
     loss: bool
     texts: Tokens | None
@@ -92,11 +97,11 @@ class ModelPlan:
         """Disk space that the missing shards need."""
         return self.sketch.feature_bytes(self.to_do)
 
-    def seconds(self, device: torch.device, quantization: str) -> float | None:
+    def seconds(self, device: torch.device) -> float | None:
         """Rough time of the forwards on this device; None where operations cannot be counted."""
         import torch
 
-        dtype = torch.float32 if quantization == "int8" else getattr(torch, self.dtype)
+        dtype = torch.float32 if self.quantization == "int8" else getattr(torch, self.dtype)
         return seconds_for(self.sketch.flops, self.amount, matmul_rate(device, dtype)) if self.missing else 0.0
 
 
@@ -112,7 +117,7 @@ def make_plan(
     config: ExtractConfig,
     device: torch.device,
     processes: int = 1,
-    sweep: Sequence[Sequence[Perturbation]] | None = None,
+    sweep: Sweep | None = None,
 ) -> Plan:
     """Checks everything that can be checked without weights: models, data, edits, settings, space.
 
@@ -120,8 +125,7 @@ def make_plan(
         config: what is asked for.
         device: where models will run.
         processes: how many run together.
-        sweep: several lists of edits instead of ``config.perturb``; a model gets one run for each that differs in the
-            edits of its modality.
+        sweep: by model, several lists of edits instead of ``config.perturb``, each a run of its own.
 
     Raises:
         VlalignError: the first thing that would go wrong.
@@ -132,24 +136,19 @@ def make_plan(
             "start it with --num_processes 1, or use --parallel replica"
         )
     specs = list(dict.fromkeys(resolve(name) for name in config.models))
-    for spec in specs:
-        if spec.modality is not None:
-            check_quantization(config.quantization, spec.modality, spec.alias)
-    sources = []
-    for spec in specs:
-        source = locate(spec, revision=config.revision, trust_remote_code=config.trust_remote_code)
-        check_quantization(config.quantization, source.modality, spec.alias)
-        sources.append(source)
-    variants = [check_perturbations(variant) for variant in (sweep if sweep is not None else [config.edits])]
+    if all(spec.modality == "vision" for spec in specs):  # before the Hub is asked anything
+        check_quantization(config.quantization, "vision", specs[0].alias)
+    sources = [locate(spec, revision=config.revision, trust_remote_code=config.trust_remote_code) for spec in specs]
     check_flags(config, sources)
-    check_edits(variants, sources)
+    check_edits(config.edits, sources)
+    variants = {resolve(name): list(wanted) for name, wanted in (sweep or {}).items()}
     data = open_data(config.data, sorted({source.modality for source in sources}))
     edited: dict[tuple[Perturbation, ...], PairedData] = {}
     plans = []
     for source in sources:
-        own = (tuple(p for p in variant if p.modality == source.modality) for variant in variants)
         versions = []
-        for variant in dict.fromkeys(own):
+        for wanted in variants.get(source.spec, [config.edits]):
+            variant = tuple(p for p in check_perturbations(wanted) if p.modality == source.modality)
             if variant not in edited:
                 edited[variant] = perturb_data(data, variant, allow_empty=config.allow_empty)
             versions.append(edited[variant])
@@ -166,7 +165,8 @@ def _plan_model(
     processes: int,
 ) -> list[ModelPlan]:
     """A plan for every version of the data; what depends on the model alone is found once."""
-    dtype, reason = choose_dtype(config.dtype, source.modality, device, config.quantization)
+    quantization = config.quantization if source.modality == "text" else "none"
+    dtype, reason = choose_dtype(config.dtype, source.modality, device, quantization)
     pool = config.pool(source.modality)
     settings: dict[str, Any]
     loss, texts = False, None
@@ -183,7 +183,7 @@ def _plan_model(
             if config.vision_pool == "cls":
                 raise VlalignError(f"--vision-pool cls: {source.spec.alias} has no class token; use --vision-pool avg")
             pool = "avg"
-    check_memory(config, source, outline, dtype, device, processes)
+    check_memory(config, source, outline, dtype, quantization, device, processes)
     plans = []
     for data in versions:
         key = RunKey(
@@ -191,7 +191,7 @@ def _plan_model(
                 "format": FORMAT,
                 "model": source.identity(),
                 "dtype": dtype,
-                "quantization": config.quantization,
+                "quantization": quantization,
                 "layers": "all",
                 "data": data.identity(source.modality),
                 "perturbations": describe_perturbations(data, source.modality),
@@ -201,7 +201,7 @@ def _plan_model(
         )
         read = None if texts is None else texts.read(data)
         missing = _missing(config, key, data, ("bits",) if loss else ())
-        plans.append(ModelPlan(source, data, key, dtype, reason, pool, loss, read, outline, missing))
+        plans.append(ModelPlan(source, data, key, dtype, reason, quantization, pool, loss, read, outline, missing))
     return plans
 
 

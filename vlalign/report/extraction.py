@@ -33,14 +33,14 @@ def plan_table(plan: Plan, device: torch.device, config: ExtractConfig) -> Group
     notes = []
     for model in plan.models:
         todo = model.to_do
-        seconds = model.seconds(device, config.quantization)
-        precision = model.dtype if config.quantization == "none" else f"{config.quantization} + {model.dtype}"
+        seconds = model.seconds(device)
+        precision = model.dtype if model.quantization == "none" else f"{model.quantization} + {model.dtype}"
         table.add_row(
             model.title,
             model.source.revision.removeprefix("sha256:")[:12],
             precision,
             model.pool,
-            size(model.sketch.weight_bytes(model.dtype, config.quantization)),
+            size(model.sketch.weight_bytes(model.dtype, model.quantization)),
             str(len(model.sketch.taps)),
             str(todo) if todo else "done",
             size(model.bytes_to_write()),
