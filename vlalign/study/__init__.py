@@ -1,0 +1,15 @@
+"""Studies over many pairs of models: what the maximum alignment does as one modality gains information of its own."""
+
+from vlalign.study.analysis import FamilyCurve, PerformanceFit, family_curves, findings, performance_fits
+from vlalign.study.points import Point
+from vlalign.study.result import UniquenessResult
+
+__all__ = [
+    "FamilyCurve",
+    "PerformanceFit",
+    "Point",
+    "UniquenessResult",
+    "family_curves",
+    "findings",
+    "performance_fits",
+]

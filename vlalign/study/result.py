@@ -1,0 +1,136 @@
+"""The result of a study: its points, what they show, and its files."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vlalign.errors import VlalignError
+from vlalign.score.record import write_json
+from vlalign.study.analysis import FamilyCurve, PerformanceFit, family_curves, findings, performance_fits
+from vlalign.study.points import Point
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMAT = 1
+STUDY = "study.json"
+_TEXTS = {"x", "y", "x_family", "y_family", "x_layer", "y_layer", "record", "note", "performance_of"}
+
+
+@dataclass(frozen=True)
+class UniquenessResult:
+    """A study of alignment against uniqueness. All fields but the dataclasses in them are JSON values.
+
+    Attributes:
+        config: the resolved settings.
+        data: name and n of the data set.
+        points: one for each pair of models and rate.
+        curves, fits, findings: of ``points``, see :mod:`vlalign.study.analysis`.
+        seconds: wall-clock time of each stage.
+        environment: versions, platform, commit.
+    """
+
+    config: dict[str, Any]
+    data: dict[str, Any]
+    points: list[Point]
+    curves: list[FamilyCurve]
+    fits: list[PerformanceFit]
+    findings: list[str]
+    seconds: dict[str, float]
+    environment: dict[str, Any]
+
+    @classmethod
+    def from_points(
+        cls,
+        points: Sequence[Point],
+        *,
+        config: dict[str, Any],
+        data: dict[str, Any],
+        seconds: dict[str, float],
+        environment: dict[str, Any],
+        by: str = "x",
+    ) -> UniquenessResult:
+        """The result with curves of the families of side ``by``, fits and findings of ``points``."""
+        curves, fits = family_curves(points, by), performance_fits(points)
+        return cls(config, data, list(points), curves, fits, findings(curves, fits, points), seconds, environment)
+
+    def table(self) -> pd.DataFrame:
+        """One row for each point, one column for each of its fields; missing numbers are NaN."""
+        import pandas as pd
+
+        names = [field.name for field in fields(Point)]
+        columns = {}
+        for name in names:
+            kind = "object" if name in _TEXTS else "int64" if name == "n" else "float64"
+            columns[name] = pd.Series([getattr(point, name) for point in self.points], dtype=kind)
+        return pd.DataFrame(columns)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write points.csv, points.parquet and, last, study.json, each whole or not at all. Returns study.json's path.
+
+        Raises:
+            VlalignError: if a file cannot be written or a value is not finite.
+        """
+        folder = Path(folder)
+        table = self.table()
+        _write(folder / "points.csv", lambda part: table.to_csv(part, index=False))
+        _write(folder / "points.parquet", lambda part: table.to_parquet(part, index=False))
+        return write_json(folder / STUDY, {"format": FORMAT, **asdict(self)}, "study")
+
+    @classmethod
+    def load(cls, folder: str | Path) -> UniquenessResult:
+        """Read the study.json of a folder.
+
+        Raises:
+            VlalignError: if it is missing, is not JSON, or is not a study of this format.
+        """
+        path = Path(folder) / STUDY
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise VlalignError(f"cannot read the study {path}: {error.strerror or error}") from error
+        except ValueError as error:
+            raise VlalignError(f"{path} is not a study: it is not valid JSON ({error})") from error
+        if not isinstance(data, Mapping) or "points" not in data:
+            raise VlalignError(f"{path} is not a study: write one with `vlalign uniqueness`")
+        if data.get("format") != FORMAT:
+            raise VlalignError(f"{path} has study format {data.get('format')!r}, this vlalign reads {FORMAT}")
+        names = [field.name for field in fields(cls)]
+        if missing := sorted(set(names) - set(data)):
+            raise VlalignError(f"{path} is not a whole study: it lacks {', '.join(missing)}")
+        values = {name: data[name] for name in names}
+        try:
+            values["points"] = [Point(**point) for point in data["points"]]
+            values["curves"] = [
+                FamilyCurve(**_parsed(curve) | {"best": [(x, y) for x, y in curve["best"]]}) for curve in data["curves"]
+            ]
+            values["fits"] = [PerformanceFit(**_parsed(fit)) for fit in data["fits"]]
+        except (TypeError, ValueError, KeyError, AttributeError) as error:
+            raise VlalignError(f"{path} is not a whole study: {error}; compute it anew") from error
+        return cls(**values)
+
+
+def _parsed(entry: Mapping[str, Any]) -> dict[str, Any]:
+    from vlalign.stats.correlation import Correlation
+
+    return {**entry, "rho": None if entry["rho"] is None else Correlation(**entry["rho"])}
+
+
+def _write(path: Path, write: Callable[[Path], Any]) -> None:
+    """``write`` into a file beside ``path``, which then takes its place."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(part)
+        os.replace(part, path)
+    except OSError as error:
+        raise VlalignError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
