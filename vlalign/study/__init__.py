@@ -1,6 +1,7 @@
 """Studies over many pairs of models: what the maximum alignment does as one modality gains information of its own."""
 
 from vlalign.study.analysis import FamilyCurve, PerformanceFit, family_curves, findings, performance_fits
+from vlalign.study.config import UniquenessConfig
 from vlalign.study.points import Point
 from vlalign.study.result import UniquenessResult
 
@@ -8,6 +9,7 @@ __all__ = [
     "FamilyCurve",
     "PerformanceFit",
     "Point",
+    "UniquenessConfig",
     "UniquenessResult",
     "family_curves",
     "findings",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from vlalign.errors import VlalignError
 from vlalign.study.points import Point
+from vlalign.study.sentences import about_curve, about_fits, about_points
 
 if TYPE_CHECKING:
     from vlalign.stats.correlation import Correlation
@@ -117,8 +119,6 @@ def performance_fits(points: Sequence[Point]) -> list[PerformanceFit]:
 
 def findings(curves: Sequence[FamilyCurve], fits: Sequence[PerformanceFit], points: Sequence[Point]) -> list[str]:
     """What the study found, one sentence each."""
-    from vlalign.study.sentences import about_curve, about_fits, about_points
-
     found = [sentence for curve in curves for sentence in about_curve(curve)]
     return [*found, *about_fits(fits), *about_points(curves, points)]
 
@@ -161,7 +161,7 @@ def _curve(family: str, points: Sequence[Point]) -> FamilyCurve:
         slope=slope,
         intercept=intercept,
         r2=r2,
-        falls=len(maxima) > 1 and all(b <= a for a, b in zip(maxima, maxima[1:], strict=False)),
+        falls=len(maxima) > 1 and all(b <= a for a, b in pairwise(maxima)),
         reaches_chance=_reached(rates, maxima, thresholds),
     )
 
@@ -177,7 +177,8 @@ def _reached(rates: Sequence[float], maxima: Sequence[float], thresholds: Sequen
 
 def _fit(model: str, rate: float, points: Sequence[Point], side: str) -> PerformanceFit:
     found = sorted((point.performance or 0.0, getattr(point, side), point.score or 0.0) for point in points)
-    performances, names, scores = ([entry[i] for entry in found] for i in range(3))
+    performances, scores = [entry[0] for entry in found], [entry[2] for entry in found]
+    names: list[str] = [entry[1] for entry in found]
     constant = "all performances are equal" if len(set(performances)) == 1 else "all scores are equal"
     rho, reason = _spearman(performances, scores, "language models", constant)
     slope, intercept, _ = _line(performances, scores)
@@ -204,8 +205,10 @@ def _line(x: Sequence[float], y: Sequence[float]) -> tuple[float | None, float |
         return None, None, None
     a, b = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     da, db = a - a.mean(), b - b.mean()
+    if not da @ da:  # differences so small that their squares are 0
+        return None, None, None
     slope = float(da @ db / (da @ da))
     residual = db - slope * da
-    enough = len(set(x)) > 2 and min(y) < max(y)
+    enough = len(set(x)) > 2 and min(y) < max(y) and db @ db > 0
     r2 = max(0.0, 1.0 - float(residual @ residual) / float(db @ db)) if enough else None
     return slope, float(b.mean() - slope * a.mean()), r2

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from vlalign.errors import VlalignError
 from vlalign.score.record import write_json
 from vlalign.study.analysis import FamilyCurve, PerformanceFit, family_curves, findings, performance_fits
+from vlalign.study.files import write_whole
 from vlalign.study.points import Point
 
 if TYPE_CHECKING:
@@ -79,8 +78,8 @@ class UniquenessResult:
         """
         folder = Path(folder)
         table = self.table()
-        _write(folder / "points.csv", lambda part: table.to_csv(part, index=False))
-        _write(folder / "points.parquet", lambda part: table.to_parquet(part, index=False))
+        write_whole(folder / "points.csv", lambda part: table.to_csv(part, index=False))
+        write_whole(folder / "points.parquet", lambda part: table.to_parquet(part, index=False))
         return write_json(folder / STUDY, {"format": FORMAT, **asdict(self)}, "study")
 
     @classmethod
@@ -120,17 +119,3 @@ def _parsed(entry: Mapping[str, Any]) -> dict[str, Any]:
     from vlalign.stats.correlation import Correlation
 
     return {**entry, "rho": None if entry["rho"] is None else Correlation(**entry["rho"])}
-
-
-def _write(path: Path, write: Callable[[Path], Any]) -> None:
-    """``write`` into a file beside ``path``, which then takes its place."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(part)
-        os.replace(part, path)
-    except OSError as error:
-        raise VlalignError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
