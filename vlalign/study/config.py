@@ -176,6 +176,8 @@ def _load(path: Path) -> dict[Any, Any]:
         def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
             seen = set()
             for key, _ in node.value:
+                if not isinstance(key.value, str):
+                    raise yaml.constructor.ConstructorError(None, None, "a key that is no text", key.start_mark)
                 if key.value in seen:
                     raise yaml.constructor.ConstructorError(None, None, f"{key.value} is there twice", key.start_mark)
                 seen.add(key.value)

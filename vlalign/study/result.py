@@ -60,13 +60,13 @@ class UniquenessResult:
         return cls(config, data, list(points), curves, fits, findings(curves, fits, points), seconds, environment)
 
     def table(self) -> pd.DataFrame:
-        """One row for each point, one column for each of its fields; missing numbers are NaN."""
+        """One row for each point, one column for each of its fields; missing ones are NaN or NA."""
         import pandas as pd
 
         names = [field.name for field in fields(Point)]
         columns = {}
         for name in names:
-            kind = "object" if name in _TEXTS else "int64" if name == "n" else "float64"
+            kind = "string" if name in _TEXTS else "int64" if name == "n" else "float64"
             columns[name] = pd.Series([getattr(point, name) for point in self.points], dtype=kind)
         return pd.DataFrame(columns)
 
