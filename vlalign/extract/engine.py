@@ -6,12 +6,12 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from vlalign.data import DataSpec
 from vlalign.environment import environment
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     import torch
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -101,22 +103,27 @@ class Engine:
         """Whether this process speaks for all."""
         return bool(self.state.is_main_process)
 
-    def plan(self, sweep: Sweep | None = None) -> Plan:
+    def plan(self) -> Plan:
         """The plan, made by the main process and told to the others; its errors end all of them.
-
-        Args:
-            sweep: by model, several lists of edits instead of the one of the config, each a run of its own.
 
         Raises:
             VlalignError: see :func:`~vlalign.extract.plan.make_plan`; ``SystemExit`` on the other processes.
         """
+        return self.agree(self.make_plan)
+
+    def make_plan(self, sweep: Sweep | None = None) -> Plan:
+        """:func:`~vlalign.extract.plan.make_plan` for this config and device, on this process alone."""
+        return make_plan(self.config, self.device, self.state.num_processes, sweep)
+
+    def agree(self, make: Callable[[], T]) -> T:
+        """What the main process makes, told to all; what it raises ends all of them."""
         from accelerate.utils import broadcast_object_list
 
         said: list[Any] = [None]
         failure: BaseException | None = None
         if self.is_main:
             try:
-                said = [make_plan(self.config, self.device, self.state.num_processes, sweep)]
+                said = [make()]
             except BaseException as error:
                 failure = error
         if self.state.num_processes > 1:
@@ -125,8 +132,8 @@ class Engine:
             raise failure
         if said[0] is None:
             sys.exit(1)
-        plan: Plan = said[0]
-        return plan
+        made: T = said[0]
+        return made
 
     def run(self, plan: Plan | None = None, *, progress: bool | Progress = False) -> list[Extraction]:
         """Carries a plan out and returns what came of each run. Weights are loaded once for the runs of one model.
@@ -155,6 +162,8 @@ class Engine:
                 start = time.perf_counter()
                 with _library_bars(isinstance(progress, Bars)):
                     reader = self._reader(plan)
+                if progress is not None:
+                    progress.loaded(plan)
                 seconds["load"] = time.perf_counter() - start
                 start = time.perf_counter()
                 layers = [Layer(i, tap.name, tap.width, tap.convention) for i, tap in enumerate(reader.taps)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
 from collections.abc import Sequence
@@ -113,6 +114,7 @@ def _try(
     return float(counter.get_total_flops())
 
 
+@functools.cache
 def matmul_rate(device: torch.device, dtype: torch.dtype) -> float:
     """Floating-point operations per second of a plain matrix product here: the ceiling that estimates are made from."""
     import torch

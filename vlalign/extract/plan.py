@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from vlalign.data import PairedData, open_data
@@ -15,6 +15,7 @@ from vlalign.extract.tokens import Texts, Tokens
 from vlalign.models.names import resolve
 from vlalign.models.precision import check_quantization, choose_dtype
 from vlalign.models.source import ModelSource, load_config, locate
+from vlalign.models.spec import ModelSpec
 from vlalign.models.text import is_causal, load_tokenizer
 from vlalign.models.vision import load_preprocessing
 from vlalign.perturb import Perturbation, applied, check_perturbations, describe_perturbations, perturb_data
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 
-#: Name of a model to the lists of edits that it is to be run under.
-Sweep = Mapping[str, Sequence[Sequence[Perturbation]]]
+#: Lists of edits that a model is to be run under, each a run of its own.
+Sweep = Mapping[ModelSpec, Sequence[Sequence[Perturbation]]]
 
 
 @dataclass(frozen=True)
@@ -141,13 +142,12 @@ def make_plan(
     sources = [locate(spec, revision=config.revision, trust_remote_code=config.trust_remote_code) for spec in specs]
     check_flags(config, sources)
     check_edits(config.edits, sources)
-    variants = {resolve(name): list(wanted) for name, wanted in (sweep or {}).items()}
     data = open_data(config.data, sorted({source.modality for source in sources}))
     edited: dict[tuple[Perturbation, ...], PairedData] = {}
     plans = []
     for source in sources:
         versions = []
-        for wanted in variants.get(source.spec, [config.edits]):
+        for wanted in (sweep or {}).get(source.spec, [config.edits]):
             variant = tuple(p for p in check_perturbations(wanted) if p.modality == source.modality)
             if variant not in edited:
                 edited[variant] = perturb_data(data, variant, allow_empty=config.allow_empty)
@@ -175,6 +175,9 @@ def _plan_model(
         settings = {"text": texts.tokenizer.policy}
         loss = config.loss and is_causal(load_config(source))
         outline = sketch(source, None, None)
+        if loss and outline.flops is not None:  # the head's products, which the sketch leaves out
+            vocabulary = getattr(load_config(source).get_text_config(), "vocab_size", 0)
+            outline = replace(outline, flops=outline.flops + 2 * outline.taps[-1].width * vocabulary)
     else:
         preprocessing = load_preprocessing(source, config.image_size)
         settings = {"image": preprocessing.settings}

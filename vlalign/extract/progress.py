@@ -16,6 +16,8 @@ class Progress(Protocol):
 
     def begin(self, plan: ModelPlan) -> None: ...
 
+    def loaded(self, plan: ModelPlan) -> None: ...
+
     def update(self, plan: ModelPlan, done: int) -> None: ...
 
     def end(self, plan: ModelPlan) -> None: ...
@@ -41,6 +43,9 @@ class Bars:
                 smoothing=0.05,
                 dynamic_ncols=True,
             )
+
+    def loaded(self, plan: ModelPlan) -> None:
+        """The bar stays."""
 
     def update(self, plan: ModelPlan, done: int) -> None:
         """Move the bar."""

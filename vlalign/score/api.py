@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
 import psutil
 import torch
@@ -39,7 +40,41 @@ def score_pairs(
     """:func:`vlalign.score` of many pairs, with one metric or several; a layer's work is done once for all its pairs.
 
     All pairs are checked at once; records are computed one by one as they are asked for, so that each can be kept.
-    ``seconds`` of a record counts the work done for it: nothing for a side that an earlier pair had prepared.
+    ``seconds`` of a record counts the work done for it: nothing for a side that an earlier pair had prepared. What was
+    prepared of a side is let go after its last pair, so put the pairs of one side next to each other.
+    """
+    prepared = prepare_pairs(
+        pairs,
+        metric=metric,
+        k=k,
+        preset=preset,
+        permutations=permutations,
+        half_samples=half_samples,
+        groups=groups,
+        full=full,
+        seed=seed,
+        concat=concat,
+        device=device,
+    )
+    return (one() for one in prepared)
+
+
+def prepare_pairs(
+    pairs: Iterable[tuple[Features, Features]],
+    *,
+    metric: str | Metric | Sequence[str | Metric] = "mutual_knn",
+    k: int = 10,
+    preset: str = "platonic",
+    permutations: int | None = None,
+    half_samples: int | None = None,
+    groups: Groups = None,
+    full: bool = False,
+    seed: int = 0,
+    concat: bool = False,
+    device: str | torch.device | None = None,
+) -> list[Callable[[], ScoreRecord]]:
+    """As :func:`score_pairs`: checked at once, but each record is a function to call, in order; one that fails may be
+    passed over.
     """
     pairs = list(pairs)
     metrics = _metrics(metric, k)
@@ -57,17 +92,19 @@ def score_pairs(
         _check(x, y, metrics, concat)
     for chosen in metrics:
         _check_memory(chosen, pairs, concat, options.device)
-    return _records(pairs, metrics, options)
-
-
-def _records(
-    pairs: Sequence[tuple[Features, Features]], metrics: Sequence[Metric], options: Options
-) -> Iterator[ScoreRecord]:
     scorer = Scorer(options)
-    for metric in metrics:
-        for x, y in pairs:
-            yield scorer.pair(metric, x, y)
-        scorer.forget(metric)
+    last = {id(side): i for i, pair in enumerate(pairs) for side in pair}
+
+    def record(chosen: Metric, i: int) -> ScoreRecord:
+        try:
+            return scorer.pair(chosen, *pairs[i])
+        finally:
+            if chosen is metrics[-1]:
+                scorer.release([side for side in pairs[i] if last[id(side)] == i])
+            if i == len(pairs) - 1:
+                scorer.forget(chosen)
+
+    return [partial(record, chosen, i) for chosen in metrics for i in range(len(pairs))]
 
 
 def check_pair(x: Features, y: Features, *, metric: str | Metric = "mutual_knn", k: int = 10) -> None:
@@ -107,7 +144,14 @@ def _check_memory(
 ) -> None:
     """Say how much N × N work will be kept where that is much, and refuse what cannot fit."""
     sides = {id(side): Side(side, "x") for pair in pairs for side in pair}
-    needed = sum(metric.holds(side.n, _widths(side, concat)) for side in sides.values())
+    holds = {name: metric.holds(side.n, _widths(side, concat)) for name, side in sides.items()}
+    places: dict[int, list[int]] = {}
+    for i, pair in enumerate(pairs):
+        for side in pair:
+            places.setdefault(id(side), []).append(i)
+    needed = max(
+        sum(size for name, size in holds.items() if places[name][0] <= i <= places[name][-1]) for i in range(len(pairs))
+    )
     if needed < _TELL_BYTES:
         return
     if device is not None and device.type == "cuda":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -117,13 +118,20 @@ class Scorer:
         """Let go of what was prepared for a metric, except what other metrics may use too."""
         self._layers = {key: kept for key, kept in self._layers.items() if key[0] != metric}
 
+    def release(self, given: Sequence[Features]) -> None:
+        """Let go of all that was prepared of sides."""
+        keys = {_name(side) for side in given}
+        gone = {id(side) for key, side in self._sides.items() if key[0] in keys}
+        self._sides = {key: side for key, side in self._sides.items() if id(side) not in gone}
+        self._layers = {key: kept for key, kept in self._layers.items() if key[1] not in gone}
+
     def _half_samples(self, metric: Metric) -> int:
         if self.options.half_samples is not None:
             return self.options.half_samples
         return HALF_SAMPLES if metric.info.permutations else COSTLY_HALF_SAMPLES
 
     def _side(self, side: Side, given: Features, order: list[str] | None) -> PreparedSide:
-        key = (side.run.key.hash if side.run is not None else id(given), None if order is None else frozenset(order))
+        key = (_name(given), None if order is None else frozenset(order))
         if key not in self._sides:
             if order is not None:
                 side.put_in_order(order)
@@ -135,6 +143,11 @@ class Scorer:
         if key not in self._layers:
             self._layers[key] = side.prepare(metric, seconds)
         return self._layers[key]
+
+
+def _name(given: Features) -> Any:
+    """What tells sides apart: the key of a run, and of features which object they are."""
+    return given.key.hash if hasattr(given, "key") else id(given)
 
 
 def _plain(value: Any) -> Any:

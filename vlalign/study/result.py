@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,7 @@ class UniquenessResult:
         curves, fits, findings: of ``points``, see :mod:`vlalign.study.analysis`.
         seconds: wall-clock time of each stage.
         environment: versions, platform, commit.
+        forecast: estimated over true time left, after 5, 10, 25, 50 and 75 % of the time; {} for short studies.
     """
 
     config: dict[str, Any]
@@ -43,6 +44,7 @@ class UniquenessResult:
     findings: list[str]
     seconds: dict[str, float]
     environment: dict[str, Any]
+    forecast: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def from_points(
@@ -53,17 +55,19 @@ class UniquenessResult:
         data: dict[str, Any],
         seconds: dict[str, float],
         environment: dict[str, Any],
+        forecast: dict[str, float] | None = None,
         by: str = "x",
     ) -> UniquenessResult:
         """The result with curves of the families of side ``by``, fits and findings of ``points``."""
         curves, fits = family_curves(points, by), performance_fits(points)
-        return cls(config, data, list(points), curves, fits, findings(curves, fits, points), seconds, environment)
+        told = findings(curves, fits, points)
+        return cls(config, data, list(points), curves, fits, told, seconds, environment, forecast or {})
 
     def table(self) -> pd.DataFrame:
         """One row for each point, one column for each of its fields; missing ones are NaN or NA."""
         import pandas as pd
 
-        names = [field.name for field in fields(Point)]
+        names = [entry.name for entry in fields(Point)]
         columns = {}
         for name in names:
             kind = "string" if name in _TEXTS else "int64" if name == "n" else "float64"
@@ -97,10 +101,10 @@ class UniquenessResult:
         except ValueError as error:
             raise VlalignError(f"{path} is not a study: it is not valid JSON ({error})") from error
         if not isinstance(data, Mapping) or "points" not in data:
-            raise VlalignError(f"{path} is not a study: write one with `vlalign uniqueness`")
+            raise VlalignError(f"{path} is not a study: write one with `vlalign study uniqueness`")
         if data.get("format") != FORMAT:
             raise VlalignError(f"{path} has study format {data.get('format')!r}, this vlalign reads {FORMAT}")
-        names = [field.name for field in fields(cls)]
+        names = [entry.name for entry in fields(cls)]
         if missing := sorted(set(names) - set(data)):
             raise VlalignError(f"{path} is not a whole study: it lacks {', '.join(missing)}")
         values = {name: data[name] for name in names}

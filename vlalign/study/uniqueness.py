@@ -1,0 +1,244 @@
+"""The uniqueness study: one side is edited more and more, and alignment is measured at every rate."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Hashable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vlalign.environment import environment
+from vlalign.errors import VlalignError
+from vlalign.extract import Engine, Extraction, Plan
+from vlalign.models.spec import ModelSpec
+from vlalign.perturb import applied
+from vlalign.study.config import check_folder, resolved, write_config
+from vlalign.study.points import Point
+from vlalign.study.progress import StudyProgress, Work
+from vlalign.study.records import Records
+from vlalign.study.result import UniquenessResult
+from vlalign.study.settings import UniquenessConfig
+from vlalign.study.sides import Sides, find_sides
+
+if TYPE_CHECKING:
+    from vlalign.metrics import Metric
+    from vlalign.score import ScoreRecord
+    from vlalign.store import Run
+
+#: a guess for one pair of 31 × 12 layers and 1,024 samples, replaced by what the first pairs take
+_PAIR_SECONDS, _PAIR_SIZE = 2.0, 31 * 12 * 1024
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two models at one rate of edits."""
+
+    x: ModelSpec
+    y: ModelSpec
+    rate: float
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """What a study will do.
+
+    Attributes:
+        extraction: the runs to be made, or there already.
+        sides: the models.
+        pairs: what will be scored, those of one edited run next to each other.
+        metric: of the scores.
+    """
+
+    extraction: Plan
+    sides: Sides
+    pairs: list[Pair]
+    metric: Metric
+
+
+class UniquenessStudy:
+    """Plans and runs a study on the processes that were launched together; the main one scores.
+
+    Args:
+        config: what is asked for.
+    """
+
+    def __init__(self, config: UniquenessConfig) -> None:
+        self.config = config
+        self.engine = Engine(config.extraction(dict.fromkeys([*config.x, *config.y])))
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process speaks for all."""
+        return self.engine.is_main
+
+    def plan(self) -> StudyPlan:
+        """Checks everything that can be checked without weights: folder, models, data, every rate's edits, the metric.
+
+        Raises:
+            VlalignError: the first thing that would go wrong; ``SystemExit`` on the other processes.
+        """
+        return self.engine.agree(self._plan)
+
+    def _plan(self) -> StudyPlan:
+        from vlalign.metrics.registry import parse_metric
+        from vlalign.score.prepare import get_preset
+
+        config = self.config
+        check_folder(config.out, config)
+        metric = parse_metric(config.metric, k=config.k)
+        get_preset(config.preset)
+        sides = find_sides(config)
+        edits = [[config.perturbation(rate)] for rate in config.rates]
+        extraction = self.engine.make_plan(dict.fromkeys(sides.moving, edits))
+        widths = [tap.width for plan in extraction.models for tap in plan.sketch.taps]
+        metric.check(len(extraction.data), widths)
+        pairs = [Pair(x, y, rate) for rate in config.rates for x, y in sides.pairs()]
+        moving = sides.edited
+        pairs.sort(key=lambda pair: sides.moving.index(getattr(pair, moving)))  # stable: rate by rate
+        return StudyPlan(extraction, sides, pairs, metric)
+
+    def run(self, plan: StudyPlan | None = None, *, progress: bool = False) -> UniquenessResult | None:
+        """Extracts what is missing, scores what is not scored yet, and writes the study's files.
+
+        Args:
+            plan: by default, that of :meth:`plan`.
+            progress: show one bar with the time left.
+
+        Returns:
+            The result; None on other processes than the main one.
+        """
+        clock = time.perf_counter
+        seconds, start = {}, clock()
+        plan = plan or self.plan()
+        out = Path(self.config.out)
+        if not self.is_main:
+            self.engine.run(plan.extraction)
+            return None
+        write_config(self.config, out)
+        records = Records(out, plan.metric)
+        with StudyProgress(self._works(plan, records), shown=progress) as shown:
+            seconds["plan"], start = clock() - start, clock()
+            extractions = self.engine.run(plan.extraction, progress=shown)
+            seconds["extract"], start = clock() - start, clock()
+            points = self._points(plan, _by_rate(plan.extraction, extractions), records, shown)
+            seconds["score"] = clock() - start
+            forecast = shown.accuracy()
+        result = UniquenessResult.from_points(
+            points,
+            config=resolved(self.config),
+            data={"name": plan.extraction.data.name, "n": len(plan.extraction.data), "edited": plan.sides.edited},
+            seconds={name: round(value, 3) for name, value in seconds.items()},
+            environment=environment(),
+            forecast=forecast,
+        )
+        result.save(out)
+        return result
+
+    def _works(self, plan: StudyPlan, records: Records) -> dict[Hashable, Work]:
+        """The parts of the study as the forecast of the time left sees them."""
+        works: dict[Hashable, Work] = {}
+        hashes = {}
+        for model in plan.extraction.models:
+            hashes[model.source.spec, _rate(model.data)] = model.key.hash
+            seconds = model.seconds(self.engine.device)
+            work = works.setdefault(model.source.spec, Work(model.source.modality, 0.0, 0.0))
+            work.amount += model.amount
+            work.expected += model.amount * 1e-3 if seconds is None else seconds
+        score = works["score"] = Work("score", 0.0, 0.0)
+        layers = {model.source.spec: len(model.sketch.taps) for model in plan.extraction.models}
+        for pair in plan.pairs:
+            x, y = (hashes[getattr(pair, side), self._side_rate(plan, pair, side)] for side in "xy")
+            if records.get(x, y) is None:
+                score.amount += layers[pair.x] * layers[pair.y]
+        score.expected = score.amount * len(plan.extraction.data) * _PAIR_SECONDS / _PAIR_SIZE
+        return works
+
+    def _side_rate(self, plan: StudyPlan, pair: Pair, side: str) -> float:
+        return pair.rate if side == plan.sides.edited else 0.0
+
+    def _points(
+        self, plan: StudyPlan, runs: dict[tuple[ModelSpec, float], Run], records: Records, shown: StudyProgress
+    ) -> list[Point]:
+        from vlalign.score.api import prepare_pairs
+
+        sides = [
+            (runs[pair.x, self._side_rate(plan, pair, "x")], runs[pair.y, self._side_rate(plan, pair, "y")])
+            for pair in plan.pairs
+        ]
+        kept = [records.get(x.key.hash, y.key.hash) for x, y in sides]
+        todo = iter(
+            prepare_pairs(
+                [runs_ for runs_, record in zip(sides, kept, strict=True) if record is None],
+                metric=plan.metric,
+                preset=self.config.preset,
+                permutations=self.config.permutations,
+                half_samples=self.config.half_samples,
+            )
+        )
+        clean = {spec: _performance(run) for (spec, rate), run in runs.items() if rate == 0}
+        points = []
+        for pair, (x, y), known in zip(plan.pairs, sides, kept, strict=True):
+            found, note = known, ""
+            if found is None:
+                try:
+                    record = next(todo)()
+                    found = records.put(record), record
+                except VlalignError as error:
+                    note = str(error)
+                shown.scored(f"{pair.x.alias} × {pair.y.alias} at {pair.rate:g} %", len(x.layers) * len(y.layers))
+            language = plan.sides.language
+            speaker, run = (pair.x, x) if language == "x" else (pair.y, y)
+            points.append(
+                Point(
+                    x=x.key.model,
+                    y=y.key.model,
+                    x_family=pair.x.family or pair.x.alias,
+                    y_family=pair.y.family or pair.y.alias,
+                    rate=pair.rate,
+                    n=x.n,
+                    performance=_performance(run),
+                    performance_unedited=clean[speaker],
+                    performance_of=language,
+                    **_told(found, note),
+                )
+            )
+        return points
+
+
+def _told(found: tuple[str, ScoreRecord] | None, note: str) -> dict[str, Any]:
+    """What a point takes from its record."""
+    names = ("score", "x_layer", "y_layer", "chance", "p_value", "calibrated", "low", "high", "threshold", "record")
+    if found is None:
+        return {**dict.fromkeys(names), "note": note}
+    path, record = found
+    interval, null = record.interval or {}, record.null or {}
+    return {
+        "score": record.score,
+        "x_layer": record.best["x"]["name"],
+        "y_layer": record.best["y"]["name"],
+        "chance": record.chance,
+        "p_value": record.p_value,
+        "calibrated": record.calibrated,
+        "low": interval.get("low"),
+        "high": interval.get("high"),
+        "threshold": null.get("threshold"),
+        "record": path,
+        "note": "; ".join(record.checks["notes"]),
+    }
+
+
+def _performance(run: Run) -> float | None:
+    bits = run.bits_per_byte()
+    return None if bits is None else -bits
+
+
+def _rate(data: Any) -> float:
+    return next((perturbation.rate for perturbation in applied(data)), 0.0)
+
+
+def _by_rate(plan: Plan, extractions: list[Extraction]) -> dict[tuple[ModelSpec, float], Run]:
+    return {
+        (model.source.spec, _rate(model.data)): extraction.run
+        for model, extraction in zip(plan.models, extractions, strict=True)
+    }
