@@ -37,8 +37,8 @@ def save_heatmap(record: ScoreRecord, path: str | Path) -> Path:
     axes = figure.add_subplot()
     shown = [float(matrix.min()), float(matrix.max()), *([] if record.chance is None else [record.chance])]
     image = axes.imshow(matrix, cmap=MAP, vmin=min(shown), vmax=max(shown), aspect="equal", interpolation="nearest")
-    _ticks(axes.xaxis, record.axes[columns], room=figure.get_figwidth() - 2.6)
-    _ticks(axes.yaxis, record.axes[rows], room=figure.get_figheight() - 1.9)
+    set_ticks(axes.xaxis, record.axes[columns], room=figure.get_figwidth() - 2.6)
+    set_ticks(axes.yaxis, record.axes[rows], room=figure.get_figheight() - 1.9)
     axes.tick_params(axis="x", labelrotation=90)
     axes.set_xlabel(getattr(record, columns)["model"])
     axes.set_ylabel(getattr(record, rows)["model"])
@@ -85,7 +85,7 @@ def _title(record: ScoreRecord) -> str:
     return f"{first}\n{', '.join(parts)}"
 
 
-def _ticks(axis: Any, layers: list[dict[str, Any]], room: float) -> None:
+def set_ticks(axis: Any, layers: list[dict[str, Any]], room: float) -> None:
     """Layer names, every so many where they would touch; the last one is always named."""
     count = len(layers)
     step = max(1, -(-count * 11 // int(room * 72)))  # 11 points a label of 7 points
