@@ -6,8 +6,9 @@ The functions that return HTML escape every text they are given, so that names o
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
+from html import escape as escaped
 from pathlib import Path
 from string import Template
 
@@ -74,39 +75,39 @@ $body
 
 def page(title: str, parts: Iterable[str]) -> str:
     """A whole page of ``parts`` (HTML) below its title (text)."""
-    return _PAGE.substitute(title=escape(title), style=_STYLE, body="\n".join(part for part in parts if part))
+    return _PAGE.substitute(title=_text(title), style=_STYLE, body="\n".join(part for part in parts if part))
 
 
 def section(title: str, *parts: str) -> str:
     """A heading and what stands below it (HTML); nothing where that is empty."""
     inside = "\n".join(part for part in parts if part)
-    return f"<section>\n<h2>{escape(title)}</h2>\n{inside}\n</section>" if inside else ""
+    return f"<section>\n<h2>{_text(title)}</h2>\n{inside}\n</section>" if inside else ""
 
 
 def paragraph(text: str, kind: str = "") -> str:
     """A paragraph of text; ``kind`` is a class of the style sheet."""
-    return f"<p{_class(kind)}>{escape(text)}</p>"
+    return f"<p{_class(kind)}>{_text(text)}</p>"
 
 
 def bullets(items: Sequence[str]) -> str:
     """A list of texts."""
-    return "<ul>\n" + "\n".join(f"<li>{escape(item)}</li>" for item in items) + "\n</ul>" if items else ""
+    return "<ul>\n" + "\n".join(f"<li>{_text(item)}</li>" for item in items) + "\n</ul>" if items else ""
 
 
 def terms(pairs: Mapping[str, str]) -> str:
     """Terms and what they stand for."""
-    return "<dl>\n" + "\n".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in pairs.items()) + "\n</dl>"
+    return "<dl>\n" + "\n".join(f"<dt>{_text(k)}</dt><dd>{_text(v)}</dd>" for k, v in pairs.items()) + "\n</dl>"
 
 
 def code(text: str, *, wrap: bool = False) -> str:
     """Text as it stands, such as a file or a command; ``wrap``: broken where it is longer than the page."""
-    return f'<pre tabindex="0"{_class("wrap" if wrap else "")}><code>{escape(text)}</code></pre>'
+    return f'<pre tabindex="0"{_class("wrap" if wrap else "")}><code>{escaped(text)}</code></pre>'
 
 
 def details(summary: str, *parts: str) -> str:
     """What is shown when it is asked for."""
     inside = "\n".join(part for part in parts if part)
-    return f"<details>\n<summary>{escape(summary)}</summary>\n{inside}\n</details>"
+    return f"<details>\n<summary>{_text(summary)}</summary>\n{inside}\n</details>"
 
 
 def picture(path: str | Path, alt: str, caption: str = "") -> str:
@@ -120,36 +121,34 @@ def picture(path: str | Path, alt: str, caption: str = "") -> str:
     except OSError as error:
         raise VlalignError(f"cannot read the figure {path}: {error.strerror or error}") from error
     width, height = (int.from_bytes(data[at : at + 4], "big") for at in (16, 20))  # the header of every PNG
-    below = f"\n<figcaption>{escape(caption)}</figcaption>" if caption else ""
+    below = f"\n<figcaption>{_text(caption)}</figcaption>" if caption else ""
     least = f"--least: {width * 12 // 25}px"  # three quarters of its size
     return (
         f'<figure>\n<div class="wide" tabindex="0" role="region" aria-label="figure" style="{least}">'
-        f'<img src="data:image/png;base64,{base64.b64encode(data).decode()}" alt="{escape(alt)}" '
+        f'<img src="data:image/png;base64,{base64.b64encode(data).decode()}" alt="{_text(alt)}" '
         f'width="{width * 16 // 25}" height="{height * 16 // 25}"></div>{below}\n</figure>'
     )
 
 
-def table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1) -> str:
+def table(caption: str, columns: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[str] = ()) -> str:
     """A table of texts whose first column names the rows.
 
     Args:
         caption: what it shows.
         columns: the names of all columns, that of the rows first.
         rows: texts; what follows a line break in one is set small below it.
-        words: so many columns hold words and are aligned to the left; the others hold numbers.
+        left: columns of words, aligned to the left; the first one always is, the others hold numbers.
     """
-    head = "".join(
-        f'<th scope="col"{_class("word" if i < words else "")}>{escape(column)}</th>'
-        for i, column in enumerate(columns)
-    )
+    kinds = [_class("word" if i == 0 or column in left else "") for i, column in enumerate(columns)]
+    head = "".join(f'<th scope="col"{kind}>{_text(column)}</th>' for column, kind in zip(columns, kinds, strict=True))
     body = "\n".join(
         f'<tr><th scope="row">{_cell(row[0])}</th>'
-        + "".join(f"<td{_class('word' if i < words else '')}>{_cell(cell)}</td>" for i, cell in enumerate(row) if i)
+        + "".join(f"<td{kind}>{_cell(cell)}</td>" for cell, kind in zip(row[1:], kinds[1:], strict=True))
         + "</tr>"
         for row in rows
     )
     return (
-        f'<div class="wide" tabindex="0" role="region" aria-label="table"><table>\n<caption>{escape(caption)}</caption>'
+        f'<div class="wide" tabindex="0" role="region" aria-label="table"><table>\n<caption>{_text(caption)}</caption>'
         f"\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table></div>"
     )
 
@@ -165,9 +164,14 @@ def save_page(text: str, path: str | Path) -> Path:
     return path
 
 
+def _text(text: str) -> str:
+    """Escaped, and with percent signs that stay with their numbers."""
+    return re.sub(r"(?<=\d) %", "\u00a0%", escaped(text))
+
+
 def _cell(text: str) -> str:
     first, _, rest = text.partition("\n")
-    return escape(first) + (f"<small>{escape(rest)}</small>" if rest else "")
+    return _text(first) + (f"<small>{_text(rest)}</small>" if rest else "")
 
 
 def _class(name: str) -> str:

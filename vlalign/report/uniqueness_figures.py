@@ -32,15 +32,20 @@ _COLUMNS = 5  # and columns
 _NAMED = 4  # so many models are named in the panel, more are numbered
 
 
-def save_alignment_vs_u(result: UniquenessResult, path: str | Path) -> Path:
+def save_alignment_vs_u(result: UniquenessResult, path: str | Path) -> Path | None:
     """Draws alignment against U as a PNG: a panel per family, a thin line per pair, a thick one for their maximum.
+
+    Returns:
+        The path; None, and nothing is written, where no family has a score.
 
     Raises:
         VlalignError: the file cannot be written.
     """
     families = result.curves
+    if not families:
+        return None
     columns = len(families) if len(families) <= 4 else 4 if len(families) in (7, 8) else 3
-    rows = -(-len(families) // max(columns, 1))
+    rows = -(-len(families) // columns)
     figure = new_figure(max(3.1 * columns, 4.6) + 0.4, 2.5 * rows + 1.0)
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     side = family_side(result)
@@ -54,7 +59,7 @@ def save_alignment_vs_u(result: UniquenessResult, path: str | Path) -> Path:
         drawn |= _maximum(axes, curve)
         if len(curve.rates) == 1:
             axes.set_xticks(curve.rates)
-        axes.set_title(f"{curve.family}\n{rho_text(curve.rho, curve.reason)}", fontsize=8, loc="left")
+        axes.set_title(f"{_named(curve.family)}\n{rho_text(curve.rho, curve.reason)}", fontsize=8, loc="left")
         _plain(axes)
     for axes in grid.flat[len(families) :]:
         axes.set_visible(False)
@@ -64,7 +69,7 @@ def save_alignment_vs_u(result: UniquenessResult, path: str | Path) -> Path:
     figure.supylabel(f"best alignment over layers ({metric_name(result)})", fontsize=9)
     shown = sorted(drawn.items(), key=lambda item: item[0] not in _KEY)  # what every panel has comes first
     figure.legend(
-        [handle for _, handle in shown], [name for name, _ in shown],
+        [handle for _, handle in shown], [_named(name) for name, _ in shown],
         loc="outside upper left", ncols=min(len(shown), 2 * columns + 1), frameon=False, fontsize=7,
     )  # fmt: skip
     return save(figure, path)
@@ -126,14 +131,14 @@ def save_performance(result: UniquenessResult, path: str | Path) -> Path | None:
                 _performances(axes, fit, numbers)
             _plain(axes)
             axes.margins(x=0.14, y=0.2)
-        row[0].set_ylabel(model, fontsize=8)
+        row[0].set_ylabel(_named(model), fontsize=8)
     figure.supxlabel("performance: − bits per byte of the captions", fontsize=9)
     figure.supylabel(f"best alignment over layers ({metric_name(result)})", fontsize=9)
     if numbers is not None:
         from matplotlib.lines import Line2D
 
         figure.legend(
-            [Line2D([], [], linestyle="") for _ in numbers], [f"{n}  {name}" for name, n in numbers.items()],
+            [Line2D([], [], linestyle="") for _ in numbers], [f"{n}  {_named(name)}" for name, n in numbers.items()],
             loc="outside upper left", ncols=min(len(others), 2 * len(rates) + 1), frameon=False, fontsize=7,
             handlelength=0, handletextpad=0,
         )  # fmt: skip
@@ -158,7 +163,7 @@ def _performances(axes: Any, fit: PerformanceFit, numbers: dict[str, int] | None
         above = i % 2 == 0
         side = "left" if performance == left < right else "right" if performance == right > left else "center"
         axes.annotate(
-            name, (performance, score), xytext=(0, 5 if above else -5), textcoords="offset points", fontsize=6,
+            _named(name), (performance, score), xytext=(0, 5 if above else -5), textcoords="offset points", fontsize=6,
             ha=side, va="bottom" if above else "top",
         ).set_in_layout(False)  # fmt: skip
     few = f"{len(found)} {'model' if len(found) == 1 else 'models'}: too few for ρ" if len(found) < LEAST else ""
@@ -218,8 +223,8 @@ def save_layer_maps(result: UniquenessResult, load: Load, path: str | Path, x: s
     for axes in grid.flat:
         axes.tick_params(labelsize=7)
         axes.tick_params(axis="x", labelrotation=90)
-    figure.supxlabel(f"layers of {x if turned else y}", fontsize=9)
-    figure.supylabel(f"layers of {y if turned else x}", fontsize=9)
+    figure.supxlabel(f"layers of {_named(x if turned else y)}", fontsize=9)
+    figure.supylabel(f"layers of {_named(y if turned else x)}", fontsize=9)
     bar = figure.colorbar(image, ax=grid.ravel().tolist(), shrink=0.9, pad=0.015, aspect=30)
     bar.set_label(metric_name(result), fontsize=9)
     bar.ax.tick_params(labelsize=7)
@@ -247,6 +252,11 @@ def _evenly(values: Sequence[float], most: int) -> list[float]:
     if len(values) <= most:
         return list(values)
     return [values[round(i * (len(values) - 1) / (most - 1))] for i in range(most)]
+
+
+def _named(text: str) -> str:
+    """A name as a label: matplotlib takes what stands between dollar signs for mathematics."""
+    return text.replace("$", r"\$")
 
 
 def _plain(axes: Any) -> None:

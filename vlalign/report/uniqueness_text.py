@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from vlalign.stats.correlation import Correlation
-    from vlalign.study import Point, UniquenessResult
+    from vlalign.study import FamilyCurve, Point, UniquenessResult
 
 _WHAT = {
     "char_delete": "characters deleted from {captions}",
@@ -52,7 +52,8 @@ def rho_text(rho: Correlation | None, reason: str) -> str:
     """Spearman's ρ with its interval, or why there is none."""
     if rho is None:
         return f"no ρ ({reason})" if reason else "no ρ"
-    return f"ρ = {signed(rho.r)} ({signed(rho.low)} to {signed(rho.high)})"
+    r, low, high = (signed(v, 3 if 0.995 <= abs(v) < 0.9995 else 2) for v in (rho.r, rho.low, rho.high))
+    return f"ρ = {r} ({low} to {high})"
 
 
 def signed(value: float, digits: int = 2) -> str:
@@ -75,13 +76,33 @@ def interval_text(low: float | None, high: float | None, digits: int = 3) -> str
     return "" if low is None or high is None else f"{signed(low, digits)} – {signed(high, digits)}"
 
 
-def chance_of(p: float | None, result: UniquenessResult) -> str:
+def p_value_text(p: float | None, result: UniquenessResult) -> str:
     """A p-value; with its sign where it is the smallest that the number of permutations allows."""
     if p is None:
         return "–"
-    count = result.config.get("permutations")
-    least = isinstance(count, int) and count > 0 and p <= 1 / (count + 1) * (1 + 1e-9)
+    from vlalign.metrics.registry import METRICS, get_metric
+
+    count: int | None = result.config.get("permutations")
+    name = str(result.config.get("metric", "")).partition(":")[0]
+    if count is None and name in METRICS:
+        count = get_metric(name).info.permutations
+    least = count and p <= 1 / (count + 1) * (1 + 1e-9)
     return f"{'≤ ' if least else ''}{p:.2g}"
+
+
+def point_of(result: UniquenessResult, curve: FamilyCurve, i: int) -> Point:
+    """The point that is the maximum of a curve at its i-th rate."""
+    pair, rate = tuple(curve.best[i]), curve.rates[i]
+    return next(point for point in result.points if (point.x, point.y) == pair and point.rate == rate)
+
+
+def notes_of(result: UniquenessResult) -> list[str]:
+    """What points say of themselves, each once, with the number of points that say it."""
+    count: dict[str, int] = {}
+    for point in result.points:
+        if point.note:
+            count[point.note] = count.get(point.note, 0) + 1
+    return [f"{note} ({times} points)" if times > 1 else note for note, times in count.items()]
 
 
 def family_side(result: UniquenessResult) -> str:
