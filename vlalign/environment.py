@@ -43,7 +43,7 @@ def environment() -> dict[str, Any]:
             packages[name] = version(name)
         except PackageNotFoundError:
             continue
-    packages["torch"] = torch.__version__  # with the build, such as +cu132 or +cpu
+    packages["torch"] = str(torch.__version__)  # with the build, such as +cu132 or +cpu
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     return {
         "python": platform.python_version(),

@@ -80,7 +80,7 @@ def test_wrong_values(values: dict[str, Any], message: str) -> None:
 
 
 def test_settings_of_extractions_have_one_default() -> None:
-    shared = {entry.name for entry in fields(ExtractConfig)} - {"models", "revision"}
+    shared = {entry.name for entry in fields(ExtractConfig)} - {"models", "revision", "perturb"}
     assert shared <= {entry.name for entry in fields(UniquenessConfig)}
     plain = made()
     assert plain.extraction(["llama-7b"]) == ExtractConfig(models=("llama-7b",))

@@ -106,7 +106,10 @@ class _Stderr(logging.Handler):
     """Log lines on standard error, whatever that is at the time."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        print(self.format(record), file=sys.stderr)
+        if "tqdm" in sys.modules:  # above a progress bar, not into it
+            sys.modules["tqdm"].tqdm.write(self.format(record), file=sys.stderr)
+        else:
+            print(self.format(record), file=sys.stderr)
 
 
 def _set_up_logging(arguments: argparse.Namespace) -> None:

@@ -1,9 +1,9 @@
 """Ask how alignment depends on information that one modality has for itself: a whole study in one command.
 
-`uniqueness` edits one side more and more (see `vlalign perturb --list`), extracts what is missing, and scores every pair
-of models at every rate. What is finished is kept: the same command goes on after an interruption.
+`uniqueness` edits one side more and more (see `vlalign perturb --list`), extracts what is missing, and scores every
+pair of models at every rate. What is finished is kept: the same command goes on after an interruption.
 
-  vlalign study uniqueness --x dinov2-small --y bloomz-560m open-llama-3b --op char_delete --rates 0 10 20 30 40 50 60 70 80 90
+  vlalign study uniqueness --x dinov2-small --y bloomz-560m open-llama-3b --op char_delete --rates 0 10 30 50 70 90
   vlalign study uniqueness --config study.yaml --out other-folder
   vlalign study uniqueness --x dinov2-base --y llama-7b --op captions_file:file=edits.json --rates 10 50 90
   accelerate launch scripts/study.py uniqueness --config study.yaml
@@ -89,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Plans, extracts, scores, draws, and says where everything is."""
     from vlalign.report.console import console
     from vlalign.report.extraction import plan_table
-    from vlalign.report.uniqueness import save_uniqueness, show_uniqueness
+    from vlalign.report.uniqueness import save_uniqueness, show_files, show_uniqueness
     from vlalign.study import UniquenessStudy
     from vlalign.study.config import make_config, merge, read_config
     from vlalign.study.records import load_of
@@ -107,7 +107,8 @@ def run(arguments: argparse.Namespace) -> int:
     if result is not None:
         command = f"vlalign study uniqueness --config {shlex.quote(f'{config.out}/config.yaml')}"
         files = save_uniqueness(result, config.out, lambda point: load_of(config.out, point), command)
-        show_uniqueness(result, files, console())
+        show_uniqueness(result, console())
+        show_files(config.out, files, console())
     return 0
 
 

@@ -155,8 +155,6 @@ class Engine:
         self.state.wait_for_everyone()  # nobody writes before everybody has looked
         mine = plan.missing[self.state.process_index :: self.state.num_processes]
         seconds = {"load": 0.0, "extract": 0.0}
-        if mine:
-            logger.info("%s: %s (%s)", plan.title, plan.dtype, plan.dtype_reason)
         with followed(plan, writer, mine, progress) as advance:
             if mine:
                 start = time.perf_counter()
@@ -205,6 +203,7 @@ class Engine:
         if self._loaded is not None and self._loaded[0] == plan.source:
             return self._loaded[1]
         self._free()
+        logger.info("%s: %s (%s)", plan.name, plan.dtype, plan.dtype_reason)
         config, dtype = self.config, getattr(torch, plan.dtype)
         model: TextModel | VisionModel
         if plan.source.modality == "text":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,6 +45,15 @@ def show_uniqueness(result: UniquenessResult, console: Console) -> None:
         console.print(Text(f"note  {note}", style="yellow"), soft_wrap=True)
     if len(notes) > _NOTES:
         console.print(f"and {len(notes) - _NOTES} more notes in the table of points")
+
+
+def show_files(folder: str | Path, files: Sequence[Path], console: Console) -> None:
+    """Where everything is."""
+    console.print(
+        f"report    {files[-1]}\nfigures   {', '.join(path.name for path in files[:-1])}\n"
+        f"tables    {Path(folder) / 'points.csv'}, points.parquet, study.json, records/",
+        highlight=False, soft_wrap=True,
+    )  # fmt: skip
 
 
 def uniqueness_table(result: UniquenessResult) -> Table:

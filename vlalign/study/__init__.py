@@ -4,6 +4,7 @@ from vlalign.study.analysis import FamilyCurve, PerformanceFit, family_curves, f
 from vlalign.study.config import UniquenessConfig
 from vlalign.study.points import Point
 from vlalign.study.result import UniquenessResult
+from vlalign.study.uniqueness import UniquenessStudy
 
 __all__ = [
     "FamilyCurve",
@@ -11,6 +12,7 @@ __all__ = [
     "Point",
     "UniquenessConfig",
     "UniquenessResult",
+    "UniquenessStudy",
     "family_curves",
     "findings",
     "performance_fits",
