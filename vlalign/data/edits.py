@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vlalign.data.reading import SEPARATORS, check_lines
 from vlalign.errors import VlalignError
 
 if TYPE_CHECKING:
@@ -131,14 +132,20 @@ def _table(path: Path) -> EditedCaptions:
 
     readers: dict[str, Any] = {
         ".parquet": pd.read_parquet,
-        ".csv": functools.partial(pd.read_csv, dtype=str, keep_default_na=False),
-        ".tsv": functools.partial(pd.read_csv, sep="\t", dtype=str, keep_default_na=False),
+        **{
+            ending: functools.partial(pd.read_csv, sep=sign, dtype=str, keep_default_na=False, index_col=False)
+            for ending, sign in SEPARATORS.items()
+        },
         ".jsonl": functools.partial(pd.read_json, lines=True, dtype=False),
     }
     if path.suffix.lower() not in readers:
         raise VlalignError(f"{path}: edited captions are read from {', '.join(['.json', *readers])}")
     try:
+        if path.suffix.lower() in SEPARATORS:
+            check_lines(path, SEPARATORS[path.suffix.lower()])
         table = readers[path.suffix.lower()](path)
+    except VlalignError:
+        raise
     except Exception as error:  # the readers raise dozens of kinds
         raise VlalignError(f"cannot read the captions file {path}: {' '.join(str(error).split())[:300]}") from error
     if missing := [name for name in COLUMNS if name not in table.columns]:
@@ -148,6 +155,8 @@ def _table(path: Path) -> EditedCaptions:
         )
     texts: dict[float, dict[str, str]] = {}
     for row, (name, rate, text) in enumerate(zip(*(table[column] for column in COLUMNS), strict=True)):
+        if name is None or name != name or not str(name).strip():
+            raise VlalignError(f"{path}: row {row} has no id")
         try:
             number = float(rate)
         except (TypeError, ValueError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from vlalign.errors import VlalignError
 
 if TYPE_CHECKING:
     from datasets import Dataset
+
+SEPARATORS = {".csv": ",", ".tsv": "\t"}
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,22 @@ def reading(where: str) -> Iterator[None]:
         if kind in ("EmptyDatasetError", "DataFilesNotFoundError", "EmptyDataError", "SchemaInferenceError"):
             raise VlalignError(f"{where} holds no samples: {one_line(cause)}") from error
         raise VlalignError(f"cannot read {where}: {kind}: {one_line(cause)}") from error
+
+
+def check_lines(path: Path, separator: str) -> list[str]:
+    """The columns of a CSV file. Raises VlalignError naming the line that has more values than the header."""
+    import pandas as pd
+
+    header = [str(name) for name in pd.read_csv(path, sep=separator, nrows=0, index_col=False).columns]
+    with path.open(newline="", encoding="utf-8-sig") as lines:
+        rows = csv.reader(lines, delimiter=separator)
+        for row in rows:
+            if len(row) > len(header):
+                raise VlalignError(
+                    f"{path}: line {rows.line_num} has {len(row)} values, the header {len(header)}: "
+                    f'put quotes ("…") around values that hold a {"tab" if separator == chr(9) else "comma"}'
+                )
+    return header
 
 
 def undecoded(dataset: Dataset) -> Dataset:

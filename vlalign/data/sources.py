@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from pathlib import Path
 from typing import Any
 
 from vlalign.data.edits import unedited
 from vlalign.data.hub import open_hub
-from vlalign.data.reading import Source, reading, undecoded
+from vlalign.data.reading import SEPARATORS, Source, check_lines, reading, undecoded
 from vlalign.data.spec import BUILTIN, DataSpec
 from vlalign.errors import VlalignError
 
@@ -77,20 +76,10 @@ def _file(spec: DataSpec, path: Path) -> Source:
 
 def _csv_options(path: Path) -> dict[str, Any]:
     """Every value stays the text it is: "NA" is no missing value and "0012" no number."""
-    import pandas as pd
     from datasets import Features, Value
 
-    separator = "\t" if path.suffix.lower() == ".tsv" else ","
-    header = pd.read_csv(path, sep=separator, nrows=0, index_col=False)
-    with path.open(newline="", encoding="utf-8-sig") as lines:
-        rows = csv.reader(lines, delimiter=separator)
-        for row in rows:
-            if len(row) > len(header.columns):
-                raise VlalignError(
-                    f"{path}: line {rows.line_num} has {len(row)} values, the header {len(header.columns)}: "
-                    f'put quotes ("…") around values that hold a {"tab" if separator == chr(9) else "comma"}'
-                )
-    features = Features({str(name): Value("string") for name in header.columns})
+    separator = SEPARATORS[path.suffix.lower()]
+    features = Features({name: Value("string") for name in check_lines(path, separator)})
     return {"sep": separator, "features": features, "keep_default_na": False, "index_col": False}
 
 

@@ -38,12 +38,17 @@ def check_perturbations(perturbations: Sequence[Perturbation]) -> tuple[Perturba
     """Those that edit anything, in order.
 
     Raises:
-        VlalignError: an operation is there twice: its second turn would draw the very same places.
+        VlalignError: an operation is there twice: its second turn would draw the very same places; or captions_file
+            comes after another edit of texts, which it would throw away.
     """
     names = [perturbation.name for perturbation in perturbations]
     if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
         raise VlalignError(f"{twice[0]} is given {names.count(twice[0])} times: give each operation once")
-    return tuple(perturbation for perturbation in perturbations if perturbation.rate > 0)
+    edits = tuple(perturbation for perturbation in perturbations if perturbation.rate > 0)
+    texts = [perturbation.name for perturbation in edits if perturbation.modality == "text"]
+    if "captions_file" in texts[1:]:
+        raise VlalignError(f"captions_file throws away what {texts[0]} does before it: give captions_file first")
+    return edits
 
 
 def applied(data: PairedData) -> tuple[Perturbation, ...]:
@@ -55,7 +60,7 @@ def perturb_data(data: PairedData, perturbations: Sequence[Perturbation], *, all
     """The data set with every perturbation applied in the order given; the data itself where all rates are 0.
 
     Args:
-        data: opened for every modality that is to be edited.
+        data: opened for every modality that is to be edited; what was edited before is edited further.
         perturbations: each operation once.
         allow_empty: let captions lose all their characters.
 
@@ -63,9 +68,11 @@ def perturb_data(data: PairedData, perturbations: Sequence[Perturbation], *, all
         VlalignError: a text operation without captions, an image operation without images, captions left empty, or a
             captions file that does not fit.
     """
-    edits = check_perturbations(perturbations)
-    if not edits:
+    if not check_perturbations(perturbations):
         return data
+    if isinstance(data, PerturbedData) and data.original is not None:
+        data, perturbations = data.original, [*data.applied, *perturbations]
+    edits = check_perturbations(perturbations)
     captions = data.captions
     for perturbation in edits:
         if perturbation.modality == "vision" and not data.has_images:

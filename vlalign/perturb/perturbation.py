@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,8 @@ from vlalign.perturb.operations import OPERATIONS, Operation
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+_START = re.compile(r"([^:,]*)([:,]?)(.*)", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ class Perturbation:
         if unknown := sorted(set(self.parameters) - set(known)):
             takes = ", ".join(known) if known else "none but rate and seed"
             raise VlalignError(f"{self.name} has no parameter {unknown[0]!r}: it takes {takes}")
-        if lacking := [name for name, value in known.items() if value is None and name not in self.parameters]:
+        if lacking := [name for name, value in known.items() if value is None and not self.parameters.get(name)]:
             raise VlalignError(f"{self.name} needs a {lacking[0]}: write {self.name}:RATE,{lacking[0]}=PATH")
         values = {name: self.parameters.get(name, default) for name, default in known.items()}
         values |= {name: _whole(values[name], name, self.name, 1) for name in values if name != "file"}
@@ -61,7 +64,7 @@ class Perturbation:
             f"{name}={value}" for name, value in self.parameters.items() if value != self.operation.parameters[name]
         ]
         more += [f"seed={self.seed}"] * bool(self.seed)
-        return ",".join([f"{self.name}:{self.rate:g}", *more])
+        return ",".join([f"{self.name}:{_number(self.rate)}", *more])
 
     @property
     def operation(self) -> Operation:
@@ -76,9 +79,8 @@ class Perturbation:
     def describe(self) -> dict[str, Any]:
         """For the run key: everything that decides the draws; no paths (edited texts have a hash of their own)."""
         parameters = {name: value for name, value in self.parameters.items() if name != "file"}
-        rate = int(self.rate) if self.rate == int(self.rate) else self.rate
         version = self.operation.version
-        return {"operation": self.name, "rate": rate, "seed": self.seed, "version": version, **parameters}
+        return {"operation": self.name, "rate": _number(self.rate), "seed": self.seed, "version": version, **parameters}
 
     def texts(self, ids: Sequence[str], texts: Sequence[str]) -> list[str]:
         """The edited captions [N] of all samples; at rate 0 the captions as they are.
@@ -113,7 +115,7 @@ class Perturbation:
 
 
 def parse_perturbation(text: str, *, rate: float | None = None, seed: int | None = None) -> Perturbation:
-    """``name:rate[,param=value…]`` as a perturbation.
+    """``name[:rate][,param=value…]`` as a perturbation.
 
     Args:
         text: such as ``char_delete:30``, ``patch_delete:20,grid=8`` or ``captions_file:50,file=edits.json,seed=1``.
@@ -125,25 +127,28 @@ def parse_perturbation(text: str, *, rate: float | None = None, seed: int | None
     >>> parse_perturbation("patch_delete:20,grid=8,seed=1").describe()
     {'operation': 'patch_delete', 'rate': 20, 'seed': 1, 'version': 1, 'grid': 8}
     """
-    name, _, rest = text.strip().partition(":")
-    values: dict[str, Any] = {} if seed is None else {"seed": seed}
-    for i, part in enumerate(part for part in rest.split(",") if part.strip()):
-        key, equals, value = (piece.strip() for piece in part.partition("="))
-        if not equals and i == 0:
-            key, value = "rate", key
-        elif not equals:
-            raise VlalignError(f"{text!r}: {part!r} is no param=value; write name:rate,param=value")
-        if key == "rate" and key in values:
-            raise VlalignError(f"{text!r} gives the rate twice")
-        values[key] = value
+    name, sign, rest = _START.fullmatch(text.strip()).groups()  # type: ignore[union-attr]  # it fits every text
     if name not in OPERATIONS:
         raise VlalignError(f"unknown operation {name!r}{_close(name)}: there is {', '.join(OPERATIONS)}")
-    if "rate" not in values:
-        if rate is None:
-            raise VlalignError(f"{text!r} has no rate: write {name}:RATE with a rate in percent, 0 to 100")
-        values["rate"] = rate
-    known = {key: values.pop(key) for key in ("rate", "seed") if key in values}
-    return Perturbation(name, **known, parameters=values)
+    values: dict[str, Any] = {}
+    for i, part in enumerate(part for part in rest.split(",") if part.strip()):
+        key, equals, value = (piece.strip() for piece in part.partition("="))
+        if not equals and i == 0 and sign == ":":
+            key, value = "rate", key
+        elif not equals:
+            raise VlalignError(f"{text!r}: {part!r} is no param=value; write {name}:RATE,param=value")
+        if key in values:
+            raise VlalignError(f"{text!r} gives the {key} twice")
+        values[key] = value
+    given = {"rate": rate, "seed": seed}
+    known = {key: values.pop(key, default) for key, default in given.items()}
+    if known["rate"] is None:
+        raise VlalignError(f"{text!r} has no rate: write {name}:RATE with a rate in percent, 0 to 100")
+    return Perturbation(name, known["rate"], 0 if known["seed"] is None else known["seed"], parameters=values)
+
+
+def _number(rate: float) -> int | float:
+    return int(rate) if rate == int(rate) else rate
 
 
 def _close(name: str) -> str:
@@ -166,6 +171,6 @@ def _whole(value: Any, what: str, name: str, least: int) -> int:
         number = int(value)
         if number != float(value) or number < least:
             raise ValueError
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise VlalignError(f"{name}: {what} is a whole number of at least {least}, not {value}") from None
     return number

@@ -67,6 +67,8 @@ def word_shuffle(text: str, rate: float, draw: np.random.RandomState) -> str:
     White space stays where it is. One word alone cannot move.
     """
     parts = words(text)
+    if not parts:
+        return text
     places = chosen(len(parts), rate, draw).tolist()
     bare = [part.strip() for part in parts]
     moved = list(parts)
