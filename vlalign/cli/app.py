@@ -14,7 +14,7 @@ from typing import Any
 from vlalign.errors import VlalignError
 from vlalign.version import __version__
 
-VERBS = ("extract", "score", "study", "metrics", "reproduce", "models", "runs", "verify", "demo")
+VERBS = ("extract", "score", "study", "perturb", "metrics", "reproduce", "models", "runs", "verify", "demo")
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):

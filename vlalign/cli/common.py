@@ -7,13 +7,14 @@ import argparse
 from vlalign.data import DataSpec
 
 
-def add_data_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags that name a data set and its columns."""
+def add_data_arguments(parser: argparse.ArgumentParser, *, positional: bool = False) -> None:
+    """The flags that name a data set and its columns; ``positional``: the data set itself is no flag."""
     data = parser.add_argument_group("data")
-    data.add_argument(
-        "--data", default="minhuh/prh", metavar="SOURCE",
-        help="Hub data set, folder of images, .parquet/.arrow/.jsonl/.json/.csv/.tsv file, or builtin:emoji",
-    )  # fmt: skip
+    what = "Hub data set, folder of images, .parquet/.arrow/.jsonl/.json/.csv/.tsv file, or builtin:emoji"
+    if positional:
+        data.add_argument("data", nargs="?", metavar="DATASET", help=what)
+    else:
+        data.add_argument("--data", default="minhuh/prh", metavar="SOURCE", help=what)
     data.add_argument(
         "--data-revision", metavar="REV", help="branch, tag or commit (default: wit_1024 for minhuh/prh, else main)"
     )

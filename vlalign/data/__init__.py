@@ -8,8 +8,8 @@
 (64, 64)
 """
 
-from vlalign.data.open import open_data
+from vlalign.data.open import available_modalities, open_data
 from vlalign.data.paired import PairedData
 from vlalign.data.spec import BUILTIN, DataSpec
 
-__all__ = ["BUILTIN", "DataSpec", "PairedData", "open_data"]
+__all__ = ["BUILTIN", "DataSpec", "PairedData", "available_modalities", "open_data"]

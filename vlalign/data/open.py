@@ -91,6 +91,17 @@ def open_data(spec: DataSpec, modalities: Collection[str]) -> PairedData:
     )
 
 
+def available_modalities(spec: DataSpec) -> set[str]:
+    """Which of "text" and "vision" a data set has a column for, named or found; nothing is checked or decoded.
+
+    >>> sorted(available_modalities(DataSpec("builtin:emoji")))
+    ['text', 'vision']
+    """
+    source = open_source(spec)
+    columns = choose(source.dataset.features, spec, (), source.where)
+    return {name for name, column in (("text", columns.text), ("vision", columns.image)) if column is not None}
+
+
 def read_ids(dataset: Dataset, columns: Columns, source: Source) -> tuple[list[str], str]:
     """The ids and where they come from. Raises VlalignError for missing ids and ids that occur twice."""
     if columns.id is not None:

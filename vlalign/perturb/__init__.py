@@ -7,17 +7,25 @@
 """
 
 from vlalign.perturb.apply import PerturbedData, applied, check_perturbations, describe_perturbations, perturb_data
+from vlalign.perturb.facts import ImageFacts, TextFacts, image_facts, notes, text_facts
 from vlalign.perturb.operations import OPERATIONS, Operation
 from vlalign.perturb.perturbation import Perturbation, parse_perturbation
+from vlalign.perturb.write import write_perturbed
 
 __all__ = [
     "OPERATIONS",
+    "ImageFacts",
     "Operation",
     "Perturbation",
     "PerturbedData",
+    "TextFacts",
     "applied",
     "check_perturbations",
     "describe_perturbations",
+    "image_facts",
+    "notes",
     "parse_perturbation",
     "perturb_data",
+    "text_facts",
+    "write_perturbed",
 ]

@@ -71,7 +71,8 @@ def perturb_data(data: PairedData, perturbations: Sequence[Perturbation], *, all
     if not check_perturbations(perturbations):
         return data
     if isinstance(data, PerturbedData) and data.original is not None:
-        data, perturbations = data.original, [*data.applied, *perturbations]
+        perturbations = [*data.applied, *perturbations]
+        data = data.original
     edits = check_perturbations(perturbations)
     captions = data.captions
     for perturbation in edits:

@@ -1,0 +1,188 @@
+"""Perturbed data to look at: the contact sheet, captions before and after, and measured facts."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from vlalign.errors import VlalignError
+from vlalign.report.figures import COLOURS, new_figure, save
+
+if TYPE_CHECKING:
+    from vlalign.data import PairedData
+    from vlalign.perturb import ImageFacts, Operation, TextFacts
+
+SIDE, GAP = 1.7, 0.14  # inches: of a picture, between pictures
+_FONT, _LINE = 7, 0.125  # points, and inches from line to line
+_CELLS = 32  # half-width characters that fit below a picture
+_LINES = 9  # of a caption, at most
+_LARGEST = 400  # pixels of a picture's longer side in the figure
+_MOST = 60  # samples in a sheet
+_ENDINGS = (".png", ".jpg", ".pdf", ".svg")
+# whichever of these is installed draws what the default font lacks
+_FONTS = ("Noto Sans CJK JP", "Noto Sans", "Hiragino Sans", "MS Gothic", "Arial Unicode MS", "Noto Emoji")
+
+
+def operations_table(operations: Iterable[Operation]) -> Table:
+    """Name, modality, what it does, parameters with their defaults."""
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("operation", no_wrap=True)
+    for column in ("edits", "what it does", "parameters"):
+        table.add_column(column)
+    edits = {"text": "texts", "vision": "images"}
+    for operation in operations:
+        parameters = [f"{name}={'FILE' if value is None else value}" for name, value in operation.parameters.items()]
+        table.add_row(operation.name, edits[operation.modality], operation.summary, ", ".join(parameters))
+    return table
+
+
+def captions_table(versions: Mapping[str, PairedData], rows: Sequence[int]) -> Table:
+    """The captions of some rows in every version (label: data), one under the other."""
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("sample", no_wrap=True, max_width=28)
+    table.add_column("", justify="right", no_wrap=True)
+    table.add_column("caption")
+    for row in rows:
+        for i, (label, data) in enumerate(versions.items()):
+            assert data.captions is not None
+            text = _plain(data.captions[row])
+            shown = Text(text) if text else Text("(empty)" if not data.captions[row] else "(blank)", style="dim")
+            table.add_row(Text(data.ids[row] if not i else ""), label, shown, end_section=i == len(versions) - 1)
+    return table
+
+
+def facts_table(facts: Mapping[str, tuple[TextFacts | None, ImageFacts | None]]) -> Table:
+    """What was measured, a line per version."""
+    texts = [text for text, _ in facts.values() if text is not None]
+    images = [image for _, image in facts.values() if image is not None]
+    table = Table(box=box.SIMPLE_HEAD)
+    heads = ["captions changed", "characters", "removed", "empty", "blank"] if texts else []
+    tokens = any(text.tokens_after is not None for text in texts)
+    heads += ["tokens"] if tokens else []
+    heads += ["images looked at", "pixels changed", "mean change", "shorter side (median)"] if images else []
+    table.add_column("", justify="right", no_wrap=True)
+    for head in heads:
+        table.add_column(head, justify="right")
+    for label, (text, image) in facts.items():
+        cells = [label]
+        if text is not None:
+            cells += [
+                f"{text.changed} of {text.n}", f"{text.characters_before} → {text.characters_after}",
+                f"{text.removed:.1f} %", str(text.empty), str(text.blank),
+            ]  # fmt: skip
+            cells += [f"{text.tokens_before} → {text.tokens_after}"] if tokens else []
+        if image is not None:
+            cells += [
+                str(image.n), f"{image.changed:.1f} %", f"{image.difference:.1f} of 255", f"{image.shorter_side:g} px"
+            ]  # fmt: skip
+        table.add_row(*cells)
+    return table
+
+
+def save_sheet(
+    versions: Mapping[str, PairedData], rows: Sequence[int], path: str | Path, *, captions: bool, title: str = ""
+) -> Path:
+    """Draws the pictures of some rows (down) in every version (across) with their captions; returns the path.
+
+    Args:
+        versions: data sets of the same samples by label, such as "unedited" and "10 %".
+        rows: which samples.
+        path: .png, .jpg, .pdf or .svg.
+        captions: write captions below the pictures.
+        title: above everything.
+
+    Raises:
+        VlalignError: too many samples, another ending, or the file cannot be written.
+    """
+    path = check_sheet(path, len(rows))
+    written = [data.captions if captions and data.captions is not None else None for data in versions.values()]
+    texts = [[wrap(_plain(known[row])) if known else [] for known in written] for row in rows]
+    heights = [SIDE + _LINE * max(map(len, line)) + 0.3 for line in texts]
+    left, top = 0.12, 0.62 if title else 0.36
+    width, height = left + len(versions) * (SIDE + GAP), top + sum(heights)
+    figure = new_figure(width, height)
+    figure.set_layout_engine("none")
+    fonts = _fonts()
+
+    def write(x: float, y: float, text: str, **style: Any) -> None:
+        style = {"fontsize": _FONT, "va": "top", "ha": "left", "parse_math": False, "family": fonts} | style
+        figure.text(x / width, 1 - y / height, text, **style)
+
+    if title:
+        write(left, 0.1, title, fontsize=9)
+    y = top
+    for i, row in enumerate(rows):
+        for j, (label, data) in enumerate(versions.items()):
+            x = left + j * (SIDE + GAP)
+            if not i:
+                write(x + SIDE / 2, y - 0.2, label, fontsize=9, ha="center", fontweight="bold")
+            _draw(figure, data.image(row), (x / width, 1 - (y + SIDE) / height, SIDE / width, SIDE / height))
+            if not j:
+                write(x, y + SIDE + 0.04, _short(data.ids[row]), color=COLOURS[2], fontsize=6)
+            for k, line in enumerate(texts[i][j]):
+                write(x, y + SIDE + 0.15 + k * _LINE, line)
+            if captions and not texts[i][j]:
+                write(x, y + SIDE + 0.15, "(empty)", color=COLOURS[2], style="italic")
+        y += heights[i]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
+        return save(figure, path)
+
+
+def check_sheet(path: str | Path, samples: int) -> Path:
+    """The path, where a sheet of so many samples can be drawn to; see :func:`save_sheet`."""
+    path = Path(path).expanduser()
+    if path.suffix.lower() not in _ENDINGS:
+        raise VlalignError(f"the contact sheet is drawn as {', '.join(_ENDINGS)}: {path} ends in none of these")
+    if not path.absolute().parent.is_dir():
+        raise VlalignError(f"cannot write the contact sheet {path}: there is no folder {path.parent}")
+    if samples > _MOST:
+        raise VlalignError(f"a contact sheet holds up to {_MOST} samples, not {samples}: show fewer, or leave it out")
+    return path
+
+
+def wrap(text: str) -> list[str]:
+    """The lines of a text below a picture; wide characters count twice, and what does not fit becomes ``…``.
+
+    >>> wrap("a red kite over the sea, seen from far away")
+    ['a red kite over the sea, seen', 'from far away']
+    """
+    lines = [line.plain.rstrip() for line in Text(text).wrap(Console(), _CELLS, overflow="fold")] if text else []
+    return lines if len(lines) <= _LINES else [*lines[: _LINES - 1], lines[_LINES - 1][: _CELLS - 2].rstrip() + " …"]
+
+
+def _plain(text: str) -> str:
+    """One line, without characters that do something to a terminal."""
+    return "".join(
+        letter if letter.isprintable() or letter == "\u200d" else "\ufffd" for letter in " ".join(text.split())
+    )
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _CELLS else f"…{name[1 - _CELLS :]}"
+
+
+def _draw(figure: Any, picture: Any, place: tuple[float, float, float, float]) -> None:
+    """A picture in its own proportions, at the top of its place, with a thin frame."""
+    picture = picture.copy()
+    picture.thumbnail((_LARGEST, _LARGEST))
+    axes = figure.add_axes(place, anchor="S")
+    axes.imshow(picture)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    for spine in axes.spines.values():
+        spine.set(color="#bbbbbb", linewidth=0.6)
+
+
+def _fonts() -> list[str]:
+    from matplotlib.font_manager import fontManager
+
+    known = {entry.name for entry in fontManager.ttflist}
+    return ["DejaVu Sans", *(name for name in _FONTS if name in known)]
