@@ -73,11 +73,13 @@ def run(arguments: argparse.Namespace) -> int:
     edited = {perturbation.modality for one in versions.values() for perturbation in one}
     encode = None if arguments.tokenizer is None else tokens_of(arguments.tokenizer, edited)
     if arguments.sheet is not None:
-        report.check_sheet(arguments.sheet, len(arguments.ids or ()) or arguments.samples)
+        report.check_sheet(arguments.sheet, 0)
     data = open_for(arguments, edited)
     if arguments.out:
         check_target(data, arguments.out)
     rows = choose_rows(data, arguments.samples, arguments.ids)
+    if arguments.sheet is not None and data.has_images:
+        report.check_sheet(arguments.sheet, len(rows))
     allow = arguments.allow_empty or not arguments.out  # to look at, an empty caption is no mistake
     made: dict[str, PairedData] = {"unedited": data}
     made |= {label: perturb_data(data, one, allow_empty=allow) for label, one in versions.items()}
@@ -102,7 +104,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.sheet is not None and not data.has_images:
         out.print(f"no contact sheet: {data.name} has no images", markup=False)
     elif arguments.sheet is not None:
-        title = " + ".join(dict.fromkeys(op.split(":")[0].split(",")[0] for op in arguments.op)) + f", {data.name}"
+        title = " + ".join(op.split(",file=")[0] for op in arguments.op) + f", {data.name}"
         path = report.save_sheet(made, rows, arguments.sheet, captions="text" in edited, title=title)
         out.print(f"sheet    {path}", markup=False, soft_wrap=True)
     if arguments.out:

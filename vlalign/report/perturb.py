@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 SIDE, GAP = 1.7, 0.14  # inches: of a picture, between pictures
 _FONT, _LINE = 7, 0.125  # points, and inches from line to line
+_TEXT = 0.17  # inches from a picture to its caption
 _CELLS = 32  # half-width characters that fit below a picture
 _LINES = 9  # of a caption, at most
 _LARGEST = 400  # pixels of a picture's longer side in the figure
@@ -66,7 +68,7 @@ def facts_table(facts: Mapping[str, tuple[TextFacts | None, ImageFacts | None]])
     heads = ["captions changed", "characters", "removed", "empty", "blank"] if texts else []
     tokens = any(text.tokens_after is not None for text in texts)
     heads += ["tokens"] if tokens else []
-    heads += ["images looked at", "pixels changed", "mean change", "shorter side (median)"] if images else []
+    heads += ["images looked at", "pixels changed", "mean change", "median side"] if images else []
     table.add_column("", justify="right", no_wrap=True)
     for head in heads:
         table.add_column(head, justify="right")
@@ -104,9 +106,12 @@ def save_sheet(
     path = check_sheet(path, len(rows))
     written = [data.captions if captions and data.captions is not None else None for data in versions.values()]
     texts = [[wrap(_plain(known[row])) if known else [] for known in written] for row in rows]
-    heights = [SIDE + _LINE * max(map(len, line)) + 0.3 for line in texts]
-    left, top = 0.12, 0.62 if title else 0.36
-    width, height = left + len(versions) * (SIDE + GAP), top + sum(heights)
+    heights = [SIDE + _LINE * max(map(len, line)) + 0.32 for line in texts]
+    left = 0.12
+    width = left + len(versions) * (SIDE + GAP)
+    heading = textwrap.wrap(title, int(11 * width))
+    top = 0.4 + 0.16 * len(heading)
+    height = top + sum(heights)
     figure = new_figure(width, height)
     figure.set_layout_engine("none")
     fonts = _fonts()
@@ -115,8 +120,8 @@ def save_sheet(
         style = {"fontsize": _FONT, "va": "top", "ha": "left", "parse_math": False, "family": fonts} | style
         figure.text(x / width, 1 - y / height, text, **style)
 
-    if title:
-        write(left, 0.1, title, fontsize=9)
+    for k, line in enumerate(heading):
+        write(left, 0.1 + 0.16 * k, line, fontsize=9)
     y = top
     for i, row in enumerate(rows):
         for j, (label, data) in enumerate(versions.items()):
@@ -125,11 +130,11 @@ def save_sheet(
                 write(x + SIDE / 2, y - 0.2, label, fontsize=9, ha="center", fontweight="bold")
             _draw(figure, data.image(row), (x / width, 1 - (y + SIDE) / height, SIDE / width, SIDE / height))
             if not j:
-                write(x, y + SIDE + 0.04, _short(data.ids[row]), color=COLOURS[2], fontsize=6)
+                write(x, y + SIDE + 0.05, _short(data.ids[row]), color=COLOURS[2], fontsize=6)
             for k, line in enumerate(texts[i][j]):
-                write(x, y + SIDE + 0.15 + k * _LINE, line)
+                write(x, y + SIDE + _TEXT + k * _LINE, line)
             if captions and not texts[i][j]:
-                write(x, y + SIDE + 0.15, "(empty)", color=COLOURS[2], style="italic")
+                write(x, y + SIDE + _TEXT, "(empty)", color=COLOURS[2], style="italic")
         y += heights[i]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
@@ -170,7 +175,7 @@ def _short(name: str) -> str:
 
 
 def _draw(figure: Any, picture: Any, place: tuple[float, float, float, float]) -> None:
-    """A picture in its own proportions, at the top of its place, with a thin frame."""
+    """A picture in its own proportions, at the foot of its place, with a thin frame."""
     picture = picture.copy()
     picture.thumbnail((_LARGEST, _LARGEST))
     axes = figure.add_axes(place, anchor="S")
