@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SIDE, GAP = 1.7, 0.14  # inches: of a picture, between pictures
 _FONT, _LINE = 7, 0.125  # points, and inches from line to line
 _TEXT = 0.17  # inches from a picture to its caption
-_CELLS = 32  # half-width characters that fit below a picture
+_CELLS = 30  # half-width characters that fit below a picture
 _LINES = 9  # of a caption, at most
 _LARGEST = 400  # pixels of a picture's longer side in the figure
 _MOST = 60  # samples in a sheet
@@ -106,7 +106,9 @@ def save_sheet(
     path = check_sheet(path, len(rows))
     written = [data.captions if captions and data.captions is not None else None for data in versions.values()]
     texts = [[wrap(_plain(known[row])) if known else [] for known in written] for row in rows]
-    heights = [SIDE + _LINE * max(map(len, line)) + 0.32 for line in texts]
+    first = next(iter(versions.values()))
+    sides = [SIDE * min(1.0, picture.height / picture.width) for picture in map(first.image, rows)]
+    heights = [side + _LINE * max(map(len, line)) + 0.32 for side, line in zip(sides, texts, strict=True)]
     left = 0.12
     width = left + len(versions) * (SIDE + GAP)
     heading = textwrap.wrap(title, int(11 * width))
@@ -128,13 +130,13 @@ def save_sheet(
             x = left + j * (SIDE + GAP)
             if not i:
                 write(x + SIDE / 2, y - 0.2, label, fontsize=9, ha="center", fontweight="bold")
-            _draw(figure, data.image(row), (x / width, 1 - (y + SIDE) / height, SIDE / width, SIDE / height))
+            _draw(figure, data.image(row), (x / width, 1 - (y + sides[i]) / height, SIDE / width, sides[i] / height))
             if not j:
-                write(x, y + SIDE + 0.05, _short(data.ids[row]), color=COLOURS[2], fontsize=6)
+                write(x, y + sides[i] + 0.05, _short(data.ids[row]), color=COLOURS[2], fontsize=6)
             for k, line in enumerate(texts[i][j]):
-                write(x, y + SIDE + _TEXT + k * _LINE, line)
+                write(x, y + sides[i] + _TEXT + k * _LINE, line)
             if captions and not texts[i][j]:
-                write(x, y + SIDE + _TEXT, "(empty)", color=COLOURS[2], style="italic")
+                write(x, y + sides[i] + _TEXT, "(empty)", color=COLOURS[2], style="italic")
         y += heights[i]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from")
