@@ -29,7 +29,7 @@ def test_the_verb(command: Command, tmp_path: Path, tiny: TinyModels) -> None:
         assert edited is not None
         for row in (0, 4, 8):
             assert " ".join(edited[row].split())[:30].strip() in done.stdout
-    for words in ("unedited", "10 %", "(empty)", "12 of 12", "removed", "tokens", "pixels changed"):
+    for words in ("unedited", "10 %", "(empty)", "12 of 12", "characters", "tokens", "pixels changed"):
         assert words in done.stdout
     with Image.open(tmp_path / "perturbed.png") as image:
         assert image.width > 1000

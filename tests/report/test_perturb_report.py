@@ -73,6 +73,7 @@ def test_wrapping() -> None:
     assert wrap("") == []
     assert wrap("word " * 14) == ["word word word word word word"] * 2 + ["word word"]
     assert wrap("東" * 40) == ["東" * 15, "東" * 15, "東" * 10]  # wide characters count twice
+    assert wrap("👩‍👩‍👧" * 10) == ["👩👩👧" * 5] * 2  # figures do not join them
     long = wrap("word " * 400)
     assert len(long) == 9
     assert long[-1].endswith("…")
@@ -100,10 +101,15 @@ def test_facts() -> None:
     text = text_facts(data.captions, after.captions, lambda texts: [[1] * len(text) for text in texts])
     image = image_facts(after, [0, 1])
     shown = said(facts_table({"50 %": (text, image)}))
-    for words in (f"{text.changed} of 8", f"{text.removed:.1f} %", f"→ {text.tokens_after}", f"{image.changed:.1f} %"):
+    for words in (
+        f"{text.changed} of 8",
+        f"−{text.removed:.1f}\xa0%",
+        f"→\xa0{text.tokens_after}",
+        f"{image.changed:.1f} %",
+    ):
         assert words in shown
     only = said(facts_table({"50 %": (None, image)}))
-    assert "removed" not in only
+    assert "characters" not in only
     assert "tokens" not in said(facts_table({"50 %": (text_facts(data.captions, after.captions), None)}))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SIDE, GAP = 1.7, 0.14  # inches: of a picture, between pictures
 _FONT, _LINE = 7, 0.125  # points, and inches from line to line
+_JOINERS = dict.fromkeys((0x200D, 0xFE0F))  # figures draw the parts of a joined emoji side by side: each takes room
 _TEXT = 0.17  # inches from a picture to its caption
 _CELLS = 30  # half-width characters that fit below a picture
 _LINES = 9  # of a caption, at most
@@ -60,32 +61,45 @@ def captions_table(versions: Mapping[str, PairedData], rows: Sequence[int]) -> T
     return table
 
 
-def facts_table(facts: Mapping[str, tuple[TextFacts | None, ImageFacts | None]]) -> Table:
-    """What was measured, a line per version."""
-    texts = [text for text, _ in facts.values() if text is not None]
-    images = [image for _, image in facts.values() if image is not None]
+def facts_table(facts: Mapping[str, tuple[TextFacts | None, ImageFacts | None]]) -> Group:
+    """What was measured, a line per version: a table of captions and one of images, where there are any."""
+    texts = {label: text for label, (text, _) in facts.items() if text is not None}
+    images = {label: image for label, (_, image) in facts.items() if image is not None}
+    tables = []
+    if texts:
+        tokens = any(text.tokens_after is not None for text in texts.values())
+        heads = ["captions changed", "characters", "change", "empty", "blank", *(["tokens"] if tokens else [])]
+        tables.append(_table(heads))
+        for label, text in texts.items():
+            tables[-1].add_row(
+                label, f"{text.changed} of {text.n}", f"{text.characters_before} → {text.characters_after}",
+                _signed(-text.removed), str(text.empty), str(text.blank),
+                *([f"{text.tokens_before} → {text.tokens_after}"] if tokens else []),
+            )  # fmt: skip
+    if images:
+        tables.append(_table(["images looked at", "pixels changed", "mean change", "median shorter side"]))
+        for label, image in images.items():
+            tables[-1].add_row(
+                label, str(image.n), f"{image.changed:.1f} %", f"{image.difference:.1f} of 255",
+                f"{image.shorter_side:g} px",
+            )  # fmt: skip
+    return Group(*tables)
+
+
+def _table(heads: Sequence[str]) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
-    heads = ["captions changed", "characters", "removed", "empty", "blank"] if texts else []
-    tokens = any(text.tokens_after is not None for text in texts)
-    heads += ["tokens"] if tokens else []
-    heads += ["images looked at", "pixels changed", "mean change", "median side"] if images else []
-    table.add_column("", justify="right", no_wrap=True)
-    for head in heads:
-        table.add_column(head, justify="right")
-    for label, (text, image) in facts.items():
-        cells = [label]
-        if text is not None:
-            cells += [
-                f"{text.changed} of {text.n}", f"{text.characters_before} → {text.characters_after}",
-                f"{text.removed:.1f} %", str(text.empty), str(text.blank),
-            ]  # fmt: skip
-            cells += [f"{text.tokens_before} → {text.tokens_after}"] if tokens else []
-        if image is not None:
-            cells += [
-                str(image.n), f"{image.changed:.1f} %", f"{image.difference:.1f} of 255", f"{image.shorter_side:g} px"
-            ]  # fmt: skip
-        table.add_row(*cells)
+    for head in ("", *heads):
+        table.add_column(head, justify="right", no_wrap=True)
     return table
+
+
+def _signed(percent: float) -> str:
+    """Such as −9.2 % or +3.0 %.
+
+    >>> _signed(-9.21), _signed(-0.0), _signed(3)
+    ('−9.2 %', '0.0 %', '+3.0 %')
+    """
+    return f"{percent:+.1f} %".replace("-", "\N{MINUS SIGN}") if round(percent, 1) else "0.0 %"
 
 
 def save_sheet(
@@ -161,6 +175,7 @@ def wrap(text: str) -> list[str]:
     >>> wrap("a red kite over the sea, seen from far away")
     ['a red kite over the sea, seen', 'from far away']
     """
+    text = text.translate(_JOINERS)
     lines = [line.plain.rstrip() for line in Text(text).wrap(Console(), _CELLS, overflow="fold")] if text else []
     return lines if len(lines) <= _LINES else [*lines[: _LINES - 1], lines[_LINES - 1][: _CELLS - 2].rstrip() + " …"]
 
