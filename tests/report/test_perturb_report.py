@@ -103,8 +103,8 @@ def test_facts() -> None:
     shown = said(facts_table({"50 %": (text, image)}))
     for words in (
         f"{text.changed} of 8",
-        f"−{text.removed:.1f}\xa0%",
-        f"→\xa0{text.tokens_after}",
+        f"−{text.removed:.1f} %",
+        f"→ {text.tokens_after}",
         f"{image.changed:.1f} %",
     ):
         assert words in shown
