@@ -64,7 +64,7 @@ def word_delete(text: str, rate: float, draw: np.random.RandomState) -> str:
 def word_shuffle(text: str, rate: float, draw: np.random.RandomState) -> str:
     """``text`` with ``int(n · rate / 100)`` of its n words changing places in a ring, so that each of them moves.
 
-    White space stays where it is. One word alone cannot move.
+    White space stays where it is. One word alone cannot move: where the rate takes one, the text stays as it is.
     """
     parts = words(text)
     if not parts:
