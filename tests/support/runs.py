@@ -25,7 +25,9 @@ class FakeRun:
     def __post_init__(self) -> None:
         key = {"model": {"name": self.name, "modality": "text"}, "data": self.data}
         digest = hashlib.sha256(f"{self.name} {self.data}".encode()).hexdigest()
-        self.key = SimpleNamespace(data=key, hash=digest, short=digest[:16], model=self.name, modality="text")
+        self.key = SimpleNamespace(
+            data=key, hash=digest, short=digest[:16], model=self.name, modality="text", title=self.name, edits=""
+        )
         self.n = len(self.ids)
         self.facts: dict[str, Any] = {}
         self.layers = [

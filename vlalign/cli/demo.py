@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
     extractions = engine.run(plan, progress=not arguments.quiet)
     for extraction in extractions:
         for stage, seconds in extraction.seconds.items():
-            stages.append((f"{stage} {extraction.run.key.model}", seconds))
+            stages.append((f"{stage} {extraction.run.key.title}", seconds))
 
     start = time.perf_counter()
     vision, text = (extraction.run for extraction in extractions)

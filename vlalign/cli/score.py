@@ -12,6 +12,7 @@ Without names, every vision model is scored with every text model (or, in a stor
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from itertools import combinations, product
 from pathlib import Path
@@ -20,12 +21,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from vlalign.store import Run
 
+log = logging.getLogger(__name__)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The verb's flags."""
     parser.add_argument("store", help="folder of the feature store")
     parser.add_argument(
-        "runs", nargs="*", metavar="RUN", help="two runs: model names, or name@digits of the key (see `vlalign runs`)"
+        "runs",
+        nargs="*",
+        metavar="RUN",
+        help='two runs: model names ("name char_delete:30" for edited data), or name@digits of the key (see '
+        "`vlalign runs`)",
     )
     parser.add_argument(
         "--metric", action="append", metavar="NAME",
@@ -98,6 +105,10 @@ def choose_pairs(store: object, names: list[str]) -> list[tuple[Run, Run]]:
         x, y = (store.find(name) for name in names)
         return [(x, y)]
     runs = store.runs()
+    if plain := [run for run in runs if not run.key.edits]:
+        if len(plain) < len(runs):
+            log.info("left out %d runs of edited data: name two runs to score them", len(runs) - len(plain))
+        runs = plain
     vision = [run for run in runs if run.key.modality == "vision"]
     text = [run for run in runs if run.key.modality == "text"]
     pairs = list(product(vision, text)) or list(combinations(runs, 2))

@@ -18,7 +18,7 @@ from vlalign.models.source import ModelSource, load_config, locate
 from vlalign.models.spec import ModelSpec
 from vlalign.models.text import is_causal, load_tokenizer
 from vlalign.models.vision import load_preprocessing
-from vlalign.perturb import Perturbation, applied, check_perturbations, describe_perturbations, perturb_data
+from vlalign.perturb import Perturbation, check_perturbations, describe_perturbations, perturb_data
 from vlalign.store import FeatureStore, RunKey, Shard, plan_shards
 
 if TYPE_CHECKING:
@@ -68,8 +68,7 @@ class ModelPlan:
     @property
     def title(self) -> str:
         """The model's name with the edits of its modality."""
-        edits = [str(p) for p in applied(self.data) if p.modality == self.source.modality]
-        return " ".join([self.name, *edits])
+        return self.key.title
 
     @property
     def samples(self) -> int:

@@ -70,7 +70,7 @@ def extraction_table(extractions: Sequence[Extraction]) -> Group:
         bits = run.bits_per_byte()
         fresh = extraction.samples > 0
         table.add_row(
-            run.key.model,
+            run.key.title,
             str(len(run.layers)),
             str(run.n),
             "–" if bits is None else f"{bits:.3f}",
@@ -79,15 +79,15 @@ def extraction_table(extractions: Sequence[Extraction]) -> Group:
             f"{extraction.samples / seconds['extract']:.1f}" if fresh and seconds["extract"] > 0 else "–",
         )
     return Group(
-        table, *(Text(f"  {e.run.key.model}: {e.run.path}", style="dim", overflow="fold") for e in extractions)
+        table, *(Text(f"  {e.run.key.title}: {e.run.path}", style="dim", overflow="fold") for e in extractions)
     )
 
 
 def runs_table(runs: Sequence[Run], incomplete: Sequence[Path]) -> Group:
     """What a store holds."""
     table = Table(box=box.SIMPLE_HEAD)
-    for column in ("model", "key", "modality", "data", "precision", "pool"):
-        table.add_column(column)
+    for column in ("model", "key", "modality", "data", "edits", "precision", "pool"):
+        table.add_column(column, overflow="fold")
     for column in ("layers", "samples", "bits/byte"):
         table.add_column(column, justify="right")
     for run in runs:
@@ -98,6 +98,7 @@ def runs_table(runs: Sequence[Run], incomplete: Sequence[Path]) -> Group:
             run.key.short[:8],
             run.key.modality,
             str(data.get("data", {}).get("name", "?")),
+            run.key.edits or "–",
             str(data.get("dtype", "?")) + ("" if quantization == "none" else f" {quantization}"),
             str(data.get("pooling", "?")),
             str(len(run.layers)),

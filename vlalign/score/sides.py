@@ -46,7 +46,7 @@ class Side:
         self.run = run
         self.ids = list(run.ids)
         self.n = len(self.ids)
-        self.model, self.modality = run.key.model, run.key.modality
+        self.model, self.modality = run.key.title, run.key.modality
         self.axis = [
             {"index": layer.index, "name": layer.name, "width": layer.width, "convention": layer.convention}
             for layer in run.layers

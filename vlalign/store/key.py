@@ -27,6 +27,8 @@ class RunKey:
         model: display name, such as ``llama-7b``.
         slug: the model's name made safe for a folder.
         modality: ``text`` or ``vision``.
+        edits: what was done to the data before it was read, such as ``char_delete:30``.
+        title: the model's name with the edits.
 
     Raises:
         VlalignError: the model's name or modality is missing, or a value is not JSON.
@@ -70,6 +72,28 @@ class RunKey:
     def model(self) -> str:
         """The model's display name."""
         return str(self.data["model"]["name"])
+
+    @property
+    def edits(self) -> str:
+        """What was done to the data before it was read, such as ``char_delete:30``; empty for the data as it is.
+
+        >>> edit = {"operation": "patch_delete", "rate": 20, "seed": 1, "version": 1, "grid": 14}
+        >>> RunKey({"model": {"name": "m", "modality": "vision"}, "perturbations": [edit]}).title
+        'm patch_delete:20,grid=14,seed=1'
+        """
+        found = []
+        for edit in self.data.get("perturbations") or []:
+            if isinstance(edit, dict) and "operation" in edit:
+                more = sorted(
+                    set(edit) - {"operation", "rate", "version"} - ({"seed"} if not edit.get("seed") else set())
+                )
+                found.append(",".join([f"{edit['operation']}:{edit.get('rate')}", *(f"{n}={edit[n]}" for n in more)]))
+        return " ".join(found)
+
+    @property
+    def title(self) -> str:
+        """The model's display name with the edits."""
+        return f"{self.model} {self.edits}".rstrip()
 
     @property
     def modality(self) -> str:

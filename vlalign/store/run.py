@@ -84,7 +84,7 @@ class Run:
         self.facts: dict[str, Any] = dict(manifest.facts)
 
     def __repr__(self) -> str:
-        return f"Run({self.key.model}@{self.key.short[:8]}, {len(self.layers)} layers, n={self.n})"
+        return f"Run({self.key.title}@{self.key.short[:8]}, {len(self.layers)} layers, n={self.n})"
 
     @cached_property
     def ids(self) -> list[str]:
@@ -163,12 +163,12 @@ class Run:
     def bits_per_byte(self) -> float | None:
         """Mean over samples of bits / bytes of the text under the model; None for runs without loss.
 
-        Texts of one token, which edits can leave, have nothing to predict and are left out.
+        Texts of one token have nothing to predict and count 0, as in the reference; empty ones are left out.
         """
-        bits, size, tokens = self.extra("bits"), self.extra("bytes"), self.extra("tokens")
+        bits, size = self.extra("bits"), self.extra("bytes")
         if bits is None or size is None:
             return None
-        told = size > 0 if tokens is None else (size > 0) & (tokens > 1)
+        told = size > 0
         if not told.any():
             return None
         return float((bits.double() / size.double())[told].mean())

@@ -118,7 +118,8 @@ class FeatureStore:
 
         Args:
             query: a model's name, alias, source or folder name, the first digits (4 or more) of a key's hash, or both
-                as ``name@digits``.
+                as ``name@digits``; a name alone is that of the data as it is, if there is such a run, and
+                ``"name char_delete:30"`` that of edited data.
             modality: consider only ``text`` or ``vision`` runs.
 
         Raises:
@@ -132,6 +133,7 @@ class FeatureStore:
             hint = f" ({left} not complete: run the same extraction again)" if left else ""
             raise VlalignError(f"no complete {kind} in {self.root}{hint}: extract features first")
         found = _match(runs, query)
+        found = [run for run in found if not run.key.edits] or found
         if not found:
             names = sorted({run.key.model for run in runs})
             close = difflib.get_close_matches(query.partition("@")[0], names, n=3)
@@ -180,7 +182,8 @@ def _match(runs: list[Run], query: str) -> list[Run]:
 def _match_name(runs: list[Run], query: str) -> list[Run]:
     def names(run: Run) -> list[str]:
         model = run.key.data["model"]
-        return [run.key.model, run.key.slug, *(str(model[field]) for field in ("alias", "source") if model.get(field))]
+        known = [run.key.model, run.key.slug, *(str(model[field]) for field in ("alias", "source") if model.get(field))]
+        return known + [f"{name} {run.key.edits}" for name in known if run.key.edits]
 
     for fold in (str, str.casefold, lambda text: text.rpartition("/")[2].casefold()):
         if found := [run for run in runs if fold(query) in map(fold, names(run))]:
@@ -191,7 +194,7 @@ def _match_name(runs: list[Run], query: str) -> list[Run]:
 def _names(runs: list[Run]) -> list[str]:
     """``name@digits`` of each run, with as many digits as tell them apart (8 at least)."""
     length = next(k for k in (8, 16, 32, 64) if len({run.key.hash[:k] for run in runs}) == len(runs) or k == 64)
-    return [f"{run.key.model}@{run.key.hash[:length]}" for run in runs]
+    return [f"{run.key.title}@{run.key.hash[:length]}" for run in runs]
 
 
 def _check_unfinished(layout: Layout) -> list[Problem]:
