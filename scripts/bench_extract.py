@@ -21,7 +21,7 @@ import torch
 from bench_score import Row, print_row, row_of
 from torch import Tensor, nn
 
-from vlalign.data import DataSpec, PairedData, open_data
+from vlalign.data import DataSpec, open_data
 from vlalign.extract.batches import token_batches
 from vlalign.extract.readers import TextReader, VisionReader, pad_right
 from vlalign.models.names import resolve
@@ -33,20 +33,6 @@ from vlalign.store import Layer, RunKey, RunWriter
 TEXT_MODEL, VISION_MODEL = "demo-smollm2-135m", "demo-dinov2-small"
 BATCH_TOKENS, BATCH_IMAGES = 2048, 16  # the extractor's own choice on a CPU
 CPU = torch.device("cpu")
-
-
-def read_captions(path: str | None, count: int | None) -> PairedData:
-    """Captions of a data set, or the unedited ones of a file of edited captions (a list of {"Index - i": …})."""
-    if path is None or not path.endswith(".json"):
-        return open_data(DataSpec(path or "builtin:emoji", max_samples=count), {"text"})
-    texts = []
-    for entry in json.loads(Path(path).read_text(encoding="utf-8")):
-        (sample,) = entry.values()
-        texts.append(next(text for name, text in sample["sentences"].items() if name.endswith("- 0%")))
-    with tempfile.TemporaryDirectory() as folder:
-        lines = Path(folder) / "captions.jsonl"
-        lines.write_text("".join(json.dumps({"id": str(i), "text": t}) + "\n" for i, t in enumerate(texts)))
-        return open_data(DataSpec(str(lines), max_samples=count), {"text"})
 
 
 def usual_loop(model: nn.Module, tokens: list[list[int]], texts: list[str], rows: list[int]) -> float:
@@ -75,7 +61,7 @@ def text_rows(captions: str | None, count: int | None, usual_batches: int) -> li
     """Text extraction with loss, against the usual loop and against the bare model."""
     from transformers import AutoModelForCausalLM
 
-    data = read_captions(captions, count)
+    data = open_data(DataSpec(captions or "builtin:emoji", max_samples=count), {"text"})
     assert data.captions is not None
     source = locate(resolve(TEXT_MODEL))
     tokens = load_tokenizer(source).encode(data.captions)
