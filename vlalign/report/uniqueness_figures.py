@@ -30,6 +30,7 @@ _INK = "#1a1a1a"
 _ROWS = 6  # panel rows of the performance figure
 _COLUMNS = 5  # and columns
 _NAMED = 4  # so many models are named in the panel, more are numbered
+_LETTERS = 16  # and longer names too
 
 
 def save_alignment_vs_u(result: UniquenessResult, path: str | Path) -> Path | None:
@@ -46,7 +47,7 @@ def save_alignment_vs_u(result: UniquenessResult, path: str | Path) -> Path | No
         return None
     columns = len(families) if len(families) <= 4 else 4 if len(families) in (7, 8) else 3
     rows = -(-len(families) // columns)
-    figure = new_figure(max(3.1 * columns, 4.6) + 0.4, 2.5 * rows + 1.0)
+    figure = new_figure(max(3.1 * columns, 4.6) + 0.4, 2.5 * rows + 0.6)
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     side = family_side(result)
     shades = _shades(result.points, "y" if side == "x" else "x")
@@ -59,19 +60,16 @@ def save_alignment_vs_u(result: UniquenessResult, path: str | Path) -> Path | No
         drawn |= _maximum(axes, curve)
         if len(curve.rates) == 1:
             axes.set_xticks(curve.rates)
-        axes.set_title(f"{_named(curve.family)}\n{rho_text(curve.rho, curve.reason)}", fontsize=8, loc="left")
+        axes.set_title(f"{_named(curve.family, 36)}\n{rho_text(curve.rho, curve.reason)}", fontsize=8, loc="left")
         _plain(axes)
     for axes in grid.flat[len(families) :]:
         axes.set_visible(False)
     for column in range(len(families) - columns, len(families)):  # the lowest panel of each column
         grid.flat[column].tick_params(labelbottom=True)
     figure.supxlabel(f"{edits_text(result)} (%)", fontsize=9)
-    figure.supylabel(f"best alignment over layers ({metric_name(result)})", fontsize=9)
+    figure.supylabel(f"{metric_name(result)} of the best layers", fontsize=9)
     shown = sorted(drawn.items(), key=lambda item: item[0] not in _KEY)  # what every panel has comes first
-    figure.legend(
-        [handle for _, handle in shown], [_named(name) for name, _ in shown],
-        loc="outside upper left", ncols=min(len(shown), 2 * columns + 1), frameon=False, fontsize=7,
-    )  # fmt: skip
+    _legend(figure, [handle for _, handle in shown], [_named(name) for name, _ in shown])
     return save(figure, path)
 
 
@@ -121,8 +119,9 @@ def save_performance(result: UniquenessResult, path: str | Path) -> Path | None:
     )
     rates = _evenly(sorted({fit.rate for fit in fits}), _COLUMNS)
     others = list(dict.fromkeys(name for fit in fits for name in fit.y))
-    numbers = None if len(others) <= _NAMED else {name: i + 1 for i, name in enumerate(others)}
-    figure = new_figure(max(2.3 * len(rates), 4.6) + 0.5, 2.0 * len(models) + (0.9 if numbers is None else 1.3))
+    named = len(others) <= _NAMED and max(map(len, others)) <= _LETTERS
+    numbers = None if named else {name: i + 1 for i, name in enumerate(others)}
+    figure = new_figure(max(2.3 * len(rates), 4.6) + 0.5, 2.0 * len(models) + 0.8)
     grid = figure.subplots(len(models), len(rates), sharex="col", sharey="row", squeeze=False)
     at = {(fit.x, fit.rate): fit for fit in fits}
     for row, model in zip(grid, models, strict=True):
@@ -131,17 +130,16 @@ def save_performance(result: UniquenessResult, path: str | Path) -> Path | None:
                 _performances(axes, fit, numbers)
             _plain(axes)
             axes.margins(x=0.14, y=0.2)
-        row[0].set_ylabel(_named(model), fontsize=8)
+        row[0].set_ylabel(_named(model, 26), fontsize=8)
     figure.supxlabel("performance: − bits per byte of the captions", fontsize=9)
-    figure.supylabel(f"best alignment over layers ({metric_name(result)})", fontsize=9)
+    figure.supylabel(f"{metric_name(result)} of the best layers", fontsize=9)
     if numbers is not None:
         from matplotlib.lines import Line2D
 
-        figure.legend(
-            [Line2D([], [], linestyle="") for _ in numbers], [f"{n}  {_named(name)}" for name, n in numbers.items()],
-            loc="outside upper left", ncols=min(len(others), 2 * len(rates) + 1), frameon=False, fontsize=7,
-            handlelength=0, handletextpad=0,
-        )  # fmt: skip
+        handles = [Line2D([], [], linestyle="") for _ in numbers]
+        _legend(
+            figure, handles, [f"{n}  {_named(name)}" for name, n in numbers.items()], handlelength=0, handletextpad=0
+        )
     return save(figure, path)
 
 
@@ -223,8 +221,8 @@ def save_layer_maps(result: UniquenessResult, load: Load, path: str | Path, x: s
     for axes in grid.flat:
         axes.tick_params(labelsize=7)
         axes.tick_params(axis="x", labelrotation=90)
-    figure.supxlabel(f"layers of {_named(x if turned else y)}", fontsize=9)
-    figure.supylabel(f"layers of {_named(y if turned else x)}", fontsize=9)
+    figure.supxlabel(f"layers of {_named(x if turned else y, 30)}", fontsize=9)
+    figure.supylabel(f"layers of {_named(y if turned else x, 30)}", fontsize=9)
     bar = figure.colorbar(image, ax=grid.ravel().tolist(), shrink=0.9, pad=0.015, aspect=30)
     bar.set_label(metric_name(result), fontsize=9)
     bar.ax.tick_params(labelsize=7)
@@ -254,9 +252,24 @@ def _evenly(values: Sequence[float], most: int) -> list[float]:
     return [values[round(i * (len(values) - 1) / (most - 1))] for i in range(most)]
 
 
-def _named(text: str) -> str:
-    """A name as a label: matplotlib takes what stands between dollar signs for mathematics."""
+def _named(text: str, most: int = 40) -> str:
+    """A name as a label of at most so many characters: without its organisation, then without its middle.
+
+    Matplotlib takes what stands between dollar signs for mathematics.
+    """
+    if len(text) > most:
+        text = text.rpartition("/")[2] or text
+    if len(text) > most:
+        text = f"{text[: most // 2]}…{text[len(text) - most + most // 2 + 1 :]}"
     return text.replace("$", r"\$")
+
+
+def _legend(figure: Any, handles: Sequence[Any], names: Sequence[str], **options: Any) -> None:
+    """A legend above the panels with as many columns as there is room for; the figure grows by its rows."""
+    room = figure.get_figwidth() * 72 / (4.3 * (max(map(len, names)) + 7))  # points; letters of 7 points and a handle
+    columns = max(1, min(len(names), int(room)))
+    figure.set_figheight(figure.get_figheight() + 0.15 * -(-len(names) // columns))
+    figure.legend(handles, names, loc="outside upper left", ncols=columns, frameon=False, fontsize=7, **options)
 
 
 def _plain(axes: Any) -> None:

@@ -1,0 +1,332 @@
+"""Figures, page and console output of a uniqueness study."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import io
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+from support.study import made_up_points, made_up_record, made_up_study, study_of
+
+from vlalign.errors import VlalignError
+from vlalign.perturb import OPERATIONS
+from vlalign.report import uniqueness_figures
+from vlalign.report.page import page, table
+from vlalign.report.uniqueness import save_uniqueness, show_uniqueness, uniqueness_table
+from vlalign.report.uniqueness_figures import save_alignment_vs_u, save_layer_maps, save_performance
+from vlalign.report.uniqueness_page import uniqueness_page
+from vlalign.report.uniqueness_text import best_pairs, chosen_models, edits_text, p_value_text, rho_text
+from vlalign.study import UniquenessResult
+
+EMPTY = {"meta", "img", "br"}
+COMMAND = "vlalign uniqueness --x a --y b --op char_delete --rates 0 50"
+
+
+class Page(HTMLParser):
+    """Elements in order, and the text of each kind; fails on tags that do not nest."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: dict[str, list[str]] = {}
+        self.feed(text)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in EMPTY:
+            self.open.append(tag)
+            self.texts.setdefault(tag, []).append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        for tag in set(self.open):
+            self.texts[tag][-1] += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def said(thing: Any) -> str:
+    console = Console(width=160, record=True, file=io.StringIO())
+    show_uniqueness(thing, console) if isinstance(thing, UniquenessResult) else console.print(thing)
+    return console.export_text()
+
+
+def pixels(path: Path | None) -> np.ndarray:
+    assert path is not None
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def drawn(path: Path | None) -> bool:
+    found = pixels(path)
+    return len(np.unique(found.reshape(-1, 3), axis=0)) > 20 and found.shape[1] < 3000
+
+
+@pytest.fixture(scope="module")
+def usual() -> UniquenessResult:
+    return made_up_study(2, 2)
+
+
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The figures that are drawn."""
+    made: list[Any] = []
+    new_figure = uniqueness_figures.new_figure
+
+    def kept(*size: float) -> Any:
+        made.append(new_figure(*size))
+        return made[-1]
+
+    monkeypatch.setattr(uniqueness_figures, "new_figure", kept)
+    return made
+
+
+def shown(figure: Any) -> list[Any]:
+    return [axes for axes in figure.axes if axes.get_visible()]
+
+
+def test_files_and_page(usual: UniquenessResult, tmp_path: Path) -> None:
+    made = save_uniqueness(usual, tmp_path / "new" / "study", made_up_record, COMMAND)
+    names = ["alignment.png", "performance.png", "layers-vision-a.png", "layers-vision-b.png", "report.html"]
+    assert [path.name for path in made] == names
+    assert sorted(path.name for path in (tmp_path / "new" / "study").iterdir()) == sorted(names)
+    found = Page(made[-1].read_text(encoding="utf-8"))
+    inside = [base64.b64decode(str(image["src"]).removeprefix("data:image/png;base64,")) for image in found.all("img")]
+    assert inside == [path.read_bytes() for path in made[:-1]]
+    assert all(image["alt"] for image in found.all("img"))
+    assert len(found.all("h1")) == 1
+    assert len(found.all("h2")) >= 6
+    assert COMMAND in found.texts["code"]
+    text = "".join(found.texts["main"]).replace("\u00a0", " ")
+    for finding in usual.findings:
+        assert finding in text
+    for curve in usual.curves:
+        assert all(f"{value:.4f}" in text for value in curve.maxima)
+
+
+def test_the_page_needs_nothing_but_itself(usual: UniquenessResult, tmp_path: Path) -> None:
+    text = save_uniqueness(usual, tmp_path, made_up_record, COMMAND)[-1].read_text(encoding="utf-8")
+    found = Page(text)
+    assert {tag for tag, _ in found.elements}.isdisjoint({"script", "link", "iframe", "object", "embed"})
+    assert "://" not in text
+    assert "url(" not in text
+    assert "@import" not in text
+    addresses = [
+        value for _, attributes in found.elements for name, value in attributes.items() if name in ("src", "href")
+    ]
+    assert addresses
+    assert all(str(address).startswith("data:image/png;base64,") for address in addresses)
+    assert not [name for _, attributes in found.elements for name in attributes if name.startswith("on")]
+    assert "prefers-color-scheme: dark" in text
+
+
+def test_tables_say_what_their_cells_belong_to(usual: UniquenessResult) -> None:
+    found = Page(uniqueness_page(usual, COMMAND))
+    assert len(found.all("table")) == len(found.all("caption")) == 2
+    assert {heading.get("scope") for heading in found.all("th")} == {"col", "row"}
+    assert len(found.all("tr")) == 1 + 10 + 1 + len(usual.points)
+
+
+def test_names_are_escaped(tmp_path: Path) -> None:
+    result = made_up_study(2, 1, (0, 50), name=lambda name: f"<script>{name}</script>&\"'$x_{{$")
+    made = save_uniqueness(result, tmp_path, made_up_record, "vlalign <i>x</i>")
+    assert len(made) == 5
+    found = Page(made[-1].read_text(encoding="utf-8"))
+    assert not found.all("script")
+    assert not found.all("i")
+    assert result.points[0].title in "".join(found.texts["th"])
+    assert found.texts["code"][0] == "vlalign <i>x</i>"
+    assert result.points[0].x in said(result)
+
+
+def test_families_with_the_same_file_name(tmp_path: Path) -> None:
+    points = [
+        dataclasses.replace(point, x_family={"vision-a": "a/b", "vision-b": "A b"}.get(point.x_family, "…"))
+        for point in made_up_points(3, 1, (0, 50), 1)
+    ]
+    names = [path.name for path in save_uniqueness(study_of(points), tmp_path, made_up_record, COMMAND)]
+    assert sorted(names[2:-1]) == ["layers-A-b.png", "layers-a-b-2.png", "layers-family.png"]
+
+
+def test_no_language_model_no_records(tmp_path: Path) -> None:
+    result = made_up_study(1, 2, performances=False, nulls=False, intervals=False)
+    made = save_uniqueness(result, tmp_path, lambda point: None, COMMAND)
+    assert [path.name for path in made] == ["alignment.png", "report.html"]
+    assert drawn(made[0])
+    text = made[-1].read_text(encoding="utf-8")
+    assert "No language model has a performance" in text
+    assert len(Page(text).all("img")) == 1
+    assert "None" not in text.replace("None", "", text.count("null"))
+    assert "–" in said(uniqueness_table(result))
+
+
+def test_no_score_at_all(tmp_path: Path) -> None:
+    points = [dataclasses.replace(p, score=None, note="weights [b]missing[/b]") for p in made_up_points(1, 1, (0, 50))]
+    made = save_uniqueness(study_of(points), tmp_path, made_up_record, COMMAND)
+    assert [path.name for path in made] == ["report.html"]
+    assert "so there is no figure" in made[0].read_text(encoding="utf-8")
+    assert "weights [b]missing[/b] (4 points)" in said(study_of(points))
+
+
+def test_single_scores_may_be_missing(tmp_path: Path) -> None:
+    points = [
+        dataclasses.replace(point, score=None, low=None, high=None, threshold=None) if point.rate == 50 else point
+        for point in made_up_points(1, 1, languages=1)
+    ]
+    result = study_of(points)
+    assert len(result.curves[0].rates) == 9
+    made = save_uniqueness(result, tmp_path, made_up_record, COMMAND)
+    assert all(drawn(path) for path in made[:-1])
+
+
+@pytest.mark.parametrize(
+    ("families", "models", "rates", "languages", "panels"),
+    [(1, 1, (0,), 1, 1), (1, 2, (0, 50), 3, 1), (4, 1, (0, 50, 100), 1, 4), (6, 4, range(0, 100, 10), 12, 6)],
+)
+def test_studies_of_any_size(
+    families: int, models: int, rates: Any, languages: int, panels: int, figures: list[Any], tmp_path: Path
+) -> None:
+    result = made_up_study(families, models, tuple(rates), languages)
+    assert drawn(save_alignment_vs_u(result, tmp_path / "a.png"))
+    assert len(shown(figures[0])) == panels
+    assert len(shown(figures[0])[0].lines) == models * languages + 3  # pairs, their maximum, null, chance
+    assert drawn(save_performance(result, tmp_path / "p.png"))
+    assert len(shown(figures[1])) == min(6, families * models) * min(5, len(rates))
+    x, y = best_pairs(result)["vision-a"]
+    assert drawn(save_layer_maps(result, made_up_record, tmp_path / "l.png", x, y))
+    assert len(shown(figures[2])) == len(rates) + 1  # and the colour bar
+
+
+def test_alignment_shows_what_was_found(usual: UniquenessResult, figures: list[Any], tmp_path: Path) -> None:
+    save_alignment_vs_u(usual, tmp_path / "a.png")
+    for axes, curve in zip(figures[0].axes, usual.curves, strict=True):
+        thick = max(axes.lines, key=lambda line: line.get_linewidth())
+        assert thick.get_ydata() == pytest.approx(curve.maxima)
+        assert axes.get_title(loc="left") == f"{curve.family}\n{rho_text(curve.rho, curve.reason)}"
+        assert axes.get_ylim() == figures[0].axes[0].get_ylim()
+    assert figures[0].get_supxlabel() == "characters deleted from captions (%)"
+    legend = [text.get_text() for text in figures[0].legends[0].get_texts()]
+    assert legend == ["largest of all pairs", "its 95 % interval", "null's 95 % point", "chance", "llm-1b", "llm-2b"]
+
+
+def test_performance_says_when_models_are_too_few(figures: list[Any], tmp_path: Path) -> None:
+    save_performance(made_up_study(1, 1, (0, 50), 2), tmp_path / "few.png")
+    save_performance(made_up_study(1, 1, (0, 50), 6), tmp_path / "many.png")
+    few, many = (figure.axes[1].get_title(loc="left") for figure in figures)
+    assert few.startswith("U = 50 %\nslope ")
+    assert few.endswith("2 models: too few for ρ")
+    assert "ρ = " in many
+    assert [text.get_text() for text in figures[0].axes[0].texts] == ["llm-1b", "llm-2b"]
+    assert [text.get_text() for text in figures[1].axes[0].texts] == ["1", "2", "3", "4", "5", "6"]
+    assert figures[1].legends[0].get_texts()[5].get_text() == "6  llm-6b"
+
+
+def test_no_performance_draws_nothing(tmp_path: Path) -> None:
+    assert save_performance(made_up_study(1, 1, performances=False), tmp_path / "p.png") is None
+    assert not list(tmp_path.iterdir())
+
+
+def test_language_models_may_be_on_side_x(figures: list[Any], tmp_path: Path) -> None:
+    points = [
+        dataclasses.replace(
+            point, x=point.y, y=point.x, x_family=point.y_family, y_family=point.x_family, performance_of="x"
+        )
+        for point in made_up_points(1, 2, (0, 50), 3)
+    ]
+    save_performance(study_of(points), tmp_path / "p.png")
+    assert [axes.get_ylabel() for axes in figures[0].axes[::2]] == ["vision-a-1", "vision-a-2"]
+
+
+@pytest.mark.parametrize("shape", [(12, 31), (31, 12), (1, 1), (24, 33), (12, 81)])
+def test_layer_maps_share_one_scale_and_mark_the_best(
+    shape: tuple[int, int], usual: UniquenessResult, figures: list[Any], tmp_path: Path
+) -> None:
+    asked = []
+
+    def load(point: Any) -> Any:
+        asked.append(point)
+        return None if point.rate == 10 else made_up_record(point, *shape)
+
+    assert drawn(save_layer_maps(usual, load, tmp_path / "l.png", "vision-a-2", "llm-2b"))
+    assert {point.title for point in asked} == {"vision-a-2 × llm-2b"}
+    maps = [axes for axes in shown(figures[0]) if axes.images]
+    assert [axes.get_title(loc="left").partition(":")[0] for axes in maps] == [
+        f"U = {rate} %" for rate in range(0, 100, 10) if rate != 10
+    ]
+    assert len({axes.images[0].get_clim() for axes in maps}) == 1
+    for axes in maps:
+        values = np.asarray(axes.images[0].get_array())
+        assert values.shape == (min(shape), max(shape))
+        row, column = np.unravel_index(values.argmax(), values.shape)
+        assert axes.patches[-1].get_xy() == (column - 0.5, row - 0.5)
+
+
+def test_layer_maps_without_records(usual: UniquenessResult, tmp_path: Path) -> None:
+    assert save_layer_maps(usual, lambda point: None, tmp_path / "l.png", "vision-a-1", "llm-1b") is None
+    assert save_layer_maps(usual, made_up_record, tmp_path / "l.png", "vision-a-1", "nobody") is None
+
+
+def test_the_table_has_every_family_and_rate(usual: UniquenessResult) -> None:
+    text = said(usual)
+    for curve in usual.curves:
+        for value in curve.maxima:
+            assert f"{value:.4f}" in text
+    assert text.count("≤ 0.001") == 20
+    assert "characters deleted from captions: largest mutual-knn" in text
+    for finding in usual.findings:
+        assert finding in " ".join(text.split())
+
+
+def test_every_operation_has_words() -> None:
+    for name in OPERATIONS:
+        text = edits_text(made_up_study(1, 1, (0,), config={"op": f"{name}:grid=8", "side": "y"}))
+        assert re.search("(captions|images) of y", text), name
+    assert "my_op" in edits_text(made_up_study(1, 1, (0,), config={"op": "my_op"}))
+
+
+def test_p_values_at_the_least_possible() -> None:
+    settings = {"known": {"permutations": 99}, "default": {"permutations": None}, "none": {"permutations": 0}}
+    known, default, none = (made_up_study(1, 1, (0,), config=config) for config in settings.values())
+    assert p_value_text(0.01, known) == "≤ 0.01"
+    assert p_value_text(0.02, known) == "0.02"
+    assert p_value_text(1 / 1001, default) == "≤ 0.001"
+    assert p_value_text(0.01, none) == "0.01"
+    assert p_value_text(None, known) == "–"
+
+
+def test_the_best_models_of_families_are_chosen_first() -> None:
+    points = made_up_points(3, 3, (0, 50))
+    names = list(dict.fromkeys(point.x for point in points))
+    assert chosen_models(points, names, 9) == names
+    assert chosen_models(points, names, 3) == ["vision-a-3", "vision-b-3", "vision-c-3"]
+    assert chosen_models(points, names, 4) == ["vision-a-2", "vision-a-3", "vision-b-3", "vision-c-3"]
+
+
+def test_a_folder_that_cannot_be_written(usual: UniquenessResult, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(VlalignError, match="file"):
+        save_uniqueness(usual, tmp_path / "file", made_up_record, COMMAND)
+
+
+def test_parts_of_pages() -> None:
+    text = page("a < b", [table("<c>", ["d", "e"], [["f\ng", "90 %"]], left=["e"]), ""])
+    found = Page(text)
+    assert found.texts["title"] == found.texts["h1"] == ["a < b"]
+    assert found.texts["caption"] == ["<c>"]
+    assert found.texts["small"] == ["g"]
+    assert found.texts["td"] == ["90\u00a0%"]
+    assert found.all("td") == [{"class": "word"}]
