@@ -81,6 +81,12 @@ def usual() -> UniquenessResult:
     return made_up_study(2, 2)
 
 
+@pytest.fixture(scope="module")
+def files(usual: UniquenessResult, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The files of the usual study."""
+    return save_uniqueness(usual, tmp_path_factory.mktemp("files") / "new" / "study", made_up_record, COMMAND)
+
+
 @pytest.fixture
 def figures(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The figures that are drawn."""
@@ -99,11 +105,11 @@ def shown(figure: Any) -> list[Any]:
     return [axes for axes in figure.axes if axes.get_visible()]
 
 
-def test_files_and_page(usual: UniquenessResult, tmp_path: Path) -> None:
-    made = save_uniqueness(usual, tmp_path / "new" / "study", made_up_record, COMMAND)
+def test_files_and_page(usual: UniquenessResult, files: list[Path]) -> None:
+    made = files
     names = ["alignment.png", "performance.png", "layers-vision-a.png", "layers-vision-b.png", "report.html"]
     assert [path.name for path in made] == names
-    assert sorted(path.name for path in (tmp_path / "new" / "study").iterdir()) == sorted(names)
+    assert sorted(path.name for path in made[0].parent.iterdir()) == sorted(names)
     found = Page(made[-1].read_text(encoding="utf-8"))
     inside = [base64.b64decode(str(image["src"]).removeprefix("data:image/png;base64,")) for image in found.all("img")]
     assert inside == [path.read_bytes() for path in made[:-1]]
@@ -118,8 +124,8 @@ def test_files_and_page(usual: UniquenessResult, tmp_path: Path) -> None:
         assert all(f"{value:.4f}" in text for value in curve.maxima)
 
 
-def test_the_page_needs_nothing_but_itself(usual: UniquenessResult, tmp_path: Path) -> None:
-    text = save_uniqueness(usual, tmp_path, made_up_record, COMMAND)[-1].read_text(encoding="utf-8")
+def test_the_page_needs_nothing_but_itself(files: list[Path]) -> None:
+    text = files[-1].read_text(encoding="utf-8")
     found = Page(text)
     assert {tag for tag, _ in found.elements}.isdisjoint({"script", "link", "iframe", "object", "embed"})
     assert "://" not in text
@@ -139,6 +145,15 @@ def test_tables_say_what_their_cells_belong_to(usual: UniquenessResult) -> None:
     assert len(found.all("table")) == len(found.all("caption")) == 2
     assert {heading.get("scope") for heading in found.all("th")} == {"col", "row"}
     assert len(found.all("tr")) == 1 + 10 + 1 + len(usual.points)
+
+
+def test_findings_of_many_models_stand_below_their_figure() -> None:
+    few, many = made_up_study(1, 4, (0, 50), 6), made_up_study(1, 5, (0, 50), 6)
+    for result, apart in ((few, 0), (many, 5)):
+        found = Page(uniqueness_page(result, COMMAND))
+        assert found.texts["section"][0].count("against performance") == (0 if apart else 4)
+        assert len(found.texts["li"]) == len(result.findings)
+        assert any("Findings of all 5 models" in text for text in found.texts["summary"]) == bool(apart)
 
 
 def test_names_are_escaped(tmp_path: Path) -> None:
@@ -168,9 +183,9 @@ def test_no_language_model_no_records(tmp_path: Path) -> None:
     assert [path.name for path in made] == ["alignment.png", "report.html"]
     assert drawn(made[0])
     text = made[-1].read_text(encoding="utf-8")
-    assert "No language model has a performance" in text
+    assert "No pair here has a score and a performance" in text
     assert len(Page(text).all("img")) == 1
-    assert "None" not in text.replace("None", "", text.count("null"))
+    assert "None" not in text
     assert "–" in said(uniqueness_table(result))
 
 
@@ -185,10 +200,10 @@ def test_no_score_at_all(tmp_path: Path) -> None:
 def test_single_scores_may_be_missing(tmp_path: Path) -> None:
     points = [
         dataclasses.replace(point, score=None, low=None, high=None, threshold=None) if point.rate == 50 else point
-        for point in made_up_points(1, 1, languages=1)
+        for point in made_up_points(1, 1, (0, 25, 50, 75), 1)
     ]
     result = study_of(points)
-    assert len(result.curves[0].rates) == 9
+    assert result.curves[0].rates == [0, 25, 75]
     made = save_uniqueness(result, tmp_path, made_up_record, COMMAND)
     assert all(drawn(path) for path in made[:-1])
 
@@ -253,20 +268,19 @@ def test_language_models_may_be_on_side_x(figures: list[Any], tmp_path: Path) ->
 
 @pytest.mark.parametrize("shape", [(12, 31), (31, 12), (1, 1), (24, 33), (12, 81)])
 def test_layer_maps_share_one_scale_and_mark_the_best(
-    shape: tuple[int, int], usual: UniquenessResult, figures: list[Any], tmp_path: Path
+    shape: tuple[int, int], figures: list[Any], tmp_path: Path
 ) -> None:
+    result = made_up_study(1, 2, (0, 10, 20, 90))
     asked = []
 
     def load(point: Any) -> Any:
         asked.append(point)
         return None if point.rate == 10 else made_up_record(point, *shape)
 
-    assert drawn(save_layer_maps(usual, load, tmp_path / "l.png", "vision-a-2", "llm-2b"))
+    assert drawn(save_layer_maps(result, load, tmp_path / "l.png", "vision-a-2", "llm-2b"))
     assert {point.title for point in asked} == {"vision-a-2 × llm-2b"}
     maps = [axes for axes in shown(figures[0]) if axes.images]
-    assert [axes.get_title(loc="left").partition(":")[0] for axes in maps] == [
-        f"U = {rate} %" for rate in range(0, 100, 10) if rate != 10
-    ]
+    assert [axes.get_title(loc="left")[:8] for axes in maps] == ["U = 0 %:", "U = 20 %", "U = 90 %"]
     assert len({axes.images[0].get_clim() for axes in maps}) == 1
     for axes in maps:
         values = np.asarray(axes.images[0].get_array())

@@ -16,9 +16,9 @@ from vlalign.errors import VlalignError
 from vlalign.store.files import write_atomic
 
 _STYLE = """
-:root { color-scheme: light dark; --ink: #1d2127; --dim: #59616b; --paper: #fbfbfa; --card: #fff; --rule: #d9dce0;
+:root { color-scheme: light dark; --ink: #1d2127; --dim: #59616b; --paper: #fbfbfa; --rule: #d9dce0;
   --mark: #0b5c94; --shade: #f1f2f4 }
-@media (prefers-color-scheme: dark) { :root { --ink: #e4e6e9; --dim: #9ea6b0; --paper: #15181c; --card: #1d2126;
+@media (prefers-color-scheme: dark) { :root { --ink: #e4e6e9; --dim: #9ea6b0; --paper: #15181c;
   --rule: #373d45; --mark: #7cc0f2; --shade: #242930 } }
 * { box-sizing: border-box }
 body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.55 system-ui, -apple-system, "Segoe UI",

@@ -19,9 +19,12 @@ from vlalign.report.uniqueness_text import (
     rate_text,
     rho_text,
 )
+from vlalign.study.sentences import about_fits
 
 if TYPE_CHECKING:
     from vlalign.study import UniquenessResult
+
+_FEW = 4  # findings about performance that stand with the others
 
 
 def uniqueness_page(
@@ -42,14 +45,20 @@ def uniqueness_page(
     Raises:
         VlalignError: a figure cannot be read.
     """
+    of_fits = about_fits(result.fits)
+    apart = of_fits if len(of_fits) > _FEW else []  # one of every model would push the figures off the screen
     settings, made_with = (_yaml(part) for part in (result.config, result.environment))
     return page.page(
         f"Uniqueness: {edits_text(result)}",
         [
             page.terms(_measured(result)),
-            page.section("Findings", page.bullets(result.findings)),
+            page.section("Findings", page.bullets([finding for finding in result.findings if finding not in apart])),
             page.section("Alignment against U", _alignment(result, alignment), _maxima(result)),
-            page.section("Alignment against performance", _performance(result, performance)),
+            page.section(
+                "Alignment against performance",
+                _performance(result, performance),
+                page.details(f"Findings of all {len(apart)} models", page.bullets(apart)) if apart else "",
+            ),
             page.section(
                 "Layers",
                 *(
@@ -133,7 +142,9 @@ def _maxima(result: UniquenessResult) -> str:
 
 def _performance(result: UniquenessResult, path: Path | None) -> str:
     if path is None:
-        return page.paragraph("No language model has a performance here: it needs the loss of a causal one.")
+        return page.paragraph(
+            "No pair here has a score and a performance, which is the loss of a causal language model."
+        )
     return page.picture(
         path,
         "Scatter plots of alignment against the performance of language models, a row of panels for every model they "
@@ -149,8 +160,8 @@ def _definitions(result: UniquenessResult) -> list[str]:
         f"not have. Alignment is the largest {metric_name(result)} over all pairs of layers of two models.",
         "Chance is the mean of the best pair of layers when the samples are paired at random. The null's 95 % point "
         "and p are of the largest over all layers under random pairings, so the choice of layers is paid for; that of "
-        "the best pair of models is not. The 95 % interval is that of the score of the best pair of layers, from half "
-        "of the samples at a time.",
+        "the best pair of models is not. The 95 % interval is of the best pair of layers, which is held, from half of "
+        "the samples at a time.",
     ]
 
 
