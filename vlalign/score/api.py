@@ -149,9 +149,10 @@ def _check_memory(
     for i, pair in enumerate(pairs):
         for side in pair:
             places.setdefault(id(side), []).append(i)
-    needed = max(
+    alive = (
         sum(size for name, size in holds.items() if places[name][0] <= i <= places[name][-1]) for i in range(len(pairs))
     )
+    needed = max(alive, default=0)
     if needed < _TELL_BYTES:
         return
     if device is not None and device.type == "cuda":
