@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -141,8 +142,10 @@ def test_layer_maps_without_records(usual: UniquenessResult, tmp_path: Path) -> 
 
 def test_every_operation_has_words() -> None:
     for name in OPERATIONS:
-        text = edits_text(made_up_study(1, 1, (0,), config={"op": f"{name}:grid=8", "side": "y"}))
-        assert re.search("(captions|images) of y", text), name
+        study = made_up_study(1, 1, (0,), config={"op": f"{name}:grid=8"})
+        assert re.search("(captions|images)(?! of)", edits_text(study)), name
+        both = replace(study, data={**study.data, "reads": {"x": "text", "y": "text"}})
+        assert re.search("(captions|images) of y", edits_text(both)), name
     assert "my_op" in edits_text(made_up_study(1, 1, (0,), config={"op": "my_op"}))
 
 

@@ -77,7 +77,7 @@ def study_of(points: Sequence[Point], config: dict[str, Any] | None = None) -> U
     return UniquenessResult.from_points(
         points,
         config=settings | (config or {}),
-        data={"name": "builtin:emoji", "n": 1024},
+        data={"name": "builtin:emoji", "n": 1024, "reads": {"x": "vision", "y": "text"}, "edited": "y"},
         seconds={"extract": 61.0, "score": 3.2},
         environment={"python": "3.12.1", "packages": {"torch": "2.8.0"}, "git": None},
     )

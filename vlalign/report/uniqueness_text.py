@@ -23,12 +23,9 @@ _WHAT = {
 
 
 def edits_text(result: UniquenessResult) -> str:
-    """What is edited, on which side.
-
-    The side is named where the settings name it: then both sides may have what is edited.
-    """
-    side = result.config.get("side")
-    of = f" of {side}" if side in ("x", "y") else ""
+    """What is edited, on which side. The side is named where both read the same."""
+    reads = result.data.get("reads") or {}
+    of = f" of {result.data.get('edited')}" if reads and reads.get("x") == reads.get("y") else ""
     name = str(result.config.get("op", "")).partition(":")[0]
     what = _WHAT.get(name, f"edits of the data by {name or 'an operation that is not named'}")
     return what.format(captions=f"captions{of}", images=f"images{of}")

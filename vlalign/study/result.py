@@ -28,7 +28,7 @@ class UniquenessResult:
 
     Attributes:
         config: the resolved settings.
-        data: name and n of the data set.
+        data: ``name`` and ``n`` of the data set, what each side ``reads``, and which one is ``edited``.
         points: one for each pair of models and rate.
         curves, fits, findings: of ``points``, see :mod:`vlalign.study.analysis`.
         seconds: wall-clock time of each stage.

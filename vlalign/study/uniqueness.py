@@ -127,7 +127,12 @@ class UniquenessStudy:
         result = UniquenessResult.from_points(
             points,
             config=resolved(self.config),
-            data={"name": plan.extraction.data.name, "n": len(plan.extraction.data), "edited": plan.sides.edited},
+            data={
+                "name": plan.extraction.data.name,
+                "n": len(plan.extraction.data),
+                "reads": dict(zip("xy", plan.sides.modalities, strict=True)),
+                "edited": plan.sides.edited,
+            },
             seconds={name: round(value, 3) for name, value in seconds.items()},
             environment=environment(),
             forecast=forecast,
