@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from typing import Any
 
 import psutil
 import torch
@@ -23,40 +24,18 @@ log = logging.getLogger(__name__)
 _TELL_BYTES = 2**30  # of kept matrices that are worth a word
 
 
-def score_pairs(
-    pairs: Iterable[tuple[Features, Features]],
-    *,
-    metric: str | Metric | Sequence[str | Metric] = "mutual_knn",
-    k: int = 10,
-    preset: str = "platonic",
-    permutations: int | None = None,
-    half_samples: int | None = None,
-    groups: Groups = None,
-    full: bool = False,
-    seed: int = 0,
-    concat: bool = False,
-    device: str | torch.device | None = None,
-) -> Iterator[ScoreRecord]:
+def score_pairs(pairs: Iterable[tuple[Features, Features]], **options: Any) -> Iterator[ScoreRecord]:
     """:func:`vlalign.score` of many pairs, with one metric or several; a layer's work is done once for all its pairs.
 
     All pairs are checked at once; records are computed one by one as they are asked for, so that each can be kept.
     ``seconds`` of a record counts the work done for it: nothing for a side that an earlier pair had prepared. What was
     prepared of a side is let go after its last pair, so put the pairs of one side next to each other.
+
+    Args:
+        pairs: sides x and y of each.
+        **options: of :func:`prepare_pairs`.
     """
-    prepared = prepare_pairs(
-        pairs,
-        metric=metric,
-        k=k,
-        preset=preset,
-        permutations=permutations,
-        half_samples=half_samples,
-        groups=groups,
-        full=full,
-        seed=seed,
-        concat=concat,
-        device=device,
-    )
-    return (one() for one in prepared)
+    return (one() for one in prepare_pairs(pairs, **options))
 
 
 def prepare_pairs(
@@ -73,8 +52,9 @@ def prepare_pairs(
     concat: bool = False,
     device: str | torch.device | None = None,
 ) -> list[Callable[[], ScoreRecord]]:
-    """As :func:`score_pairs`: checked at once, but each record is a function to call, in order; one that fails may be
-    passed over.
+    """As :func:`score_pairs`, but each record is a function to call, in order; one that fails may be passed over.
+
+    The keywords are those of :func:`vlalign.score`; ``metric`` may be several.
     """
     pairs = list(pairs)
     metrics = _metrics(metric, k)
