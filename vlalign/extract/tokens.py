@@ -47,6 +47,7 @@ class Texts:
         assert data.captions is not None
         limit = self.tokenizer.max_length
         ids = [list(one) for one in self.tokenizer.encode(data.captions)]
+        edited = sum(map(len, ids))  # as they are, like the unedited: neither filled nor cut
         self._fill(ids, data)
         long = {i for i, one in enumerate(ids) if limit is not None and len(one) > limit}
         truncated = [data.ids[i] for i in sorted(long)]
@@ -59,7 +60,7 @@ class Texts:
             ids = [list(next(cut)) if i in long else one for i, one in enumerate(ids)]
         facts: dict[str, Any] = {"truncated": len(truncated), "truncated_ids": truncated[:20]}
         if isinstance(data, PerturbedData):
-            facts["tokens"] = {"unedited": self._count(data.original), "edited": sum(map(len, ids))}
+            facts["tokens"] = {"unedited": self._count(data.original), "edited": edited}
             facts["empty_captions"] = sum(not text for text in data.captions)
         return Tokens(ids, truncated, facts)
 
