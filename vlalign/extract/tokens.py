@@ -70,13 +70,16 @@ class Texts:
         if not empty:
             return
         edited = isinstance(data, PerturbedData)
-        if edited and self.allow_empty and self.tokenizer.filler is not None:
+        keep = edited and self.allow_empty
+        if keep and self.tokenizer.filler is not None:
             for i in empty:
                 ids[i] = [self.tokenizer.filler]
             return
         if len(empty) == len(ids) and not edited:
             raise VlalignError(f"{self.model} gives no token for any caption: is its tokenizer there and complete?")
         way = "lower the rate, or keep them with --allow-empty" if edited else "mend them or leave them out"
+        if keep:
+            way = "its tokenizer has no special token to stand for them, so lower the rate"
         raise VlalignError(
             f"{self.model}: {len(empty)} captions give no token at all, first {data.ids[empty[0]]!r}: {way}"
         )
