@@ -1,0 +1,37 @@
+"""Counting what is costly, so that tests can say that it did not happen."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+
+
+def counted_loads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
+    """A list that gets (alias, keyword arguments) whenever an extraction loads a model's weights."""
+    engine: Any = sys.modules["vlalign.extract.engine"]
+    found: list[tuple[str, dict[str, Any]]] = []
+    for name in ("load_text_model", "load_vision_model"):
+
+        def load(source: Any, *, original: Any = getattr(engine, name), **options: Any) -> Any:
+            found.append((source.spec.alias, options))
+            return original(source, **options)
+
+        monkeypatch.setattr(engine, name, load)
+    return found
+
+
+def counted_scores(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A list that gets the title of every record that is computed."""
+    scorer: Any = sys.modules["vlalign.score.scorer"].Scorer
+    found: list[str] = []
+    original = scorer.pair
+
+    def pair(self: Any, *rest: Any) -> Any:
+        record = original(self, *rest)
+        found.append(record.title)
+        return record
+
+    monkeypatch.setattr(scorer, "pair", pair)
+    return found
