@@ -52,11 +52,15 @@ class Records:
         for path in sorted((self.out / FOLDER).glob("*.json")):
             try:
                 record = load(path)
+                runs = record.x["run"], record.y["run"]
+                key = tuple(run["hash"] for run in runs if run)
             except VlalignError as error:  # made again, and then replaced
                 log.warning("%s", error)
                 continue
-            if record.metric == self._wanted and record.x["run"] and record.y["run"]:
-                key = record.x["run"]["hash"], record.y["run"]["hash"]
+            except (TypeError, KeyError):
+                log.warning("%s is not a whole score record: it does not say of which runs it is", path)
+                continue
+            if record.metric == self._wanted and len(key) == 2:
                 found[key] = f"{FOLDER}/{path.name}", record
         return found
 
