@@ -55,6 +55,14 @@ class StudyPlan:
     pairs: list[Pair]
     metric: Metric
 
+    def blank(self) -> set[tuple[ModelSpec, float]]:
+        """Models and rates at which all samples are the same tokens, so that rounding alone tells them apart."""
+        return {
+            (model.source.spec, _rate(model.data))
+            for model in self.extraction.models
+            if model.texts is not None and len(set(map(tuple, model.texts.ids))) == 1
+        }
+
 
 class UniquenessStudy:
     """Plans and runs a study on the processes that were launched together; the main one scores.
@@ -152,9 +160,11 @@ class UniquenessStudy:
             work.expected += model.amount * 1e-3 if seconds is None else seconds
         score = works["score"] = Work("score", 0.0, 0.0)
         layers = {model.source.spec: len(model.sketch.taps) for model in plan.extraction.models}
+        blank = plan.blank()
         for pair in plan.pairs:
-            x, y = (hashes[getattr(pair, side), self._side_rate(plan, pair, side)] for side in "xy")
-            if records.get(x, y) is None:
+            sides = [(getattr(pair, side), self._side_rate(plan, pair, side)) for side in "xy"]
+            x, y = (hashes[side] for side in sides)
+            if blank.isdisjoint(sides) and records.get(x, y) is None:
                 score.amount += layers[pair.x] * layers[pair.y]
         score.expected = score.amount * len(plan.extraction.data) * _PAIR_SECONDS / _PAIR_SIZE
         return works
@@ -167,14 +177,16 @@ class UniquenessStudy:
     ) -> list[Point]:
         from vlalign.score.api import prepare_pairs
 
-        sides = [
-            (runs[pair.x, self._side_rate(plan, pair, "x")], runs[pair.y, self._side_rate(plan, pair, "y")])
-            for pair in plan.pairs
+        names = [[(getattr(pair, side), self._side_rate(plan, pair, side)) for side in "xy"] for pair in plan.pairs]
+        sides = [(runs[x], runs[y]) for x, y in names]
+        blank = plan.blank()
+        notes = [next((_blank_note(*side) for side in pair if side in blank), "") for pair in names]
+        kept = [
+            None if note else records.get(x.key.hash, y.key.hash) for (x, y), note in zip(sides, notes, strict=True)
         ]
-        kept = [records.get(x.key.hash, y.key.hash) for x, y in sides]
         todo = iter(
             prepare_pairs(
-                [runs_ for runs_, record in zip(sides, kept, strict=True) if record is None],
+                [runs_ for runs_, record, note in zip(sides, kept, notes, strict=True) if record is None and not note],
                 metric=plan.metric,
                 preset=self.config.preset,
                 permutations=self.config.permutations,
@@ -183,9 +195,9 @@ class UniquenessStudy:
         )
         clean = {spec: _performance(run) for (spec, rate), run in runs.items() if rate == 0}
         points = []
-        for pair, (x, y), known in zip(plan.pairs, sides, kept, strict=True):
-            found, note = known, ""
-            if found is None:
+        for pair, (x, y), known, note in zip(plan.pairs, sides, kept, notes, strict=True):
+            found = known
+            if found is None and not note:
                 try:
                     record = next(todo)()
                     found = records.put(record), record
@@ -209,6 +221,10 @@ class UniquenessStudy:
                 )
             )
         return points
+
+
+def _blank_note(spec: ModelSpec, rate: float) -> str:
+    return f"all captions are the same to {spec.alias} at {rate:g} %: nothing to compare"
 
 
 def _told(found: tuple[str, ScoreRecord] | None, note: str) -> dict[str, Any]:
