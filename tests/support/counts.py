@@ -12,13 +12,16 @@ def counted_loads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, 
     """A list that gets (alias, keyword arguments) whenever an extraction loads a model's weights."""
     engine: Any = sys.modules["vlalign.extract.engine"]
     found: list[tuple[str, dict[str, Any]]] = []
-    for name in ("load_text_model", "load_vision_model"):
 
-        def load(source: Any, *, original: Any = getattr(engine, name), **options: Any) -> Any:
+    def counted(original: Any) -> Any:
+        def load(source: Any, **options: Any) -> Any:
             found.append((source.spec.alias, options))
             return original(source, **options)
 
-        monkeypatch.setattr(engine, name, load)
+        return load
+
+    for name in ("load_text_model", "load_vision_model"):
+        monkeypatch.setattr(engine, name, counted(getattr(engine, name)))
     return found
 
 

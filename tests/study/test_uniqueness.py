@@ -1,0 +1,343 @@
+"""A study on tiny models: its points, what it reuses, how it grows, and what it refuses."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.counts import counted_loads, counted_scores
+from support.hub import HubServer
+from support.tiny import TinyModels
+
+from vlalign.data import DataSpec
+from vlalign.errors import VlalignError
+from vlalign.extract import extract
+from vlalign.metrics import parse_metric
+from vlalign.score import score
+from vlalign.store import FeatureStore, Run
+from vlalign.study import Point, UniquenessConfig, UniquenessResult, UniquenessStudy
+from vlalign.study.records import Records, load_of
+
+X, Y = ("dinov2-small", "dinov2-giant"), ("llama-7b", "bloomz-560m")
+FAST: dict[str, Any] = {"k": 5, "permutations": 19, "half_samples": 4, "cpu": True, "workers": 0, "shard_rows": 10}
+Made = Callable[..., UniquenessConfig]
+
+
+def config_in(folder: Path, **values: Any) -> UniquenessConfig:
+    settings = {"x": X[0], "y": Y[0], "op": "char_delete", "rates": (50,), "data": DataSpec("minhuh/prh")}
+    places = {"store": str(folder / "store"), "out": str(folder / "out")}
+    return UniquenessConfig(**{**settings, **FAST, **places, **values})
+
+
+def run(config: UniquenessConfig) -> UniquenessResult:
+    result = UniquenessStudy(config).run()
+    assert result is not None
+    return result
+
+
+@pytest.fixture(scope="module")
+def whole(hub: HubServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished study with two models a side and edits of 0, 50 and 90 %."""
+    folder = tmp_path_factory.mktemp("whole")
+    run(config_in(folder, x=X, y=Y, rates=(50, 90)))
+    return folder
+
+
+@pytest.fixture
+def finished(whole: Path, tmp_path: Path) -> Path:
+    """A copy of it, to go on from."""
+    shutil.copytree(whole, tmp_path / "study")
+    return tmp_path / "study"
+
+
+@pytest.fixture
+def costs(monkeypatch: pytest.MonkeyPatch) -> Callable[[], tuple[list[str], int]]:
+    """Models whose weights were loaded, and how many scores were computed, since it was last asked."""
+    loads, scores = counted_loads(monkeypatch), counted_scores(monkeypatch)
+
+    def since() -> tuple[list[str], int]:
+        found = [alias for alias, _ in loads], len(scores)
+        del loads[:], scores[:]
+        return found
+
+    return since
+
+
+def runs_by(folder: Path) -> dict[str, list[Run]]:
+    """Complete runs of the store by model, those of low rates first."""
+    found: dict[str, list[Run]] = {}
+    for one in FeatureStore(folder / "store").runs():
+        found.setdefault(one.key.model, []).append(one)
+    return {name: sorted(runs, key=rate_of) for name, runs in found.items()}
+
+
+def rate_of(one: Run) -> float:
+    edits = one.key.data["perturbations"]
+    return float(edits[0]["rate"]) if edits else 0.0
+
+
+def files_of(folder: Path, pattern: str) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in folder.rglob(pattern)}
+
+
+def places(points: list[Point]) -> set[tuple[str, str, float]]:
+    return {(point.x, point.y, point.rate) for point in points}
+
+
+def test_a_point_for_every_pair_and_rate(whole: Path) -> None:
+    result = UniquenessResult.load(whole / "out")
+    assert len(result.points) == 12
+    assert places(result.points) == {(x, y, rate) for x in X for y in Y for rate in (0, 50, 90)}
+    stored = runs_by(whole)
+    assert {name: [rate_of(one) for one in runs] for name, runs in stored.items()} == {
+        **{name: [0.0] for name in X},  # the unedited side once
+        **{name: [0.0, 50.0, 90.0] for name in Y},
+    }
+    for point in result.points:
+        x, y = stored[point.x][0], stored[point.y][[0, 50, 90].index(int(point.rate))]
+        record = load_of(whole / "out", point)
+        assert record is not None
+        assert (record.x["run"]["hash"], record.y["run"]["hash"]) == (x.key.hash, y.key.hash)
+        assert point.score == record.score
+        assert (point.p_value, point.calibrated) == (record.p_value, record.calibrated)
+        assert record.interval is not None
+        assert (point.low, point.high) == (record.interval["low"], record.interval["high"])
+        assert (point.n, point.x_family, point.performance_of) == (24, "dinov2", "y")
+        assert point.performance == -(y.bits_per_byte() or 0)
+        assert point.performance_unedited == -(stored[point.y][0].bits_per_byte() or 0)
+    some = next(p for p in result.points if (p.x, p.y, p.rate) == (X[1], Y[1], 50))
+    alone = score(stored[X[1]][0], stored[Y[1]][1], k=5, permutations=19, half_samples=4)
+    assert (some.score, some.p_value, some.threshold) == (alone.score, alone.p_value, alone.null["threshold"])
+    assert len(list((whole / "out" / "records").iterdir())) == 12
+    assert [curve.family for curve in result.curves] == ["dinov2"]
+    assert result.curves[0].rates == [0, 50, 90]
+    assert result.findings
+    assert result.data == {"name": "minhuh/prh", "n": 24, "edited": "y"}
+
+
+def test_ordinary_extractions_share_the_features(finished: Path, costs: Callable[[], tuple[list[str], int]]) -> None:
+    settings: dict[str, Any] = {"store": finished / "store", "cpu": True, "shard_rows": FAST["shard_rows"]}
+    plain = extract([X[0], Y[0]], **settings)
+    edited = extract(Y[0], perturb=("char_delete:90",), **settings)
+    assert costs() == ([], 0)
+    assert [one.path for one in plain + edited] == [
+        runs_by(finished)[name][i].path for name, i in ((X[0], 0), (Y[0], 0), (Y[0], 2))
+    ]
+
+
+def test_once_more_computes_nothing(finished: Path, costs: Callable[[], tuple[list[str], int]]) -> None:
+    before = UniquenessResult.load(finished / "out")
+    files = files_of(finished, "*.safetensors") | files_of(finished, "*__*.json")
+    table = (finished / "out" / "points.csv").read_bytes()
+    config = config_in(finished, x=X, y=Y, rates=(50, 90))
+    result = run(config)
+    assert costs() == ([], 0)
+    assert result.points == before.points
+    assert (result.curves, result.fits, result.findings) == (before.curves, before.fits, before.findings)
+    assert files_of(finished, "*.safetensors") | files_of(finished, "*__*.json") == files
+    assert len(files) == 8 * 3 + 12
+    assert (finished / "out" / "points.csv").read_bytes() == table
+
+
+def test_it_grows_by_rates_and_models(finished: Path, costs: Callable[[], tuple[list[str], int]]) -> None:
+    before = UniquenessResult.load(finished / "out")
+    more = run(config_in(finished, x=X, y=Y[0], rates=(50, 70, 90)))
+    assert costs() == ([Y[0]], 2)  # at 70 %, with two vision models
+    old = [point for point in more.points if point.rate != 70]
+    assert old == [point for point in before.points if point.y == Y[0]]
+    wider = run(config_in(finished, x=X[:1], y=(*Y, "open-llama-3b"), rates=(90,)))
+    assert costs() == (["open-llama-3b"], 2)  # at 0 and 90 %
+    assert places(wider.points) == {(X[0], y, rate) for y in (*Y, "open-llama-3b") for rate in (0, 90)}
+    assert [point for point in wider.points if point.y in Y] == [
+        point for point in before.points if point.x == X[0] and point.rate != 50
+    ]
+    assert run(config_in(finished, x=X, y=Y, rates=(50, 90))).points == before.points  # nothing is forgotten
+    assert costs() == ([], 0)
+
+
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [
+        ({"seed": 1}, "seed is 0 there, 1 here"),
+        ({"metric": "cka"}, "metric is 'mutual_knn' there, 'cka' here"),
+        ({"op": "word_delete"}, "op is 'char_delete' there"),
+        ({"permutations": 29}, "permutations is 19 there"),
+        ({"data": DataSpec("minhuh/prh", max_samples=20)}, "data.max_samples is null there, 20 here"),
+    ],
+)
+def test_another_study_in_the_folder(
+    whole: Path, costs: Callable[[], tuple[list[str], int]], values: dict[str, Any], field: str
+) -> None:
+    files = files_of(whole, "*")
+    with pytest.raises(VlalignError) as caught:
+        run(config_in(whole, x=X, y=Y, rates=(50, 90), **values))
+    message = str(caught.value)
+    assert field in message
+    assert message.endswith("name another folder with --out")
+    assert "\n" not in message
+    assert costs() == ([], 0)
+    assert files_of(whole, "*") == files
+
+
+def test_damaged_and_missing_records_are_made_again(
+    finished: Path, costs: Callable[[], tuple[list[str], int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module: Any = sys.modules["vlalign.study.records"]
+    said: list[str] = []
+    monkeypatch.setattr(module.log, "warning", lambda text, *rest: said.append(text % rest))
+    records = sorted((finished / "out" / "records").iterdir())
+    contents = {path: path.read_text() for path in records}
+    records[3].write_text("{")
+    records[7].unlink()
+    before = UniquenessResult.load(finished / "out")
+    result = run(config_in(finished, x=X, y=Y, rates=(50, 90)))
+    assert costs() == ([], 2)
+    assert result.points == before.points
+    assert len(said) == 1
+    assert records[3].name in said[0]
+    assert {path for path in records if path.read_text() == contents[path]} >= set(records) - {records[3], records[7]}
+
+
+def test_an_interrupted_study_keeps_what_was_scored(
+    finished: Path, costs: Callable[[], tuple[list[str], int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = UniquenessResult.load(finished / "out")
+    shutil.rmtree(finished / "out" / "records")
+    (finished / "out" / "points.csv").unlink()
+    records: Any = sys.modules["vlalign.study.records"].Records
+    original, config = records.put, config_in(finished, x=X, y=Y, rates=(50, 90))
+
+    def put(self: Any, record: Any) -> str:
+        if len(files_of(finished, "*__*.json")) == 5:
+            raise KeyboardInterrupt
+        return str(original(self, record))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(records, "put", put)
+        with pytest.raises(KeyboardInterrupt):
+            run(config)
+    assert not (finished / "out" / "points.csv").exists()
+    assert costs() == ([], 6)
+    assert run(config).points == before.points
+    assert costs() == ([], 12 - 5)
+
+
+def test_a_side_that_tells_nothing_apart_is_a_point_without_score(hub: HubServer, tmp_path: Path) -> None:
+    config = config_in(tmp_path, y=Y[1], rates=(50, 100), allow_empty=True)
+    result = run(config)
+    low, middle, high = result.points
+    assert [point.rate for point in result.points] == [0, 50, 100]
+    assert low.score is not None
+    assert middle.score is not None
+    for entry in fields(Point):
+        if entry.name in ("score", "x_layer", "y_layer", "chance", "p_value", "low", "high", "threshold", "record"):
+            assert getattr(high, entry.name) is None, entry.name
+    # the features differ by rounding, as batches of one shard are larger than those of another: no score of that
+    assert high.note == "all captions are the same to bloomz-560m at 100 %: nothing to compare"
+    study = UniquenessStudy(config)
+    assert study._works(study.plan(), Records(config.out, parse_metric("mutual_knn", k=5)))["score"].amount == 0
+    assert high.performance is None
+    assert high.performance_unedited == low.performance
+    assert result.curves[0].rates == [0, 50]
+    assert result.curves[0].missing == [100]
+    assert UniquenessResult.load(tmp_path / "out").points == result.points
+    assert run(config).points == result.points
+    with pytest.raises(VlalignError, match=r"leaves 24 of 24 captions empty.*--allow-empty"):
+        run(replace(config, allow_empty=False, out=str(tmp_path / "other")))
+
+
+def test_a_score_that_fails_is_a_note(
+    finished: Path, costs: Callable[[], tuple[list[str], int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = UniquenessResult.load(finished / "out")
+    gone = before.points[4:7]
+    for point in gone:
+        (finished / "out" / str(point.record)).unlink()
+    scorer: Any = sys.modules["vlalign.score.scorer"].Scorer
+    original, failing = scorer.pair, [True, False, False]
+
+    def pair(self: Any, *rest: Any) -> Any:
+        if failing.pop(0):
+            raise VlalignError("no such luck")
+        return original(self, *rest)
+
+    config = config_in(finished, x=X, y=Y, rates=(50, 90))
+    with monkeypatch.context() as patch:
+        patch.setattr(scorer, "pair", pair)
+        points = run(config).points
+    assert failing == []
+    assert (points[4].score, points[4].record, points[4].note) == (None, None, "no such luck")
+    assert points[4].performance == before.points[4].performance
+    assert points[:4] + points[5:] == before.points[:4] + before.points[5:]
+    assert costs() == ([], 2)
+    assert run(config).points == before.points  # tried again
+    assert costs() == ([], 1)
+
+
+def test_two_language_models_edit_the_second(hub: HubServer, tmp_path: Path) -> None:
+    result = run(config_in(tmp_path, x=Y[0], y=Y[1]))
+    stored = runs_by(tmp_path)
+    assert {name: [rate_of(one) for one in runs] for name, runs in stored.items()} == {Y[0]: [0.0], Y[1]: [0.0, 50.0]}
+    assert result.data["edited"] == "y"
+    assert [point.performance for point in result.points] == [-(one.bits_per_byte() or 0) for one in stored[Y[1]]]
+    first = run(config_in(tmp_path, x=Y[0], y=Y[1], side="x", out=str(tmp_path / "first")))
+    assert {name: len(runs) for name, runs in runs_by(tmp_path).items()} == {Y[0]: 2, Y[1]: 2}
+    assert first.points[0] == result.points[0]
+    assert first.points[1].score != result.points[1].score
+    assert first.points[1].performance == first.points[0].performance  # that of y, whose captions are whole
+
+
+def test_image_operations_edit_the_vision_side(hub: HubServer, tmp_path: Path) -> None:
+    result = run(config_in(tmp_path, op="patch_delete:grid=4", rates=(60,), seed=2))
+    stored = runs_by(tmp_path)
+    assert {name: [rate_of(one) for one in runs] for name, runs in stored.items()} == {X[0]: [0.0, 60.0], Y[0]: [0.0]}
+    assert stored[X[0]][1].key.data["perturbations"] == [
+        {"operation": "patch_delete", "rate": 60, "seed": 2, "version": 1, "grid": 4}
+    ]
+    assert result.data["edited"] == "x"
+    bits = stored[Y[0]][0].bits_per_byte()
+    assert [(p.performance, p.performance_unedited) for p in result.points] == [(-(bits or 0), -(bits or 0))] * 2
+
+
+def test_everything_is_checked_before_weights_load(
+    tiny: TinyModels, hub: HubServer, tmp_path: Path, costs: Callable[[], tuple[list[str], int]]
+) -> None:
+    for values, message in (
+        ({"metric": "mutual_nn"}, "mutual_knn"),
+        ({"k": 24}, "N=24"),
+        ({"preset": "cosin"}, "cosin"),
+        ({"rates": (100,)}, "empty"),
+        ({"y": (Y[0], "nobody/nothing")}, "nobody/nothing"),
+        ({"op": "pixel_noise", "side": "y"}, "--side y"),
+        ({"data": DataSpec(str(tiny.path("prh")), text_column="title")}, "title"),
+    ):
+        with pytest.raises(VlalignError, match=message) as caught:
+            UniquenessStudy(config_in(tmp_path, **values)).run()
+        assert "\n" not in str(caught.value)
+    assert costs() == ([], 0)
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "store").exists()
+
+
+def test_the_time_left_counts_what_is_missing_only(finished: Path) -> None:
+    def works(**values: Any) -> dict[str, Any]:
+        study = UniquenessStudy(config_in(finished, x=X, y=Y, **values))
+        plan = study.plan()
+        found = study._works(plan, Records(study.config.out, plan.metric))
+        return {getattr(name, "alias", name): work for name, work in found.items()}
+
+    done = works(rates=(50, 90))
+    assert set(done) == {*X, *Y, "score"}
+    assert {work.amount for work in done.values()} == {0}
+    assert {work.expected for work in done.values()} == {0}
+    more = works(rates=(50, 70, 90))
+    layers = {name: len(runs[0].layers) for name, runs in runs_by(finished).items()}
+    assert more["score"].amount == sum(layers[x] * layers[y] for x in X for y in Y)
+    assert [more[name].amount for name in X] == [0, 0]
+    assert all(more[name].amount > 0 < more[name].expected for name in (*Y, "score"))
+    assert (more[X[0]].kind, more[Y[0]].kind) == ("vision", "text")
