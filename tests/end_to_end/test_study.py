@@ -200,7 +200,7 @@ def test_captions_files_that_do_not_fit(error_of: Any, tmp_path: Path) -> None:
         rows = [f"row-{i:06d},{rate},text {i}\n" for i in range(18) for rate in rates]
         (tmp_path / "edits.csv").write_text("id,rate,text\n" + "".join(rows))
 
-    study = "--x dinov2-small --y llama-7b --op captions_file:file=edits.csv".split()
+    study = ["--x", "dinov2-small", "--y", "llama-7b", "--op", "captions_file:file=edits.csv"]
     write(10, 50)
     message = error_of(*study, "--rates", "10", "30", "--max-samples", "18")
     assert "edits.csv has no captions at 30 %: it has 10, 50" in message
