@@ -221,6 +221,8 @@ class Engine:
         return model
 
     def _free(self) -> None:
+        if self._loaded is None:
+            return
         import gc
 
         from accelerate.utils.memory import clear_device_cache
