@@ -117,7 +117,9 @@ def test_a_point_for_every_pair_and_rate(whole: Path) -> None:
     assert [curve.family for curve in result.curves] == ["dinov2"]
     assert result.curves[0].rates == [0, 50, 90]
     assert result.findings
-    assert result.data == {"name": "minhuh/prh", "n": 24, "edited": "y"}
+    assert result.data == {
+        "name": "minhuh/prh", "n": 24, "reads": {"x": "vision", "y": "text"}, "edited": "y",
+    }  # fmt: skip
 
 
 def test_ordinary_extractions_share_the_features(finished: Path, costs: Callable[[], tuple[list[str], int]]) -> None:
