@@ -5,39 +5,21 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.counts import counted_loads, counted_scores
 from support.hub import HubServer
+from support.studies import FAST, X, Y, config_in, rate_of, run, runs_by
 from support.tiny import TinyModels
 
 from vlalign.data import DataSpec
 from vlalign.errors import VlalignError
 from vlalign.extract import extract
-from vlalign.metrics import parse_metric
 from vlalign.score import score
-from vlalign.store import FeatureStore, Run
-from vlalign.study import Point, UniquenessConfig, UniquenessResult, UniquenessStudy
+from vlalign.study import Point, UniquenessResult, UniquenessStudy
 from vlalign.study.records import Records, load_of
-
-X, Y = ("dinov2-small", "dinov2-giant"), ("llama-7b", "bloomz-560m")
-FAST: dict[str, Any] = {"k": 5, "permutations": 19, "half_samples": 4, "cpu": True, "workers": 0, "shard_rows": 10}
-Made = Callable[..., UniquenessConfig]
-
-
-def config_in(folder: Path, **values: Any) -> UniquenessConfig:
-    settings = {"x": X[0], "y": Y[0], "op": "char_delete", "rates": (50,), "data": DataSpec("minhuh/prh")}
-    places = {"store": str(folder / "store"), "out": str(folder / "out")}
-    return UniquenessConfig(**{**settings, **FAST, **places, **values})
-
-
-def run(config: UniquenessConfig) -> UniquenessResult:
-    result = UniquenessStudy(config).run()
-    assert result is not None
-    return result
 
 
 @pytest.fixture(scope="module")
@@ -66,19 +48,6 @@ def costs(monkeypatch: pytest.MonkeyPatch) -> Callable[[], tuple[list[str], int]
         return found
 
     return since
-
-
-def runs_by(folder: Path) -> dict[str, list[Run]]:
-    """Complete runs of the store by model, those of low rates first."""
-    found: dict[str, list[Run]] = {}
-    for one in FeatureStore(folder / "store").runs():
-        found.setdefault(one.key.model, []).append(one)
-    return {name: sorted(runs, key=rate_of) for name, runs in found.items()}
-
-
-def rate_of(one: Run) -> float:
-    edits = one.key.data["perturbations"]
-    return float(edits[0]["rate"]) if edits else 0.0
 
 
 def files_of(folder: Path, pattern: str) -> dict[Path, int]:
@@ -229,30 +198,6 @@ def test_an_interrupted_study_keeps_what_was_scored(
     assert costs() == ([], 12 - 5)
 
 
-def test_a_side_that_tells_nothing_apart_is_a_point_without_score(hub: HubServer, tmp_path: Path) -> None:
-    config = config_in(tmp_path, y=Y[1], rates=(50, 100), allow_empty=True)
-    result = run(config)
-    low, middle, high = result.points
-    assert [point.rate for point in result.points] == [0, 50, 100]
-    assert low.score is not None
-    assert middle.score is not None
-    for entry in fields(Point):
-        if entry.name in ("score", "x_layer", "y_layer", "chance", "p_value", "low", "high", "threshold", "record"):
-            assert getattr(high, entry.name) is None, entry.name
-    # the features differ by rounding, as batches of one shard are larger than those of another: no score of that
-    assert high.note == "all captions are the same to bloomz-560m at 100 %: nothing to compare"
-    study = UniquenessStudy(config)
-    assert study._works(study.plan(), Records(config.out, parse_metric("mutual_knn", k=5)))["score"].amount == 0
-    assert high.performance is None
-    assert high.performance_unedited == low.performance
-    assert result.curves[0].rates == [0, 50]
-    assert result.curves[0].missing == [100]
-    assert UniquenessResult.load(tmp_path / "out").points == result.points
-    assert run(config).points == result.points
-    with pytest.raises(VlalignError, match=r"leaves 24 of 24 captions empty.*--allow-empty"):
-        run(replace(config, allow_empty=False, out=str(tmp_path / "other")))
-
-
 def test_a_score_that_fails_is_a_note(
     finished: Path, costs: Callable[[], tuple[list[str], int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -279,31 +224,6 @@ def test_a_score_that_fails_is_a_note(
     assert costs() == ([], 2)
     assert run(config).points == before.points  # tried again
     assert costs() == ([], 1)
-
-
-def test_two_language_models_edit_the_second(hub: HubServer, tmp_path: Path) -> None:
-    result = run(config_in(tmp_path, x=Y[0], y=Y[1]))
-    stored = runs_by(tmp_path)
-    assert {name: [rate_of(one) for one in runs] for name, runs in stored.items()} == {Y[0]: [0.0], Y[1]: [0.0, 50.0]}
-    assert result.data["edited"] == "y"
-    assert [point.performance for point in result.points] == [-(one.bits_per_byte() or 0) for one in stored[Y[1]]]
-    first = run(config_in(tmp_path, x=Y[0], y=Y[1], side="x", out=str(tmp_path / "first")))
-    assert {name: len(runs) for name, runs in runs_by(tmp_path).items()} == {Y[0]: 2, Y[1]: 2}
-    assert first.points[0] == result.points[0]
-    assert first.points[1].score != result.points[1].score
-    assert first.points[1].performance == first.points[0].performance  # that of y, whose captions are whole
-
-
-def test_image_operations_edit_the_vision_side(hub: HubServer, tmp_path: Path) -> None:
-    result = run(config_in(tmp_path, op="patch_delete:grid=4", rates=(60,), seed=2))
-    stored = runs_by(tmp_path)
-    assert {name: [rate_of(one) for one in runs] for name, runs in stored.items()} == {X[0]: [0.0, 60.0], Y[0]: [0.0]}
-    assert stored[X[0]][1].key.data["perturbations"] == [
-        {"operation": "patch_delete", "rate": 60, "seed": 2, "version": 1, "grid": 4}
-    ]
-    assert result.data["edited"] == "x"
-    bits = stored[Y[0]][0].bits_per_byte()
-    assert [(p.performance, p.performance_unedited) for p in result.points] == [(-(bits or 0), -(bits or 0))] * 2
 
 
 def test_everything_is_checked_before_weights_load(
