@@ -56,7 +56,7 @@ def shown(figure: Any) -> list[Any]:
 
 @pytest.mark.parametrize(
     ("families", "models", "rates", "languages", "panels"),
-    [(1, 1, (0,), 1, 1), (1, 2, (0, 50), 3, 1), (4, 1, (0, 50, 100), 1, 4), (6, 4, range(0, 100, 10), 12, 6)],
+    [(1, 1, (0,), 1, 1), (5, 2, (0, 10, 30, 50, 70, 90), 6, 5)],
 )
 def test_studies_of_any_size(
     families: int, models: int, rates: Any, languages: int, panels: int, figures: list[Any], tmp_path: Path
