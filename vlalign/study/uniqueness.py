@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from vlalign.score import ScoreRecord
     from vlalign.store import Run
 
+#: decoding, resizing and small kernels of one image, which operations do not count
+_IMAGE_SECONDS = 0.015
 #: a guess for one pair of 31 × 12 layers and 1,024 samples, replaced by what the first pairs take
 _PAIR_SECONDS, _PAIR_SIZE = 2.0, 31 * 12 * 1024
 
@@ -158,6 +160,7 @@ class UniquenessStudy:
             work = works.setdefault(model.source.spec, Work(model.source.modality, 0.0, 0.0))
             work.amount += model.amount
             work.expected += model.amount * 1e-3 if seconds is None else seconds
+            work.expected += model.amount * _IMAGE_SECONDS if model.source.modality == "vision" else 0.0
         score = works["score"] = Work("score", 0.0, 0.0)
         layers = {model.source.spec: len(model.sketch.taps) for model in plan.extraction.models}
         blank = plan.blank()
