@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from vlalign.data import DataSpec
 from vlalign.errors import VlalignError
 from vlalign.extract import ExtractConfig
+from vlalign.study import config as config_file
 from vlalign.study.config import check_folder, make_config, merge, read_config, resolved, write_config
 from vlalign.study.settings import UniquenessConfig
 
@@ -233,9 +234,20 @@ def test_a_folder_may_grow(tmp_path: Path) -> None:
         {"x": ("vit",), "y": ("a", "b"), "rates": (5,), "out": "elsewhere", "store": "other", "batch_tokens": 7},
         {"batch_images": 3, "workers": 0, "shard_rows": 5, "cpu": True},
         {"parallel": "split"},
+        {"allow_empty": True},
         {"op": "patch_delete:grid=14"},  # its default, spelt out
     ):
         check_folder(tmp_path, replace(there, **values))
+
+
+def test_what_a_folder_loses_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(config_file.log, "warning", lambda text, *values: told.append(text % values))
+    write_config(made(x=("vit", "dino"), rates=(20, 60)), tmp_path)
+    check_folder(tmp_path, made(x=("vit", "dino", "clip"), rates=(20, 40, 60)))
+    assert not told
+    check_folder(tmp_path, made(x=("vit",), rates=(40, 60)))
+    assert [text.partition("also holds ")[2].partition(":")[0] for text in told] == ["x dino", "rates 20"]
 
 
 @pytest.mark.parametrize(
@@ -247,7 +259,6 @@ def test_a_folder_may_grow(tmp_path: Path) -> None:
         ({"data": DataSpec(max_samples=9)}, "data.max_samples is null there, 9 here"),
         ({"loss": False}, "loss is true there, false here"),
         ({"side": "y"}, "side is 'auto' there, 'y' here"),
-        ({"allow_empty": True}, "allow_empty"),
         ({"dtype": "float32"}, "dtype"),
         ({"permutations": 9}, "permutations is null there, 9 here"),
     ],

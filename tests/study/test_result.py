@@ -44,7 +44,7 @@ def test_round_trip(result: UniquenessResult, tmp_path: Path) -> None:
 def test_tables(result: UniquenessResult, tmp_path: Path) -> None:
     result.save(tmp_path)
     table = result.table()
-    assert list(table.columns) == [field.name for field in fields(Point)]
+    assert [name for name in table.columns if name != "q_value"] == [field.name for field in fields(Point)]
     assert len(table) == len(result.points)
     assert table.score.isna().sum() == 1
     assert table.dtypes["p_value"] == table.dtypes["score"] == "float64"  # a column without any value, too

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="operation (see --list); may be repeated, each is applied to what the one before left",
     )  # fmt: skip
     what.add_argument(
-        "--rate", type=float, nargs="+", default=[], metavar="R",
+        "--rate", type=float, nargs="+", action="extend", default=[], metavar="R",
         help="percent of characters, words, captions, pixels or patches, 0 to 100",
     )  # fmt: skip
     what.add_argument("--seed", type=int, default=0, help="of the draws, for operations without a seed of their own")
@@ -100,7 +100,7 @@ def run(arguments: argparse.Namespace) -> int:
         out.print(report.captions_table(made, rows))
     out.print(report.facts_table(facts))
     for note in dict.fromkeys(told):
-        out.print(f"note  {note}", style="yellow", markup=False)
+        out.print(f"note  {note}", style="yellow", markup=False, emoji=False)
     if arguments.sheet is not None and not data.has_images:
         out.print(f"no contact sheet: {data.name} has no images", markup=False)
     elif arguments.sheet is not None:

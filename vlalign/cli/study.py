@@ -45,7 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--op", metavar="NAME[:param=value,…]", help="operation that edits one side, such as char_delete or pixel_noise"
     )
-    what.add_argument("--rates", nargs="+", type=float, metavar="P", help="percent, 0 to 100; 0 is always among them")
+    what.add_argument(
+        "--rates", nargs="+", action="extend", type=float, metavar="P", help="percent, 0 to 100; 0 is always among them"
+    )
     what.add_argument("--seed", type=int, metavar="S", help="of the edits (default: 0)")
     what.add_argument(
         "--side", choices=("auto", "x", "y"),

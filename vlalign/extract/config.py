@@ -95,6 +95,8 @@ class ExtractConfig:
                 raise VlalignError(f"--{flag} {number}: give a number of at least 1")
         if self.workers is not None and self.workers < 0:
             raise VlalignError(f"--workers {self.workers}: give 0 (decode in the main process) or more")
+        if isinstance(self.perturb, str | Perturbation):
+            object.__setattr__(self, "perturb", (self.perturb,))
         object.__setattr__(self, "perturb", check_perturbations(self.edits))
         if self.revision is not None and len(self.models) > 1:
             raise VlalignError(

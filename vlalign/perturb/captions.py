@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -11,6 +13,8 @@ from vlalign.perturb.draws import share
 
 if TYPE_CHECKING:
     from vlalign.data.edits import EditedCaptions
+
+log = logging.getLogger(__name__)
 
 _SHOWN = 3
 
@@ -58,9 +62,16 @@ def from_file(ids: Sequence[str], texts: Sequence[str], rate: float, edits: Edit
         )
     if original := edits.texts.get(0.0):
         other = [name for name, text in zip(ids, texts, strict=True) if name in original and original[name] != text]
+        if other:
+            _tell(f"{edits.name}: its unedited captions differ from the data's for {len(other)} of {len(ids)} samples")
         if len(other) > len(ids) / 2:
             raise VlalignError(
                 f"{edits.name} edits other captions: its unedited ones differ from the data's for {len(other)} of "
                 f"{len(ids)} samples, first {other[0]!r}; give the file of this data set (or another --caption)"
             )
     return [found[name] for name in ids]
+
+
+@functools.lru_cache(maxsize=64)  # once, not for every rate
+def _tell(message: str) -> None:
+    log.warning(message)

@@ -51,7 +51,7 @@ class Perturbation:
             takes = ", ".join(known) if known else "none but rate and seed"
             raise VlalignError(f"{self.name} has no parameter {unknown[0]!r}: it takes {takes}")
         if lacking := [name for name, value in known.items() if value is None and not self.parameters.get(name)]:
-            raise VlalignError(f"{self.name} needs a {lacking[0]}: write {self.name}:RATE,{lacking[0]}=PATH")
+            raise VlalignError(f"{self.name} needs a {lacking[0]}: give it as {self.name}:…,{lacking[0]}=PATH")
         values = {name: self.parameters.get(name, default) for name, default in known.items()}
         values |= {name: _whole(values[name], name, self.name, 1) for name in values if name != "file"}
         object.__setattr__(self, "parameters", values)

@@ -7,5 +7,5 @@ from rich.console import Console
 
 def console() -> Console:
     """Standard output; as wide as needed when it is not a terminal, so that paths and tables are not cut in logs."""
-    found = Console(highlight=False)
-    return found if found.is_terminal else Console(highlight=False, width=max(found.width, 120))
+    found = Console(highlight=False, emoji=False)
+    return found if found.is_terminal else Console(highlight=False, emoji=False, width=max(found.width, 120))

@@ -52,7 +52,7 @@ def show_files(folder: str | Path, files: Sequence[Path], console: Console) -> N
     console.print(
         f"report    {files[-1]}\nfigures   {', '.join(path.name for path in files[:-1])}\n"
         f"tables    {Path(folder) / 'points.csv'}, points.parquet, study.json, records/",
-        highlight=False, soft_wrap=True,
+        highlight=False, soft_wrap=True, markup=False,
     )  # fmt: skip
 
 

@@ -55,7 +55,9 @@ def save_alignment_vs_u(result: UniquenessResult, path: str | Path) -> Path | No
     for axes, curve in zip(grid.flat, families, strict=False):
         for other, line in _lines(result.points, side, curve.family):
             name, colour = shades[other]
-            thin = axes.plot(*zip(*line, strict=True), color=colour, linewidth=0.9, marker=".", markersize=2.5)[0]
+            thin = axes.plot(
+                *zip(*line, strict=True), color=colour, linewidth=0.9, marker=".", markersize=2.5, zorder=5
+            )[0]
             drawn.setdefault(name, thin)
         drawn |= _maximum(axes, curve)
         if len(curve.rates) == 1:
@@ -147,7 +149,7 @@ def _performances(axes: Any, fit: PerformanceFit, numbers: dict[str, int] | None
     """One panel: points with names or numbers, the line of least squares, and what the correlation is worth."""
     found = sorted(zip(fit.performances, fit.scores, fit.y, strict=True))
     left, right = found[0][0], found[-1][0]
-    if fit.slope is not None and fit.intercept is not None:
+    if fit.slope is not None and fit.intercept is not None and len(found) >= LEAST:
         line = [fit.intercept + fit.slope * end for end in (left, right)]
         axes.plot([left, right], line, color=COLOURS[1], linewidth=1.2, zorder=1)
     size = 14 if numbers is None else 70
@@ -164,8 +166,12 @@ def _performances(axes: Any, fit: PerformanceFit, numbers: dict[str, int] | None
             _named(name), (performance, score), xytext=(0, 5 if above else -5), textcoords="offset points", fontsize=6,
             ha=side, va="bottom" if above else "top",
         ).set_in_layout(False)  # fmt: skip
-    few = f"{len(found)} {'model' if len(found) == 1 else 'models'}: too few for ρ" if len(found) < LEAST else ""
-    said = [] if fit.slope is None else [f"slope {signed(fit.slope, 3)}"]
+    few = (
+        f"{len(found)} {'model' if len(found) == 1 else 'models'}: too few for a line or ρ"
+        if len(found) < LEAST
+        else ""
+    )
+    said = [] if fit.slope is None or few else [f"slope {signed(fit.slope, 3)}"]
     said.append(few or rho_text(fit.rho, fit.reason))
     axes.set_title(f"U = {rate_text(fit.rate)}\n{', '.join(said)}", fontsize=7, loc="left")
 

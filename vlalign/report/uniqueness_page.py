@@ -70,6 +70,7 @@ def uniqueness_page(
                     for title, path in (layers or {}).items()
                 ),
             ),
+            page.section("What the edits did", _edits(result)),
             page.section("What is what", *(page.paragraph(text) for text in _definitions(result))),
             page.section("Points", page.bullets(notes_of(result)), _points(result)),
             page.section(
@@ -140,6 +141,25 @@ def _maxima(result: UniquenessResult) -> str:
     )
 
 
+def _edits(result: UniquenessResult) -> str:
+    """Rates down, what was measured across."""
+    if not result.edits:
+        return page.paragraph("Nothing was edited.")
+    texts = any(fact.left is not None for fact in result.edits)
+    what = ["captions changed", "characters left", "empty or blank"] if texts else ["pixels changed"]
+    rows = [
+        [f"{fact.changed:.1f} %", f"{fact.left:.1f} %", str(fact.blank)]
+        if fact.left is not None
+        else [f"{fact.pixels:.1f} %"]
+        for fact in result.edits
+    ]
+    return page.table(
+        "What the edits did",
+        ["U", *what],
+        [[rate_text(fact.rate), *row] for fact, row in zip(result.edits, rows, strict=True)],
+    ) + page.bullets(list(dict.fromkeys(note for fact in result.edits for note in fact.notes)))
+
+
 def _performance(result: UniquenessResult, path: Path | None) -> str:
     if path is None:
         return page.paragraph(
@@ -149,15 +169,17 @@ def _performance(result: UniquenessResult, path: Path | None) -> str:
         path,
         "Scatter plots of alignment against the performance of language models, a row of panels for every model they "
         "are aligned with and a column for every U.",
-        "Performance: −bits per byte of the captions as edited. Line: least squares. ρ: Spearman's correlation over "
-        "the language models.",
+        "Performance: −bits per byte of the captions as edited. From five language models on, line: least squares, ρ: "
+        "Spearman's correlation over them.",
     )
 
 
 def _definitions(result: UniquenessResult) -> list[str]:
     return [
-        f"U is the rate of edits ({edits_text(result)}): the edits give that side information that the other one does "
-        f"not have. Alignment is the largest {metric_name(result)} over all pairs of layers of two models.",
+        f"U is the rate of edits ({edits_text(result)}), as asked for: it counts edits, not information, so rates of "
+        "different operations cannot be compared. Edits take away what the sides share, and most of them also make "
+        "data that the models were not made for; caption_swap is the control that leaves every caption fluent. "
+        f"Alignment is the largest {metric_name(result)} over all pairs of layers of two models.",
         "Chance is the mean of the best pair of layers when the samples are paired at random. The null's 95 % point "
         "and p are of the largest over all layers under random pairings, so the choice of layers is paid for; that of "
         "the best pair of models is not. The 95 % interval is of the best pair of layers, which is held, from half of "

@@ -97,8 +97,8 @@ class RunWriter:
             manifest = self._manifest()
             if manifest is None or manifest.ids_sha256 != sha256_bytes(self._ids_data):
                 raise VlalignError(
-                    f"{path} lists other sample ids or another number of rows per shard than this run: "
-                    f"remove the folder {self.path} or use another store"
+                    f"{path} lists other sample ids or another number of rows per shard than this run: give the same "
+                    f"--shard-rows, remove the folder {self.path} or use another store"
                 )
             log.warning("%s was damaged and is written again", path)
         write_atomic(path, self._ids_data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, fields
 from pathlib import Path
@@ -15,11 +16,13 @@ from vlalign.study.settings import UniquenessConfig
 
 __all__ = ["UniquenessConfig", "check_folder", "make_config", "merge", "read_config", "resolved", "write_config"]
 
+log = logging.getLogger(__name__)
+
 CONFIG = "config.yaml"
 #: settings that say how to compute, not what: a study may go on with others
 RUNNING = ("batch_tokens", "batch_images", "workers", "shard_rows", "cpu", "parallel", "store")
 #: settings that a folder may hold records of several of
-GROWING = ("x", "y", "rates", "out", *RUNNING)
+GROWING = ("x", "y", "rates", "out", "allow_empty", *RUNNING)
 
 #: what the types of fields are called, and what is one
 _KINDS: dict[str, tuple[str, type | tuple[type, ...]]] = {
@@ -128,10 +131,17 @@ def check_folder(folder: str | Path, config: UniquenessConfig) -> None:
     path = Path(folder) / CONFIG
     if not path.exists():
         return
-    found = differences(make_config(read_config(path)), config)
+    there = make_config(read_config(path))
+    found = differences(there, config)
     if found:
         told = "; ".join(f"{name} is {_shown(old)} there, {_shown(new)} here" for name, (old, new) in found.items())
         raise VlalignError(f"{folder} holds another study ({told}): name another folder with --out")
+    for name in ("x", "y", "rates"):
+        if missing := [one for one in getattr(there, name) if one not in getattr(config, name)]:
+            log.warning(
+                "%s also holds %s %s: its records are kept, but tables, figures and settings are now without it",
+                folder, name, ", ".join(f"{one:g}" if name == "rates" else str(one) for one in missing),
+            )  # fmt: skip
 
 
 def differences(there: UniquenessConfig, here: UniquenessConfig) -> dict[str, tuple[Any, Any]]:

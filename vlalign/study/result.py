@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from vlalign.errors import VlalignError
 from vlalign.score.record import write_json
 from vlalign.study.analysis import FamilyCurve, PerformanceFit, family_curves, findings, performance_fits
+from vlalign.study.edits import EditFacts, about_edits
 from vlalign.study.files import write_whole
 from vlalign.study.points import Point
 
@@ -33,6 +34,7 @@ class UniquenessResult:
         curves, fits, findings: of ``points``, see :mod:`vlalign.study.analysis`.
         seconds: wall-clock time of each stage.
         environment: versions, platform, commit.
+        edits: what the edits did at every rate.
         forecast: estimated over true time left, after 5, 10, 25, 50 and 75 % of the time; {} for short studies.
     """
 
@@ -45,6 +47,7 @@ class UniquenessResult:
     seconds: dict[str, float]
     environment: dict[str, Any]
     forecast: dict[str, float] = field(default_factory=dict)
+    edits: list[EditFacts] = field(default_factory=list)
 
     @classmethod
     def from_points(
@@ -56,23 +59,35 @@ class UniquenessResult:
         seconds: dict[str, float],
         environment: dict[str, Any],
         forecast: dict[str, float] | None = None,
+        edits: Sequence[EditFacts] = (),
         by: str = "x",
     ) -> UniquenessResult:
         """The result with curves of the families of side ``by``, fits and findings of ``points``."""
         curves, fits = family_curves(points, by), performance_fits(points)
-        told = findings(curves, fits, points)
-        return cls(config, data, list(points), curves, fits, told, seconds, environment, forecast or {})
+        told = [*about_edits(edits), *findings(curves, fits, points)]
+        return cls(config, data, list(points), curves, fits, told, seconds, environment, forecast or {}, list(edits))
 
     def table(self) -> pd.DataFrame:
-        """One row for each point, one column for each of its fields; missing ones are NaN or NA."""
+        """One row for each point, one column for each of its fields; missing ones are NaN or NA.
+
+        ``q_value`` is the p-value after Benjamini and Hochberg's correction for all points of the study.
+        """
         import pandas as pd
+
+        from vlalign.stats.fdr import benjamini_hochberg
 
         names = [entry.name for entry in fields(Point)]
         columns = {}
         for name in names:
             kind = "string" if name in _TEXTS else "int64" if name == "n" else "float64"
             columns[name] = pd.Series([getattr(point, name) for point in self.points], dtype=kind)
-        return pd.DataFrame(columns)
+        table = pd.DataFrame(columns)
+        tested = table["p_value"].notna()
+        q_values = pd.Series(float("nan"), index=table.index)
+        if tested.any():
+            q_values[tested] = benjamini_hochberg(list(table["p_value"][tested]))
+        table.insert(list(table.columns).index("p_value") + 1, "q_value", q_values)
+        return table
 
     def save(self, folder: str | Path) -> Path:
         """Write points.csv, points.parquet and, last, study.json, each whole or not at all. Returns study.json's path.
@@ -113,6 +128,7 @@ class UniquenessResult:
             values["curves"] = [
                 FamilyCurve(**_parsed(curve) | {"best": [(x, y) for x, y in curve["best"]]}) for curve in data["curves"]
             ]
+            values["edits"] = [EditFacts(**entry) for entry in data["edits"]]
             values["fits"] = [PerformanceFit(**_parsed(fit)) for fit in data["fits"]]
         except (TypeError, ValueError, KeyError, AttributeError) as error:
             raise VlalignError(f"{path} is not a whole study: {error}; compute it anew") from error

@@ -12,13 +12,14 @@ if TYPE_CHECKING:
     from vlalign.study.points import Point
 
 _SHOWN = 3
-_LEAST = 5  # models that make a correlation worth reading
+_CLEAR = 0.8  # a rank correlation over rates that a trend on the whole has
+_LEAST = 5  # models or rates that make a correlation or a line worth reading
 
 
 def about_curve(curve: FamilyCurve) -> list[str]:
     """How the maximum of one family changes with the rate U, and whether it reaches chance."""
     found = [_trend(curve), *_rises(curve), *_chance(curve)]
-    if curve.slope is not None and curve.r2 is not None:
+    if curve.slope is not None and curve.r2 is not None and len(curve.rates) >= _LEAST:
         found.append(f"a straight line of {_signed(f'{curve.slope:.2g}')} per % has r² = {curve.r2:.3f}")
     if curve.missing:
         found.append(f"no score at {_percents(curve.missing)}, so {_these(curve.missing)} left out")
@@ -90,9 +91,9 @@ def _trend(curve: FamilyCurve) -> str:
         verb = "rises with U" if min(steps) > 0 else "never falls with U"
     elif curve.rho is None:
         verb = "goes up and down with U"
-    elif curve.rho.high < 0:
+    elif curve.rho.r <= -_CLEAR:
         verb = "falls with U on the whole"
-    elif curve.rho.low > 0:
+    elif curve.rho.r >= _CLEAR:
         verb = "rises with U on the whole"
     else:
         verb = "shows no clear trend with U"
@@ -127,8 +128,12 @@ def _chance(curve: FamilyCurve) -> list[str]:
     rate, value, threshold = known[-1]
     if curve.reaches_chance is not None:
         if len(below) == len(known):
-            return ["is not above chance (null's 95 % point) at any rate"]
-        found.insert(0, f"is no longer above chance (null's 95 % point) from {curve.reaches_chance:g} % on")
+            return ["cannot be told from chance (is not above the null's 95 % point) at any rate"]
+        found.insert(
+            0,
+            f"cannot be told from chance (is not above the null's 95 % point) from {curve.reaches_chance:g} % on; "
+            "more samples may tell",
+        )
         below = [rate for rate in below if rate < curve.reaches_chance]
     elif threshold is not None:
         found.insert(0, "is still above chance at {:g} %: {} against {}".format(rate, *_pair(value, threshold)))
@@ -139,7 +144,8 @@ def _chance(curve: FamilyCurve) -> list[str]:
 
 def _rho(rho: Correlation, things: str) -> str:
     r, low, high = (_coefficient(value) for value in (rho.r, rho.low, rho.high))
-    return f"ρ = {r} ({100 * rho.level:g} % interval {low} to {high}, {rho.n} {things})"
+    free = ", were they independent" if things == "rates" else ""
+    return f"ρ = {r} ({100 * rho.level:g} % interval {low} to {high} for {rho.n} {things}{free})"
 
 
 def _coefficient(value: float) -> str:

@@ -25,7 +25,7 @@ class UniquenessConfig:
         rates: percent; sorted, each once, and 0, the unedited baseline, always among them.
         seed: of the edits.
         side: the edited side, ``x`` or ``y``; ``auto`` for that of the operation's modality.
-        data: the data set and its columns.
+        data: the data set and its columns, or its source alone.
         store: folder of the feature store.
         out: folder of the study.
         metric: as :func:`vlalign.metrics.parse_metric` reads it.
@@ -74,6 +74,8 @@ class UniquenessConfig:
         for side in ("x", "y"):
             object.__setattr__(self, side, _names(getattr(self, side), side))
         object.__setattr__(self, "rates", _rates(self.rates))
+        if isinstance(self.data, str):
+            object.__setattr__(self, "data", DataSpec(self.data))
         if self.side not in SIDES:
             raise VlalignError(f"--side {self.side}: choose one of {', '.join(SIDES)}")
         _check_op(self.op)
@@ -114,9 +116,9 @@ def _names(names: str | Sequence[str], side: str) -> tuple[str, ...]:
     return found
 
 
-def _rates(rates: Iterable[float]) -> tuple[float, ...]:
+def _rates(rates: float | Iterable[float]) -> tuple[float, ...]:
     found = set()
-    for rate in rates:
+    for rate in [rates] if isinstance(rates, int | float) else rates:
         try:
             number = float(rate)
         except (TypeError, ValueError):

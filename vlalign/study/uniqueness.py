@@ -14,6 +14,7 @@ from vlalign.extract import Engine, Extraction, Plan
 from vlalign.models.spec import ModelSpec
 from vlalign.perturb import applied
 from vlalign.study.config import check_folder, resolved, write_config
+from vlalign.study.edits import measure_edits
 from vlalign.study.points import Point
 from vlalign.study.progress import StudyProgress, Work
 from vlalign.study.records import Records
@@ -146,6 +147,7 @@ class UniquenessStudy:
             seconds={name: round(value, 3) for name, value in seconds.items()},
             environment=environment(),
             forecast=forecast,
+            edits=measure_edits(model.data for model in plan.extraction.models),
         )
         result.save(out)
         return result
