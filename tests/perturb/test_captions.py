@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from vlalign.data.edits import EditedCaptions
 from vlalign.errors import VlalignError
-from vlalign.perturb import Perturbation
+from vlalign.perturb import Perturbation, captions
 from vlalign.perturb.captions import from_file, swap_order
 
 IDS = st.lists(st.text("abcdef", min_size=1, max_size=4), unique=True, max_size=25)
@@ -55,7 +55,7 @@ def test_captions_of_a_file() -> None:
     assert from_file(["a"], ["A"], 12.5, edits) == ["x"]
 
 
-def test_a_file_that_does_not_fit() -> None:
+def test_a_file_that_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     ids = [f"r{i}" for i in range(6)]
     edits = EditedCaptions("edits.json", {0.0: dict.fromkeys(ids, "old"), 10.0: dict.fromkeys(ids[:2], "new")})
     with pytest.raises(VlalignError, match=r"edits.json has no captions at 20 %: it has 0, 10"):
@@ -65,7 +65,12 @@ def test_a_file_that_does_not_fit() -> None:
     whole = EditedCaptions("edits.json", {0.0: dict.fromkeys(ids, "old"), 10.0: dict.fromkeys(ids, "new")})
     with pytest.raises(VlalignError, match=r"edits other captions.* 6 of 6 samples, first 'r0'"):
         from_file(ids, ["something else"] * 6, 10, whole)
+    told: list[str] = []
+    monkeypatch.setattr(captions.log, "warning", told.append)
     assert from_file(ids, ["old"] * 4 + ["mended"] * 2, 10, whole) == ["new"] * 6
+    assert from_file(ids, ["old"] * 4 + ["mended"] * 2, 10, whole) == ["new"] * 6
+    assert told == [f"{whole.name}: its unedited captions differ from the data's for 2 of 6 samples"]  # once
+    captions._tell.cache_clear()
 
 
 def test_a_file_at_rate_0_is_not_read(tmp_path: Path) -> None:

@@ -88,9 +88,11 @@ def test_performance_says_when_models_are_too_few(figures: list[Any], tmp_path: 
     save_performance(made_up_study(1, 1, (0, 50), 2), tmp_path / "few.png")
     save_performance(made_up_study(1, 1, (0, 50), 6), tmp_path / "many.png")
     few, many = (figure.axes[1].get_title(loc="left") for figure in figures)
-    assert few.startswith("U = 50 %\nslope ")
-    assert few.endswith("2 models: too few for ρ")
+    assert few == "U = 50 %\n2 models: too few for a line or ρ"
+    assert not figures[0].axes[0].lines
+    assert many.startswith("U = 50 %\nslope ")
     assert "ρ = " in many
+    assert len(figures[1].axes[0].lines) == 1
     assert [text.get_text() for text in figures[0].axes[0].texts] == ["llm-1b", "llm-2b"]
     assert [text.get_text() for text in figures[1].axes[0].texts] == ["1", "2", "3", "4", "5", "6"]
     assert figures[1].legends[0].get_texts()[5].get_text() == "6  llm-6b"

@@ -62,13 +62,13 @@ def from_file(ids: Sequence[str], texts: Sequence[str], rate: float, edits: Edit
         )
     if original := edits.texts.get(0.0):
         other = [name for name, text in zip(ids, texts, strict=True) if name in original and original[name] != text]
-        if other:
-            _tell(f"{edits.name}: its unedited captions differ from the data's for {len(other)} of {len(ids)} samples")
         if len(other) > len(ids) / 2:
             raise VlalignError(
                 f"{edits.name} edits other captions: its unedited ones differ from the data's for {len(other)} of "
                 f"{len(ids)} samples, first {other[0]!r}; give the file of this data set (or another --caption)"
             )
+        if other:
+            _tell(f"{edits.name}: its unedited captions differ from the data's for {len(other)} of {len(ids)} samples")
     return [found[name] for name in ids]
 
 
