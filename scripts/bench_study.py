@@ -80,7 +80,7 @@ def rows(quick: bool) -> list[Row]:
     """All rows; ``quick`` measures a few samples, to see that everything runs."""
     for name in (*VISION, *TEXT):
         fetch(resolve(name).location)
-    return [*sweep_rows(32 if quick else 512), *study_rows(32 if quick else 512)]
+    return [*sweep_rows(32 if quick else 512), *study_rows(32 if quick else 256)]
 
 
 if __name__ == "__main__":

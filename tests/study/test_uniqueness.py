@@ -20,6 +20,7 @@ from vlalign.extract import extract
 from vlalign.score import score
 from vlalign.study import Point, UniquenessResult, UniquenessStudy
 from vlalign.study.records import Records, load_of
+from vlalign.study.uniqueness import _pair_seconds
 
 
 @pytest.fixture(scope="module")
@@ -259,7 +260,8 @@ def test_the_time_left_counts_what_is_missing_only(finished: Path) -> None:
     assert {work.expected for work in done.values()} == {0}
     more = works(rates=(50, 70, 90))
     layers = {name: len(runs[0].layers) for name, runs in runs_by(finished).items()}
-    assert more["score"].amount == sum(layers[x] * layers[y] for x in X for y in Y)
+    n = runs_by(finished).popitem()[1][0].n
+    assert more["score"].amount == sum(_pair_seconds(layers[x], layers[y], n) for x in X for y in Y)
     assert [more[name].amount for name in X] == [0, 0]
     assert all(more[name].amount > 0 < more[name].expected for name in (*Y, "score"))
     assert (more[X[0]].kind, more[Y[0]].kind) == ("vision", "text")

@@ -83,6 +83,7 @@ class StudyProgress:
         self._clock = clock
         self._start = self._last = clock()
         self._done = 0
+        self._model: Any = None
         self.estimates: list[tuple[float, float]] = []
         self._bar: Any = tqdm(
             total=100,
@@ -99,8 +100,9 @@ class StudyProgress:
         self._show(plan.title)
 
     def loaded(self, plan: ModelPlan) -> None:
-        """Its weights are there."""
-        self._last = self._clock()
+        """Its weights are there: the time that they took says nothing of the pace."""
+        if plan.source.spec != self._model:
+            self._last, self._model = self._clock(), plan.source.spec
 
     def update(self, plan: ModelPlan, done: int) -> None:
         """So many samples of a run are done."""

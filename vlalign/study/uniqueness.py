@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 #: decoding, resizing and small kernels of one image, which operations do not count
 _IMAGE_SECONDS = 0.015
-#: a guess for one pair of 31 × 12 layers and 1,024 samples, replaced by what the first pairs take
-_PAIR_SECONDS, _PAIR_SIZE = 2.0, 31 * 12 * 1024
 
 
 @dataclass(frozen=True)
@@ -170,8 +168,8 @@ class UniquenessStudy:
             sides = [(getattr(pair, side), self._side_rate(plan, pair, side)) for side in "xy"]
             x, y = (hashes[side] for side in sides)
             if blank.isdisjoint(sides) and records.get(x, y) is None:
-                score.amount += layers[pair.x] * layers[pair.y]
-        score.expected = score.amount * len(plan.extraction.data) * _PAIR_SECONDS / _PAIR_SIZE
+                score.amount += _pair_seconds(layers[pair.x], layers[pair.y], len(plan.extraction.data))
+        score.expected = score.amount
         return works
 
     def _side_rate(self, plan: StudyPlan, pair: Pair, side: str) -> float:
@@ -208,7 +206,10 @@ class UniquenessStudy:
                     found = records.put(record), record
                 except VlalignError as error:
                     note = str(error)
-                shown.scored(f"{pair.x.alias} × {pair.y.alias} at {pair.rate:g} %", len(x.layers) * len(y.layers))
+                shown.scored(
+                    f"{pair.x.alias} × {pair.y.alias} at {pair.rate:g} %",
+                    _pair_seconds(len(x.layers), len(y.layers), x.n),
+                )
             language = plan.sides.language
             speaker, run = (pair.x, x) if language == "x" else (pair.y, y)
             points.append(
@@ -252,6 +253,15 @@ def _told(found: tuple[str, ScoreRecord] | None, note: str) -> dict[str, Any]:
         "record": path,
         "note": "; ".join(record.checks["notes"]),
     }
+
+
+def _pair_seconds(x_layers: int, y_layers: int, n: int) -> float:
+    """A guess for one pair by mutual-kNN on two CPU cores; what the first pairs take replaces its scale.
+
+    >>> _pair_seconds(12, 31, 1024), _pair_seconds(5, 7, 1024)
+    (2.25, 1.0723118279569892)
+    """
+    return 0.25 + 0.7 * n / 1024 + 1.3 * x_layers * y_layers * n / (12 * 31 * 1024)
 
 
 def _performance(run: Run) -> float | None:
