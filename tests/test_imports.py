@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "vlalign"
 
 #: leaves that every room may use
-SHARED = {"errors", "environment", "remote", "version"}
+SHARED = {"environment", "errors", "files", "processes", "remote", "settings", "version"}
 
 ALLOWED: dict[str, set[str]] = {
     "models": set(),
@@ -25,7 +25,20 @@ ALLOWED: dict[str, set[str]] = {
     "score": {"store", "metrics", "stats"},
     "reproduce": {"metrics", "score"},
     "study": {"models", "data", "perturb", "extract", "store", "metrics", "stats", "score"},
-    "report": {"data", "models", "perturb", "extract", "store", "metrics", "stats", "score", "reproduce", "study"},
+    "synthetic": {"store", "metrics", "stats", "score"},
+    "report": {
+        "data",
+        "models",
+        "perturb",
+        "extract",
+        "store",
+        "metrics",
+        "stats",
+        "score",
+        "reproduce",
+        "study",
+        "synthetic",
+    },
     "cli": {
         "models",
         "data",
@@ -37,6 +50,7 @@ ALLOWED: dict[str, set[str]] = {
         "score",
         "reproduce",
         "study",
+        "synthetic",
         "report",
     },
 }

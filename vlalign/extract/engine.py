@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,6 +20,7 @@ from vlalign.extract.readers import TextReader, VisionReader
 from vlalign.models.source import ModelSource
 from vlalign.models.text import TextModel, load_text_model
 from vlalign.models.vision import VisionModel, load_preprocessing, load_vision_model
+from vlalign.processes import agree, start_processes
 from vlalign.store import FeatureStore, Layer, Run
 
 if TYPE_CHECKING:
@@ -87,13 +86,7 @@ class Engine:
     """Plans and runs an extraction on the processes that were launched together."""
 
     def __init__(self, config: ExtractConfig) -> None:
-        import torch
-        from accelerate import PartialState
-
-        # without an accelerator, processes launched together find each other only if told that they are on CPUs;
-        # ranks meet after every model, and one of them may work for hours longer than another
-        on_cpu = config.cpu or not torch.accelerator.is_available()
-        self.state = PartialState(cpu=on_cpu, timeout=timedelta(days=7))
+        self.state = start_processes(config.cpu)
         self.config = config
         self.device: torch.device = self.state.device
         self._loaded: tuple[ModelSource, TextModel | VisionModel] | None = None
@@ -117,23 +110,7 @@ class Engine:
 
     def agree(self, make: Callable[[], T]) -> T:
         """What the main process makes, told to all; what it raises ends all of them."""
-        from accelerate.utils import broadcast_object_list
-
-        said: list[Any] = [None]
-        failure: BaseException | None = None
-        if self.is_main:
-            try:
-                said = [make()]
-            except BaseException as error:
-                failure = error
-        if self.state.num_processes > 1:
-            broadcast_object_list(said, from_process=0)
-        if failure is not None:
-            raise failure
-        if said[0] is None:
-            sys.exit(1)
-        made: T = said[0]
-        return made
+        return agree(self.state, make)
 
     def run(self, plan: Plan | None = None, *, progress: bool | Progress = False) -> list[Extraction]:
         """Carries a plan out and returns what came of each run. Weights are loaded once for the runs of one model.

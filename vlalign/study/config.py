@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from vlalign.data import DataSpec
-from vlalign.data.spec import close
 from vlalign.errors import VlalignError
-from vlalign.study.files import write_whole
+from vlalign.files import write_whole
+from vlalign.settings import check_value, is_a, known_keys, read_yaml, shown, wrong, yaml_text
 from vlalign.study.settings import UniquenessConfig
 
 __all__ = ["UniquenessConfig", "check_folder", "make_config", "merge", "read_config", "resolved", "write_config"]
@@ -24,12 +24,6 @@ RUNNING = ("batch_tokens", "batch_images", "workers", "shard_rows", "cpu", "para
 #: settings that a folder may hold records of several of
 GROWING = ("x", "y", "rates", "out", "allow_empty", *RUNNING)
 
-#: what the types of fields are called, and what is one
-_KINDS: dict[str, tuple[str, type | tuple[type, ...]]] = {
-    "str": ("a text", str),
-    "int": ("a whole number", int),
-    "bool": ("true or false", bool),
-}
 _OF_SOURCE = ("source", "revision", "config", "split", "image_column", "text_column", "id_column", "caption")
 
 
@@ -44,25 +38,26 @@ def read_config(path: str | Path) -> dict[str, Any]:
         VlalignError: the file is missing or no valid YAML, or a key is unknown or has a value of the wrong type.
     """
     path = Path(path)
-    values = _load(path)
+    values = read_yaml(path)
     known = {entry.name: str(entry.type) for entry in fields(UniquenessConfig)}
     found: dict[str, Any] = {}
-    for key, value in _known(values, known, path, ""):
+    known_keys(values, known, path)
+    for key, value in values.items():
         if key in ("x", "y"):
             names = [value] if isinstance(value, str) else value
             if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-                raise _wrong(path, key, "a name or a list of names", value)
+                raise wrong(path, key, "a name or a list of names", value)
             found[key] = tuple(names)
         elif key == "rates":
-            if not isinstance(value, list) or not all(_is(rate, (int, float)) for rate in value):
-                raise _wrong(path, key, "a list of numbers", value)
+            if not isinstance(value, list) or not all(is_a(rate, (int, float)) for rate in value):
+                raise wrong(path, key, "a list of numbers", value)
             found[key] = tuple(map(float, value))
         elif key == "data":
             if not isinstance(value, str | dict):
-                raise _wrong(path, key, "a source or a mapping such as {source: minhuh/prh, max_samples: 256}", value)
+                raise wrong(path, key, "a source or a mapping such as {source: minhuh/prh, max_samples: 256}", value)
             found[key] = {"source": value} if isinstance(value, str) else _data(value, path)
         else:
-            found[key] = _plain(key, value, known[key], path)
+            found[key] = check_value(key, value, known[key], path)
     return found
 
 
@@ -110,15 +105,7 @@ def write_config(config: UniquenessConfig, folder: str | Path) -> Path:
     Raises:
         VlalignError: if the file cannot be written.
     """
-    import yaml
-
-    class Dumper(yaml.SafeDumper):
-        """Lists on one line."""
-
-    Dumper.add_representer(
-        list, lambda dumper, value: dumper.represent_sequence("tag:yaml.org,2002:seq", value, flow_style=True)
-    )
-    text = yaml.dump(resolved(config), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=120)
+    text = yaml_text(resolved(config))
     return write_whole(Path(folder) / CONFIG, lambda part: part.write_text(text, encoding="utf-8"))
 
 
@@ -134,7 +121,7 @@ def check_folder(folder: str | Path, config: UniquenessConfig) -> None:
     there = make_config(read_config(path))
     found = differences(there, config)
     if found:
-        told = "; ".join(f"{name} is {_shown(old)} there, {_shown(new)} here" for name, (old, new) in found.items())
+        told = "; ".join(f"{name} is {shown(old)} there, {shown(new)} here" for name, (old, new) in found.items())
         raise VlalignError(f"{folder} holds another study ({told}): name another folder with --out")
     for name in ("x", "y", "rates"):
         if missing := [one for one in getattr(there, name) if one not in getattr(config, name)]:
@@ -177,73 +164,7 @@ def _merged_data(old: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     return {**old, **given}
 
 
-def _load(path: Path) -> dict[Any, Any]:
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        """Refuses a key that is there twice, which YAML forbids and PyYAML lets pass."""
-
-        def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-            seen = set()
-            for key, _ in node.value:
-                if not isinstance(key.value, str):
-                    raise yaml.constructor.ConstructorError(None, None, "a key that is no text", key.start_mark)
-                if key.value in seen:
-                    raise yaml.constructor.ConstructorError(None, None, f"{key.value} is there twice", key.start_mark)
-                seen.add(key.value)
-            return dict(super().construct_mapping(node, deep))
-
-    try:
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=Loader)
-    except OSError as error:
-        raise VlalignError(f"cannot read the settings {path}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise VlalignError(f"{path} is not a file of settings: it is not text in UTF-8") from error
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        what = " ".join(str(getattr(error, "problem", None) or error).split())
-        raise VlalignError(f"{path}{where}: not valid YAML: {what}") from error
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        raise VlalignError(f"{path} is not a file of settings: write lines such as `op: char_delete`")
-    return values
-
-
-def _known(values: Mapping[Any, Any], known: Mapping[str, str], path: Path, inside: str) -> list[tuple[str, Any]]:
-    """The entries, if all their keys are known."""
-    for key in values:
-        if key not in known:
-            hint = close(str(key), list(known)) or f": there is {', '.join(known)}"
-            raise VlalignError(f"{path}: unknown key {inside}{key}{hint}")
-    return list(values.items())
-
-
 def _data(values: Mapping[Any, Any], path: Path) -> dict[str, Any]:
     known = {entry.name: str(entry.type) for entry in fields(DataSpec)}
-    return {key: _plain(f"data.{key}", value, known[key], path) for key, value in _known(values, known, path, "data.")}
-
-
-def _plain(key: str, value: Any, kind: str, path: Path) -> Any:
-    """``value``, if it is of the type of a field: str, int or bool, and None where the field says so."""
-    name, _, optional = kind.partition(" | ")
-    told, python = _KINDS[name]
-    if (value is None and optional) or _is(value, python):
-        return value
-    quoted = " in quotes" if name == "str" and isinstance(value, int | float) else ""
-    raise _wrong(path, key, told + quoted + (" or nothing (null)" if optional else ""), value)
-
-
-def _is(value: Any, kind: type | tuple[type, ...]) -> bool:
-    """isinstance, but true and false are no numbers."""
-    return isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
-
-
-def _wrong(path: Path, key: str, expected: str, value: Any) -> VlalignError:
-    return VlalignError(f"{path}: {key} is {expected}, not {_shown(value)}")
-
-
-def _shown(value: Any) -> str:
-    text = {True: "true", False: "false", None: "null"}[value] if value is None or _is(value, bool) else repr(value)
-    return text if len(text) <= 80 else text[:79] + "…"
+    known_keys(values, known, path, "data.")
+    return {key: check_value(f"data.{key}", value, known[key], path) for key, value in values.items()}

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlalign.errors import VlalignError
+from vlalign.files import write_whole
 from vlalign.score.record import write_json
 from vlalign.study.analysis import FamilyCurve, PerformanceFit, family_curves, findings, performance_fits
 from vlalign.study.edits import EditFacts, about_edits
-from vlalign.study.files import write_whole
 from vlalign.study.points import Point
 
 if TYPE_CHECKING:
