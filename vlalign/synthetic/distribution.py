@@ -1,0 +1,234 @@
+"""The distribution of bits and labels: how much of what decides the label is shared, unique, or synergistic."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vlalign.errors import VlalignError
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+MARGINAL_TOLERANCE = 0.01  # of p(y) from uniform, as in the released code
+MOST_BITS = 22  # the table has 2^bits rows
+_ROUNDS = 1000  # of the rescaling
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What is random and what decides the label; the defaults are those of arXiv 2502.16282.
+
+    Modality m sees ``x_m = [x_c, x_um]``: bits that all modalities share and bits of its own, all uniform and
+    independent. ``relevant_bits`` of them decide the label: U unique ones, ``synergy`` ones that are the exclusive or
+    of one own bit of every modality, and the rest shared ones.
+
+    Attributes:
+        modalities: 2 or more.
+        shared_bits, unique_bits: length of x_c, and of each x_um.
+        relevant_bits: bits that decide the label.
+        unique_split: how U is split between the modalities, as one weight each; None for evenly. A modality gets what
+            rounding down leaves for those before it, so that with two, modality 1 has ``U // 2``.
+        synergy: relevant bits that no modality can tell alone.
+        classes: labels.
+        temperature: of the softmax over ``relevant bits · W``; higher means that the bits tell less of the label.
+        label_noise: share of labels that are replaced by uniform ones.
+        features_seed, weights_seed: of the positions of relevant bits, and of W.
+
+    Raises:
+        VlalignError: a value out of its range, named.
+    """
+
+    modalities: int = 2
+    shared_bits: int = 8
+    unique_bits: int = 4
+    relevant_bits: int = 8
+    unique_split: tuple[float, ...] | None = None
+    synergy: int = 0
+    classes: int = 4
+    temperature: float = 0.05
+    label_noise: float = 0.0
+    features_seed: int = 1
+    weights_seed: int = 2
+
+    def __post_init__(self) -> None:
+        for name, least, most in (
+            ("modalities", 2, 6),
+            ("shared_bits", 1, 16),
+            ("unique_bits", 1, 12),
+            ("relevant_bits", 1, self.shared_bits + self.modalities * self.unique_bits),
+            ("synergy", 0, min(self.relevant_bits, self.unique_bits)),
+            ("classes", 2, 64),
+            ("features_seed", 0, 2**32 - 1),
+            ("weights_seed", 0, 2**32 - 1),
+        ):
+            in_range(name, getattr(self, name), least, most)
+        bits = self.shared_bits + self.modalities * self.unique_bits
+        if bits > MOST_BITS:
+            raise VlalignError(
+                f"shared_bits {self.shared_bits} and {self.modalities} × unique_bits {self.unique_bits} are {bits} "
+                f"bits: at most {MOST_BITS} in all, since the table has a row for each of their values"
+            )
+        if not 1e-3 <= self.temperature <= 1e3:
+            raise VlalignError(f"temperature is {self.temperature:g}: allowed is 0.001 to 1000")
+        in_unit("label_noise", self.label_noise)
+        split = self.unique_split
+        if split is not None and (len(split) != self.modalities or min(split) < 0 or not 0 < sum(split) < np.inf):
+            raise VlalignError(
+                f"unique_split is {list(split)}: give {self.modalities} weights of at least 0, one a modality, "
+                "not all 0"
+            )
+
+    @property
+    def width(self) -> int:
+        """Bits that each modality sees."""
+        return self.shared_bits + self.unique_bits
+
+    def unique(self, uniqueness: int) -> tuple[int, ...]:
+        """Relevant unique bits of each modality.
+
+        Raises:
+            VlalignError: the uniqueness is outside of what the bits allow.
+
+        >>> Task().unique(3), Task(modalities=3).unique(8), Task(unique_split=(3, 1)).unique(4)
+        ((1, 2), (2, 3, 3), (3, 1))
+        """
+        if not _fits(self, uniqueness):
+            allowed = [u for u in range(self.relevant_bits + 1) if _fits(self, u)]
+            if not allowed:
+                raise VlalignError(
+                    f"relevant_bits {self.relevant_bits} cannot be made of {self.shared_bits} shared bits, "
+                    f"{self.unique_bits} own ones a modality and synergy {self.synergy}: lower relevant_bits or synergy"
+                )
+            raise VlalignError(
+                f"uniqueness is {uniqueness}: with {self.relevant_bits} relevant bits, {self.shared_bits} shared and "
+                f"{self.unique_bits} own ones a modality, allowed is {ranges(allowed)}"
+            )
+        return _shares(self, uniqueness)
+
+    def shared(self, uniqueness: int) -> int:
+        """Relevant shared bits R."""
+        return self.relevant_bits - self.synergy - sum(self.unique(uniqueness))
+
+
+def _shares(task: Task, uniqueness: int) -> tuple[int, ...]:
+    weights = np.array(task.unique_split or [1.0] * task.modalities, dtype=np.float64)
+    ends = np.floor(uniqueness * np.cumsum(weights) / weights.sum() + 1e-9).astype(int)
+    ends[-1] = uniqueness
+    return tuple(int(part) for part in np.diff(ends, prepend=0))
+
+
+def _fits(task: Task, uniqueness: int) -> bool:
+    if isinstance(uniqueness, bool) or not isinstance(uniqueness, int | np.integer) or uniqueness < 0:
+        return False
+    shared = task.relevant_bits - task.synergy - uniqueness
+    return 0 <= shared <= task.shared_bits and max(_shares(task, uniqueness)) + task.synergy <= task.unique_bits
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """Whole numbers in few words.
+
+    >>> ranges([0, 1, 2, 3]), ranges([0, 2, 3, 4, 8])
+    ('0 to 3', '0, 2 to 4, 8')
+    """
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs)
+
+
+def in_range(name: str, value: int, least: int, most: int) -> None:
+    """Raise VlalignError unless ``value`` is a whole number from ``least`` to ``most``."""
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        raise VlalignError(f"{name} is {value!r}: allowed is a whole number from {least} to {most}")
+
+
+def in_unit(name: str, value: float) -> None:
+    """Raise VlalignError unless ``value`` lies from 0 to 1."""
+    if not 0 <= value <= 1:
+        raise VlalignError(f"{name} is {value:g}: allowed is 0 to 1")
+
+
+def all_bits(count: int) -> Ints:
+    """All values [2^count, count] of so many bits, the first one most significant.
+
+    >>> all_bits(2).tolist()
+    [[0, 0], [0, 1], [1, 0], [1, 1]]
+    """
+    return (np.arange(2**count)[:, None] >> np.arange(count)[::-1]) & 1
+
+
+@dataclass(frozen=True)
+class Positions:
+    """Which bits decide the label."""
+
+    shared: Ints  # of x_c
+    unique: tuple[Ints, ...]  # of each x_um
+    synergy: tuple[Ints, ...]  # [S] of each x_um; the s-th ones of all modalities are combined
+
+
+def positions(task: Task, uniqueness: int) -> Positions:
+    """The relevant bits, drawn once for each U from ``features_seed`` with the released code's generator."""
+    draw = np.random.RandomState(task.features_seed)
+    shared = draw.choice(np.arange(task.shared_bits), size=task.shared(uniqueness), replace=False)
+    unique = tuple(
+        draw.choice(np.arange(task.unique_bits), size=count, replace=False) for count in task.unique(uniqueness)
+    )
+    free = [np.setdiff1d(np.arange(task.unique_bits), taken) for taken in unique]
+    return Positions(shared, unique, tuple(draw.choice(left, size=task.synergy, replace=False) for left in free))
+
+
+def weights(task: Task) -> Floats:
+    """W [relevant bits, classes]: uniform, rows of length 1; the same for every U, drawn from ``weights_seed``."""
+    drawn = np.random.RandomState(task.weights_seed).uniform(0, 1, size=(task.relevant_bits, task.classes))
+    return np.asarray(drawn / np.linalg.norm(drawn, axis=1, keepdims=True), dtype=np.float64)
+
+
+def relevant(task: Task, uniqueness: int) -> Ints:
+    """Values of the relevant bits [2^bits, relevant_bits] in every state; states count x_c first, then each x_um."""
+    where = positions(task, uniqueness)
+    states = all_bits(task.shared_bits + task.modalities * task.unique_bits)
+    starts = [task.shared_bits + m * task.unique_bits for m in range(task.modalities)]
+    chosen = [states[:, where.shared]]
+    chosen += [states[:, start + own] for start, own in zip(starts, where.unique, strict=True)]
+    if task.synergy:
+        pairs = [states[:, start + own] for start, own in zip(starts, where.synergy, strict=True)]
+        chosen.append(np.bitwise_xor.reduce(pairs))
+    return np.concatenate(chosen, axis=1)
+
+
+def label_table(task: Task, uniqueness: int) -> Floats:
+    """``p(y | x_c, x_u1, …)`` as [2^shared_bits, 2^unique_bits, …, classes].
+
+    Softmax of ``relevant bits · W / temperature``, rescaled by iterative proportional fitting until p(y) is uniform
+    within :data:`MARGINAL_TOLERANCE`, then mixed with uniform labels (``label_noise``). All states are equally likely.
+
+    Raises:
+        VlalignError: the uniqueness is outside of what the bits allow.
+    """
+    values = all_bits(task.relevant_bits)  # the label depends on the relevant bits alone
+    which = relevant(task, uniqueness) @ (1 << np.arange(task.relevant_bits)[::-1])
+    count = np.bincount(which, minlength=len(values)) / len(which)
+    logits = values @ weights(task) / task.temperature
+    table = np.exp(logits - logits.max(axis=1, keepdims=True))
+    table /= table.sum(axis=1, keepdims=True)
+    for _ in range(_ROUNDS):
+        marginal = count @ table
+        if np.abs(marginal - 1 / task.classes).max() <= MARGINAL_TOLERANCE:
+            break
+        table *= 1 / task.classes / np.maximum(marginal, 1e-300)
+        table /= table.sum(axis=1, keepdims=True)
+    else:
+        raise VlalignError(
+            f"no uniform label marginal with temperature {task.temperature:g} and weights_seed {task.weights_seed}: "
+            "raise the temperature or take another seed"
+        )
+    table = (1 - task.label_noise) * table + task.label_noise / task.classes
+    shape = (2**task.shared_bits, *[2**task.unique_bits] * task.modalities, task.classes)
+    return np.asarray(table[which].reshape(shape), dtype=np.float64)
