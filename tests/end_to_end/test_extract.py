@@ -128,7 +128,7 @@ def test_a_killed_run_resumes(
     killed = command([sys.executable, "-c", KILLER, str(at), how, *arguments], status=None)
     assert killed.returncode == (130 if how == "interrupt" else -9)
     if how == "interrupt":
-        assert "interrupted; finished shards are kept" in killed.stderr
+        assert "interrupted; what is finished is kept" in killed.stderr
     assert FeatureStore(tmp_path / "features").runs() == []
     shards = {p: p.stat().st_mtime_ns for p in (tmp_path / "features").rglob("*.safetensors")}
     assert len(shards) == at

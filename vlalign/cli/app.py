@@ -14,7 +14,19 @@ from typing import Any
 from vlalign.errors import VlalignError
 from vlalign.version import __version__
 
-VERBS = ("extract", "score", "study", "perturb", "metrics", "reproduce", "models", "runs", "verify", "demo")
+VERBS = (
+    "extract",
+    "score",
+    "study",
+    "synthetic",
+    "perturb",
+    "metrics",
+    "reproduce",
+    "models",
+    "runs",
+    "verify",
+    "demo",
+)
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):
@@ -75,9 +87,9 @@ def _texts(name: str) -> dict[str, Any]:
 
 
 def _fill(parser: argparse.ArgumentParser, name: str) -> None:
-    _module(name).add_arguments(parser)
-    parser.add_argument("--debug", action="store_true", help="show the traceback of errors, and debug messages")
-    parser.add_argument("-q", "--quiet", action="store_true", help="show warnings and results only")
+    for one in _module(name).add_arguments(parser) or [parser]:  # of its actions, where a verb has several
+        one.add_argument("--debug", action="store_true", help="show the traceback of errors, and debug messages")
+        one.add_argument("-q", "--quiet", action="store_true", help="show warnings and results only")
 
 
 def _run(name: str, arguments: argparse.Namespace) -> int:
@@ -93,7 +105,7 @@ def _run(name: str, arguments: argparse.Namespace) -> int:
         if arguments.debug:
             raise
         print(
-            f"\nvlalign {name}: interrupted; finished shards are kept, the same command goes on from there",
+            f"\nvlalign {name}: interrupted; what is finished is kept, the same command goes on from there",
             file=sys.stderr,
         )
         return 130

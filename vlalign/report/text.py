@@ -61,6 +61,16 @@ def signed_zero(value: float) -> float:
     return 0.0 if abs(value) < 5e-5 else value
 
 
+def signed(value: float, digits: int = 2) -> str:
+    """A number with a true minus, and never with minus nought.
+
+    >>> signed(-0.987), signed(-0.001)
+    ('−0.99', '0.00')
+    """
+    text = f"{value:.{digits}f}"
+    return text.lstrip("-") if float(text) == 0 else text.replace("-", "−")
+
+
 def p_text(record: ScoreRecord) -> str:
     """The p-value; with its sign where no permutation reached the score.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from vlalign.report.figures import COLOURS, new_figure, save
 from vlalign.report.heatmap import MAP, set_ticks
+from vlalign.report.text import signed
 from vlalign.report.uniqueness_text import (
     chosen_models,
     edits_text,
@@ -15,7 +16,6 @@ from vlalign.report.uniqueness_text import (
     metric_name,
     rate_text,
     rho_text,
-    signed,
 )
 from vlalign.study.analysis import LEAST
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from vlalign.report.text import signed
+
 if TYPE_CHECKING:
     from vlalign.stats.correlation import Correlation
     from vlalign.study import FamilyCurve, Point, UniquenessResult
@@ -51,16 +53,6 @@ def rho_text(rho: Correlation | None, reason: str) -> str:
         return f"no ρ ({reason})" if reason else "no ρ"
     r, low, high = (signed(v, 3 if 0.995 <= abs(v) < 0.9995 else 2) for v in (rho.r, rho.low, rho.high))
     return f"ρ = {r} ({low} to {high})"
-
-
-def signed(value: float, digits: int = 2) -> str:
-    """A number with a true minus, and never with minus nought.
-
-    >>> signed(-0.987), signed(-0.001)
-    ('−0.99', '0.00')
-    """
-    text = f"{value:.{digits}f}"
-    return text.lstrip("-") if float(text) == 0 else text.replace("-", "−")
 
 
 def number(value: float | None, digits: int = 4) -> str:

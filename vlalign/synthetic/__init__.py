@@ -4,8 +4,9 @@ Specified by "Understanding the Emergence of Multimodal Representation Alignment
 """
 
 from vlalign.synthetic.config import SyntheticConfig
-from vlalign.synthetic.data import SyntheticData, make_data, to_datasets
+from vlalign.synthetic.data import SyntheticData, make_data
 from vlalign.synthetic.distribution import Task, label_table
+from vlalign.synthetic.export import to_datasets
 from vlalign.synthetic.information import Information, information
 from vlalign.synthetic.results import SyntheticResult
 from vlalign.synthetic.study import SyntheticStudy

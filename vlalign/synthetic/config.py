@@ -36,7 +36,8 @@ class SyntheticConfig(Task):
         noise: standard deviation of Gaussian noise added to the features, in units of theirs.
         samples: drawn in all.
         data_seed: of the drawn samples, their split and the noise.
-        train, valid: shares of the samples; the rest is for testing.
+        train: share of the samples to train on.
+        valid: share of the samples for validation; the rest is for testing.
         depths: of the encoders.
         widths: of their hidden layers; None for the number of bits that a modality has.
         nonlinearity: of the encoders: leaky_relu, relu, tanh or sigmoid.
@@ -44,7 +45,8 @@ class SyntheticConfig(Task):
         epochs: of modality 1, and of the others.
         batch: samples a step.
         clip: largest norm of a gradient.
-        learning_rate, weight_decay: one for modality 1 and one for the others; None for the published ones of each U.
+        learning_rate: one for modality 1 and one for the others; None for the published ones of each U.
+        weight_decay: likewise.
         tuned: file of ``vlalign synthetic tune`` with a learning rate and weight decay for each modality and U.
         metrics: of alignment, as :func:`vlalign.metrics.parse_metric` reads them; the first is that of the findings.
         align_samples: first samples of the test split that alignment is measured on.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -13,9 +12,6 @@ from torch import Tensor
 from vlalign.synthetic.config import SyntheticConfig
 from vlalign.synthetic.distribution import all_bits, label_table
 from vlalign.synthetic.transforms import make_phi
-
-if TYPE_CHECKING:
-    from datasets import DatasetDict
 
 Ints = NDArray[np.int64]
 SPLITS = ("train", "validation", "test")
@@ -112,35 +108,3 @@ def _split(config: SyntheticConfig, labels: Ints) -> dict[str, Ints]:
     train, valid, _ = config.sizes
     parts = np.split(mixed, [train, train + valid])
     return {name: np.sort(part) for name, part in zip(SPLITS, parts, strict=True)}
-
-
-def to_datasets(data: SyntheticData, phi_depth: int = 1) -> DatasetDict:
-    """The samples as a ``datasets.DatasetDict`` with splits train, validation and test.
-
-    Columns: ``id``; ``label``; ``x1``, ``x2`` … float32 features as encoders see them; ``bits1``, ``bits2`` … the bits
-    behind them.
-
-    Args:
-        data: of :func:`make_data`.
-        phi_depth: of φ.
-    """
-    from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
-
-    config = data.config
-    kinds: dict[str, Any] = {
-        "id": Value("string"),
-        "label": ClassLabel(names=[f"class {c}" for c in range(config.classes)]),
-    }
-    columns: dict[str, Any] = {}
-    bits = all_bits(config.width).astype(np.int8)
-    for m in range(config.modalities):
-        columns[f"x{m + 1}"] = data.features(m, phi_depth).numpy()
-        columns[f"bits{m + 1}"] = bits[data.codes(m)]
-        kinds[f"x{m + 1}"] = List(Value("float32"), length=config.width)
-        kinds[f"bits{m + 1}"] = List(Value("int8"), length=config.width)
-    made = {}
-    for name, rows in data.splits.items():
-        values: dict[str, Any] = {key: list(column[rows]) for key, column in columns.items()}
-        values |= {"id": [f"sample-{row:06d}" for row in rows], "label": data.labels[rows]}
-        made[name] = Dataset.from_dict(values, features=Features(kinds))
-    return DatasetDict(made)

@@ -28,7 +28,8 @@ class Task:
 
     Attributes:
         modalities: 2 or more.
-        shared_bits, unique_bits: length of x_c, and of each x_um.
+        shared_bits: length of x_c.
+        unique_bits: length of each x_um.
         relevant_bits: bits that decide the label.
         unique_split: how U is split between the modalities, as one weight each; None for evenly. A modality gets what
             rounding down leaves for those before it, so that with two, modality 1 has ``U // 2``.
@@ -36,7 +37,8 @@ class Task:
         classes: labels.
         temperature: of the softmax over ``relevant bits · W``; higher means that the bits tell less of the label.
         label_noise: share of labels that are replaced by uniform ones.
-        features_seed, weights_seed: of the positions of relevant bits, and of W.
+        features_seed: of the positions of the relevant bits.
+        weights_seed: of W.
 
     Raises:
         VlalignError: a value out of its range, named.

@@ -6,10 +6,9 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event, Lock
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -24,6 +23,7 @@ from vlalign.synthetic.align import alignment_rows
 from vlalign.synthetic.cells import Cell, CellFiles, Encoders, all_cells, ensembles, shape_of
 from vlalign.synthetic.config import SyntheticConfig, identity, read_config, read_tuned, resolved
 from vlalign.synthetic.data import SyntheticData, make_data
+from vlalign.synthetic.pool import run_jobs
 from vlalign.synthetic.results import SyntheticResult, make_table
 from vlalign.synthetic.train import Samples, Split, train_ensemble
 
@@ -140,35 +140,14 @@ class SyntheticStudy:
         return self.config.epochs[min(cell.modality, 1)]
 
     def _train_all(self, groups: Sequence[Sequence[Cell]], bar: _Bar) -> None:
-        """On a CPU as many ensembles at a time as there are threads, each on one; else one after the other."""
-        threads = torch.get_num_threads() if self.device.type == "cpu" else 1
-        if not groups:
-            return
-        stop = Event()
-
-        def work(group: Sequence[Cell]) -> None:
+        def work(group: Sequence[Cell], check: Callable[[], None]) -> None:
             def tick() -> None:
-                if stop.is_set():
-                    raise _Stopped
+                check()
                 bar.advance(self._cost(group) / self._epochs(group[0]))
 
             self.train(group, tick)
 
-        try:
-            start = _one_thread if self.device.type == "cpu" else None
-            with ThreadPoolExecutor(threads, initializer=start) as pool:
-                futures = [pool.submit(work, group) for group in groups]
-                try:
-                    done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-                finally:
-                    stop.set()
-                    for future in futures:
-                        future.cancel()
-                for future in done:
-                    future.result()
-        finally:
-            if self.device.type == "cpu":
-                torch.set_num_threads(threads)
+        run_jobs(groups, work, self.device)
 
     def train(self, group: Sequence[Cell], tick: Callable[[], None] = lambda: None) -> None:
         """Train the cells of one ensemble together and write their files.
@@ -254,14 +233,6 @@ def check_folder(config: SyntheticConfig) -> None:
     )
     if found:
         raise VlalignError(f"{config.out} holds another study ({found}): name another folder with --out")
-
-
-class _Stopped(Exception):
-    """Ends the threads of an interrupted run."""
-
-
-def _one_thread() -> None:
-    torch.set_num_threads(1)
 
 
 class _Bar:

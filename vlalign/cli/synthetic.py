@@ -1,0 +1,217 @@
+"""Study alignment where redundancy, uniqueness and heterogeneity are known: synthetic data, thousands of encoders.
+
+The data, the encoders and the findings are those of arXiv 2502.16282. What is finished is kept: `run` goes on after an
+interruption, and with more seeds or depths.
+
+  vlalign synthetic describe --uniqueness 3
+  vlalign synthetic describe --synergy 2 --uniqueness 0 2 4
+  vlalign synthetic run --config synthetic/quick.yaml
+  vlalign synthetic report synthetic-runs/quick
+  accelerate launch scripts/synthetic.py run --config synthetic/paper.yaml
+  vlalign synthetic data --uniqueness 3 --phi-depth 2 --out my-data
+  vlalign synthetic tune --config synthetic/paper.yaml --out tuned.yaml
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vlalign.synthetic import SyntheticConfig
+
+#: what each action is for; what it is about is the first line of its help
+_ACTIONS = {
+    "describe": "the exact information of each U: no sampling, nothing is trained",
+    "run": "train the grid and measure alignment; goes on where it stopped",
+    "report": "figures, tables and RESULTS.md of a finished run",
+    "data": "the samples of one U as a data set: saved, or pushed to the Hub",
+    "tune": "search learning rates and weight decays as the paper did (needs optuna)",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
+    """The verb's actions and their flags; returns the parsers of the actions."""
+    from vlalign.cli.fields import add_field_flags
+    from vlalign.synthetic import SyntheticConfig
+
+    actions = parser.add_subparsers(dest="action", metavar="action", required=True)
+    made = {
+        name: actions.add_parser(
+            name, help=text, description=text[0].upper() + text[1:] + ".", allow_abbrev=False,
+            formatter_class=parser.formatter_class,
+        )
+        for name, text in _ACTIONS.items()
+    }  # fmt: skip
+    for name in _PARTS:
+        made[name].add_argument(
+            "--config", metavar="FILE", help="settings in YAML, by the names of these flags, which go first"
+        )
+        for title, names in _groups().items():
+            if title in _PARTS[name]:
+                shown = [one for one in names if one not in _LEFT_OUT.get(name, ())]
+                add_field_flags(made[name].add_argument_group(title), SyntheticConfig, shown)
+    made["describe"].add_argument("--json", action="store_true", help="print JSON instead of a table")
+    made["run"].add_argument("--dry-run", action="store_true", help="check everything and say what is to train")
+    report = made["report"]
+    report.add_argument("run", nargs="?", metavar="RUN", help="folder of a finished run (default: that of --config)")
+    report.add_argument("--config", metavar="FILE", help="the settings that the run was made with")
+    report.add_argument("--metric", metavar="NAME", help="one of the run's metrics (default: its first)")
+    report.add_argument(
+        "--out", default="synthetic", metavar="FOLDER", help="RESULTS.md goes there, tables and figures in results/"
+    )
+    data = made["data"]
+    data.add_argument("--uniqueness", type=int, required=True, metavar="U", help="of the samples")
+    data.add_argument("--phi-depth", type=int, default=1, metavar="D", help="of φ")
+    data.add_argument("--out", metavar="FOLDER", help="save the data set there")
+    data.add_argument("--push", metavar="OWNER/NAME", help="push it to this data set of the Hub")
+    data.add_argument("--private", action="store_true", help="make the pushed data set private")
+    tune = made["tune"]
+    tune.add_argument("--trials", type=int, default=8, metavar="N", help="of each modality and U")
+    tune.add_argument("--out", default="tuned.yaml", metavar="FILE", help="a file for `run --tuned`")
+    return list(made.values())
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Does the action."""
+    return int({
+        "describe": _describe, "run": _run, "report": _report, "data": _data, "tune": _tune
+    }[arguments.action](arguments) or 0)  # fmt: skip
+
+
+#: settings that an action has another flag for, or no use
+_LEFT_OUT: dict[str, tuple[str, ...]] = {"data": ("uniqueness", "phi_depths"), "tune": ("out",)}
+#: groups of flags that each action has
+_PARTS = {
+    "describe": ("distribution",),
+    "run": ("distribution", "data", "encoders", "alignment", "running"),
+    "data": ("distribution", "data"),
+    "tune": ("distribution", "data", "encoders", "running"),
+}
+
+
+def _groups() -> dict[str, list[str]]:
+    """The fields of the settings in groups."""
+    from vlalign.synthetic import SyntheticConfig, Task
+
+    names = [entry.name for entry in fields(SyntheticConfig)]
+    task = [entry.name for entry in fields(Task)]
+    ends = ["uniqueness", "phi_depths", "depths", "metrics", "out"]
+    starts = [names.index(name) for name in ends]
+    return {
+        "distribution": ["uniqueness", *task],
+        "data": names[starts[1] : starts[2]],
+        "encoders": names[starts[2] : starts[3]],
+        "alignment": names[starts[3] : starts[4]],
+        "running": names[starts[4] :],
+    }
+
+
+def _config(arguments: argparse.Namespace, **more: Any) -> SyntheticConfig:
+    """The settings of the file under those of the flags."""
+    from vlalign.cli.fields import given
+    from vlalign.synthetic import SyntheticConfig
+    from vlalign.synthetic.config import read_config
+
+    names = [name for title, part in _groups().items() if title in _PARTS[arguments.action] for name in part]
+    values = read_config(arguments.config) if arguments.config else {}
+    return SyntheticConfig(**(values | given(arguments, [name for name in names if name not in more]) | more))
+
+
+def _describe(arguments: argparse.Namespace) -> None:
+    from vlalign.report.console import console
+    from vlalign.report.synthetic import describe_table
+    from vlalign.synthetic import information
+
+    config = _config(arguments)
+    found = [information(config, u) for u in config.uniqueness]
+    if arguments.json:
+        print(json.dumps([one.summary() for one in found], indent=1))
+    else:
+        console().print(describe_table(found))
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    from vlalign.report.console import console
+    from vlalign.report.synthetic import show_plan, show_result
+    from vlalign.synthetic import SyntheticStudy
+
+    study = SyntheticStudy(_config(arguments))
+    plan = study.plan()
+    if study.is_main and not arguments.quiet:
+        show_plan(study.config, plan, console())
+    if arguments.dry_run:
+        return
+    result = study.run(plan, progress=not arguments.quiet)
+    if result is not None:
+        show_result(result, console())
+        out = study.config.out
+        console().print(
+            f"tables    {out}/alignment.csv, alignment.parquet, study.json\n"
+            f"report    vlalign synthetic report {shlex.quote(out)}",
+            soft_wrap=True, markup=False,
+        )  # fmt: skip
+
+
+def _report(arguments: argparse.Namespace) -> None:
+    from vlalign.errors import VlalignError
+    from vlalign.report.console import console
+    from vlalign.report.synthetic import save_synthetic, show_result
+    from vlalign.synthetic import SyntheticConfig, SyntheticResult
+    from vlalign.synthetic.config import read_config
+
+    if arguments.run and arguments.config:
+        raise VlalignError("give the folder of a run or --config, not both")
+    settings = read_config(arguments.config) if arguments.config else {}
+    result = SyntheticResult.load(arguments.run or SyntheticConfig(**settings).out)
+    if arguments.metric not in (None, *result.metrics):
+        raise VlalignError(f"--metric {arguments.metric}: the run has {', '.join(result.metrics)}")
+    files = save_synthetic(result, arguments.out, arguments.metric)
+    show_result(result, console(), arguments.metric)
+    console().print(
+        f"page      {files[-1]}\nfigures   {', '.join(path.name for path in files[1:-1])}\ntable     {files[0]}",
+        soft_wrap=True, markup=False,
+    )  # fmt: skip
+
+
+def _data(arguments: argparse.Namespace) -> None:
+    from vlalign.errors import VlalignError
+    from vlalign.report.console import console
+    from vlalign.synthetic import make_data
+    from vlalign.synthetic.export import push_datasets, save_datasets
+
+    if not arguments.out and not arguments.push:
+        raise VlalignError("nothing to do: name a folder with --out or a data set of the Hub with --push")
+    config = _config(arguments, uniqueness=(arguments.uniqueness,), phi_depths=(arguments.phi_depth,))
+    data = make_data(config, arguments.uniqueness)
+    if arguments.out:
+        console().print(f"data      {save_datasets(data, arguments.phi_depth, arguments.out)}", soft_wrap=True)
+    if arguments.push:
+        where = push_datasets(data, arguments.phi_depth, arguments.push, private=arguments.private)
+        console().print(f"pushed    {where}", soft_wrap=True)
+
+
+def _tune(arguments: argparse.Namespace) -> None:
+    from vlalign.report.console import console
+    from vlalign.report.synthetic import tuned_table
+    from vlalign.synthetic.tune import tune
+
+    found = tune(_config(arguments), arguments.out, trials=arguments.trials, progress=not arguments.quiet)
+    if found is not None:
+        console().print(tuned_table(found))
+        console().print(f"settings  {arguments.out}  (use them with `run --tuned {arguments.out}`)", soft_wrap=True)
+
+
+def main() -> int:
+    """``python -m vlalign.cli.synthetic`` and ``scripts/synthetic.py``."""
+    from vlalign.cli.app import run_verb
+
+    return run_verb("synthetic")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

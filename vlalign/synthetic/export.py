@@ -1,0 +1,90 @@
+"""The samples as a ``datasets.DatasetDict``: saved in a folder or pushed to the Hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vlalign.errors import VlalignError
+from vlalign.remote import hub_errors
+from vlalign.store.files import check_space, write_error
+from vlalign.synthetic.data import SyntheticData
+from vlalign.synthetic.distribution import all_bits
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
+
+
+def to_datasets(data: SyntheticData, phi_depth: int = 1) -> DatasetDict:
+    """The samples as a ``datasets.DatasetDict`` with splits train, validation and test.
+
+    Columns: ``id``; ``label``; ``x1``, ``x2`` … float32 features as encoders see them; ``bits1``, ``bits2`` … the bits
+    behind them.
+
+    Args:
+        data: of :func:`vlalign.synthetic.make_data`.
+        phi_depth: of φ.
+    """
+    from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
+
+    config = data.config
+    kinds: dict[str, Any] = {
+        "id": Value("string"),
+        "label": ClassLabel(names=[f"class {c}" for c in range(config.classes)]),
+    }
+    columns: dict[str, Any] = {}
+    bits = all_bits(config.width).astype(np.int8)
+    for m in range(config.modalities):
+        columns[f"x{m + 1}"] = data.features(m, phi_depth).numpy()
+        columns[f"bits{m + 1}"] = bits[data.codes(m)]
+        kinds[f"x{m + 1}"] = List(Value("float32"), length=config.width)
+        kinds[f"bits{m + 1}"] = List(Value("int8"), length=config.width)
+    made = {}
+    for name, rows in data.splits.items():
+        values: dict[str, Any] = {key: list(column[rows]) for key, column in columns.items()}
+        values |= {"id": [f"sample-{row:06d}" for row in rows], "label": data.labels[rows]}
+        made[name] = Dataset.from_dict(values, features=Features(kinds))
+    return DatasetDict(made)
+
+
+def save_datasets(data: SyntheticData, phi_depth: int, folder: str | Path) -> Path:
+    """Save the samples where ``datasets.load_from_disk`` reads them; returns the folder.
+
+    Raises:
+        VlalignError: the folder holds something else, or cannot be written.
+    """
+    folder = Path(folder)
+    if (
+        folder.exists()
+        and (not folder.is_dir() or any(folder.iterdir()))
+        and not (folder / "dataset_dict.json").exists()
+    ):
+        raise VlalignError(f"{folder} is there and holds no data set: name another folder with --out")
+    check_space(folder, 0)
+    try:
+        to_datasets(data, phi_depth).save_to_disk(str(folder))
+    except OSError as error:
+        raise write_error(folder, error) from error
+    return folder
+
+
+def push_datasets(data: SyntheticData, phi_depth: int, repo: str, *, private: bool = False) -> str:
+    """Push the samples to a data set of the Hub; returns its address.
+
+    Args:
+        data, phi_depth: as :func:`to_datasets`.
+        repo: ``owner/name``; made if it is not there.
+        private: whether it is made private.
+
+    Raises:
+        VlalignError: no token, no permission or no network.
+    """
+    from huggingface_hub import get_token
+
+    if get_token() is None:
+        raise VlalignError("no token of the Hub: log in with `hf auth login` or set HF_TOKEN")
+    with hub_errors(repo, kind="dataset"):
+        to_datasets(data, phi_depth).push_to_hub(repo, private=private or None)
+    return f"https://huggingface.co/datasets/{repo}"
