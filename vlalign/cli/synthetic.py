@@ -119,6 +119,8 @@ def _config(arguments: argparse.Namespace, **more: Any) -> SyntheticConfig:
 
     names = [name for title, part in _groups().items() if title in _PARTS[arguments.action] for name in part]
     values = read_config(arguments.config) if arguments.config else {}
+    if "alignment" not in _PARTS[arguments.action]:  # nothing is aligned: few samples will do
+        more |= {"metrics": ("unbiased_cka",), "align_samples": 4}
     return SyntheticConfig(**(values | given(arguments, [name for name in names if name not in more]) | more))
 
 

@@ -39,7 +39,8 @@ def describe_table(found: Sequence[Information]) -> Table:
         numbers = [*one.single, one.joint, one.between[0], one.interaction, *one.accuracy, one.accuracy_joint]
         table.add_row(str(one.uniqueness), bits_text(one), *(f"{value:.4f}" for value in numbers))
     table.caption = (
-        "interact.: interaction information, redundancy minus synergy; Bayes: accuracy, the most that any classifier reaches; "
+        "interact.: interaction information, redundancy minus synergy; Bayes: the most accurate that any classifier "
+        "can be; "
         f"p(y) from {min(found[0].marginal):.3f} to {max(found[0].marginal):.3f}"
     )
     table.caption_justify = "left"

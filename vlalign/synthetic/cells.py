@@ -72,7 +72,10 @@ def all_cells(config: SyntheticConfig) -> list[Cell]:
 
 
 def ensembles(config: SyntheticConfig, cells: Sequence[Cell]) -> list[list[Cell]]:
-    """Cells that are trained together: of one modality and shape, at most ``config.ensemble`` encoders each."""
+    """Cells that are trained together: of one modality and shape, at most ``config.ensemble`` encoders each.
+
+    Who is trained together changes nothing in what comes out (on an accelerator, but for rounding).
+    """
     per = max(1, config.ensemble // len(config.uniqueness))
     groups: dict[tuple[int, int, int], list[Cell]] = {}
     for cell in cells:

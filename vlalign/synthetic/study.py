@@ -39,7 +39,7 @@ _LOOK = 5.0  # seconds between looks for the files of other processes
 
 @dataclass(frozen=True)
 class SyntheticPlan:
-    """What is to do: the ensembles that lack a file, and how many encoders there are in all."""
+    """What is to do: the cells that lack a file, as ensembles, and how many encoders there are in all."""
 
     missing: list[list[Cell]]
     encoders: int
@@ -80,9 +80,9 @@ class SyntheticStudy:
         check_space(out, 0)
         check_folder(self.config)
         cells = all_cells(self.config)
-        groups = [group for group in ensembles(self.config, cells) if not all(map(self.files.has, group))]
+        missing = [cell for cell in cells if not self.files.has(cell)]
         per = len(self.config.uniqueness)
-        return SyntheticPlan(groups, per * len(cells), per * sum(map(len, groups)))
+        return SyntheticPlan(ensembles(self.config, missing), per * len(cells), per * len(missing))
 
     def run(self, plan: SyntheticPlan | None = None, *, progress: bool = False) -> SyntheticResult | None:
         """Train what is missing, measure alignment, write the tables. Finished ensembles are kept when it is stopped.
