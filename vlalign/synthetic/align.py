@@ -12,7 +12,7 @@ from torch import Tensor
 from vlalign.metrics import Metric, parse_metric
 from vlalign.metrics.layers import map_layers
 from vlalign.score.prepare import normalise_rows
-from vlalign.synthetic.cells import Cell, CellFiles, all_cells
+from vlalign.synthetic.cells import Cell, CellFiles, Encoders, all_cells
 from vlalign.synthetic.config import SyntheticConfig
 from vlalign.synthetic.data import SyntheticData
 
@@ -72,11 +72,12 @@ def _align(
     uniqueness: int,
 ) -> list[Row]:
     place = config.uniqueness.index(uniqueness)
-    sides = [_layers(config, files, data, cells, place) for cells in (reference, group)]
+    encoders = {cell: files.load(cell) for cell in (*reference, *group)}
+    sides = [_layers(config, encoders, data, cells, place) for cells in (reference, group)]
     grids = [_blocks(metric, *sides) for metric in metrics]
     rows = []
     for j, cell in enumerate(group):
-        own = files.load(cell)
+        own = encoders[cell]
         train, valid, test = own.accuracy[place].tolist()
         for i, other in enumerate(reference):
             row: Row = {
@@ -91,7 +92,7 @@ def _align(
                 "valid": valid,
                 "test": test,
                 "epoch": int(own.epoch[place]),
-                "reference_test": float(files.load(other).accuracy[place, 2]),
+                "reference_test": float(encoders[other].accuracy[place, 2]),
             }
             for name, grid in zip(config.metrics, grids, strict=True):
                 values = grid[i][j]
@@ -103,7 +104,7 @@ def _align(
 
 
 def _layers(
-    config: SyntheticConfig, files: CellFiles, data: SyntheticData, cells: list[Cell], place: int
+    config: SyntheticConfig, encoders: dict[Cell, Encoders], data: SyntheticData, cells: list[Cell], place: int
 ) -> list[list[Tensor]]:
     """Prepared activations [n, width] of each layer of each cell's encoder at one U."""
     rows, codes = data.inputs(cells[0].modality, cells[0].phi_depth)
@@ -111,7 +112,7 @@ def _layers(
     x = torch.cat([x, torch.ones(len(x), 1)], dim=1).unsqueeze(0)
     found = []
     for cell in cells:
-        stack = files.load(cell).stack(config, cell, slice(place, place + 1))
+        stack = encoders[cell].stack(config, cell, slice(place, place + 1))
         found.append([normalise_rows(h[0], cell.title(data.uniqueness))[0] for h in stack.activations(x)])
     return found
 
