@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from vlalign.metrics import Metric, parse_metric
+from vlalign.metrics.base import Floats
 from vlalign.metrics.layers import map_layers
 from vlalign.score.prepare import normalise_rows
 from vlalign.synthetic.cells import Cell, CellFiles, Encoders, all_cells
@@ -17,6 +18,7 @@ from vlalign.synthetic.config import SyntheticConfig
 from vlalign.synthetic.data import SyntheticData
 
 Row = dict[str, Any]
+Job = tuple[list[Cell], list[list[Cell]], int]
 
 
 def alignment_rows(
@@ -33,74 +35,94 @@ def alignment_rows(
         progress: show a bar.
 
     Returns:
-        Rows as :func:`vlalign.synthetic.results.make_table` takes them, in the order of the grid.
+        Rows as :func:`vlalign.synthetic.results.make_table` takes them.
     """
     from tqdm import tqdm
 
     metrics = [parse_metric(name) for name in config.metrics]
     jobs = list(_jobs(config))
-    bar = tqdm(total=len(jobs), disable=not progress, desc="aligning", mininterval=0.5, dynamic_ncols=True)
+    bar = tqdm(total=sum(len(job[1]) for job in jobs), disable=not progress, desc="aligning", dynamic_ncols=True)
 
-    def work(job: tuple[list[Cell], list[Cell], int]) -> list[Row]:
-        found = _align(config, files, data(job[2]), metrics, *job)
-        bar.update()
-        return found
+    def work(job: Job) -> list[list[Row]]:
+        return _align(config, files, data, metrics, *job, tick=bar.update)
 
     with bar:
-        return [row for rows in map_layers(work, jobs) for row in rows]
+        found = map_layers(work, jobs)
+    return [row for groups in found for rows in groups for row in rows]
 
 
-def _jobs(config: SyntheticConfig) -> Iterator[tuple[list[Cell], list[Cell], int]]:
-    """Cells of modality 1 and of another modality that are compared with each other, and a U."""
-    cells: dict[tuple[int, int, int, int], list[Cell]] = {}
+def _jobs(config: SyntheticConfig) -> Iterator[Job]:
+    """Cells of modality 1, groups of cells that are compared with them, and a U."""
+    groups: dict[tuple[int, int, int, int], list[Cell]] = {}
     for cell in all_cells(config):
-        cells.setdefault((cell.modality, cell.seed, cell.width, cell.phi_depth), []).append(cell)
-    for (modality, seed, width, phi), group in cells.items():
+        groups.setdefault((cell.modality, cell.seed, cell.width, cell.phi_depth), []).append(cell)
+    compared: dict[tuple[int, int, int], list[list[Cell]]] = {}
+    for (modality, seed, width, phi), cells in groups.items():
         if modality:
-            reference = cells[0, seed, width, phi if config.has_phi(0) else 0]
-            for u in config.uniqueness:
-                yield reference, group, u
+            compared.setdefault((seed, width, phi if config.has_phi(0) else 0), []).append(cells)
+    for (seed, width, phi), others in compared.items():
+        for u in config.uniqueness:
+            yield groups[0, seed, width, phi], others, u
 
 
 def _align(
     config: SyntheticConfig,
     files: CellFiles,
-    data: SyntheticData,
+    data: Callable[[int], SyntheticData],
     metrics: Sequence[Metric],
     reference: list[Cell],
-    group: list[Cell],
+    others: list[list[Cell]],
     uniqueness: int,
-) -> list[Row]:
+    tick: Callable[[], object],
+) -> list[list[Row]]:
+    """The rows of each group of ``others`` at one U. Every layer is prepared once for each metric."""
     place = config.uniqueness.index(uniqueness)
-    encoders = {cell: files.load(cell) for cell in (*reference, *group)}
-    sides = [_layers(config, encoders, data, cells, place) for cells in (reference, group)]
-    grids = [_blocks(metric, *sides) for metric in metrics]
-    rows = []
-    for j, cell in enumerate(group):
-        own = encoders[cell]
-        train, valid, test = own.accuracy[place].tolist()
-        for i, other in enumerate(reference):
-            row: Row = {
-                "seed": cell.seed,
-                "uniqueness": uniqueness,
-                "modality": cell.modality + 1,
-                "phi_depth": cell.phi_depth,
-                "width": cell.width,
-                "depth": cell.depth,
-                "reference_depth": other.depth,
-                "train": train,
-                "valid": valid,
-                "test": test,
-                "epoch": int(own.epoch[place]),
-                "reference_test": float(encoders[other].accuracy[place, 2]),
-            }
-            for name, grid in zip(config.metrics, grids, strict=True):
-                values = grid[i][j]
-                at = np.unravel_index(int(values.argmax()), values.shape)
-                row[name] = float(values[at])
-                row[f"{name} reference_layer"], row[f"{name} layer"] = (int(position) + 1 for position in at)
-            rows.append(row)
-    return rows
+    known = {cell: files.load(cell) for cell in reference}
+    first = _layers(config, known, data(uniqueness), reference, place)
+    prepared = [_prepared(metric, first) for metric in metrics]
+    found = []
+    for cells in others:
+        encoders = {cell: files.load(cell) for cell in cells}
+        layers = _layers(config, encoders, data(uniqueness), cells, place)
+        grids = [
+            _blocks(metric.grid(x, _prepared(metric, layers)), first, layers)
+            for metric, x in zip(metrics, prepared, strict=True)
+        ]
+        rows = []
+        for j, cell in enumerate(cells):
+            for i, other in enumerate(reference):
+                row = _row(cell, encoders[cell], other, known[other], uniqueness, place)
+                for name, grid in zip(config.metrics, grids, strict=True):
+                    row |= _largest(name, grid[i][j])
+                rows.append(row)
+        found.append(rows)
+        tick()
+    return found
+
+
+def _row(cell: Cell, own: Encoders, other: Cell, its: Encoders, uniqueness: int, place: int) -> Row:
+    """Everything about a pair but its alignment."""
+    train, valid, test = own.accuracy[place].tolist()
+    return {
+        "seed": cell.seed,
+        "uniqueness": uniqueness,
+        "modality": cell.modality + 1,
+        "phi_depth": cell.phi_depth,
+        "width": cell.width,
+        "depth": cell.depth,
+        "reference_depth": other.depth,
+        "train": train,
+        "valid": valid,
+        "test": test,
+        "epoch": int(own.epoch[place]),
+        "reference_test": float(its.accuracy[place, 2]),
+    }
+
+
+def _largest(name: str, values: Floats) -> Row:
+    """The largest of the values [Lx, Ly] of a metric, and the layers (from 1) that have it."""
+    x, y = np.unravel_index(int(values.argmax()), values.shape)
+    return {name: float(values[x, y]), f"{name} reference_layer": int(x) + 1, f"{name} layer": int(y) + 1}
 
 
 def _layers(
@@ -117,11 +139,12 @@ def _layers(
     return found
 
 
-def _blocks(metric: Metric, x: list[list[Tensor]], y: list[list[Tensor]]) -> list[list[np.ndarray]]:
-    """Values [Lx, Ly] of each pair of encoders; every layer is prepared once and all pairs are one grid."""
-    values = metric.grid(
-        [metric.prepare(layer) for layers in x for layer in layers],
-        [metric.prepare(layer) for layers in y for layer in layers],
-    )
+def _prepared(metric: Metric, encoders: list[list[Tensor]]) -> list[Any]:
+    """All layers of all encoders, one after the other."""
+    return [metric.prepare(layer) for layers in encoders for layer in layers]
+
+
+def _blocks(values: Floats, x: list[list[Tensor]], y: list[list[Tensor]]) -> list[list[Floats]]:
+    """The values [Lx, Ly] of each pair of encoders, from those of all layers of all encoders."""
     ends = [np.cumsum([len(layers) for layers in side])[:-1] for side in (x, y)]
     return [np.split(band, ends[1], axis=1) for band in np.split(values, ends[0], axis=0)]

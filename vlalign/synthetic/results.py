@@ -13,7 +13,6 @@ import numpy as np
 from vlalign.errors import VlalignError
 from vlalign.files import write_whole
 from vlalign.score.record import write_json
-from vlalign.synthetic.config import SyntheticConfig
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,21 +21,22 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 TABLE, SUMMARY = "alignment.parquet", "study.json"
+_WHICH = ["modality", "seed", "uniqueness", "phi_depth", "width", "depth", "reference_depth"]
 _LEAST = 5  # values that a correlation is worth computing of
 
 
-def make_table(config: SyntheticConfig, rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+def make_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """The rows of :func:`vlalign.synthetic.align.alignment_rows` as a table.
 
     One row for each pair of encoders. ``seed``, ``uniqueness``, ``modality`` (from 2), ``phi_depth``, ``width`` and
     ``depth`` say which encoder, ``reference_depth`` which one of modality 1; ``train``, ``valid``, ``test`` are the
     encoder's accuracies, ``epoch`` that of its checkpoint, ``reference_test`` the test accuracy of the other. Each
     metric has a column of its name with the largest value over layer pairs, and ``… layer``, ``… reference_layer``
-    (from 1) with the layers that have it.
+    (from 1) with the layers that have it. Rows are in the order of the columns that say which.
     """
     import pandas as pd
 
-    return pd.DataFrame(list(rows))
+    return pd.DataFrame(list(rows)).sort_values(_WHICH, ignore_index=True)
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,7 @@ class SyntheticStudy:
         rows = alignment_rows(self.config, self.files, self.data, progress=progress)
         result = SyntheticResult(
             config=resolved(self.config),
-            table=make_table(self.config, rows),
+            table=make_table(rows),
             seconds={"train": round(trained - start, 1), "align": round(time.perf_counter() - trained, 1)},
             trained=plan.to_train,
             environment=environment() | {"threads": torch.get_num_threads(), "processes": self.state.num_processes},
