@@ -36,6 +36,12 @@ def test_equals_scipy(method: str, ties: bool) -> None:
     assert json.loads(json.dumps(found.summary()))["n"] == 25
 
 
+def test_perfect_ranks_are_no_rarer_than_their_orders() -> None:
+    found = correlation(range(9), range(9))
+    assert found.r == pytest.approx(1)
+    assert found.p_value == 2 / math.factorial(9)
+
+
 @pytest.mark.parametrize("method", ["spearman", "pearson"])
 def test_exact_p_of_few_values(method: str) -> None:
     random = np.random.default_rng(1)

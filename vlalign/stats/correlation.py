@@ -52,7 +52,8 @@ def correlation(
     agreement of a few ranks leaves room.
 
     p-value: for Pearson and Spearman with n <= 8 the share of all n! orders of y with |r| at least as large; else, and
-    for Kendall always, scipy's (t distribution; Kendall exact without ties up to n = 33, else normal).
+    for Kendall always, scipy's (t distribution; Kendall exact without ties up to n = 33, else normal), for Spearman at
+    least 2 / n!: no order of n ranks is rarer, and the t distribution knows no end.
 
     Args:
         x, y: finite numbers [n], n >= 5, neither side constant.
@@ -88,10 +89,11 @@ def correlation(
         found = stats.pearsonr(_unit(a), _unit(b))
     r = min(1.0, max(-1.0, float(found.statistic)))
     exact = n <= _EXACT and method != "kendall"
+    least = 2 / math.factorial(n) if method == "spearman" and n < 100 else 0.0
     low, high = _interval(r, n, method, float(stats.norm.ppf((1 + level) / 2)))
     return Correlation(
         r=r,
-        p_value=_share(a, b, r) if exact else float(found.pvalue),
+        p_value=_share(a, b, r) if exact else max(least, float(found.pvalue)),
         low=low,
         high=high,
         n=n,
