@@ -100,7 +100,7 @@ def knn_row(n: int = 16384, width: int = 576, repeats: int = 5) -> Row:
         for start in range(0, n, block):
             torch.mm(x[start : start + block], x.T, out=products)
 
-    ours, theirs = _alternate(lambda: knn(x, 10), bare, repeats)
+    ours, theirs = alternate(lambda: knn(x, 10), bare, repeats)
     what = f"kNN of one layer, N={n}, D={width}"
     return row_of(what, "bare row-block matmul", ours, theirs, "s", at_most=1.3, load_before=load)
 
@@ -149,7 +149,8 @@ def rows(quick: bool = False) -> list[Row]:
     return [grid_row(), knn_row(width=576), knn_row(width=4096, repeats=3), memory_row()]
 
 
-def _alternate(ours: Callable[[], object], theirs: Callable[[], object], repeats: int) -> tuple[float, float]:
+def alternate(ours: Callable[[], object], theirs: Callable[[], object], repeats: int) -> tuple[float, float]:
+    """Medians of the seconds of both, called in turn, after a first round that warms up."""
     times: tuple[list[float], list[float]] = ([], [])
     for i in range(repeats + 1):
         for kept, work in zip(times, (ours, theirs), strict=True):
