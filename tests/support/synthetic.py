@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vlalign.synthetic import SyntheticConfig, Task
+from vlalign.synthetic import SyntheticConfig, SyntheticData, Task
 from vlalign.synthetic.encoder import Shape, Stack
 
 SMALL: dict[str, Any] = {
@@ -58,6 +58,17 @@ def number(bits: tuple[int, ...]) -> int:
     for bit in bits:
         value = 2 * value + bit
     return value
+
+
+def bits_of(data: SyntheticData, modality: int) -> np.ndarray:
+    """What a modality sees of each sample, decoded by hand from the number of its state."""
+    shared, own, modalities = data.config.shared_bits, data.config.unique_bits, data.config.modalities
+    rows = []
+    for state in data.states:
+        text = f"{state:0{shared + own * modalities}b}"
+        start = shared + modality * own
+        rows.append([int(bit) for bit in text[:shared] + text[start : start + own]])
+    return np.array(rows)
 
 
 FUNCTIONS = {

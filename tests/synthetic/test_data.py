@@ -3,34 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from datasets import ClassLabel, DatasetDict, List, Value, load_from_disk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
-from support.synthetic import small
+from support.synthetic import bits_of, small
 
-from vlalign.synthetic import SyntheticConfig, SyntheticData, information, label_table, make_data, to_datasets
+from vlalign.synthetic import SyntheticConfig, SyntheticData, information, label_table, make_data
 from vlalign.synthetic.data import _split
 from vlalign.synthetic.distribution import all_bits, relevant
 from vlalign.synthetic.transforms import make_phi
 
 PAPER = SyntheticConfig()
-
-
-def bits_of(data: SyntheticData, modality: int) -> np.ndarray:
-    """What a modality sees of each sample, decoded by hand from the number of its state."""
-    shared, own, modalities = data.config.shared_bits, data.config.unique_bits, data.config.modalities
-    rows = []
-    for state in data.states:
-        text = f"{state:0{shared + own * modalities}b}"
-        start = shared + modality * own
-        rows.append([int(bit) for bit in text[:shared] + text[start : start + own]])
-    return np.array(rows)
 
 
 def fits(observed: np.ndarray, expected: np.ndarray) -> float:
@@ -250,41 +237,3 @@ def test_noise_is_its_own_for_every_modality_and_seed_and_the_same_for_every_u_a
     for i in range(3):
         for j in range(i):
             assert abs(np.corrcoef(draws[i].ravel(), draws[j].ravel())[0, 1]) < 0.05
-
-
-@pytest.mark.parametrize("values", [{}, {"modalities": 3, "unique_bits": 3, "classes": 5, "noise": 0.1}])
-def test_data_sets_round_trip(tmp_path: Path, values: dict[str, float]) -> None:
-    config = small(**values)
-    data = make_data(config, 5)
-    to_datasets(data, 3).save_to_disk(tmp_path / "set")
-    found = load_from_disk(tmp_path / "set")
-    assert isinstance(found, DatasetDict)
-    assert list(found) == ["train", "validation", "test"]
-    sides = range(1, config.modalities + 1)
-    seen = []
-    for name, split in found.items():
-        rows = data.splits[name]
-        kinds = split.features
-        assert list(kinds) == ["id", "label", *[column for m in sides for column in (f"x{m}", f"bits{m}")]]
-        assert kinds["id"] == Value("string")
-        assert kinds["label"] == ClassLabel(names=[f"class {c}" for c in range(config.classes)])
-        assert split["id"][:] == [f"sample-{row:06d}" for row in rows]
-        assert split["label"][:] == data.labels[rows].tolist()
-        seen += split["id"][:]
-        arrays = split.with_format("numpy")
-        for m in sides:
-            assert kinds[f"x{m}"] == List(Value("float32"), length=config.width)
-            assert kinds[f"bits{m}"] == List(Value("int8"), length=config.width)
-            assert (arrays[f"bits{m}"][:] == bits_of(data, m - 1)[rows]).all()
-            assert (arrays[f"x{m}"][:] == data.features(m - 1, 3).numpy()[rows]).all()
-    assert sorted(seen) == [f"sample-{row:06d}" for row in range(config.samples)]
-    counts = [np.bincount(split["label"][:], minlength=config.classes) for split in found.values()]
-    assert (sum(counts) == np.bincount(data.labels, minlength=config.classes)).all()
-
-
-def test_the_depth_of_the_transform_changes_other_modalities_alone() -> None:
-    data = make_data(small(), 0)
-    one, three = (to_datasets(data, depth)["test"].with_format("numpy") for depth in (1, 3))
-    assert (one["x1"][:] == three["x1"][:]).all()
-    assert (one["bits2"][:] == three["bits2"][:]).all()
-    assert (one["x2"][:] != three["x2"][:]).any()
