@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from vlalign.errors import VlalignError
-from vlalign.store.files import canonical, sha256_bytes, write_atomic
+from vlalign.store.files import canonical, sha256_bytes, write_atomic, write_error
 from vlalign.synthetic.config import SyntheticConfig, identity
 from vlalign.synthetic.encoder import Shape, Stack
 
@@ -145,7 +145,10 @@ class CellFiles:
 
         told = {"vlalign": json.dumps({"key": self._key, "cell": asdict(cell)})}
         tensors = {name: tensor.contiguous().cpu() for name, tensor in vars(encoders).items()}
-        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise write_error(self.folder, error) from error
         write_atomic(self.path(cell), save(tensors, metadata=told))
 
     def load(self, cell: Cell) -> Encoders:

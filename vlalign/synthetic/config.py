@@ -154,14 +154,17 @@ class SyntheticConfig(Task):
             in_range(name, getattr(self, name), 0, 2**32 - 1)
         if not 0 <= self.noise <= 100:
             raise VlalignError(f"noise is {self.noise:g}: allowed is 0 to 100 standard deviations")
-        train, valid, test = self.sizes
-        for name, count in (("train", train), ("valid", valid)):
+        for name in ("train", "valid"):
             share = getattr(self, name)
-            if not 0 < share < 1 or count < self.classes:
+            if not 0 < share < 1:
+                raise VlalignError(f"{name} is {share:g}: allowed is a share between 0 and 1")
+            count = round(self.samples * share)
+            if count < self.classes:
                 raise VlalignError(
-                    f"{name} is {share:g}, {count} of {self.samples} samples: allowed is a share between 0 and 1 "
-                    f"that leaves at least one sample a class, {self.classes}"
+                    f"{name} is {share:g}, {count} of {self.samples} samples: allowed is a share that leaves at least "
+                    f"one sample a class, {self.classes}"
                 )
+        test = self.sizes[2]
         if test < self.classes:
             raise VlalignError(
                 f"train {self.train:g} and valid {self.valid:g} leave {test} of {self.samples} samples for testing: "

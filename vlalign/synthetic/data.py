@@ -99,7 +99,7 @@ def make_data(config: SyntheticConfig, uniqueness: int) -> SyntheticData:
 
 
 def _split(config: SyntheticConfig, labels: Ints) -> dict[str, Ints]:
-    """Random and stratified: every split has its share of every class, up to one sample."""
+    """Random and stratified: every split has its share of every class, up to a sample or two of a common class."""
     order = np.random.RandomState([config.data_seed, 2]).permutation(len(labels))
     order = order[np.argsort(labels[order], kind="stable")]  # class after class, random within
     counts = np.bincount(labels, minlength=config.classes)

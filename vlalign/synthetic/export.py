@@ -43,8 +43,8 @@ def to_datasets(data: SyntheticData, phi_depth: int = 1) -> DatasetDict:
         kinds[f"bits{m + 1}"] = List(Value("int8"), length=config.width)
     made = {}
     for name, rows in data.splits.items():
-        values: dict[str, Any] = {key: list(column[rows]) for key, column in columns.items()}
-        values |= {"id": [f"sample-{row:06d}" for row in rows], "label": data.labels[rows]}
+        values: dict[str, Any] = {"id": [f"sample-{row:06d}" for row in rows], "label": data.labels[rows]}
+        values |= {key: list(column[rows]) for key, column in columns.items()}
         made[name] = Dataset.from_dict(values, features=Features(kinds))
     return DatasetDict(made)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,16 +86,22 @@ class SyntheticResult:
 
         folder = Path(folder)
         try:
-            told = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
-            table = pd.read_parquet(folder / TABLE)
+            summary, data = ((folder / name).read_bytes() for name in (SUMMARY, TABLE))
         except OSError as error:
             raise VlalignError(
                 f"{folder} holds no finished study ({error.strerror or error}): make one with `vlalign synthetic run`"
             ) from error
-        except ValueError as error:
-            raise VlalignError(f"{folder}: {SUMMARY} or {TABLE} is damaged ({error}): run the study again") from error
+        try:
+            told = json.loads(summary)
+            table = pd.read_parquet(BytesIO(data))
+        except (OSError, ValueError, KeyError, TypeError, NotImplementedError) as error:  # all that pyarrow raises
+            raise VlalignError(
+                f"{folder}: {SUMMARY} or {TABLE} is damaged ({' '.join(str(error).split())}): run the study again"
+            ) from error
         if not isinstance(told, dict) or told.get("format") != FORMAT:
             raise VlalignError(f"{folder / SUMMARY} is not a study of format {FORMAT}: run the study again")
+        if lacking := [name for name in ("config", "seconds", "trained", "environment") if name not in told]:
+            raise VlalignError(f"{folder / SUMMARY} is damaged (no {', '.join(lacking)}): run the study again")
         if told.get("rows") != len(table):
             raise VlalignError(f"{folder}: {TABLE} has {len(table)} rows, {SUMMARY} says {told.get('rows')}: run again")
         return cls(told["config"], table, told["seconds"], told["trained"], told["environment"])

@@ -1,0 +1,268 @@
+"""Settings of a synthetic study: the published defaults, what is refused, YAML files, tuned rates."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.synthetic import small
+
+from vlalign.errors import VlalignError
+from vlalign.settings import yaml_text
+from vlalign.synthetic import SyntheticConfig
+from vlalign.synthetic.config import GROWING, RUNNING, identity, read_config, read_tuned, resolved
+from vlalign.synthetic.published import SETTINGS, published
+
+NAN, INF = float("nan"), float("inf")
+
+
+def test_the_defaults_are_the_published_study() -> None:
+    config = SyntheticConfig()
+    assert (config.shared_bits, config.unique_bits, config.relevant_bits, config.classes) == (8, 4, 8, 4)
+    assert (config.temperature, config.features_seed, config.weights_seed, config.transforms_seed) == (0.05, 1, 2, 0)
+    assert (config.samples, config.sizes) == (65536, (45875, 9830, 9831))
+    assert config.uniqueness == tuple(range(9))
+    assert config.phi_depths == config.depths == tuple(range(1, 11))
+    assert (config.hidden, config.nonlinearity, config.phi_nonlinearity) == ((12,), "leaky_relu", "tanh")
+    assert (config.batch, config.epochs, config.clip) == (512, (50, 300), 8)
+    assert config.metrics == ("unbiased_cka", "mutual_knn:k=100")
+    assert config.align_samples == 512
+    assert not config.has_phi(0)
+    assert config.has_phi(1)
+    assert replace(config, phi_on="all").has_phi(0)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        # the grid
+        ({"uniqueness": (0, 9)}, "uniqueness has 9: allowed are whole numbers from 0 to 8"),
+        ({"uniqueness": (-1,)}, "uniqueness has -1: allowed are whole numbers from 0 to 8"),
+        ({"uniqueness": ()}, "uniqueness is empty: give at least one number"),
+        ({"uniqueness": (True,)}, "uniqueness has True: allowed are whole numbers"),
+        ({"uniqueness": (1.0,)}, "uniqueness has 1.0: allowed are whole numbers"),
+        ({"shared_bits": 4, "uniqueness": (2, 6)}, "uniqueness is 2: .* allowed is 4 to 8"),
+        ({"unique_bits": 2, "uniqueness": (5,)}, "uniqueness is 5: .* 2 own ones a modality, allowed is 0 to 4"),
+        ({"unique_split": (1, 0), "uniqueness": (5,)}, "uniqueness is 5: .* allowed is 0 to 4"),
+        ({"synergy": 3, "uniqueness": (3,)}, "uniqueness is 3: .* allowed is 0 to 2"),
+        ({"depths": (0, 1)}, "depths has 0: allowed are whole numbers from 1 to 64"),
+        ({"depths": (65,)}, "depths has 65: allowed are whole numbers from 1 to 64"),
+        ({"depths": []}, "depths is empty"),
+        ({"depths": (False,)}, "depths has False"),
+        ({"phi_depths": (0,)}, "phi_depths has 0: allowed are whole numbers from 1 to 64"),
+        ({"phi_depths": ()}, "phi_depths is empty"),
+        ({"widths": (0,)}, "widths has 0: allowed are whole numbers from 1 to 4096"),
+        ({"widths": ()}, "widths is empty"),
+        ({"widths": ("12",)}, "widths has '12': allowed are whole numbers"),
+        ({"seeds": (-1,)}, "seeds has -1: allowed are whole numbers from 0 to"),
+        ({"seeds": ()}, "seeds is empty"),
+        ({"seeds": (True,)}, "seeds has True"),
+        ({"phi_on": "none"}, "phi_on is 'none': allowed is others, all"),
+        ({"phi_nonlinearity": "leaky_relu"}, "phi_nonlinearity is 'leaky_relu': allowed is tanh, sigmoid, relu"),
+        ({"nonlinearity": "gelu"}, "nonlinearity is 'gelu': allowed is leaky_relu, relu, tanh, sigmoid"),
+        # the task
+        ({"modalities": 1}, "modalities is 1: allowed is a whole number from 2 to 6"),
+        ({"modalities": 4}, "shared_bits 8 and 4 × unique_bits 4 are 24 bits: at most 22 in all"),
+        ({"shared_bits": 16, "unique_bits": 4}, "are 24 bits: at most 22"),
+        ({"relevant_bits": 17}, "relevant_bits is 17: allowed is a whole number from 1 to 16"),
+        ({"unique_split": (1, 1, 1)}, r"unique_split is \[1, 1, 1\]: give 2 weights of at least 0"),
+        ({"unique_split": (1,)}, "unique_split is .*: give 2 weights"),
+        ({"label_noise": 1.5}, "label_noise is 1.5: allowed is 0 to 1"),
+        ({"temperature": 0}, "temperature is 0: allowed is 0.001 to 1000"),
+        # the samples
+        ({"samples": 63}, "samples is 63: allowed is a whole number from 64 to"),
+        ({"samples": 512.0}, "samples is 512.0: allowed is a whole number"),
+        ({"samples": True}, "samples is True"),
+        ({"data_seed": -1}, "data_seed is -1: allowed is a whole number from 0 to"),
+        ({"transforms_seed": 2**32}, "transforms_seed is 4294967296: allowed is a whole number from 0 to 4294967295"),
+        ({"noise": -0.5}, "noise is -0.5: allowed is 0 to 100"),
+        ({"noise": NAN}, "noise is nan"),
+        ({"noise": INF}, "noise is inf"),
+        ({"valid": 0}, "valid is 0: allowed is a share between 0 and 1"),
+        ({"valid": -0.1}, "valid is -0.1: allowed is a share between 0 and 1"),
+        ({"valid": NAN}, "valid is nan: allowed is a share between 0 and 1"),
+        ({"valid": 0.001}, "valid is 0.001, 1 of 512 samples: allowed is a share that leaves .* one sample a class, 4"),
+        ({"train": 0}, "train is 0: allowed is a share between 0 and 1"),
+        ({"train": 1}, "train is 1: allowed is a share between 0 and 1"),
+        ({"train": INF}, "train is inf: allowed is a share"),
+        ({"train": 0.005}, "train is 0.005, 3 of 512 samples"),
+        ({"train": 0.8, "valid": 0.2}, "train 0.8 and valid 0.2 leave 0 of 512 samples for testing: .* below 1"),
+        ({"train": 0.8, "valid": 0.7}, "train 0.8 and valid 0.7 leave -256 of 512 samples for testing: .* below 1"),
+        ({"align_samples": 3}, "align_samples is 3: allowed is a whole number from 4 to 77"),
+        ({"align_samples": 78}, "align_samples is 78: allowed is a whole number from 4 to 77"),
+        # training
+        ({"epochs": (3,)}, "epochs has 1 values: give two, of modality 1 and of the others"),
+        ({"epochs": (3, 3, 3)}, "epochs has 3 values: give two"),
+        ({"epochs": ()}, "epochs has 0 values: give two"),
+        ({"epochs": (3, 0)}, "epochs has 0: allowed is 1 to 100000"),
+        ({"epochs": (3, 2.5)}, "epochs has 2.5: give whole numbers"),
+        ({"epochs": (True, 3)}, "epochs has True: give whole numbers"),
+        ({"batch": 0}, "batch is 0: allowed is a whole number from 1 to"),
+        ({"ensemble": 0}, "ensemble is 0: allowed is a whole number from 1 to"),
+        ({"clip": 0}, "clip is 0: allowed is a norm above 0"),
+        ({"clip": INF}, "clip is inf"),
+        ({"clip": NAN}, "clip is nan"),
+        ({"learning_rate": (0.01,)}, "learning_rate has 1 values: give two"),
+        ({"learning_rate": (0.01, 0)}, "learning_rate has 0: allowed is 1e-09 to 10"),
+        ({"learning_rate": (0.01, NAN)}, "learning_rate has nan"),
+        ({"weight_decay": (0, 0, 0)}, "weight_decay has 3 values"),
+        ({"weight_decay": (0, -0.1)}, "weight_decay has -0.1: allowed is 0 to 100"),
+        # metrics and folders
+        ({"metrics": ()}, r"metrics is \[\]: name at least one, each once"),
+        ({"metrics": ("cka", "rsa", "cka")}, "metrics is .*: name at least one, each once"),
+        ({"metrics": ("cak",)}, "unknown metric 'cak': use one of cka"),
+        ({"metrics": ("mutual_knn:q=3",)}, "mutual_knn has no parameter 'q': it has k"),
+        ({"metrics": ("mutual_knn:k=0",)}, "mutual_knn needs a whole number k >= 1, got k=0"),
+        ({"metrics": ("cka", "mutual_knn:k=48")}, "mutual_knn with k=48 needs more than 48 samples, got N=48: lower k"),
+        ({"metrics": ("cycle_knn:k=48",)}, "cycle_knn with k=48 needs more than 48 samples"),
+        ({"out": " "}, "out is empty: name a folder"),
+    ],
+)
+def test_wrong_values(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(VlalignError, match=message) as caught:
+        small(**values)
+    assert "\n" not in str(caught.value)
+
+
+def test_grids_are_sorted_tuples_with_every_number_once() -> None:
+    config = small(uniqueness=[5, 0, 5], depths=[3, 1], phi_depths=[2], widths=[8, 4, 8], seeds=[7, 0], metrics=["cka"])
+    assert config == small(uniqueness=(0, 5), depths=(1, 3), phi_depths=(2,), widths=(4, 8), metrics=("cka",))
+    assert hash(config) == hash(replace(config))
+    assert config.hidden == (4, 8)
+
+
+@given(st.integers(64, 10**6), st.floats(0.1, 0.7), st.floats(0.1, 0.25))
+def test_sizes_add_up(samples: int, train: float, valid: float) -> None:
+    config = SyntheticConfig(samples=samples, train=train, valid=valid, align_samples=4, metrics=("cka",), classes=3)
+    assert sum(config.sizes) == samples
+    assert min(config.sizes) >= 3
+    assert abs(config.sizes[0] - samples * train) <= 0.5
+    assert abs(config.sizes[1] - samples * valid) <= 0.5
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "grid.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_read(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        "uniqueness: [0, 4]\ndepths: 3\nwidths: null\nunique_split: [3, 1.5]\nlabel_noise: 0\nepochs: [2, 3]\n"
+        "metrics: rsa\nphi_on: all\nlearning_rate: [1.0e-3, 1]\nseeds: [1, 2]\ncpu: yes\n",
+    )
+    values = read_config(path)
+    assert values == {
+        "uniqueness": (0, 4), "depths": (3,), "widths": None, "unique_split": (3, 1.5), "label_noise": 0,
+        "epochs": (2, 3), "metrics": ("rsa",), "phi_on": "all", "learning_rate": (1e-3, 1), "seeds": (1, 2),
+        "cpu": True,
+    }  # fmt: skip
+    config = SyntheticConfig(**values)
+    assert config.depths == (3,)
+    assert config.settings_of(1, 4) == (1, 0.0)
+    assert read_config(written(tmp_path, "# nothing yet\n")) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("uniquness: [1]", "unknown key uniquness .did you mean uniqueness"),
+        ("phi_depth: [1]", "unknown key phi_depth .did you mean phi_depths"),
+        ("zzz: 1", "unknown key zzz: there is modalities, shared_bits"),
+        ("depths: [1, two]", r"depths is a list of whole numbers, not \[1, 'two'\]"),
+        ("depths: [1.5]", "depths is a list of whole numbers"),
+        ("seeds: [true]", "seeds is a list of whole numbers"),
+        ("seeds: null", "seeds is a list of whole numbers"),
+        ("widths: wide", r"widths is a list of whole numbers or nothing \(null\)"),
+        ("learning_rate: [1e-3, 1]", "learning_rate is a list of numbers or nothing"),  # a text in YAML: 1.0e-3 is not
+        ("metrics: [1]", "metrics is a list of texts"),
+        ("samples: many", "samples is a whole number, not 'many'"),
+        ("samples: 64.0", "samples is a whole number"),
+        ("noise: loud", "noise is a number, not 'loud'"),
+        ("train: true", "train is a number, not true"),
+        ("phi_on: 3", "phi_on is a text in quotes, not 3"),
+        ("cpu: 1", "cpu is true or false, not 1"),
+        ("tuned: [a]", r"tuned is a text or nothing \(null\)"),
+        ("samples: 9\nsamples: 9", "line 2: not valid YAML: samples is there twice"),
+        ("- samples", "is not a file of settings"),
+    ],
+)
+def test_wrong_files(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(VlalignError, match=message) as caught:
+        read_config(written(tmp_path, text))
+    assert "\n" not in str(caught.value)
+    assert "grid.yaml" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        SyntheticConfig(),
+        small(widths=(3, 9), unique_split=(3, 1), learning_rate=(1e-3, 0.1), tuned="a b.yaml", noise=0.1),
+        small(modalities=3, synergy=1, label_noise=0.5, phi_on="all", out="2024-01-01", metrics=("cka:kernel=rbf",)),
+    ],
+    ids=["published", "small", "three"],
+)
+def test_round_trips(tmp_path: Path, config: SyntheticConfig) -> None:
+    path = written(tmp_path, yaml_text(resolved(config)))
+    assert SyntheticConfig(**read_config(path)) == config
+    assert list(resolved(config)) == [entry.name for entry in fields(SyntheticConfig)]
+
+
+def test_identity_is_what_makes_two_studies_different() -> None:
+    config = small()
+    assert set(identity(config)) == {entry.name for entry in fields(SyntheticConfig)} - {*RUNNING, *GROWING}
+    more = replace(config, out="x", ensemble=1, cpu=False, seeds=(1,), depths=(4,), phi_depths=(5,), metrics=("cka",))
+    assert identity(more) == identity(config)
+    assert identity(replace(config, clip=1)) != identity(config)
+
+
+def test_published_rates() -> None:
+    config = small()
+    assert len(SETTINGS) == 18
+    assert config.settings_of(0, 0) == (1e-3, 1e-4)
+    assert config.settings_of(0, 5) == (1e-2, 1e-3)
+    assert config.settings_of(1, 3) == config.settings_of(2, 3) == (1e-2, 1e-4)
+    assert published(0, 11) == published(0, 8) == (5e-3, 0.1)
+
+
+def test_given_and_tuned_rates(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        "modality 1:\n  0: {learning_rate: 0.05, weight_decay: 0}\n"
+        "modality 2:\n  3: {learning_rate: 1e-3, weight_decay: 0.1}\n",
+    )
+    tuned = read_tuned(path)
+    assert tuned == {"modality 1": {0: (0.05, 0.0)}, "modality 2": {3: (1e-3, 0.1)}}
+    config = small(tuned=str(path))
+    assert config.settings_of(0, 0, tuned) == (0.05, 0)
+    assert config.settings_of(1, 3, tuned) == (1e-3, 0.1)
+    assert config.settings_of(2, 3, tuned) == published(1, 3)
+    assert config.settings_of(0, 3, tuned) == published(0, 3)
+    given = replace(config, learning_rate=(0.2, 0.3))
+    assert given.settings_of(0, 0, tuned) == (0.2, 0)
+    assert given.settings_of(1, 3, tuned) == (0.3, 0.1)
+    assert replace(given, weight_decay=(0.4, 0.5)).settings_of(2, 0, tuned) == (0.3, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("modality 1: 3", "grid.yaml: modality 1 is not a mapping: write the file with `vlalign synthetic tune`"),
+        ("modality 1: {0: 3}", "modality 1, 0: give learning_rate and weight_decay as numbers"),
+        ("modality 1: {0: {learning_rate: 1}}", "modality 1, 0: give learning_rate and weight_decay"),
+        ("modality 1: {0: {learning_rate: fast, weight_decay: 0}}", "modality 1, 0: give"),
+        ("modality 1: {zero: {learning_rate: 1, weight_decay: 0}}", "modality 1, zero: give"),
+        ("modality 1: {0: {learning_rate: [1], weight_decay: 0}}", "modality 1, 0: give"),
+        ("- 1", "is not a file of settings"),
+    ],
+)
+def test_wrong_tuned_files(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(VlalignError, match=message) as caught:
+        read_tuned(written(tmp_path, text))
+    assert "\n" not in str(caught.value)
