@@ -21,8 +21,8 @@ $(STAMP): pyproject.toml
 demo: $(STAMP) ## two real pretrained models on the built-in image–text set, scored over all layer pairs
 	$(BIN)/vlalign demo
 
-test: $(STAMP) ## the whole test suite with doctests
-	$(BIN)/python -m pytest
+test: $(STAMP) ## the whole test suite with doctests, on two cores
+	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lint: $(STAMP) ## ruff: style and mistakes
 	$(BIN)/ruff check .

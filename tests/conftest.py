@@ -46,6 +46,14 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.update(kept)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several workers: files stay whole, and what launches processes, whose ports are fixed, is on one worker."""
+    for item in items:
+        launches = "end_to_end" in item.nodeid
+        item.add_marker(pytest.mark.xdist_group("end_to_end" if launches else item.nodeid.partition("::")[0]))
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Stop the stand-in Hub and remove its caches."""
     if _SERVER in config.stash:
