@@ -48,7 +48,7 @@ def test_two_processes_hear_the_same_and_end_together() -> None:
         )
         for rank in ("0", "1")
     ]  # fmt: skip
-    (main, main_error), (other, other_error) = (rank.communicate(timeout=120) for rank in ranks)
+    (main, main_error), (other, other_error) = (rank.communicate(timeout=240) for rank in ranks)
     assert main.strip() == other.strip() == "{'rank': 0} 2 cpu"
     assert [rank.returncode for rank in ranks] == [1, 1]
     assert "ValueError: cannot decide" in main_error

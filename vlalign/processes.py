@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -25,7 +26,11 @@ def start_processes(cpu: bool) -> PartialState:
 
     # without an accelerator, processes launched together find each other only if told that they are on CPUs;
     # ranks meet after every stage, and one of them may work for hours longer than another
-    return PartialState(cpu=cpu or not torch.accelerator.is_available(), timeout=timedelta(days=7))
+    state = PartialState(cpu=cpu or not torch.accelerator.is_available(), timeout=timedelta(days=7))
+    if state.backend == "gloo":
+        # its threads must end before the interpreter does: else a process now and then aborts when all is done
+        atexit.register(state.destroy_process_group)
+    return state
 
 
 def agree(state: PartialState, make: Callable[[], T]) -> T:
