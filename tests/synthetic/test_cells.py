@@ -16,7 +16,7 @@ from support.synthetic import hidden, member, small
 
 from vlalign.errors import VlalignError
 from vlalign.synthetic import SyntheticConfig
-from vlalign.synthetic.cells import Cell, CellFiles, Encoders, all_cells, ensembles, shape_of
+from vlalign.synthetic.cells import Cell, CellFiles, Encoders, _digest, all_cells, ensembles, shape_of
 from vlalign.synthetic.encoder import Stack
 
 CELL = Cell(1, 2, 12, 7, 3)
@@ -170,19 +170,31 @@ def test_values_that_are_not_finite_are_named(tmp_path: Path, caplog: pytest.Log
     assert "values that are not finite" in warned(files, caplog)
 
 
+def test_a_flipped_bit_of_a_number_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    files, path = saved(tmp_path)
+    data = bytearray(path.read_bytes())
+    data[-9] ^= 1  # still a finite number, or another epoch
+    path.write_bytes(data)
+    assert "damaged: its numbers do not match their checksum" in warned(files, caplog)
+
+
 def test_files_of_another_form(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     files, path = saved(tmp_path)
     tensors = load_file(path)
     told = {"vlalign": json.dumps({"key": files._key, "cell": vars(CELL)})}
-    save_file(tensors, path, metadata=told)
+
+    def write(other: dict[str, torch.Tensor]) -> None:
+        save_file(other, path, metadata=told | {"sha256": _digest(other)})
+
+    write(tensors)
     assert files.has(CELL)
     for other in (
         {name: tensor for name, tensor in tensors.items() if name != "epoch"},
         tensors | {"more": torch.zeros(1)},
     ):
-        save_file(other, path, metadata=told)
+        write(other)
         assert "is damaged" in warned(files, caplog)
-    save_file(tensors | {"parameters": tensors["parameters"][:, 1:].contiguous()}, path, metadata=told)
+    write(tensors | {"parameters": tensors["parameters"][:, 1:].contiguous()})
     assert "parameters have shape [2, 389]" in warned(files, caplog)
     save_file(tensors, path)
     assert "is of other settings" in warned(files, caplog)

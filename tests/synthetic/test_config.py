@@ -14,7 +14,7 @@ from support.synthetic import small
 from vlalign.errors import VlalignError
 from vlalign.settings import yaml_text
 from vlalign.synthetic import SyntheticConfig
-from vlalign.synthetic.config import GROWING, RUNNING, identity, read_config, read_tuned, resolved
+from vlalign.synthetic.config import GROWING, RUNNING, check_tuned, identity, read_config, read_tuned, resolved
 from vlalign.synthetic.published import SETTINGS, published
 
 NAN, INF = float("nan"), float("inf")
@@ -260,9 +260,22 @@ def test_given_and_tuned_rates(tmp_path: Path) -> None:
         ("modality 1: {zero: {learning_rate: 1, weight_decay: 0}}", "modality 1, zero: give"),
         ("modality 1: {0: {learning_rate: [1], weight_decay: 0}}", "modality 1, 0: give"),
         ("- 1", "is not a file of settings"),
+        ("modality 1: {0: {learning_rate: -1, weight_decay: 0}}", "learning_rate -1 and weight_decay 0: allowed is"),
+        ("modality 1: {0: {learning_rate: .nan, weight_decay: 0}}", "learning_rate nan .* allowed is 1e-09 to 10"),
+        ("modality 1: {0: {learning_rate: 0.1, weight_decay: 1000}}", "weight_decay 1000: allowed is .* 0 to 100"),
     ],
 )
 def test_wrong_tuned_files(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(VlalignError, match=message) as caught:
         read_tuned(written(tmp_path, text))
     assert "\n" not in str(caught.value)
+
+
+def test_tuned_files_that_do_not_fit_the_grid() -> None:
+    config = small(uniqueness=(0, 5), tuned="rates.yaml")
+    rates = {0: (0.1, 0.0), 5: (0.1, 0.0)}
+    check_tuned(config, {"modality 1": rates, "modality 2": rates})
+    with pytest.raises(VlalignError, match=r"rates\.yaml lacks modality 2 at U = 5: tune with this grid"):
+        check_tuned(config, {"modality 1": rates, "modality 2": {0: (0.1, 0.0)}})
+    with pytest.raises(VlalignError, match=r"rates\.yaml: unknown 'modality 3': there is modality 1, modality 2"):
+        check_tuned(config, {"modality 1": rates, "modality 2": rates, "modality 3": rates})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -143,8 +143,8 @@ class CellFiles:
         """
         from safetensors.torch import save
 
-        told = {"vlalign": json.dumps({"key": self._key, "cell": asdict(cell)})}
         tensors = {name: tensor.contiguous().cpu() for name, tensor in vars(encoders).items()}
+        told = {"vlalign": json.dumps({"key": self._key, "cell": asdict(cell)}), "sha256": _digest(tensors)}
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -162,15 +162,24 @@ class CellFiles:
         path = self.path(cell)
         try:
             with safe_open(path, framework="pt") as file:
-                told = json.loads((file.metadata() or {}).get("vlalign", "{}"))
-                encoders = Encoders(**{name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+                metadata = file.metadata() or {}
+                told = json.loads(metadata.get("vlalign", "{}"))
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            encoders = Encoders(**tensors)
         except (OSError, SafetensorError, ValueError, TypeError) as error:
             raise VlalignError(f"{path} is damaged ({' '.join(str(error).split())})") from error
         if told != {"key": self._key, "cell": asdict(cell)}:
             raise VlalignError(f"{path} is of other settings")
+        if metadata.get("sha256") != _digest(tensors):
+            raise VlalignError(f"{path} is damaged: its numbers do not match their checksum")
         shape, count = shape_of(self.config, cell), len(self.config.uniqueness)
         if encoders.parameters.shape != (count, sum(rows * columns for rows, columns in shape.matrices)):
             raise VlalignError(f"{path} is damaged: parameters have shape {list(encoders.parameters.shape)}")
         if not bool(torch.isfinite(encoders.parameters).all()):
             raise VlalignError(f"{path} is damaged: values that are not finite")
         return encoders
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    """Hex sha256 of all numbers, by name."""
+    return sha256_bytes(b"".join(tensors[name].numpy().tobytes() for name in sorted(tensors)))

@@ -20,6 +20,7 @@ PHI_ON = ("others", "all")
 RUNNING = ("out", "ensemble", "cpu")
 #: settings that a study may go on with more of
 GROWING = ("phi_depths", "depths", "widths", "seeds", "metrics")
+_LEAST_RATE, _MOST_RATE, _MOST_DECAY = 1e-9, 10.0, 100.0
 _WHOLE = {"uniqueness", "phi_depths", "depths", "widths", "seeds", "epochs"}
 
 
@@ -177,13 +178,13 @@ class SyntheticConfig(Task):
         in_range("ensemble", self.ensemble, 1, 10**5)
         if not 0 < self.clip < float("inf"):
             raise VlalignError(f"clip is {self.clip:g}: allowed is a norm above 0")
-        for name, most in (("epochs", 10**5), ("learning_rate", 10.0), ("weight_decay", 100.0)):
+        for name, most in (("epochs", 10**5), ("learning_rate", _MOST_RATE), ("weight_decay", _MOST_DECAY)):
             values = getattr(self, name)
             if values is None:
                 continue
             if len(values) != 2:
                 raise VlalignError(f"{name} has {len(values)} values: give two, of modality 1 and of the others")
-            least = 0 if name == "weight_decay" else 1 if name == "epochs" else 1e-9
+            least = 0 if name == "weight_decay" else 1 if name == "epochs" else _LEAST_RATE
             for value in values:
                 if not least <= value <= most:
                     raise VlalignError(f"{name} has {value!r}: allowed is {least:g} to {most:g}")
@@ -222,12 +223,31 @@ def read_tuned(path: str | Path) -> dict[str, Any]:
         found[modality] = {}
         for uniqueness, pair in entries.items():
             try:
-                found[modality][int(uniqueness)] = float(pair["learning_rate"]), float(pair["weight_decay"])
+                rate, decay = float(pair["learning_rate"]), float(pair["weight_decay"])
+                found[modality][int(uniqueness)] = rate, decay
             except (TypeError, ValueError, KeyError) as error:
                 raise VlalignError(
                     f"{path}: {modality}, {uniqueness}: give learning_rate and weight_decay as numbers"
                 ) from error
+            if not (_LEAST_RATE <= rate <= _MOST_RATE and 0 <= decay <= _MOST_DECAY):
+                raise VlalignError(
+                    f"{path}: {modality}, {uniqueness}: learning_rate {rate:g} and weight_decay {decay:g}: allowed is "
+                    f"{_LEAST_RATE:g} to {_MOST_RATE:g} and 0 to {_MOST_DECAY:g}"
+                )
     return found
+
+
+def check_tuned(config: SyntheticConfig, tuned: dict[str, Any]) -> None:
+    """Raise VlalignError unless ``tuned`` has every modality and U of the grid, and no modality that is none."""
+    wanted = [f"modality {m + 1}" for m in range(config.modalities)]
+    for name in tuned:
+        if name not in wanted:
+            raise VlalignError(f"{config.tuned}: unknown {name!r}: there is {', '.join(wanted)}")
+    for name in wanted:
+        if missing := [u for u in config.uniqueness if u not in tuned.get(name, {})]:
+            raise VlalignError(
+                f"{config.tuned} lacks {name} at U = {', '.join(map(str, missing))}: tune with this grid"
+            )
 
 
 def resolved(config: SyntheticConfig) -> dict[str, Any]:

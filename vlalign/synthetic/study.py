@@ -21,7 +21,7 @@ from vlalign.settings import shown, yaml_text
 from vlalign.store.files import check_space
 from vlalign.synthetic.align import alignment_rows
 from vlalign.synthetic.cells import Cell, CellFiles, Encoders, all_cells, ensembles, shape_of
-from vlalign.synthetic.config import SyntheticConfig, identity, read_config, read_tuned, resolved
+from vlalign.synthetic.config import SyntheticConfig, check_tuned, identity, read_config, read_tuned, resolved
 from vlalign.synthetic.data import SyntheticData, make_data
 from vlalign.synthetic.pool import run_jobs
 from vlalign.synthetic.results import SyntheticResult, make_table
@@ -58,6 +58,8 @@ class SyntheticStudy:
         self.state = start_processes(config.cpu)
         self.device: torch.device = self.state.device
         self.tuned = read_tuned(config.tuned) if config.tuned else None
+        if self.tuned is not None:
+            check_tuned(config, self.tuned)
         self.files = CellFiles(config, self.tuned)
         self._data: dict[int, SyntheticData] = {}
         self._lock = Lock()
