@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -96,6 +97,8 @@ def check_values(values: Mapping[Any, Any], kinds: Mapping[str, str], path: Path
 def check_value(key: str, value: Any, kind: str, path: Path) -> Any:
     """``value``, if it is of the type of a field as in :func:`check_values`; a lone value does for a list of one."""
     name, _, optional = kind.partition(" | ")
+    if "float" in name:
+        value = [_number(entry) for entry in value] if isinstance(value, list) else _number(value)
     if value is None and optional:
         return None
     ending = " or nothing (null)" if optional else ""
@@ -110,6 +113,11 @@ def check_value(key: str, value: Any, kind: str, path: Path) -> Any:
         return value
     quoted = " in quotes" if name == "str" and isinstance(value, int | float) else ""
     raise wrong(path, key, told + quoted + ending, value)
+
+
+def _number(value: Any) -> Any:
+    """A number that PyYAML takes for a text: 1e-3 without a point."""
+    return float(value) if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value) else value
 
 
 def is_a(value: Any, kind: type | tuple[type, ...]) -> bool:

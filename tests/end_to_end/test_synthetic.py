@@ -112,7 +112,7 @@ def test_two_processes_find_the_same(command: Command, whole: Path, tmp_path: Pa
     assert json.loads((tmp_path / "run" / "study.json").read_text())["environment"]["processes"] == 2
 
 
-def test_a_run_grows(whole: Path, tmp_path: Path) -> None:
+def test_a_run_grows(whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """More seeds and another metric: what was trained is kept, and its rows stay the same."""
     line = ["synthetic", "run", *FEW.split(), "--out", str(tmp_path), "--quiet"]
     assert main(line) == 0
@@ -125,6 +125,11 @@ def test_a_run_grows(whole: Path, tmp_path: Path) -> None:
     old = SyntheticResult.load(whole).table
     pd.testing.assert_frame_equal(rows[rows["seed"] == 2][list(old.columns)].reset_index(drop=True), old)
     assert rows["cka"].between(0, 1).all()
+    capsys.readouterr()
+    assert main(line) == 0  # less again: what is left out is said
+    said = capsys.readouterr()
+    assert f"{tmp_path} also holds seeds 7: those encoders are kept" in said.err
+    assert encoders(tmp_path) == after
 
 
 def test_describe(command: Command) -> None:
@@ -148,6 +153,9 @@ def test_data_are_saved_and_pushed(
     assert {name: len(split) for name, split in saved.items()} == {"train": 358, "validation": 77, "test": 77}
     assert len(saved["train"][0]["x1"]) == len(saved["train"][0]["bits2"]) == 12
     assert main([*line, "--out", str(folder)]) == 0  # again, over itself
+    assert json.loads(saved["test"].info.description)["uniqueness"] == 3
+    assert main([*line, "--out", str(folder), "--noise", "1"]) == 1
+    assert "holds a data set of other settings" in capsys.readouterr().err
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     assert main([*line, "--push", "somebody/synthetic-u3"]) == 0
     assert "datasets/somebody/synthetic-u3" in capsys.readouterr().out
@@ -229,6 +237,8 @@ def error_of(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
         ("data --uniqueness 3 --push a/b", ["no token", "HF_TOKEN"]),
         ("tune --depths 7", ["nothing to tune modality 1 on"]),
         ("tune --trials 0", ["--trials is 0"]),
+        ("tune --out .", [". is a folder"]),
+        ("run --phi-nonlinearity sigmoid", ["phi_depths has 8", "with sigmoid only", "stay distinct"]),
     ],
 )
 def test_mistakes(error_of: Any, line: str, words: list[str]) -> None:

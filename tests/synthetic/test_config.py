@@ -13,6 +13,7 @@ from support.synthetic import small
 
 from vlalign.errors import VlalignError
 from vlalign.settings import yaml_text
+from vlalign.store.files import canonical
 from vlalign.synthetic import SyntheticConfig
 from vlalign.synthetic.config import GROWING, RUNNING, check_tuned, identity, read_config, read_tuned, resolved
 from vlalign.synthetic.published import SETTINGS, published
@@ -179,7 +180,7 @@ def test_read(tmp_path: Path) -> None:
         ("seeds: [true]", "seeds is a list of whole numbers"),
         ("seeds: null", "seeds is a list of whole numbers"),
         ("widths: wide", r"widths is a list of whole numbers or nothing \(null\)"),
-        ("learning_rate: [1e-3, 1]", "learning_rate is a list of numbers or nothing"),  # a text in YAML: 1.0e-3 is not
+        ("learning_rate: [fast, 1]", "learning_rate is a list of numbers or nothing"),
         ("metrics: [1]", "metrics is a list of texts"),
         ("samples: many", "samples is a whole number, not 'many'"),
         ("samples: 64.0", "samples is a whole number"),
@@ -279,3 +280,11 @@ def test_tuned_files_that_do_not_fit_the_grid() -> None:
         check_tuned(config, {"modality 1": rates, "modality 2": {0: (0.1, 0.0)}})
     with pytest.raises(VlalignError, match=r"rates\.yaml: unknown 'modality 3': there is modality 1, modality 2"):
         check_tuned(config, {"modality 1": rates, "modality 2": rates, "modality 3": rates})
+
+
+def test_whole_and_decimal_numbers_are_one_setting(tmp_path: Path) -> None:
+    one = small(clip=8, noise=1, temperature=1, unique_split=(3, 1), weight_decay=(0, 1))
+    other = small(clip=8.0, noise=1.0, temperature=1.0, unique_split=[3.0, 1.0], weight_decay=(0.0, 1.0))
+    assert canonical(identity(one)) == canonical(identity(other))
+    read = read_config(written(tmp_path, "learning_rate: [1e-3, 5E-2]\nclip: 1e+1\n"))
+    assert read == {"learning_rate": (0.001, 0.05), "clip": 10.0}

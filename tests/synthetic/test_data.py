@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 from support.synthetic import bits_of, small
 
+from vlalign.errors import VlalignError
 from vlalign.synthetic import SyntheticConfig, SyntheticData, information, label_table, make_data
 from vlalign.synthetic.data import _split
 from vlalign.synthetic.distribution import all_bits, relevant
@@ -237,3 +238,10 @@ def test_noise_is_its_own_for_every_modality_and_seed_and_the_same_for_every_u_a
     for i in range(3):
         for j in range(i):
             assert abs(np.corrcoef(draws[i].ravel(), draws[j].ravel())[0, 1]) < 0.05
+
+
+def test_a_phi_that_loses_inputs_is_refused() -> None:
+    config = small(phi_nonlinearity="sigmoid", phi_depths=(10,), shared_bits=8, unique_bits=4)
+    with pytest.raises(VlalignError, match=r"phi_depths has 10: with sigmoid only \d+ of 4096 inputs stay distinct"):
+        make_data(config, 0).inputs(1, 10)
+    make_data(config, 0).inputs(0, 10)  # which has no φ

@@ -56,8 +56,10 @@ def test_folders(tmp_path: Path) -> None:
     data = make_data(small(samples=128, align_samples=8), 0)
     folder = save_datasets(data, 1, tmp_path / "new" / "set")
     first = load_from_disk(folder)["test"].with_format("numpy")["x2"][:]
-    assert save_datasets(data, 3, folder) == folder  # a data set may be replaced by another
-    assert (load_from_disk(folder)["test"].with_format("numpy")["x2"][:] != first).any()
+    assert save_datasets(data, 1, folder) == folder  # the same again
+    with pytest.raises(VlalignError, match="holds a data set of other settings: name another folder"):
+        save_datasets(data, 3, folder)
+    assert (load_from_disk(folder)["test"].with_format("numpy")["x2"][:] == first).all()
     (tmp_path / "file").write_text("mine")
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "notes").write_text("mine")

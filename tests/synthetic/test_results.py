@@ -27,7 +27,7 @@ from vlalign.synthetic.results import (
 METRIC = "unbiased_cka"
 CONFIG = small(
     uniqueness=(0, 1, 2, 4, 6), phi_depths=(1, 2), depths=(2, 3, 5, 6, 9), seeds=(0, 1, 2), widths=(3, 8), modalities=3,
-    unique_bits=3,
+    unique_bits=3, metrics=("unbiased_cka",),
 )  # fmt: skip
 
 
@@ -167,7 +167,7 @@ def test_save_and_load(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(found.table, told.table)
     assert (found.config, found.seconds, found.trained) == (told.config, told.seconds, told.trained)
     assert found.environment == told.environment
-    assert found.metrics == ["unbiased_cka", "mutual_knn:k=5"]
+    assert found.metrics == ["unbiased_cka"]
     pd.testing.assert_frame_equal(pd.read_csv(path.parent / "alignment.csv"), told.table)
     told.save(path.parent)
     pd.testing.assert_frame_equal(SyntheticResult.load(str(path.parent)).table, told.table)
@@ -233,3 +233,16 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(VlalignError, match=r"cannot write .*alignment\.parquet: File exists"):
         result().save(tmp_path / "file")
+
+
+def test_a_study_of_another_version_is_said_in_a_line(tmp_path: Path) -> None:
+    result = SyntheticResult(resolved(CONFIG), planted(), {"train": 1.0, "align": 1.0}, 1, {})
+    result.save(tmp_path)
+    told = json.loads((tmp_path / "study.json").read_text())
+    (tmp_path / "study.json").write_text(json.dumps(told | {"config": told["config"] | {"flavour": 1}}))
+    with pytest.raises(VlalignError, match=r"settings of another version .*flavour"):
+        SyntheticResult.load(tmp_path)
+    (tmp_path / "study.json").write_text(json.dumps(told))
+    result.table.drop(columns=[METRIC]).to_parquet(tmp_path / "alignment.parquet")
+    with pytest.raises(VlalignError, match=f"no column {METRIC}"):
+        SyntheticResult.load(tmp_path)

@@ -235,7 +235,6 @@ def test_a_damaged_file_is_named_and_trained_again(
         ({"learning_rate": (0.1, 0.1)}, "learning_rate is null there, [0.1, 0.1] here"),
         ({"modalities": 3, "unique_bits": 3}, "modalities is 2 there, 3 here; unique_bits is 4 there, 3 here"),
         ({"synergy": 1}, "synergy is 0 there, 1 here"),
-        ({"align_samples": 40}, "align_samples is 48 there, 40 here"),
     ],
 )
 def test_a_folder_of_another_study_is_refused(again: SyntheticConfig, values: dict[str, Any], message: str) -> None:

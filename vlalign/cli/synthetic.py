@@ -7,6 +7,7 @@ interruption, and with more seeds or depths.
   vlalign synthetic describe --synergy 2 --uniqueness 0 2 4
   vlalign synthetic run --config synthetic/quick.yaml
   vlalign synthetic report synthetic-runs/quick
+  vlalign synthetic report synthetic-runs/paper --out synthetic
   accelerate launch scripts/synthetic.py run --config synthetic/paper.yaml
   vlalign synthetic data --uniqueness 3 --phi-depth 2 --out my-data
   vlalign synthetic tune --config synthetic/paper.yaml --out tuned.yaml
@@ -62,7 +63,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> list[argparse.ArgumentPars
     report.add_argument("--config", metavar="FILE", help="the settings that the run was made with")
     report.add_argument("--metric", metavar="NAME", help="one of the run's metrics (default: its first)")
     report.add_argument(
-        "--out", default="synthetic", metavar="FOLDER", help="RESULTS.md goes there, tables and figures in results/"
+        "--out",
+        metavar="FOLDER",
+        help="RESULTS.md goes there, table and figures in results/ (default: the run's folder)",
     )
     data = made["data"]
     data.add_argument("--uniqueness", type=int, required=True, metavar="U", help="of the samples")
@@ -84,7 +87,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 #: settings that an action has another flag for, or no use
-_LEFT_OUT: dict[str, tuple[str, ...]] = {"data": ("uniqueness", "phi_depths"), "tune": ("out",)}
+_LEFT_OUT: dict[str, tuple[str, ...]] = {
+    "data": ("uniqueness", "phi_depths"),
+    "tune": ("out", "learning_rate", "weight_decay", "tuned", "ensemble"),
+}
 #: groups of flags that each action has
 _PARTS = {
     "describe": ("distribution",),
@@ -169,10 +175,11 @@ def _report(arguments: argparse.Namespace) -> None:
     if arguments.run and arguments.config:
         raise VlalignError("give the folder of a run or --config, not both")
     settings = read_config(arguments.config) if arguments.config else {}
-    result = SyntheticResult.load(arguments.run or SyntheticConfig(**settings).out)
+    folder = arguments.run or SyntheticConfig(**settings).out
+    result = SyntheticResult.load(folder)
     if arguments.metric not in (None, *result.metrics):
         raise VlalignError(f"--metric {arguments.metric}: the run has {', '.join(result.metrics)}")
-    files = save_synthetic(result, arguments.out, arguments.metric)
+    files = save_synthetic(result, arguments.out or folder, arguments.metric)
     show_result(result, console(), arguments.metric)
     console().print(
         f"page      {files[-1]}\nfigures   {', '.join(path.name for path in files[1:-1])}\ntable     {files[0]}",

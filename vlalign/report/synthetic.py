@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
@@ -27,24 +27,25 @@ if TYPE_CHECKING:
 PAGE, FOLDER = "RESULTS.md", "results"
 
 
-def describe_table(found: Sequence[Information]) -> Table:
+def describe_table(found: Sequence[Information]) -> Group:
     """The exact quantities, a row for each U."""
     modalities = range(1, len(found[0].single) + 1)
-    table = Table(box=box.SIMPLE_HEAD, title="Exact information of the task, in nats", title_justify="left")
-    columns = ["U", "bits"] + [f"I(X{m};Y)" for m in modalities] + ["I(all;Y)", "I(X1;X2)", "interact."]
-    columns += [f"Bayes x{m}" for m in modalities] + ["all"]
-    for column in columns:
-        table.add_column(column, justify="left" if column == "bits" else "right", no_wrap=column in ("U", "bits"))
+    informed, accuracy = Table(box=box.SIMPLE_HEAD), Table(box=box.SIMPLE_HEAD)
+    names = ["U", "bits", *(f"I(X{m};Y)" for m in modalities), "I(all;Y)", "I(X1;X2)", "interaction"]
+    for table, columns in ((informed, names), (accuracy, ["U", *(f"from x{m}" for m in modalities), "from all"])):
+        for column in columns:
+            table.add_column(column, justify="left" if column == "bits" else "right", no_wrap=True)
     for one in found:
-        numbers = [*one.single, one.joint, one.between[0], one.interaction, *one.accuracy, one.accuracy_joint]
-        table.add_row(str(one.uniqueness), bits_text(one), *(f"{value:.4f}" for value in numbers))
-    table.caption = (
-        "interact.: interaction information, redundancy minus synergy; Bayes: the most accurate that any classifier "
-        "can be; "
-        f"p(y) from {min(found[0].marginal):.3f} to {max(found[0].marginal):.3f}"
+        numbers = [*one.single, one.joint, one.between[0], one.interaction]
+        informed.add_row(str(one.uniqueness), bits_text(one), *(f"{value:.4f}" for value in numbers))
+        accuracy.add_row(str(one.uniqueness), *(f"{value:.4f}" for value in (*one.accuracy, one.accuracy_joint)))
+    sign = "redundancy minus synergy" if len(modalities) == 2 else "co-information, whose sign alone tells neither"
+    said = f"interaction: {sign}; p(y) from {min(found[0].marginal):.3f} to {max(found[0].marginal):.3f}"
+    return Group(
+        _titled("Exact information of the task, in nats", informed),
+        Text(f"  {said}\n"),
+        _titled("Bayes accuracy: the most that any classifier reaches", accuracy),
     )
-    table.caption_justify = "left"
-    return table
 
 
 def show_plan(config: SyntheticConfig, plan: SyntheticPlan, console: Console) -> None:
@@ -63,21 +64,22 @@ def show_result(result: SyntheticResult, console: Console, metric: str | None = 
     metric = metric or result.metrics[0]
     rhos = rho_of_maxima(result.table, metric)
     for modality, rows in maxima(result.table, metric).groupby(level=0):
-        table = _plain_table(f"Largest {metric_title(metric)} of modality {modality} with modality 1")
+        table = Table(box=box.SIMPLE_HEAD)
         table.add_column("D_φ", justify="right")
         for u in rows.columns:
             table.add_column(f"U {u}", justify="right")
         table.add_column("ρ with U", justify="right")
         for (_, phi), row in rows.iterrows():
             table.add_row(str(phi), *(f"{value:.2f}" for value in row), rho_short(rhos[modality, phi]))
-        console.print(table)
-        table = _plain_table("Medians over φ and seeds of Spearman's correlations over encoders of one φ and seed")
+        console.print(_titled(f"Largest {metric_title(metric)} of modality {modality} with modality 1", table))
+        table = Table(box=box.SIMPLE_HEAD)
         names, cells = summary_rows(result.table, metric, modality)
         for name in names:
             table.add_column(name, justify="right")
         for cell in cells:
             table.add_row(*cell)
-        console.print(table)
+        console.print(_titled("Medians over φ and seeds of Spearman's ρ over encoders of one φ and seed", table))
+    console.print(Text("  –: fewer than five values; intervals take the values for independent draws", style="dim"))
     for finding in findings(result, metric):
         console.print(Text(f"  {finding}"), soft_wrap=True)
     if result.trained:
@@ -118,9 +120,9 @@ def save_synthetic(result: SyntheticResult, folder: str | Path, metric: str | No
     return [table, *figures.values(), folder / PAGE]
 
 
-def tuned_table(found: Tuned) -> Table:
+def tuned_table(found: Tuned) -> Group:
     """The settings that a search found."""
-    table = _plain_table("Learning rate and weight decay with the best mean validation accuracy")
+    table = Table(box=box.SIMPLE_HEAD)
     for column in ("", "U", "learning rate", "weight decay", "accuracy"):
         table.add_column(column, justify="left" if not column else "right")
     for modality, entries in found.items():
@@ -129,9 +131,9 @@ def tuned_table(found: Tuned) -> Table:
                 "" if i else modality, str(u), f"{entry['learning_rate']:g}", f"{entry['weight_decay']:g}",
                 f"{entry['accuracy']:.3f}", end_section=i == len(entries) - 1,
             )  # fmt: skip
-    return table
+    return _titled("Learning rate and weight decay with the best mean validation accuracy", table)
 
 
-def _plain_table(title: str) -> Table:
-    options: dict[str, Any] = {"title_justify": "left", "title_style": "bold"}
-    return Table(box=box.SIMPLE_HEAD, title=Text(title), **options)
+def _titled(title: str, table: Table) -> Group:
+    """A table below its title, which may be wider."""
+    return Group(Text(title, style="bold"), table)

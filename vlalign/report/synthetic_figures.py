@@ -138,7 +138,7 @@ def _performance(table: pd.DataFrame, metric: str, result: SyntheticResult) -> A
         axes.set_title(f"U = {u}", fontsize=8, loc="left")
         axes.locator_params(axis="x", nbins=4)
         _plain(axes)
-    bar = figure.colorbar(dots, ax=grid)
+    bar = figure.colorbar(dots, ax=grid, ticks=_some(sorted(phis.unique())))
     bar.set_label("$D_\\phi$ of the deepest encoders", fontsize=8)
     bar.ax.tick_params(labelsize=7)
     figure.supxlabel("test accuracy", fontsize=9)

@@ -42,8 +42,8 @@ def results_page(result: SyntheticResult, metric: str, figures: Mapping[str, Pat
     """
     parts = [
         "# The synthetic study",
-        "Made by `vlalign synthetic report`; change nothing here. What the study is, and where the results differ from "
-        "the paper (arXiv 2502.16282), is in [README.md](README.md).",
+        "Made by `vlalign synthetic report`; change nothing here. What the study is, and where the results of the "
+        "paper's grid differ from the paper (arXiv 2502.16282), is said in the project's synthetic/README.md.",
         "## What was run",
         _table(["", ""], _run(result)),
         *(f"- {finding}" for finding in findings(result, metric)),
@@ -54,7 +54,7 @@ def results_page(result: SyntheticResult, metric: str, figures: Mapping[str, Pat
     for modality in sorted(table["modality"].unique()):
         rows = table[table["modality"] == modality]
         end = f"-modality{modality}" if modality > 2 else ""
-        compare = modality == 2 and metric == _METRIC and not _unlike(result)
+        compare = modality == 2 and metric == _METRIC and not _unlike(result) and _whole(result)
         parts += _modality(result, rows, metric, {k: v for k, v in figures.items() if k.endswith(end)}, end, compare)
     return "\n\n".join(_joined(parts)) + "\n"
 
@@ -112,6 +112,12 @@ def _unlike(result: SyntheticResult) -> list[str]:
     return [name for name in plain if name not in skipped and found[name] != plain[name]]
 
 
+def _whole(result: SyntheticResult) -> bool:
+    """Whether U and depths are all of the paper's: else its maxima and medians are of something else."""
+    plain = {entry.name: entry.default for entry in fields(SyntheticConfig)}
+    return all(tuple(result.config[name]) == plain[name] for name in ("uniqueness", "depths"))
+
+
 def _task(result: SyntheticResult) -> str:
     config = SyntheticConfig(**result.config)
     found = [information(config, u) for u in config.uniqueness]
@@ -153,7 +159,8 @@ def _modality(
         picture("heatmaps", f"{name} by depth of φ and depth of the encoder, a map for each U"),
         f"## Does alignment tell performance{whose}?",
         "Spearman's correlation over the encoders of one φ and seed, which differ in depth; boxes are over φ and "
-        "seeds. Performance is the accuracy on the test split.",
+        "seeds. Performance is the accuracy on the test split. A dash: fewer than five values, or one side constant."
+        + (" Published medians: over D_φ 1 to 10 and five seeds." if compare else ""),
         picture("correlations", "Box plots by U of correlations of alignment, performance and depth"),
         _medians_table(rows, metric, modality, compare),
         picture("performance", f"{name} against test accuracy for several U, by depth of φ"),

@@ -8,7 +8,7 @@ import numpy as np
 
 from vlalign.metrics import parse_metric
 from vlalign.report.text import signed
-from vlalign.synthetic.results import OF_DEPTHS, headline, medians, rho_of_maxima
+from vlalign.synthetic.results import OF_DEPTHS, headline, medians, rank_correlations, rho_of_maxima
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,15 +83,13 @@ def findings(result: SyntheticResult, metric: str) -> list[str]:
                 f"{whose}the largest {metric_title(metric)} over encoders {verb}: Spearman's ρ from {signed(least)} to "
                 f"{signed(most)} over {len(of)} D_φ"
             )
-        found = medians(result.table, metric).loc[modality]
-        low, high = found.index.min(), found.index.max()
-        name = "alignment/performance"
-        if low != high and found[name].notna().all():
+        found = medians(result.table, metric).loc[modality]["alignment/performance"].dropna()
+        if len(found) > 1:
+            cells = rank_correlations(result.table, metric)
+            count = int((cells["modality"] == modality).sum() / cells["uniqueness"].nunique())
+            low, high = found.index.min(), found.index.max()
             told.append(
-                f"{whose}alignment goes with performance at U = {low} (median ρ {signed(found[name][low])}) "
-                f"{'and' if found[name][high] > 0.3 else 'but not'} at U = {high} ({signed(found[name][high])})"
-                if found[name][low] > 0.3
-                else f"{whose}median ρ of alignment and performance: {signed(found[name][low])} at U = {low}, "
-                f"{signed(found[name][high])} at U = {high}"
+                f"{whose}alignment against performance over encoders of one φ and seed: median ρ {signed(found[low])} "
+                f"at U = {low}, {signed(found[high])} at U = {high}, over {count} of them each"
             )
     return told

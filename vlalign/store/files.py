@@ -64,8 +64,8 @@ def write_error(path: Path, error: object) -> VlalignError:
     full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
     advice = "make room there" if full else "check the path and its permissions"
     return VlalignError(
-        f"cannot write {path}: {one_line(error)}; {advice} or choose another store folder, "
-        "then run the same command again (finished shards are kept)"
+        f"cannot write {path}: {one_line(error)}; {advice} or choose another folder, "
+        "then run the same command again (what is finished is kept)"
     )
 
 
@@ -163,7 +163,7 @@ def check_space(folder: Path, need: int) -> None:
     if free < need:
         raise VlalignError(
             f"not enough space for {folder}: about {need / 1e9:.2f} GB needed, {free / 1e9:.2f} GB free; "
-            "make room there or choose another store folder"
+            "make room there or choose another folder"
         )
 
 

@@ -7,13 +7,14 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from vlalign.errors import VlalignError
 from vlalign.store.files import canonical, sha256_bytes, write_atomic, write_error
-from vlalign.synthetic.config import SyntheticConfig, identity
+from vlalign.synthetic.config import SyntheticConfig, encoder_identity
 from vlalign.synthetic.encoder import Shape, Stack
 
 log = logging.getLogger(__name__)
@@ -115,10 +116,10 @@ class CellFiles:
         settings: what :func:`vlalign.synthetic.config.read_tuned` gave.
     """
 
-    def __init__(self, config: SyntheticConfig, settings: dict[str, object] | None = None) -> None:
+    def __init__(self, config: SyntheticConfig, settings: dict[str, Any] | None = None) -> None:
         self.config = config
         self.folder = Path(config.out) / FOLDER
-        self._key = sha256_bytes(canonical([identity(config), str(settings)]).encode())
+        self._key = sha256_bytes(canonical(encoder_identity(config, settings)).encode())
 
     def path(self, cell: Cell) -> Path:
         """Where a cell's file is."""
@@ -144,7 +145,7 @@ class CellFiles:
         from safetensors.torch import save
 
         tensors = {name: tensor.contiguous().cpu() for name, tensor in vars(encoders).items()}
-        told = {"vlalign": json.dumps({"key": self._key, "cell": asdict(cell)}), "sha256": _digest(tensors)}
+        told = {"vlalign": json.dumps({"key": self._key, "cell": asdict(cell), "sha256": _digest(tensors)})}
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -162,15 +163,14 @@ class CellFiles:
         path = self.path(cell)
         try:
             with safe_open(path, framework="pt") as file:
-                metadata = file.metadata() or {}
-                told = json.loads(metadata.get("vlalign", "{}"))
+                told = json.loads((file.metadata() or {}).get("vlalign", "{}"))
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            encoders = Encoders(**tensors)
-        except (OSError, SafetensorError, ValueError, TypeError) as error:
+            encoders, digest = Encoders(**tensors), told.pop("sha256", None)
+        except (OSError, SafetensorError, ValueError, TypeError, AttributeError) as error:
             raise VlalignError(f"{path} is damaged ({' '.join(str(error).split())})") from error
         if told != {"key": self._key, "cell": asdict(cell)}:
             raise VlalignError(f"{path} is of other settings")
-        if metadata.get("sha256") != _digest(tensors):
+        if digest != _digest(tensors):
             raise VlalignError(f"{path} is damaged: its numbers do not match their checksum")
         shape, count = shape_of(self.config, cell), len(self.config.uniqueness)
         if encoders.parameters.shape != (count, sum(rows * columns for rows, columns in shape.matrices)):

@@ -19,7 +19,9 @@ PHI_ON = ("others", "all")
 #: settings that say how to compute, not what
 RUNNING = ("out", "ensemble", "cpu")
 #: settings that a study may go on with more of
-GROWING = ("phi_depths", "depths", "widths", "seeds", "metrics")
+GROWING = ("phi_depths", "depths", "widths", "seeds", "metrics", "align_samples")
+#: settings of the learning rates and weight decays
+_RATES = ("learning_rate", "weight_decay", "tuned")
 _LEAST_RATE, _MOST_RATE, _MOST_DECAY = 1e-9, 10.0, 100.0
 _WHOLE = {"uniqueness", "phi_depths", "depths", "widths", "seeds", "epochs"}
 
@@ -87,10 +89,6 @@ class SyntheticConfig(Task):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for entry in fields(self):
-            value = getattr(self, entry.name)
-            if isinstance(value, list):
-                object.__setattr__(self, entry.name, tuple(value))
         self._check_grid()
         self._check_data()
         self._check_training()
@@ -132,7 +130,7 @@ class SyntheticConfig(Task):
     def _check_grid(self) -> None:
         for name, least, most in (
             ("uniqueness", 0, self.relevant_bits), ("phi_depths", 1, 64), ("depths", 1, 64), ("widths", 1, 4096),
-            ("seeds", 0, 2**32),
+            ("seeds", 0, 2**32 - 1),
         ):  # fmt: skip
             values = getattr(self, name)
             if values is None:
@@ -187,7 +185,7 @@ class SyntheticConfig(Task):
             least = 0 if name == "weight_decay" else 1 if name == "epochs" else _LEAST_RATE
             for value in values:
                 if not least <= value <= most:
-                    raise VlalignError(f"{name} has {value!r}: allowed is {least:g} to {most:g}")
+                    raise VlalignError(f"{name} has {value:g}: allowed is {least:g} to {most:g}")
         for entry in _WHOLE:
             for value in getattr(self, entry) or ():
                 if isinstance(value, bool) or not isinstance(value, int):
@@ -256,5 +254,12 @@ def resolved(config: SyntheticConfig) -> dict[str, Any]:
 
 
 def identity(config: SyntheticConfig) -> dict[str, Any]:
-    """The settings that make two studies different ones."""
+    """The settings that make two studies different ones; others say how to compute, or that there is more of it."""
     return {name: value for name, value in resolved(config).items() if name not in (*RUNNING, *GROWING)}
+
+
+def encoder_identity(config: SyntheticConfig, tuned: dict[str, Any] | None) -> dict[str, Any]:
+    """What decides how encoders turn out beside their cell, learning rates and weight decays as they are used."""
+    kept = {name: value for name, value in identity(config).items() if name not in _RATES}
+    rates = [[config.settings_of(m, u, tuned) for u in config.uniqueness] for m in range(config.modalities)]
+    return kept | {"rates": rates}

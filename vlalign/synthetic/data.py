@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vlalign.errors import VlalignError
 from vlalign.synthetic.config import SyntheticConfig
 from vlalign.synthetic.distribution import all_bits, label_table
 from vlalign.synthetic.transforms import make_phi
@@ -52,6 +53,9 @@ class SyntheticData:
         Args:
             modality: from 0.
             phi_depth: of φ; of no effect on a modality without φ.
+
+        Raises:
+            VlalignError: φ is so deep that inputs become equal by rounding.
         """
         config = self.config
         codes = self.codes(modality)
@@ -62,6 +66,11 @@ class SyntheticData:
                 config.width, phi_depth, config.modalities - first, config.phi_nonlinearity, config.transforms_seed
             )
             rows = phis[modality - first](rows)
+            if (distinct := len(rows.unique(dim=0))) < len(rows):
+                raise VlalignError(
+                    f"phi_depths has {phi_depth}: with {config.phi_nonlinearity} only {distinct} of {len(rows)} inputs "
+                    "stay distinct in float32; lower phi_depths, or take another phi_nonlinearity"
+                )
         rows = self._standardised(rows, codes)
         if config.noise:
             draw = np.random.RandomState([config.data_seed, 3, modality])

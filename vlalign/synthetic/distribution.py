@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,15 @@ class Task:
     weights_seed: int = 2
 
     def __post_init__(self) -> None:
+        for entry in fields(self):  # 8 and 8.0 are one setting, and so are lists and tuples
+            value, kind = getattr(self, entry.name), str(entry.type).partition(" | ")[0]
+            if isinstance(value, list):
+                value = tuple(value)
+            if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
+                value = float(value)
+            if kind == "tuple[float, ...]" and value is not None:
+                value = tuple(map(float, value))
+            object.__setattr__(self, entry.name, value)
         for name, least, most in (
             ("modalities", 2, 6),
             ("shared_bits", 1, 16),
@@ -80,7 +89,7 @@ class Task:
         split = self.unique_split
         if split is not None and (len(split) != self.modalities or min(split) < 0 or not 0 < sum(split) < np.inf):
             raise VlalignError(
-                f"unique_split is {list(split)}: give {self.modalities} weights of at least 0, one a modality, "
+                f"unique_split is {_shown(split)}: give {self.modalities} weights of at least 0, one a modality, "
                 "not all 0"
             )
 
@@ -105,15 +114,20 @@ class Task:
                     f"relevant_bits {self.relevant_bits} cannot be made of {self.shared_bits} shared bits, "
                     f"{self.unique_bits} own ones a modality and synergy {self.synergy}: lower relevant_bits or synergy"
                 )
+            split = "" if self.unique_split is None else f", split {_shown(self.unique_split)}"
             raise VlalignError(
                 f"uniqueness is {uniqueness}: with {self.relevant_bits} relevant bits, {self.shared_bits} shared and "
-                f"{self.unique_bits} own ones a modality, allowed is {ranges(allowed)}"
+                f"{self.unique_bits} own ones a modality{split}, allowed is {ranges(allowed)}"
             )
         return _shares(self, uniqueness)
 
     def shared(self, uniqueness: int) -> int:
         """Relevant shared bits R."""
         return self.relevant_bits - self.synergy - sum(self.unique(uniqueness))
+
+
+def _shown(weights: Sequence[float]) -> str:
+    return f"[{', '.join(f'{weight:g}' for weight in weights)}]"
 
 
 def _shares(task: Task, uniqueness: int) -> tuple[int, ...]:
@@ -157,13 +171,13 @@ def in_unit(name: str, value: float) -> None:
         raise VlalignError(f"{name} is {value:g}: allowed is 0 to 1")
 
 
-def all_bits(count: int) -> Ints:
+def all_bits(count: int) -> NDArray[np.int8]:
     """All values [2^count, count] of so many bits, the first one most significant.
 
     >>> all_bits(2).tolist()
     [[0, 0], [0, 1], [1, 0], [1, 1]]
     """
-    return (np.arange(2**count)[:, None] >> np.arange(count)[::-1]) & 1
+    return ((np.arange(2**count)[:, None] >> np.arange(count)[::-1]) & 1).astype(np.int8)
 
 
 @dataclass(frozen=True)
@@ -192,7 +206,7 @@ def weights(task: Task) -> Floats:
     return np.asarray(drawn / np.linalg.norm(drawn, axis=1, keepdims=True), dtype=np.float64)
 
 
-def relevant(task: Task, uniqueness: int) -> Ints:
+def relevant(task: Task, uniqueness: int) -> NDArray[np.int8]:
     """Values of the relevant bits [2^bits, relevant_bits] in every state; states count x_c first, then each x_um."""
     where = positions(task, uniqueness)
     states = all_bits(task.shared_bits + task.modalities * task.unique_bits)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from vlalign.errors import VlalignError
 from vlalign.remote import hub_errors
-from vlalign.store.files import check_space, write_error
+from vlalign.store.files import canonical, check_space, write_error
+from vlalign.synthetic.config import identity
 from vlalign.synthetic.data import SyntheticData
 from vlalign.synthetic.distribution import all_bits
 
@@ -21,13 +21,13 @@ def to_datasets(data: SyntheticData, phi_depth: int = 1) -> DatasetDict:
     """The samples as a ``datasets.DatasetDict`` with splits train, validation and test.
 
     Columns: ``id``; ``label``; ``x1``, ``x2`` … float32 features as encoders see them; ``bits1``, ``bits2`` … the bits
-    behind them.
+    behind them. The settings that they were drawn with are the description.
 
     Args:
         data: of :func:`vlalign.synthetic.make_data`.
         phi_depth: of φ.
     """
-    from datasets import ClassLabel, Dataset, DatasetDict, Features, List, Value
+    from datasets import ClassLabel, Dataset, DatasetDict, DatasetInfo, Features, List, Value
 
     config = data.config
     kinds: dict[str, Any] = {
@@ -35,7 +35,7 @@ def to_datasets(data: SyntheticData, phi_depth: int = 1) -> DatasetDict:
         "label": ClassLabel(names=[f"class {c}" for c in range(config.classes)]),
     }
     columns: dict[str, Any] = {}
-    bits = all_bits(config.width).astype(np.int8)
+    bits = all_bits(config.width)
     for m in range(config.modalities):
         columns[f"x{m + 1}"] = data.features(m, phi_depth).numpy()
         columns[f"bits{m + 1}"] = bits[data.codes(m)]
@@ -45,8 +45,15 @@ def to_datasets(data: SyntheticData, phi_depth: int = 1) -> DatasetDict:
     for name, rows in data.splits.items():
         values: dict[str, Any] = {"id": [f"sample-{row:06d}" for row in rows], "label": data.labels[rows]}
         values |= {key: list(column[rows]) for key, column in columns.items()}
-        made[name] = Dataset.from_dict(values, features=Features(kinds))
+        info = DatasetInfo(description=_settings(data, phi_depth), features=Features(kinds))
+        made[name] = Dataset.from_dict(values, info=info)
     return DatasetDict(made)
+
+
+def _settings(data: SyntheticData, phi_depth: int) -> str:
+    """What the samples depend on, as JSON."""
+    kept = {name: value for name, value in identity(data.config).items() if name not in ("epochs", "batch", "clip")}
+    return canonical(kept | {"uniqueness": data.uniqueness, "phi_depth": phi_depth})
 
 
 def save_datasets(data: SyntheticData, phi_depth: int, folder: str | Path) -> Path:
@@ -56,18 +63,26 @@ def save_datasets(data: SyntheticData, phi_depth: int, folder: str | Path) -> Pa
         VlalignError: the folder holds something else, or cannot be written.
     """
     folder = Path(folder)
-    if (
-        folder.exists()
-        and (not folder.is_dir() or any(folder.iterdir()))
-        and not (folder / "dataset_dict.json").exists()
-    ):
+    taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+    if taken and not (folder / "dataset_dict.json").exists():
         raise VlalignError(f"{folder} is there and holds no data set: name another folder with --out")
+    if taken and _there(folder) != _settings(data, phi_depth):
+        raise VlalignError(f"{folder} holds a data set of other settings: name another folder with --out")
     check_space(folder, 0)
     try:
         to_datasets(data, phi_depth).save_to_disk(str(folder))
     except OSError as error:
         raise write_error(folder, error) from error
     return folder
+
+
+def _there(folder: Path) -> str | None:
+    """The settings of the data set in a folder."""
+    try:
+        told = json.loads((folder / "train" / "dataset_info.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return str(told.get("description"))
 
 
 def push_datasets(data: SyntheticData, phi_depth: int, repo: str, *, private: bool = False) -> str:

@@ -21,8 +21,9 @@ class Information:
         single: I(X_m; Y) of each modality.
         joint: I(X_1, X_2, …; Y) of all together: the total information.
         between: I(X_1; X_m) of modality 1 with each other one.
-        interaction: co-information ``Σ_T (−1)^(|T|+1) I(X_T; Y)`` over all sets T of modalities (McGill 1954): with
-            two, ``I(X1;Y) + I(X2;Y) − I(X1,X2;Y)``, redundancy minus synergy.
+        interaction: interaction information, with the sign of the co-information (Bell 2003), ``Σ_T (−1)^(|T|+1)
+            I(X_T; Y)`` over all sets T of modalities: with two, ``I(X1;Y) + I(X2;Y) − I(X1,X2;Y)``, redundancy minus
+            synergy; with more its sign alone tells neither.
         accuracy: Bayes accuracy from each modality, the most that any classifier of it reaches.
         accuracy_joint: Bayes accuracy from all together.
         marginal: p(y) of each class.

@@ -14,6 +14,7 @@ import numpy as np
 from vlalign.errors import VlalignError
 from vlalign.files import write_whole
 from vlalign.score.record import write_json
+from vlalign.synthetic.config import SyntheticConfig
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,6 +105,13 @@ class SyntheticResult:
             raise VlalignError(f"{folder / SUMMARY} is damaged (no {', '.join(lacking)}): run the study again")
         if told.get("rows") != len(table):
             raise VlalignError(f"{folder}: {TABLE} has {len(table)} rows, {SUMMARY} says {told.get('rows')}: run again")
+        try:
+            config = SyntheticConfig(**told["config"])
+        except TypeError as error:
+            raise VlalignError(f"{folder / SUMMARY} has settings of another version ({error}): run again") from error
+        wanted = [*_WHICH, "test", *(name + end for name in config.metrics for end in ("", " layer"))]
+        if lacking := [name for name in wanted if name not in table.columns]:
+            raise VlalignError(f"{folder / TABLE} is damaged (no column {', '.join(lacking)}): run the study again")
         return cls(told["config"], table, told["seconds"], told["trained"], told["environment"])
 
 

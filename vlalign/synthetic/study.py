@@ -81,6 +81,9 @@ class SyntheticStudy:
         out = Path(self.config.out)
         check_space(out, 0)
         check_folder(self.config)
+        for phi in self.config.phi_depths:  # whether all of them keep the information, before anything is trained
+            for modality in range(self.config.modalities):
+                self.data(self.config.uniqueness[0]).inputs(modality, phi)
         cells = all_cells(self.config)
         missing = [cell for cell in cells if not self.files.has(cell)]
         per = len(self.config.uniqueness)
@@ -229,10 +232,18 @@ def check_folder(config: SyntheticConfig) -> None:
     path = Path(config.out) / CONFIG
     if not path.exists():
         return
-    there, here = identity(SyntheticConfig(**read_config(path))), identity(config)
+    old = SyntheticConfig(**read_config(path))
+    there, here = identity(old), identity(config)
     found = "; ".join(
         f"{name} is {shown(there[name])} there, {shown(here[name])} here" for name in here if there[name] != here[name]
     )
+    for name in ("phi_depths", "depths", "widths", "seeds"):
+        dropped = [one for one in getattr(old, name) or () if one not in (getattr(config, name) or ())]
+        if dropped and not found:
+            log.warning(
+                "%s also holds %s %s: those encoders are kept, but the tables will be without them",
+                config.out, name, ", ".join(map(str, dropped)),
+            )  # fmt: skip
     if found:
         raise VlalignError(f"{config.out} holds another study ({found}): name another folder with --out")
 

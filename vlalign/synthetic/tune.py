@@ -10,6 +10,7 @@ import torch
 from vlalign.errors import VlalignError
 from vlalign.files import write_whole
 from vlalign.settings import yaml_text
+from vlalign.store.files import check_space
 from vlalign.synthetic.cells import Cell, shape_of
 from vlalign.synthetic.config import SyntheticConfig
 from vlalign.synthetic.pool import run_jobs
@@ -51,6 +52,10 @@ def tune(config: SyntheticConfig, out: str | Path, trials: int = 8, progress: bo
 
     if trials < 1:
         raise VlalignError(f"--trials is {trials}: give at least 1")
+    out = Path(out)
+    if out.is_dir():
+        raise VlalignError(f"{out} is a folder: name a file with --out")
+    check_space(out.parent, 0)
     study = SyntheticStudy(config)
     cells = [tuning_cells(config, modality) for modality in range(config.modalities)]
     if not study.is_main:
@@ -79,9 +84,13 @@ def tune(config: SyntheticConfig, out: str | Path, trials: int = 8, progress: bo
             found[f"modality {modality + 1}"] = {
                 u: {**search.best_params, "accuracy": round(search.best_value, 4)} for u, search in searches.items()
             }
-    quoted = {name: {str(u): entry for u, entry in entries.items()} for name, entries in found.items()}
-    write_whole(Path(out), lambda part: part.write_text(yaml_text(quoted), encoding="utf-8"))
+            _write(found, out)  # what is searched is kept
     return found
+
+
+def _write(found: Tuned, out: Path) -> None:
+    quoted = {name: {str(u): entry for u, entry in entries.items()} for name, entries in found.items()}
+    write_whole(out, lambda part: part.write_text(yaml_text(quoted), encoding="utf-8"))
 
 
 def tuning_cells(config: SyntheticConfig, modality: int) -> list[Cell]:
