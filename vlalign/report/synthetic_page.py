@@ -83,12 +83,20 @@ def _run(result: SyntheticResult) -> list[list[str]]:
         ["encoders", str(_encoders(result))],
         ["samples", f"{config['samples']}, of which {config['align_samples']} of the test split for alignment"],
         ["settings", "those of the paper" if not changed else "as in the paper, but for " + _settings(changed)],
-        ["last run", f"{result.trained} encoders trained in {duration(result.seconds['train'])}, all pairs aligned in "
-                     f"{duration(result.seconds['align'])}; {environment.get('threads')} threads in "
-                     f"{environment.get('processes')} process(es)"],
+        ["last run", _last(result)],
         ["made with", f"torch {environment['packages'].get('torch')}, commit {environment.get('git') or 'unknown'}"],
         ["command", f"`{_command(config)}`"],
     ]  # fmt: skip
+
+
+def _last(result: SyntheticResult) -> str:
+    environment, seconds = result.environment, result.seconds
+    trained = f"{result.trained} encoders trained in {duration(seconds['train'])}"
+    return (
+        f"{trained if result.trained else 'all encoders were there'}, all pairs aligned in "
+        f"{duration(seconds['align'])}; threads: {environment.get('threads')}, "
+        f"processes: {environment.get('processes')}"
+    )
 
 
 def _encoders(result: SyntheticResult) -> int:
