@@ -11,6 +11,7 @@ import pytest
 
 from vlalign.cli import main
 from vlalign.cli.app import VERBS
+from vlalign.errors import VlalignError
 from vlalign.version import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,6 +25,14 @@ def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str
     said = capsys.readouterr().out
     assert f"vlalign {verb}" in said  # an example to copy
     assert "--debug" in said
+
+
+def test_flags_of_all_verbs_stand_before_and_after_an_action(capsys: pytest.CaptureFixture[str]) -> None:
+    for line in ("synthetic --debug describe --uniqueness 9", "synthetic describe --uniqueness 9 --debug"):
+        with pytest.raises(VlalignError, match="uniqueness"):
+            main(line.split())
+    assert main(["synthetic", "describe", "--uniqueness", "9"]) == 1
+    assert "vlalign synthetic: error: uniqueness" in capsys.readouterr().err
 
 
 def test_the_list_of_verbs(capsys: pytest.CaptureFixture[str]) -> None:

@@ -87,9 +87,11 @@ def _texts(name: str) -> dict[str, Any]:
 
 
 def _fill(parser: argparse.ArgumentParser, name: str) -> None:
-    for one in _module(name).add_arguments(parser) or [parser]:  # of its actions, where a verb has several
-        one.add_argument("--debug", action="store_true", help="show the traceback of errors, and debug messages")
-        one.add_argument("-q", "--quiet", action="store_true", help="show warnings and results only")
+    actions = _module(name).add_arguments(parser) or []  # parsers of its actions, where a verb has several
+    for one in (parser, *actions):
+        flag: dict[str, Any] = {"action": "store_true", "default": False if one is parser else argparse.SUPPRESS}
+        one.add_argument("--debug", help="show the traceback of errors, and debug messages", **flag)
+        one.add_argument("-q", "--quiet", help="show warnings and results only", **flag)
 
 
 def _run(name: str, arguments: argparse.Namespace) -> int:
