@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
+import shlex
+from dataclasses import fields
 from pathlib import Path
 
 import pandas as pd
@@ -10,12 +13,15 @@ from PIL import Image
 from rich.console import Console
 from support.synthetic_results import made_up_result
 
+from vlalign.cli.fields import given
+from vlalign.cli.synthetic import add_arguments
 from vlalign.errors import VlalignError
 from vlalign.report.synthetic import describe_table, save_synthetic, show_result
 from vlalign.report.synthetic_page import results_page
 from vlalign.report.synthetic_text import findings
-from vlalign.synthetic import Task, information
+from vlalign.synthetic import SyntheticConfig, Task, information
 from vlalign.synthetic import published as paper
+from vlalign.synthetic.config import resolved
 
 
 def text_of(shown: object) -> str:
@@ -101,6 +107,18 @@ def test_nothing_published_stands_beside_other_settings(settings: dict[str, obje
 def test_nothing_published_stands_beside_a_part_of_the_grid() -> None:
     assert "published" not in page_of(depths=(1, 2, 3, 4, 5))
     assert "published" not in page_of(depths=tuple(range(1, 11)), uniqueness=(0, 1, 2, 3, 4))
+
+
+def test_the_command_on_the_page_makes_the_same_settings() -> None:
+    settings = {"clip": 2, "metrics": ("cka:kernel=rbf", "rsa"), "out": "a b", "cpu": True, "unique_split": (3, 1)}
+    result = made_up_result(**settings, uniqueness=(0, 4))
+    (line,) = [line for line in results_page(result, "rsa", FIGURES).splitlines() if line.startswith("| command |")]
+    words = shlex.split(line.split("`")[1])
+    assert words[:3] == ["vlalign", "synthetic", "run"]
+    parser = argparse.ArgumentParser()
+    run = add_arguments(parser) and parser.parse_args(words[2:])
+    names = [entry.name for entry in fields(SyntheticConfig)]
+    assert resolved(SyntheticConfig(**given(run, names))) == result.config
 
 
 def test_another_metric_than_the_first() -> None:

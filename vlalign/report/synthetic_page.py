@@ -105,7 +105,14 @@ def _encoders(result: SyntheticResult) -> int:
 
 
 def _command(config: Mapping[str, Any]) -> str:
-    return f"vlalign synthetic run --config {shlex.quote(str(Path(config['out']) / 'config.yaml'))}"
+    """The command that makes the run again: every setting that is not the default, as a flag."""
+    words = ["vlalign", "synthetic", "run"]
+    for entry in fields(SyntheticConfig):
+        value = tuple(config[entry.name]) if isinstance(config[entry.name], list) else config[entry.name]
+        if value != entry.default:
+            words.append(f"--{entry.name.replace('_', '-')}")
+            words += [] if value is True else map(str, value if isinstance(value, tuple) else (value,))
+    return shlex.join(words)
 
 
 def _settings(values: Mapping[str, Any]) -> str:
