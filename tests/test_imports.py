@@ -26,6 +26,7 @@ ALLOWED: dict[str, set[str]] = {
     "reproduce": {"metrics", "score"},
     "study": {"models", "data", "perturb", "extract", "store", "metrics", "stats", "score"},
     "synthetic": {"store", "metrics", "stats", "score"},
+    "multibench": {"store", "metrics", "stats", "score"},
     "report": {
         "data",
         "models",
@@ -38,6 +39,7 @@ ALLOWED: dict[str, set[str]] = {
         "reproduce",
         "study",
         "synthetic",
+        "multibench",
     },
     "cli": {
         "models",
@@ -51,6 +53,7 @@ ALLOWED: dict[str, set[str]] = {
         "reproduce",
         "study",
         "synthetic",
+        "multibench",
         "report",
     },
 }
