@@ -12,7 +12,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "vlalign"
 
 #: leaves that every room may use
-SHARED = {"environment", "errors", "files", "processes", "remote", "settings", "version"}
+SHARED = {"environment", "errors", "files", "jobs", "processes", "remote", "settings", "version"}
 
 ALLOWED: dict[str, set[str]] = {
     "models": set(),

@@ -15,8 +15,9 @@ from safetensors.torch import load_file, save_file
 from support.synthetic import hidden, member, small
 
 from vlalign.errors import VlalignError
+from vlalign.store.tensors import _digest
 from vlalign.synthetic import SyntheticConfig
-from vlalign.synthetic.cells import Cell, CellFiles, Encoders, _digest, all_cells, ensembles, shape_of
+from vlalign.synthetic.cells import Cell, CellFiles, Encoders, all_cells, ensembles, shape_of
 from vlalign.synthetic.encoder import Stack
 
 CELL = Cell(1, 2, 12, 7, 3)

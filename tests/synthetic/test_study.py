@@ -18,10 +18,11 @@ from safetensors.torch import load_file, save_file
 from support.synthetic import member, numbers, small, trained_alone
 
 from vlalign.errors import VlalignError
+from vlalign.jobs import deal
 from vlalign.synthetic import SyntheticConfig, SyntheticResult, SyntheticStudy
 from vlalign.synthetic.cells import Cell, all_cells, shape_of
 from vlalign.synthetic.config import read_config
-from vlalign.synthetic.study import SyntheticPlan, check_folder, deal
+from vlalign.synthetic.study import SyntheticPlan, check_folder
 
 ENCODERS = 2 * (2 * 2 + 2 * 2 * 2)  # U × (depths × seeds, and for modality 2 as many for each φ)
 

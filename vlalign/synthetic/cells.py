@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,8 @@ import torch
 from torch import Tensor
 
 from vlalign.errors import VlalignError
-from vlalign.store.files import canonical, sha256_bytes, write_atomic, write_error
+from vlalign.store.files import canonical, sha256_bytes
+from vlalign.store.tensors import load_tensors, save_tensors
 from vlalign.synthetic.config import SyntheticConfig, encoder_identity
 from vlalign.synthetic.encoder import Shape, Stack
 
@@ -142,15 +142,7 @@ class CellFiles:
         Raises:
             VlalignError: it cannot be written.
         """
-        from safetensors.torch import save
-
-        tensors = {name: tensor.contiguous().cpu() for name, tensor in vars(encoders).items()}
-        told = {"vlalign": json.dumps({"key": self._key, "cell": asdict(cell), "sha256": _digest(tensors)})}
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise write_error(self.folder, error) from error
-        write_atomic(self.path(cell), save(tensors, metadata=told))
+        save_tensors(self.path(cell), vars(encoders), self._told(cell))
 
     def load(self, cell: Cell) -> Encoders:
         """Read a cell's file.
@@ -158,20 +150,11 @@ class CellFiles:
         Raises:
             VlalignError: it is missing, damaged, or of other settings.
         """
-        from safetensors import SafetensorError, safe_open
-
         path = self.path(cell)
-        try:
-            with safe_open(path, framework="pt") as file:
-                told = json.loads((file.metadata() or {}).get("vlalign", "{}"))
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            encoders, digest = Encoders(**tensors), told.pop("sha256", None)
-        except (OSError, SafetensorError, ValueError, TypeError, AttributeError) as error:
-            raise VlalignError(f"{path} is damaged ({' '.join(str(error).split())})") from error
-        if told != {"key": self._key, "cell": asdict(cell)}:
-            raise VlalignError(f"{path} is of other settings")
-        if digest != _digest(tensors):
-            raise VlalignError(f"{path} is damaged: its numbers do not match their checksum")
+        tensors = load_tensors(path, self._told(cell))
+        if set(tensors) != {entry.name for entry in fields(Encoders)}:
+            raise VlalignError(f"{path} is damaged: it holds {', '.join(sorted(tensors))}")
+        encoders = Encoders(**tensors)
         shape, count = shape_of(self.config, cell), len(self.config.uniqueness)
         if encoders.parameters.shape != (count, sum(rows * columns for rows, columns in shape.matrices)):
             raise VlalignError(f"{path} is damaged: parameters have shape {list(encoders.parameters.shape)}")
@@ -179,7 +162,5 @@ class CellFiles:
             raise VlalignError(f"{path} is damaged: values that are not finite")
         return encoders
 
-
-def _digest(tensors: Mapping[str, Tensor]) -> str:
-    """Hex sha256 of all numbers, by name."""
-    return sha256_bytes(b"".join(tensors[name].numpy().tobytes() for name in sorted(tensors)))
+    def _told(self, cell: Cell) -> dict[str, Any]:
+        return {"key": self._key, "cell": asdict(cell)}

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from vlalign.environment import environment
 from vlalign.errors import VlalignError
 from vlalign.files import write_whole
+from vlalign.jobs import WorkBar, deal, run_jobs
 from vlalign.processes import agree, start_processes
 from vlalign.settings import shown, yaml_text
 from vlalign.store.files import check_space
@@ -23,7 +23,6 @@ from vlalign.synthetic.align import alignment_rows
 from vlalign.synthetic.cells import Cell, CellFiles, Encoders, all_cells, ensembles, shape_of
 from vlalign.synthetic.config import SyntheticConfig, check_tuned, identity, read_config, read_tuned, resolved
 from vlalign.synthetic.data import SyntheticData, make_data
-from vlalign.synthetic.pool import run_jobs
 from vlalign.synthetic.results import SyntheticResult, make_table
 from vlalign.synthetic.train import Samples, Split, train_ensemble
 
@@ -34,7 +33,6 @@ log = logging.getLogger(__name__)
 
 CONFIG = "config.yaml"
 _STEP = 1.5  # what an encoder costs beside its layers, in layers
-_LOOK = 5.0  # seconds between looks for the files of other processes
 
 
 @dataclass(frozen=True)
@@ -110,8 +108,11 @@ class SyntheticStudy:
         self.state.wait_for_everyone()
         start = time.perf_counter()
         shares = deal(plan.missing, self._cost, self.state.num_processes)
-        with _Bar(self, plan, progress and self.is_main) as bar:
-            self._train_all(shares[self.state.process_index], bar)
+        own = shares.pop(self.state.process_index)
+        others = [(self._cost(group), [self.files.path(cell) for cell in group]) for share in shares for group in share]
+        title = f"training {plan.to_train} encoders"
+        with WorkBar(sum(map(self._cost, own)), others, title, progress and self.is_main) as bar:
+            self._train_all(own, bar)
             self.state.wait_for_everyone()
         trained = time.perf_counter()
         if not self.is_main:
@@ -144,7 +145,7 @@ class SyntheticStudy:
     def _epochs(self, cell: Cell) -> int:
         return self.config.epochs[min(cell.modality, 1)]
 
-    def _train_all(self, groups: Sequence[Sequence[Cell]], bar: _Bar) -> None:
+    def _train_all(self, groups: Sequence[Sequence[Cell]], bar: WorkBar) -> None:
         def work(group: Sequence[Cell], check: Callable[[], None]) -> None:
             def tick() -> None:
                 check()
@@ -210,19 +211,6 @@ class SyntheticStudy:
         return Samples(split("train"), split("validation"), split("test"))
 
 
-def deal(
-    groups: Iterable[Sequence[Cell]], cost: Callable[[Sequence[Cell]], float], processes: int
-) -> list[list[Sequence[Cell]]]:
-    """The groups of each process, costly ones first, each to the process that has least to do."""
-    shares: list[list[Sequence[Cell]]] = [[] for _ in range(processes)]
-    loads = [0.0] * processes
-    for group in sorted(groups, key=cost, reverse=True):
-        least = loads.index(min(loads))
-        shares[least].append(group)
-        loads[least] += cost(group)
-    return shares
-
-
 def check_folder(config: SyntheticConfig) -> None:
     """Refuse a folder that holds another study; a study may go on with more of its grid or on other machines.
 
@@ -246,47 +234,3 @@ def check_folder(config: SyntheticConfig) -> None:
             )  # fmt: skip
     if found:
         raise VlalignError(f"{config.out} holds another study ({found}): name another folder with --out")
-
-
-class _Bar:
-    """A bar over the whole training, with the time left; knows of other processes by their files."""
-
-    def __init__(self, study: SyntheticStudy, plan: SyntheticPlan, shown: bool) -> None:
-        from tqdm import tqdm
-
-        costs = [study._cost(group) for group in plan.missing]
-        shares = deal(plan.missing, study._cost, study.state.num_processes)
-        self._others = [
-            (study._cost(group), [study.files.path(cell) for cell in group])
-            for rank, share in enumerate(shares)
-            for group in share
-            if rank != study.state.process_index
-        ]
-        self._lock, self._looked = Lock(), time.monotonic()
-        self._bar: Any = tqdm(
-            total=sum(costs),
-            disable=not shown or not costs,
-            desc=f"training {plan.to_train} encoders",
-            bar_format="{desc}: {percentage:3.0f}% |{bar}| {elapsed} passed, about {remaining} left",
-            mininterval=0.5,
-            smoothing=0.02,
-            dynamic_ncols=True,
-        )
-
-    def advance(self, cost: float) -> None:
-        """So much of this process's work was done."""
-        with self._lock:
-            self._bar.update(cost)
-            if self._others and time.monotonic() - self._looked > _LOOK:
-                self._looked = time.monotonic()
-                here = [entry for entry in self._others if all(os.path.exists(path) for path in entry[1])]
-                self._others = [entry for entry in self._others if entry not in here]
-                self._bar.update(sum(cost for cost, _ in here))
-
-    def __enter__(self) -> _Bar:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
-        if kind is None:
-            self._bar.update(max(0.0, (self._bar.total or 0.0) - self._bar.n))
-        self._bar.close()

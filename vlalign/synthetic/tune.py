@@ -9,11 +9,11 @@ import torch
 
 from vlalign.errors import VlalignError
 from vlalign.files import write_whole
+from vlalign.jobs import run_jobs
 from vlalign.settings import yaml_text
 from vlalign.store.files import check_space
 from vlalign.synthetic.cells import Cell, shape_of
 from vlalign.synthetic.config import SyntheticConfig
-from vlalign.synthetic.pool import run_jobs
 from vlalign.synthetic.study import SyntheticStudy
 from vlalign.synthetic.train import train_ensemble
 

@@ -9,7 +9,7 @@ from threading import Event, get_ident
 import pytest
 import torch
 
-from vlalign.synthetic.pool import run_jobs
+from vlalign.jobs import run_jobs
 
 CPU = torch.device("cpu")
 
