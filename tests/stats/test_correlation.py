@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
-from itertools import permutations
+import re
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,7 +49,7 @@ def test_exact_p_of_few_values(method: str) -> None:
     random = np.random.default_rng(1)
     x, y = random.normal(size=6), random.normal(size=6).round(1)
     found = correlation(x, y, method)
-    every = [abs(SCIPY[method](x, y[list(order)]).statistic) for order in permutations(range(6))]
+    every = [abs(SCIPY[method](x, y[list(order)]).statistic) for order in itertools.permutations(range(6))]
     assert found.p_value == pytest.approx(np.mean(np.array(every) >= abs(found.r) - 1e-9))
     assert found.p_from == "all permutations"
 
@@ -113,3 +115,64 @@ def test_scale_does_not_matter() -> None:
 def test_wrong_input(x: list, y: list, options: dict, message: str) -> None:
     with pytest.raises(VlalignError, match=message):
         correlation(x, y, **options)
+
+
+def test_random_orders_give_the_p_value_of_all_orders() -> None:
+    draws = np.random.default_rng(3)
+    x = draws.normal(size=9)
+    y = 0.2 * x + draws.normal(size=9)
+    u, v = (side - side.mean() for side in (x, y))
+    r = abs(u @ v)
+    all_orders = np.mean([abs(u @ v[list(order)]) >= r - 1e-12 for order in itertools.permutations(range(9))])
+    found = correlation(x, y, "pearson", permutations=4999)
+    assert found.p_from == "4999 permutations"
+    assert found.p_value == pytest.approx(all_orders, abs=4 * np.sqrt(all_orders * (1 - all_orders) / 4999))
+    assert found.p_value == correlation(x, y, "pearson", permutations=4999).p_value
+    assert found.p_value != correlation(x, y, "pearson", permutations=4999, seed=1).p_value
+
+
+def test_a_p_value_of_random_orders_is_never_zero() -> None:
+    found = correlation(range(20), range(20), "spearman", permutations=99)
+    assert found.p_value == 1 / 100
+
+
+def test_blocks_change_places_as_a_whole() -> None:
+    x = [0.0, 1, 2, 3, 4, 10, 11, 12, 13, 14]
+    y = [1.0, 0, 2, 3, 5, 9, 11, 13, 12, 14]
+    blocks = [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    pairs = np.array(y).reshape(5, 2)
+    u = np.array(x) - np.mean(x)
+    all_orders = [abs(u @ pairs[list(order)].ravel()) for order in itertools.permutations(range(5))]
+    found = correlation(x, y, "pearson", blocks=blocks)
+    assert found.p_value == np.mean(np.array(all_orders) >= abs(u @ np.array(y)) - 1e-9)
+    assert found.p_from == "all permutations of 5 blocks"
+    alone = correlation(x, y, "pearson")
+    assert found.r == alone.r
+    assert found.low < alone.low
+
+
+def test_blocks_keep_the_level_where_values_of_a_block_are_alike() -> None:
+    """Two sides that have nothing in common but their blocks."""
+    draws = np.random.default_rng(0)
+    blocks = np.repeat(range(10), 3)
+    counts = np.zeros(2)
+    for seed in range(200):
+        x, y = (draws.normal(size=10)[blocks] + 0.2 * draws.normal(size=30) for _ in range(2))
+        for i, options in enumerate(({}, {"blocks": blocks})):
+            counts[i] += correlation(x, y, "pearson", permutations=199, seed=seed, **options).p_value <= 0.05
+    assert counts[0] > 40  # as if there were thirty values, far too many
+    assert counts[1] < 20  # at most 5 %, of 200, within the binomial's 99.9 % point
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"blocks": [0, 1, 2, 3, 4]}, "a block is needed for each of 10 values, got 5"),
+        ({"blocks": [0] * 5 + [1] * 5}, "needs at least 5 of them, got 2"),
+        ({"blocks": [0, 1, 2, 3, 4, 4, 4, 4, 4, 4]}, "must be of one size, got 1, 1, 1, 1, 6"),
+        ({"method": "kendall", "permutations": 9}, "permutations are for Pearson and Spearman"),
+    ],
+)
+def test_permutations_that_cannot_be(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(VlalignError, match=re.escape(message)):
+        correlation(range(10), [3, 1, 2, 5, 4, 7, 6, 9, 8, 0], **options)

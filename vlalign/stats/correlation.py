@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,7 @@ class Correlation:
     n: int
     method: str
     level: float
-    p_from: str  # "all permutations" or "scipy"
+    p_from: str  # "all permutations", "9999 permutations", "all permutations of 5 blocks" or "scipy"
 
     def summary(self) -> dict[str, Any]:
         """JSON-able, all fields."""
@@ -42,6 +42,10 @@ def correlation(
     y: Sequence[float] | NDArray[np.float64],
     method: str = "spearman",
     level: float = 0.95,
+    *,
+    permutations: int = 0,
+    blocks: Sequence[Any] | None = None,
+    seed: int = 0,
 ) -> Correlation:
     """Correlation of paired numbers.
 
@@ -55,10 +59,18 @@ def correlation(
     for Kendall always, scipy's (t distribution; Kendall exact without ties up to n = 33, else normal), for Spearman at
     least 2 / n!: no order of n ranks is rarer, and the t distribution knows no end.
 
+    With ``permutations`` = K and n > 8: (1 + number of K random orders of y with |r| at least as large) / (K + 1)
+    (Phipson & Smyth 2010). ``blocks`` are for values that are alike within a block, such as encoders of one depth:
+    whole blocks of y change places (up to 8 in all orders) and keep their values together in their order; and the
+    interval counts blocks, not values, which is wide where values of a block differ by themselves.
+
     Args:
         x, y: finite numbers [n], n >= 5, neither side constant.
         method: spearman, pearson or kendall (tau-b).
         level: nominal coverage of the interval.
+        permutations: of the p-value of Pearson and Spearman; 0 for those above.
+        blocks: the block of each value [n]; at least 5 blocks of one size.
+        seed: of the orders.
 
     Raises:
         VlalignError: for anything else.
@@ -88,18 +100,24 @@ def correlation(
             a, b = stats.rankdata(a), stats.rankdata(b)
         found = stats.pearsonr(_unit(a), _unit(b))
     r = min(1.0, max(-1.0, float(found.statistic)))
-    exact = n <= _EXACT and method != "kendall"
+    exact = n <= _EXACT and method != "kendall" and blocks is None
+    p_value, p_from = _share(a, b, r) if exact else float(found.pvalue), "all permutations" if exact else "scipy"
+    if (permutations and not exact) or blocks is not None:
+        if method == "kendall":
+            raise VlalignError("permutations are for Pearson and Spearman: choose one of these, or permutations=0")
+        p_value, p_from = _permuted(a, b, r, permutations, blocks, seed)
     least = 2 / math.factorial(n) if method == "spearman" and n < 100 else 0.0
-    low, high = _interval(r, n, method, float(stats.norm.ppf((1 + level) / 2)))
+    draws = n if blocks is None else len(set(blocks))
+    low, high = _interval(r, draws, method, float(stats.norm.ppf((1 + level) / 2)))
     return Correlation(
         r=r,
-        p_value=_share(a, b, r) if exact else max(least, float(found.pvalue)),
+        p_value=max(least, p_value) if p_from == "scipy" else p_value,
         low=low,
         high=high,
         n=n,
         method=method,
         level=level,
-        p_from="all permutations" if exact else "scipy",
+        p_from=p_from,
     )
 
 
@@ -123,9 +141,39 @@ def _unit(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(centred / np.linalg.norm(centred), dtype=np.float64)
 
 
+def _permuted(
+    a: NDArray[np.float64], b: NDArray[np.float64], r: float, count: int, blocks: Sequence[Any] | None, seed: int
+) -> tuple[float, str]:
+    """The p-value of random orders of b, or of its blocks, and what it is from."""
+    rows = [[i] for i in range(len(b))]
+    if blocks is not None:
+        if len(blocks) != len(b):
+            raise VlalignError(f"a block is needed for each of {len(b)} values, got {len(blocks)}")
+        if len(set(blocks)) < _LEAST:
+            raise VlalignError(f"a correlation of blocks needs at least {_LEAST} of them, got {len(set(blocks))}")
+        rows = [[i for i, name in enumerate(blocks) if name == block] for block in dict.fromkeys(blocks)]
+        if len({len(one) for one in rows}) > 1:
+            sizes = ", ".join(str(len(one)) for one in rows)
+            raise VlalignError(f"blocks that change places must be of one size, got {sizes}")
+    places = np.array(rows)
+    kind = "" if blocks is None else f" of {len(places)} blocks"
+    x, y = _unit(a)[places.ravel()], _unit(b)
+    if blocks is not None and len(places) <= _EXACT:
+        orders = places[np.array(list(itertools.permutations(range(len(places)))))].reshape(-1, len(b))
+        return float(np.mean(np.abs(y[orders] @ x) >= abs(r) - 1e-12)), f"all permutations{kind}"
+    if count < 1:
+        raise VlalignError(f"permutations is {count}: at least 1 is needed for {len(places)} blocks")
+    random, reached = np.random.default_rng(seed), 0
+    for start in range(0, count, 1000):
+        keys = random.random((min(1000, count - start), len(places)))
+        orders = places[keys.argsort(axis=1)].reshape(len(keys), -1)
+        reached += int(np.sum(np.abs(y[orders] @ x) >= abs(r) - 1e-12))
+    return (1 + reached) / (1 + count), f"{count} permutations{kind}"
+
+
 def _share(a: NDArray[np.float64], b: NDArray[np.float64], r: float) -> float:
     """Share of all orders of b whose |r| is at least as large."""
-    orders = np.array(list(permutations(range(len(b)))))
+    orders = np.array(list(itertools.permutations(range(len(b)))))
     return float(np.mean(np.abs(_unit(b)[orders] @ _unit(a)) >= abs(r) - 1e-12))
 
 
