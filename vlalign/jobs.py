@@ -100,7 +100,7 @@ class WorkBar:
     def advance(self, cost: float) -> None:
         """So much of this process's work was done."""
         with self._lock:
-            self._bar.update(cost)
+            self._bar.update(min(cost, (self._bar.total or 0.0) - self._bar.n))  # sums of costs are rounded
             if self._others and time.monotonic() - self._looked > _LOOK:
                 self._looked = time.monotonic()
                 here = [entry for entry in self._others if all(os.path.exists(path) for path in entry[1])]

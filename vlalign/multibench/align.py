@@ -1,0 +1,135 @@
+"""Alignment of all encoders of a modality with the best encoder of each other one: every layer pair."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vlalign.metrics import parse_metric
+from vlalign.metrics.base import Floats
+from vlalign.metrics.layers import map_layers
+from vlalign.multibench.config import MultibenchConfig
+from vlalign.multibench.encoder import Stack
+from vlalign.multibench.encoders import EncoderFiles, Member, TrainedEncoder
+from vlalign.multibench.passes import Passes
+from vlalign.multibench.train import Samples, states_of
+from vlalign.score.prepare import clip, clip_threshold, normalise_rows
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """Rows of the alignment table and of the layers table, see :class:`vlalign.multibench.results.MultibenchResult`."""
+
+    rows: list[Row]
+    layers: list[Row]
+
+
+def best_members(encoders: Mapping[Member, TrainedEncoder]) -> dict[str, Member]:
+    """Of each modality the encoder with the best performance on the validation split, the first one of equals."""
+    found: dict[str, Member] = {}
+    for member, trained in encoders.items():
+        if member.modality not in found or trained.performance[1] > encoders[found[member.modality]].performance[1]:
+            found[member.modality] = member
+    return found
+
+
+def align(
+    config: MultibenchConfig,
+    files: EncoderFiles,
+    encoders: Mapping[Member, TrainedEncoder],
+    samples: Callable[[str], Samples],
+    *,
+    progress: bool = False,
+) -> Aligned:
+    """Compare every encoder with the best ones of the other modalities.
+
+    A state after a layer is cut at ± the ``clip_quantile`` of its own absolute values and its rows are L2-normalised
+    (released code of arXiv 2502.16282). Every layer is prepared once for each metric.
+
+    Args:
+        config, files: of the run.
+        encoders: of the whole grid, in its order.
+        samples: gives those of a modality that alignment is measured on.
+        progress: show a bar.
+    """
+    from tqdm import tqdm
+
+    metrics = [parse_metric(name) for name in config.metrics]
+    best = best_members(encoders)
+
+    def prepared(group: Sequence[Member]) -> list[list[list[Any]]]:
+        """What each metric keeps of every layer, for each encoder of one shape."""
+        states = layer_states(files, group, encoders, samples(group[0].modality))
+        ready = [[_ready(layer, config.clip_quantile, member) for layer in states[m]] for m, member in enumerate(group)]
+        return [[[metric.prepare(layer) for layer in layers] for metric in metrics] for layers in ready]
+
+    references = dict(
+        zip(best, (kept[0] for kept in map_layers(prepared, [[one] for one in best.values()])), strict=True)
+    )
+    groups: dict[tuple[str, int], list[Member]] = {}
+    for member in encoders:
+        groups.setdefault((member.modality, member.depth), []).append(member)
+    bar = tqdm(total=len(encoders), disable=not progress, desc="aligning", dynamic_ncols=True)
+
+    def work(group: list[Member]) -> list[Aligned]:
+        found = []
+        for member, kept in zip(group, prepared(group), strict=True):
+            others = [name for name in references if name != member.modality]
+            grids = {
+                name: [m.grid(layers, its) for m, layers, its in zip(metrics, kept, references[name], strict=True)]
+                for name in others
+            }
+            found += [_rows(config, member, encoders, best[name], grids[name]) for name in others]
+            bar.update()
+        return found
+
+    with bar:
+        parts = [one for found in map_layers(work, list(groups.values())) for one in found]
+    return Aligned([row for part in parts for row in part.rows], [row for part in parts for row in part.layers])
+
+
+def layer_states(
+    files: EncoderFiles, group: Sequence[Member], encoders: Mapping[Member, TrainedEncoder], samples: Samples
+) -> list[list[Tensor]]:
+    """For each encoder of one shape the pooled state [N, width] after each layer, on the CPU."""
+    stack = Stack.of(files.shape(group[0]), [encoders[member].state for member in group], samples.x.device)
+    with torch.inference_mode():
+        layers = [layer.cpu() for layer in states_of(Passes(stack), samples)]
+    return [[layer[m] for layer in layers] for m in range(len(group))]
+
+
+def _ready(layer: Tensor, quantile: float, member: Member) -> Tensor:
+    if quantile < 1:
+        layer = clip(layer, clip_threshold(lambda: [layer], quantile) or None)
+    return normalise_rows(layer, f"the states of {member.title}")[0]
+
+
+def _rows(
+    config: MultibenchConfig,
+    member: Member,
+    encoders: Mapping[Member, TrainedEncoder],
+    reference: Member,
+    grids: Sequence[Floats],
+) -> Aligned:
+    train, valid, test = encoders[member].performance
+    which = {"modality": member.modality, "reference": reference.modality, "depth": member.depth, "seed": member.seed}
+    row: Row = {
+        **which, "reference_depth": reference.depth, "reference_seed": reference.seed,
+        "train": train, "valid": valid, "test": test,
+    }  # fmt: skip
+    layers = []
+    for name, values in zip(config.metrics, grids, strict=True):
+        x, y = np.unravel_index(int(values.argmax()), values.shape)
+        row |= {name: float(values[x, y]), f"{name} layer": int(x) + 1, f"{name} reference_layer": int(y) + 1}
+        layers += [
+            {**which, "metric": name, "layer": i + 1, "reference_layer": j + 1, "value": float(value)}
+            for (i, j), value in np.ndenumerate(values)
+        ]
+    return Aligned([row], layers)
