@@ -53,7 +53,7 @@ def field_docs(config: type) -> dict[str, str]:
     for base in reversed(config.__mro__):
         part = inspect.cleandoc(base.__dict__.get("__doc__") or "").partition("Attributes:\n")[2]
         part = part.partition("\n\n")[0]
-        for entry in re.split(r"\n(?=    \S)", part):
+        for entry in re.split(r"\n(?=    \S)", part) if part else ():
             names, _, text = entry.strip().partition(": ")
             plain = re.sub(r":(?:func|class|meth):`(?:[\w.]*\.)?(\w+)`", r"\1", " ".join(text.split()))
             found |= {name.strip(): plain.replace("``", "").rstrip(".") for name in names.split(",")}

@@ -39,7 +39,8 @@ class MultibenchConfig:
         batch: samples a step.
         clip: largest norm of a gradient.
         dropout: probability, in every layer.
-        learning_rate: one for all modalities or one for each, in their order; None for the published ones, or 0.001.
+        learning_rate: one for all modalities, or one for each of those chosen or of the data, in its order; None for the
+            published ones, or 0.001.
         weight_decay: likewise; where none are published, 0.
         metrics: of alignment, as :func:`vlalign.metrics.parse_metric` reads them; the first is that of the findings.
         align_split: split that alignment is measured on.
@@ -142,9 +143,13 @@ def complete(config: MultibenchConfig, data: Prepared) -> MultibenchConfig:
     rates: dict[str, Any] = {}
     for i, name in enumerate(("learning_rate", "weight_decay")):
         values = getattr(config, name) or tuple(settings_of(data.name, one)[i] for one in modalities)
-        if len(values) not in (1, len(modalities)):
+        if len(values) == 1:
+            values *= len(modalities)
+        elif len(values) == len(data.modalities):
+            values = tuple(dict(zip(data.modalities, values, strict=True))[one] for one in modalities)
+        elif len(values) != len(modalities):
             raise VlalignError(f"{name} has {len(values)} values: give one, or one for each of {', '.join(modalities)}")
-        rates[name] = values * len(modalities) if len(values) == 1 else values
+        rates[name] = values
     align = min(config.align_samples, len(data.splits[config.align_split].ids))
     done = replace(
         config, modalities=modalities, train_samples=config.train_samples or train, pool=config.pool or data.pool,

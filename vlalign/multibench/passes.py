@@ -21,7 +21,7 @@ _aten = torch.ops.aten
 
 
 class Dropout:
-    """Masks of dropout, each member's from a generator of its own: who is trained together changes no mask.
+    """Masks of dropout, each member's from a generator of its own, whoever is trained with it.
 
     On a CPU 16 random bits decide an entry (the probability is right to 1/131,072); torch's own masks cost more there
     than a layer's products.
