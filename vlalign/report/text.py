@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from vlalign.score import ScoreRecord
+    from vlalign.stats import Correlation
 
 
 def size(count: float) -> str:
@@ -80,3 +81,18 @@ def p_text(record: ScoreRecord) -> str:
         return "–"
     least = not record.null["stopped"] and record.p_value <= 1 / (record.null["permutations"] + 1)
     return f"{'≤ ' if least else ''}{record.p_value:.2g}"
+
+
+def metric_title(metric: str) -> str:
+    """A metric as axes name it.
+
+    >>> metric_title("mutual_knn:k=100"), metric_title("unbiased_cka")
+    ('mutual-knn, k=100', 'unbiased-cka')
+    """
+    name, _, params = metric.partition(":")
+    return name.replace("_", "-") + (f", {params.replace(',', ', ')}" if params else "")
+
+
+def rho_short(rho: Correlation | None) -> str:
+    """ρ with its interval, or a dash."""
+    return "–" if rho is None else f"{signed(rho.r)} ({signed(rho.low)} to {signed(rho.high)})"
