@@ -16,7 +16,7 @@ from vlalign.report.synthetic_text import (
     number,
     summary_rows,
 )
-from vlalign.report.text import duration, metric_title, rho_short
+from vlalign.report.text import last_run, metric_title, rho_short
 from vlalign.synthetic import SyntheticConfig, information
 from vlalign.synthetic import published as paper
 from vlalign.synthetic.cells import all_cells
@@ -82,20 +82,10 @@ def _run(result: SyntheticResult) -> list[list[str]]:
         ["encoders", str(_encoders(result))],
         ["samples", f"{config['samples']}, of which {config['align_samples']} of the test split for alignment"],
         ["settings", "those of the paper" if not changed else "as in the paper, but for " + _settings(changed)],
-        ["last run", _last(result)],
+        ["last run", last_run(result.trained, result.seconds, result.environment)],
         ["made with", f"torch {environment['packages'].get('torch')}, commit {environment.get('git') or 'unknown'}"],
         ["command", f"`{command_line(SyntheticConfig, config, 'vlalign', 'synthetic', 'run')}`"],
     ]  # fmt: skip
-
-
-def _last(result: SyntheticResult) -> str:
-    environment, seconds = result.environment, result.seconds
-    trained = f"{result.trained} encoders trained in {duration(seconds['train'])}"
-    return (
-        f"{trained if result.trained else 'all encoders were there'}, all pairs aligned in "
-        f"{duration(seconds['align'])}; threads: {environment.get('threads')}, "
-        f"processes: {environment.get('processes')}"
-    )
 
 
 def _encoders(result: SyntheticResult) -> int:

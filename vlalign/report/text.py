@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vlalign.score import ScoreRecord
@@ -96,3 +97,16 @@ def metric_title(metric: str) -> str:
 def rho_short(rho: Correlation | None) -> str:
     """ρ with its interval, or a dash."""
     return "–" if rho is None else f"{signed(rho.r)} ({signed(rho.low)} to {signed(rho.high)})"
+
+
+def last_run(trained: int, seconds: Mapping[str, float], environment: Mapping[str, Any]) -> str:
+    """What the last run of a study of trained encoders did, and how long it took.
+
+    >>> last_run(0, {"train": 0.0, "align": 150}, {"threads": 2, "processes": 1})
+    'all encoders were there, all pairs aligned in 2 min 30 s; threads: 2, processes: 1'
+    """
+    made = f"{trained} encoders trained in {duration(seconds['train'])}" if trained else "all encoders were there"
+    return (
+        f"{made}, all pairs aligned in {duration(seconds['align'])}; threads: {environment.get('threads')}, "
+        f"processes: {environment.get('processes')}"
+    )
