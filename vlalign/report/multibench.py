@@ -111,9 +111,8 @@ def _correlations(result: MultibenchResult, found: list[Direction], metric: str)
         elif one.depths is None:
             cells[1] = "–"
         if published:
-            cells.append(
-                f"{signed(one.published.first, 3)}\n({signed(one.published.later, 3)})" if one.published else "–"
-            )
+            known = one.published
+            cells.append(f"{signed(known.first, 3)}\n({signed(known.later, 3)})" if known else "–")
         cells.append(f"{signed(min(values))}\nto {signed(max(values))}")
         table.add_row(Text(f"{one.modality}\nwith {one.reference}"), *cells, end_section=i < len(found) - 1)
     title = f"Alignment ({metric_title(metric)}) with the best encoder of the other modality, against test performance"

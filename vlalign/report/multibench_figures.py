@@ -123,7 +123,7 @@ def _depth(result: MultibenchResult, found: Sequence[Direction], metric: str) ->
 
 
 def _layers(result: MultibenchResult, found: Sequence[Direction], metric: str) -> Any:
-    """Heat maps of layer × reference layer, means over seeds: a row for each direction, a map for each of some depths."""
+    """Heat maps of layer × reference layer, means over seeds: a row for each direction, a map for some depths."""
     from matplotlib.patches import Rectangle
 
     table = result.layers[result.layers["metric"] == metric]

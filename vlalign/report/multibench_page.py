@@ -10,10 +10,10 @@ import numpy as np
 
 from vlalign.multibench import MultibenchConfig
 from vlalign.multibench.config import RUNNING
-from vlalign.multibench.published import epochs_of, settings_of
+from vlalign.multibench.published import TITLES, epochs_of, settings_of
 from vlalign.report import page
 from vlalign.report.command import changed, command_line
-from vlalign.report.multibench_table1 import about_published, cells_of, columns_of, how_to_read
+from vlalign.report.multibench_table1 import INTERVALS, about_published, cells_of, columns_of, how_to_read
 from vlalign.report.multibench_text import (
     BEST,
     Direction,
@@ -53,28 +53,26 @@ def multibench_page(
         f"Does alignment tell performance? {data_title(result)}",
         [
             page.terms(_run(result, metric)),
-            page.section(
-                "Findings", page.bullets([one[0].upper() + one[1:] for one in findings(result, metric, found)])
-            ),
-            page.section("How to read this", page.bullets(how_to_read()), page.bullets(_noise(result))),
+            page.section("Findings", page.bullets([_sentence(one) for one in findings(result, metric, found)])),
             page.section(
                 "Correlations",
                 page.table(
                     "Alignment of a modality's encoders with the best encoder of another, against their test "
-                    f"{result.performance}; small: 95 % intervals",
+                    f"{result.performance}; {INTERVALS}",
                     columns_of(published),
                     [cells_of(one, result, metric, published) for one in found],
                 ),
                 page.paragraph(about_published(), "dim") if published else "",
-                page.bullets(_unlike(result, metric)) if published else "",
-                page.bullets(data_notes(result)),
+                page.bullets([*_unlike(result, metric), *(f"Data: {note}" for note in data_notes(result))]),
             ),
+            page.section("How to read this", page.bullets(how_to_read())),
             page.section("Alignment against performance", _scatter(result, found, metric, figures)),
             page.section("Depth", _depth(result, found, metric, figures)),
             page.section("Layers", _layers(result, metric, figures)),
             page.section(
                 "Encoders",
                 page.table(f"The best of each modality by valid {result.performance}", BEST, best_rows(result)),
+                page.bullets(_noise(result)),
                 page.details("All encoders", _encoders(result, found, metric)),
             ),
             page.section(
@@ -134,8 +132,15 @@ def _run(result: MultibenchResult, metric: str) -> dict[str, str]:
     }
 
 
+def _sentence(text: str) -> str:
+    """A finding with a capital, whose numbers stay with their names."""
+    return (text[0].upper() + text[1:]).replace(" = ", "\u00a0=\u00a0").replace(" ≤ ", "\u00a0≤\u00a0")
+
+
 def _unlike(result: MultibenchResult, metric: str) -> list[str]:
     """What a reader must know before ours and the published values are compared."""
+    if result.data["name"] not in TITLES:
+        return []
     told = unlike_paper(result, metric)
     return [f"Not as in the paper: {'; '.join(told)}."] if told else ["Grid and settings are those of the paper."]
 
@@ -150,8 +155,8 @@ def _noise(result: MultibenchResult) -> list[str]:
         mean = float(test.mean())
         error = float(np.sqrt(mean * (1 - mean) / count))
         told.append(
-            f"{name}: test {result.performance} from {span(list(test), 3)}; one value of {signed(mean, 3)} over {count} "
-            f"test samples has a standard error of {error:.3f}, their standard deviation is {test.std():.3f}."
+            f"{name}: test {result.performance} from {span(list(test), 3)}; one value of {signed(mean, 3)} over "
+            f"{count} test samples has a standard error of {error:.3f}, their standard deviation is {test.std():.3f}."
         )
     return told
 
@@ -160,7 +165,8 @@ def _scatter(result: MultibenchResult, found: Sequence[Direction], metric: str, 
     told = "; ".join(f"{one.title}: " + (f"r = {r_text(one.pearson)}" if one.pearson else one.why) for one in found)
     return page.picture(
         figures["scatter"],
-        f"Scatter plots of {metric_title(metric)} against test {result.performance}, a panel for each direction. {told}.",
+        f"Scatter plots of {metric_title(metric)} against test {result.performance}, a panel for each direction. "
+        f"{told}.",
         "A dot is an encoder: its alignment with the best encoder of the other modality, and its performance. Colour: "
         "its depth; shape: its seed; line: least squares. In brackets: 95 % interval.",
     )  # fmt: skip
@@ -175,8 +181,8 @@ def _depth(result: MultibenchResult, found: Sequence[Direction], metric: str, fi
         told.append(f"{one.title}: {result.performance} {changes[0]}, alignment {changes[1]}")
     return page.picture(
         figures["depth"],
-        f"Performance and alignment against depth, a panel for each direction. Means at depths {ends[0]} and {ends[1]}: "
-        f"{'; '.join(told)}.",
+        f"Performance and alignment against depth, a panel for each direction. Means at depths {ends[0]} and "
+        f"{ends[1]}: {'; '.join(told)}.",
         "Lines: means over seeds. Where both follow depth they correlate through it, whatever else they share.",
     )
 
@@ -212,6 +218,5 @@ def _encoders(result: MultibenchResult, found: Sequence[Direction], metric: str)
         for _, row in result.encoders.iterrows()
     ]
     columns = ["modality", "depth", "seed", "epoch", "train", "valid", "test", *(f"with {other}" for other in others)]
-    return page.table(
-        f"{result.performance} of every encoder, and alignment with the best of the others", columns, rows
-    )
+    caption = f"Performance ({result.performance}) of every encoder, and its alignment with the best of the others"
+    return page.table(caption, columns, rows)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from vlalign.stats import Correlation
 
 FILES = ("table1.md", "table1.csv", "table1.html")
+INTERVALS = "below each p the 95 % interval that goes with it"
 _TITLE = "Alignment–performance correlations"
 
 
@@ -71,28 +72,27 @@ def about_published() -> str:
 
 def columns_of(published: bool) -> list[str]:
     """Names of the columns of :func:`cells_of`."""
-    names = ["encoders", "r", "p (encoders)", "by depths", "p (depths)", "Spearman's ρ", "p of ρ (depths)"]
-    return [*names, *(["published", "later"] if published else []), "alignment", "test performance"]
+    names = ["encoders", "r", "p (encoders)", "p (depths)", "Spearman's ρ", "p (encoders)", "p (depths)"]
+    return [*names, *(["published", "later"] if published else []), "alignment"]
 
 
 def cells_of(one: Direction, result: MultibenchResult, metric: str, published: bool) -> list[str]:
-    """A direction as a row of texts; what follows a line break is an interval."""
+    """A direction as a row of texts; what follows the line break of a p-value is the 95 % interval that goes with it."""
 
     def with_interval(found: Correlation | None) -> str:
-        return "–" if found is None else f"{r_text(found)}\n{interval(found)}"
+        return "–" if found is None else f"{p_value(found, result)}\n{interval(found)}"
 
     known = [signed(one.published.first, 3), signed(one.published.later, 3)] if one.published else ["–", "–"]
     return [
         one.title if not one.why else f"{one.title}\n{one.why}",
+        r_text(one.pearson),
         with_interval(one.pearson),
-        p_value(one.pearson, result),
-        interval(one.depths),
-        p_value(one.depths, result),
+        with_interval(one.depths),
+        r_text(one.spearman),
         with_interval(one.spearman),
-        p_value(one.spearman_depths, result),
+        with_interval(one.spearman_depths),
         *(known if published else []),
         span(list(one.rows[metric]), 2),
-        span(list(one.rows["test"]), 3),
     ]
 
 
@@ -121,13 +121,18 @@ def save_table1(results: Sequence[MultibenchResult], folder: str | Path, metric:
     flat = [[escape(cell, quote=False).replace("\n", "<br>") for cell in row] for row in rows]
     notes = _notes(runs)
     lines = [f"# {_TITLE}", markdown.table(columns, flat)]
-    lines += ["\n".join(f"- {escape(note, quote=False)}" for note in [*notes, *how_to_read()])]
+    lines += ["\n".join(f"- {escape(note, quote=False)}" for note in [INTERVALS, *notes, *how_to_read()])]
     texts = {
         FILES[0]: "\n\n".join(lines) + "\n",
         FILES[2]: page.page(
             _TITLE,
             [
-                page.table("All directions of all studies; small: 95 % intervals", columns, rows, left=columns[1:2]),
+                page.table(
+                    f"Encoders of one modality with the best one of another; {INTERVALS}",
+                    columns,
+                    rows,
+                    left=columns[1:2],
+                ),
                 page.bullets(notes),
                 page.section("How to read this", page.bullets(how_to_read())),
             ],
@@ -146,17 +151,16 @@ def show_table1(results: Sequence[MultibenchResult], console: Console, metric: s
     """
     runs = _runs(results, metric)
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
-    for column in ("data", "encoders"):
-        table.add_column(column, overflow="fold")
+    for column in ("data", "encoders", "with"):
+        table.add_column(column, overflow="fold", min_width=len(column))
     for column in ("r", "by depths", "p (depths)", "published", "later"):
         table.add_column(column, justify="right", no_wrap=True)
     for run in runs:
         for i, one in enumerate(run.found):
             known = [signed(one.published.first, 3), signed(one.published.later, 3)] if one.published else ["–", "–"]
-            table.add_row(
-                Text("" if i else run.title), Text(one.title), r_text(one.pearson), interval(one.depths),
-                p_value(one.depths, run.result), *known, end_section=i == len(run.found) - 1,
-            )  # fmt: skip
+            names = [Text(name) for name in ("" if i else run.title, one.modality, one.reference)]
+            numbers = [r_text(one.pearson), interval(one.depths), p_value(one.depths, run.result), *known]
+            table.add_row(*names, *numbers, end_section=i == len(run.found) - 1)
     console.print(titled(_TITLE, table))
     for note in _notes(runs):
         console.print(Text(f"  {note}", style="dim"))
@@ -165,15 +169,21 @@ def show_table1(results: Sequence[MultibenchResult], console: Console, metric: s
 class _Run:
     """A study, its metric and directions, and a name that tells it from the others."""
 
-    def __init__(self, result: MultibenchResult, metric: str | None, twin: bool) -> None:
-        self.result, self.metric = result, chosen_metric(result, metric)
+    def __init__(self, result: MultibenchResult, metric: str | None, folder: str, twin: bool) -> None:
+        self.result, self.metric, self.folder = result, chosen_metric(result, metric), folder
         self.found = directions(result, self.metric)
-        self.title = data_title(result) + (f" ({result.config['out']})" if twin else "")
+        self.title = data_title(result) + (f" ({folder})" if twin else "")
 
 
 def _runs(results: Sequence[MultibenchResult], metric: str | None) -> list[_Run]:
-    names = Counter(map(data_title, results))
-    return [_Run(result, metric, names[data_title(result)] > 1) for result in results]
+    """Studies of one data set are told apart by their folder: its name, or all of its path where names are the same."""
+    titles = Counter(map(data_title, results))
+    paths = [str(result.config["out"]) for result in results]
+    names = Counter(Path(path).name for path in set(paths))
+    return [
+        _Run(result, metric, Path(path).name if names[Path(path).name] == 1 else path, titles[data_title(result)] > 1)
+        for result, path in zip(results, paths, strict=True)
+    ]
 
 
 def _rows(runs: Sequence[_Run]) -> tuple[list[str], list[list[str]]]:
@@ -210,7 +220,7 @@ def _write_csv(runs: Sequence[_Run], path: Path) -> None:
         unlike = "; ".join([*unlike_paper(result, run.metric), *data_notes(result)])
         for one in run.found:
             row: dict[str, Any] = {
-                "data": result.data["name"], "run": result.config["out"], "modality": one.modality,
+                "data": result.data["name"], "run": run.folder, "modality": one.modality,
                 "reference": one.reference, "metric": run.metric, "performance": result.performance,
                 "encoders": len(one.rows), "depths": one.rows["depth"].nunique(), "seeds": one.rows["seed"].nunique(),
             }  # fmt: skip

@@ -124,10 +124,8 @@ def best_rows(result: MultibenchResult) -> list[list[str]]:
     rows = []
     for name in result.config["modalities"]:
         best, test = result.best(name), result.encoders[result.encoders["modality"] == name]["test"]
-        rows.append(
-            [name, *(str(best[key]) for key in BEST[1:4]), *(signed(best[key], 3) for key in BEST[4:7])]
-            + [span(list(test), 3)]
-        )
+        shown = [*(str(best[key]) for key in BEST[1:4]), *(signed(best[key], 3) for key in BEST[4:7])]
+        rows.append([name, *shown, span(list(test), 3)])
     return rows
 
 
@@ -177,11 +175,9 @@ def numbers(values: Sequence[int]) -> str:
 
 def findings(result: MultibenchResult, metric: str, found: Sequence[Direction] | None = None) -> list[str]:
     """What came out, a sentence for each direction: numbers, no verdict."""
-    told = []
+    told, measure = [], result.performance
     for one in found or directions(result, metric):
-        start = (
-            f"{one.modality} encoders, alignment with the best {one.reference} encoder and test {result.performance}"
-        )
+        start = f"{one.modality} encoders, alignment with the best {one.reference} encoder and test {measure}"
         if one.pearson is None:
             told.append(f"{start}: no correlation ({one.why})")
         elif one.depths is None:
@@ -202,7 +198,7 @@ def unlike_paper(result: MultibenchResult, metric: str) -> list[str]:
     name, config, data = result.data["name"], result.config, result.data
     if name not in TITLES:
         return []
-    plain = {entry.name: entry.default for entry in fields(MultibenchConfig)}
+    plain: dict[str, Any] = {entry.name: entry.default for entry in fields(MultibenchConfig)}
     told = []
     for key in ("depths", "seeds"):
         if tuple(config[key]) != plain[key]:
