@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import dataclasses
 import io
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from rich.console import Console
+from support.html import Page
 from support.study import made_up_points, made_up_record, made_up_study, study_of
 
 from vlalign.errors import VlalignError
@@ -22,37 +22,7 @@ from vlalign.report.uniqueness_page import uniqueness_page
 from vlalign.report.uniqueness_text import p_value_text
 from vlalign.study import UniquenessResult
 
-EMPTY = {"meta", "img", "br"}
 COMMAND = "vlalign uniqueness --x a --y b --op char_delete --rates 0 50"
-
-
-class Page(HTMLParser):
-    """Elements in order, and the text of each kind; fails on tags that do not nest."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.open: list[str] = []
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: dict[str, list[str]] = {}
-        self.feed(text)
-        self.close()
-        assert not self.open
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        if tag not in EMPTY:
-            self.open.append(tag)
-            self.texts.setdefault(tag, []).append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        for tag in set(self.open):
-            self.texts[tag][-1] += data
-
-    def all(self, tag: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.elements if name == tag]
 
 
 def said(thing: Any) -> str:

@@ -48,7 +48,8 @@ class MultibenchResult:
 
     Attributes:
         config: the settings, completed from the data.
-        data: of the data set: name, task, classes, modalities, samples of each split, fingerprint.
+        data: of the data set: name, task, classes, pool, samples of each split, shapes of the modalities, fingerprint,
+            and notes: what a reader of the results should know of it, such as how it differs from the paper's.
         encoders: one row for each encoder: ``modality``, ``depth``, ``seed``, ``epoch`` of its checkpoint, its
             performance on ``train``, ``valid`` and ``test``, and whether it is the ``best`` of its modality, by valid.
         alignment: one row for each encoder (``modality``, ``depth``, ``seed``, ``train``, ``valid``, ``test``) and

@@ -135,10 +135,10 @@ class MultibenchStudy:
             for member, one in encoders.items()
         ]  # fmt: skip
         data = {
-            "name": self.data.name, "task": self.data.task, "classes": self.data.classes,
+            "name": self.data.name, "task": self.data.task, "classes": self.data.classes, "pool": self.data.pool,
             "samples": {name: len(split.ids) for name, split in self.data.splits.items()},
             "shapes": {name: list(self.data.splits["train"].inputs[name].shape[1:]) for name in self.data.modalities},
-            "fingerprint": self.data.fingerprint,
+            "fingerprint": self.data.fingerprint, "notes": list(self.data.about.get("notes", ())),
         }  # fmt: skip
         keys = ["modality", "reference", "depth", "seed"]
         return MultibenchResult(

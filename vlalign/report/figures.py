@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from vlalign.errors import VlalignError
+
+_T = TypeVar("_T")
 
 COLOURS = ("#0072B2", "#D55E00", "#666666")  # told apart by colour-blind eyes too
 
@@ -31,3 +34,41 @@ def save(figure: Any, path: str | Path) -> Path:
     except OSError as error:
         raise VlalignError(f"cannot write the figure {path}: {error.strerror or error}") from error
     return Path(path)
+
+
+def plain(axes: Any) -> None:
+    """Small numbers, and no frame above and to the right."""
+    axes.tick_params(labelsize=7)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+
+
+def evenly(values: Sequence[_T], most: int) -> list[_T]:
+    """At most so many of the values, evenly chosen, the first and the last among them.
+
+    >>> evenly(range(1, 11), 4), evenly([1, 2], 4)
+    ([1, 4, 7, 10], [1, 2])
+    """
+    if len(values) <= most:
+        return list(values)
+    return [values[round(i * (len(values) - 1) / (most - 1))] for i in range(most)]
+
+
+def named(text: str, most: int = 40) -> str:
+    """A name as a label of at most so many characters: without its organisation, then without its middle.
+
+    Matplotlib takes what stands between dollar signs for mathematics.
+    """
+    if len(text) > most:
+        text = text.rpartition("/")[2] or text
+    if len(text) > most:
+        text = f"{text[: most // 2]}…{text[len(text) - most + most // 2 + 1 :]}"
+    return text.replace("$", r"\$")
+
+
+def legend(figure: Any, handles: Sequence[Any], names: Sequence[str], **options: Any) -> None:
+    """A legend above the panels with as many columns as there is room for; the figure grows by its rows."""
+    room = figure.get_figwidth() * 72 / (4.3 * (max(map(len, names)) + 7))  # points; letters of 7 points and a handle
+    columns = max(1, min(len(names), int(room)))
+    figure.set_figheight(figure.get_figheight() + 0.15 * -(-len(names) // columns))
+    figure.legend(handles, names, loc="outside upper left", ncols=columns, frameon=False, fontsize=7, **options)

@@ -12,10 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from vlalign.files import write_whole
+from vlalign.report.console import titled
 from vlalign.report.synthetic_figures import save_figures
 from vlalign.report.synthetic_page import results_page
-from vlalign.report.synthetic_text import bits_text, findings, metric_title, rho_short, summary_rows
-from vlalign.report.text import duration
+from vlalign.report.synthetic_text import bits_text, findings, summary_rows
+from vlalign.report.text import duration, metric_title, rho_short
 from vlalign.store.files import check_space, write_error
 from vlalign.synthetic.results import headline, maxima, rho_of_maxima
 
@@ -42,9 +43,9 @@ def describe_table(found: Sequence[Information]) -> Group:
     sign = "redundancy minus synergy" if len(modalities) == 2 else "co-information, whose sign alone tells neither"
     said = f"interaction: {sign}; p(y) from {min(found[0].marginal):.3f} to {max(found[0].marginal):.3f}"
     return Group(
-        _titled("Exact information of the task, in nats", informed),
+        titled("Exact information of the task, in nats", informed),
         Text(f"  {said}\n"),
-        _titled("Bayes accuracy: the most that any classifier reaches", accuracy),
+        titled("Bayes accuracy: the most that any classifier reaches", accuracy),
     )
 
 
@@ -71,14 +72,14 @@ def show_result(result: SyntheticResult, console: Console, metric: str | None = 
         table.add_column("ρ with U", justify="right")
         for (_, phi), row in rows.iterrows():
             table.add_row(str(phi), *(f"{value:.2f}" for value in row), rho_short(rhos[modality, phi]))
-        console.print(_titled(f"Largest {metric_title(metric)} of modality {modality} with modality 1", table))
+        console.print(titled(f"Largest {metric_title(metric)} of modality {modality} with modality 1", table))
         table = Table(box=box.SIMPLE_HEAD)
         names, cells = summary_rows(result.table, metric, modality)
         for name in names:
             table.add_column(name, justify="right")
         for cell in cells:
             table.add_row(*cell)
-        console.print(_titled("Medians over φ and seeds of Spearman's ρ over encoders of one φ and seed", table))
+        console.print(titled("Medians over φ and seeds of Spearman's ρ over encoders of one φ and seed", table))
     console.print(Text("  –: fewer than five values; intervals take the values for independent draws", style="dim"))
     for finding in findings(result, metric):
         console.print(Text(f"  {finding}"), soft_wrap=True)
@@ -131,9 +132,4 @@ def tuned_table(found: Tuned) -> Group:
                 "" if i else modality, str(u), f"{entry['learning_rate']:g}", f"{entry['weight_decay']:g}",
                 f"{entry['accuracy']:.3f}", end_section=i == len(entries) - 1,
             )  # fmt: skip
-    return _titled("Learning rate and weight decay with the best mean validation accuracy", table)
-
-
-def _titled(title: str, table: Table) -> Group:
-    """A table below its title, which may be wider."""
-    return Group(Text(title, style="bold"), table)
+    return titled("Learning rate and weight decay with the best mean validation accuracy", table)

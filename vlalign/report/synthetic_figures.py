@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlalign.report.figures import COLOURS, new_figure, save
+from vlalign.report.figures import COLOURS, new_figure, plain, save
 from vlalign.report.heatmap import MAP
-from vlalign.report.synthetic_text import chance_of, metric_title, rho_short
+from vlalign.report.synthetic_text import chance_of
+from vlalign.report.text import metric_title, rho_short
 from vlalign.synthetic.results import OF_DEPTHS, headline, maxima, rank_correlations, rho_of_maxima
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def _alignment(table: pd.DataFrame, metric: str, result: SyntheticResult) -> Any
             axes.axhline(chance, color=COLOURS[2], linestyle=":", linewidth=1, zorder=1)
         axes.set_title(f"$D_\\phi$ = {phi}\nρ = {rho_short(rhos[modality, phi])}", fontsize=8, loc="left")
         axes.set_xticks(sorted(table["uniqueness"].unique()))
-        _plain(axes)
+        plain(axes)
     figure.supxlabel("uniqueness U", fontsize=9)
     grid[0].set_ylabel(metric_title(metric), fontsize=9)
     return figure
@@ -113,7 +114,7 @@ def _correlations(table: pd.DataFrame, metric: str, result: SyntheticResult) -> 
         axes.set_xticks(range(len(us)), labels=[str(u) for u in us])
         axes.set_title(name, fontsize=9, loc="left")
         axes.set_ylim(-1.05, 1.05)
-        _plain(axes)
+        plain(axes)
     grid[0].set_ylabel("Spearman's ρ over encoders", fontsize=9)
     figure.supxlabel("uniqueness U", fontsize=9)
     return figure
@@ -137,7 +138,7 @@ def _performance(table: pd.DataFrame, metric: str, result: SyntheticResult) -> A
         )  # fmt: skip
         axes.set_title(f"U = {u}", fontsize=8, loc="left")
         axes.locator_params(axis="x", nbins=4)
-        _plain(axes)
+        plain(axes)
     bar = figure.colorbar(dots, ax=grid, ticks=_some(sorted(phis.unique())))
     bar.set_label("$D_\\phi$ of the deepest encoders", fontsize=8)
     bar.ax.tick_params(labelsize=7)
@@ -154,9 +155,3 @@ def _some(values: Sequence[Any]) -> list[Any]:
     """
     step = -(-len(values) // _PANELS)
     return list(values[::step])
-
-
-def _plain(axes: Any) -> None:
-    axes.tick_params(labelsize=7)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vlalign.report import markdown
+from vlalign.report.command import command_line
 from vlalign.report.synthetic_text import (
     bits_text,
     chance_of,
     findings,
-    metric_title,
     number,
-    rho_short,
     summary_rows,
 )
-from vlalign.report.text import duration
+from vlalign.report.text import last_run, metric_title, rho_short
 from vlalign.synthetic import SyntheticConfig, information
 from vlalign.synthetic import published as paper
 from vlalign.synthetic.cells import all_cells
@@ -45,7 +44,7 @@ def results_page(result: SyntheticResult, metric: str, figures: Mapping[str, Pat
         "Made by `vlalign synthetic report`; change nothing here. What the study is, and where the results of the "
         "paper's grid differ from the paper (arXiv 2502.16282), is said in the project's synthetic/README.md.",
         "## What was run",
-        _table(["", ""], _run(result)),
+        markdown.table(["", ""], _run(result)),
         *(f"- {finding}" for finding in findings(result, metric)),
         "## The task",
         _task(result),
@@ -83,36 +82,15 @@ def _run(result: SyntheticResult) -> list[list[str]]:
         ["encoders", str(_encoders(result))],
         ["samples", f"{config['samples']}, of which {config['align_samples']} of the test split for alignment"],
         ["settings", "those of the paper" if not changed else "as in the paper, but for " + _settings(changed)],
-        ["last run", _last(result)],
+        ["last run", last_run(result.trained, result.seconds, result.environment)],
         ["made with", f"torch {environment['packages'].get('torch')}, commit {environment.get('git') or 'unknown'}"],
-        ["command", f"`{_command(config)}`"],
+        ["command", f"`{command_line(SyntheticConfig, config, 'vlalign', 'synthetic', 'run')}`"],
     ]  # fmt: skip
-
-
-def _last(result: SyntheticResult) -> str:
-    environment, seconds = result.environment, result.seconds
-    trained = f"{result.trained} encoders trained in {duration(seconds['train'])}"
-    return (
-        f"{trained if result.trained else 'all encoders were there'}, all pairs aligned in "
-        f"{duration(seconds['align'])}; threads: {environment.get('threads')}, "
-        f"processes: {environment.get('processes')}"
-    )
 
 
 def _encoders(result: SyntheticResult) -> int:
     config = SyntheticConfig(**result.config)
     return len(all_cells(config)) * len(config.uniqueness)
-
-
-def _command(config: Mapping[str, Any]) -> str:
-    """The command that makes the run again: every setting that is not the default, as a flag."""
-    words = ["vlalign", "synthetic", "run"]
-    for entry in fields(SyntheticConfig):
-        value = tuple(config[entry.name]) if isinstance(config[entry.name], list) else config[entry.name]
-        if value != entry.default:
-            words.append(f"--{entry.name.replace('_', '-')}")
-            words += [] if value is True else map(str, value if isinstance(value, tuple) else (value,))
-    return shlex.join(words)
 
 
 def _settings(values: Mapping[str, Any]) -> str:
@@ -145,7 +123,7 @@ def _task(result: SyntheticResult) -> str:
         + [f"{v:.3f}" for v in (*one.accuracy, one.accuracy_joint)]
         for one in found
     ]
-    return "Exact, in nats (`vlalign synthetic describe`).\n\n" + _table(columns, rows)
+    return "Exact, in nats (`vlalign synthetic describe`).\n\n" + markdown.table(columns, rows)
 
 
 def _modality(
@@ -191,7 +169,7 @@ def _rho_table(rows: pd.DataFrame, metric: str, modality: int, compare: bool) ->
             known = paper.RHO.get(phi)
             cell += ["–"] * 2 if known is None or rho is None else [number(known, 3), number(rho.r - known, 3)]
         cells.append(cell)
-    return _table(columns, cells)
+    return markdown.table(columns, cells)
 
 
 def _maxima_table(rows: pd.DataFrame, metric: str, modality: int, compare: bool) -> str:
@@ -202,7 +180,7 @@ def _maxima_table(rows: pd.DataFrame, metric: str, modality: int, compare: bool)
         if at is not None:
             known = [paper.MAXIMA.get(u) for u in found.columns]
             cells.insert(at + 1, ["published, D_φ = 1, read off", *("–" if k is None else f"{k:.2f}" for k in known)])
-    return _table(["", *(f"U = {u}" for u in found.columns)], cells)
+    return markdown.table(["", *(f"U = {u}" for u in found.columns)], cells)
 
 
 def _medians_table(rows: pd.DataFrame, metric: str, modality: int, compare: bool) -> str:
@@ -223,13 +201,8 @@ def _medians_table(rows: pd.DataFrame, metric: str, modality: int, compare: bool
             ]
             for cell, u in zip(cells, found.index, strict=True)
         ]  # fmt: skip
-    return _table(names, cells)
+    return markdown.table(names, cells)
 
 
 def _known(values: Mapping[int, float], u: int) -> str:
     return f"{values[u]:.2f}" if u in values else "–"
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', '/') for cell in line)} |" for line in lines)

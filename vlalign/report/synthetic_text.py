@@ -7,24 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vlalign.metrics import parse_metric
-from vlalign.report.text import signed
+from vlalign.report.text import metric_title, signed
 from vlalign.synthetic.results import OF_DEPTHS, headline, medians, rank_correlations, rho_of_maxima
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from vlalign.stats import Correlation
     from vlalign.synthetic import Information, SyntheticResult
-
-
-def metric_title(metric: str) -> str:
-    """A metric as axes name it.
-
-    >>> metric_title("mutual_knn:k=100"), metric_title("unbiased_cka")
-    ('mutual-knn, k=100', 'unbiased-cka')
-    """
-    name, _, params = metric.partition(":")
-    return name.replace("_", "-") + (f", {params.replace(',', ', ')}" if params else "")
 
 
 def chance_of(metric: str, n: int) -> float | None:
@@ -43,11 +32,6 @@ def bits_text(one: Information) -> str:
     """Relevant bits in words, such as "5 shared, 1 + 2 unique"."""
     text = f"{one.shared} shared, {' + '.join(map(str, one.unique))} unique"
     return text + (f", {one.synergy} synergy" if one.synergy else "")
-
-
-def rho_short(rho: Correlation | None) -> str:
-    """ρ with its interval, or a dash."""
-    return "–" if rho is None else f"{signed(rho.r)} ({signed(rho.low)} to {signed(rho.high)})"
 
 
 def number(value: float, digits: int = 2) -> str:

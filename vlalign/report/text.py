@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vlalign.score import ScoreRecord
+    from vlalign.stats import Correlation
 
 
 def size(count: float) -> str:
@@ -80,3 +82,31 @@ def p_text(record: ScoreRecord) -> str:
         return "–"
     least = not record.null["stopped"] and record.p_value <= 1 / (record.null["permutations"] + 1)
     return f"{'≤ ' if least else ''}{record.p_value:.2g}"
+
+
+def metric_title(metric: str) -> str:
+    """A metric as axes name it.
+
+    >>> metric_title("mutual_knn:k=100"), metric_title("unbiased_cka")
+    ('mutual-knn, k=100', 'unbiased-cka')
+    """
+    name, _, params = metric.partition(":")
+    return name.replace("_", "-") + (f", {params.replace(',', ', ')}" if params else "")
+
+
+def rho_short(rho: Correlation | None) -> str:
+    """ρ with its interval, or a dash."""
+    return "–" if rho is None else f"{signed(rho.r)} ({signed(rho.low)} to {signed(rho.high)})"
+
+
+def last_run(trained: int, seconds: Mapping[str, float], environment: Mapping[str, Any]) -> str:
+    """What the last run of a study of trained encoders did, and how long it took.
+
+    >>> last_run(0, {"train": 0.0, "align": 150}, {"threads": 2, "processes": 1})
+    'all encoders were there, all pairs aligned in 2 min 30 s; threads: 2, processes: 1'
+    """
+    made = f"{trained} encoders trained in {duration(seconds['train'])}" if trained else "all encoders were there"
+    return (
+        f"{made}, all pairs aligned in {duration(seconds['align'])}; threads: {environment.get('threads')}, "
+        f"processes: {environment.get('processes')}"
+    )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlalign.report.figures import COLOURS, new_figure, save
+from vlalign.report.figures import COLOURS, evenly, legend, named, new_figure, plain, save
 from vlalign.report.heatmap import MAP, set_ticks
 from vlalign.report.text import signed
 from vlalign.report.uniqueness_text import (
@@ -62,8 +62,8 @@ def save_alignment_vs_u(result: UniquenessResult, path: str | Path) -> Path | No
         drawn |= _maximum(axes, curve)
         if len(curve.rates) == 1:
             axes.set_xticks(curve.rates)
-        axes.set_title(f"{_named(curve.family, 36)}\n{rho_text(curve.rho, curve.reason)}", fontsize=8, loc="left")
-        _plain(axes)
+        axes.set_title(f"{named(curve.family, 36)}\n{rho_text(curve.rho, curve.reason)}", fontsize=8, loc="left")
+        plain(axes)
     for axes in grid.flat[len(families) :]:
         axes.set_visible(False)
     for column in range(len(families) - columns, len(families)):  # the lowest panel of each column
@@ -71,7 +71,7 @@ def save_alignment_vs_u(result: UniquenessResult, path: str | Path) -> Path | No
     figure.supxlabel(f"{edits_text(result)} (%)", fontsize=9)
     figure.supylabel(f"{metric_name(result)} of the best layers", fontsize=9)
     shown = sorted(drawn.items(), key=lambda item: item[0] not in _KEY)  # what every panel has comes first
-    _legend(figure, [handle for _, handle in shown], [_named(name) for name, _ in shown])
+    legend(figure, [handle for _, handle in shown], [named(name) for name, _ in shown])
     return save(figure, path)
 
 
@@ -119,10 +119,10 @@ def save_performance(result: UniquenessResult, path: str | Path) -> Path | None:
     models = chosen_models(
         result.points, list(dict.fromkeys(fit.x for fit in fits)), _ROWS, side="y" if fits[0].swapped else "x"
     )
-    rates = _evenly(sorted({fit.rate for fit in fits}), _COLUMNS)
+    rates = evenly(sorted({fit.rate for fit in fits}), _COLUMNS)
     others = list(dict.fromkeys(name for fit in fits for name in fit.y))
-    named = len(others) <= _NAMED and max(map(len, others)) <= _LETTERS
-    numbers = None if named else {name: i + 1 for i, name in enumerate(others)}
+    spelt = len(others) <= _NAMED and max(map(len, others)) <= _LETTERS
+    numbers = None if spelt else {name: i + 1 for i, name in enumerate(others)}
     figure = new_figure(max(2.3 * len(rates), 4.6) + 0.5, 2.0 * len(models) + 0.8)
     grid = figure.subplots(len(models), len(rates), sharex="col", sharey="row", squeeze=False)
     at = {(fit.x, fit.rate): fit for fit in fits}
@@ -130,18 +130,16 @@ def save_performance(result: UniquenessResult, path: str | Path) -> Path | None:
         for axes, rate in zip(row, rates, strict=True):
             if fit := at.get((model, rate)):
                 _performances(axes, fit, numbers)
-            _plain(axes)
+            plain(axes)
             axes.margins(x=0.14, y=0.2)
-        row[0].set_ylabel(_named(model, 26), fontsize=8)
+        row[0].set_ylabel(named(model, 26), fontsize=8)
     figure.supxlabel("performance: − bits per byte of the captions", fontsize=9)
     figure.supylabel(f"{metric_name(result)} of the best layers", fontsize=9)
     if numbers is not None:
         from matplotlib.lines import Line2D
 
         handles = [Line2D([], [], linestyle="") for _ in numbers]
-        _legend(
-            figure, handles, [f"{n}  {_named(name)}" for name, n in numbers.items()], handlelength=0, handletextpad=0
-        )
+        legend(figure, handles, [f"{n}  {named(name)}" for name, n in numbers.items()], handlelength=0, handletextpad=0)
     return save(figure, path)
 
 
@@ -163,7 +161,7 @@ def _performances(axes: Any, fit: PerformanceFit, numbers: dict[str, int] | None
         above = i % 2 == 0
         side = "left" if performance == left < right else "right" if performance == right > left else "center"
         axes.annotate(
-            _named(name), (performance, score), xytext=(0, 5 if above else -5), textcoords="offset points", fontsize=6,
+            named(name), (performance, score), xytext=(0, 5 if above else -5), textcoords="offset points", fontsize=6,
             ha=side, va="bottom" if above else "top",
         ).set_in_layout(False)  # fmt: skip
     few = (
@@ -227,8 +225,8 @@ def save_layer_maps(result: UniquenessResult, load: Load, path: str | Path, x: s
     for axes in grid.flat:
         axes.tick_params(labelsize=7)
         axes.tick_params(axis="x", labelrotation=90)
-    figure.supxlabel(f"layers of {_named(x if turned else y, 30)}", fontsize=9)
-    figure.supylabel(f"layers of {_named(y if turned else x, 30)}", fontsize=9)
+    figure.supxlabel(f"layers of {named(x if turned else y, 30)}", fontsize=9)
+    figure.supylabel(f"layers of {named(y if turned else x, 30)}", fontsize=9)
     bar = figure.colorbar(image, ax=grid.ravel().tolist(), shrink=0.9, pad=0.015, aspect=30)
     bar.set_label(metric_name(result), fontsize=9)
     bar.ax.tick_params(labelsize=7)
@@ -250,35 +248,3 @@ def _shades(points: Sequence[Point], side: str) -> dict[str, tuple[str, str]]:
     named = {name: name for name in models} if len(models) <= len(MUTED) else models
     names = list(dict.fromkeys(named.values()))
     return {model: (name, MUTED[names.index(name) % len(MUTED)]) for model, name in named.items()}
-
-
-def _evenly(values: Sequence[float], most: int) -> list[float]:
-    if len(values) <= most:
-        return list(values)
-    return [values[round(i * (len(values) - 1) / (most - 1))] for i in range(most)]
-
-
-def _named(text: str, most: int = 40) -> str:
-    """A name as a label of at most so many characters: without its organisation, then without its middle.
-
-    Matplotlib takes what stands between dollar signs for mathematics.
-    """
-    if len(text) > most:
-        text = text.rpartition("/")[2] or text
-    if len(text) > most:
-        text = f"{text[: most // 2]}…{text[len(text) - most + most // 2 + 1 :]}"
-    return text.replace("$", r"\$")
-
-
-def _legend(figure: Any, handles: Sequence[Any], names: Sequence[str], **options: Any) -> None:
-    """A legend above the panels with as many columns as there is room for; the figure grows by its rows."""
-    room = figure.get_figwidth() * 72 / (4.3 * (max(map(len, names)) + 7))  # points; letters of 7 points and a handle
-    columns = max(1, min(len(names), int(room)))
-    figure.set_figheight(figure.get_figheight() + 0.15 * -(-len(names) // columns))
-    figure.legend(handles, names, loc="outside upper left", ncols=columns, frameon=False, fontsize=7, **options)
-
-
-def _plain(axes: Any) -> None:
-    axes.tick_params(labelsize=7)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
