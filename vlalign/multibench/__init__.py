@@ -6,7 +6,7 @@ Specified by "Understanding the Emergence of Multimodal Representation Alignment
 from vlalign.multibench.config import MultibenchConfig
 from vlalign.multibench.encoder import Encoder
 from vlalign.multibench.encoders import load_encoder
-from vlalign.multibench.prepared import Prepared, open_prepared
+from vlalign.multibench.prepared import Prepared, PreparedSplit, open_prepared, write_prepared
 from vlalign.multibench.results import MultibenchResult, correlate, correlations
 from vlalign.multibench.study import MultibenchStudy
 
@@ -16,8 +16,10 @@ __all__ = [
     "MultibenchResult",
     "MultibenchStudy",
     "Prepared",
+    "PreparedSplit",
     "correlate",
     "correlations",
     "load_encoder",
     "open_prepared",
+    "write_prepared",
 ]
