@@ -1,11 +1,9 @@
-"""Console, figures, page and Table 1 of MultiBench studies."""
+"""Console, figures and page of MultiBench studies."""
 
 from __future__ import annotations
 
 import base64
-import csv
 import shlex
-from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,8 @@ from PIL import Image
 from rich.console import Console
 from support.html import Page
 from support.multibench import made_up
-from support.multibench_results import made_up_multibench
+from support.multibench_results import AFFECT, made_up_multibench
+from support.shown import text_of
 
 from vlalign.cli.fields import add_field_flags, given
 from vlalign.errors import VlalignError
@@ -25,28 +24,14 @@ from vlalign.multibench.config import complete, resolved
 from vlalign.multibench.prepared import open_prepared
 from vlalign.report.multibench import save_multibench, show_plan, show_result
 from vlalign.report.multibench_page import asked, command
-from vlalign.report.multibench_table1 import save_table1, show_table1
+from vlalign.report.multibench_table1 import save_table1
 from vlalign.report.multibench_text import directions, findings, numbers, p_value, unlike_paper
 
-AFFECT = ("vision", "audio", "text")
 HTML = "<b>mine</b> &"
-
-
-def text_of(show: Callable[[Console], None], width: int = 80) -> str:
-    console = Console(width=width, highlight=False)
-    with console.capture() as captured:
-        show(console)
-    return captured.get()
 
 
 def words(text: str) -> str:
     return " ".join(text.replace("\u00a0", " ").split())
-
-
-def row_with(text: str, start: str) -> list[str]:
-    """The cells of the only Markdown row that begins like this."""
-    (found,) = [line for line in text.splitlines() if line.startswith(f"| {start} |")]
-    return [cell.strip() for cell in found.strip("|").split("|")]
 
 
 @pytest.fixture(scope="module")
@@ -104,9 +89,8 @@ def test_another_metric_has_nothing_published_beside_it(usual: MultibenchResult)
     assert "−0.900" in text
     assert "0.944" not in text
     assert "alignment by mutual_knn:k=10 (unbiased_cka in the paper)" in words(text)
-    for show in (show_result, show_table1):
-        with pytest.raises(VlalignError, match="no metric cka: the study has unbiased_cka"):
-            show([usual] if show is show_table1 else usual, Console(), "cka")  # type: ignore[arg-type]
+    with pytest.raises(VlalignError, match="no metric cka: the study has unbiased_cka"):
+        show_result(usual, Console(), "cka")
 
 
 def test_the_plan(tmp_path: Path) -> None:
@@ -223,8 +207,8 @@ def test_published_values_only_beside_data_sets_of_the_paper(affect: MultibenchR
 def test_chance_of_the_test_samples_is_told(usual: MultibenchResult, tmp_path: Path, files: list[Path]) -> None:
     test = usual.encoders[usual.encoders["modality"] == "image"]["test"]
     error = np.sqrt(test.mean() * (1 - test.mean()) / 10_000)
-    part = f"over 10000 test samples has a standard error of {error:.3f}, their standard deviation is {test.std():.3f}"
-    assert part in words(files[-1].read_text(encoding="utf-8"))
+    part = f"over 10000 test samples has a standard error of {error:.3f}, those of the encoders differ by a standard"
+    assert f"{part} deviation of {test.std():.3f}." in words(files[-1].read_text(encoding="utf-8"))
     text = page_of(made_up_multibench(name="mine", task="regression", depths=(1, 2, 3, 4, 5)), tmp_path)
     assert "standard error" not in text
     assert "test R²" in text
@@ -286,44 +270,23 @@ def test_the_command_makes_the_same_settings(tmp_path: Path) -> None:
         assert asked(result)["epochs"] is None
 
 
-def test_table1_of_several_studies(usual: MultibenchResult, affect: MultibenchResult, tmp_path: Path) -> None:
-    own = made_up_multibench(0.5, name="mine", depths=(1, 2))
-    runs = [usual, affect, own]
-    files = save_table1(runs, tmp_path / "new")
-    assert [path.name for path in files] == ["table1.md", "table1.csv", "table1.html"]
-    text = files[0].read_text(encoding="utf-8")
-    assert row_with(text, "AVMNIST | audio with image")[2:6] == ["0.900", "0.974", "0.723", "≤ 0.001<br>0.80 to 0.95"]
-    assert row_with(text, "MOSI | text with audio")[2:5] == ["−0.300", "−0.374", "−0.386"]
-    assert row_with(text, "mine | image with audio")[2:5] == ["0.500", "–", "–"]
-    assert row_with(text, "mine | image with audio")[6] == "–"  # two depths are too few to count
-    assert "- MOSI, not as in the paper: depths 1–6 (1–10 in the paper)" in text
-    with files[1].open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [row["data"] for row in rows] == ["avmnist"] * 2 + ["mosi"] * 6 + ["mine"] * 2
-    assert [float(row["r"]) for row in rows] == pytest.approx([0.9] * 2 + [-0.3] * 6 + [0.5] * 2)
-    assert (rows[0]["published"], rows[0]["later"]) == ("0.944", "0.887")
-    assert rows[-1]["published"] == rows[-1]["r_depths_p"] == ""
-    assert "depths 1–6" in rows[2]["notes"]
-    found = Page(files[2].read_text(encoding="utf-8"))
-    assert len(found.all("tr")) == 1 + 10
-    assert found.texts["td"][:4] == ["image with audio", "0.900", "0.944", "0.887"]
-    shown = text_of(lambda console: show_table1(runs, console))
-    assert max(map(len, shown.splitlines())) <= 80
-    assert "0.944   0.887" in shown
-    assert "−0.374  −0.386" in shown
-
-
-def test_studies_of_one_data_set_are_told_apart() -> None:
-    runs = [made_up_multibench(depths=(1, 2), out=out) for out in ("runs/one", "runs/two")]
-    shown = text_of(lambda console: show_table1(runs, console), 120)
-    assert "AVMNIST (one)" in shown
-    assert "AVMNIST (two)" in shown
-    runs = [made_up_multibench(depths=(1, 2), out=out) for out in ("a/run", "b/run")]
-    assert "AVMNIST (b/run)" in text_of(lambda console: show_table1(runs, console), 120)
+def test_the_report_of_a_run(tmp_path: Path) -> None:
+    made_up(tmp_path / "data", about={"notes": ["noise, <made up>"]})
+    study = MultibenchStudy(
+        MultibenchConfig(data=str(tmp_path / "data"), out=str(tmp_path / "out"), depths=(1, 2), seeds=(1, 2, 3),
+                         epochs=1, cpu=True, metrics=("unbiased_cka",), permutations=99)
+    )  # fmt: skip
+    study.run()
+    result = MultibenchResult.load(tmp_path / "out")
+    text = words(page_of(result, tmp_path / "out"))
+    assert "Data: noise, &lt;made up&gt;" in text
+    assert "12 train, 5 valid, 6 test samples" in text
+    assert f"--data {tmp_path / 'data'} --depths 1 2 --seeds 1 2 3 --epochs 1 --metrics unbiased_cka" in text
+    assert "--pool" not in text
+    assert f"{result.best('audio')['test']:.3f}" in text
 
 
 def test_a_folder_that_cannot_be_written(usual: MultibenchResult, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    for call in (lambda: save_multibench(usual, tmp_path / "file"), lambda: save_table1([usual], tmp_path / "file")):
-        with pytest.raises(VlalignError, match="file"):
-            call()
+    with pytest.raises(VlalignError, match="file"):
+        save_multibench(usual, tmp_path / "file")
