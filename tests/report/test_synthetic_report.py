@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from PIL import Image
-from rich.console import Console
+from support.shown import text_of
 from support.synthetic_results import made_up_result
 
 from vlalign.cli.fields import given
@@ -22,17 +22,6 @@ from vlalign.report.synthetic_text import findings
 from vlalign.synthetic import SyntheticConfig, Task, information
 from vlalign.synthetic import published as paper
 from vlalign.synthetic.config import resolved
-
-
-def text_of(shown: object) -> str:
-    console = Console(width=160, highlight=False)
-    with console.capture() as captured:
-        if callable(shown):
-            shown(console)
-        else:
-            console.print(shown)
-    return captured.get()
-
 
 FIGURES = {name: Path("results") / f"{name}.png" for name in ("alignment", "heatmaps", "correlations", "performance")}
 
@@ -48,13 +37,13 @@ def row_of(page: str, start: str) -> list[str]:
 
 
 def test_the_table_of_a_task() -> None:
-    text = text_of(describe_table([information(Task(modalities=3, unique_bits=2), u) for u in (0, 3)]))
+    text = text_of(describe_table([information(Task(modalities=3, unique_bits=2), u) for u in (0, 3)]), 160)
     for word in ("I(X3;Y)", "from x3", "5 shared, 1 + 1 + 1 unique", "p(y) from 0.2"):
         assert word in text
 
 
 def test_console_tells_maxima_and_medians() -> None:
-    text = text_of(lambda console: show_result(made_up_result(), console))
+    text = text_of(lambda console: show_result(made_up_result(), console), 160)
     assert "U 8" in text
     assert "−1.00 (−1.00 to" in text
     assert "falls with U: Spearman's ρ from −1.00 to −1.00 over 2 D_φ" in text

@@ -11,6 +11,7 @@ from vlalign.multibench import MultibenchConfig, MultibenchResult
 from vlalign.multibench.config import resolved
 from vlalign.multibench.published import epochs_of, settings_of
 
+AFFECT = ("vision", "audio", "text")
 SHAPES = {"image": [49, 16], "audio": [20, 36], "vision": [50, 20], "text": [50, 300]}
 SAMPLES = {"train": 55_000, "valid": 5_000, "test": 10_000}
 

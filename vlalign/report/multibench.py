@@ -51,7 +51,7 @@ def show_plan(study: MultibenchStudy, plan: MultibenchPlan, console: Console) ->
     ]
     some = config.train_samples != len(data.splits["train"].ids)
     used = f" (the first {config.train_samples} of train)" if some else ""
-    grid = f"{many(len(inputs), 'modality')} × {many(len(config.depths), 'depth')} × {many(len(config.seeds), 'seed')}"
+    grid = f"{len(inputs)} modalities × {many(len(config.depths), 'depth')} × {many(len(config.seeds), 'seed')}"
     console.print(
         f"data      {data.name}: {data.task}{classes}; {samples}{used}\n"
         f"inputs    {', '.join(inputs)} (frames × features)\n"

@@ -156,7 +156,8 @@ def _noise(result: MultibenchResult) -> list[str]:
         error = float(np.sqrt(mean * (1 - mean) / count))
         told.append(
             f"{name}: test {result.performance} from {span(list(test), 3)}; one value of {signed(mean, 3)} over "
-            f"{count} test samples has a standard error of {error:.3f}, their standard deviation is {test.std():.3f}."
+            f"{count} test samples has a standard error of {error:.3f}, those of the encoders differ by a standard "
+            f"deviation of {test.std():.3f}."
         )
     return told
 

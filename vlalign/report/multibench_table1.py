@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vlalign.files import write_whole
+from vlalign.multibench.published import TABLE
 from vlalign.report import markdown, page
 from vlalign.report.console import titled
 from vlalign.report.multibench_text import (
@@ -64,36 +65,40 @@ def how_to_read() -> list[str]:
 
 def about_published() -> str:
     """What stands in the columns of published values."""
+    most = max(abs(one.first - one.later) for one in TABLE.values())
     return (
         "Published: Pearson's r of Table 1 of arXiv 2502.16282, in its first version and in a later one, without "
-        "intervals; how far the two differ tells how far training alone moves these numbers."
+        f"intervals. The two differ by up to {most:.2f}."
     )
 
 
 def columns_of(published: bool) -> list[str]:
     """Names of the columns of :func:`cells_of`."""
-    names = ["encoders", "r", "p (encoders)", "p (depths)", "Spearman's ρ", "p (encoders)", "p (depths)"]
-    return [*names, *(["published", "later"] if published else []), "alignment"]
+    known = ["published", "later"] if published else []
+    return ["encoders", "r", *known, "p (encoders)", "p (depths)", "Spearman's ρ", "p of ρ (depths)", "alignment"]
 
 
 def cells_of(one: Direction, result: MultibenchResult, metric: str, published: bool) -> list[str]:
-    """A direction as a row of texts; what follows the line break of a p-value is the 95 % interval that goes with it."""
+    """A direction as a row of texts; what follows the line break of a p-value is the interval that goes with it."""
 
     def with_interval(found: Correlation | None) -> str:
         return "–" if found is None else f"{p_value(found, result)}\n{interval(found)}"
 
-    known = [signed(one.published.first, 3), signed(one.published.later, 3)] if one.published else ["–", "–"]
     return [
         one.title if not one.why else f"{one.title}\n{one.why}",
         r_text(one.pearson),
+        *(_known(one) if published else []),
         with_interval(one.pearson),
         with_interval(one.depths),
         r_text(one.spearman),
-        with_interval(one.spearman),
         with_interval(one.spearman_depths),
-        *(known if published else []),
         span(list(one.rows[metric]), 2),
     ]
+
+
+def _known(one: Direction) -> list[str]:
+    """The published values, or dashes."""
+    return [signed(one.published.first, 3), signed(one.published.later, 3)] if one.published else ["–", "–"]
 
 
 def save_table1(results: Sequence[MultibenchResult], folder: str | Path, metric: str | None = None) -> list[Path]:
@@ -157,10 +162,9 @@ def show_table1(results: Sequence[MultibenchResult], console: Console, metric: s
         table.add_column(column, justify="right", no_wrap=True)
     for run in runs:
         for i, one in enumerate(run.found):
-            known = [signed(one.published.first, 3), signed(one.published.later, 3)] if one.published else ["–", "–"]
             names = [Text(name) for name in ("" if i else run.title, one.modality, one.reference)]
-            numbers = [r_text(one.pearson), interval(one.depths), p_value(one.depths, run.result), *known]
-            table.add_row(*names, *numbers, end_section=i == len(run.found) - 1)
+            numbers = [r_text(one.pearson), interval(one.depths), p_value(one.depths, run.result)]
+            table.add_row(*names, *numbers, *_known(one), end_section=i == len(run.found) - 1)
     console.print(titled(_TITLE, table))
     for note in _notes(runs):
         console.print(Text(f"  {note}", style="dim"))

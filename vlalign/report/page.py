@@ -37,7 +37,7 @@ figure { margin: 1rem 0 } figcaption { max-width: 46rem; margin-top: .4rem }
 figure .wide { background: #fff; border: 1px solid var(--rule); border-radius: 6px; padding: .5rem }
 figure img { display: block; height: auto; max-width: 100%; margin: 0 auto }
 table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums }
-caption { text-align: left; padding: 0 0 .4rem; position: sticky; left: 0; max-width: calc(100vw - 2.5rem) }
+caption { text-align: left; padding: 0 0 .4rem; position: sticky; left: 0; max-width: min(calc(100vw - 2.5rem), 66rem) }
   th, td { padding: .3rem .7rem; text-align: right; white-space: nowrap;
   border-bottom: 1px solid var(--rule); vertical-align: top }
 thead th { color: var(--dim); font-weight: 600 } th[scope=row], .word { text-align: left }
