@@ -39,8 +39,8 @@ class MultibenchConfig:
         batch: samples a step.
         clip: largest norm of a gradient.
         dropout: probability, in every layer.
-        learning_rate: one for all modalities, or one for each of those chosen or of the data, in its order; None for the
-            published ones, or 0.001.
+        learning_rate: one for all modalities, or one for each of those chosen or of the data; None for the published
+            ones, or 0.001.
         weight_decay: likewise; where none are published, 0.
         metrics: of alignment, as :func:`vlalign.metrics.parse_metric` reads them; the first is that of the findings.
         align_split: split that alignment is measured on.

@@ -125,7 +125,7 @@ class MultibenchStudy:
         config = self.config
         encoders = {member: self.files.load(member) for member in all_members(config)}
         chosen = best_members(encoders)
-        found = align(config, self.files, encoders, self._align_samples, progress=progress)
+        found = align(config, self.files, encoders, self.align_samples, progress=progress)
         rows = [
             {
                 "modality": member.modality, "depth": member.depth, "seed": member.seed, "epoch": one.epoch,
@@ -165,7 +165,7 @@ class MultibenchStudy:
                 self._samples[modality, split] = found.to(self.device)
             return self._samples[modality, split]
 
-    def _align_samples(self, modality: str) -> Samples:
+    def align_samples(self, modality: str) -> Samples:
         part = self.data.splits[self.config.align_split]
         found = Samples(part.inputs[modality], part.lengths.get(modality), part.labels)
         return found.first(self.config.align_samples).to(self.device)
