@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -34,3 +35,64 @@ def made_up(folder: Path, classes: int | None = 3, **values: Any) -> Prepared:
         "name": "made-up", "task": task, "classes": classes, "pool": "mean", "splits": splits, "about": {"seed": 0}
     }  # fmt: skip
     return write_prepared(folder, **(given | values))
+
+
+def numpy_1(data: bytes) -> bytes:
+    """A pickle with the module names that numpy 1 wrote."""
+    for code in (b"c", b""):  # protocols 0 to 3 name modules on a line, later ones with their length before
+        data = data.replace(code + b"numpy._core.", code + b"numpy.core.") if code else data
+    out, at = b"", 0
+    while (found := data.find(b"\x8c", at)) >= 0:
+        size = data[found + 1] if found + 1 < len(data) else 0
+        name = data[found + 2 : found + 2 + size]
+        if name.startswith(b"numpy._core."):
+            name = name.replace(b"numpy._core.", b"numpy.core.")
+            out += data[at:found] + b"\x8c" + bytes([len(name)]) + name
+            at = found + 2 + size
+        else:
+            out += data[at : found + 1]
+            at = found + 1
+    return _reframed(out + data[at:])
+
+
+def _reframed(data: bytes) -> bytes:
+    """Without the frames of protocol 4, whose sizes changed."""
+    import pickletools
+
+    if data[:1] != b"\x80" or data[1] < 4:
+        return data
+    out, at = b"", 0
+    while (found := data.find(b"\x95", at)) >= 0:
+        size = int.from_bytes(data[found + 1 : found + 9], "little")
+        if 0 < size <= len(data) + 64:
+            out, at = out + data[at:found], found + 9
+        else:
+            out, at = out + data[at : found + 1], found + 1
+    data = out + data[at:]
+    list(pickletools.genops(data))  # it is still a pickle
+    return data
+
+
+def python_2(value: Any, protocol: int = 2) -> bytes:
+    """A pickle as Python 2 with numpy 1 wrote it: texts and the bytes of arrays are its plain strings."""
+    import pickle
+
+    class Pickler(pickle._Pickler):  # type: ignore[name-defined, misc]
+        dispatch: ClassVar[dict[Any, Any]] = dict(pickle._Pickler.dispatch)  # type: ignore[attr-defined]
+
+        def string(self, data: bytes | str) -> None:
+            data = data.encode("latin1") if isinstance(data, str) else data
+            if self.proto == 0:
+                text = repr(data)[1:]
+                self.write(b"S" + text.encode() + b"\n")
+            elif len(data) < 256:
+                self.write(b"U" + bytes([len(data)]) + data)
+            else:
+                self.write(b"T" + len(data).to_bytes(4, "little") + data)
+            self.memoize(data)
+
+        dispatch[str] = dispatch[bytes] = string
+
+    file = io.BytesIO()
+    Pickler(file, protocol).dump(value)
+    return numpy_1(file.getvalue()).replace(b"cbuiltins\n", b"c__builtin__\n")
