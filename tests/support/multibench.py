@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 
 from vlalign.multibench import Prepared, PreparedSplit, write_prepared
@@ -89,10 +90,48 @@ def python_2(value: Any, protocol: int = 2) -> bytes:
                 self.write(b"U" + bytes([len(data)]) + data)
             else:
                 self.write(b"T" + len(data).to_bytes(4, "little") + data)
-            self.memoize(data)
+            if id(data) not in self.memo:
+                self.memoize(data)
 
         dispatch[str] = dispatch[bytes] = string
 
     file = io.BytesIO()
     Pickler(file, protocol).dump(value)
     return numpy_1(file.getvalue()).replace(b"cbuiltins\n", b"c__builtin__\n")
+
+
+WIDTHS = {"mosi": (20, 5, 300), "mosei": (35, 74, 300), "urfunny": (371, 81, 300), "mustard": (371, 81, 300)}
+
+
+def affect_data(name: str, sizes: dict[str, int] | None = None, frames: int = 50, seed: int = 0) -> dict[str, Any]:
+    """Arrays as MultiBench's processed pickles have them.
+
+    float64; labels [N, 1, 1]; texts fill the end of the frames, so that leading ones are zero; the second sample of
+    each split has no text; audio has −inf in the first frames of the third.
+    """
+    draw = np.random.default_rng(seed)
+    data: dict[str, Any] = {}
+    for split, count in (sizes or {"train": 14, "valid": 6, "test": 8}).items():
+        vision, audio, text = (draw.normal(size=(count, frames, width)) * 3 + 1 for width in WIDTHS[name])
+        for row, start in enumerate(draw.integers(0, frames, count)):
+            for values in (vision, audio, text):
+                values[row, :start] = 0
+        text[1], text[0] = 0, np.abs(text[0]) + 1
+        audio[2, :3, 1] = -np.inf
+        if name in ("mosi", "mosei"):
+            labels = np.round(draw.uniform(-3, 3, count), 4)
+            labels[0], labels[2], labels[3] = 0, 2.2, -1.4
+        else:
+            labels = (np.arange(count) % 2).astype(np.float64) * (2 if name == "mustard" else 1)
+            labels -= name == "mustard"
+        names = np.array([[f"video{row}".encode(), b"1.5", b"2.5"] for row in range(count)])
+        data[split] = {"vision": vision, "audio": audio, "text": text, "labels": labels.reshape(-1, 1, 1), "id": names}
+    return data
+
+
+def write_pickle(path: Path, value: Any, protocol: int = 4) -> Path:
+    """Write a pickle; returns its path."""
+    import pickle
+
+    path.write_bytes(pickle.dumps(value, protocol=protocol))
+    return path
