@@ -135,3 +135,53 @@ def write_pickle(path: Path, value: Any, protocol: int = 4) -> Path:
 
     path.write_bytes(pickle.dumps(value, protocol=protocol))
     return path
+
+
+def write_idx(folder: Path, train: int, test: int, gz: bool = True, seed: int = 0) -> Path:
+    """The four files of MNIST with so many images; digits in turn."""
+    import gzip
+
+    draw = np.random.default_rng(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    for part, count in (("train", train), ("t10k", test)):
+        pixels = draw.integers(0, 256, (count, 28, 28), dtype=np.uint8)
+        sizes = b"".join(n.to_bytes(4, "big") for n in (2051, count, 28, 28))
+        labels = (np.arange(count) % 10).astype(np.uint8)
+        files = {
+            f"{part}-images-idx3-ubyte": sizes + pixels.tobytes(),
+            f"{part}-labels-idx1-ubyte": sizes[:0] + (2049).to_bytes(4, "big") + sizes[4:8] + labels.tobytes(),
+        }
+        for name, data in files.items():
+            path = folder / (f"{name}.gz" if gz else name)
+            path.write_bytes(gzip.compress(data, 1) if gz else data)
+    return folder
+
+
+def sound(digit: int, take: int, rate: int = 8000, channels: int = 1, samples: int = 900) -> bytes:
+    """The bytes of a wav: a tone whose height is the digit's, with noise."""
+    import wave
+
+    time = np.arange(samples) / rate
+    draw = np.random.default_rng(100 * digit + take)
+    tone = 0.5 * np.sin(2 * np.pi * (300 + 250 * digit) * time) + 0.05 * draw.normal(size=samples)
+    data = np.repeat((tone * 20000).astype("<i2")[:, None], channels, 1)
+    file = io.BytesIO()
+    with wave.open(file, "wb") as out:
+        out.setnchannels(channels)
+        out.setsampwidth(2)
+        out.setframerate(rate)
+        out.writeframes(data.tobytes())
+    return file.getvalue()
+
+
+def sounds(takes: tuple[int, ...] = (0, 4, 5, 9, 10, 11)) -> dict[str, bytes]:
+    """Recordings of every digit, by file name."""
+    return {f"{digit}_ann_{take}.wav": sound(digit, take) for digit in range(10) for take in takes}
+
+
+def write_sounds(folder: Path, files: dict[str, bytes] | None = None) -> Path:
+    """Recordings as files of a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in (sounds() if files is None else files).items():
+        (folder / name).write_bytes(data)
+    return folder

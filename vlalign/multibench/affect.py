@@ -19,7 +19,7 @@ from vlalign.multibench.arrays import (
     check_numbers,
     id_texts,
     measure,
-)  # fmt: skip
+)
 from vlalign.multibench.checks import SPLITS
 from vlalign.multibench.read import Source, read_source
 
