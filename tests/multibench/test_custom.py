@@ -127,7 +127,7 @@ def nan(data: dict[str, Any]) -> None:
 BAD: dict[str, tuple[Callable[[dict[str, Any]], Any], dict[str, Any], str]] = {
     "not finite": (
         nan, {},
-        "audio has 16 values that are not finite, the first is nan at sample 7, frame 2, feature 1",
+        r"audio has values that are not finite \(16\), the first is nan at sample 7, frame 2, feature 1",
     ),
     "one modality": (
         lambda d: d.pop("audio"), {},
@@ -149,7 +149,7 @@ BAD: dict[str, tuple[Callable[[dict[str, Any]], Any], dict[str, Any], str]] = {
         lambda d: d.update(labels=np.arange(40) // 8 + 3, split=np.array(["train"] * 24 + ["test", "valid"] * 8)),
         {}, "train has no sample with the label 6, 7",
     ),
-    "label nan": (lambda d: d.update(labels=np.full(40, np.nan)), {}, "labels has 40 values that are not finite"),
+    "label nan": (lambda d: d.update(labels=np.full(40, np.nan)), {}, r"labels has values that are not finite \(40\)"),
     "label shape": (
         lambda d: d.update(labels=np.ones((40, 2))), {},
         r"labels has the shape \[40, 2\]: expected is \[N\]",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,7 +52,7 @@ class Convention:
     samples: int
 
 
-_SENTIMENT = "numbers from -3 to 3, of both signs"
+_SENTIMENT = "many numbers from -3 to 3, of both signs"
 CONVENTIONS = {
     "mosi": Convention("MOSI", "sentiment", "mean", _SENTIMENT, ((20, 5, 300), (35, 74, 300)), 2199),
     "mosei": Convention("MOSEI", "sentiment", "mean", _SENTIMENT, ((35, 74, 300), (713, 74, 300)), 22777),
@@ -67,7 +67,7 @@ def label_problem(name: str, values: Array) -> str | None:
         return f"{int((~np.isfinite(values)).sum())} values that are not finite"
     found = np.unique(values)
     if CONVENTIONS[name].task == "sentiment":
-        fits = found[0] >= -3 and found[-1] <= 3 and found[0] < 0 < found[-1]
+        fits = len(found) > 3 and -3 <= found[0] < 0 < found[-1] <= 3
     else:
         pairs = ([0, 1],) if name == "urfunny" else ([0, 1], [-1, 1])
         fits = len(found) == 2 and any((found == pair).all() for pair in pairs)
@@ -123,7 +123,7 @@ def prepare_affect(
     convention, source = CONVENTIONS[name], read_source(path)
     check_layout(source)
     labels = {split: plain_labels(source, split) for split in SPLITS}
-    _check_labels(name, source, labels)
+    check_labels(name, source, labels)
     plans = {split: plan_split(source, split) for split in SPLITS}
     width = max(plan.frames for plan in plans.values())
     about: dict[str, Any] = {
@@ -277,15 +277,16 @@ def _stripped(source: Source, key: str, plan: SplitPlan, width: int, scale: Scal
     return found
 
 
-def _check_labels(name: str, source: Source, labels: dict[str, Array]) -> None:
+def check_labels(name: str, source: Source, labels: Mapping[str, Array]) -> None:
+    """Raise VlalignError unless the labels float64 [N] of all splits together are those of a data set."""
     where, convention = f"{source.path}: labels", CONVENTIONS[name]
     for split, values in labels.items():
         if not np.isfinite(values).all():
             raise VlalignError(f"{source.title(split, 'labels')}: {label_problem(name, values)}: expected are "
                                f"{convention.labels}")  # fmt: skip
-    if found := label_problem(name, np.concatenate(list(labels.values()))):
-        others = [f"`{other}`" for other in CONVENTIONS if other != name
-                  and not label_problem(other, np.concatenate(list(labels.values())))]  # fmt: skip
+    every = np.concatenate(list(labels.values()))
+    if found := label_problem(name, every):
+        others = [f"`{other}`" for other in CONVENTIONS if other != name and not label_problem(other, every)]
         hint = f" (they would fit {' or '.join(others)})" if others else ""
         raise VlalignError(f"{where} have {found}: {convention.title} has {convention.labels}{hint}")
 

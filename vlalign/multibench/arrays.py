@@ -54,7 +54,9 @@ def check_finite_blocks(where: str, blocks: Blocks) -> None:
             first = f"{rows[(row, *rest)]:g} at sample {numbers[row]}{frame}, feature {rest[-1]}"
         total += found
     if total:
-        raise VlalignError(f"{where} has {total} values that are not finite, the first is {first}: mend or drop these")
+        raise VlalignError(
+            f"{where} has values that are not finite ({total}), the first is {first}: mend or drop these"
+        )
 
 
 @dataclass(frozen=True)
