@@ -270,3 +270,14 @@ def test_a_constant_feature_becomes_zero_whatever_its_mean_is_rounded_to(tmp_pat
         part["vision"][..., 2] = 0.1
     prepared = prepare(tmp_path, "mosi", data)
     assert not any(part.inputs["vision"][..., 2].any() for part in prepared.splits.values())
+
+
+def test_keys_that_cannot_be_printed_keep_errors_on_one_line(tmp_path: Path) -> None:
+    data = affect_data("mosi", frames=3)
+    data["train"] = {f"{key}\n\x1b[31m": values for key, values in data["train"].items()}
+    with pytest.raises(VlalignError, match=r"train lacks vision, audio, text, labels: it has vision\?\?\[31m"):
+        prepare(tmp_path, "mosi", data)
+    np.savez(tmp_path / "a.npz", **{"train/a\nb": np.ones(3)})
+    with pytest.raises(VlalignError, match="lacks the split valid, test") as caught:
+        prepare_affect("mosi", tmp_path / "a.npz", tmp_path / "out")
+    assert "\n" not in str(caught.value)

@@ -173,7 +173,7 @@ def check_layout(source: Source) -> None:
         for key in MODALITIES:
             check_numbers(source.title(split, key), arrays[key])
         first = arrays[MODALITIES[0]]
-        for key in (*MODALITIES[1:], "labels", "id"):
+        for key in (*MODALITIES[1:], "labels", "id", "ids"):
             if key in arrays and (arrays[key].ndim == 0 or len(arrays[key]) != len(first)):
                 count = len(arrays[key]) if arrays[key].ndim else "no"
                 raise VlalignError(

@@ -11,6 +11,7 @@ import numpy as np
 
 from vlalign.errors import VlalignError
 from vlalign.multibench.checks import SPLITS
+from vlalign.multibench.standins import key_text
 from vlalign.multibench.unpickle import read_pickle
 from vlalign.store.files import one_line, sha256_file
 
@@ -140,7 +141,8 @@ def _named(path: Path, arrays: Mapping[str, Array], files: list[dict[str, Any]])
     """Arrays by names such as train/vision."""
     splits: dict[str, dict[str, Array]] = {}
     flat: dict[str, Array] = {}
-    for name, value in arrays.items():
+    for raw, value in arrays.items():
+        name = key_text(raw)
         for mark in "/._":
             first, found, key = name.partition(mark)
             split = ALIASES.get(first, first)

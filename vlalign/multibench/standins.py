@@ -179,6 +179,16 @@ def plain_key(value: Any) -> Any:
     return value
 
 
+def key_text(key: str | bytes) -> str:
+    """A key as a text of one line that is safe to print.
+
+    >>> key_text(b"a\\nb")
+    'a?b'
+    """
+    text = key.decode("utf-8", "replace") if isinstance(key, bytes) else key
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
 def _table() -> dict[tuple[str, str], StandIn]:
     """Every name that is read, with its stand-in."""
     found: dict[tuple[str, str], StandIn] = {}

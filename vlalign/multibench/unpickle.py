@@ -18,7 +18,7 @@ import numpy as np
 
 from vlalign.errors import VlalignError
 from vlalign.multibench.magic import is_text, what_it_is
-from vlalign.multibench.standins import SCALARS, STAND_INS, Array, DType, Odd, StandIn, members, plain_key
+from vlalign.multibench.standins import SCALARS, STAND_INS, Array, DType, Odd, StandIn, key_text, members, plain_key
 
 _DEPTH = 16  # data are nested two or three deep
 _ROW = 16  # entries of an id: video, start, end
@@ -207,7 +207,7 @@ def _plain(value: Any, path: str, where: str, seen: dict[int, Any], depth: int) 
     if isinstance(value, dict):
         made: Any = {}
         for key, entry in value.items():
-            name = key.decode("utf-8", "replace") if isinstance(key, bytes) else key
+            name = key_text(key) if isinstance(key, str | bytes) else key
             made[name] = _plain(entry, path, f"{where}{name}.", seen, depth + 1)
     elif isinstance(value, list | tuple):
         made = [_plain(entry, path, where, seen, depth + 1) for entry in value]
