@@ -52,7 +52,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> list[argparse.ArgumentPars
     kinds = made["prepare"].add_subparsers(dest="kind", metavar="data set", required=True)
     parsers = {
         name: kinds.add_parser(
-            name, help=text, description=text + ".", allow_abbrev=False, formatter_class=parser.formatter_class
+            name,
+            help=text,
+            description=text[0].upper() + text[1:] + ".",
+            allow_abbrev=False,
+            formatter_class=parser.formatter_class,
         )
         for name, text in _DATA.items()
     }
