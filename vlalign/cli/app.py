@@ -19,6 +19,7 @@ VERBS = (
     "score",
     "study",
     "synthetic",
+    "multibench",
     "perturb",
     "metrics",
     "reproduce",

@@ -1,0 +1,302 @@
+"""MOSI, MOSEI, UR-FUNNY and MUStARD as MultiBench's loader prepares them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vlalign.errors import VlalignError
+from vlalign.multibench.arrays import (
+    ROWS,
+    Array,
+    Scale,
+    as_float32,
+    check_finite_blocks,
+    check_numbers,
+    id_texts,
+    measure,
+)
+from vlalign.multibench.checks import SPLITS
+from vlalign.multibench.read import Source, read_source
+
+if TYPE_CHECKING:
+    from vlalign.multibench.prepared import Prepared, PreparedSplit
+
+MODALITIES = ("vision", "audio", "text")
+STANDARDISED = ("vision", "audio")
+FRAMES = 50
+
+
+@dataclass(frozen=True)
+class Convention:
+    """How a data set is read.
+
+    Attributes:
+        title: as it is written.
+        task: "sentiment" or "classification".
+        pool: of its encoders.
+        labels: what its labels are, for errors.
+        widths: features of vision, audio and text in the releases.
+        samples: about how many there are in all.
+    """
+
+    title: str
+    task: str
+    pool: str
+    labels: str
+    widths: tuple[tuple[int, int, int], ...]
+    samples: int
+
+
+_SENTIMENT = "many numbers from -3 to 3, of both signs"
+CONVENTIONS = {
+    "mosi": Convention("MOSI", "sentiment", "mean", _SENTIMENT, ((20, 5, 300), (35, 74, 300)), 2199),
+    "mosei": Convention("MOSEI", "sentiment", "mean", _SENTIMENT, ((35, 74, 300), (713, 74, 300)), 22777),
+    "urfunny": Convention("UR-FUNNY", "classification", "cls", "0 and 1", ((371, 81, 300),), 16514),
+    "mustard": Convention("MUStARD", "classification", "cls", "0 and 1, or -1 and 1", ((371, 81, 300),), 690),
+}
+
+
+def label_problem(name: str, values: Array) -> str | None:
+    """What is wrong with the labels of all splits together, float64 [N], if they are to be those of a data set."""
+    if not np.isfinite(values).all():
+        return f"{int((~np.isfinite(values)).sum())} values that are not finite"
+    found = np.unique(values)
+    if CONVENTIONS[name].task == "sentiment":
+        fits = len(found) > 3 and -3 <= found[0] < 0 < found[-1] <= 3
+    else:
+        pairs = ([0, 1],) if name == "urfunny" else ([0, 1], [-1, 1])
+        fits = len(found) == 2 and any((found == pair).all() for pair in pairs)
+    if fits:
+        return None
+    if len(found) <= 5:
+        return f"the values {', '.join(f'{value:g}' for value in found)}"
+    return f"{len(found)} values from {found[0]:g} to {found[-1]:g}"
+
+
+def plain_labels(source: Source, split: str, key: str = "labels") -> Array:
+    """Labels of a split, [N] whether they came as [N], [N, 1] or [N, 1, 1].
+
+    Raises:
+        VlalignError: they are of another shape, or no numbers.
+    """
+    values = source.splits[split][key]
+    if values.dtype == object and all(isinstance(value, int | float | np.number) for value in values.reshape(-1)):
+        values = values.astype(np.float64)
+    if values.dtype.kind not in "fiub":
+        raise VlalignError(f"{source.title(split, key)} has dtype {values.dtype}: expected are numbers")
+    if values.ndim not in (1, 2, 3) or values.size != len(values) or not values.size:
+        raise VlalignError(
+            f"{source.title(split, key)} has the shape {list(values.shape)}: expected is [N], [N, 1] or [N, 1, 1]"
+        )
+    return values.reshape(-1).astype(np.float64)
+
+
+def prepare_affect(
+    name: str, path: str | Path, folder: str | Path, *, pool: str | None = None, force: bool = False
+) -> Prepared:
+    """Prepare the file of a data set in ``folder``, following MultiBench's loader.
+
+    Samples whose text is all zero are dropped; arrays are cut to their first 50 frames; −inf in audio becomes 0;
+    leading frames without text are stripped from all three modalities, which are padded with zeros at their end.
+    Vision and audio are standardised by mean and population standard deviation of each feature over all samples and
+    frames of the cut train split, those that are stripped among them; a constant feature is divided by 1.
+
+    Args:
+        name: mosi, mosei, urfunny or mustard.
+        path: of a file as :func:`vlalign.multibench.read.read_source` takes.
+        folder: to write.
+        pool: how encoders pool; None for the convention.
+        force: replace another data set in the folder.
+
+    Raises:
+        VlalignError: the file is not as expected (which key, what was found and what was expected), or writing failed.
+    """
+    import torch
+
+    from vlalign.multibench.prepared import PreparedSplit, write_prepared
+
+    convention, source = CONVENTIONS[name], read_source(path)
+    check_layout(source)
+    labels = {split: plain_labels(source, split) for split in SPLITS}
+    check_labels(name, source, labels)
+    plans = {split: plan_split(source, split) for split in SPLITS}
+    width = max(plan.frames for plan in plans.values())
+    about: dict[str, Any] = {
+        "source": source.files,
+        "processing": {"splits": {split: plans[split].counts for split in SPLITS}, "frames": width, "standardised": {}},
+        "statistics": {split: _label_facts(labels[split][plans[split].kept]) for split in SPLITS},
+    }
+    inputs: dict[str, dict[str, Any]] = {split: {} for split in SPLITS}
+    for key in MODALITIES:
+        scale = None
+        for split, plan in plans.items():
+            check_finite_blocks(source.title(split, key), plan.blocks(source, key))
+            if split == SPLITS[0] and key in STANDARDISED:
+                scale = measure(source.title(split, key), plan.blocks(source, key))
+                about["processing"]["standardised"][key] = {"constant_features": scale.constant}
+            inputs[split][key] = torch.from_numpy(_stripped(source, key, plan, width, scale))
+            if key != "text":
+                del source.splits[split][key]  # the largest arrays: one modality at a time is held twice
+    padded = any((plan.lengths < width).any() for plan in plans.values())
+    splits: dict[str, PreparedSplit] = {}
+    for split, plan in plans.items():
+        lengths = {key: torch.from_numpy(plan.lengths) for key in MODALITIES} if padded else {}
+        chosen = labels[split][plan.kept]
+        kind: Any = np.float32 if convention.task == "sentiment" else np.int64
+        found = torch.from_numpy((chosen if convention.task == "sentiment" else chosen > 0).astype(kind))
+        splits[split] = PreparedSplit(inputs[split], lengths, found, plan.ids)
+    classes = None if convention.task == "sentiment" else 2
+    return write_prepared(
+        folder, name=name, task=convention.task, classes=classes, pool=pool or convention.pool, splits=splits,
+        about=about, force=force,
+    )  # fmt: skip
+
+
+def check_layout(source: Source) -> None:
+    """Raise VlalignError unless a file has the splits, keys and shapes of affect data."""
+    if lacking := [split for split in SPLITS if split not in source.splits]:
+        there = ", ".join([*source.splits, *source.flat][:8]) or "nothing"
+        raise VlalignError(f"{source.path} lacks the split {', '.join(lacking)}: it has {there}; expected are train, "
+                           "valid and test")  # fmt: skip
+    for split in SPLITS:
+        arrays = source.splits[split]
+        if lacking := [key for key in (*MODALITIES, "labels") if key not in arrays]:
+            raise VlalignError(
+                f"{source.path}: {split} lacks {', '.join(lacking)}: it has {', '.join(arrays) or 'nothing'}; expected "
+                "are vision, audio, text, labels"
+            )
+        for key in MODALITIES:
+            check_numbers(source.title(split, key), arrays[key])
+        first = arrays[MODALITIES[0]]
+        for key in (*MODALITIES[1:], "labels", "id", "ids"):
+            if key in arrays and (arrays[key].ndim == 0 or len(arrays[key]) != len(first)):
+                count = len(arrays[key]) if arrays[key].ndim else "no"
+                raise VlalignError(
+                    f"{source.title(split, key)} has {count} samples, vision has {len(first)}: expected are as many"
+                )
+            if key in MODALITIES and arrays[key].shape[1] != first.shape[1]:
+                raise VlalignError(
+                    f"{source.title(split, key)} has {arrays[key].shape[1]} frames, vision has {first.shape[1]}: "
+                    "expected are modalities that were aligned to as many"
+                )
+        for key in MODALITIES:
+            there, train = arrays[key].shape[2], source.splits[SPLITS[0]][key].shape[2]
+            if there != train:
+                raise VlalignError(f"{source.title(split, key)} has {there} features, train has {train}: expected are "
+                                   "as many")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SplitPlan:
+    """What happens to the samples of a split.
+
+    Attributes:
+        split: which.
+        kept: int64 [n], rows of the file that stay.
+        starts: int64 [n], their first frame with text.
+        lengths: int64 [n], frames from there to the last.
+        frames: of the cut arrays.
+        ids: n texts.
+        counts: what was dropped, cut, stripped and replaced.
+    """
+
+    split: str
+    kept: Array
+    starts: Array
+    lengths: Array
+    frames: int
+    ids: list[str]
+    counts: dict[str, int]
+
+    def blocks(self, source: Source, key: str) -> Callable[[], Iterator[tuple[Array, Array]]]:
+        """The kept rows of a modality in blocks, cut, with −inf in audio replaced."""
+        values = source.splits[self.split][key]
+
+        def found() -> Iterator[tuple[Array, Array]]:
+            for start in range(0, len(self.kept), ROWS):
+                numbers = self.kept[start : start + ROWS]
+                rows = values[numbers, : self.frames]
+                if key == "audio" and rows.dtype.kind == "f":
+                    rows[rows == -np.inf] = 0
+                yield numbers, rows
+
+        return found
+
+
+def plan_split(source: Source, split: str) -> SplitPlan:
+    """What happens to the samples of a split; looks at all of text and audio.
+
+    Raises:
+        VlalignError: no sample stays.
+    """
+    arrays = source.splits[split]
+    text, audio = arrays["text"], arrays["audio"]
+    count, frames = len(text), min(text.shape[1], FRAMES)
+    starts, any_text, infinite = np.zeros(count, np.int64), np.zeros(count, bool), 0
+    for start in range(0, count, ROWS):
+        spoken = (text[start : start + ROWS] != 0).any(2)
+        any_text[start : start + ROWS] = spoken.any(1)
+        spoken = spoken[:, :frames]
+        starts[start : start + ROWS] = np.where(spoken.any(1), spoken.argmax(1), frames)
+    kept = np.flatnonzero(starts < frames)
+    if not len(kept):
+        raise VlalignError(f"{source.title(split, 'text')} is all zero in every sample: expected are word vectors")
+    if audio.dtype.kind == "f":
+        for start in range(0, len(kept), ROWS):
+            infinite += int((audio[kept[start : start + ROWS], :frames] == -np.inf).sum())
+    names = id_texts(arrays.get("id", arrays.get("ids")), count)
+    ids = [f"{split}-{row:05d}" + (f"+{names[row]}" if names[row] else "") for row in kept]
+    counts = {
+        "samples": count,
+        "kept": len(kept),
+        "dropped_without_text": int((~any_text).sum()),
+        "dropped_without_text_in_first_frames": int(count - len(kept) - (~any_text).sum()),
+        "frames_cut_of_each": int(text.shape[1] - frames),
+        "samples_stripped": int((starts[kept] > 0).sum()),
+        "frames_stripped": int(starts[kept].sum()),
+        "minus_infinity_replaced": infinite,
+    }
+    return SplitPlan(split, kept, starts[kept], frames - starts[kept], frames, ids, counts)
+
+
+def _stripped(source: Source, key: str, plan: SplitPlan, width: int, scale: Scale | None) -> Array:
+    """float32 [n, width, F]: the frames from the first with text on, standardised if there is a scale, then zeros."""
+    found = np.zeros((len(plan.kept), width, source.splits[plan.split][key].shape[2]), np.float32)
+    done = 0
+    for _, block in plan.blocks(source, key)():
+        rows = as_float32(source.title(plan.split, key), scale.apply(block) if scale else block)
+        for row in rows:
+            start, length = plan.starts[done], plan.lengths[done]
+            found[done, :length] = row[start:]
+            done += 1
+    return found
+
+
+def check_labels(name: str, source: Source, labels: Mapping[str, Array]) -> None:
+    """Raise VlalignError unless the labels float64 [N] of all splits together are those of a data set."""
+    where, convention = f"{source.path}: labels", CONVENTIONS[name]
+    for split, values in labels.items():
+        if not np.isfinite(values).all():
+            raise VlalignError(f"{source.title(split, 'labels')}: {label_problem(name, values)}: expected are "
+                               f"{convention.labels}")  # fmt: skip
+    every = np.concatenate(list(labels.values()))
+    if found := label_problem(name, every):
+        others = [f"`{other}`" for other in CONVENTIONS if other != name and not label_problem(other, every)]
+        hint = f" (they would fit {' or '.join(others)})" if others else ""
+        raise VlalignError(f"{where} have {found}: {convention.title} has {convention.labels}{hint}")
+
+
+def _label_facts(values: Array) -> dict[str, Any]:
+    """Numbers of the labels that stay."""
+    found, counts = np.unique(values, return_counts=True)
+    if len(found) <= 5:
+        return {"labels": {f"{value:g}": int(count) for value, count in zip(found, counts, strict=True)}}
+    return {
+        "mean": round(float(values.mean()), 6), "std": round(float(values.std()), 6), "min": float(found[0]),
+        "max": float(found[-1]), "positive": int((values > 0).sum()), "zero": int((values == 0).sum()),
+    }  # fmt: skip

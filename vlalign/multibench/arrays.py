@@ -1,0 +1,139 @@
+"""What the preparation of every data set shares: checks of arrays, standardising, ids."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+
+from vlalign.errors import VlalignError
+
+Array = np.ndarray[Any, Any]
+Blocks = Callable[[], Iterable[tuple[Array, Array]]]
+ROWS = 256  # samples worked on in one go: large files are never copied as a whole
+
+
+def draw(seed: int, operation: str, sample: str) -> int:
+    """A number of 128 bits that depends on nothing but its arguments.
+
+    >>> draw(0, "split", "a") == draw(0, "split", "a") != draw(1, "split", "a")
+    True
+    """
+    digest = sha256("\x1f".join(("vlalign", str(seed), operation, sample)).encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:16], "big")
+
+
+def check_numbers(where: str, values: Array, ranks: Sequence[int] = (3,)) -> None:
+    """Raise VlalignError unless ``values`` is an array of numbers with one of the ranks; ``where`` names it."""
+    shape = list(values.shape)
+    if values.dtype.kind == "O":
+        raise VlalignError(f"{where} is an array of Python objects {shape}: expected are numbers, in one array")
+    if values.dtype.kind not in "fiub":
+        raise VlalignError(f"{where} is an array of dtype {values.dtype} {shape}: expected are numbers")
+    if values.ndim not in ranks:
+        expected = " or ".join("[N, T, features]" if rank == 3 else "[N, features]" for rank in sorted(ranks)[::-1])
+        raise VlalignError(f"{where} has the shape {shape}: expected is {expected}")
+    if 0 in values.shape:
+        raise VlalignError(f"{where} has the shape {shape}: it is empty")
+
+
+def check_finite_blocks(where: str, blocks: Blocks) -> None:
+    """Raise VlalignError where a block (row numbers, rows [n, ..., F]) has values that are not finite: how many, and
+    where the first of them is.
+    """
+    total, first = 0, ""
+    for numbers, rows in blocks():
+        bad = ~np.isfinite(rows)
+        found = int(bad.sum())
+        if found and not total:
+            row, *rest = (int(i) for i in np.argwhere(bad)[0])
+            frame = f", frame {rest[0]}" if len(rest) == 2 else ""
+            first = f"{rows[(row, *rest)]:g} at sample {numbers[row]}{frame}, feature {rest[-1]}"
+        total += found
+    if total:
+        raise VlalignError(
+            f"{where} has values that are not finite ({total}), the first is {first}: mend or drop these"
+        )
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Mean and population standard deviation of each feature.
+
+    Attributes:
+        mean: float64 [F].
+        std: float64 [F]; 1 for a constant feature.
+        constant: number of constant features.
+    """
+
+    mean: Array
+    std: Array
+    constant: int
+
+    def apply(self, rows: Array) -> Array:
+        """Standardised rows [n, T, F], float64."""
+        found: Array = (rows.astype(np.float64) - self.mean) / self.std
+        return found
+
+
+def measure(where: str, blocks: Blocks) -> Scale:
+    """The scale of all values in blocks (row numbers, rows [n, ..., F]), which are gone through twice.
+
+    Raises:
+        VlalignError: the numbers are too large to be squared.
+    """
+    count = 0
+    total, low, high, squares = (np.array(value) for value in (0.0, np.inf, -np.inf, 0.0))
+    with np.errstate(over="ignore", invalid="ignore"):
+        for _, rows in blocks():
+            flat = rows.reshape(-1, rows.shape[-1]).astype(np.float64)
+            count, total = count + len(flat), total + flat.sum(0)
+            low, high = np.minimum(low, flat.min(0, initial=np.inf)), np.maximum(high, flat.max(0, initial=-np.inf))
+        mean: Array = total / max(count, 1)
+        for _, rows in blocks():
+            flat = rows.reshape(-1, rows.shape[-1]).astype(np.float64)
+            squares = squares + ((flat - mean) ** 2).sum(0)
+        std = np.sqrt(squares / max(count, 1))
+    if not (np.isfinite(mean).all() and np.isfinite(std).all()):
+        raise VlalignError(f"{where} has numbers that are too large to standardise")
+    constant = (low == high) | (std == 0)
+    mean = np.where(low == high, low, mean)  # exactly, so that it becomes 0
+    return Scale(mean, np.where(constant, 1.0, std), int(constant.sum()))
+
+
+def as_float32(where: str, rows: Array) -> Array:
+    """The rows in float32.
+
+    Raises:
+        VlalignError: a number is too large for it.
+    """
+    with np.errstate(over="ignore"):
+        found = rows.astype(np.float32)
+    if not np.isfinite(found).all():
+        raise VlalignError(f"{where} has numbers that are too large for float32")
+    return found
+
+
+def id_texts(values: Array | None, rows: int) -> list[str]:
+    """Ids as they are in a file ([N], or [N, k] of video, start and end) as texts; empty ones where there are none.
+
+    >>> id_texts(np.array([[b"abc", b"1.5"], [b"d", b"2"]]), 2)
+    ['abc_1.5', 'd_2']
+    """
+    if values is None:
+        return [""] * rows
+    found = []
+    for value in values.reshape(len(values), -1) if values.dtype != object else values:
+        parts = np.asarray(value, dtype=object).reshape(-1) if not isinstance(value, bytes | str) else [value]
+        found.append("_".join(_id_text(part) for part in parts))
+    return found
+
+
+def _id_text(part: Any) -> str:
+    if isinstance(part, tuple):
+        return "_".join(map(_id_text, part))
+    text = part.decode("utf-8", "replace") if isinstance(part, bytes) else str(part)
+    return "".join(letter if letter.isprintable() else "?" for letter in text.strip("\0"))

@@ -1,0 +1,214 @@
+"""AVMNIST: images of digits, each with a recording of the same digit."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vlalign.errors import VlalignError
+from vlalign.multibench.arrays import ROWS, as_float32, draw, measure
+from vlalign.multibench.read import source_file
+from vlalign.multibench.speech import COEFFICIENTS, FRAMES, Recording, check_cover, find_speech, need_audio, read_speech
+from vlalign.store.files import one_line, sha256_bytes
+
+if TYPE_CHECKING:
+    from vlalign.multibench.prepared import Prepared
+
+POOL = "cls"
+VALID = 5000
+_SIDE, _PATCH = 28, 4
+_IMAGES, _LABELS = 2051, 2049  # first numbers of IDX files
+
+Array = np.ndarray[Any, Any]
+
+
+def prepare_avmnist(
+    images: str | Path,
+    speech: str | Path,
+    folder: str | Path,
+    *,
+    seed: int = 0,
+    samples: int | None = None,
+    valid: int = VALID,
+    pool: str | None = None,
+    force: bool = False,
+) -> Prepared:
+    """Pair MNIST with spoken digits in ``folder``: image [N, 49, 16] (4×4 patches) and audio [N, 20, 36] (MFCCs).
+
+    The last ``valid`` training images are for validation. Each image gets a recording of its digit, from those of its
+    split, by a draw that depends on the seed and the image alone. Pixels are divided by 255; audio is standardised by
+    mean and population standard deviation of each coefficient over the training samples as paired.
+
+    Args:
+        images: folder of the IDX files of MNIST, plain or ``.gz``.
+        speech: folder of recordings as in the Free Spoken Digit Dataset (:mod:`vlalign.multibench.speech`).
+        folder: to write.
+        seed: of the pairing.
+        samples: use the first training images only, so many.
+        valid: number of validation images.
+        pool: how encoders pool; None for the convention, "cls".
+        force: replace another data set in the folder.
+
+    Raises:
+        VlalignError: a file is missing or not as expected, a digit has no recordings in a split, or writing failed.
+    """
+    import torch
+
+    from vlalign.multibench.prepared import PreparedSplit, write_prepared
+
+    need_audio()
+    images, place = Path(images), find_speech(speech)
+    (pixels, labels), (test_pixels, test_labels) = (read_mnist(images, part) for part in ("train", "t10k"))
+    end = len(pixels) - valid
+    if end < 1:
+        raise VlalignError(f"{images}: {len(pixels)} training images, of which {valid} are for validation: too few")
+    if samples is not None and not 1 <= samples <= end:
+        raise VlalignError(f"samples is {samples}: allowed is 1 to {end}, the number of training images")
+    recordings = read_speech(place)
+    pools = check_cover(place, [one for one, _ in recordings.values()])
+    rows = {
+        "train": ("train", np.arange(end if samples is None else samples)),
+        "valid": ("train", np.arange(end, len(pixels))),
+        "test": ("t10k", np.arange(len(test_pixels))),
+    }
+    sounds = np.stack([values for _, values in recordings.values()])
+    order = {name: at for at, name in enumerate(recordings)}
+    chosen: dict[str, tuple[list[str], Array]] = {}
+    for split, (part, numbers) in rows.items():
+        classes = (labels if part == "train" else test_labels)[numbers]
+        chosen[split] = _pair(part, numbers, classes, pools[split], seed, order)
+    paired = chosen["train"][1]
+    starts = range(0, len(paired), ROWS)
+    scale = measure("audio", lambda: ((paired[at : at + ROWS], sounds[paired[at : at + ROWS]]) for at in starts))
+    scaled = as_float32("audio", scale.apply(sounds))
+    splits = {}
+    for split, (part, numbers) in rows.items():
+        ids, picked = chosen[split]
+        inputs = {
+            "image": torch.from_numpy(patches((pixels if part == "train" else test_pixels)[numbers])),
+            "audio": torch.from_numpy(scaled[picked]),
+        }
+        classes = (labels if part == "train" else test_labels)[numbers]
+        splits[split] = PreparedSplit(inputs, {}, torch.from_numpy(classes.astype(np.int64)), ids)
+    about = {
+        "source": [*_mnist_files(images), *_speech_files(place, recordings)],
+        "processing": {
+            "seed": seed, "patch": _PATCH, "pixels_divided_by": 255, "mfcc": [FRAMES, COEFFICIENTS],
+            "recordings": {split: sum(map(len, digits.values())) for split, digits in pools.items()},
+            "standardised": {"audio": {"constant_features": scale.constant}},
+        },
+        "statistics": {split: {"labels": _counts(part.labels.numpy())} for split, part in splits.items()},
+    }  # fmt: skip
+    return write_prepared(
+        folder, name="avmnist", task="classification", classes=10, pool=pool or POOL, splits=splits, about=about,
+        force=force,
+    )  # fmt: skip
+
+
+def patches(pixels: Array) -> Array:
+    """float32 [N, 49, 16] in 0 to 1 of uint8 [N, 28, 28]: patches row by row, their pixels row by row.
+
+    >>> patches(np.arange(784).reshape(1, 28, 28).astype(np.uint8))[0, 1, :5] * 255
+    array([ 4.,  5.,  6.,  7., 32.], dtype=float32)
+    """
+    side = _SIDE // _PATCH
+    split = pixels.reshape(-1, side, _PATCH, side, _PATCH).swapaxes(2, 3)
+    return (split.reshape(-1, side * side, _PATCH * _PATCH) / np.float32(255)).astype(np.float32)
+
+
+def read_mnist(folder: Path, part: str) -> tuple[Array, Array]:
+    """Images uint8 [N, 28, 28] and digits uint8 [N] of MNIST's ``train`` or ``t10k``.
+
+    Raises:
+        VlalignError: a file is missing or not as expected.
+    """
+    path, data = _idx(folder, f"{part}-images-idx3-ubyte")
+    count, high, wide = _sizes(path, data, _IMAGES, 3)
+    if (high, wide) != (_SIDE, _SIDE):
+        raise VlalignError(f"{path} has images of {high}×{wide}: expected is {_SIDE}×{_SIDE}")
+    images = np.frombuffer(data, np.uint8, offset=16).reshape(count, high, wide)
+    path, data = _idx(folder, f"{part}-labels-idx1-ubyte")
+    (found,) = _sizes(path, data, _LABELS, 1)
+    digits = np.frombuffer(data, np.uint8, offset=8)
+    if found != count:
+        raise VlalignError(f"{path} has {found} labels, there are {count} images")
+    if digits.max(initial=0) > 9:
+        raise VlalignError(f"{path} has the label {digits.max()}: expected are 0 to 9")
+    return images, digits
+
+
+def _idx_path(folder: Path, name: str) -> Path:
+    """The file of that name, plain or compressed, with the dot that some copies have before idx."""
+    names = [name, f"{name}.gz", name.replace("-idx", ".idx"), f"{name.replace('-idx', '.idx')}.gz"]
+    for found in (folder / one for one in names):
+        if found.is_file():
+            return found
+    raise VlalignError(f"{folder} holds no {name} or {name}.gz: expected are the four files of MNIST")
+
+
+def _idx(folder: Path, name: str) -> tuple[Path, bytes]:
+    path = _idx_path(folder, name)
+    most = 2**30
+    try:
+        if path.suffix != ".gz":
+            return path, path.read_bytes()
+        with gzip.open(path) as file:
+            data = file.read(most + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise VlalignError(f"cannot read {path} ({one_line(error)}): copy or download it again") from error
+    if len(data) > most:
+        raise VlalignError(f"{path} unpacks to more than {most} bytes: it is no file of MNIST")
+    return path, data
+
+
+def _sizes(path: Path, data: bytes, magic: int, dimensions: int) -> tuple[int, ...]:
+    """The sizes that an IDX file gives, which must fit its bytes."""
+    head = 4 * (1 + dimensions)
+    numbers = [int.from_bytes(data[at : at + 4], "big") for at in range(0, min(len(data), head), 4)]
+    if len(numbers) < 1 + dimensions or numbers[0] != magic:
+        found = numbers[0] if numbers else "nothing"
+        raise VlalignError(f"{path} is not an IDX file of {dimensions} dimensions: it starts with {found}, not {magic}")
+    size = head + math.prod(numbers[1:])
+    if len(data) != size or not numbers[1]:
+        raise VlalignError(f"{path} has {len(data)} bytes, its sizes {numbers[1:]} need {size}: download it again")
+    return tuple(numbers[1:])
+
+
+def _pair(
+    part: str, numbers: Array, classes: Array, pool: dict[int, list[Recording]], seed: int, order: dict[str, int]
+) -> tuple[list[str], Array]:
+    """Ids of the samples, and which recording each has, int64 [N]."""
+    ids, picked = [], np.empty(len(numbers), np.int64)
+    for at, (number, digit) in enumerate(zip(numbers.tolist(), classes.tolist(), strict=True)):
+        image = f"mnist-{'train' if part == 'train' else 'test'}-{number:05d}"
+        recording = pool[digit][draw(seed, "avmnist", image) % len(pool[digit])]
+        ids.append(f"{image}+{recording.name}")
+        picked[at] = order[recording.name]
+    return ids, picked
+
+
+def _mnist_files(folder: Path) -> list[dict[str, Any]]:
+    return [
+        source_file(_idx_path(folder, f"{part}-{kind}-ubyte"))
+        for part in ("train", "t10k")
+        for kind in ("images-idx3", "labels-idx1")
+    ]
+
+
+def _speech_files(place: Path, recordings: dict[str, Any]) -> list[dict[str, Any]]:
+    """The archive, or what the files of the folder are together."""
+    if place.is_file():
+        return [source_file(place)]
+    told = [source_file(place / f"{name}.wav") for name in recordings]
+    digest = sha256_bytes("".join(f"{one['sha256']}  {one['file']}\n" for one in told).encode())
+    return [{"file": f"{len(told)} recordings", "bytes": sum(one["bytes"] for one in told), "sha256": digest}]
+
+
+def _counts(labels: Array) -> dict[str, int]:
+    found, counts = np.unique(labels, return_counts=True)
+    return {str(value): int(count) for value, count in zip(found, counts, strict=True)}

@@ -1,0 +1,202 @@
+"""What a file holds, what data set it looks like, and what preparing it will do."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vlalign.errors import VlalignError
+from vlalign.multibench import custom_keys
+from vlalign.multibench.affect import (
+    CONVENTIONS,
+    MODALITIES,
+    check_labels,
+    check_layout,
+    label_problem,
+    plain_labels,
+    plan_split,
+)
+from vlalign.multibench.arrays import ROWS, Array, check_finite_blocks
+from vlalign.multibench.checks import SPLITS
+from vlalign.multibench.custom_keys import IDS, LABELS, LENGTHS
+from vlalign.multibench.prepared import Prepared
+from vlalign.multibench.read import Source, read_source
+
+_ASIDE = {*LABELS, *IDS, "split"}
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a file holds.
+
+    Attributes:
+        path: of the file.
+        files: name, bytes and sha256 of each file.
+        arrays: a row for each array: split ("" without), key, shape, dtype, and, of numbers, nan, inf (both signs),
+            minus_inf, all_zero (samples), leading_zero_frames (over all samples, of arrays of rank 3).
+        labels: by split: counts of few values, else min, max, mean, positive, zero.
+        looks_like: names of data sets, the likeliest first; "custom" is always last.
+        why: what that was told by.
+        plan: by split, what preparing as the first of these will do; {} for custom.
+        problem: why preparing as the first of these would fail, or None.
+        command: to prepare it.
+    """
+
+    path: str
+    files: list[dict[str, Any]]
+    arrays: list[dict[str, Any]]
+    labels: dict[str, dict[str, Any]]
+    looks_like: list[str]
+    why: str
+    plan: dict[str, dict[str, int]]
+    problem: str | None
+    command: str
+
+
+def inspect_file(path: str | Path) -> Inspection:
+    """Look at all of a file of arrays, as :func:`vlalign.multibench.read.read_source` takes it.
+
+    Raises:
+        VlalignError: it cannot be read, or is refused (what it asked for is named).
+    """
+    source = read_source(path)
+    parts: Mapping[str, Mapping[str, Array]] = source.splits or {"": source.flat}
+    arrays = [_array_facts(split, key, values) for split, part in parts.items() for key, values in part.items()]
+    labels = {split: _label_facts(part) for split, part in parts.items()}
+    names, why = looks_like(source)
+    plan: dict[str, dict[str, int]] = {}
+    problem = None
+    try:
+        if names[0] == "custom":
+            _check_custom(source, parts)
+        else:
+            plan = _affect_plan(source, names[0])
+    except VlalignError as error:
+        problem = str(error)
+    command = f"vlalign multibench prepare {names[0]} {shlex.quote(str(path))}"
+    return Inspection(str(path), source.files, arrays, labels, names, why, plan, problem, command)
+
+
+def looks_like(source: Source) -> tuple[list[str], str]:
+    """Names of data sets that a file may be, the likeliest first and "custom" last, and what that was told by."""
+    train = source.splits.get(SPLITS[0], {})
+    if not all(key in train and train[key].ndim == 3 for key in MODALITIES):
+        return ["custom"], "it has no vision, audio and text of rank 3 in train"
+    widths = tuple(int(train[key].shape[2]) for key in MODALITIES)
+    count = sum(len(part[MODALITIES[0]]) for part in source.splits.values() if MODALITIES[0] in part)
+    labels = []
+    for split in source.splits:
+        try:
+            labels.append(plain_labels(source, split))
+        except (VlalignError, KeyError):
+            continue
+    fits = {name: bool(labels) and not label_problem(name, np.concatenate(labels)) for name in CONVENTIONS}
+
+    def far(name: str) -> tuple[bool, bool, float]:
+        one = CONVENTIONS[name]
+        return not fits[name], widths not in one.widths, abs(np.log(max(count, 1) / one.samples))
+
+    likely = [name for name in sorted(CONVENTIONS, key=far) if fits[name] or widths in CONVENTIONS[name].widths]
+    told = f"widths {'/'.join(map(str, widths))} of vision, audio and text, {count} samples"
+    if labels:
+        values = np.unique(np.concatenate(labels))
+        shown = ", ".join(f"{value:g}" for value in values) if len(values) <= 3 else f"{values[0]:g} to {values[-1]:g}"
+        told += f", labels {shown}"
+    return [*likely, "custom"], told
+
+
+def inspect_prepared(prepared: Prepared) -> dict[str, Any]:
+    """What a prepared data set holds, as JSON values."""
+    splits = {}
+    for title, part in prepared.splits.items():
+        labels = part.labels.numpy()
+        splits[title] = {
+            "samples": len(part.ids),
+            "shapes": {name: list(values.shape) for name, values in part.inputs.items()},
+            "mean_lengths": {name: round(float(values.double().mean()), 2) for name, values in part.lengths.items()},
+            "labels": _spread(labels.astype(np.float64)),
+        }
+    return {
+        "folder": str(prepared.folder), "name": prepared.name, "task": prepared.task, "classes": prepared.classes,
+        "pool": prepared.pool, "modalities": list(prepared.modalities), "fingerprint": prepared.fingerprint,
+        "splits": splits, "about": prepared.about,
+    }  # fmt: skip
+
+
+def _affect_plan(source: Source, name: str) -> dict[str, dict[str, int]]:
+    """Counts of what preparing will do; VlalignError where it would fail."""
+    check_layout(source)
+    plans = {split: plan_split(source, split) for split in SPLITS}
+    check_labels(name, source, {split: plain_labels(source, split) for split in SPLITS})
+    for split, plan in plans.items():
+        for key in MODALITIES:
+            check_finite_blocks(source.title(split, key), plan.blocks(source, key))
+    return {split: plan.counts for split, plan in plans.items()}
+
+
+def _check_custom(source: Source, parts: Mapping[str, Mapping[str, Array]]) -> None:
+    """Raise VlalignError where preparing as a data set of one's own would fail for what its arrays are."""
+    modalities = custom_keys.find_modalities(source, parts)
+    labels = {split: custom_keys.find_labels(source, split, part) for split, part in parts.items()}
+    custom_keys.make_targets(source, labels, None)
+    for split, part in parts.items():
+        for key in modalities:
+            custom_keys.find_lengths(source, split, key)
+            check_finite_blocks(source.title(split, key), partial(_one_block, part[key]))
+
+
+def _one_block(values: Array) -> list[tuple[Array, Array]]:
+    return [(np.arange(len(values)), values)]
+
+
+def _array_facts(split: str, key: str, values: Array) -> dict[str, Any]:
+    found: dict[str, Any] = {"split": split, "key": key, "shape": list(values.shape), "dtype": str(values.dtype)}
+    if values.dtype.kind not in "fiub" or not values.ndim or key in _ASIDE or key.endswith(LENGTHS):
+        return found
+    nan = infinite = minus = zero = leading = 0
+    for start in range(0, len(values), ROWS):
+        rows = values[start : start + ROWS]
+        if rows.dtype.kind == "f":
+            nan += int(np.isnan(rows).sum())
+            infinite += int(np.isinf(rows).sum())
+            minus += int((rows == -np.inf).sum())
+        used = (rows != 0).reshape(len(rows), -1).any(1)
+        zero += int((~used).sum())
+        if rows.ndim == 3:
+            frames = (rows != 0).any(2)
+            leading += int(frames.argmax(1)[used].sum())
+    found |= {"nan": nan, "inf": infinite, "minus_inf": minus, "all_zero": zero}
+    return found | ({"leading_zero_frames": leading} if values.ndim == 3 else {})
+
+
+def _label_facts(part: Mapping[str, Array]) -> dict[str, Any]:
+    """Of the labels of a split; {} where there are none."""
+    values = next((part[key] for key in LABELS if key in part), None)
+    if values is None or not values.size:
+        return {}
+    found = values.reshape(-1)
+    if found.dtype.kind in "fiub":
+        return _spread(found.astype(np.float64)) | {"shape": list(values.shape)}
+    texts = [value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value) for value in found.tolist()]
+    names = sorted(set(texts))
+    counts = {"counts": {name: texts.count(name) for name in names}} if len(names) <= 20 else {"values": len(names)}
+    return counts | {"shape": list(values.shape)}
+
+
+def _spread(values: Array) -> dict[str, Any]:
+    """Counts of few values, else their range; of those that are finite."""
+    good = values[np.isfinite(values)]
+    told: dict[str, Any] = {"not_finite": int(len(values) - len(good))} if len(good) < len(values) else {}
+    found, counts = np.unique(good, return_counts=True)
+    if len(found) <= 20 and (found == np.round(found)).all():
+        return told | {"counts": {f"{value:g}": int(count) for value, count in zip(found, counts, strict=True)}}
+    return told | {
+        "min": float(found[0]), "max": float(found[-1]), "mean": float(good.mean()),
+        "positive": int((good > 0).sum()), "zero": int((good == 0).sum()),
+    }  # fmt: skip

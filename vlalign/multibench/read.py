@@ -1,0 +1,198 @@
+"""Arrays from files: pickles (read safely), .npz, .safetensors, folders of .npy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vlalign.errors import VlalignError
+from vlalign.multibench.checks import SPLITS
+from vlalign.multibench.standins import key_text
+from vlalign.multibench.unpickle import read_pickle
+from vlalign.store.files import one_line, sha256_file
+
+#: other names of splits
+ALIASES = {"val": "valid", "validation": "valid", "dev": "valid"}
+_ROW = 16  # most entries of a row in a list of lists: ids of several parts
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass
+class Source:
+    """What a file holds.
+
+    Attributes:
+        path: of the file or folder.
+        splits: "train", "valid", "test" -> key -> array; {} where the file has no splits.
+        flat: key -> array, of what is in no split.
+        files: name, bytes and sha256 of each file that was read.
+    """
+
+    path: Path
+    splits: dict[str, dict[str, Array]]
+    flat: dict[str, Array]
+    files: list[dict[str, Any]]
+
+    def title(self, split: str, key: str) -> str:
+        """An array, for errors."""
+        return f"{self.path}: {f'{split}.' if split else ''}{key}"
+
+
+def read_source(path: str | Path) -> Source:
+    """Read a file of arrays by its form.
+
+    Args:
+        path: a pickle of split -> key -> array, or of key -> array; .npz or .safetensors with keys ``train/vision``,
+            ``train.vision`` or ``train_vision``; a folder with train/vision.npy or train_vision.npy. ``val``,
+            ``validation`` and ``dev`` stand for ``valid``.
+
+    Raises:
+        VlalignError: the file cannot be read, is of another form, is refused, or holds no arrays.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return _named(path, _read_folder(path), [_described(file, path) for file in sorted(path.rglob("*.npy"))])
+    if not path.exists():
+        raise VlalignError(f"cannot read {path}: there is no such file")
+    if path.suffix == ".npz":
+        return _named(path, _read_npz(path), [_described(path)])
+    if path.suffix == ".safetensors":
+        return _named(path, _read_safetensors(path), [_described(path)])
+    if path.suffix == ".npy":
+        raise VlalignError(f"{path} is one array: give a folder of such files, or --array NAME=FILE of custom")
+    return _from_pickle(path, read_pickle(path))
+
+
+def read_array(path: str | Path) -> Array:
+    """One array of a .npy file, mapped.
+
+    Raises:
+        VlalignError: it cannot be read, or is one of Python objects.
+    """
+    try:
+        found: Array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except OSError as error:
+        raise VlalignError(f"cannot read {path}: {one_line(error)}") from error
+    except (ValueError, EOFError) as error:
+        raise VlalignError(f"{path} is not an array of numbers in .npy ({one_line(error)})") from error
+    if not isinstance(found, np.ndarray):
+        raise VlalignError(f"{path} is not one array in .npy")
+    return found
+
+
+def source_file(path: str | Path) -> dict[str, Any]:
+    """Name, bytes and sha256 of a file."""
+    return _described(Path(path))
+
+
+def _described(file: Path, inside: Path | None = None) -> dict[str, Any]:
+    name = file.relative_to(inside).as_posix() if inside else file.name
+    try:
+        return {"file": name, "bytes": file.stat().st_size, "sha256": sha256_file(file)}
+    except OSError as error:
+        raise VlalignError(f"cannot read {file}: {one_line(error)}") from error
+
+
+def _from_pickle(path: Path, found: Any) -> Source:
+    if isinstance(found, int) and found == 0x1950A86A20F9469CFC6C:
+        raise VlalignError(f"{path} is a file of torch.save: load it with torch and save the arrays with numpy.savez")
+    if not isinstance(found, dict) or not found:
+        kind = "an array" if isinstance(found, np.ndarray) else f"a {type(found).__name__}"
+        raise VlalignError(f"{path} holds {kind}: expected is a dict of train, valid and test, each a dict of arrays")
+    splits: dict[str, dict[str, Array]] = {}
+    flat: dict[str, Array] = {}
+    for key, value in found.items():
+        split = ALIASES.get(str(key), str(key))
+        if isinstance(value, dict) and split in SPLITS:
+            if split in splits:
+                raise VlalignError(f"{path} has the split {split} twice, under several names")
+            splits[split] = {str(name): _as_array(entry, f"{path}: {split}.{name}") for name, entry in value.items()}
+        elif split in SPLITS:
+            raise VlalignError(f"{path}: {key} is not a dict of arrays")
+        elif isinstance(value, np.ndarray | list):
+            flat[str(key)] = _as_array(value, f"{path}: {key}")
+    return _checked(Source(path, splits, flat, [_described(path)]))
+
+
+def _as_array(value: Any, where: str) -> Array:
+    """The array that a list of plain values, or of short rows of them, stands for."""
+    if isinstance(value, np.ndarray):
+        return value
+    if not isinstance(value, list):
+        raise VlalignError(f"{where} is a {type(value).__name__}: expected is an array")
+    rows = [entry if isinstance(entry, list) else [entry] for entry in value]
+    if any(len(row) > _ROW or any(isinstance(entry, list | dict | np.ndarray) for entry in row) for row in rows):
+        raise VlalignError(f"{where} is a list, not an array: save it as one array (numpy.stack)")
+    numbers = all(isinstance(entry, int | float | np.number) for row in rows for entry in row)
+    if numbers and len({len(row) for row in rows}) == 1:
+        return np.array(value)
+    found = np.empty(len(value), dtype=object)
+    for at, row in enumerate(rows):
+        found[at] = tuple(row) if isinstance(value[at], list) else row[0]
+    return found
+
+
+def _named(path: Path, arrays: Mapping[str, Array], files: list[dict[str, Any]]) -> Source:
+    """Arrays by names such as train/vision."""
+    splits: dict[str, dict[str, Array]] = {}
+    flat: dict[str, Array] = {}
+    for raw, value in arrays.items():
+        name = key_text(raw)
+        for mark in "/._":
+            first, found, key = name.partition(mark)
+            split = ALIASES.get(first, first)
+            if found and key and split in SPLITS:
+                if key in splits.setdefault(split, {}):
+                    raise VlalignError(f"{path} has {split}.{key} twice, under several names")
+                splits[split][key] = value
+                break
+        else:
+            flat[name] = value
+    return _checked(Source(path, splits, flat, files))
+
+
+def _checked(source: Source) -> Source:
+    if not source.splits and not source.flat:
+        raise VlalignError(f"{source.path} holds no arrays")
+    order = [split for split in SPLITS if split in source.splits]
+    source.splits = {split: source.splits[split] for split in order}
+    return source
+
+
+def _read_folder(path: Path) -> dict[str, Array]:
+    files = sorted(path.rglob("*.npy"))
+    if not files:
+        raise VlalignError(f"{path} holds no .npy files: expected are train/vision.npy and the like")
+    return {file.relative_to(path).with_suffix("").as_posix(): read_array(file) for file in files}
+
+
+def _read_npz(path: Path) -> dict[str, Array]:
+    from zipfile import BadZipFile
+
+    found: dict[str, Array] = {}
+    key = ""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            for key in file.files:
+                found[key] = file[key]
+    except (OSError, BadZipFile, EOFError, AttributeError, KeyError) as error:
+        raise VlalignError(f"{path} is not a whole .npz file ({one_line(error)}): copy or make it again") from error
+    except ValueError as error:
+        what = f"{key} is an array of Python objects, or broken" if key else "not a .npz file"
+        raise VlalignError(f"{path}: {what}: save arrays of numbers with numpy.savez") from error
+    return found
+
+
+def _read_safetensors(path: Path) -> dict[str, Array]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, TypeError, ValueError, AttributeError) as error:
+        raise VlalignError(f"{path} is not a whole .safetensors file of numpy's types ({one_line(error)})") from error

@@ -1,0 +1,201 @@
+"""Spoken digits as MFCC sequences: 20 frames of 36 coefficients a recording.
+
+A recording is made mono and resampled to 8 kHz. Windows of 32 ms (256 samples, in transforms of 512 points) stand
+``ceil(n / 20)`` samples apart, so that 20 of them span a recording whatever its length; the spectra go through 40 mel
+bands, to decibels (at most 80 below the loudest) and a cosine transform, of which 36 coefficients stay.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import tarfile
+import warnings
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vlalign.errors import VlalignError
+from vlalign.store.files import one_line
+
+RATE, FRAMES, COEFFICIENTS = 8000, 20, 36
+_WINDOW, _POINTS, _BANDS = 256, 512, 40
+_LEAST = 400  # samples at 8 kHz, 50 ms
+_MOST = 10 * 2**20  # bytes of a recording
+_NAME = re.compile(r"(\d)_([A-Za-z0-9-]+)_(\d{1,4})\.wav")
+
+Array = np.ndarray[Any, Any]
+
+
+class Recording:
+    """A recording by its name, ``{digit}_{speaker}_{take}.wav``.
+
+    Attributes:
+        name: without the ending.
+        digit, take: numbers of its name.
+        split: takes 0–4 are for testing (the convention of the Free Spoken Digit Dataset), 5–9 for validation.
+    """
+
+    def __init__(self, name: str, digit: int, take: int) -> None:
+        self.name, self.digit, self.take = name, digit, take
+        self.split = "test" if take < 5 else "valid" if take < 10 else "train"
+
+
+def need_audio() -> None:
+    """Raise VlalignError unless the libraries for audio are installed."""
+    from importlib.util import find_spec
+
+    if lacking := [name for name in ("librosa", "soundfile") if find_spec(name) is None]:
+        raise VlalignError(f"preparing recordings needs {' and '.join(lacking)}: pip install 'vlalign[audio]'")
+
+
+def find_speech(folder: str | Path) -> Path:
+    """Where the recordings are: the folder itself, its recordings/, or its recordings.tar (or a .tar that is given).
+
+    Raises:
+        VlalignError: there are none.
+    """
+    folder = Path(folder)
+    if folder.is_file() and folder.suffix == ".tar":
+        return folder
+    for found in (folder, folder / "recordings"):
+        if found.is_dir() and any(_NAME.fullmatch(path.name) for path in found.iterdir()):
+            return found
+    if (folder / "recordings.tar").is_file():
+        return folder / "recordings.tar"
+    raise VlalignError(
+        f"{folder} holds no recordings: expected are files such as 3_jackson_7.wav (digit, speaker, take) there, in "
+        "recordings/ or in recordings.tar"
+    )
+
+
+def read_speech(place: Path) -> dict[str, tuple[Recording, Array]]:
+    """MFCCs float32 [20, 36] of all recordings, by name, in the order of the names.
+
+    Args:
+        place: what :func:`find_speech` found. A .tar is read in memory, nothing is unpacked; what is in it beside plain
+            files with the names of recordings is left alone.
+
+    Raises:
+        VlalignError: a recording cannot be read, is too short, or is there twice.
+    """
+    need_audio()
+    found: dict[str, tuple[Recording, Array]] = {}
+    for where, name, data in _files(place):
+        parts = _NAME.fullmatch(name)
+        assert parts is not None
+        recording = Recording(name.removesuffix(".wav"), int(parts[1]), int(parts[3]))
+        if recording.name in found:
+            raise VlalignError(f"{place} has {name} twice")
+        found[recording.name] = (recording, mfcc(where, *read_sound(where, data)))
+    return dict(sorted(found.items()))
+
+
+def check_cover(place: Path, recordings: Iterable[Recording]) -> dict[str, dict[int, list[Recording]]]:
+    """Recordings by split and digit.
+
+    Raises:
+        VlalignError: a digit has none in a split, naming all of these.
+    """
+    found: dict[str, dict[int, list[Recording]]] = {}
+    for split in ("train", "valid", "test"):
+        found[split] = {digit: [] for digit in range(10)}
+    for one in recordings:
+        found[one.split][one.digit].append(one)
+    takes = {"train": "takes from 10 on", "valid": "takes 5 to 9", "test": "takes 0 to 4"}
+    lacking = [
+        f"{split} ({takes[split]}): {' '.join(str(digit) for digit, some in digits.items() if not some)}"
+        for split, digits in found.items()
+        if not all(digits.values())
+    ]
+    if lacking:
+        raise VlalignError(f"{place} lacks recordings of these digits: {'; '.join(lacking)}")
+    return found
+
+
+def read_sound(where: str, data: bytes) -> tuple[Array, int]:
+    """float32 [n] and the rate of the sound in a file's bytes; several channels are averaged.
+
+    Raises:
+        VlalignError: it is no sound, or has values that are not finite.
+    """
+    import soundfile
+
+    try:
+        values, rate = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)
+    except (soundfile.SoundFileError, RuntimeError, ValueError, TypeError, OSError) as error:
+        raise VlalignError(f"{where} cannot be read as sound ({one_line(error)}): mend or remove it") from error
+    if not np.isfinite(values).all():
+        raise VlalignError(f"{where} has values that are not finite: mend or remove it")
+    return values.mean(1), int(rate)
+
+
+def mfcc(where: str, values: Array, rate: int) -> Array:
+    """float32 [20, 36] of a sound [n].
+
+    Raises:
+        VlalignError: it is shorter than 50 ms.
+    """
+    import librosa
+
+    if rate != RATE and len(values):
+        values = librosa.resample(values, orig_sr=rate, target_sr=RATE, res_type="polyphase")
+    if len(values) < _LEAST:
+        raise VlalignError(
+            f"{where} is too short: {len(values)} samples at 8 kHz, expected are at least {_LEAST}: mend or remove it"
+        )
+    hop = -(-len(values) // FRAMES)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of sounds shorter than a transform
+        spectra = librosa.stft(values, n_fft=_POINTS, win_length=_WINDOW, hop_length=hop, center=True)
+    bands = _mel() @ np.abs(spectra[:, :FRAMES]) ** 2
+    found = librosa.feature.mfcc(S=librosa.power_to_db(bands), n_mfcc=COEFFICIENTS)
+    return np.ascontiguousarray(found.T, dtype=np.float32)
+
+
+_MEL: dict[str, Array] = {}
+
+
+def _mel() -> Array:
+    """float32 [40, 257], made once."""
+    from librosa.filters import mel
+
+    if not _MEL:
+        _MEL["bands"] = mel(sr=RATE, n_fft=_POINTS, n_mels=_BANDS)
+    return _MEL["bands"]
+
+
+def _files(place: Path) -> Iterator[tuple[str, str, bytes]]:
+    """What to call it in errors, name and bytes of every recording."""
+    if place.is_dir():
+        for path in sorted(place.iterdir()):
+            if _NAME.fullmatch(path.name) and path.is_file():
+                yield str(path), path.name, _whole(path)
+        return
+    try:
+        with tarfile.open(place, "r:") as archive:
+            for entry in archive:
+                name = entry.name.rpartition("/")[2]
+                if not entry.isreg() or entry.issparse() or not _NAME.fullmatch(name):
+                    continue
+                if entry.size > _MOST:
+                    raise VlalignError(f"{place}: {name} has {entry.size} bytes, more than a spoken digit: remove it")
+                file = archive.extractfile(entry)
+                assert file is not None
+                yield f"{place}: {name}", name, file.read()
+            archive.fileobj.seek(archive.offset)
+            if archive.fileobj.read(512) != bytes(512):  # tarfile passes over a cut header
+                raise tarfile.ReadError("it has no end")
+    except (OSError, tarfile.TarError, EOFError) as error:
+        raise VlalignError(f"{place} is not a whole .tar archive ({one_line(error)})") from error
+
+
+def _whole(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > _MOST:
+            raise VlalignError(f"{path} has {path.stat().st_size} bytes, more than a spoken digit: remove it")
+        return path.read_bytes()
+    except OSError as error:
+        raise VlalignError(f"cannot read {path}: {one_line(error)}") from error
