@@ -1,14 +1,35 @@
 """The MultiBench study: does alignment tell performance on real affect and audio-visual data, or on yours?
 
-Specified by "Understanding the Emergence of Multimodal Representation Alignment" (ICML 2025, arXiv 2502.16282).
+Specified by "Understanding the Emergence of Multimodal Representation Alignment" (ICML 2025, arXiv 2502.16282). Names
+are imported when they are asked for: looking at a file and preparing it needs no PyTorch model.
 """
 
-from vlalign.multibench.config import MultibenchConfig
-from vlalign.multibench.encoder import Encoder
-from vlalign.multibench.encoders import load_encoder
-from vlalign.multibench.prepared import Prepared, PreparedSplit, open_prepared, write_prepared
-from vlalign.multibench.results import MultibenchResult, correlate, correlations
-from vlalign.multibench.study import MultibenchStudy
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vlalign.multibench.config import MultibenchConfig
+    from vlalign.multibench.encoder import Encoder
+    from vlalign.multibench.encoders import load_encoder
+    from vlalign.multibench.prepared import Prepared, PreparedSplit, open_prepared, write_prepared
+    from vlalign.multibench.results import MultibenchResult, correlate, correlations
+    from vlalign.multibench.study import MultibenchStudy
+
+_HOME = {
+    "Encoder": "encoder",
+    "MultibenchConfig": "config",
+    "MultibenchResult": "results",
+    "MultibenchStudy": "study",
+    "Prepared": "prepared",
+    "PreparedSplit": "prepared",
+    "correlate": "results",
+    "correlations": "results",
+    "load_encoder": "encoders",
+    "open_prepared": "prepared",
+    "write_prepared": "prepared",
+}
 
 __all__ = [
     "Encoder",
@@ -23,3 +44,9 @@ __all__ = [
     "open_prepared",
     "write_prepared",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)

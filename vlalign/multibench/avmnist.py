@@ -103,6 +103,10 @@ def prepare_avmnist(
             "standardised": {"audio": {"constant_features": scale.constant}},
         },
         "statistics": {split: {"labels": _counts(part.labels.numpy())} for split, part in splits.items()},
+        "notes": [
+            f"not the release that the paper used: {len(recordings):,} recordings in the layout of the Free Spoken Digit "
+            "Dataset, without added noise, each paired with many images"
+        ],
     }  # fmt: skip
     return write_prepared(
         folder, name="avmnist", task="classification", classes=10, pool=pool or POOL, splits=splits, about=about,
