@@ -48,7 +48,6 @@ def test_every_setting_is_documented_and_of_one_kind() -> None:
         ({"metrics": ()}, "name at least one"),
         ({"metrics": ("unbiased_cca",)}, "unbiased_cca"),
         ({"permutations": 3}, "permutations is 3: allowed are whole numbers from 99"),
-        ({"out": ""}, "out is empty"),
     ],
 )
 def test_what_is_out_of_range_is_named(values: dict[str, Any], message: str) -> None:
@@ -95,6 +94,11 @@ def test_published_settings_are_the_default(data: Prepared) -> None:
     two = small(data, "out", modalities=("text", "vision"), learning_rate=(1.0, 2.0, 3.0), weight_decay=(0.5, 0.25))
     assert [rates_of(complete(two, mosi), name) for name in ("vision", "text")] == [(1.0, 0.5), (3.0, 0.25)]
     assert (epochs_of("avmnist"), epochs_of("mosi")) == (100, 50)
+
+
+def test_a_run_is_named_after_its_data_unless_it_is_told() -> None:
+    assert MultibenchConfig(data="somewhere/mine/").out == "multibench-runs/mine"
+    assert MultibenchConfig(data="somewhere/mine", out="there").out == "there"
 
 
 def test_equal_settings_are_one_study(data: Prepared) -> None:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from support.multibench_study import random_stack, samples_of
 from torch import nn
 
-from vlalign.multibench.encoder import POOLS, Encoder, Shape, Stack
+from vlalign.multibench.encoder import Encoder, Stack
+from vlalign.multibench.shape import POOLS, Shape
 
 SHAPES = st.builds(
     Shape, st.integers(1, 6), st.integers(1, 7), st.integers(1, 8), st.integers(1, 4), st.integers(1, 5),

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.multibench_study import module_of, random_stack
 
-from vlalign.multibench.encoder import POOLS, Shape
 from vlalign.multibench.passes import Dropout, Layer, Passes
+from vlalign.multibench.shape import POOLS, Shape
 
 CPU = torch.device("cpu")
 

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.multibench_study import samples_of, trained_alone
 
-from vlalign.multibench.encoder import Shape, Stack
+from vlalign.multibench.encoder import Stack
 from vlalign.multibench.passes import Passes
+from vlalign.multibench.shape import Shape
 from vlalign.multibench.train import Samples, outputs_of, performance, states_of, train_ensemble
 
 OPTIONS: dict[str, Any] = {"learning_rate": 3e-3, "weight_decay": 0.05, "epochs": 3, "batch": 16, "clip": 0.5}

@@ -10,7 +10,7 @@ from dataclasses import fields
 from typing import Any
 
 _TYPES = {"int": int, "float": float, "str": str}
-_METAVARS = {"int": "N", "float": "X", "str": "NAME", "out": "FOLDER", "tuned": "FILE"}
+_METAVARS = {"int": "N", "float": "X", "str": "NAME", "out": "FOLDER", "data": "FOLDER", "tuned": "FILE"}
 
 
 def add_field_flags(parser: argparse._ActionsContainer, config: type, names: Iterable[str]) -> None:
@@ -61,6 +61,6 @@ def field_docs(config: type) -> dict[str, str]:
 
 
 def _default(value: Any) -> str:
-    if value is None:
+    if value in (None, ""):
         return ""
     return f" (default: {' '.join(map(str, value)) if isinstance(value, tuple) else value})"

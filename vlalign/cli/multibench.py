@@ -1,6 +1,8 @@
-"""MultiBench's affect data, spoken digits, or data of your own: look at them and prepare them.
+"""Does alignment tell performance on MultiBench's data, or on yours? Train encoders of each modality and see.
 
-A prepared data set is a folder of checked, memory-mapped tensors. Pickles are read without running anything in them.
+Data are looked at and prepared first: a prepared data set is a folder of checked, memory-mapped tensors, and pickles
+are read without running anything in them. The encoders and the findings are those of arXiv 2502.16282. What is finished
+is kept: `run` goes on after an interruption, and with more seeds or depths.
 
   vlalign multibench inspect mosi_raw.pkl
   vlalign multibench prepare mosi mosi_raw.pkl
@@ -8,14 +10,20 @@ A prepared data set is a folder of checked, memory-mapped tensors. Pickles are r
   vlalign multibench prepare custom data.npz --out my-data
   vlalign multibench prepare custom --array image=images.npy --array audio=sounds.npy --labels labels.npy
   vlalign multibench inspect multibench-data/mosi
+  vlalign multibench run --data my-data --depths 1 2 3 4 5 6 --epochs 20
+  vlalign multibench run --config multibench/avmnist-quick.yaml
+  vlalign multibench report multibench-runs/avmnist-quick
+  vlalign multibench report multibench-runs/mosi-paper multibench-runs/mosei-paper --out table1
+  accelerate launch scripts/multibench.py run --config multibench/mosi-paper.yaml
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +31,8 @@ from typing import Any
 _ACTIONS = {
     "inspect": "what a file or prepared folder holds, and what preparing it will do",
     "prepare": "check a data set and write it as a folder that training reads",
+    "run": "train encoders of every modality and measure alignment; goes on where it stopped",
+    "report": "figures, tables and page of a finished run, or one table of several runs",
 }
 #: what each data set is prepared from
 _DATA = {
@@ -71,7 +81,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> list[argparse.ArgumentPars
             "--pool", choices=("cls", "mean"), help="how encoders pool (default: the convention of the data set)"
         )
         one.add_argument("--force", action="store_true", help="replace another data set in that folder")
+    _run_flags(made["run"])
+    report = made["report"]
+    report.add_argument("runs", nargs="+", metavar="RUN", help="folder of a finished run; of several, Table 1")
+    report.add_argument("--metric", metavar="NAME", help="one of the runs' metrics (default: the first)")
+    report.add_argument("--out", metavar="FOLDER", help="to write to (default: the run's folder; needed for several)")
     return [*made.values(), *parsers.values()]
+
+
+def _run_flags(parser: argparse.ArgumentParser) -> None:
+    from vlalign.cli.fields import add_field_flags
+    from vlalign.multibench import MultibenchConfig
+
+    parser.add_argument(
+        "--config", metavar="FILE", help="settings in YAML, by the names of these flags, which go first"
+    )
+    for title, names in _groups().items():
+        add_field_flags(parser.add_argument_group(title), MultibenchConfig, names)
+    parser.add_argument("--dry-run", action="store_true", help="check everything and say what is to train")
+
+
+def _groups() -> dict[str, list[str]]:
+    """The fields of the settings in groups."""
+    from vlalign.multibench import MultibenchConfig
+
+    names = [entry.name for entry in fields(MultibenchConfig)]
+    starts = [*(names.index(name) for name in ("data", "depths", "metrics", "out")), len(names)]
+    titles = ("data", "encoders", "alignment", "running")
+    return {title: names[a:b] for title, a, b in zip(titles, starts, starts[1:], strict=False)}
 
 
 def _avmnist_flags(parser: argparse.ArgumentParser) -> None:
@@ -113,7 +150,8 @@ def _custom_flags(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Does the action."""
-    return int({"inspect": _inspect, "prepare": _prepare}[arguments.action](arguments) or 0)
+    actions = {"inspect": _inspect, "prepare": _prepare, "run": _run, "report": _report}
+    return int(actions[arguments.action](arguments) or 0)
 
 
 def _inspect(arguments: argparse.Namespace) -> None:
@@ -184,6 +222,54 @@ def _prepare_custom(arguments: argparse.Namespace, out: Path, common: dict[str, 
         source, out, name=arguments.name, task=arguments.task, standardise=standardise, valid=arguments.valid,
         test=arguments.test, seed=arguments.seed, **common,
     )  # fmt: skip
+
+
+def _run(arguments: argparse.Namespace) -> None:
+    from vlalign.cli.fields import given
+    from vlalign.multibench import MultibenchConfig, MultibenchStudy
+    from vlalign.multibench.config import read_config
+    from vlalign.report.console import console
+    from vlalign.report.multibench import show_plan, show_result
+
+    values = read_config(arguments.config) if arguments.config else {}
+    names = [name for group in _groups().values() for name in group]
+    study = MultibenchStudy(MultibenchConfig(**(values | given(arguments, names))))
+    plan = study.plan()
+    if study.is_main and not arguments.quiet:
+        show_plan(study, plan, console())
+    if arguments.dry_run:
+        return
+    result = study.run(plan, progress=not arguments.quiet)
+    if result is not None:
+        show_result(result, console())
+        out = study.config.out
+        console().print(
+            f"tables    {out}/encoders.csv, alignment.csv, correlations.csv (and .parquet), study.json\n"
+            f"report    vlalign multibench report {shlex.quote(out)}",
+            soft_wrap=True, markup=False,
+        )  # fmt: skip
+
+
+def _report(arguments: argparse.Namespace) -> None:
+    from vlalign.errors import VlalignError
+    from vlalign.multibench import MultibenchResult
+    from vlalign.report.console import console
+    from vlalign.report.multibench import save_multibench, show_result
+    from vlalign.report.multibench_table1 import save_table1, show_table1
+
+    results = [MultibenchResult.load(run) for run in arguments.runs]
+    if len(results) > 1:
+        if not arguments.out:
+            raise VlalignError("name a folder for the table of several runs with --out")
+        files = save_table1(results, arguments.out, arguments.metric)
+        show_table1(results, console(), arguments.metric)
+        console().print(f"tables    {', '.join(map(str, files))}", soft_wrap=True, markup=False)
+        return
+    files = save_multibench(results[0], arguments.out or arguments.runs[0], arguments.metric)
+    show_result(results[0], console(), arguments.metric)
+    console().print(
+        f"page      {files[-1]}\nfigures   {', '.join(str(path) for path in files[:-1])}", soft_wrap=True, markup=False
+    )
 
 
 def main() -> int:

@@ -104,8 +104,8 @@ def prepare_avmnist(
         },
         "statistics": {split: {"labels": _counts(part.labels.numpy())} for split, part in splits.items()},
         "notes": [
-            f"not the release that the paper used: {len(recordings):,} recordings in the layout of the Free Spoken Digit "
-            "Dataset, without added noise, each paired with many images"
+            f"not the release that the paper used: {len(recordings):,} recordings in the layout of the Free Spoken "
+            "Digit Dataset, without added noise, each paired with many images"
         ],
     }  # fmt: skip
     return write_prepared(

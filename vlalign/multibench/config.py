@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlalign.errors import VlalignError
-from vlalign.metrics import parse_metric
-from vlalign.multibench.encoder import POOLS, Shape
 from vlalign.multibench.published import epochs_of, settings_of
+from vlalign.multibench.shape import POOLS, Shape
 from vlalign.settings import check_values, is_a, read_yaml
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ class MultibenchConfig:
         pool: what an encoder hands to its head: cls, mean, or mean-padded (the mean with padding, as in the released
             code); None for what the data set asks for.
         seeds: of the encoders.
-        epochs: None for the published ones, 100 for AVMNIST and 50 for others.
+        epochs: passes over the training samples; None for the published ones, 100 for AVMNIST and 50 for others.
         batch: samples a step.
         clip: largest norm of a gradient.
         dropout: probability, in every layer.
@@ -47,7 +46,7 @@ class MultibenchConfig:
         align_samples: first samples of that split, at most so many.
         clip_quantile: of a layer's absolute values, at which they are cut before rows are normalised; 1 cuts nothing.
         permutations: of each p-value.
-        out: folder of the run.
+        out: folder of the run; empty for multibench-runs/ and the name of the data's folder.
         ensemble: encoders trained together at most.
         cpu: stay on the CPU.
 
@@ -73,11 +72,17 @@ class MultibenchConfig:
     align_samples: int = 4096
     clip_quantile: float = 0.95
     permutations: int = 9999
-    out: str = "multibench-runs/run"
+    out: str = ""
     ensemble: int = 5
     cpu: bool = False
 
     def __post_init__(self) -> None:
+        from vlalign.metrics import parse_metric  # slow: brings PyTorch
+
+        if not self.data.strip():
+            raise VlalignError("data is empty: name a folder that `vlalign multibench prepare` wrote (--data FOLDER)")
+        if not self.out.strip():
+            object.__setattr__(self, "out", f"multibench-runs/{Path(self.data).resolve().name}")
         for name in ("clip", "dropout", "clip_quantile"):  # 8 and 8.0 are one setting
             object.__setattr__(self, name, float(getattr(self, name)))
         for name in ("learning_rate", "weight_decay"):
@@ -113,10 +118,6 @@ class MultibenchConfig:
             raise VlalignError(f"metrics is {list(self.metrics)}: name at least one, each once")
         for name in self.metrics:
             parse_metric(name)
-        if not self.out.strip():
-            raise VlalignError("out is empty: name a folder")
-        if not self.data.strip():
-            raise VlalignError("data is empty: name a folder that `vlalign multibench prepare` wrote (--data FOLDER)")
 
 
 def _whole(name: str, value: Any, least: int, most: int, verb: str = "is") -> None:
@@ -130,6 +131,8 @@ def complete(config: MultibenchConfig, data: Prepared) -> MultibenchConfig:
     Raises:
         VlalignError: a setting does not fit the data.
     """
+    from vlalign.metrics import parse_metric
+
     modalities = config.modalities or data.modalities
     for name in modalities:
         if name not in data.modalities:

@@ -3,74 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from math import prod
 from threading import Lock
 
 import torch
 from torch import Tensor, nn
 
-POOLS = ("cls", "mean", "mean-padded")
-_LAYER = {  # names in torch.nn.TransformerEncoderLayer, shapes in units of the width
-    "self_attn.in_proj_weight": (3, 1),
-    "self_attn.in_proj_bias": (3,),
-    "self_attn.out_proj.weight": (1, 1),
-    "self_attn.out_proj.bias": (1,),
-    "linear1.weight": (1, 1),
-    "linear1.bias": (1,),
-    "linear2.weight": (1, 1),
-    "linear2.bias": (1,),
-    "norm1.weight": (1,),
-    "norm1.bias": (1,),
-    "norm2.weight": (1,),
-    "norm2.bias": (1,),
-}
+from vlalign.multibench.shape import LAYER, Shape
+
 _drawing = Lock()  # torch.nn draws from the one global generator
-
-
-@dataclass(frozen=True)
-class Shape:
-    """The shape of an encoder with its head.
-
-    Attributes:
-        features: of a token.
-        tokens: at most; an encoder that pools ``cls`` adds one of its own in front.
-        width: of the residual stream and of the feed-forward layers.
-        depth: number of layers.
-        outputs: of the head: classes, or 1.
-        pool: ``cls``: the state of the added token; ``mean``: over the tokens that are no padding; ``mean-padded``:
-            over all tokens, as the released code of arXiv 2502.16282 does it.
-    """
-
-    features: int
-    tokens: int
-    width: int
-    depth: int
-    outputs: int
-    pool: str = "cls"
-
-    @property
-    def cls(self) -> bool:
-        """Whether there is an added token."""
-        return self.pool == "cls"
-
-    @cached_property
-    def parameters(self) -> dict[str, tuple[int, ...]]:
-        """Name and shape of every parameter of :class:`Encoder`, in order."""
-        d = self.width
-        found: dict[str, tuple[int, ...]] = {"proj.weight": (d, self.features), "proj.bias": (d,)}
-        if self.cls:
-            found["cls_token"] = (1, 1, d)
-        found["pos_embedding"] = (1, self.cls + self.tokens, d)
-        for i in range(self.depth):
-            found |= {f"transformer.layers.{i}.{k}": tuple(n * d for n in size) for k, size in _LAYER.items()}
-        return found | {"head.weight": (self.outputs, d), "head.bias": (self.outputs,)}
-
-    @cached_property
-    def size(self) -> int:
-        """Number of trained numbers."""
-        return sum(prod(size) for size in self.parameters.values())
 
 
 class Encoder(nn.Module):
@@ -147,7 +88,7 @@ class Stack:
 
     def layer(self, i: int) -> dict[str, Tensor]:
         """The parameters of one layer, under their names in it."""
-        return {name: self.views[f"transformer.layers.{i}.{name}"] for name in _LAYER}
+        return {name: self.views[f"transformer.layers.{i}.{name}"] for name in LAYER}
 
     def like(self) -> Stack:
         """Another stack of this shape, zeros."""

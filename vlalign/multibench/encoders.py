@@ -15,7 +15,8 @@ from torch import Tensor
 
 from vlalign.errors import VlalignError
 from vlalign.multibench.config import MultibenchConfig, rates_of, resolved, shape_of
-from vlalign.multibench.encoder import Encoder, Shape
+from vlalign.multibench.encoder import Encoder
+from vlalign.multibench.shape import Shape
 from vlalign.store.files import canonical, sha256_bytes
 from vlalign.store.tensors import load_tensors, save_tensors
 

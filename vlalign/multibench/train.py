@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vlalign.multibench.encoder import Shape, Stack
+from vlalign.multibench.encoder import Stack
 from vlalign.multibench.passes import Dropout, Passes
+from vlalign.multibench.shape import Shape
 
 _EVALUATED = 16_384  # tokens at a time, of all members together, where nothing is kept for a backward pass
 
