@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 from end_to_end.conftest import Command
 from support.multibench import affect_data, python_2, write_idx, write_pickle, write_sounds
 
@@ -47,7 +46,6 @@ def test_look_prepare_look_again(command: Command, tmp_path: Path) -> None:
 
 
 def test_avmnist(command: Command, tmp_path: Path) -> None:
-    pytest.importorskip("librosa")
     write_idx(tmp_path / "mnist", 5030, 20)
     write_sounds(tmp_path / "fsdd" / "recordings")
     line = f"{PROGRAM} prepare avmnist --images mnist --speech fsdd --out digits --seed 3"
