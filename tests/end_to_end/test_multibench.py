@@ -18,7 +18,10 @@ from support.multibench import affect_data, write_pickle
 from vlalign.cli import main
 from vlalign.multibench import MultibenchResult, load_encoder, open_prepared
 
-FEW = "--depths 1 2 3 4 5 --seeds 2 22 --epochs 2 --batch 32 --metrics unbiased_cka mutual_knn:k=5 --permutations 99 --cpu"
+FEW = (
+    "--depths 1 2 3 4 5 --seeds 2 22 --epochs 2 --batch 32 --permutations 99 --cpu "
+    "--metrics unbiased_cka mutual_knn:k=5"
+)
 ENCODERS = 2 * 5 * 2  # modalities × depths × seeds
 
 
