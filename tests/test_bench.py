@@ -41,3 +41,13 @@ def test_quick_benchmark_of_the_synthetic_study(tmp_path: Path) -> None:
     for name in ("depth 1", "depth 2", "one seed of the paper's grid: estimate", "information", "alignment of one"):
         assert any(name in row["what"] for row in rows)
     assert all(row["difference_float64"] < 1e-9 for row in rows if "model-epoch" in row["what"])
+
+
+def test_quick_benchmark_of_the_multibench_study(tmp_path: Path) -> None:
+    out = tmp_path / "bench.json"
+    line = [sys.executable, "scripts/bench.py", "--quick", "--only", "multibench", "--json", str(out)]
+    subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True)
+    rows = json.loads(out.read_text())["rows"]
+    assert [row["reach"] for row in rows] == ["≥ 5×", "≥ 5×", "≥ 20×"]
+    assert all(row["ours"] > 0 for row in rows)
+    assert rows[-1]["difference"] < 1e-4

@@ -38,7 +38,7 @@ class Dropout:
         self.scale = 1 / (1 - self.level / 2**16)
         self._cpu = device.type == "cpu"
         self._bits = [np.random.Generator(np.random.SFC64(seed)) for seed in seeds] if self._cpu else []
-        self._others = [] if self._cpu else [torch.Generator(device).manual_seed(seed) for seed in seeds]
+        self.generators = [] if self._cpu else [torch.Generator(device).manual_seed(seed) for seed in seeds]
 
     def masks(self, *sizes: int) -> list[Tensor]:
         """Zeros and ones [S, n] of each size n."""
@@ -53,8 +53,8 @@ class Dropout:
                 found.append(mask)
                 start += n
             return found
-        mask = torch.empty(len(self._others), total, device=self.device)
-        for row, generator in zip(mask, self._others, strict=True):
+        mask = torch.empty(len(self.generators), total, device=self.device)
+        for row, generator in zip(mask, self.generators, strict=True):
             row.bernoulli_(1 / self.scale, generator=generator)
         return list(mask.split(sizes, dim=1))
 

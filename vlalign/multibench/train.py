@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from vlalign.multibench.encoder import Stack
 from vlalign.multibench.passes import Dropout, Passes
@@ -102,18 +102,13 @@ def train_ensemble(
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     masks = Dropout(dropout, seeds, device) if dropout else None
     passes, evaluation = Passes(parameters, gradients, masks), Passes(parameters)
-    parameters.flat.grad = gradients.flat
-    optimiser = torch.optim.AdamW([parameters.flat], lr=learning_rate, weight_decay=weight_decay, fused=True)
+    step = _Step(passes, learning_rate, weight_decay, clip, task)
     score = torch.full((len(seeds),), -torch.inf, dtype=torch.float64)
     epoch_of = torch.zeros(len(seeds), dtype=torch.int64)
     for epoch in range(1, epochs + 1):
         orders = [torch.randperm(len(train), generator=generator).to(device) for generator in generators]
         for rows in zip(*(order.split(batch) for order in orders), strict=True):
-            x, lengths, labels = train.batch(rows)
-            passes.backward(_gradient(passes.forward(x, lengths), labels, task))
-            norms = torch.linalg.vector_norm(gradients.flat, dim=1, keepdim=True)
-            gradients.flat.mul_((clip / (norms + 1e-6)).clamp_(max=1.0))
-            optimiser.step()
+            step(*train.batch(rows))
         outputs = outputs_of(evaluation, valid)
         found = performance(outputs, valid.labels, task) if task == "classification" else -_l1(outputs, valid.labels)
         better = found > score
@@ -123,6 +118,56 @@ def train_ensemble(
     chosen = Passes(best)
     performances = [performance(outputs_of(chosen, split), split.labels, task) for split in splits]
     return Trained(best, epoch_of, torch.stack(performances, dim=1))
+
+
+class _Step:
+    """Steps of training. On CUDA a step of full size is recorded once and replayed: it is hundreds of small kernels,
+    and launching them one by one takes several times as long as they do."""
+
+    _WARM = 3  # steps before the recording, in which libraries prepare themselves
+
+    def __init__(self, passes: Passes, learning_rate: float, weight_decay: float, clip: float, task: str) -> None:
+        assert passes.g is not None
+        self.passes, self.gradients, self.clip, self.task = passes, passes.g.flat, clip, task
+        self.cuda = self.gradients.is_cuda
+        passes.p.flat.grad = self.gradients
+        self.optimiser = torch.optim.AdamW(
+            [passes.p.flat], lr=learning_rate, weight_decay=weight_decay, fused=True, capturable=self.cuda
+        )
+        self._taken = 0
+        self._graph: Any = None
+        self._inputs: list[Tensor | None] = []
+
+    def __call__(self, *batch: Tensor | None) -> None:
+        """One step with tokens [S, B, T, features], lengths [S, B] or None, and labels [S, B]."""
+        self._taken += 1
+        if not self.cuda or self._taken <= self._WARM:
+            self._run(*batch)
+            return
+        if self._graph is None:
+            self._inputs = [None if one is None else one.clone() for one in batch]
+            self._graph = torch.cuda.CUDAGraph()
+            for generator in self.passes.dropout.generators if self.passes.dropout else ():
+                self._graph.register_generator_state(generator)
+            with torch.cuda.graph(self._graph):
+                self._run(*self._inputs)
+        if any(
+            a is not None and b is not None and a.shape != b.shape for a, b in zip(self._inputs, batch, strict=True)
+        ):
+            self._run(*batch)  # the last batch of an epoch
+            return
+        for kept, now in zip(self._inputs, batch, strict=True):
+            if kept is not None and now is not None:
+                kept.copy_(now)
+        self._graph.replay()
+
+    def _run(self, x: Tensor | None, lengths: Tensor | None, labels: Tensor | None) -> None:
+        assert x is not None
+        assert labels is not None
+        self.passes.backward(_gradient(self.passes.forward(x, lengths), labels, self.task))
+        norms = torch.linalg.vector_norm(self.gradients, dim=1, keepdim=True)
+        self.gradients.mul_((self.clip / (norms + 1e-6)).clamp_(max=1.0))
+        self.optimiser.step()
 
 
 def outputs_of(passes: Passes, samples: Samples) -> Tensor:
@@ -172,5 +217,6 @@ def _gradient(outputs: Tensor, labels: Tensor, task: str) -> Tensor:
     """Of the mean loss of each member, with regard to its outputs [S, B, outputs]."""
     if task == "classification":
         delta = torch.softmax(outputs, dim=2)
-        return delta.sub_(F.one_hot(labels, outputs.shape[2])).div_(outputs.shape[1])
+        places = labels.unsqueeze(2)
+        return delta.scatter_add_(2, places, delta.new_full((1, 1, 1), -1).expand_as(places)).div_(outputs.shape[1])
     return torch.sign(outputs - labels.unsqueeze(2)).div_(outputs.shape[1])
