@@ -21,7 +21,7 @@ from vlalign.cli.fields import add_field_flags, given
 from vlalign.errors import VlalignError
 from vlalign.multibench import MultibenchConfig, MultibenchResult, MultibenchStudy
 from vlalign.multibench.config import complete, resolved
-from vlalign.multibench.prepared import open_prepared
+from vlalign.multibench.data.prepared import open_prepared
 from vlalign.report.multibench import save_multibench, show_plan, show_result
 from vlalign.report.multibench_page import asked, command
 from vlalign.report.multibench_table1 import save_table1

@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vlalign.multibench import Encoder, MultibenchConfig, Prepared
+from vlalign.multibench.data.prepared import PreparedSplit, write_prepared
 from vlalign.multibench.encoder import Stack
-from vlalign.multibench.prepared import PreparedSplit, write_prepared
 from vlalign.multibench.shape import Shape
 from vlalign.multibench.train import Samples
 

@@ -155,8 +155,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _inspect(arguments: argparse.Namespace) -> None:
-    from vlalign.multibench.inspect import inspect_file, inspect_prepared
-    from vlalign.multibench.prepared import is_prepared, open_prepared
+    from vlalign.multibench.data.inspect import inspect_file, inspect_prepared
+    from vlalign.multibench.data.prepared import is_prepared, open_prepared
     from vlalign.report.console import console
     from vlalign.report.multibench_data import show_inspection, show_prepared
 
@@ -181,7 +181,7 @@ def _prepare(arguments: argparse.Namespace) -> None:
     out = Path(arguments.out or f"multibench-data/{arguments.kind}")
     common = {"pool": arguments.pool, "force": arguments.force}
     if arguments.kind == "avmnist":
-        from vlalign.multibench.avmnist import prepare_avmnist
+        from vlalign.multibench.data.avmnist import prepare_avmnist
 
         prepared = prepare_avmnist(
             arguments.images, arguments.speech, out, seed=arguments.seed, samples=arguments.samples, **common
@@ -189,7 +189,7 @@ def _prepare(arguments: argparse.Namespace) -> None:
     elif arguments.kind == "custom":
         prepared = _prepare_custom(arguments, out, common)
     else:
-        from vlalign.multibench.affect import prepare_affect
+        from vlalign.multibench.data.affect import prepare_affect
 
         prepared = prepare_affect(arguments.kind, arguments.file, out, **common)
     show_written(prepared, console())
@@ -197,7 +197,7 @@ def _prepare(arguments: argparse.Namespace) -> None:
 
 def _prepare_custom(arguments: argparse.Namespace, out: Path, common: dict[str, Any]) -> Any:
     from vlalign.errors import VlalignError
-    from vlalign.multibench.custom import prepare_custom, source_of_arrays
+    from vlalign.multibench.data.custom import prepare_custom, source_of_arrays
 
     source: Any = arguments.file
     if arguments.array:

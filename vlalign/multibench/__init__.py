@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vlalign.multibench.config import MultibenchConfig
+    from vlalign.multibench.data.prepared import Prepared, PreparedSplit, open_prepared, write_prepared
     from vlalign.multibench.encoder import Encoder
     from vlalign.multibench.encoders import load_encoder
-    from vlalign.multibench.prepared import Prepared, PreparedSplit, open_prepared, write_prepared
     from vlalign.multibench.results import MultibenchResult, correlate, correlations
     from vlalign.multibench.study import MultibenchStudy
 
@@ -22,13 +22,13 @@ _HOME = {
     "MultibenchConfig": "config",
     "MultibenchResult": "results",
     "MultibenchStudy": "study",
-    "Prepared": "prepared",
-    "PreparedSplit": "prepared",
+    "Prepared": "data.prepared",
+    "PreparedSplit": "data.prepared",
     "correlate": "results",
     "correlations": "results",
     "load_encoder": "encoders",
-    "open_prepared": "prepared",
-    "write_prepared": "prepared",
+    "open_prepared": "data.prepared",
+    "write_prepared": "data.prepared",
 }
 
 __all__ = [

@@ -12,7 +12,7 @@ from vlalign.multibench.shape import POOLS, Shape
 from vlalign.settings import check_values, is_a, read_yaml
 
 if TYPE_CHECKING:
-    from vlalign.multibench.prepared import Prepared
+    from vlalign.multibench.data.prepared import Prepared
 
 #: settings that say how to compute, not what
 RUNNING = ("data", "out", "ensemble", "cpu")

@@ -21,7 +21,7 @@ from vlalign.store.files import canonical, sha256_bytes
 from vlalign.store.tensors import load_tensors, save_tensors
 
 if TYPE_CHECKING:
-    from vlalign.multibench.prepared import Prepared
+    from vlalign.multibench.data.prepared import Prepared
 
 log = logging.getLogger(__name__)
 

@@ -17,8 +17,8 @@ from vlalign.files import write_whole
 from vlalign.jobs import WorkBar, deal, run_jobs
 from vlalign.multibench.align import align, best_members
 from vlalign.multibench.config import MultibenchConfig, complete, identity, rates_of, read_config, resolved
+from vlalign.multibench.data.prepared import open_prepared
 from vlalign.multibench.encoders import EncoderFiles, Member, TrainedEncoder, all_members, ensembles
-from vlalign.multibench.prepared import open_prepared
 from vlalign.multibench.results import TABLES, MultibenchResult, make_table
 from vlalign.multibench.train import Samples, train_ensemble
 from vlalign.processes import agree, start_processes

@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from vlalign.multibench.affect import CONVENTIONS
+from vlalign.multibench.data.affect import CONVENTIONS
 
 if TYPE_CHECKING:
     from vlalign.multibench import Prepared
-    from vlalign.multibench.inspect import Inspection
+    from vlalign.multibench.data.inspect import Inspection
 
 #: counts of a plan in words, where they are not 0
 _DONE = {
@@ -56,7 +56,7 @@ def show_inspection(found: Inspection, console: Console) -> None:
 
 
 def show_prepared(told: Mapping[str, Any], console: Console, *, verified: bool = False) -> None:
-    """What a prepared folder holds, as :func:`vlalign.multibench.inspect.inspect_prepared` tells it."""
+    """What a prepared folder holds, as :func:`vlalign.multibench.data.inspect.inspect_prepared` tells it."""
     classes = f", {told['classes']} classes" if told["classes"] else ""
     table = Table(box=box.SIMPLE_HEAD)
     for name in ("split", "samples", *told["modalities"], "labels"):
@@ -84,7 +84,7 @@ def show_written(prepared: Prepared, console: Console) -> None:
     """What was written, and the next command."""
     import shlex
 
-    from vlalign.multibench.inspect import inspect_prepared
+    from vlalign.multibench.data.inspect import inspect_prepared
 
     show_prepared(inspect_prepared(prepared), console)
     _say(console, f"next      vlalign multibench run --data {shlex.quote(str(prepared.folder))}")

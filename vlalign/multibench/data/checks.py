@@ -10,7 +10,7 @@ from vlalign.errors import VlalignError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from vlalign.multibench.prepared import PreparedSplit
+    from vlalign.multibench.data.prepared import PreparedSplit
 
 SPLITS = ("train", "valid", "test")
 TASKS = ("classification", "sentiment", "regression")

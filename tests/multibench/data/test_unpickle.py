@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from support.multibench import numpy_1, python_2
 
 from vlalign.errors import VlalignError
-from vlalign.multibench.standins import STAND_INS
-from vlalign.multibench.unpickle import read_pickle
+from vlalign.multibench.data.standins import STAND_INS
+from vlalign.multibench.data.unpickle import read_pickle
 
 DATA: dict[str, Any] = {
     "train": {

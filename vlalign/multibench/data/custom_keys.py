@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from vlalign.errors import VlalignError
-from vlalign.multibench.arrays import Array, check_finite_blocks, check_numbers, id_texts
-from vlalign.multibench.checks import SPLITS
-from vlalign.multibench.read import ALIASES, Source
+from vlalign.multibench.data.arrays import Array, check_finite_blocks, check_numbers, id_texts
+from vlalign.multibench.data.checks import SPLITS
+from vlalign.multibench.data.read import ALIASES, Source
 
 LABELS, IDS, LENGTHS = ("labels", "label"), ("ids", "id"), "_lengths"
 

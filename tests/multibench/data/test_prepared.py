@@ -14,7 +14,7 @@ from support.multibench import SIZES, made_up, made_up_split
 
 from vlalign.errors import VlalignError
 from vlalign.multibench import PreparedSplit, open_prepared
-from vlalign.multibench.prepared import is_prepared
+from vlalign.multibench.data.prepared import is_prepared
 
 Edit = Callable[[PreparedSplit], PreparedSplit]
 
@@ -192,7 +192,7 @@ def other_dtype(folder: Path) -> None:
     path = folder / "other" / "train.safetensors"
     assert load_file(path)["labels"].dtype == torch.float32
     told["splits"]["train"]["bytes"] = path.stat().st_size
-    from vlalign.multibench.prepared import _fingerprint
+    from vlalign.multibench.data.prepared import _fingerprint
 
     told["fingerprint"] = _fingerprint(told)
     (folder / "data.json").write_text(json.dumps(told))

@@ -11,8 +11,8 @@ from rich.console import Console
 from support.multibench import affect_data, made_up, write_pickle
 
 from vlalign.errors import VlalignError
-from vlalign.multibench.affect import prepare_affect
-from vlalign.multibench.inspect import inspect_file, inspect_prepared
+from vlalign.multibench.data.affect import prepare_affect
+from vlalign.multibench.data.inspect import inspect_file, inspect_prepared
 from vlalign.report.multibench_data import labels_text, show_inspection, show_prepared
 
 

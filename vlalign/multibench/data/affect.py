@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vlalign.errors import VlalignError
-from vlalign.multibench.arrays import (
+from vlalign.multibench.data.arrays import (
     ROWS,
     Array,
     Scale,
@@ -20,11 +20,11 @@ from vlalign.multibench.arrays import (
     id_texts,
     measure,
 )
-from vlalign.multibench.checks import SPLITS
-from vlalign.multibench.read import Source, read_source
+from vlalign.multibench.data.checks import SPLITS
+from vlalign.multibench.data.read import Source, read_source
 
 if TYPE_CHECKING:
-    from vlalign.multibench.prepared import Prepared, PreparedSplit
+    from vlalign.multibench.data.prepared import Prepared, PreparedSplit
 
 MODALITIES = ("vision", "audio", "text")
 STANDARDISED = ("vision", "audio")
@@ -108,7 +108,7 @@ def prepare_affect(
 
     Args:
         name: mosi, mosei, urfunny or mustard.
-        path: of a file as :func:`vlalign.multibench.read.read_source` takes.
+        path: of a file as :func:`vlalign.multibench.data.read.read_source` takes.
         folder: to write.
         pool: how encoders pool; None for the convention.
         force: replace another data set in the folder.
@@ -118,7 +118,7 @@ def prepare_affect(
     """
     import torch
 
-    from vlalign.multibench.prepared import PreparedSplit, write_prepared
+    from vlalign.multibench.data.prepared import PreparedSplit, write_prepared
 
     convention, source = CONVENTIONS[name], read_source(path)
     check_layout(source)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlalign.errors import VlalignError
-from vlalign.multibench.checks import SPLITS, check_finite, check_split, check_splits, check_task
+from vlalign.multibench.data.checks import SPLITS, check_finite, check_split, check_splits, check_task
 from vlalign.store.files import canonical, one_line, pretty, sha256_bytes, sha256_file, write_atomic, write_error
 
 if TYPE_CHECKING:

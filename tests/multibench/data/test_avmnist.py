@@ -15,8 +15,8 @@ from support.multibench import sound, sounds, write_idx, write_sounds
 
 from vlalign.errors import VlalignError
 from vlalign.multibench import Prepared, open_prepared
-from vlalign.multibench.avmnist import prepare_avmnist, read_mnist
-from vlalign.multibench.speech import find_speech, read_sound, read_speech
+from vlalign.multibench.data.avmnist import prepare_avmnist, read_mnist
+from vlalign.multibench.data.speech import find_speech, read_sound, read_speech
 
 pytest.importorskip("librosa")
 pytest.importorskip("soundfile")

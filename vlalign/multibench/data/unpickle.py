@@ -17,8 +17,18 @@ from typing import Any, BinaryIO, ClassVar
 import numpy as np
 
 from vlalign.errors import VlalignError
-from vlalign.multibench.magic import is_text, what_it_is
-from vlalign.multibench.standins import SCALARS, STAND_INS, Array, DType, Odd, StandIn, key_text, members, plain_key
+from vlalign.multibench.data.magic import is_text, what_it_is
+from vlalign.multibench.data.standins import (
+    SCALARS,
+    STAND_INS,
+    Array,
+    DType,
+    Odd,
+    StandIn,
+    key_text,
+    members,
+    plain_key,
+)
 
 _DEPTH = 16  # data are nested two or three deep
 _ROW = 16  # entries of an id: video, start, end

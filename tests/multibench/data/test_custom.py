@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from support.multibench import write_pickle
 
 from vlalign.errors import VlalignError
-from vlalign.multibench.custom import prepare_custom, source_of_arrays, split_ids
+from vlalign.multibench.data.custom import prepare_custom, source_of_arrays, split_ids
 
 
 def flat(count: int = 40, **more: Any) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from vlalign.errors import VlalignError
-from vlalign.multibench.checks import SPLITS
-from vlalign.multibench.standins import key_text
-from vlalign.multibench.unpickle import read_pickle
+from vlalign.multibench.data.checks import SPLITS
+from vlalign.multibench.data.standins import key_text
+from vlalign.multibench.data.unpickle import read_pickle
 from vlalign.store.files import one_line, sha256_file
 
 #: other names of splits

@@ -11,13 +11,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vlalign.errors import VlalignError
-from vlalign.multibench.arrays import ROWS, as_float32, draw, measure
-from vlalign.multibench.read import source_file
-from vlalign.multibench.speech import COEFFICIENTS, FRAMES, Recording, check_cover, find_speech, need_audio, read_speech
+from vlalign.multibench.data.arrays import ROWS, as_float32, draw, measure
+from vlalign.multibench.data.read import source_file
+from vlalign.multibench.data.speech import (
+    COEFFICIENTS,
+    FRAMES,
+    Recording,
+    check_cover,
+    find_speech,
+    need_audio,
+    read_speech,
+)
 from vlalign.store.files import one_line, sha256_bytes
 
 if TYPE_CHECKING:
-    from vlalign.multibench.prepared import Prepared
+    from vlalign.multibench.data.prepared import Prepared
 
 POOL = "cls"
 VALID = 5000
@@ -46,7 +54,7 @@ def prepare_avmnist(
 
     Args:
         images: folder of the IDX files of MNIST, plain or ``.gz``.
-        speech: folder of recordings as in the Free Spoken Digit Dataset (:mod:`vlalign.multibench.speech`).
+        speech: folder of recordings as in the Free Spoken Digit Dataset (:mod:`vlalign.multibench.data.speech`).
         folder: to write.
         seed: of the pairing.
         samples: use the first training images only, so many.
@@ -59,7 +67,7 @@ def prepare_avmnist(
     """
     import torch
 
-    from vlalign.multibench.prepared import PreparedSplit, write_prepared
+    from vlalign.multibench.data.prepared import PreparedSplit, write_prepared
 
     need_audio()
     images, place = Path(images), find_speech(speech)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vlalign.errors import VlalignError
-from vlalign.multibench import custom_keys as keys
-from vlalign.multibench.arrays import ROWS, Array, Blocks, Scale, as_float32, check_finite_blocks, draw, measure
-from vlalign.multibench.checks import SPLITS, TASKS
-from vlalign.multibench.read import Source, read_array, read_source, source_file
+from vlalign.multibench.data import custom_keys as keys
+from vlalign.multibench.data.arrays import ROWS, Array, Blocks, Scale, as_float32, check_finite_blocks, draw, measure
+from vlalign.multibench.data.checks import SPLITS, TASKS
+from vlalign.multibench.data.read import Source, read_array, read_source, source_file
 
 if TYPE_CHECKING:
-    from vlalign.multibench.prepared import Prepared, PreparedSplit
+    from vlalign.multibench.data.prepared import Prepared, PreparedSplit
 
 _POOLS = {"classification": "cls", "sentiment": "mean", "regression": "mean"}
 
@@ -53,7 +53,7 @@ def prepare_custom(
     how many frames count; those after are zero.
 
     Args:
-        source: a file as :func:`vlalign.multibench.read.read_source` takes, or what it gave.
+        source: a file as :func:`vlalign.multibench.data.read.read_source` takes, or what it gave.
         folder: to write.
         name: of the data set.
         task: classification, sentiment or regression; None for classification where labels are whole numbers or texts,
@@ -71,7 +71,7 @@ def prepare_custom(
     """
     import torch
 
-    from vlalign.multibench.prepared import PreparedSplit, write_prepared
+    from vlalign.multibench.data.prepared import PreparedSplit, write_prepared
 
     source = source if isinstance(source, Source) else read_source(source)
     if task not in (None, *TASKS):

@@ -12,7 +12,7 @@ from support.multibench import affect_data, numpy_1, python_2, write_pickle
 
 from vlalign.errors import VlalignError
 from vlalign.multibench import open_prepared
-from vlalign.multibench.affect import CONVENTIONS, prepare_affect
+from vlalign.multibench.data.affect import CONVENTIONS, prepare_affect
 
 
 def prepare(folder: Path, name: str, data: Any, **values: Any) -> Any:

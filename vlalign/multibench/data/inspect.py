@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from vlalign.errors import VlalignError
-from vlalign.multibench import custom_keys
-from vlalign.multibench.affect import (
+from vlalign.multibench.data import custom_keys
+from vlalign.multibench.data.affect import (
     CONVENTIONS,
     MODALITIES,
     check_labels,
@@ -22,11 +22,11 @@ from vlalign.multibench.affect import (
     plain_labels,
     plan_split,
 )
-from vlalign.multibench.arrays import ROWS, Array, check_finite_blocks
-from vlalign.multibench.checks import SPLITS
-from vlalign.multibench.custom_keys import IDS, LABELS, LENGTHS
-from vlalign.multibench.prepared import Prepared
-from vlalign.multibench.read import Source, read_source
+from vlalign.multibench.data.arrays import ROWS, Array, check_finite_blocks
+from vlalign.multibench.data.checks import SPLITS
+from vlalign.multibench.data.custom_keys import IDS, LABELS, LENGTHS
+from vlalign.multibench.data.prepared import Prepared
+from vlalign.multibench.data.read import Source, read_source
 
 _ASIDE = {*LABELS, *IDS, "split"}
 
@@ -60,7 +60,7 @@ class Inspection:
 
 
 def inspect_file(path: str | Path) -> Inspection:
-    """Look at all of a file of arrays, as :func:`vlalign.multibench.read.read_source` takes it.
+    """Look at all of a file of arrays, as :func:`vlalign.multibench.data.read.read_source` takes it.
 
     Raises:
         VlalignError: it cannot be read, or is refused (what it asked for is named).
