@@ -76,6 +76,14 @@ def test_what_does_not_fit_the_data_is_named(data: Prepared, values: dict[str, A
     assert message in str(error.value)
 
 
+def test_labels_that_do_not_vary_are_refused_where_variance_is_explained(tmp_path: Path) -> None:
+    data = toy_data(tmp_path / "toy", "regression")
+    assert complete(small(data, "out"), data).epochs == 2
+    data.splits["valid"].labels[:] = 0.5
+    with pytest.raises(VlalignError, match=r"all labels of valid are 0\.5: R² is not defined"):
+        complete(small(data, "out"), data)
+
+
 def test_none_is_filled_from_the_data(data: Prepared) -> None:
     found = complete(small(data, "out", epochs=None, modalities=("audio", "vision")), data)
     assert found.modalities == ("vision", "audio")

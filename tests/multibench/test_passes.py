@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.multibench_study import module_of, random_stack
 
-from vlalign.multibench.passes import Dropout, Layer, Passes
+from vlalign.multibench.passes import Buffers, Dropout, Layer, Passes
 from vlalign.multibench.shape import POOLS, Shape
 
 CPU = torch.device("cpu")
@@ -47,7 +47,7 @@ def test_passes_equal_torch(shape: Shape, members: int, batch: int, ragged: bool
 
 
 @pytest.mark.parametrize("queries", [4, 1])
-def test_dropout_is_that_of_torch_for_the_same_masks(queries: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dropout_is_that_of_torch_for_the_same_masks(queries: int) -> None:
     """A layer by autograd, from the definition, with the masks that were drawn."""
     shape = Shape(3, 4, 5, 1, 2)
     stack = random_stack(shape, 2)
@@ -55,14 +55,14 @@ def test_dropout_is_that_of_torch_for_the_same_masks(queries: int, monkeypatch: 
     drawn: list[list[torch.Tensor]] = []
 
     class Recording(Dropout):
-        def masks(self, *sizes: int) -> list[torch.Tensor]:
-            drawn.append([mask.double() for mask in super().masks(*sizes)])
-            return drawn[-1]
+        def fill(self, *masks: torch.Tensor) -> None:
+            super().fill(*masks)
+            drawn.append([mask.clone() for mask in masks])
 
     dropout = Recording(0.4, [1, 2], CPU)
-    layer = Layer(stack.layer(0), gradients.layer(0), dropout.scale)
+    layer = Layer(stack.layer(0), gradients.layer(0), Buffers(stack.flat), Buffers(stack.flat), dropout)
     x = torch.randn(2, 3, 4, 5, dtype=torch.float64, requires_grad=True)
-    out = layer.forward(x.detach(), None, dropout, queries)
+    out = layer.forward(x.detach(), None, queries)
     dx = layer.backward(torch.ones_like(out))
     for m in range(2):
         p = {name: value[m].clone().requires_grad_() for name, value in stack.layer(0).items()}
@@ -91,7 +91,12 @@ def test_dropout_is_that_of_torch_for_the_same_masks(queries: int, monkeypatch: 
 @pytest.mark.parametrize("probability", [0.1, 0.5, 0.03])
 def test_masks_drop_as_many_as_they_should_and_keep_the_mean(probability: float) -> None:
     dropout = Dropout(probability, [3], CPU)
-    masks = torch.cat([torch.cat(dropout.masks(999, 1501), dim=1) for _ in range(200)], dim=1)
+    drawn = []
+    for _ in range(200):
+        pair = torch.empty(1, 999), torch.empty(1, 1501)
+        dropout.fill(*pair)
+        drawn += pair
+    masks = torch.cat(drawn, dim=1)
     assert set(masks.unique().tolist()) == {0.0, 1.0}
     n = masks.numel()
     assert abs(float((masks == 0).double().mean()) - probability) < 5 * np.sqrt(probability * (1 - probability) / n)
@@ -101,7 +106,30 @@ def test_masks_drop_as_many_as_they_should_and_keep_the_mean(probability: float)
 def test_a_members_masks_depend_on_its_seed_alone() -> None:
     together, alone = Dropout(0.1, [1, 2, 3], CPU), Dropout(0.1, [2], CPU)
     for _ in range(3):
-        for a, b in zip(together.masks(10, 7), alone.masks(10, 7), strict=True):
+        three, one = (torch.empty(3, 10), torch.empty(3, 2, 7)), (torch.empty(1, 10), torch.empty(1, 2, 7))
+        together.fill(*three)
+        alone.fill(*one)
+        for a, b in zip(three, one, strict=True):
             assert torch.equal(a[1:2], b)
-    first, second = Dropout(0.1, [1, 2], CPU).masks(200)[0]
-    assert not torch.equal(first, second)
+    two = torch.empty(2, 200)
+    Dropout(0.1, [1, 2], CPU).fill(two)
+    assert not torch.equal(two[0], two[1])
+
+
+def test_buffers_are_used_again() -> None:
+    buffers = Buffers(torch.zeros(1, dtype=torch.float64))
+    first = buffers.get("a", 4, 3).fill_(7)
+    assert first.dtype == torch.float64
+    assert buffers.get("a", 2, 5).data_ptr() == first.data_ptr()
+    assert buffers.get("b", 4, 3).data_ptr() != first.data_ptr()
+    assert buffers.get("a", 40).shape == (40,)
+
+
+def test_passes_do_not_disturb_what_they_returned() -> None:
+    stack = random_stack(Shape(3, 4, 5, 3, 2), 2)
+    passes = Passes(stack)
+    x, y = (torch.randn(2, 3, 4, 3, dtype=torch.float64) for _ in range(2))
+    out, states = passes.forward(x), passes.states(x)
+    copies = [one.clone() for one in (out, *states)]
+    passes.forward(y), passes.states(y)
+    assert all(torch.equal(a, b) for a, b in zip((out, *states), copies, strict=True))

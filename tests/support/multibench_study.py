@@ -28,13 +28,13 @@ def small(data: Prepared, out: object, **values: Any) -> MultibenchConfig:
     return MultibenchConfig(**{**SMALL, "data": str(data.folder), "out": str(out), **values})
 
 
-def toy_data(folder: Path, task: str = "classification", seed: int = 0, **sizes: int) -> Prepared:
-    """Three modalities: vision and audio tell the label, text does not; audio is padded."""
+def toy_data(folder: Path, task: str = "classification", seed: int = 0, scale: float = 1.0, **sizes: int) -> Prepared:
+    """Three modalities: vision (times ``scale``) and audio tell the label, text does not; audio is padded."""
     generator = torch.Generator().manual_seed(seed)
     splits = {}
     for name, count in {"train": 60, "valid": 30, "test": 40, **sizes}.items():
         labels = torch.randint(0, 3, (count,), generator=generator)
-        vision = torch.randn(count, 5, 4, generator=generator) + labels[:, None, None]
+        vision = scale * (torch.randn(count, 5, 4, generator=generator) + labels[:, None, None])
         audio = torch.randn(count, 6, 3, generator=generator) - 0.7 * labels[:, None, None]
         text = torch.randn(count, 5, 4, generator=generator)
         lengths = torch.randint(1, 7, (count,), generator=generator)

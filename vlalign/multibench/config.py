@@ -133,6 +133,11 @@ def complete(config: MultibenchConfig, data: Prepared) -> MultibenchConfig:
     """
     from vlalign.metrics import parse_metric
 
+    for title, split in data.splits.items():
+        if data.task == "regression" and bool((split.labels == split.labels[0]).all()):
+            raise VlalignError(
+                f"{data.folder}: all labels of {title} are {float(split.labels[0]):g}: R² is not defined"
+            )
     modalities = config.modalities or data.modalities
     for name in modalities:
         if name not in data.modalities:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -21,6 +22,7 @@ from vlalign.multibench.data.prepared import open_prepared
 from vlalign.multibench.encoders import EncoderFiles, Member, TrainedEncoder, all_members, ensembles
 from vlalign.multibench.results import TABLES, MultibenchResult, make_table
 from vlalign.multibench.train import Samples, train_ensemble
+from vlalign.multibench.workers import Workers
 from vlalign.processes import agree, start_processes
 from vlalign.settings import shown, yaml_text
 from vlalign.store.files import check_space
@@ -28,6 +30,7 @@ from vlalign.store.files import check_space
 log = logging.getLogger(__name__)
 
 CONFIG = "config.yaml"
+_WORTH = 60.0  # seconds of work that processes of its own are started for
 
 
 @dataclass(frozen=True)
@@ -172,23 +175,28 @@ class MultibenchStudy:
 
     # -- training ------------------------------------------------------------------------------------------------------
     def cost(self, group: Sequence[Member]) -> float:
-        """Of training a group, in some unit of time: grows with tokens², tokens × width and tokens × width²."""
+        """Of training a group, about nanoseconds of a CPU core for a sample."""
         shape = self.files.shape(group[0])
         tokens, layers = shape.tokens + shape.cls, shape.depth + 0.4 - 0.8 * shape.cls
         return len(group) * layers * tokens * (5.4 * tokens + 19 * shape.width + 0.03 * shape.width**2)
 
     def _train_all(self, groups: Sequence[Sequence[Member]], bar: WorkBar) -> None:
-        epochs = self.config.epochs
-        assert epochs is not None
+        config, threads = self.config, torch.get_num_threads()
+        assert config.epochs is not None
+        assert config.train_samples is not None
+        epochs = config.epochs
+        seconds = 1e-9 * sum(map(self.cost, groups)) * epochs * config.train_samples
+        apart = self.device.type == "cpu" and min(threads, len(groups)) > 1 and seconds > _WORTH
+        with Workers(config, min(threads, len(groups))) if apart else nullcontext() as workers:
 
-        def work(group: Sequence[Member], check: Callable[[], None]) -> None:
-            def tick() -> None:
-                check()
-                bar.advance(self.cost(group) / epochs)
+            def work(group: Sequence[Member], check: Callable[[], None]) -> None:
+                def tick() -> None:
+                    check()
+                    bar.advance(self.cost(group) / epochs)
 
-            self.train(group, tick)
+                (workers or self).train(group, tick)
 
-        run_jobs(groups, work, self.device)
+            run_jobs(groups, work, self.device)
         self._samples.clear()
 
     def train(self, group: Sequence[Member], tick: Callable[[], None] = lambda: None) -> None:
