@@ -87,7 +87,7 @@ def multibench_page(
 
 
 def asked(result: MultibenchResult) -> dict[str, Any]:
-    """The settings without those that the data set fills in by itself."""
+    """The settings without those that follow from the data set."""
     config, data = dict(result.config), result.data
     filled: dict[str, Any] = {
         "modalities": list(data["shapes"]), "train_samples": data["samples"]["train"], "pool": data.get("pool"),
@@ -98,6 +98,8 @@ def asked(result: MultibenchResult) -> dict[str, Any]:
     config |= {name: None for name, value in filled.items() if config[name] == value}
     if config["align_samples"] == data["samples"].get(config["align_split"]):  # all there are
         config["align_samples"] = max(config["align_samples"], MultibenchConfig.align_samples)
+    if config["out"] == MultibenchConfig(data=config["data"]).out:
+        config["out"] = ""
     return config
 
 
