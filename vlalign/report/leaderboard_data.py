@@ -76,7 +76,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Row:
-    """A model in the ranking of one reference (``model`` is then a side of ``entry``: x or y), or a pair of all pairs."""
+    """A model in the ranking of one reference, ``model`` the side of ``entry`` it is on; empty for a pair of all pairs."""
 
     entry: Entry
     model: str
@@ -166,7 +166,10 @@ def make_board(collected: Collected) -> Board:
 def _entry(record: ScoreRecord, source: str, path: str) -> Entry:
     where = f"{source} {path}"
     found = conditions(record, where)
-    ids = [record_side["run"]["hash"] if record_side["run"] else f"{side} of {where}" for side, record_side in _both(record)]
+    ids = [
+        record_side["run"]["hash"] if record_side["run"] else f"{side} of {where}"
+        for side, record_side in _both(record)
+    ]
     page = hashlib.sha256("\0".join([found.id, *ids]).encode("utf-8", "replace")).hexdigest()[:16]
     return Entry(record, source, path, found, ids[0], ids[1], f"pairs/{page}.html")
 
@@ -221,9 +224,7 @@ def _rows(members: list[tuple[Entry, str]]) -> list[Row]:
     members = sorted(members, key=lambda member: -member[0].record.score)
     ranks = shared_ranks([entry.interval for entry, _ in members])
     q_values = false_discovery([entry.record for entry, _ in members])
-    return [
-        Row(entry, side, rank, q) for (entry, side), rank, q in zip(members, ranks, q_values, strict=True)
-    ]
+    return [Row(entry, side, rank, q) for (entry, side), rank, q in zip(members, ranks, q_values, strict=True)]
 
 
 def _models(sides: Mapping[str, Mapping[str, Any]]) -> dict[str, Model]:
@@ -238,7 +239,13 @@ def _models(sides: Mapping[str, Mapping[str, Any]]) -> dict[str, Model]:
             shown = title
             if len(names) > 1:
                 own = bool(precision) and precisions.count(precision) == 1
-                shown = f"{title} ({precision})" if own else f"{title}@{name[:8]}" if sides[name]["run"] else f"{title}, {name}"
+                shown = (
+                    f"{title} ({precision})"
+                    if own
+                    else f"{title}@{name[:8]}"
+                    if sides[name]["run"]
+                    else f"{title}, {name}"
+                )
             found[name] = _model(name, shown, precision, sides[name])
     return found
 

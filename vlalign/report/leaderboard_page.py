@@ -165,10 +165,10 @@ def _short(value: float | None) -> float | None:
 def _notes(board: Board) -> str:
     """What is not in the tables and why, what the columns mean, and the same rows as files."""
     invalid = [[one.source, one.path, one.reason] for one in board.invalid]
-    twice = [
-        [one.source, one.path, one.shown.path, "the same" if one.same else "another"] for one in board.duplicates
-    ]
-    files = " ".join(f'<a href="{name}">{name}</a>' for name in ("leaderboard.csv", "leaderboard.md", "leaderboard.json"))
+    twice = [[one.source, one.path, one.shown.path, "the same" if one.same else "another"] for one in board.duplicates]
+    files = " ".join(
+        f'<a href="{name}">{name}</a>' for name in ("leaderboard.csv", "leaderboard.md", "leaderboard.json")
+    )
     return "\n".join(
         [
             page.section(

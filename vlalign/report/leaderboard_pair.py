@@ -14,18 +14,17 @@ import numpy as np
 
 from vlalign.report import page
 from vlalign.report.leaderboard_data import Board, Entry
-from vlalign.report.leaderboard_svg import curve_svg, null_svg
 from vlalign.report.leaderboard_text import fixed
 from vlalign.report.pair_command import pair_commands
 from vlalign.report.text import count, p_text
-from vlalign.store.files import pretty
+from vlalign.store.files import canonical
 
 if TYPE_CHECKING:
     from vlalign.score import ScoreRecord
 
 SITE = Path(__file__).parent / "site"
 _BEST = 5  # layer pairs named
-_CURVES = {"n": ("N", "samples N"), "k": ("k", "neighbours k")}
+_CURVES = {"n": "N", "k": "k"}
 
 
 def pair_page(board: Board, entry: Entry, template: Template, footer: str) -> str:
@@ -46,15 +45,16 @@ def pair_page(board: Board, entry: Entry, template: Template, footer: str) -> st
         page.section(
             "Record",
             page.terms({"results": entry.source, "file": entry.path, "seconds": _seconds(record)}),
-            page.details("Environment", page.code(_json(record.environment))),
+            page.details("Environment", _json(record.environment)),
         ),
     ]
-    back = urlencode({"group": entry.conditions.id, "reference": entry.x})
+    place = {"group": entry.conditions.id, "reference": entry.x}
+    back = urlencode(place if entry.conditions.symmetric else place | {"side": "x"})
     return template.substitute(
         title=escape(f"{models[0].name} × {models[1].name}"),
         back=escape(f"../index.html#{back}"),
         body="\n".join(part for part in parts if part),
-        matrix=embedded(_matrix(record)),
+        data=embedded(_data(record)),
         footer=footer,
     )
 
@@ -113,8 +113,8 @@ def _layer(record: ScoreRecord, side: str, position: int) -> str:
     return str(record.axes[side][position]["name"])
 
 
-def _matrix(record: ScoreRecord) -> dict[str, Any]:
-    """The layer matrix for the page's script: steps of a 65,535th of its range, names, best pair, the null's point."""
+def _data(record: ScoreRecord) -> dict[str, Any]:
+    """What the page's script draws: matrix (in steps of a 65,535th of its range), histogram of the null, curves."""
     matrix = np.asarray(record.matrix, dtype=float)
     low, high = float(matrix.min()), float(matrix.max())
     steps = np.rint((matrix - low) / (high - low or 1.0) * 65535).astype("<u2")
@@ -125,40 +125,51 @@ def _matrix(record: ScoreRecord) -> dict[str, Any]:
         "values": base64.b64encode(steps.tobytes()).decode(),
         "best": [record.best["x"]["position"], record.best["y"]["position"]],
         "threshold": None if record.null is None else record.null.get("threshold"),
+        "null": _histogram(record),
+        "curves": {name: points for name in _CURVES if (points := _points(record, name))},
     }
 
 
-def _null(record: ScoreRecord) -> str:
-    picture = null_svg(record)
-    if not picture:
-        return page.paragraph("The record has no permutation null, so no p-value and no calibrated score.", "dim")
+def _histogram(record: ScoreRecord) -> dict[str, Any] | None:
     null = record.null
-    assert null is not None
-    caption = (
+    if null is None or not null.get("maxima"):
+        return None
+    maxima = np.asarray(null["maxima"], dtype=float)
+    counts, edges = np.histogram(maxima, bins=min(20, max(5, len(maxima) // 10)))
+    told = {"threshold": null.get("threshold"), "chance": record.chance, "score": record.score}
+    return {"low": float(edges[0]), "high": float(edges[-1]), "counts": counts.tolist(), **told}
+
+
+def _points(record: ScoreRecord, name: str) -> list[list[float | None]]:
+    """Points of a curve as [at, largest, above chance, fixed layers, above chance]; none where there are too few."""
+    points = (record.curves or {}).get(name, {}).get("points") or []
+    kinds = ("largest", "largest_corrected", "fixed", "fixed_corrected")
+    found = [[p["at"], *(float(f"{p[kind]['mean']:.5g}") if p.get(kind) else None for kind in kinds)] for p in points]
+    return found if len(found) > 1 else []
+
+
+def _null(record: ScoreRecord) -> str:
+    null = record.null
+    if null is None or not null.get("maxima"):
+        return page.paragraph("The record has no permutation null, so no p-value and no calibrated score.", "dim")
+    return _figure(
+        "null",
         f"The largest value over all layer pairs of {null['permutations']} random pairings. Solid line: the score; "
-        "dashed: the null's 95 % point; dotted: chance level."
+        "dashed: the null's 95 % point; dotted: chance level.",
     )
-    return f'<figure class="fit">{picture}<figcaption>{escape(caption)}</figcaption></figure>'
 
 
 def _curve(record: ScoreRecord, name: str) -> str:
-    points = (record.curves or {}).get(name, {}).get("points") or []
-    short, axis = _CURVES[name]
-    picture = curve_svg(points, axis)
-    if not picture:
+    if not _points(record, name):
         return ""
-    caption = (
-        f"Blue: largest over layer pairs; orange: {record.best['x']['name']} × {record.best['y']['name']}; "
-        "dashed: above chance."
-    )
-    names = ("largest", "largest_corrected", "fixed", "fixed_corrected")
-    rows = [[str(p["at"]), *(fixed(p[which]["mean"] if p.get(which) else None) for which in names)] for p in points]
-    columns = [short, "largest", "above chance", "fixed layers", "above chance"]
-    return page.section(
-        f"Score against {short}",
-        f'<figure class="fit">{picture}<figcaption>{escape(caption)}</figcaption></figure>',
-        page.details("Numbers", page.table(f"Score against {axis}", columns, rows)),
-    )
+    fixed_layers = f"{record.best['x']['name']} × {record.best['y']['name']}"
+    caption = f"Blue: largest over layer pairs; orange: {fixed_layers}; dashed: above chance."
+    return page.section(f"Score against {_CURVES[name]}", _figure(f"curve-{name}", caption))
+
+
+def _figure(name: str, caption: str) -> str:
+    """A picture that the script draws."""
+    return f'<figure class="fit" id="{name}"><figcaption>{escape(caption)}</figcaption></figure>'
 
 
 def _checks(record: ScoreRecord) -> str:
@@ -192,14 +203,20 @@ def _key(record: ScoreRecord, side: str) -> str:
     told = getattr(record, side)
     name = f"{side}: {told['model']}"
     if not told["run"]:
-        return page.details(name, page.code(_json(told.get("tensor"))))
-    text = f"{told['run']['hash']}\n{_json(told['run']['key'])}"
+        return page.details(name, _json(told.get("tensor")))
     facts = told["run"].get("facts")
-    return page.details(name, page.code(text), page.code(f"facts {_json(facts)}") if facts else "")
+    return page.details(
+        name,
+        page.paragraph(f"hash {told['run']['hash']}"),
+        _json(told["run"]["key"]),
+        page.paragraph("facts of the extraction") + _json(facts) if facts else "",
+    )
 
 
 def _json(data: Any) -> str:
-    return pretty(data).decode("utf-8", "replace").rstrip()
+    """On one line, to keep a thousand pages small; the script indents it."""
+    text = canonical(data).encode("utf-8", "replace").decode()
+    return f'<pre tabindex="0" class="wrap json"><code>{escape(text, quote=False)}</code></pre>'
 
 
 def _seconds(record: ScoreRecord) -> str:

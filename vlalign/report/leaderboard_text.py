@@ -19,7 +19,7 @@ FORMAT = 1
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 RULES = (
-    "Only records of the same metric and parameters, preset, N, data (by content), caption and edits stand in one group.",
+    "Only records of the same metric and parameters, preset, N, data (by content), caption and edits are in one group.",
     "Rank: 1 + the number of models whose interval lies entirely above the model's own, so models whose intervals "
     "overlap with the best one's share rank 1. Without an interval no rank is claimed.",
     "q: the p-value adjusted for all rows of the same group and reference (Benjamini–Hochberg), filtered or not.",
@@ -103,11 +103,32 @@ def to_json(board: Board) -> str:
             for one in board.duplicates
         ],
     }
-    return json.dumps(told, indent=1, allow_nan=False) + "\n"
+    return _one_row_a_line(told) + "\n"
+
+
+def _one_row_a_line(told: dict[str, Any]) -> str:
+    """JSON to be read by eye and by diff: rows of groups and lists stand on one line each."""
+
+    def flat(value: Any) -> str:
+        return json.dumps(value, allow_nan=False)
+
+    def listed(values: list[str], pad: str) -> str:
+        return f"[\n{pad} " + f",\n{pad} ".join(values) + f"\n{pad}]" if values else "[]"
+
+    groups = [
+        f'{{"id": {flat(group["id"])}, "conditions": {flat(group["conditions"])},\n  "rows": '
+        f"{listed([flat(row) for row in group['rows']], '  ')}}}"
+        for group in told["groups"]
+    ]
+    parts = {name: listed([flat(one) for one in value], " ") for name, value in told.items() if isinstance(value, list)}
+    parts["groups"] = listed(groups, " ")
+    return (
+        "{\n" + ",\n".join(f" {flat(name)}: {parts.get(name) or flat(value)}" for name, value in told.items()) + "\n}"
+    )
 
 
 def to_csv(board: Board) -> str:
-    """One line a row, ``group`` and its conditions first, then the columns of the JSON file; invalid records at the end.
+    """One line a row: ``group`` and its conditions, then the columns of the JSON file; invalid records at the end.
 
     A text that a spreadsheet would take for a formula has an apostrophe before it.
     """
@@ -128,7 +149,7 @@ def to_markdown(board: Board) -> str:
     """A table for every group and reference, what could not be read, and the rules; names are escaped."""
     parts = ["# Alignment leaderboard", *(f"- {rule}" for rule in RULES)]
     for group in board.groups:
-        parts += ["", f"## {markdown(_group_title(group))}"]
+        parts += ["", f"## {markdown(group.conditions.title)}"]
         for ranking in group.rankings:
             if ranking.reference == ALL:
                 continue
@@ -187,10 +208,6 @@ _COLUMNS: dict[str, Callable[[dict[str, Any]], str]] = {
 
 def _markdown_row(values: dict[str, Any]) -> list[str]:
     return [tell(values) for tell in _COLUMNS.values()]
-
-
-def _group_title(group: Group) -> str:
-    return group.conditions.title
 
 
 def _cell(value: Any) -> Any:

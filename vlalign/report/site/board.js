@@ -123,6 +123,14 @@ function showTable(rows) {
 
 let later = 0;
 
+// The families on the page: those of the rows, in the matrix those of the whole group.
+function showLegend() {
+  const all = state.view === "matrix" || ranking().model === ALL;
+  const rows = rowsOf(group(), state.view === "matrix" ? group().rankings[group().rankings.length - 1] : ranking());
+  const names = new Set(rows.flatMap((row) => (all ? [row.model.family, row.other.family] : [row.model.family])));
+  byId("legend").replaceChildren(...[...names].sort().map((name) => el("li", {}, mark(name), name)));
+}
+
 // Draws what is seen only: the table at once, pictures when typing pauses.
 function update() {
   const rows = chosenRows();
@@ -154,7 +162,6 @@ function showChoices() {
     if (!found.includes(state[key])) state[key] = "";
     options(byId(key), [["", "all"], ...found.map((name) => [name, name])], state[key]);
   }
-  byId("legend").replaceChildren(...seen("family").map((name) => el("li", {}, mark(name), name)));
   byId("unranked").hidden = rows.every((row) => row.rank !== null);
 }
 
@@ -162,6 +169,7 @@ function choose(changes) {
   const other = "group" in changes || "ranking" in changes;
   Object.assign(state, { page: 0 }, changes);
   if (other) showChoices();
+  if (other || "view" in changes) showLegend();
   for (const tab of document.querySelectorAll("[role=tab]")) {
     const on = tab.dataset.view === state.view;
     tab.setAttribute("aria-selected", String(on));

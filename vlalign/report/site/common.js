@@ -74,3 +74,34 @@ function ticks(low, high, most) {
   for (let at = Math.ceil(low / step - 1e-9); at * step <= high + step * 1e-9; at += 1) found.push(at * step);
   return { values: found, digits: Math.max(0, -Math.floor(Math.log10(step) + 1e-9)) };
 }
+
+// A chart's frame: axes, grid and labels in `parts`, and the place of values in it (`x` and `y`).
+// `marks` are ticks below as [value, text], else round numbers; the ranges are [low, high].
+function chart({ width, height, across, tall, below, beside, marks }) {
+  const [left, bottom, top, right] = [62, 46, 14, 16];
+  const x = (value) => left + ((value - across[0]) / (across[1] - across[0])) * (width - left - right);
+  const y = (value) => height - bottom - ((value - tall[0]) / (tall[1] - tall[0])) * (height - bottom - top);
+  const ys = ticks(...tall, 5);
+  const parts = ys.values.flatMap((at) => [
+    svg("line", { class: "grid", x1: left, x2: width - right, y1: y(at), y2: y(at) }),
+    svg("text", { x: left - 6, y: y(at) + 4, "text-anchor": "end" }, fixed(at, ys.digits))]);
+  const xs = ticks(...across, 6);
+  let last = -Infinity;
+  for (const [at, text] of marks || xs.values.map((value) => [value, fixed(value, xs.digits)])) {
+    if (x(at) - last < 7 * text.length + 4) continue; // labels do not touch
+    last = x(at);
+    parts.push(svg("line", { class: "grid", x1: last, x2: last, y1: top, y2: height - bottom }),
+      svg("text", { x: last, y: height - bottom + 16, "text-anchor": "middle" }, text));
+  }
+  parts.push(svg("path", { class: "axis", d: `M${left} ${top}V${height - bottom}H${width - right}` }),
+    svg("text", { x: (left + width - right) / 2, y: height - 9, "text-anchor": "middle" }, below),
+    svg("text", { transform: `translate(14 ${(top + height - bottom) / 2}) rotate(-90)`, "text-anchor": "middle" }, beside));
+  return { parts, x, y, top, bottom: height - bottom };
+}
+
+// Low and high of values, with some room.
+function bounds(values) {
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const room = (high - low || Math.abs(high) || 1) * 0.06;
+  return [low - room, high + room];
+}

@@ -1,8 +1,8 @@
 "use strict";
-// The map of every pair of layers, drawn from the numbers in the page, with the value under the pointer or the cursor.
+// The pictures of a pair, drawn from the numbers in its page.
 
-document.addEventListener("DOMContentLoaded", () => {
-  const told = JSON.parse(document.getElementById("matrix").textContent);
+// The map of every pair of layers, with the value under the pointer or the cursor.
+function drawMap(told) {
   const bytes = Uint8Array.from(atob(told.values), (letter) => letter.charCodeAt(0));
   const view = new DataView(bytes.buffer);
   const across = told.y.length;
@@ -76,4 +76,57 @@ document.addEventListener("DOMContentLoaded", () => {
     all.append(el("div", { class: "wide", tabindex: 0, role: "region", "aria-label": "table of all layer pairs" },
       el("table", {}, el("thead", {}, el("tr", {}, el("td", {}), ...head)), el("tbody", {}, ...body))));
   });
+}
+
+// The histogram of the null with its 95 % point, the chance level and the score.
+function drawNull(told, box) {
+  const [width, height] = [520, 250];
+  const lines = [["limit", told.threshold], ["chance", told.chance], ["score", told.score]].filter((one) => one[1] !== null);
+  const frame = chart({ width, height, across: bounds([told.low, told.high, ...lines.map((one) => one[1])]),
+    tall: [0, Math.max(...told.counts) * 1.05], below: "largest over all layer pairs", beside: "random pairings" });
+  const step = (told.high - told.low) / told.counts.length;
+  told.counts.forEach((count, i) => {
+    const [left, right] = [frame.x(told.low + i * step), frame.x(told.low + (i + 1) * step)];
+    frame.parts.push(svg("rect", { class: "bar", x: left, y: frame.y(count), width: Math.max(1, right - left),
+      height: frame.bottom - frame.y(count) }));
+  });
+  for (const [kind, value] of lines) {
+    frame.parts.push(svg("line", { class: kind, x1: frame.x(value), x2: frame.x(value), y1: frame.top, y2: frame.bottom }));
+  }
+  box.prepend(svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img",
+    "aria-label": "Histogram of the null; the score and the 95 % point stand in the summary above" }, ...frame.parts));
+}
+
+// Score against N or k on a logarithmic axis: largest and at the fixed layers, raw and above chance (dashed).
+function drawCurve(points, name, box) {
+  const [width, height] = [520, 250];
+  const kinds = [[1, "first"], [2, "first dashed"], [3, "second"], [4, "second dashed"]];
+  const frame = chart({ width, height, across: bounds(points.map((point) => Math.log10(point[0]))),
+    tall: bounds([0, ...points.flatMap((point) => point.slice(1)).filter((value) => value !== null)]),
+    below: name === "n" ? "samples N" : "neighbours k", beside: "score",
+    marks: points.map((point) => [Math.log10(point[0]), String(point[0])]) });
+  for (const [at, kind] of kinds) {
+    const known = points.filter((point) => point[at] !== null).map((point) => [frame.x(Math.log10(point[0])), frame.y(point[at])]);
+    if (!known.length) continue;
+    frame.parts.push(svg("path", { class: kind, d: `M${known.map((one) => one.join(" ")).join("L")}` }));
+    const dot = kind.startsWith("first") ? "dot1" : "dot2";
+    frame.parts.push(...known.map(([cx, cy]) => svg("circle", { class: dot, cx, cy, r: 2.6 })));
+  }
+  box.prepend(svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img",
+    "aria-label": `Score against ${name === "n" ? "N" : "k"}; the numbers stand in the table below` }, ...frame.parts));
+  const head = [name === "n" ? "N" : "k", "largest", "above chance", "fixed layers", "above chance"];
+  box.append(el("details", {}, el("summary", {}, "Numbers"), el("div", { class: "wide" }, el("table", {},
+    el("thead", {}, el("tr", {}, ...head.map((text) => el("th", { scope: "col" }, text)))),
+    el("tbody", {}, ...points.map((point) => el("tr", {}, el("th", { scope: "row" }, String(point[0])),
+      ...point.slice(1).map((value) => el("td", {}, fixed(value, 4))))))))));
+}
+
+document.addEventListener("DOMContentLoaded", () => {
+  const told = JSON.parse(document.getElementById("data").textContent);
+  drawMap(told);
+  if (told.null) drawNull(told.null, document.getElementById("null"));
+  for (const code of document.querySelectorAll(".json code")) {
+    code.textContent = JSON.stringify(JSON.parse(code.textContent), null, 1);
+  }
+  for (const [name, points] of Object.entries(told.curves)) drawCurve(points, name, document.getElementById(`curve-${name}`));
 });

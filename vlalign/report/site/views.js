@@ -51,7 +51,7 @@ function showMatrix(one) {
   });
   const box = byId("matrix");
   box.replaceChildren(el("table", { class: "matrix" },
-    el("caption", {}, `${MEASURES[state.measure]} of every pair of models in this group (${one.metric}, N = ${one.n}); ` +
+    el("caption", {}, `Every pair of models in this group: ${MEASURES[state.measure]} (${one.metric}, N = ${one.n}); ` +
       "filters do not apply. Arrow keys move among the cells, Enter opens the pair."),
     el("thead", {}, el("tr", {}, el("td", {}), ...head)), el("tbody", {}, ...body)));
   byId("ramp").replaceChildren(fixed(low, 3), el("span", { class: "ramp", "aria-hidden": "true" }), fixed(high, 3));
@@ -67,40 +67,20 @@ function showScatter(rows) {
     box.replaceChildren(el("p", {}, `No model here has a known performance.${why}`));
     return;
   }
-  const [width, height, left, bottom, top, right] = [820, 460, 62, 48, 14, 18];
-  const bounds = (values) => {
-    const [low, high] = [Math.min(...values), Math.max(...values)];
-    const room = (high - low || Math.abs(high) || 1) * 0.06;
-    return [low - room, high + room];
-  };
+  const [width, height] = [820, 460];
   const raw = state.measure === SCORE;
-  const across = bounds(known.map((row) => row.performance));
-  const tall = bounds(known.flatMap((row) => (raw && row.entry[LOW] !== null ? [row.entry[LOW], row.entry[HIGH]]
-    : [row.entry[state.measure]])));
-  const atX = (value) => left + ((value - across[0]) / (across[1] - across[0])) * (width - left - right);
-  const atY = (value) => height - bottom - ((value - tall[0]) / (tall[1] - tall[0])) * (height - bottom - top);
-  const parts = [];
-  const xs = ticks(...across, 7);
-  const ys = ticks(...tall, 6);
-  for (const at of ys.values) {
-    parts.push(svg("line", { class: "grid", x1: left, x2: width - right, y1: atY(at), y2: atY(at) }),
-      svg("text", { x: left - 6, y: atY(at) + 4, "text-anchor": "end" }, fixed(at, ys.digits)));
-  }
-  for (const at of xs.values) {
-    parts.push(svg("line", { class: "grid", y1: top, y2: height - bottom, x1: atX(at), x2: atX(at) }),
-      svg("text", { x: atX(at), y: height - bottom + 16, "text-anchor": "middle" }, fixed(at, xs.digits)));
-  }
-  parts.push(svg("path", { class: "axis", d: `M${left} ${top}V${height - bottom}H${width - right}` }));
   const units = [...new Set(known.map((row) => row.entry[UNIT]))].join(", ");
-  const better = units === "bits per byte" ? " (lower is better)" : "";
-  parts.push(svg("text", { x: (left + width - right) / 2, y: height - 10, "text-anchor": "middle" }, units + better),
-    svg("text", { transform: `translate(14 ${(top + height - bottom) / 2}) rotate(-90)`, "text-anchor": "middle" },
-      `${MEASURES[state.measure]} (${group().metric})`));
+  const frame = chart({ width, height, across: bounds(known.map((row) => row.performance)),
+    tall: bounds(known.flatMap((row) => (raw && row.entry[LOW] !== null ? [row.entry[LOW], row.entry[HIGH]]
+      : [row.entry[state.measure]]))),
+    below: units + (units === "bits per byte" ? " (lower is better)" : ""),
+    beside: `${MEASURES[state.measure]} (${group().metric})` });
+  const { parts } = frame;
   known.sort((a, b) => a.performance - b.performance);
   known.forEach((row, i) => {
-    const [x, y] = [atX(row.performance), atY(row.entry[state.measure])];
+    const [x, y] = [frame.x(row.performance), frame.y(row.entry[state.measure])];
     if (raw && row.entry[LOW] !== null) {
-      parts.push(svg("line", { class: "whisker", x1: x, x2: x, y1: atY(row.entry[LOW]), y2: atY(row.entry[HIGH]) }));
+      parts.push(svg("line", { class: "whisker", x1: x, x2: x, y1: frame.y(row.entry[LOW]), y2: frame.y(row.entry[HIGH]) }));
     }
     const name = ranking().model === ALL ? `${row.model.name} × ${row.other.name}` : row.model.name;
     const told = `${name}: ${MEASURES[state.measure]} ${fixed(row.entry[state.measure], 4)}, ${fixed(row.performance, 3)} ` +
