@@ -11,7 +11,7 @@ from vlalign.models.registry import ALIASES, SOURCES
 from vlalign.report.score import false_discovery
 from vlalign.report.text import p_text
 from vlalign.score.collect import Collected, Invalid
-from vlalign.score.comparable import Conditions, conditions
+from vlalign.score.comparable import Conditions, conditions, precision_of
 from vlalign.stats.ranks import shared_ranks
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Row:
-    """A model in the ranking of one reference, ``model`` the side of ``entry`` it is on; empty for a pair of all pairs."""
+    """A model in the ranking of one reference: ``model`` is its side of ``entry``, empty for a pair of all pairs."""
 
     entry: Entry
     model: str
@@ -234,7 +234,7 @@ def _models(sides: Mapping[str, Mapping[str, Any]]) -> dict[str, Model]:
         titles.setdefault(side["model"], []).append(name)
     found = {}
     for title, names in titles.items():
-        precisions = [_precision(_key(sides[name])) for name in names]
+        precisions = [precision_of(sides[name]) for name in names]
         for name, precision in zip(names, precisions, strict=True):
             shown = title
             if len(names) > 1:
@@ -272,8 +272,3 @@ def _model(name: str, shown: str, precision: str, side: Mapping[str, Any]) -> Mo
 def _key(side: Mapping[str, Any]) -> dict[str, Any]:
     key = side["run"]["key"] if side["run"] else {}
     return key if isinstance(key, dict) else {}
-
-
-def _precision(key: Mapping[str, Any]) -> str:
-    quantization = str(key.get("quantization") or "none")
-    return quantization if quantization != "none" else str(key.get("dtype") or "")

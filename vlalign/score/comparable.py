@@ -55,7 +55,7 @@ def conditions(record: ScoreRecord, alone: str) -> Conditions:
     metric = metric_text(record.metric["name"], record.metric["params"])
     known = METRICS.get(record.metric["name"])
     parts = {"metric": metric, "preset": _preset(record.preprocessing), "N": str(record.n)}
-    sides = [_data(side) for side in (record.x, record.y)]
+    sides = [data_of(side) for side in (record.x, record.y)]
     told = [side for side in sides if side is not None]
     if len(told) == len(sides):
         parts["data"] = "; ".join(sorted({text for text, _ in told}))
@@ -95,8 +95,8 @@ def _preset(preprocessing: Mapping[str, Any]) -> str:
     return str(preprocessing["preset"]) + (f" (clip {quantile:g})" if isinstance(quantile, float | int) else "")
 
 
-def _data(side: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
-    """Text and content of what one side read; None where its run does not say."""
+def data_of(side: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
+    """Text and content of what one side of a record read; None where its run does not say."""
     key = side["run"]["key"] if side.get("run") else {}
     data = key.get("data")
     if not isinstance(data, dict) or not data:
@@ -112,3 +112,10 @@ def _data(side: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
         words.append(f"caption {data['caption']}")
     words += [f"{one['operation']}:{one.get('rate')}" for one in edits if isinstance(one, dict) and "operation" in one]
     return " ".join(words), {"modality": modality, "data": by_content, "edits": edits}
+
+
+def precision_of(side: Mapping[str, Any]) -> str:
+    """Quantization of the run of a side, else the dtype of its weights; empty where nothing says it."""
+    key = side["run"]["key"] if side.get("run") else {}
+    quantization = str(key.get("quantization") or "none")
+    return quantization if quantization != "none" else str(key.get("dtype") or "")
