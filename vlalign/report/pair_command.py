@@ -71,6 +71,8 @@ def extract_command(key: Mapping[str, Any]) -> str:
             more = {name: value for name, value in edit.items() if name not in ("operation", "rate", "version")}
             if not more.get("seed"):
                 more.pop("seed", None)
+            if edit["operation"] == "captions_file":  # the key knows the captions by their hash only
+                more = {"file": "CAPTIONS.json", **more}
             given = "".join(f",{name}={value}" for name, value in more.items())
             line += ["--perturb", f"{edit['operation']}:{edit.get('rate')}{given}"]
     return shlex.join(line)
