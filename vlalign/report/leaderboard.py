@@ -54,8 +54,7 @@ def save_leaderboard(
         lost = {(one.source, one.path) for one in pages}
         rest = [found for found in collected.records if (found.source, found.path) not in lost]
         return save_leaderboard(Collected(rest, [*collected.invalid, *pages]), out, progress)
-    for name in ("site.css",):
-        _write(out / name, asset(name))
+    _write(out / "site.css", asset("site.css"))
     _write(out / "pair.js", "\n".join(asset(name) for name in ("theme.js", "common.js", "pair.js")))
     for name, text in (("csv", to_csv(board)), ("md", to_markdown(board)), ("json", to_json(board))):
         _write(out / f"leaderboard.{name}", text)
@@ -97,7 +96,7 @@ def show_leaderboard(board: Board, out: str | Path, console: Console) -> None:
     """What is on the board, what could not be read, and where the site is."""
     console.print(Text(summary(board)))
     for group in board.groups[:_SHOWN]:
-        console.print(Text(f"  {len(group.entries):5d}  {group.conditions.title}"))
+        console.print(Text(f"  {len(group.entries):5d}  {group.conditions.title}"), soft_wrap=True)
     if len(board.groups) > _SHOWN:
         console.print(f"         and {len(board.groups) - _SHOWN} more groups")
     for one in board.invalid[:_SHOWN]:

@@ -109,7 +109,7 @@ class Group:
 
     conditions: Conditions
     entries: list[Entry]
-    rankings: list[Ranking]  # that of the reference with most rows first, that of all pairs last
+    rankings: list[Ranking]  # most rows first, then most with a performance; that of all pairs last
 
 
 @dataclass(frozen=True)
@@ -214,9 +214,14 @@ def _group(entries: list[Entry], models: Mapping[str, Model]) -> Group:
             key = getattr(entry, side), "" if entry.conditions.symmetric else side
             rankings.setdefault(key, []).append((entry, other))
     found = [Ranking(reference, side, _rows(rows)) for (reference, side), rows in rankings.items()]
-    found.sort(key=lambda ranking: (-len(ranking.rows), models[ranking.reference].name, ranking.side))
+    found.sort(key=lambda one: (-len(one.rows), -_performing(one), models[one.reference].name, one.side))
     found.append(Ranking(ALL, "", _rows([(entry, "") for entry in entries])))
     return Group(entries[0].conditions, entries, found)
+
+
+def _performing(ranking: Ranking) -> int:
+    """Models in a ranking of which the performance is known."""
+    return sum(row.entry.performance(row.model) is not None for row in ranking.rows)
 
 
 def _rows(members: list[tuple[Entry, str]]) -> list[Row]:

@@ -36,7 +36,7 @@ const COLUMNS = [
     show: (r) => (r.rank === null ? "–" : String(r.rank)) },
   { key: "model", name: "Model", up: true, word: true, value: (r) => r.model.name.toLowerCase() },
   { key: "with", name: "With", up: true, word: true, pairs: true, value: (r) => r.other.name.toLowerCase(),
-    show: (r) => r.other.name },
+    show: (r) => r.other.name, kind: "word name" },
   { key: "score", name: "Score", tip: "raw", value: (r) => r.entry[SCORE], show: (r) => fixed(r.entry[SCORE], 4) },
   { key: "interval", name: "Interval", value: (r) => r.entry[LOW],
     show: (r) => (r.entry[LOW] === null ? "–" : `${fixed(r.entry[LOW], 3)} – ${fixed(r.entry[HIGH], 3)}`) },

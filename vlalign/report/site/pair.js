@@ -14,7 +14,7 @@ function drawMap(told) {
   const size = Math.max(12, Math.min(26, Math.floor(760 / columns.length)));
   const longest = Math.min(18, Math.max(...rows.map((name) => name.length)));
   const [left, top] = [longest * 6.6 + 12, 6];
-  const below = Math.min(18, Math.max(...columns.map((name) => name.length))) * 6.4 + 30;
+  const below = Math.min(18, Math.max(...columns.map((name) => name.length))) * 6 + 14;
   const [width, height] = [left + size * columns.length + 8, top + size * rows.length + below];
   const short = (name) => (name.length > 18 ? `${name.slice(0, 17)}…` : name);
   const span = told.high - told.low;

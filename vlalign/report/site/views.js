@@ -40,12 +40,13 @@ function showMatrix(one) {
       if (!entry) return el("td", {}, el("span", { "aria-label": "not scored" }, "·"));
       const names = `${DATA.models[row].name} × ${DATA.models[column].name}`;
       const link = el("a", { href: entry[PAGE], "data-stop": `${i},${j}`, title: names }, fixed(value, 3));
+      const box = el("td", {}, link);
       if (value !== null) {
         const colour = viridis(share(value));
-        link.style.background = colour.fill;
-        link.style.color = colour.ink;
+        box.style.background = colour.fill;
+        box.style.color = colour.ink;
       }
-      return el("td", {}, link);
+      return box;
     });
     return el("tr", {}, el("th", { scope: "row" }, mark(DATA.models[row].family), DATA.models[row].name), ...line);
   });
