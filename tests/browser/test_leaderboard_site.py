@@ -114,6 +114,7 @@ def test_filters(watched: Watched, site: Path) -> None:
 def test_a_pair_page(watched: Watched, site: Path) -> None:
     page = watched.open(address(site))
     page.click("#body a >> nth=0")
+    page.wait_for_selector("#map svg")
     assert page.locator("h1").inner_text() == "vision-a × text-a"
     assert page.locator("#map rect[data-row]").count() == 3 * 2
     assert page.locator("#null svg").count() == 1
@@ -125,11 +126,13 @@ def test_a_pair_page(watched: Watched, site: Path) -> None:
         page.keyboard.press(key)
     assert "layer_" in page.locator("#readout").inner_text()
     page.click("summary >> text=All values")
+    page.wait_for_selector("#values table")
     assert page.locator("#values td").count() == 1 + 3 * 2
     page.click("summary >> text=x: vision-a")
     assert '"name": "vision-a"' in page.locator(".json >> nth=0").inner_text()
     assert "vlalign score features" in page.locator("main").inner_text()
     page.click("text=← Leaderboard")
+    page.wait_for_selector("#board")
     assert page.locator("h1").inner_text() == "Alignment leaderboard"
     assert page.locator("#reference option:checked").inner_text().startswith("vision-a")
 
@@ -138,6 +141,7 @@ def test_odd_names_are_shown_as_they_are(watched: Watched, site: Path) -> None:
     page = watched.open(address(site))
     page.on("dialog", lambda dialog: pytest.fail("a name was run"))
     page.click(f"#body a >> text={ODD[:20]}")
+    page.wait_for_selector("#map svg")
     assert page.locator("h1").inner_text() == f"vision-a × {ODD}"
 
 
@@ -251,6 +255,7 @@ def test_nothing_is_wider_than_the_screen(watched: Watched, site: Path, width: i
         assert page.evaluate(wide) == 0, pair
         watched.open(pair.as_uri(), page=page)
         page.click("summary >> text=All values")
+        page.wait_for_selector("#values table")
         assert page.evaluate(wide) == 0, pair
 
 
