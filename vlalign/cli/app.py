@@ -22,6 +22,8 @@ VERBS = (
     "multibench",
     "perturb",
     "metrics",
+    "leaderboard",
+    "compare",
     "reproduce",
     "models",
     "runs",

@@ -87,7 +87,7 @@ class Scorer:
         return ScoreRecord(
             x=sides[0].describe(),
             y=sides[1].describe(),
-            metric={"name": metric.name, "params": {name: _plain(value) for name, value in metric.params.items()}},
+            metric={"name": metric.name, "params": {name: plain(value) for name, value in metric.params.items()}},
             preprocessing={
                 "preset": preset.name,
                 "clip_quantile": preset.clip_quantile,
@@ -150,5 +150,6 @@ def _name(given: Features) -> Any:
     return given.key.hash if hasattr(given, "key") else id(given)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A parameter as JSON gives it back."""
     return list(value) if isinstance(value, tuple) else value  # as JSON gives it back

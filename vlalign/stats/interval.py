@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -12,8 +11,7 @@ from torch import Tensor
 
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Ints, Metric
-from vlalign.stats.groups import checked_groups, members
-from vlalign.stats.null import generator
+from vlalign.stats.halves import Halves
 from vlalign.stats.subsets import Subsets, common_rows, widths
 
 
@@ -78,39 +76,20 @@ def half_sampling(
         VlalignError: if half of the samples are too few for the metric, for wrong ``count``, ``level`` or ``groups``,
             or layers that differ in the number of rows.
     """
-    from scipy.stats import t as student
-
-    if count < 2:
-        raise VlalignError(f"an interval needs at least 2 half-samples, got {count}")
     if not 0 < level < 1:
         raise VlalignError(f"the level of an interval must lie between 0 and 1, got {level}")
     n = common_rows(x_layers, y_layers)
-    units = members(np.arange(n) if groups is None else checked_groups(groups, n))
-    half = len(units) // 2
-    if half < 2:
-        raise VlalignError(f"an interval needs at least 4 samples or groups of samples, got {len(units)}")
-    smallest = sum(sorted(len(rows) for rows in units)[:half])
-    try:
-        metric.check(smallest, widths([*x_layers, *y_layers]))
-    except VlalignError as error:
-        raise VlalignError(f"an interval scores half-samples, here of {smallest} of N={n} rows: {error}") from error
-    subsets = Subsets(metric, x_layers, y_layers, smallest)
+    cut = Halves.of(n, count, groups)
+    cut.check(metric, widths([*x_layers, *y_layers]))
+    subsets = Subsets(metric, x_layers, y_layers, cut.smallest)
 
     def largest(rows: Ints) -> float:
         return float(metric.grid(*subsets.prepared(rows)).max())
 
-    random = generator("half-samples", seed, len(units))
-    cuts = (count + 1) // 2
-    halves = np.empty((cuts, 2))
-    for cut in halves:
-        order = random.permutation(len(units))  # of an odd number, one unit is in neither half
-        for i in range(2):
-            chosen = order[i * half : (i + 1) * half]
-            cut[i] = largest(np.sort(np.concatenate([units[unit] for unit in chosen])))
+    halves = np.array([[largest(rows) for rows in both] for both in cut.rows(seed)])
     observed = largest(np.arange(n))
-    share = 2 * half / len(units)  # below 1 for an odd number: the variance is that of 2 * half units
-    sd = math.sqrt(share * float(np.mean((halves[:, 0] - halves[:, 1]) ** 2)) / 4)
-    margin = float(student.ppf((1 + level) / 2, cuts)) * sd
+    sd = float(cut.sd(halves[:, 0] - halves[:, 1]))
+    margin = cut.quantile(level) * sd
     one = len(x_layers) == len(y_layers) == 1
     return Interval(
         observed=observed,
@@ -119,7 +98,7 @@ def half_sampling(
         level=level,
         sd=sd,
         mean_of_halves=float(halves.mean()),
-        count=2 * cuts,
+        count=2 * cut.cuts,
         seed=seed,
         statistic="score" if one else "maximum over all layer pairs",
     )

@@ -1,0 +1,78 @@
+"""A headless browser. In .ci/run it must be there; elsewhere its absence skips these tests and says so."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+REQUIRED = "VLALIGN_BROWSER_TESTS"  # set by .ci/run: "require"
+
+
+def absent(reason: str) -> None:
+    """Skip, or fail where the browser is required."""
+    message = f"{reason}: apt-get install chromium, pip install playwright"
+    if os.environ.get(REQUIRED) == "require":
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium as the system has it; playwright's own is never fetched."""
+    path = next((found for name in NAMES if (found := shutil.which(name))), None)
+    if path is None:
+        absent("no Chromium on the PATH")
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        absent("playwright is not installed")
+    with sync_playwright() as driver:
+        # the sandbox needs rights that containers seldom have; the pages are our own
+        found = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield found
+        found.close()
+
+
+class Watched:
+    """Opens pages and keeps what no page may do: errors, messages on the console, requests beyond its own files."""
+
+    def __init__(self, browser: Browser) -> None:
+        self.browser = browser
+        self.problems: list[str] = []
+
+    def open(
+        self, address: str, *, width: int = 1200, height: int = 900, scheme: str = "light", page: Page | None = None
+    ) -> Page:
+        """The page at an address, in a fresh context unless one is given."""
+        if page is None:
+            context = self.browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)  # type: ignore[arg-type]
+            page = context.new_page()
+            page.on("console", lambda message: self.problems.append(f"console {message.type}: {message.text}"))
+            page.on("pageerror", lambda error: self.problems.append(f"error: {error}"))
+            page.on("requestfailed", lambda request: self.problems.append(f"failed: {request.url}"))
+            page.on("request", self._asked)
+        page.goto(address)
+        return page
+
+    def _asked(self, request: object) -> None:
+        url = str(request.url)  # type: ignore[attr-defined]
+        if not url.startswith(("file://", "data:")):
+            self.problems.append(f"request: {url}")
+
+
+@pytest.fixture
+def watched(browser: Browser) -> Iterator[Watched]:
+    """Fails the test if a page did what it may not."""
+    found = Watched(browser)
+    yield found
+    for context in browser.contexts:
+        context.close()
+    assert not found.problems

@@ -1,0 +1,327 @@
+"""The leaderboard's site as its readers use it, opened from files in a real browser."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from browser.conftest import Watched
+from support.board import collected, made_up, small_grid
+
+from vlalign.report.leaderboard import save_leaderboard
+from vlalign.report.leaderboard_data import make_board
+from vlalign.report.leaderboard_page import index_page
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+ODD = '<script>alert("x")</script>"\'&'
+MANY = 5000
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small site with odd names, a group apart and a record without an interval."""
+    out = tmp_path_factory.mktemp("site") / "with space"
+    records = [*small_grid(), made_up("vision-a", ODD, 0.3, None), made_up("vision-a", "x" * 300, 0.25)]
+    save_leaderboard(collected(*records), out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """5,000 records in one group, without their pages."""
+    out = tmp_path_factory.mktemp("large")
+    names = [(f"vision-{i // 100:03d}", f"text-{i % 100:03d}") for i in range(MANY)]
+    values = [0.2 + (i * 7919 % MANY) / MANY / 2 for i in range(MANY)]
+    board = make_board(collected(*(made_up(*pair, value) for pair, value in zip(names, values, strict=True))))
+    (out / "index.html").write_text(index_page(board, ""), encoding="utf-8")
+    return out
+
+
+def column(page: Page, name: str) -> list[str]:
+    """Texts of a column of the table."""
+    heads = [text.strip() for text in page.locator("#head th").all_inner_texts()]
+    return [text.strip() for text in page.locator(f"#body tr > :nth-child({heads.index(name) + 1})").all_inner_texts()]
+
+
+def address(site: Path, name: str = "index.html") -> str:
+    return (site / name).as_uri()
+
+
+def test_table_ranks_and_reference(watched: Watched, site: Path) -> None:
+    page = watched.open(address(site))
+    assert column(page, "Model")[:4] == ["text-a", "text-b", "text-c", ODD]
+    assert column(page, "Rank") == ["1", "1", "3", "–", "4", "4"]
+    assert column(page, "Score")[0] == "0.6000"
+    assert page.locator("#unranked").is_visible()
+    page.select_option("#reference", label="text-d (2)")
+    assert column(page, "Model") == ["vision-a", "vision-b"]
+    page.select_option("#reference", label="all pairs (10)")
+    assert len(column(page, "With")) == 10
+    page.reload()
+    assert len(column(page, "With")) == 10  # the address keeps what was chosen
+
+
+def test_groups_are_never_mixed(watched: Watched, site: Path) -> None:
+    page = watched.open(address(site))
+    assert page.locator("#metric option").all_inner_texts() == ["mutual_knn:k=5", "mutual_knn:k=10"]
+    page.select_option("#metric", "mutual_knn:k=10")
+    assert column(page, "Score") == ["0.7000"]
+    assert "mutual_knn:k=10" in page.locator("#conditions").inner_text()
+
+
+def test_sorting(watched: Watched, site: Path) -> None:
+    page = watched.open(address(site))
+    scores = column(page, "Score")
+    assert scores == sorted(scores, reverse=True)
+    head = page.locator("#head th", has_text="Score")
+    assert head.get_attribute("aria-sort") == "descending"
+    page.click("[data-sort=score]")
+    assert column(page, "Score") == scores[::-1]
+    assert head.get_attribute("aria-sort") == "ascending"
+    page.click("[data-sort=performance]")
+    assert column(page, "Performance")[0].startswith("1.0")
+    page.click("[data-sort=interval]")
+    assert column(page, "Interval")[-1] == "–"
+    page.click("[data-sort=interval]")
+    assert column(page, "Interval")[-1] == "–"  # what has none is last either way
+    assert page.locator("#head th[aria-sort=none]").count() == page.locator("#head th").count() - 1
+
+
+def test_filters(watched: Watched, site: Path) -> None:
+    page = watched.open(address(site))
+    page.fill("#search", "TEXT-B")
+    assert column(page, "Model") == ["text-b"]
+    assert "6 without filters" in page.locator("#status").inner_text()
+    assert column(page, "Rank") == ["1"]  # ranks are those among all
+    page.fill("#search", "<script>")
+    assert column(page, "Model") == [ODD]
+    page.fill("#search", "no such model")
+    assert "none of 6" in page.locator("#status").inner_text()
+    page.fill("#search", "")
+    page.select_option("#family", "text-c")
+    assert column(page, "Model") == ["text-c"]
+    page.select_option("#family", "")
+    assert page.locator("#modality option").all_inner_texts() == ["all", "text"]
+
+
+def test_a_pair_page(watched: Watched, site: Path) -> None:
+    page = watched.open(address(site))
+    page.click("#body a >> nth=0")
+    page.wait_for_selector("#map svg")
+    assert page.locator("h1").inner_text() == "vision-a × text-a"
+    assert page.locator("#map rect[data-row]").count() == 3 * 2
+    assert page.locator("#null svg").count() == 1
+    assert page.locator("#curve-n svg").count() == page.locator("#curve-k svg").count() == 1
+    page.focus("#map svg")
+    best = page.locator("#readout").inner_text()
+    assert ": 0.6000, above" in best
+    for key in ("ArrowRight", "ArrowDown", "ArrowLeft", "ArrowUp"):
+        page.keyboard.press(key)
+    assert "layer_" in page.locator("#readout").inner_text()
+    page.click("summary >> text=All values")
+    page.wait_for_selector("#values table")
+    assert page.locator("#values td").count() == 1 + 3 * 2
+    page.click("summary >> text=x: vision-a")
+    assert '"name": "vision-a"' in page.locator(".json >> nth=0").inner_text()
+    assert "vlalign score features" in page.locator("main").inner_text()
+    page.click("text=← Leaderboard")
+    page.wait_for_selector("#board")
+    assert page.locator("h1").inner_text() == "Alignment leaderboard"
+    assert page.locator("#reference option:checked").inner_text().startswith("vision-a")
+
+
+def test_odd_names_are_shown_as_they_are(watched: Watched, site: Path) -> None:
+    page = watched.open(address(site))
+    page.on("dialog", lambda dialog: pytest.fail("a name was run"))
+    page.click(f"#body a >> text={ODD[:20]}")
+    page.wait_for_selector("#map svg")
+    assert page.locator("h1").inner_text() == f"vision-a × {ODD}"
+
+
+def test_the_matrix(watched: Watched, site: Path) -> None:
+    page = watched.open(address(site))
+    page.click("#tab-matrix")
+    page.wait_for_selector("#matrix table")
+    assert page.locator("#matrix tbody tr").count() == 2
+    assert page.locator("#matrix thead th").count() == 6
+    assert page.locator("#matrix a").count() == 10
+    assert page.locator("#matrix a[tabindex='0']").count() == 1
+    page.focus("#matrix a[tabindex='0']")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate("document.activeElement.dataset.stop") == "1,1"
+    page.select_option("#measure", label="calibrated")
+    page.wait_for_selector("#matrix caption >> text=calibrated")
+    page.focus("#matrix a[tabindex='0']")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#map svg")
+
+
+def test_the_scatter(watched: Watched, site: Path) -> None:
+    from playwright.sync_api import expect
+
+    page = watched.open(address(site))
+    page.click("#tab-scatter")
+    page.wait_for_selector("#scatter svg")
+    assert page.locator("#scatter a").count() == 6
+    assert "bits per byte (lower is better)" in page.locator("#scatter svg").text_content()
+    page.fill("#search", "text-a")
+    expect(page.locator("#scatter a")).to_have_count(1)
+    page.fill("#search", "")
+    page.select_option("#reference", label="text-d (2)")
+    page.wait_for_selector("#scatter >> text=known performance")
+
+
+def test_the_keyboard_is_enough(watched: Watched, site: Path) -> None:
+    page = watched.open(address(site))
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.className") == "skip"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+    seen = []
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        told = page.evaluate(
+            "[document.activeElement.id || document.activeElement.dataset.sort || document.activeElement.textContent,"
+            " getComputedStyle(document.activeElement).outlineStyle]"
+        )
+        seen.append(told[0])
+        assert told[1] != "none", told
+        if told[0] == "score":
+            page.keyboard.press("Enter")
+            assert page.evaluate("document.activeElement.dataset.sort") == "score"  # the focus stays
+            assert column(page, "Score")[0] == "0.2000"
+        if told[0] == "text-d":
+            page.keyboard.press("Enter")
+            break
+    page.wait_for_selector("#map svg")
+    page.go_back()
+    page.focus("#tab-table")
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.activeElement.id") == "tab-matrix"
+    assert page.locator("#tab-matrix").get_attribute("aria-selected") == "true"
+    assert page.locator("#view-table").is_hidden()
+
+
+def test_everything_has_a_name_for_screen_readers(watched: Watched, site: Path) -> None:
+    page = watched.open(address(site))
+    unnamed = page.evaluate(
+        "[...document.querySelectorAll('select, input, button, a')].filter((one) => !(one.labels && one.labels.length)"
+        " && !one.textContent.trim() && !one.getAttribute('aria-label')).map((one) => one.outerHTML)"
+    )
+    assert unnamed == []
+    assert page.get_by_role("table").get_by_role("columnheader", name="Score").count() == 1
+    assert page.get_by_role("rowheader").count() == 6
+    assert page.get_by_role("tab", selected=True).inner_text() == "Table"
+    assert page.get_by_label("Search").count() == 1
+
+
+def test_light_and_dark(watched: Watched, site: Path) -> None:
+    def paper(page: Page) -> int:
+        return int(page.evaluate("parseInt(getComputedStyle(document.body).backgroundColor.slice(4))"))
+
+    page = watched.open(address(site), scheme="dark")
+    assert paper(page) < 60
+    assert page.locator("#theme").get_attribute("aria-pressed") == "true"
+    page.click("#theme")
+    assert paper(page) > 200
+    page.reload()
+    assert paper(page) > 200  # remembered
+    page.click("#body a >> nth=0")
+    page.wait_for_selector("#map svg")
+    assert paper(page) > 200
+    page.click("#theme")
+    assert paper(page) < 60
+    assert paper(watched.open(address(site), scheme="light")) > 200
+
+
+@pytest.mark.parametrize("width", [390, 1200])
+def test_nothing_is_wider_than_the_screen(watched: Watched, site: Path, width: int) -> None:
+    page = watched.open(address(site), width=width)
+    wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert page.evaluate(wide) == 0
+    for view in ("matrix", "scatter"):
+        page.click(f"#tab-{view}")
+        page.wait_for_selector(f"#{view} :is(table, svg)")
+        assert page.evaluate(wide) == 0
+    for pair in (site / "pairs").iterdir():
+        assert page.evaluate(wide) == 0, pair
+        watched.open(pair.as_uri(), page=page)
+        page.click("summary >> text=All values")
+        page.wait_for_selector("#values table")
+        assert page.evaluate(wide) == 0, pair
+
+
+def test_print(watched: Watched, site: Path) -> None:
+    page = watched.open(address(site), scheme="dark")
+    page.emulate_media(media="print")
+    assert page.locator("#search").is_hidden()
+    assert page.locator("#body tr").first.is_visible()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+
+
+def milliseconds(page: Page, act: str, values: Sequence[str] = ("",)) -> float:
+    """Time until what ``act`` does with ``value`` is laid out: the slowest value, each at its best of three."""
+    code = f"""(values) => Math.max(...values.map((value) => {{
+        const times = [];
+        for (let i = 0; i < 3; i += 1) {{
+          const start = performance.now();
+          {act}
+          document.body.getBoundingClientRect();
+          times.push(performance.now() - start);
+        }}
+        return Math.min(...times);
+    }}))"""
+    return float(page.evaluate(code, list(values)))
+
+
+def test_five_thousand_records_stay_quick(watched: Watched, large: Path) -> None:
+    page = watched.open(address(large))
+    page.select_option("#reference", label=f"all pairs ({MANY})")
+    assert f"of {MANY} pairs" in page.locator("#status").inner_text()
+    search = "const box = document.getElementById('search'); box.value = value; box.dispatchEvent(new Event('input'));"
+    sort = "document.querySelector(`[data-sort=${value}]`).click();"
+    keys = page.locator("[data-sort]").evaluate_all("(all) => all.map((one) => one.dataset.sort)")
+    assert len(keys) == 16
+    found = {
+        "search": milliseconds(page, search, ["t", "text-0", "vision-01 text", "7", "zzz", ""]),
+        "sort": milliseconds(page, sort, keys),
+        "next page": milliseconds(page, "document.getElementById('next').click();"),
+    }
+    print(found)
+    assert max(found.values()) < 100, found
+    page.fill("#search", "vision-007 text-042")
+    assert column(page, "Model") == ["vision-007"]
+
+
+@pytest.fixture
+def served(site: Path) -> Iterator[str]:
+    """The site behind a web server, as a static Space has it."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(site))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+def test_behind_a_web_server_it_asks_for_its_own_files_only(watched: Watched, served: str) -> None:
+    page = watched.open(f"{served}/index.html")
+    page.click("#body a >> nth=0")
+    page.wait_for_selector("#map svg")
+    asked = [problem for problem in watched.problems if problem.startswith("request: ")]
+    watched.problems = [problem for problem in watched.problems if problem not in asked]
+    names = [one.removeprefix(f"request: {served}/") for one in asked]
+    assert names[0] == "index.html"
+    assert names[1].startswith("pairs/")
+    assert sorted(names[2:]) == ["pair.js", "site.css"]

@@ -1,0 +1,99 @@
+"""Leaderboard and comparison as users run them, from extraction on."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+from end_to_end.conftest import Command
+from support.tiny import TinyModels
+
+import vlalign
+from vlalign.cli import main
+from vlalign.report.pair_command import pair_commands
+
+MODELS = ("llama", "bloom", "timm_dinov2_small", "timm_resnet")
+
+
+@pytest.fixture(scope="module")
+def store(tiny: TinyModels, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two text and two vision models on the 24 rows, and one of them edited."""
+    folder = tmp_path_factory.mktemp("compared") / "features"
+    models = [str(tiny.path(name)) for name in MODELS]
+    vlalign.extract(models, data=str(tiny.path("prh")), store=str(folder))
+    vlalign.extract(models[0], data=str(tiny.path("prh")), store=str(folder), perturb="char_delete:50")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def results(store: Path) -> Path:
+    """Records of all pairs of the store."""
+    folder = store.parent / "results"
+    options = ["--k", "5", "--permutations", "50", "--half-samples", "10", "--no-figure", "-q", "--out", str(folder)]
+    assert main(["score", str(store), *options]) == 0
+    return folder
+
+
+def test_the_leaderboard_script(command: Command, results: Path, tmp_path: Path) -> None:
+    done = command(f"python scripts/leaderboard.py {results} --out site")
+    assert "4 records, 4 models in 1 group" in done.stdout
+    rows = json.loads((tmp_path / "site" / "leaderboard.json").read_text())["groups"][0]["rows"]
+    assert {row["reference"] for row in rows} == set(MODELS)
+    records = [vlalign.ScoreRecord.load(path) for path in results.glob("*.json")]
+    assert sorted(row["score"] for row in rows) == sorted(2 * [record.score for record in records])
+    assert len(list((tmp_path / "site" / "pairs").iterdir())) == 4
+
+
+def test_the_command_of_a_pair_makes_its_record_again(
+    command: Command, store: Path, results: Path, tmp_path: Path
+) -> None:
+    path = next(results.glob("timm_dinov2*llama*.json"))
+    record = vlalign.ScoreRecord.load(path)
+    (tmp_path / "features").symlink_to(store)
+    command([*shlex.split(pair_commands(record)[-1]), "--out", "again", "--no-figure"])
+    (again,) = [vlalign.ScoreRecord.load(found) for found in (tmp_path / "again").glob("*.json")]
+    assert (again.matrix, again.null, again.interval) == (record.matrix, record.null, record.interval)
+
+
+def test_comparing_runs_and_records(command: Command, store: Path, results: Path, tmp_path: Path) -> None:
+    done = command(f"python scripts/compare.py llama bloom --store {store} --k 5 --half-samples 20 --json d.json")
+    told = json.loads((tmp_path / "d.json").read_text())["comparisons"]
+    assert [one["reference"]["model"] for one in told] == ["timm_dinov2_small", "timm_resnet"]
+    assert "timm_resnet" in done.stdout
+    one = command(
+        f"vlalign compare llama bloom --store {store} --k 5 --half-samples 20 --reference timm_resnet --json e.json"
+    )
+    assert "p-value" in one.stdout
+    assert json.loads((tmp_path / "e.json").read_text())["test"] == told[1]["test"]
+    llama, bloom = (next(results.glob(f"timm_resnet*__{name}-*.json")) for name in ("llama", "bloom"))
+    alone = command(["vlalign", "compare", str(llama), str(bloom)])
+    assert "--store" in alone.stdout
+    assert "p-value" not in alone.stdout
+    line = ["vlalign", "compare", str(llama), str(bloom), "--store", str(store), "--half-samples", "20"]
+    command([*line, "--json", "f.json"])
+    assert json.loads((tmp_path / "f.json").read_text())["test"] == told[1]["test"]
+
+
+def test_what_cannot_be_compared_is_said_in_one_line(
+    store: Path, results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = str(next(results.glob("*.json")))
+    for line, reason in (
+        (["llama", "llama char_delete:50", "--store", str(store)], "are of other data"),
+        (["llama", "llama", "--store", str(store)], "the same run"),
+        (["llama", "bloom", "--store", str(store), "--reference", "llama"], "one of the two runs"),
+        (["llama", "bloom", "--store", str(store), "--reference", "nothing"], "no run 'nothing'"),
+        (["llama", "bloom", "--store", str(store), "--metric", "nothing"], "unknown metric"),
+        (["llama", "bloom", "--store", str(store), "--k", "30"], "k"),
+        ([record, "llama"], "llama is no file"),
+        ([record, record], "same two runs"),
+        ([record, str(results)], "holds 4 records"),
+        ([record, record, "--k", "3"], "--k is for runs"),
+        (["llama", "bloom", "--store", str(store / "nowhere")], "nowhere"),
+    ):
+        assert main(["compare", *line]) == 1, line
+        error = capsys.readouterr().err
+        assert reason in error, error
+        assert error.count("\n") == 1, error

@@ -1,0 +1,243 @@
+"""The files of a leaderboard: CSV, Markdown and JSON say the same; pages hold what they should and are safe."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import dataclasses
+import hashlib
+import html
+import io
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.board import collected, made_up, real_record, small_grid, write_results
+from support.html import EMPTY, Page
+
+from vlalign.cli import main
+from vlalign.errors import VlalignError
+from vlalign.report.leaderboard import save_leaderboard
+from vlalign.report.leaderboard_data import make_board
+from vlalign.report.leaderboard_text import to_csv, to_json, to_markdown
+from vlalign.report.pair_command import pair_commands
+from vlalign.score.collect import Collected, collect
+
+EMPTY.update({"link", "input"})
+ODD = (
+    '<script>alert("x")</script>',
+    "</script><img src=x onerror=alert(1)>",
+    "a\"b'c`d|e\\f*g_h",
+    "näme 模型 🤗 \u202e \u2028",
+    "x" * 400,
+    "=cmd|' /C calc'!A0",
+    "$title ${data} $$",
+)
+
+
+def rows_of(text: str) -> list[dict[str, Any]]:
+    return [row for group in json.loads(text)["groups"] for row in group["rows"]]
+
+
+def test_csv_and_json_hold_the_same() -> None:
+    board = make_board(collected(*small_grid()))
+    told = rows_of(to_json(board))
+    lines = list(csv.DictReader(io.StringIO(to_csv(board))))
+    assert len(told) == len(lines) == 2 * 9
+    for row, line in zip(told, lines, strict=True):
+        for name, value in row.items():
+            if isinstance(value, float):
+                assert float(line[name]) == value
+            else:
+                assert line[name] == ("" if value is None else str(value))
+    groups = json.loads(to_json(board))["groups"]
+    assert [line["group"] for line in lines] == [group["id"] for group in groups for _ in group["rows"]]
+
+
+def test_markdown_holds_the_same_rounded() -> None:
+    board = make_board(collected(*small_grid()))
+    told = rows_of(to_json(board))
+    text = to_markdown(board)
+    lines = [line.strip("| ").split(" | ") for line in text.splitlines() if re.match(r"\| (\d|–)", line)]
+    assert len(lines) == len(told)
+    for row, cells in zip(told, lines, strict=True):
+        assert cells[0] == ("–" if row["rank"] is None else str(row["rank"]))
+        assert cells[1] == row["model"]
+        assert cells[3] == f"{row['score']:.4f}"
+        assert cells[4] == f"{row['low']:.4f} – {row['high']:.4f}"
+        assert cells[5] == f"{row['above_chance']:.4f}"
+        assert cells[7] == row["p_text"]
+    headings = [line for line in text.splitlines() if line.startswith("## ")]
+    assert len(headings) == len(board.groups)
+
+
+def test_odd_names_are_escaped_in_markdown_and_are_no_formulas_in_csv() -> None:
+    board = make_board(collected(*(made_up("vision-a", name, 0.9 - i / 20) for i, name in enumerate(ODD))))
+    text = to_markdown(board)
+    assert "<script" not in text
+    assert "<img" not in text
+    assert html.escape(ODD[0], quote=False) in text
+    widths = {line.count("|") for line in text.splitlines() if line.startswith("|")}
+    assert widths == {16}
+    models = [line["model"] for line in csv.DictReader(io.StringIO(to_csv(board))) if line["reference"] == "vision-a"]
+    assert models == ["'" + name if name.startswith("=") else name for name in ODD]
+    assert {row["model"] for row in rows_of(to_json(board))} == {"vision-a", *ODD}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A site of odd names."""
+    out = tmp_path_factory.mktemp("odd") / "site"
+    records = [made_up(f"vision {ODD[i % 2]}", name, 0.9 - i / 20) for i, name in enumerate(ODD)]
+    save_leaderboard(collected(*records, made_up(tensors=True)), out)
+    return out
+
+
+def test_pages_nest_and_run_no_script_but_their_own(site: Path) -> None:
+    pages = [site / "index.html", *sorted((site / "pairs").glob("*.html"))]
+    assert len(pages) == len(ODD) + 2
+    for path in pages:
+        text = path.read_text(encoding="utf-8")
+        found = Page(text)
+        assert not found.all("img")
+        assert not found.all("i")
+        assert not [name for _, given in found.elements for name in given if name.startswith("on")]
+        assert "http://" not in re.sub(r"http://www.w3.org/2000/svg", "", text)
+        assert "https://" not in text
+        assert "@import" not in text
+        scripts = found.all("script")
+        assert len(scripts) == (3 if path.name == "index.html" else 2)
+        assert [one.get("type") for one in scripts].count("application/json") == 1
+        assert len(found.all("h1")) == 1
+    index = (site / "index.html").read_text(encoding="utf-8")
+    allowed = re.findall(r"'sha256-([^']+)'", index)
+    bodies = re.findall(r"<script>(.*?)</script>", index, flags=re.DOTALL)
+    assert allowed == [base64.b64encode(hashlib.sha256(body.encode()).digest()).decode() for body in bodies]
+
+
+def test_the_embedded_data_hold_the_names_as_they_are(site: Path) -> None:
+    index = (site / "index.html").read_text(encoding="utf-8")
+    (data,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', index, flags=re.DOTALL)
+    assert not set("<>&") & set(data)
+    names = {model["name"] for model in json.loads(data)["models"]}
+    assert set(ODD) <= names
+
+
+def test_a_pair_page_tells_everything_of_its_record(tmp_path: Path) -> None:
+    record = made_up(value=0.6)
+    board = save_leaderboard(collected(record), tmp_path)
+    found = Page((tmp_path / board.entries[0].page).read_text(encoding="utf-8"))
+    text = "".join(found.texts["main"])
+    assert record.interval is not None
+    for part in ("0.6000", f"{record.interval['low']:.4f}", record.x["run"]["hash"], record.y["run"]["hash"]):
+        assert part in text
+    assert "\n".join(pair_commands(record)) in found.texts["code"]
+    data = json.loads(found.texts["script"][-1])
+    steps = memoryview(base64.b64decode(data["values"])).cast("H")
+    drawn = [data["low"] + (data["high"] - data["low"]) * step / 65535 for step in steps]
+    assert drawn == pytest.approx([value for row in record.matrix for value in row], abs=1e-5)
+    assert sum(data["null"]["counts"]) == 99
+    assert set(data["curves"]) == {"n", "k"}
+    assert data["best"] == [record.best[side]["position"] for side in ("x", "y")]
+
+
+def test_a_pair_of_tensors_has_no_command(tmp_path: Path) -> None:
+    board = save_leaderboard(collected(real_record()), tmp_path)
+    assert "no command makes these features" in (tmp_path / board.entries[0].page).read_text(encoding="utf-8")
+    assert pair_commands(real_record()) == []
+
+
+def test_the_command_has_every_setting() -> None:
+    edits = [{"operation": "char_delete", "rate": 30, "seed": 7, "version": 1}, {"captions": "3" * 64}]
+    record = made_up("dinov2-small", "some model", y_run={"edits": edits, "quantization": "nf4", "caption": 2})
+    x, y, score = pair_commands(record)
+    revision = "2" * 40
+    assert x == (
+        f"vlalign extract --store features --model dinov2-small --revision {revision} --dtype float32 --data made-up "
+        "--max-samples 60"
+    )
+    for part in (
+        "--model 'hub:org/some model'",
+        "--quantization nf4",
+        "--caption 2",
+        "--perturb char_delete:30,seed=7",
+    ):
+        assert part in y
+    assert f"{record.y['run']['hash'][:12]} " in score
+    assert score.endswith("--metric mutual_knn:k=5 --preset platonic --permutations 99 --half-samples 10 --report full")
+
+
+def test_invalid_files_are_listed_everywhere(tmp_path: Path) -> None:
+    results = write_results(tmp_path / "results", [made_up(), made_up(y="text-b")])
+    (results / "broken.json").write_text("{", encoding="utf-8")
+    old = json.loads((results / "0000.json").read_text()) | {"format": 1}
+    (results / "old.json").write_text(json.dumps(old), encoding="utf-8")
+    (results / "<b>odd.json").write_text("[]", encoding="utf-8")
+    board = save_leaderboard(collect([results]), tmp_path / "site")
+    assert [one.path for one in board.invalid] == ["<b>odd.json", "broken.json", "old.json"]
+    page = Page((tmp_path / "site" / "index.html").read_text(encoding="utf-8"))
+    assert not page.all("b")
+    for name in ("csv", "md", "json"):
+        text = (tmp_path / "site" / f"leaderboard.{name}").read_text(encoding="utf-8")
+        assert "record format 1" in text
+        assert "not valid JSON" in text
+    assert any("record format 1" in cell for cell in page.texts["td"])
+
+
+def test_a_record_whose_page_cannot_be_made_joins_the_invalid_ones(tmp_path: Path) -> None:
+    record = made_up(y="text-b", value=0.9)
+    broken = dataclasses.replace(record, curves={"n": {"points": [{"at": 1}, {"largest": {}}]}})
+    board = save_leaderboard(collected(made_up(), broken), tmp_path)
+    assert [one.path for one in board.invalid] == ["0001.json"]
+    assert [row.rank for row in board.groups[0].rankings[0].rows] == [1]
+    assert len(list((tmp_path / "pairs").iterdir())) == 1
+
+
+def test_pages_of_an_earlier_board_go_and_other_files_stay(tmp_path: Path) -> None:
+    save_leaderboard(collected(made_up(), made_up(y="text-b")), tmp_path)
+    (tmp_path / "pairs" / "mine.html").write_text("mine")
+    save_leaderboard(collected(made_up()), tmp_path)
+    assert len(list((tmp_path / "pairs").iterdir())) == 2
+    assert (tmp_path / "pairs" / "mine.html").read_text() == "mine"
+
+
+def test_pages_keep_their_addresses(tmp_path: Path) -> None:
+    first = save_leaderboard(collected(made_up(), made_up(y="text-b")), tmp_path / "a")
+    second = save_leaderboard(collected(made_up(y="text-b"), made_up()), tmp_path / "b")
+    assert {entry.page for entry in first.entries} == {entry.page for entry in second.entries}
+
+
+def test_nothing_valid_still_tells_why(tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "broken.json").write_text("{")
+    save_leaderboard(collect([tmp_path / "results"]), tmp_path / "site")
+    text = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
+    assert "nothing to rank" in text
+    assert "broken.json" in text
+    with pytest.raises(VlalignError, match="no score records"):
+        save_leaderboard(Collected(), tmp_path / "none")
+    assert not (tmp_path / "none").exists()
+
+
+def test_the_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    results = write_results(tmp_path / "results", small_grid())
+    out = tmp_path / "site"
+    assert main(["leaderboard", str(results), "--out", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert "9 records, 6 models in 2 groups" in said
+    assert str(out / "index.html") in said.replace("\n", "")
+    assert (out / "leaderboard.csv").is_file()
+    shutil.rmtree(results)
+    results.mkdir()
+    for line, reason in (
+        (["leaderboard", str(results)], "no score records in"),
+        (["leaderboard", str(tmp_path / "nowhere")], "no results at"),
+        (["leaderboard", str(out), "--out", str(out / "sub")], "would be read as records"),
+    ):
+        assert main(line) == 1
+        error = capsys.readouterr().err
+        assert reason in error
+        assert error.count("\n") == 1

@@ -1,0 +1,106 @@
+"""Writes the leaderboard: a site that needs no server, and the same rows as CSV, Markdown and JSON."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable
+from html import escape
+from pathlib import Path
+from string import Template
+
+from rich.console import Console
+from rich.text import Text
+
+from vlalign.errors import VlalignError
+from vlalign.files import write_whole
+from vlalign.report.leaderboard_data import Board, make_board
+from vlalign.report.leaderboard_page import TITLE, asset, index_page, summary
+from vlalign.report.leaderboard_pair import pair_page
+from vlalign.report.leaderboard_text import to_csv, to_json, to_markdown
+from vlalign.score.collect import Collected, Invalid
+from vlalign.store.files import check_space
+from vlalign.version import __version__
+
+_PAIR = re.compile(r"[0-9a-f]{16}\.html")
+_SHOWN = 8  # invalid files named on the console
+
+
+def save_leaderboard(
+    collected: Collected, out: str | Path, progress: Callable[[int, int], object] | None = None
+) -> Board:
+    """Write the site and its files into ``out``, the first page last; pages of an earlier board that are no longer
+    on it are removed.
+
+    Args:
+        collected: records and what could not be read.
+        out: folder, made if need be.
+        progress: told how many pair pages are written, and of how many.
+
+    Returns:
+        The board, records that have no page among the invalid ones.
+
+    Raises:
+        VlalignError: there is nothing at all to show, or a file cannot be written.
+    """
+    out = Path(out)
+    if not collected.records and not collected.invalid:
+        raise VlalignError("there are no score records: write some with `vlalign score`")
+    check_space(out, 0)
+    board = make_board(collected)
+    footer = escape(f"{TITLE}, written by vlalign {__version__}")
+    pages = _pair_pages(board, collected, footer, out, progress)
+    if pages:  # some record has no page: it leaves the board, and with it ranks change
+        lost = {(one.source, one.path) for one in pages}
+        rest = [found for found in collected.records if (found.source, found.path) not in lost]
+        return save_leaderboard(Collected(rest, [*collected.invalid, *pages]), out, progress)
+    _write(out / "site.css", asset("site.css"))
+    _write(out / "pair.js", "\n".join(asset(name) for name in ("theme.js", "common.js", "pair.js")))
+    for name, text in (("csv", to_csv(board)), ("md", to_markdown(board)), ("json", to_json(board))):
+        _write(out / f"leaderboard.{name}", text)
+    _write(out / "index.html", index_page(board, footer))
+    kept = {entry.page for entry in board.entries}
+    for old in (out / "pairs").glob("*.html"):
+        if _PAIR.fullmatch(old.name) and f"pairs/{old.name}" not in kept:
+            with contextlib.suppress(OSError):
+                old.unlink()
+    return board
+
+
+def _pair_pages(
+    board: Board, collected: Collected, footer: str, out: Path, progress: Callable[[int, int], object] | None
+) -> list[Invalid]:
+    """Write all pages of pairs; returns the records that lack what a page shows."""
+    template = Template(asset("pair.html"))
+    entries = board.entries
+    flawed = []
+    for i, entry in enumerate(entries):
+        try:
+            text = pair_page(board, entry, template, footer)
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            reason = f"not a whole score record: {type(error).__name__} {' '.join(str(error).split())}"
+            flawed.append(Invalid(entry.source, entry.path, reason))
+            continue
+        _write(out / entry.page, text)
+        if progress is not None:
+            progress(i + 1, len(entries))
+    return flawed
+
+
+def _write(path: Path, text: str) -> None:
+    data = text.encode("utf-8", "replace")  # names may hold what no file can
+    write_whole(path, lambda part: part.write_bytes(data))
+
+
+def show_leaderboard(board: Board, out: str | Path, console: Console) -> None:
+    """What is on the board, what could not be read, and where the site is."""
+    console.print(Text(summary(board)))
+    for group in board.groups[:_SHOWN]:
+        console.print(Text(f"  {len(group.entries):5d}  {group.conditions.title}"), soft_wrap=True)
+    if len(board.groups) > _SHOWN:
+        console.print(f"         and {len(board.groups) - _SHOWN} more groups")
+    for one in board.invalid[:_SHOWN]:
+        console.print(Text(f"not valid  {one.source} {one.path}: {one.reason}", style="yellow"), soft_wrap=True)
+    if len(board.invalid) > _SHOWN:
+        console.print(f"and {len(board.invalid) - _SHOWN} more, all listed on the page")
+    console.print(f"site    {Path(out) / 'index.html'}", highlight=False, soft_wrap=True, markup=False)

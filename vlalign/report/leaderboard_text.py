@@ -1,0 +1,216 @@
+"""The leaderboard as CSV, Markdown and JSON: the same rows in each."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from vlalign.report.leaderboard_data import ALL, Board, Group, Ranking, Row
+from vlalign.report.markdown import table
+from vlalign.report.text import count, p_text, signed_zero
+
+FORMAT = 1
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+RULES = (
+    "Only records of the same metric and parameters, preset, N, data (by content), caption and edits are in one group.",
+    "Rank: 1 + the number of models whose interval lies entirely above the model's own, so models whose intervals "
+    "overlap with the best one's share rank 1. Without an interval no rank is claimed.",
+    "q: the p-value adjusted for all rows of the same group and reference (Benjamini–Hochberg), filtered or not.",
+    "Above chance: (s − c) / (1 − c), c the chance level. Calibrated: 0 up to the null's 95 % point, 1 for perfect.",
+)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of one ranking, and how each file names what is in it."""
+
+    board: Board
+    group: Group
+    ranking: Ranking
+    row: Row
+
+    def values(self) -> dict[str, Any]:
+        """All columns of the CSV file and the JSON file; numbers as they are, None where there is none."""
+        entry, record = self.row.entry, self.row.entry.record
+        other = "y" if self.row.model == "x" else "x"
+        model, reference = self.board.model(entry, self.row.model), self.board.model(entry, other)
+        low, high = entry.interval or (None, None)
+        performance = entry.performance(self.row.model)
+        return {
+            "reference": reference.name,
+            "rank": self.row.rank,
+            "model": model.name,
+            "family": model.family,
+            "modality": model.modality,
+            "score": record.score,
+            "low": low,
+            "high": high,
+            "chance": record.chance,
+            "above_chance": entry.corrected,
+            "calibrated": record.calibrated,
+            "p_value": record.p_value,
+            "p_text": p_text(record),
+            "q_value": self.row.q,
+            "performance": None if performance is None else performance[1],
+            "performance_unit": None if performance is None else performance[0],
+            "parameters": model.params,
+            "precision": model.precision,
+            "n": record.n,
+            "k": record.metric["params"].get("k"),
+            "layer": record.best[self.row.model]["name"],
+            "reference_layer": record.best[other]["name"],
+            "layers": len(record.axes[self.row.model]),
+            "reference_layers": len(record.axes[other]),
+            "reference_side": self.ranking.side,
+            "run": model.run,
+            "reference_run": reference.run,
+            "page": entry.page,
+            "source": entry.source,
+            "record": entry.path,
+        }
+
+
+def lines(board: Board, group: Group) -> Iterator[Line]:
+    """The rows of every reference of a group, best first; all pairs are not told again."""
+    for ranking in group.rankings:
+        if ranking.reference != ALL:
+            yield from (Line(board, group, ranking, row) for row in ranking.rows)
+
+
+def to_json(board: Board) -> str:
+    """Everything, grouped: ``groups`` with ``conditions`` and ``rows``, ``invalid``, ``duplicates``, and the rules."""
+    told = {
+        "format": FORMAT,
+        "rules": list(RULES),
+        "groups": [
+            {
+                "id": group.conditions.id,
+                "conditions": dict(group.conditions.parts),
+                "rows": [line.values() for line in lines(board, group)],
+            }
+            for group in board.groups
+        ],
+        "invalid": [{"source": one.source, "record": one.path, "reason": one.reason} for one in board.invalid],
+        "duplicates": [
+            {"source": one.source, "record": one.path, "shown": one.shown.path, "same_score": one.same}
+            for one in board.duplicates
+        ],
+    }
+    return _one_row_a_line(told) + "\n"
+
+
+def _one_row_a_line(told: dict[str, Any]) -> str:
+    """JSON to be read by eye and by diff: rows of groups and lists stand on one line each."""
+
+    def flat(value: Any) -> str:
+        return json.dumps(value, allow_nan=False)
+
+    def listed(values: list[str], pad: str) -> str:
+        return f"[\n{pad} " + f",\n{pad} ".join(values) + f"\n{pad}]" if values else "[]"
+
+    groups = [
+        f'{{"id": {flat(group["id"])}, "conditions": {flat(group["conditions"])},\n  "rows": '
+        f"{listed([flat(row) for row in group['rows']], '  ')}}}"
+        for group in told["groups"]
+    ]
+    parts = {name: listed([flat(one) for one in value], " ") for name, value in told.items() if isinstance(value, list)}
+    parts["groups"] = listed(groups, " ")
+    return (
+        "{\n" + ",\n".join(f" {flat(name)}: {parts.get(name) or flat(value)}" for name, value in told.items()) + "\n}"
+    )
+
+
+def to_csv(board: Board) -> str:
+    """One line a row: ``group`` and its conditions, then the columns of the JSON file; invalid records at the end.
+
+    A text that a spreadsheet would take for a formula has an apostrophe before it.
+    """
+    rows: list[dict[str, Any]] = []
+    for group in board.groups:
+        first = {"group": group.conditions.id, "conditions": group.conditions.title}
+        rows += [{**first, **line.values(), "invalid": None} for line in lines(board, group)]
+    rows += [{"source": one.source, "record": one.path, "invalid": one.reason} for one in board.invalid]
+    columns = list(dict.fromkeys(name for row in rows for name in row)) or ["group"]
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
+    return text.getvalue()
+
+
+def to_markdown(board: Board) -> str:
+    """A table for every group and reference, what could not be read, and the rules; names are escaped."""
+    parts = ["# Alignment leaderboard", *(f"- {rule}" for rule in RULES)]
+    for group in board.groups:
+        parts += ["", f"## {markdown(group.conditions.title)}"]
+        for ranking in group.rankings:
+            if ranking.reference == ALL:
+                continue
+            side = f" (side {ranking.side})" if ranking.side else ""
+            parts += ["", f"### Alignment to {markdown(board.models[ranking.reference].name)}{side}", ""]
+            rows = [_markdown_row(Line(board, group, ranking, row).values()) for row in ranking.rows]
+            parts.append(table(list(_COLUMNS), rows))
+    if board.invalid:
+        parts += ["", f"## {len(board.invalid)} files that are no valid records", ""]
+        rows = [[markdown(text) for text in (one.source, one.path, one.reason)] for one in board.invalid]
+        parts.append(table(["results", "file", "reason"], rows))
+    if board.duplicates:
+        parts += ["", f"## {len(board.duplicates)} further records of pairs shown above", ""]
+        rows = [
+            [*map(markdown, (one.source, one.path, one.shown.path)), "same" if one.same else "another"]
+            for one in board.duplicates
+        ]
+        parts.append(table(["results", "file", "shown instead", "score"], rows))
+    return "\n".join(parts) + "\n"
+
+
+def markdown(text: str) -> str:
+    """Text that Markdown and the HTML it allows leave as it is, on one line.
+
+    >>> markdown("<b>a_b</b>")
+    '&lt;b&gt;a\\\\_b&lt;/b&gt;'
+    """
+    return re.sub(r"([\\`*_\[\]~#])", r"\\\1", escape(" ".join(text.split()), quote=False))
+
+
+def fixed(value: float | None, digits: int = 4) -> str:
+    """A number with so many digits, a dash where there is none."""
+    return "–" if value is None else f"{signed_zero(value):.{digits}f}"
+
+
+_COLUMNS: dict[str, Callable[[dict[str, Any]], str]] = {
+    "rank": lambda row: "–" if row["rank"] is None else str(row["rank"]),
+    "model": lambda row: markdown(row["model"]),
+    "family": lambda row: markdown(row["family"]),
+    "score": lambda row: fixed(row["score"]),
+    "interval": lambda row: "–" if row["low"] is None else f"{row['low']:.4f} – {row['high']:.4f}",
+    "above chance": lambda row: fixed(row["above_chance"]),
+    "calibrated": lambda row: fixed(row["calibrated"]),
+    "p": lambda row: row["p_text"],
+    "q": lambda row: "–" if row["q_value"] is None else f"{row['q_value']:.2g}",
+    "performance": lambda row: (
+        "–" if row["performance"] is None else f"{row['performance']:.3f} {markdown(row['performance_unit'])}"
+    ),
+    "parameters": lambda row: count(row["parameters"]),
+    "precision": lambda row: markdown(row["precision"]) or "–",
+    "N": lambda row: str(row["n"]),
+    "k": lambda row: "–" if row["k"] is None else str(row["k"]),
+    "layers": lambda row: markdown(f"{row['layer']} × {row['reference_layer']}"),
+}
+
+
+def _markdown_row(values: dict[str, Any]) -> list[str]:
+    return [tell(values) for tell in _COLUMNS.values()]
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, str) and value.startswith(_FORMULA):
+        return "'" + value
+    return repr(value) if isinstance(value, float) else value

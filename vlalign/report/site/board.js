@@ -1,0 +1,229 @@
+"use strict";
+// The table: groups that may be compared, a reference, filters, sorting, pages.
+
+const DATA = JSON.parse(document.getElementById("data").textContent);
+const byId = (id) => document.getElementById(id);
+const ALL = -1; // as a reference: all pairs
+
+// Columns of an entry, as the page is built with.
+const X = 0, Y = 1, SCORE = 2, LOW = 3, HIGH = 4, CHANCE = 5, ABOVE = 6, CALIBRATED = 7, P = 8, P_TEXT = 9;
+const LAYER = [10, 11], COUNT = [12, 13], PERFORMANCE = [14, 15], UNIT = 16, PAGE = 17;
+
+const state = { group: 0, ranking: 0, query: "", family: "", modality: "", sort: "score", down: true, page: 0, size: 50,
+  measure: SCORE, view: "table" };
+
+// The rows of a ranking with everything that is searched and sorted, made when it is first shown.
+function rowsOf(group, ranking) {
+  if (!ranking.made) {
+    ranking.made = ranking.rows.map(([at, side, rank, q]) => {
+      const entry = DATA.entries[at];
+      const own = side < 0 ? (entry[PERFORMANCE[1]] === null && entry[PERFORMANCE[0]] !== null ? 0 : 1) : side;
+      const first = side < 0 ? 0 : side; // all pairs: x, with y
+      const model = DATA.models[entry[first]];
+      const other = DATA.models[entry[1 - first]];
+      const words = [model.name, model.family, model.modality, model.precision, model.run];
+      if (ranking.model === ALL) words.push(other.name, other.family, other.run);
+      return { entry, rank, q, model, other, k: group.k, n: group.n, performance: entry[PERFORMANCE[own]],
+        layers: `${entry[LAYER[first]]} × ${entry[LAYER[1 - first]]}`,
+        counts: `of ${entry[COUNT[first]]} × ${entry[COUNT[1 - first]]}`, found: words.join("\n").toLowerCase() };
+    });
+  }
+  return ranking.made;
+}
+
+const COLUMNS = [
+  { key: "rank", name: "Rank", tip: "1 + models whose interval lies entirely above", up: true, value: (r) => r.rank,
+    show: (r) => (r.rank === null ? "–" : String(r.rank)) },
+  { key: "model", name: "Model", up: true, word: true, value: (r) => r.model.name.toLowerCase() },
+  { key: "with", name: "With", up: true, word: true, pairs: true, value: (r) => r.other.name.toLowerCase(),
+    show: (r) => r.other.name, kind: "word name" },
+  { key: "score", name: "Score", tip: "raw", value: (r) => r.entry[SCORE], show: (r) => fixed(r.entry[SCORE], 4) },
+  { key: "interval", name: "Interval", value: (r) => r.entry[LOW],
+    show: (r) => (r.entry[LOW] === null ? "–" : `${fixed(r.entry[LOW], 3)} – ${fixed(r.entry[HIGH], 3)}`) },
+  { key: "above", name: "Above chance", tip: "(s − c) / (1 − c)", value: (r) => r.entry[ABOVE],
+    show: (r) => fixed(r.entry[ABOVE], 4) },
+  { key: "calibrated", name: "Calibrated", tip: "0 up to the null's 95 % point", value: (r) => r.entry[CALIBRATED],
+    show: (r) => fixed(r.entry[CALIBRATED], 4) },
+  { key: "p", name: "p", up: true, value: (r) => r.entry[P], show: (r) => r.entry[P_TEXT] },
+  { key: "q", name: "q", tip: "false discovery rate", up: true, value: (r) => r.q,
+    show: (r) => (r.q === null ? "–" : String(Number(r.q.toPrecision(2)))) },
+  { key: "performance", name: "Performance", up: true, value: (r) => r.performance, show: (r) => fixed(r.performance, 3),
+    small: (r) => (r.performance === null ? "" : r.entry[UNIT]) },
+  { key: "params", name: "Parameters", value: (r) => r.model.params, show: (r) => r.model.count },
+  { key: "precision", name: "Precision", up: true, word: true, value: (r) => r.model.precision || null,
+    show: (r) => r.model.precision || "–" },
+  { key: "family", name: "Family", up: true, word: true, value: (r) => r.model.family.toLowerCase(),
+    show: (r) => r.model.family, small: (r) => r.model.modality },
+  { key: "n", name: "N", value: (r) => r.n, show: (r) => String(r.n) },
+  { key: "k", name: "k", value: (r) => r.k, show: (r) => (r.k === null ? "–" : String(r.k)) },
+  { key: "layers", name: "Best layers", up: true, word: true, value: (r) => r.layers, show: (r) => r.layers,
+    small: (r) => r.counts, kind: "word layers" },
+];
+
+const group = () => DATA.groups[state.group];
+const ranking = () => group().rankings[state.ranking];
+const columns = () => COLUMNS.filter((column) => !column.pairs || ranking().model === ALL);
+
+// Rows that pass the filters, sorted; rows without a value stand last either way.
+function chosenRows() {
+  const words = state.query.toLowerCase().split(/\s+/).filter(Boolean);
+  const rows = rowsOf(group(), ranking()).filter((row) => words.every((word) => row.found.includes(word)) &&
+    (!state.family || row.model.family === state.family || (ranking().model === ALL && row.other.family === state.family)) &&
+    (!state.modality || row.model.modality === state.modality ||
+      (ranking().model === ALL && row.other.modality === state.modality)));
+  const { value } = COLUMNS.find((column) => column.key === state.sort);
+  const keyed = rows.map((row) => [value(row), row]);
+  const sign = state.down ? -1 : 1;
+  keyed.sort(([a, first], [b, second]) => {
+    if (a === null || b === null) return (a === null) - (b === null) || second.entry[SCORE] - first.entry[SCORE];
+    return sign * (a < b ? -1 : a > b ? 1 : 0) || second.entry[SCORE] - first.entry[SCORE];
+  });
+  return keyed.map(([, row]) => row);
+}
+
+function mark(family) {
+  const { colour, path } = DATA.families[family];
+  return svg("svg", { class: "mark", viewBox: "-6 -6 12 12", "aria-hidden": "true" },
+    svg("path", { d: path, fill: colour, stroke: "currentColor", "stroke-width": 0.8 }));
+}
+
+function cell(column, row) {
+  if (column.key === "model") {
+    return el("th", { scope: "row" }, mark(row.model.family), el("a", { href: row.entry[PAGE] }, row.model.name));
+  }
+  const small = column.small ? column.small(row) : "";
+  return el("td", { class: column.kind || (column.word ? "word" : null) }, column.show(row),
+    small ? el("small", {}, small) : null);
+}
+
+function showTable(rows) {
+  const head = columns().map((column) => {
+    const sorted = column.key !== state.sort ? "none" : state.down ? "descending" : "ascending";
+    const button = el("button", { type: "button", "data-sort": column.key, title: column.tip }, column.name);
+    return el("th", { scope: "col", "aria-sort": sorted, class: column.word ? "word" : null }, button);
+  });
+  const pages = Math.max(1, Math.ceil(rows.length / state.size));
+  state.page = Math.min(state.page, pages - 1);
+  const start = state.page * state.size;
+  const shown = rows.slice(start, start + state.size);
+  const focused = document.activeElement && document.activeElement.dataset.sort;
+  byId("head").replaceChildren(el("tr", {}, ...head));
+  byId("body").replaceChildren(...shown.map((row) => el("tr", {}, ...columns().map((column) => cell(column, row)))));
+  if (focused) byId("head").querySelector(`[data-sort="${focused}"]`).focus();
+  const reference = ranking().model === ALL ? "All pairs" : `Alignment to ${ranking().name}`;
+  byId("caption").textContent = `${reference}. ${group().metric}, N = ${group().n}.`;
+  const all = ranking().rows.length;
+  const what = ranking().model === ALL ? "pairs" : "models";
+  byId("status").textContent = rows.length
+    ? `${start + 1}–${start + shown.length} of ${rows.length} ${what}${rows.length < all ? ` (${all} without filters)` : ""}`
+    : `none of ${all} ${what} fits the filters`;
+  byId("previous").disabled = state.page === 0;
+  byId("next").disabled = state.page >= pages - 1;
+}
+
+let later = 0;
+
+// The families on the page: those of the rows, in the matrix those of the whole group.
+function showLegend() {
+  const all = state.view === "matrix" || ranking().model === ALL;
+  const rows = rowsOf(group(), state.view === "matrix" ? group().rankings[group().rankings.length - 1] : ranking());
+  const names = new Set(rows.flatMap((row) => (all ? [row.model.family, row.other.family] : [row.model.family])));
+  byId("legend").replaceChildren(...[...names].sort().map((name) => el("li", {}, mark(name), name)));
+}
+
+// Draws what is seen only: the table at once, pictures when typing pauses.
+function update() {
+  const rows = chosenRows();
+  if (state.view === "table") { showTable(rows); return; }
+  byId("status").textContent = "";
+  clearTimeout(later);
+  later = setTimeout(() => (state.view === "matrix" ? showMatrix(group()) : showScatter(rows)), 60);
+}
+
+function options(select, entries, chosen) {
+  select.replaceChildren(...entries.map(([value, text]) => el("option", { value }, text)));
+  select.value = String(chosen);
+}
+
+// After another group or reference: what can be chosen in it.
+function showChoices() {
+  const metrics = [...new Set(DATA.groups.map((one) => one.metric))];
+  options(byId("metric"), metrics.map((name) => [name, name]), group().metric);
+  options(byId("group"), DATA.groups.map((one, i) => [i, one, one.metric]).filter((one) => one[2] === group().metric)
+    .map(([i, one]) => [i, `${one.entries} ${one.entries === 1 ? "pair" : "pairs"}: ${one.title}`]), state.group);
+  options(byId("reference"), group().rankings.map((one, i) => [i, `${one.name} (${one.rows.length})`]), state.ranking);
+  byId("conditions").replaceChildren(...group().parts.flatMap(([name, text]) => [el("dt", {}, name), el("dd", {}, text)]));
+  byId("unknown").hidden = group().known;
+  const rows = rowsOf(group(), ranking());
+  const seen = (key) => [...new Set(rows.flatMap((row) =>
+    (ranking().model === ALL ? [row.model[key], row.other[key]] : [row.model[key]])))].sort();
+  for (const key of ["family", "modality"]) {
+    const found = seen(key);
+    if (!found.includes(state[key])) state[key] = "";
+    options(byId(key), [["", "all"], ...found.map((name) => [name, name])], state[key]);
+  }
+  byId("unranked").hidden = rows.every((row) => row.rank !== null);
+}
+
+function choose(changes) {
+  const other = "group" in changes || "ranking" in changes;
+  Object.assign(state, { page: 0 }, changes);
+  if (other) showChoices();
+  if (other || "view" in changes) showLegend();
+  for (const tab of document.querySelectorAll("[role=tab]")) {
+    const on = tab.dataset.view === state.view;
+    tab.setAttribute("aria-selected", String(on));
+    tab.tabIndex = on ? 0 : -1;
+    byId(`view-${tab.dataset.view}`).hidden = !on;
+  }
+  update();
+  const place = new URLSearchParams({ group: group().id, reference: ranking().run, view: state.view });
+  if (ranking().side) place.set("side", ranking().side);
+  history.replaceState(null, "", `#${place}`);
+}
+
+// The group, reference and view that the address names.
+function fromAddress() {
+  const place = new URLSearchParams(location.hash.slice(1));
+  const at = Math.max(0, DATA.groups.findIndex((one) => one.id === place.get("group")));
+  const side = place.get("side") || "";
+  const found = DATA.groups[at].rankings.findIndex((one) => one.run === place.get("reference") && one.side === side);
+  const view = ["table", "matrix", "scatter"].includes(place.get("view")) ? place.get("view") : "table";
+  choose({ group: at, ranking: Math.max(0, found), view });
+}
+
+function start() {
+  byId("search").addEventListener("input", (event) => choose({ query: event.target.value }));
+  byId("metric").addEventListener("change", (event) =>
+    choose({ group: DATA.groups.findIndex((one) => one.metric === event.target.value), ranking: 0 }));
+  byId("group").addEventListener("change", (event) => choose({ group: Number(event.target.value), ranking: 0 }));
+  byId("reference").addEventListener("change", (event) => choose({ ranking: Number(event.target.value) }));
+  for (const key of ["family", "modality"]) {
+    byId(key).addEventListener("change", (event) => choose({ [key]: event.target.value }));
+  }
+  byId("measure").addEventListener("change", (event) => choose({ measure: Number(event.target.value) }));
+  byId("size").addEventListener("change", (event) => choose({ size: Number(event.target.value) }));
+  byId("head").addEventListener("click", (event) => {
+    const key = event.target.dataset.sort;
+    if (!key) return;
+    const down = key === state.sort ? !state.down : !COLUMNS.find((column) => column.key === key).up;
+    choose({ sort: key, down });
+  });
+  byId("previous").addEventListener("click", () => choose({ page: state.page - 1 }));
+  byId("next").addEventListener("click", () => choose({ page: state.page + 1 }));
+  const tabs = [...document.querySelectorAll("[role=tab]")];
+  tabs.forEach((tab, i) => {
+    tab.addEventListener("click", () => choose({ view: tab.dataset.view }));
+    tab.addEventListener("keydown", (event) => {
+      const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+      if (!step) return;
+      const next = tabs[(i + step + tabs.length) % tabs.length];
+      choose({ view: next.dataset.view });
+      next.focus();
+    });
+  });
+  window.addEventListener("hashchange", fromAddress);
+  fromAddress();
+}
+
+if (DATA.groups.length) document.addEventListener("DOMContentLoaded", start);

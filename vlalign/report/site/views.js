@@ -1,0 +1,105 @@
+"use strict";
+// The matrix of models and the scatter of alignment against performance.
+
+const MEASURES = { [SCORE]: "score", [ABOVE]: "above chance", [CALIBRATED]: "calibrated score" };
+
+// Rows and columns of a group's matrix: the two sides, or all models with all where one modality is on both.
+function matrixAxes(one) {
+  const seen = [new Set(), new Set()];
+  const cells = new Map();
+  const put = (row, column, entry) => {
+    seen[0].add(row);
+    seen[1].add(column);
+    cells.set(`${row},${column}`, entry);
+  };
+  const entries = one.rankings[one.rankings.length - 1].rows.map(([at]) => DATA.entries[at]);
+  const apart = entries.every((entry) => DATA.models[entry[X]].modality !== DATA.models[entry[Y]].modality);
+  for (const entry of entries) {
+    const turned = one.symmetric && apart && DATA.models[entry[X]].modality < DATA.models[entry[Y]].modality;
+    put(entry[turned ? Y : X], entry[turned ? X : Y], entry);
+    if (one.symmetric && !apart) put(entry[Y], entry[X], entry);
+  }
+  const order = (a, b) => {
+    const [first, second] = [DATA.models[a], DATA.models[b]];
+    return first.family.localeCompare(second.family) || (first.params || 0) - (second.params || 0) ||
+      first.name.localeCompare(second.name);
+  };
+  return { rows: [...seen[0]].sort(order), columns: [...seen[1]].sort(order), cells };
+}
+
+function showMatrix(one) {
+  const { rows, columns: across, cells } = matrixAxes(one);
+  const values = [...cells.values()].map((entry) => entry[state.measure]).filter((value) => value !== null);
+  const [low, high] = values.length ? [Math.min(...values), Math.max(...values)] : [0, 0];
+  const share = (value) => (high > low ? (value - low) / (high - low) : 0.5);
+  const head = across.map((at) => el("th", { scope: "col" }, mark(DATA.models[at].family), DATA.models[at].name));
+  const body = rows.map((row, i) => {
+    const line = across.map((column, j) => {
+      const entry = cells.get(`${row},${column}`);
+      const value = entry ? entry[state.measure] : null;
+      if (!entry) return el("td", {}, el("span", { "aria-label": "not scored" }, "·"));
+      const names = `${DATA.models[row].name} × ${DATA.models[column].name}`;
+      const link = el("a", { href: entry[PAGE], "data-stop": `${i},${j}`, title: names }, fixed(value, 3));
+      const box = el("td", {}, link);
+      if (value !== null) {
+        const colour = viridis(share(value));
+        box.style.background = colour.fill;
+        box.style.color = colour.ink;
+      }
+      return box;
+    });
+    return el("tr", {}, el("th", { scope: "row" }, mark(DATA.models[row].family), DATA.models[row].name), ...line);
+  });
+  const box = byId("matrix");
+  box.replaceChildren(el("table", { class: "matrix" },
+    el("caption", {}, `Every pair of models in this group: ${MEASURES[state.measure]} (${one.metric}, N = ${one.n}); ` +
+      "filters do not apply. Arrow keys move among the cells, Enter opens the pair."),
+    el("thead", {}, el("tr", {}, el("td", {}), ...head)), el("tbody", {}, ...body)));
+  byId("ramp").replaceChildren(fixed(low, 3), el("span", { class: "ramp", "aria-hidden": "true" }), fixed(high, 3));
+  roving(box, true);
+}
+
+function showScatter(rows) {
+  const box = byId("scatter");
+  const known = rows.filter((row) => row.performance !== null && row.entry[state.measure] !== null);
+  if (known.length < 1) {
+    const why = ranking().model === ALL ? "" :
+      " Models that have one (text models with a loss) are compared when a vision model is the reference, or with all pairs.";
+    box.replaceChildren(el("p", {}, `No model here has a known performance.${why}`));
+    return;
+  }
+  const [width, height] = [820, 460];
+  const raw = state.measure === SCORE;
+  const units = [...new Set(known.map((row) => row.entry[UNIT]))].join(", ");
+  const frame = chart({ width, height, across: bounds(known.map((row) => row.performance)),
+    tall: bounds(known.flatMap((row) => (raw && row.entry[LOW] !== null ? [row.entry[LOW], row.entry[HIGH]]
+      : [row.entry[state.measure]]))),
+    below: units + (units === "bits per byte" ? " (lower is better)" : ""),
+    beside: `${MEASURES[state.measure]} (${group().metric})` });
+  const { parts } = frame;
+  known.sort((a, b) => a.performance - b.performance);
+  known.forEach((row, i) => {
+    const [x, y] = [frame.x(row.performance), frame.y(row.entry[state.measure])];
+    if (raw && row.entry[LOW] !== null) {
+      parts.push(svg("line", { class: "whisker", x1: x, x2: x, y1: frame.y(row.entry[LOW]), y2: frame.y(row.entry[HIGH]) }));
+    }
+    const name = ranking().model === ALL ? `${row.model.name} × ${row.other.name}` : row.model.name;
+    const told = `${name}: ${MEASURES[state.measure]} ${fixed(row.entry[state.measure], 4)}, ${fixed(row.performance, 3)} ` +
+      row.entry[UNIT];
+    const { colour, path } = DATA.families[row.model.family];
+    parts.push(svg("a", { href: row.entry[PAGE], "data-stop": `0,${i}`, "aria-label": told },
+      svg("path", { d: path, fill: colour, stroke: "currentColor", "stroke-width": 0.8,
+        transform: `translate(${x} ${y}) scale(1.1)` }), svg("title", {}, told)));
+    if (known.length <= 12) {
+      const end = x > width * 0.75;
+      parts.push(svg("text", { x: x + (end ? -9 : 9), y: y + 4, "text-anchor": end ? "end" : "start", "aria-hidden": "true" },
+        name.length > 36 ? `${name.slice(0, 35)}…` : name));
+    }
+  });
+  const label = `Scatter of ${known.length} ${known.length === 1 ? "row" : "rows"}: ${MEASURES[state.measure]} against ${units}`;
+  box.replaceChildren(el("p", { class: "dim" }, `${label}${raw ? ", with intervals" : ""}. ` +
+    "Arrow keys move among the marks, Enter opens the pair."),
+  el("div", { class: "wide" }, svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "group",
+    "aria-label": label }, ...parts)));
+  roving(box, false);
+}
