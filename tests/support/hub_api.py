@@ -215,7 +215,11 @@ class Handler(BaseHTTPRequestHandler):
             raise Refusal(401, None, "Invalid username or password.")
         name = "owner" if self._token() == self.hub.token else "stranger"
         auth = {"type": "access_token", "accessToken": {"displayName": "test", "role": "write"}}
-        self._send(200, {"type": "user", "id": name, "name": name, "fullname": name, "orgs": [], "auth": auth})
+        orgs = [{"type": "org", "id": org, "name": org, "roleInOrg": "write"} for org in self._orgs()]
+        self._send(200, {"type": "user", "id": name, "name": name, "fullname": name, "orgs": orgs, "auth": auth})
+
+    def _orgs(self) -> tuple[str, ...]:
+        return self.hub.orgs if self._token() == self.hub.token else ()
 
     def _resolve(self, repo: Repo, revision: str, path: str) -> None:
         self._check_gate()
@@ -289,7 +293,10 @@ class Handler(BaseHTTPRequestHandler):
         self._check_owner()
         wish = json.loads(self.body)
         kind = wish.get("type") or "model"
-        repo_id = f"{wish.get('organization') or 'owner'}/{wish['name']}"
+        namespace = wish.get("organization") or "owner"
+        if namespace not in ("owner", *self._orgs()):
+            raise Refusal(403, None, f"You don't have the rights to create a {kind} under the namespace {namespace!r}")
+        repo_id = f"{namespace}/{wish['name']}"
         key = f"{kind}s/{repo_id}"
         answer = {"name": repo_id, "id": repo_id, "url": f"{self.hub.url}/{key if kind != 'model' else repo_id}"}
         if key in self.hub.repos:
