@@ -44,6 +44,7 @@ class Request:
     revision: str | None = None
     file: str | None = None
     token: str | None = None
+    sent: int = 0  # bytes of the answer's body
 
 
 class HubServer:

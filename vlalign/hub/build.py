@@ -179,7 +179,7 @@ def card(abouts: Sequence[About], repo: str, *, branch: str, command: str, licen
         revision="" if branch == "main" else f', revision="{branch}"',
         pull_revision="" if branch == "main" else f" --revision {branch}",
         command=command,
-        made_with=first.made_with,
+        made_with=dict(sorted(first.made_with.items())),
     )
 
 

@@ -117,7 +117,7 @@ def push(
         command = f"vlalign push {Path(store).name or 'features'} --repo {repo} --dtype {dtype}"
         text = card([*kept, *abouts], repo, branch=target.branch, command=command, licence=licence)
         write_atomic(build / "README.md", text.encode())
-        if not fresh and tag is None and not force:
+        if not fresh and tag is None and target.holds("README.md", text.encode()):
             return result
         paths = [path for about in abouts for path in (about.path, *(part.path for part in about.parts))]
         files: dict[str, Path | bytes] = {path: build / path for path in [*paths, "README.md"]}

@@ -91,12 +91,12 @@ def push_results(
         return done
     merged = _merge(target, there, rows)
     content: dict[str, Path | bytes] = {path: data for path, data in files.items() if state[path] != "same"}
-    content |= {TABLE: to_parquet(merged), INDEX: pretty({"format": 1, "kind": "results", "records": total})}
-    content["README.md"] = card(merged, repo, branch=target.branch, licence=licence).encode()
-    if not (new or replaced or tag or force):
+    made = {TABLE: to_parquet(merged), INDEX: pretty({"format": 1, "kind": "results", "records": total})}
+    made["README.md"] = card(merged, repo, branch=target.branch, licence=licence).encode()
+    if not (new or replaced or tag) and all(target.holds(path, data) for path, data in made.items()):
         return done
-    made = commit(target, content, (), f"{len(files)} score records")
-    return PushedResults(target, new, replaced, same, total, results.invalid, made)
+    oid = commit(target, {**content, **made}, (), f"{len(files)} score records")
+    return PushedResults(target, new, replaced, same, total, results.invalid, oid)
 
 
 def _name(results: Results) -> tuple[dict[str, bytes], dict[str, dict[str, Any]]]:
@@ -116,8 +116,7 @@ def _name(results: Results) -> tuple[dict[str, bytes], dict[str, dict[str, Any]]
 def _state(target: Target, path: str, data: bytes) -> str:
     if path not in target.files:
         return "new"
-    blob = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()  # git's name of the content
-    return "same" if target.files[path] in (blob, hashlib.sha256(data).hexdigest()) else "replaced"
+    return "same" if target.holds(path, data) else "replaced"
 
 
 def _merge(target: Target, there: set[str], rows: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:

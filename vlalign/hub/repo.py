@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -48,6 +49,11 @@ class Target:
 
         return f"{constants.ENDPOINT}/datasets/{self.repo}" + ("" if self.branch == "main" else f"/tree/{self.branch}")
 
+    def holds(self, path: str, data: bytes) -> bool:
+        """Whether the branch has this very file."""
+        blob = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()  # git's name of the content
+        return self.head is not None and self.files.get(path) in (blob, hashlib.sha256(data).hexdigest())
+
     def foreign(self, own: Iterable[str]) -> list[str]:
         """Files that are neither the caller's own nor harmless."""
         return sorted(set(self.files) - set(own) - _HARMLESS)
@@ -64,7 +70,7 @@ class Target:
         shown = ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
         if not force:
             raise VlalignError(
-                f"data set {self.repo!r} holds something else ({shown}): name another --repo, or write beside it with "
+                f"data set {self.repo!r} holds something else ({shown}): name another one, or write beside it with "
                 "--force, which replaces its README.md"
             )
         log.warning("%s holds other files, which stay (%s); its README.md is replaced", self.repo, shown)
@@ -99,9 +105,11 @@ def look(repo: str, *, branch: str | None = None, tag: str | None = None, privat
         refs = api.list_repo_refs(repo, repo_type="dataset")
         branches = {ref.name: ref.target_commit for ref in refs.branches}
         tags = {ref.name for ref in refs.tags}
-        if name in tags or (tag is not None and tag in branches):
-            raise VlalignError(f"{name if name in tags else tag!r} is a {'tag' if name in tags else 'branch'} of "
-                               f"data set {repo!r}: commits go to branches, which tags then mark")  # fmt: skip
+        for one, others, kind in ((name, tags, "tag"), (tag, branches, "branch")):
+            if one in others:
+                raise VlalignError(
+                    f"{one!r} is a {kind} of data set {repo!r}: commits go to branches, which tags then mark"
+                )
         if tag in tags:
             raise VlalignError(f"data set {repo!r} has a tag {tag!r} already: name another with --tag")
         start = branches.get(name) or branches.get("main")
