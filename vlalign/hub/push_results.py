@@ -106,8 +106,9 @@ def _name(results: Results) -> tuple[dict[str, bytes], dict[str, dict[str, Any]]
     for found in results.records:
         data = found.file.read_bytes()
         path = f"{FOLDER}/{found.record.filename}"
-        if files.get(path, data) != data:
-            path = f"{path.removesuffix('.json')}-{hashlib.sha256(data).hexdigest()[:8]}.json"
+        apart = f"{path.removesuffix('.json')}-{hashlib.sha256(data).hexdigest()[:8]}.json"
+        if files.get(path, data) != data or found.path == apart:  # so called already where it comes from
+            path = apart
         files[path] = data
         rows[path] = row_of(found.record, path)
     return files, rows
