@@ -67,7 +67,7 @@ def rows_of(n: int, layers: int, width: int, models: int, repeats: int) -> list[
         our_seconds, their_seconds = alternate(ours, theirs, repeats)
         shutil.rmtree(folder / "ours")
         start = time.perf_counter()
-        build_runs([(run, run.key.model) for run in runs], folder / "built", "float16", lambda: None)
+        build_runs([(run, run.key.model) for run in runs], folder / "built", "float16")
         whole = time.perf_counter() - start
     what = f"features of {models} models as Parquet, {n} × {layers} layers × {width}, float16"
     rate = size / our_seconds

@@ -19,12 +19,17 @@ def test_the_name_says_what_differs() -> None:
     keys = [plain, make_key("llama-7b", dtype="bfloat16"), make_key("llama-7b", data=data)]
     keys += [make_key("llama-7b", quantization="nf4"), make_key("llama-7b", edits=[("char_delete", 30)])]
     assert name_runs(keys) == [
-        "llama-7b--float32--none--minhuh__prh".replace("--none", "--quantization-none"),
+        "llama-7b--quantization-none--float32--minhuh__prh",
         "llama-7b--bfloat16",
         "llama-7b--owner__other",
         "llama-7b--nf4",
         "llama-7b--char_delete-30",
-    ] or len(set(name_runs(keys))) == len(keys)
+    ]
+    data = dict(plain.data["data"], fingerprint="0" * 64)
+    assert name_runs([plain, make_key("llama-7b", data=data)]) == [
+        "llama-7b--fingerprint-ffffffff",
+        "llama-7b--fingerprint-00000000",
+    ]
     assert name_runs([plain, make_key("dinov2-small", "vision")]) == ["llama-7b", "dinov2-small"]
 
 

@@ -28,10 +28,12 @@ def run(arguments: argparse.Namespace) -> int:
     from rich import box
     from rich.table import Table
 
+    from vlalign.cli.push import set_up_bars
     from vlalign.hub import pull
     from vlalign.hub.build import loss_text
     from vlalign.report.console import console
 
+    set_up_bars(arguments)
     done = pull(arguments.repo, arguments.store, revision=arguments.revision, configs=arguments.configs)
     table = Table(box=box.SIMPLE_HEAD)
     for column in ("configuration", "run", "stored as", ""):

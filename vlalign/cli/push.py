@@ -55,11 +55,20 @@ def add_repo_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def set_up_bars(arguments: argparse.Namespace) -> None:
+    """No bars of the Hub's library where only results are wanted."""
+    from huggingface_hub.utils import disable_progress_bars
+
+    if arguments.quiet:
+        disable_progress_bars()
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Checks, builds, uploads, and says what is where."""
     from vlalign.hub import push
     from vlalign.report.console import console
 
+    set_up_bars(arguments)
     done = push(
         arguments.store,
         arguments.repo,

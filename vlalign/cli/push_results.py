@@ -24,10 +24,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Checks, uploads, and says what is where."""
-    from vlalign.cli.push import say_where
+    from vlalign.cli.push import say_where, set_up_bars
     from vlalign.hub import push_results
     from vlalign.report.console import console
 
+    set_up_bars(arguments)
     done = push_results(
         arguments.results,
         arguments.repo,

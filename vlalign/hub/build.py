@@ -46,11 +46,8 @@ def build_run(run: Run, folder: Path, config: str, dtype: str) -> About:
     return about
 
 
-def build_runs(jobs: Sequence[tuple[Run, str]], folder: Path, dtype: str, told: Callable[[], None]) -> list[About]:
-    """:func:`build_run` of several runs with their configurations, as many at a time as there are threads.
-
-    ``told`` is called after each.
-    """
+def build_runs(jobs: Sequence[tuple[Run, str]], folder: Path, dtype: str) -> list[About]:
+    """:func:`build_run` of several runs with their configurations, as many at a time as there are threads."""
     import torch
 
     from vlalign.jobs import run_jobs
@@ -60,7 +57,6 @@ def build_runs(jobs: Sequence[tuple[Run, str]], folder: Path, dtype: str, told: 
     def work(job: tuple[Run, str], check: Callable[[], None]) -> None:
         check()
         made[job[1]] = build_run(job[0], folder, job[1], dtype)
-        told()
 
     run_jobs(jobs, work, torch.device("cpu"))
     return [made[config] for _, config in jobs]
@@ -195,7 +191,9 @@ def _licences(abouts: Sequence[About], licence: str | None) -> dict[str, Any]:
     known = sorted({one.licence or "unknown" for one in abouts})
     if "other" not in known:
         return {"license": known[0] if len(known) == 1 else known}
-    return {"license": "other", "license_name": "those-of-the-models", "license_link": "README.md"}
+    pages = [hub_id(one.key) for one in abouts if one.licence == "other"]  # the Hub takes addresses only
+    page = next((f"https://huggingface.co/{page}" for page in pages if page), None)
+    return {"license": "other", "license_name": "those-of-the-models", "license_link": page}
 
 
 def _few(names: Sequence[str]) -> str:

@@ -89,4 +89,6 @@ def _slug(text: str) -> str:
     >>> _slug("char_delete:30 patch_delete:20,grid=14"), _slug("minhuh/prh")
     ('char_delete-30-patch_delete-20-grid-14', 'minhuh__prh')
     """
+    if re.fullmatch("[0-9a-f]{32,}", text):  # a hash or commit
+        return text[:8]
     return re.sub(r"[^A-Za-z0-9._]+", "-", text.replace("/", "__")).strip("-.")[:_PART] or "odd"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,7 +68,6 @@ def push(
     force: bool = False,
     out: str | Path | None = None,
     licence: str | None = None,
-    told: Callable[[], None] = lambda: None,
 ) -> Pushed:
     """Push runs of a store as a data set of the Hub, one configuration each, in one commit.
 
@@ -87,7 +87,6 @@ def push(
         force: replace features of the same run that are there, and write beside files of others.
         out: keep what is built in this folder, which must be new, empty or of an earlier push.
         licence: of the data set on the Hub (default: of the models).
-        told: called when a run is built.
 
     Raises:
         VlalignError: the first thing that is wrong; nothing can be seen on the Hub then.
@@ -113,7 +112,8 @@ def push(
     if dry_run:
         return result
     with _folder(folder, sum(item.bytes for item in fresh)) as build:
-        abouts = build_runs([(item.run, item.config) for item in fresh], build, dtype, told)
+        start = time.perf_counter()
+        abouts = build_runs([(item.run, item.config) for item in fresh], build, dtype)
         command = f"vlalign push {Path(store).name or 'features'} --repo {repo} --dtype {dtype}"
         text = card([*kept, *abouts], repo, branch=target.branch, command=command, licence=licence)
         write_atomic(build / "README.md", text.encode())
@@ -124,7 +124,9 @@ def push(
         still = {part.path for about in kept for part in about.parts}
         gone = {path for path in own if path.startswith(f"{DATA}/") and path not in still}
         title = f"Features of {len(fresh)} {'run' if len(fresh) == 1 else 'runs'} as {dtype}"
+        built = time.perf_counter()
         made = commit(target, files, gone, title)
+        log.info("built in %.1f s, uploaded in %.1f s", built - start, time.perf_counter() - built)
     return Pushed(target, items, result.kept, abouts, made)
 
 
