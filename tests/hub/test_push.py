@@ -273,6 +273,25 @@ def test_damage_on_the_hub_is_noticed(store: Path, hub: HubServer, tmp_path: Pat
         pull("owner/damaged", tmp_path / "q")
 
 
+def test_what_was_begun_elsewhere_is_not_mixed_with_what_is_pulled(store: Path, tmp_path: Path) -> None:
+    """Extraction on another machine may give other bits under the same key."""
+    push(store, "owner/begun", dtype="float32", models=["dinov2-small"])
+    run = FeatureStore(store).find("dinov2-small")
+    other = make_run(tmp_path / "p", run.key, widths=(7, 9), scale=2.0)
+    (other.path / "manifest.json").unlink()
+    for shard in other.shards:
+        path = other.path / shard.file
+        path.with_name(path.name + ".sha256").write_text(f"{shard.sha256}  {path.name}\n")
+    pull("owner/begun", tmp_path / "p")
+    assert (tmp_path / "p" / run.key.slug / run.key.short / "manifest.json").read_bytes() == (
+        run.path / "manifest.json"
+    ).read_bytes()
+    make_run(tmp_path / "q", run.key, widths=(7, 9), scale=2.0)  # complete: it stays
+    before = contents(tmp_path / "q")
+    assert not pull("owner/begun", tmp_path / "q")[0].fresh
+    assert contents(tmp_path / "q") == before
+
+
 def test_a_damaged_cache_and_a_damaged_store_are_mended(store: Path, tmp_path: Path) -> None:
     from huggingface_hub import hf_hub_download
 

@@ -54,6 +54,8 @@ def pull(repo: str, store: str | Path, *, revision: str | None = None, configs: 
     for about in abouts:
         run = target.open(about.pulled_key) if target.root.is_dir() else None
         if run is not None and not run.verify():
+            if _other_shards(about, run):
+                log.warning("%s was not made from what was pushed and differs in bytes; it stays", run.path)
             pulled.append(Pulled(about, run, False))
             continue
         files = [_download(repo, commit, part.path, part.sha256) for part in about.parts]
@@ -114,9 +116,11 @@ def _rebuild(about: About, files: Sequence[Path], store: FeatureStore, origin: d
     writer = store.writer(about.pulled_key, _ids(files), about.shard_rows)
     _check_plan(about, writer)
     missing = set(writer.missing(require=[extra.name for extra in about.extras]))
+    if not about.precision.exact:  # nothing tells whether what lies there came from these files
+        missing = set(writer.shards)
     for index, _, layers, extras in reader:
         shard = writer.shards[index]
-        if shard in missing:
+        if shard in missing or sha256_file(writer.path / about.shards[index].file) != about.shards[index].sha256:
             features = {layer.name: values.float() for layer, values in zip(about.layers, layers, strict=True)}
             try:
                 writer.write(shard, features, about.layers, extras)
@@ -126,14 +130,20 @@ def _rebuild(about: About, files: Sequence[Path], store: FeatureStore, origin: d
     if not about.precision.exact:
         facts[STORED] = {"dtype": about.dtype, "original": about.key.hash, **asdict(about.precision)}
     run = writer.finish(facts)
-    if about.precision.exact and (other := [new.file for new, old in zip(run.shards, about.shards, strict=True)
-                                            if new.sha256 != old.sha256]):  # fmt: skip
+    if other := _other_shards(about, run):
         log.warning(
             "%s: %d files differ in bytes from the original's, first %s (another version of safetensors may have "
             "written them); their values are those that were pushed", run.path, len(other), other[0]
         )  # fmt: skip
     writer.log({"event": "pulled", **origin, "config": about.config, "environment": environment()})
     return run
+
+
+def _other_shards(about: About, run: Run) -> list[str]:
+    """Files of a run that are not byte for byte those that were pushed, as far as they should be."""
+    if not about.precision.exact or len(run.shards) != len(about.shards):
+        return []
+    return [new.file for new, old in zip(run.shards, about.shards, strict=True) if new.sha256 != old.sha256]
 
 
 def _ids(files: Sequence[Path]) -> list[str]:
