@@ -1,4 +1,4 @@
-"""Checks that a wheel holds what users need and nothing else: every module, the built-in data, the licences."""
+"""Checks that a wheel holds what users need and nothing else: modules, built-in data, cards, licences."""
 
 import sys
 import zipfile
@@ -8,6 +8,7 @@ from pathlib import Path
 def main(path: str) -> int:
     names = set(zipfile.ZipFile(path).namelist())
     tree = {str(p) for p in Path("vlalign").rglob("*") if p.is_file() and "__pycache__" not in p.parts}
+    tree |= {f"vlalign/{p}" for p in Path("cards").rglob("*") if p.is_file()}
     missing = sorted(tree - names)
     foreign = sorted(n for n in names if not n.startswith("vlalign/") and ".dist-info/" not in n)
     licence = [n for n in names if n.endswith("licenses/LICENSE")]

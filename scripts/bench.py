@@ -11,6 +11,7 @@ demonstration's models from the Python package index. Without paths it uses the 
 `study`: a sweep of rates against one extraction, a whole study and how true its time left is (bench_study.py).
 `synthetic`: ensembles against one model after the other, a seed of the paper, alignment (bench_synthetic.py).
 `multibench`: ensembles against a Dataset of single samples, alignment against pair by pair (bench_multibench.py).
+`hub`: features as Parquet against pyarrow alone (bench_hub.py).
 `leaderboard`: seconds and size of the site for 1,000 records (bench_leaderboard.py).
 """
 
@@ -23,6 +24,7 @@ import sys
 from pathlib import Path
 
 import bench_extract
+import bench_hub
 import bench_leaderboard
 import bench_metrics
 import bench_multibench
@@ -63,7 +65,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--captions", metavar="FILE", help="a data set, or a JSON file of edited captions")
     parser.add_argument("--images", metavar="FILE", help="a data set of images")
-    parts = ("score", "metrics", "extract", "study", "synthetic", "multibench", "leaderboard")
+    parts = ("score", "metrics", "extract", "study", "synthetic", "multibench", "hub", "leaderboard")
     parser.add_argument("--only", choices=parts, help="one part")
     parser.add_argument("--quick", action="store_true", help="small cases: shows that it runs, not how fast")
     parser.add_argument("--json", metavar="FILE", help="write rows and environment there too")
@@ -81,6 +83,8 @@ def main() -> int:
         rows += bench_synthetic.rows(arguments.quick)
     if arguments.only in (None, "multibench"):
         rows += bench_multibench.rows(arguments.quick)
+    if arguments.only in (None, "hub"):
+        rows += bench_hub.rows(arguments.quick)
     if arguments.only in (None, "leaderboard"):
         rows += bench_leaderboard.rows(arguments.quick)
     console().print(table_of(rows))

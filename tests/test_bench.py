@@ -53,6 +53,15 @@ def test_quick_benchmark_of_the_multibench_study(tmp_path: Path) -> None:
     assert rows[-1]["difference"] < 1e-4
 
 
+def test_quick_benchmark_of_pushing(tmp_path: Path) -> None:
+    out = tmp_path / "bench.json"
+    line = [sys.executable, "scripts/bench.py", "--quick", "--only", "hub", "--json", str(out)]
+    subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True)
+    rows = json.loads(out.read_text())["rows"]
+    assert [row["reach"] for row in rows] == ["≤ 1.5×", "≥ 200 MB/s", "–"]
+    assert all(row["ours"] > 0 for row in rows)
+
+
 def test_quick_benchmark_of_the_leaderboard(tmp_path: Path) -> None:
     out = tmp_path / "bench.json"
     line = [sys.executable, "scripts/bench.py", "--quick", "--only", "leaderboard", "--json", str(out)]

@@ -27,6 +27,7 @@ ALLOWED: dict[str, set[str]] = {
     "study": {"models", "data", "perturb", "extract", "store", "metrics", "stats", "score"},
     "synthetic": {"store", "metrics", "stats", "score"},
     "multibench": {"store", "metrics", "stats", "score"},
+    "hub": {"data", "models", "perturb", "store", "metrics", "stats", "score", "synthetic"},
     "report": {
         "data",
         "models",
@@ -55,6 +56,7 @@ ALLOWED: dict[str, set[str]] = {
         "synthetic",
         "multibench",
         "report",
+        "hub",
     },
 }
 

@@ -11,8 +11,15 @@ _KINDS = {"model": "model", "dataset": "data set"}
 
 
 @contextmanager
-def hub_errors(repo: str, *, kind: str = "model", revision: str | None = None) -> Iterator[None]:
-    """Turns what huggingface_hub (or a library above it) raises about ``repo`` into one line that says what to do."""
+def hub_errors(repo: str, *, kind: str = "model", revision: str | None = None, writing: bool = False) -> Iterator[None]:
+    """Turns what huggingface_hub (or a library above it) raises about ``repo`` into one line that says what to do.
+
+    Args:
+        repo: ``owner/name``.
+        kind: ``"model"`` or ``"dataset"``.
+        revision: as it was asked for.
+        writing: whether something is to be changed there, which takes a permission and not the cache.
+    """
     from huggingface_hub import errors
 
     what = f"{_KINDS[kind]} {repo!r}"
@@ -23,6 +30,8 @@ def hub_errors(repo: str, *, kind: str = "model", revision: str | None = None) -
         raise
     except Exception as error:
         cause = _hub_cause(error)
+        if writing and (refusal := _write_refusal(cause, what, revision)):
+            raise VlalignError(refusal) from error
         if isinstance(cause, errors.GatedRepoError):
             raise VlalignError(
                 f"{what} is gated: accept its terms at {page}, then log in with `hf auth login` or set HF_TOKEN"
@@ -51,6 +60,24 @@ def hub_errors(repo: str, *, kind: str = "model", revision: str | None = None) -
         if isinstance(cause, errors.HfHubHTTPError):
             raise VlalignError(f"the Hub refused {what}: {_first_line(cause)}") from error
         raise
+
+
+def _write_refusal(cause: BaseException, what: str, revision: str | None) -> str | None:
+    """Why something was not written; None where it is the same as for reading."""
+    from huggingface_hub import errors
+
+    status = getattr(getattr(cause, "response", None), "status_code", None)
+    if _unreachable(cause):
+        return f"no network: the Hub cannot be reached for {what}; connect and run the same command again"
+    if isinstance(cause, (errors.RepositoryNotFoundError, errors.RevisionNotFoundError)):
+        return None
+    if status == 401:
+        return "the Hub does not know this token: log in again with `hf auth login`, or set HF_TOKEN to a valid one"
+    if status == 403:
+        return f"this token may not write to {what}: use one with write permission there, or name another --repo"
+    if status in (409, 412):
+        return f"{what} was changed by someone else meanwhile (branch {revision or 'main'}): run the same command again"
+    return None
 
 
 def resolve_revision(repo: str, *, kind: str = "model", revision: str | None = None) -> str:

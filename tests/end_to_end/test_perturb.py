@@ -39,7 +39,7 @@ def test_the_verb(command: Command, tmp_path: Path, tiny: TinyModels) -> None:
 def test_a_file_of_edited_data(command: Command, tmp_path: Path) -> None:
     done = command(f"vlalign perturb {EMOJI} --op word_shuffle,seed=3 --rate 50 --out made.parquet --no-sheet")
     assert "made.parquet" in done.stdout
-    assert sorted(path.name for path in tmp_path.iterdir() if path.suffix) == ["made.parquet"]
+    assert sorted(path.name for path in tmp_path.iterdir() if path.suffix) == ["made.card.md", "made.parquet"]
     data = open_data(DataSpec("builtin:emoji", max_samples=12), {"text", "vision"})
     expected = perturb_data(data, [parse_perturbation("word_shuffle:50,seed=3")])
     found = open_data(DataSpec(str(tmp_path / "made.parquet")), {"text", "vision"})

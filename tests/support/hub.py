@@ -44,6 +44,7 @@ class Request:
     revision: str | None = None
     file: str | None = None
     token: str | None = None
+    sent: int = 0  # bytes of the answer's body
 
 
 class HubServer:
@@ -52,6 +53,8 @@ class HubServer:
     def __init__(self, *, token: str = TOKEN, stranger: str = STRANGER) -> None:
         self.token = token
         self.stranger = stranger
+        self.orgs: tuple[str, ...] = ("somebody",)
+        """Organizations that the owner of ``token`` may make repositories in, besides ``owner``."""
         self.repos: dict[str, Repo] = {}
         self.uploads: dict[str, bytes] = {}  # LFS objects by sha256
         self.requests: list[Request] = []

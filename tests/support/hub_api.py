@@ -90,7 +90,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _flush(self) -> None:
         status, body, headers = self.reply
-        self._record(status)
+        self._record(status, 0 if self.command == "HEAD" else len(body))
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
@@ -100,13 +100,14 @@ class Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body)
 
-    def _record(self, status: int) -> None:
+    def _record(self, status: int, sent: int) -> None:
         from support.hub import Request
 
         repo = f"{self.repo.kind}s/{self.repo.id}" if self.repo else None
         path = unquote(urlsplit(self.path).path)
         with self.hub.lock:
-            self.hub.requests.append(Request(self.command, path, status, repo, self.revision, self.file, self._token()))
+            asked = (self.command, path, status, repo, self.revision, self.file, self._token())
+            self.hub.requests.append(Request(*asked, sent))
 
     # -- who and what --------------------------------------------------------------------------------------------
     def _token(self) -> str | None:
@@ -131,7 +132,11 @@ class Handler(BaseHTTPRequestHandler):
     def _find_repo(self, kind: str, pieces: list[str]) -> tuple[Repo, list[str]]:
         """The repository named by the first one or two pieces, and the pieces after it."""
         names = [unquote(piece) for piece in pieces]
-        width = 1 if len(names) == 1 or (names[1] in _VERBS and "/".join(names[:2]) not in self.hub.repos) else 2
+        width = (
+            1
+            if len(names) == 1 or (names[1] in _VERBS and f"{kind}s/{'/'.join(names[:2])}" not in self.hub.repos)
+            else 2
+        )
         repo = self.hub.repos.get(f"{kind}s/{'/'.join(names[:width])}")
         if repo is None or (repo.private and self._token() != self.hub.token):
             raise Refusal(401 if self._token() is None else 404, "RepoNotFound", "Repository not found")
@@ -215,7 +220,11 @@ class Handler(BaseHTTPRequestHandler):
             raise Refusal(401, None, "Invalid username or password.")
         name = "owner" if self._token() == self.hub.token else "stranger"
         auth = {"type": "access_token", "accessToken": {"displayName": "test", "role": "write"}}
-        self._send(200, {"type": "user", "id": name, "name": name, "fullname": name, "orgs": [], "auth": auth})
+        orgs = [{"type": "org", "id": org, "name": org, "roleInOrg": "write"} for org in self._orgs()]
+        self._send(200, {"type": "user", "id": name, "name": name, "fullname": name, "orgs": orgs, "auth": auth})
+
+    def _orgs(self) -> tuple[str, ...]:
+        return self.hub.orgs if self._token() == self.hub.token else ()
 
     def _resolve(self, repo: Repo, revision: str, path: str) -> None:
         self._check_gate()
@@ -289,7 +298,10 @@ class Handler(BaseHTTPRequestHandler):
         self._check_owner()
         wish = json.loads(self.body)
         kind = wish.get("type") or "model"
-        repo_id = f"{wish.get('organization') or 'owner'}/{wish['name']}"
+        namespace = wish.get("organization") or "owner"
+        if namespace not in ("owner", *self._orgs()):
+            raise Refusal(403, None, f"You don't have the rights to create a {kind} under the namespace {namespace!r}")
+        repo_id = f"{namespace}/{wish['name']}"
         key = f"{kind}s/{repo_id}"
         answer = {"name": repo_id, "id": repo_id, "url": f"{self.hub.url}/{key if kind != 'model' else repo_id}"}
         if key in self.hub.repos:

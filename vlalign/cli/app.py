@@ -28,6 +28,9 @@ VERBS = (
     "models",
     "runs",
     "verify",
+    "push",
+    "pull",
+    "push-results",
     "demo",
 )
 
@@ -81,7 +84,7 @@ def run_verb(name: str, argv: Sequence[str] | None = None) -> int:
 
 
 def _module(name: str) -> Any:
-    return importlib.import_module(f"vlalign.cli.{name}")
+    return importlib.import_module(f"vlalign.cli.{name.replace('-', '_')}")
 
 
 def _texts(name: str) -> dict[str, Any]:

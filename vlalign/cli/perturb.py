@@ -54,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Edits, shows, measures, and writes what was asked for."""
     from vlalign.errors import VlalignError
+    from vlalign.hub.perturbed import save_card
     from vlalign.perturb import OPERATIONS, image_facts, notes, perturb_data, text_facts, write_perturbed
     from vlalign.perturb.write import check_target
     from vlalign.report import perturb as report
@@ -109,7 +110,9 @@ def run(arguments: argparse.Namespace) -> int:
         out.print(f"sheet    {path}", markup=False, soft_wrap=True)
     if arguments.out:
         (label,) = versions
-        out.print(f"data     {write_perturbed(made[label], arguments.out)}", markup=False, soft_wrap=True)
+        path = write_perturbed(made[label], arguments.out)
+        out.print(f"data     {path}", markup=False, soft_wrap=True)
+        out.print(f"card     {save_card(made[label], path)}", markup=False, soft_wrap=True)
     return 0
 
 

@@ -73,6 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> list[argparse.ArgumentPars
     data.add_argument("--out", metavar="FOLDER", help="save the data set there")
     data.add_argument("--push", metavar="OWNER/NAME", help="push it to this data set of the Hub")
     data.add_argument("--private", action="store_true", help="make the pushed data set private")
+    data.add_argument("--force", action="store_true", help="push into a data set that holds something else")
     tune = made["tune"]
     tune.add_argument("--trials", type=int, default=8, metavar="N", help="of each modality and U")
     tune.add_argument("--out", default="tuned.yaml", metavar="FILE", help="a file for `run --tuned`")
@@ -189,18 +190,24 @@ def _report(arguments: argparse.Namespace) -> None:
 
 def _data(arguments: argparse.Namespace) -> None:
     from vlalign.errors import VlalignError
+    from vlalign.hub.synthetic import card, push_synthetic
     from vlalign.report.console import console
+    from vlalign.store.files import write_atomic
     from vlalign.synthetic import make_data
-    from vlalign.synthetic.export import push_datasets, save_datasets
+    from vlalign.synthetic.export import save_datasets
 
     if not arguments.out and not arguments.push:
         raise VlalignError("nothing to do: name a folder with --out or a data set of the Hub with --push")
     config = _config(arguments, uniqueness=(arguments.uniqueness,), phi_depths=(arguments.phi_depth,))
     data = make_data(config, arguments.uniqueness)
     if arguments.out:
-        console().print(f"data      {save_datasets(data, arguments.phi_depth, arguments.out)}", soft_wrap=True)
+        folder = save_datasets(data, arguments.phi_depth, arguments.out)
+        write_atomic(folder / "README.md", card(data, arguments.phi_depth).encode())
+        console().print(f"data      {folder}", soft_wrap=True)
     if arguments.push:
-        where = push_datasets(data, arguments.phi_depth, arguments.push, private=arguments.private)
+        where = push_synthetic(
+            data, arguments.phi_depth, arguments.push, private=arguments.private, force=arguments.force
+        )
         console().print(f"pushed    {where}", soft_wrap=True)
 
 

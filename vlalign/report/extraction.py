@@ -99,7 +99,9 @@ def runs_table(runs: Sequence[Run], incomplete: Sequence[Path]) -> Group:
             run.key.modality,
             str(data.get("data", {}).get("name", "?")),
             run.key.edits or "–",
-            str(data.get("dtype", "?")) + ("" if quantization == "none" else f" {quantization}"),
+            str(data.get("dtype", "?"))
+            + ("" if quantization == "none" else f" {quantization}")
+            + (f", stored as {data['stored']}" if "stored" in data else ""),
             str(data.get("pooling", "?")),
             str(len(run.layers)),
             str(run.n),

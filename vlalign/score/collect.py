@@ -15,11 +15,15 @@ from vlalign.score.record import ScoreRecord
 
 @dataclass(frozen=True)
 class Found:
-    """A record and where it came from: ``source`` as it was given, ``path`` of the file (in a folder: below it)."""
+    """A record and where it came from: ``source`` as it was given, ``path`` of the file (in a folder: below it).
+
+    ``file`` is where its bytes are on this machine.
+    """
 
     record: ScoreRecord
     source: str
     path: str
+    file: Path = field(default=Path(), compare=False)
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ def add(collected: Collected, source: str, files: Iterable[tuple[Path, str]]) ->
     """Read files (each with the path to show for it) of one source into what is collected."""
     for file, name in files:
         try:
-            collected.records.append(Found(read_record(file), source, name))
+            collected.records.append(Found(read_record(file), source, name, file))
         except VlalignError as error:
             reason = str(error).removeprefix(f"{file} ").removeprefix(f"cannot read the record {file}: ")
             collected.invalid.append(Invalid(source, name, " ".join(reason.split())))

@@ -12,7 +12,7 @@ from vlalign.errors import VlalignError
 from vlalign.store.files import one_line, sha256_bytes, sha256_file
 from vlalign.store.key import RunKey, diff_keys
 from vlalign.store.layout import Layout, Problem
-from vlalign.store.manifest import Manifest, pending
+from vlalign.store.manifest import Entry, Manifest, pending
 from vlalign.store.shard import EXTRA, ShardError, check_shard, read_tensors
 
 if TYPE_CHECKING:
@@ -93,12 +93,31 @@ class Run:
         Raises:
             VlalignError: ids.json is missing or altered.
         """
+        return self._order[0]
+
+    @property
+    def shard_rows(self) -> int:
+        """Rows per shard; the last may have fewer.
+
+        Raises:
+            VlalignError: ids.json is missing or altered.
+        """
+        return self._order[1]
+
+    @property
+    def shards(self) -> tuple[Entry, ...]:
+        """Files, checksums and rows of the shards, in order."""
+        return self._manifest.shards
+
+    @cached_property
+    def _order(self) -> tuple[list[str], int]:
         path = Layout(self.path).ids
         try:
             data = path.read_bytes()
             if sha256_bytes(data) != self._manifest.ids_sha256:
                 raise ValueError("sha256 mismatch")
-            return [str(sample) for sample in json.loads(data)["ids"]]
+            told = json.loads(data)
+            return [str(sample) for sample in told["ids"]], int(told["shard_rows"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise VlalignError(
                 f"cannot use the sample ids {path}: {one_line(error)}; run the same extraction again to renew them"
@@ -116,18 +135,31 @@ class Run:
             f"or a name, {names[0]} … {names[-1]}"
         )
 
+    def _read_shard(self, index: int, names: Sequence[str]) -> list[Tensor]:
+        path = self.path / self._manifest.shards[index].file
+        try:
+            return read_tensors(path, self.key.hash, self._manifest.shard(index), names)
+        except ShardError as error:
+            raise VlalignError(
+                f"cannot read {path}: {error}; run the same extraction again, which replaces damaged shards"
+            ) from error
+
+    def load_shard(self, index: int) -> tuple[list[Tensor], dict[str, Tensor]]:
+        """All layers of one shard in order, each float32 ``[rows, D_layer]``, and its extras ``[rows, ...]`` by name.
+
+        Raises:
+            VlalignError: the shard is missing or damaged.
+        """
+        names = [layer.name for layer in self.layers]
+        found = self._read_shard(index, [*names, *(EXTRA + name for name in self.extras)])
+        return found[: len(names)], dict(zip(self.extras, found[len(names) :], strict=True))
+
     def _read(self, names: Sequence[str]) -> list[Tensor]:
         import torch
 
         whole: list[Tensor] = []
         for index, entry in enumerate(self._manifest.shards):
-            path = self.path / entry.file
-            try:
-                parts = read_tensors(path, self.key.hash, self._manifest.shard(index), names)
-            except ShardError as error:
-                raise VlalignError(
-                    f"cannot read {path}: {error}; run the same extraction again, which replaces damaged shards"
-                ) from error
+            parts = self._read_shard(index, names)
             whole = whole or [torch.empty((self.n, *part.shape[1:]), dtype=part.dtype) for part in parts]
             for target, part in zip(whole, parts, strict=True):
                 target[entry.start : entry.stop] = part

@@ -125,21 +125,8 @@ class FeatureStore:
         Raises:
             VlalignError: none fits (the message says what there is) or several do (it says how they differ).
         """
-        everything = self.runs()
-        runs = [run for run in everything if modality in (None, run.key.modality)]
-        kind = f"{modality} run" if modality else "run"
-        if not runs:
-            left = len(self.incomplete())
-            hint = f" ({left} not complete: run the same extraction again)" if left else ""
-            raise VlalignError(f"no complete {kind} in {self.root}{hint}: extract features first")
-        found = _match(runs, query)
+        found = self.select(query, modality=modality)
         found = [run for run in found if not run.key.edits] or found
-        if not found:
-            names = sorted({run.key.model for run in runs})
-            close = difflib.get_close_matches(query.partition("@")[0], names, n=3)
-            shown = ", ".join(close or names[:10]) + (" …" if not close and len(names) > 10 else "")
-            lead = "did you mean" if close else "there is"
-            raise VlalignError(f"no {kind} {query!r} in {self.root}: {lead} {shown}")
         if len(found) > 1:
             shown = ", ".join(_names(found)[:6]) + (" …" if len(found) > 6 else "")
             differences = [line for run in found[1:] for line in diff_keys(found[0].key, run.key)]
@@ -149,6 +136,28 @@ class FeatureStore:
                 "name one of them with its @digits"
             )
         return found[0]
+
+    def select(self, query: str, *, modality: str | None = None) -> list[Run]:
+        """All runs that `query` names, as for :meth:`find`, whatever the data, edits and precision.
+
+        Raises:
+            VlalignError: none fits.
+        """
+        everything = self.runs()
+        runs = [run for run in everything if modality in (None, run.key.modality)]
+        kind = f"{modality} run" if modality else "run"
+        if not runs:
+            left = len(self.incomplete())
+            hint = f" ({left} not complete: run the same extraction again)" if left else ""
+            raise VlalignError(f"no complete {kind} in {self.root}{hint}: extract features first")
+        found = _match(runs, query)
+        if not found:
+            names = sorted({run.key.model for run in runs})
+            close = difflib.get_close_matches(query.partition("@")[0], names, n=3)
+            shown = ", ".join(close or names[:10]) + (" …" if not close and len(names) > 10 else "")
+            lead = "did you mean" if close else "there is"
+            raise VlalignError(f"no {kind} {query!r} in {self.root}: {lead} {shown}")
+        return found
 
     def verify(self) -> list[Problem]:
         """Check every shard of every run, complete or not; the list is empty when all is well.

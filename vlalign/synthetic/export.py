@@ -1,4 +1,4 @@
-"""The samples as a ``datasets.DatasetDict``: saved in a folder or pushed to the Hub."""
+"""The samples as a ``datasets.DatasetDict``, to use or to save in a folder (`vlalign.hub` pushes them)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlalign.errors import VlalignError
-from vlalign.remote import hub_errors
 from vlalign.store.files import canonical, check_space, write_error
 from vlalign.synthetic.config import identity
 from vlalign.synthetic.data import SyntheticData
@@ -45,13 +44,13 @@ def to_datasets(data: SyntheticData, phi_depth: int = 1) -> DatasetDict:
     for name, rows in data.splits.items():
         values: dict[str, Any] = {"id": [f"sample-{row:06d}" for row in rows], "label": data.labels[rows]}
         values |= {key: list(column[rows]) for key, column in columns.items()}
-        info = DatasetInfo(description=_settings(data, phi_depth), features=Features(kinds))
+        info = DatasetInfo(description=settings_of(data, phi_depth), features=Features(kinds))
         made[name] = Dataset.from_dict(values, info=info)
     return DatasetDict(made)
 
 
-def _settings(data: SyntheticData, phi_depth: int) -> str:
-    """What the samples depend on, as JSON."""
+def settings_of(data: SyntheticData, phi_depth: int) -> str:
+    """What the samples depend on, as JSON on one line."""
     kept = {name: value for name, value in identity(data.config).items() if name not in ("epochs", "batch", "clip")}
     return canonical(kept | {"uniqueness": data.uniqueness, "phi_depth": phi_depth})
 
@@ -66,7 +65,7 @@ def save_datasets(data: SyntheticData, phi_depth: int, folder: str | Path) -> Pa
     taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
     if taken and not (folder / "dataset_dict.json").exists():
         raise VlalignError(f"{folder} is there and holds no data set: name another folder with --out")
-    if taken and _there(folder) != _settings(data, phi_depth):
+    if taken and _there(folder) != settings_of(data, phi_depth):
         raise VlalignError(f"{folder} holds a data set of other settings: name another folder with --out")
     check_space(folder, 0)
     try:
@@ -83,23 +82,3 @@ def _there(folder: Path) -> str | None:
     except (OSError, ValueError):
         return None
     return str(told.get("description"))
-
-
-def push_datasets(data: SyntheticData, phi_depth: int, repo: str, *, private: bool = False) -> str:
-    """Push the samples to a data set of the Hub; returns its address.
-
-    Args:
-        data, phi_depth: as :func:`to_datasets`.
-        repo: ``owner/name``; made if it is not there.
-        private: whether it is made private.
-
-    Raises:
-        VlalignError: no token, no permission or no network.
-    """
-    from huggingface_hub import get_token
-
-    if get_token() is None:
-        raise VlalignError("no token of the Hub: log in with `hf auth login` or set HF_TOKEN")
-    with hub_errors(repo, kind="dataset"):
-        to_datasets(data, phi_depth).push_to_hub(repo, private=private or None)
-    return f"https://huggingface.co/datasets/{repo}"

@@ -1,0 +1,352 @@
+"""Pushing and pulling against the stand-in Hub, in this process: what is refused, kept, replaced and resumed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from support.features import contents, make_key, make_run, make_store
+from support.hub import STRANGER, TOKEN, HubServer
+
+from vlalign.errors import VlalignError
+from vlalign.hub import pull, push, push_results, read_results
+from vlalign.hub.about import STORED
+from vlalign.score import score
+from vlalign.store import FeatureStore
+
+
+@pytest.fixture(autouse=True)
+def owner(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    hub.uploads.clear()  # what other tests have uploaded would be there already
+    yield
+    hub.fault = None
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    return make_store(tmp_path / "features").root
+
+
+def test_float32_comes_back_byte_for_byte(store: Path, tmp_path: Path) -> None:
+    push(store, "owner/exact", dtype="float32", out=tmp_path / "kept")
+    assert push(store, "owner/exact", dtype="float32").commit is None
+    done = pull("owner/exact", tmp_path / "pulled")
+    assert all(one.fresh for one in done)
+    assert contents(tmp_path / "pulled") == contents(store)
+    assert not FeatureStore(tmp_path / "pulled").verify()
+    assert not any(one.fresh for one in pull("owner/exact", tmp_path / "pulled"))
+    assert (tmp_path / "kept" / "README.md").is_file()
+    x, y = (FeatureStore(tmp_path / "pulled").find(name) for name in ("dinov2-small", "llama-7b"))
+    a, b = (FeatureStore(store).find(name) for name in ("dinov2-small", "llama-7b"))
+    assert score(x, y).matrix == score(a, b).matrix
+    assert x.key == a.key
+    assert x.facts == a.facts
+
+
+def test_float16_comes_back_under_a_key_that_says_so(store: Path, tmp_path: Path) -> None:
+    push(store, "owner/rounded")
+    done = {one.about.config: one for one in pull("owner/rounded", tmp_path / "pulled")}
+    run, original = done["llama-7b"].run, done["llama-7b"].about.key
+    kept = next(run for run in FeatureStore(store).runs() if run.key == original)
+    assert run.key != original
+    assert run.key.data == {**original.data, STORED: "float16"}
+    assert run.facts[STORED]["original"] == original.hash
+    for a, b in zip(run.features(), kept.features(), strict=True):
+        assert torch.equal(a, b.half().float())
+    assert run.bits_per_byte() == kept.bits_per_byte()
+    x, y = (FeatureStore(tmp_path / "pulled").find(name) for name in ("dinov2-small", "llama-7b"))
+    a, b = (FeatureStore(store).find(name) for name in ("dinov2-small", "llama-7b"))
+    assert score(x, y, metric="cka").best["score"] == pytest.approx(score(a, b, metric="cka").best["score"], abs=1e-3)
+    # beside the original, neither is taken for the other; pushed again, nothing more is lost
+    pull("owner/rounded", store)
+    with pytest.raises(VlalignError, match="stored: absent != float16"):
+        FeatureStore(store).find("llama-7b")
+    push(tmp_path / "pulled", "owner/rounded-twice")
+    pull("owner/rounded-twice", tmp_path / "again")
+    assert contents(tmp_path / "again") == contents(tmp_path / "pulled")
+
+
+def test_configurations_are_added_and_stay(store: Path, hub: HubServer, tmp_path: Path) -> None:
+    first = push(store, "owner/grows", models=["dinov2-small"])
+    assert [item.config for item in first.items] == ["dinov2-small"]
+    before = hub.files("datasets/owner/grows")
+    second = push(store, "owner/grows", perturb=["char_delete"])
+    assert second.kept == ["dinov2-small"]
+    after = hub.files("datasets/owner/grows")
+    assert {path: after[path].sha256 for path in before if path != "README.md"} == {
+        path: before[path].sha256 for path in before if path != "README.md"
+    }
+    third = push(store, "owner/grows", perturb=["none"])
+    assert {item.config: item.state for item in third.items} == {"dinov2-small": "there already", "llama-7b": "new"}
+    assert len(pull("owner/grows", tmp_path / "all")) == 3
+    assert len(pull("owner/grows", tmp_path / "one", configs=["llama-7b"])) == 1
+    with pytest.raises(VlalignError, match="no configuration 'llama-7': it has llama-7b"):
+        pull("owner/grows", tmp_path / "one", configs=["llama-7"])
+    hub.clear()
+    assert push(store, "owner/grows").commit is None
+    assert not [r for r in hub.requests if r.method in ("POST", "PUT") and "validate" not in r.path]
+    with pytest.raises(VlalignError, match=r"holds other features under llama-7b.*--force"):
+        push(store, "owner/grows", dtype="float32", models=["llama-7b"])
+    push(store, "owner/grows", dtype="float32", models=["llama-7b"], force=True)
+    assert {one.about.dtype for one in pull("owner/grows", tmp_path / "now")} == {"float16", "float32"}
+
+
+def test_two_precisions_of_a_model(tmp_path: Path, hub: HubServer) -> None:
+    make_run(tmp_path / "a", make_key("llama-7b"))
+    make_run(tmp_path / "b", make_key("llama-7b", dtype="bfloat16"))
+    push(tmp_path / "a", "owner/two")
+    push(tmp_path / "b", "owner/two")
+    assert {path for path in hub.files("datasets/owner/two") if path.startswith("vlalign/")} == {
+        "vlalign/llama-7b.json", "vlalign/llama-7b--bfloat16.json",
+    }  # fmt: skip
+
+
+def test_odd_model_names(tmp_path: Path, hub: HubServer) -> None:
+    names = ["../<b>x</b>|`", "模型", "a b/c\nd", "\"quote': {x}"]
+    runs = [make_run(tmp_path / "s", make_key(name)) for name in names]
+    push(tmp_path / "s", "owner/odd", dtype="float32")
+    done = pull("owner/odd", tmp_path / "p")
+    assert {one.run.key.hash for one in done} == {run.key.hash for run in runs}
+    text = hub.files("datasets/owner/odd")["README.md"].read().decode()
+    assert "<b>" not in text.split("---\n", 2)[2]
+
+
+def test_other_content_is_refused_then_forced(store: Path, hub: HubServer, tmp_path: Path) -> None:
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "data.csv").write_text("a,b\n1,2\n")
+    hub.add_dataset("owner/theirs", tmp_path / "theirs")
+    with pytest.raises(VlalignError, match=r"holds something else \(data.csv\): name another"):
+        push(store, "owner/theirs")
+    assert set(hub.files("datasets/owner/theirs")) == {"data.csv"}
+    push(store, "owner/theirs", force=True)
+    assert {"data.csv", "README.md"} < set(hub.files("datasets/owner/theirs"))
+    with pytest.raises(VlalignError, match="something else"):
+        push_results([str(_results(store, tmp_path))], "owner/theirs")
+
+
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "name": ({"repo": "no owner"}, "no name of a data set: give --repo owner/name"),
+    "no owner": ({"repo": "name"}, "no name of a data set"),
+    "namespace": ({"repo": "strangers/x"}, "cannot make one there: it is of 'owner'"),
+    "dtype": ({"dtype": "bfloat16"}, "float16 or float32"),
+    "model": ({"models": ["lama-7b"]}, "did you mean llama-7b"),
+    "edits": ({"perturb": ["word_delete"]}, "no run with --perturb word_delete.*there are char_delete:30, none"),
+    "out": ({"out": "."}, "holds something else: name a new folder with --out"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused_before_anything_is_built(
+    store: Path, hub: HubServer, case: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(store)
+    options, reason = REFUSED[case]
+    before = set(hub.repos)
+    with pytest.raises(VlalignError, match=reason):
+        push(store, **{"repo": "owner/refused", **options})
+    assert set(hub.repos) == before
+
+
+def test_tokens(store: Path, hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    push(store, "owner/secret", private=True)
+    assert hub.repos["datasets/owner/secret"].private
+    push(store, "owner/open")
+    with pytest.raises(VlalignError, match="is public"):
+        push(store, "owner/open", private=True)
+    monkeypatch.setenv("HF_TOKEN", STRANGER)
+    with pytest.raises(VlalignError, match="this token may not write to data set 'owner/open'"):
+        push(store, "owner/open")
+    with pytest.raises(VlalignError, match="no data set 'owner/secret' that this token may see"):
+        push(store, "owner/secret")
+    monkeypatch.setenv("HF_TOKEN", "hf_wrong")
+    with pytest.raises(VlalignError, match="does not know this token"):
+        push(store, "owner/open")
+    monkeypatch.delenv("HF_TOKEN")
+    with pytest.raises(VlalignError, match="no token of the Hub"):
+        push(store, "owner/open")
+    with pytest.raises(VlalignError, match="is not on the Hub, or is private"):
+        pull("owner/secret", tmp_path / "p")
+    with pytest.raises(VlalignError, match="is not on the Hub"):
+        read_results(["owner/nothing-there"])
+
+
+def test_branches_and_tags(store: Path, hub: HubServer, tmp_path: Path) -> None:
+    push(store, "owner/refs", models=["dinov2-small"], tag="v1")
+    push(store, "owner/refs", revision="more", tag="v2")
+    assert len(pull("owner/refs", tmp_path / "a")) == 1
+    assert len(pull("owner/refs", tmp_path / "b", revision="more")) == 3
+    assert len(pull("owner/refs", tmp_path / "c", revision="v1")) == 1
+    for options, reason in (
+        ({"tag": "v1"}, "has a tag 'v1' already"),
+        ({"revision": "v1"}, "'v1' is a tag"),
+        ({"tag": "more"}, "'more' is a branch"),
+    ):
+        with pytest.raises(VlalignError, match=reason):
+            push(store, "owner/refs", **options)  # type: ignore[arg-type]
+    push(store, "owner/refs", revision="more", tag="v3")  # nothing new: the tag alone
+    assert hub.repos["datasets/owner/refs"].tags["v3"] == hub.repos["datasets/owner/refs"].branches["more"]
+    with pytest.raises(VlalignError, match="has no revision 'v9'"):
+        pull("owner/refs", tmp_path / "d", revision="v9")
+
+
+def test_someone_else_commits_meanwhile(store: Path, hub: HubServer, tmp_path: Path) -> None:
+    push(store, "owner/busy", models=["dinov2-small"])
+
+    def commit_first(method: str, path: str) -> None:
+        if method == "PUT" and hub.repos["datasets/owner/busy"].branches["main"] == head:
+            files = hub.files("datasets/owner/busy")
+            hub.repos["datasets/owner/busy"].commit("main", dict(files), "theirs")
+
+    head = hub.repos["datasets/owner/busy"].branches["main"]
+    hub.fault = commit_first
+    with pytest.raises(VlalignError, match=r"changed by someone else meanwhile \(branch main\): run the same command"):
+        push(store, "owner/busy")
+    hub.fault = None
+    assert len(pull("owner/busy", tmp_path / "p")) == 1
+    push(store, "owner/busy")
+    assert len(pull("owner/busy", tmp_path / "q")) == 3
+
+
+@pytest.mark.parametrize("where", ["second upload", "commit"])
+def test_an_interrupted_push_is_invisible_and_goes_on(store: Path, hub: HubServer, tmp_path: Path, where: str) -> None:
+    repo = f"owner/broken-{where.replace(' ', '-')}"
+    sent: list[str] = []
+
+    def fault(method: str, path: str) -> int | None:
+        if method == "PUT" and path.startswith("/lfs-upload/"):
+            sent.append(path)
+            return 400 if where == "second upload" and len(sent) == 2 else None
+        return 400 if where == "commit" and "/commit/" in path else None
+
+    hub.fault = fault
+    with pytest.raises(VlalignError, match="run the same command again"):
+        push(store, repo, dtype="float32")
+    assert set(hub.files(f"datasets/{repo}")) <= {".gitattributes"}
+    with pytest.raises(VlalignError, match="holds no features that vlalign pushed"):
+        pull(repo, tmp_path / "p")
+    there = {path.rsplit("/", 1)[1] for path in sent} & set(hub.uploads)
+    assert there
+    hub.fault = None
+    hub.clear()
+    push(store, repo, dtype="float32")
+    again = {request.path.rsplit("/", 1)[1] for request in hub.requests if request.path.startswith("/lfs-upload/")}
+    assert not again & there
+    assert len(again) == 3 - len(there)
+    pull(repo, tmp_path / "p")
+    assert contents(tmp_path / "p") == contents(store)
+
+
+def test_a_dry_run_changes_nothing(store: Path, hub: HubServer) -> None:
+    hub.clear()
+    done = push(store, "owner/dry", dry_run=True)
+    assert [item.state for item in done.items] == ["new"] * 3
+    assert "datasets/owner/dry" not in hub.repos
+    assert {request.method for request in hub.requests} == {"GET"}
+
+
+def _corrupt(hub: HubServer, repo: str, change: Callable[[bytes], bytes], ending: str) -> None:
+    from support.repos import Blob
+
+    files = dict(hub.files(f"datasets/{repo}"))
+    for path, blob in list(files.items()):
+        if path.endswith(ending):
+            files[path] = Blob.make(change(blob.read()), path)
+    hub.repos[f"datasets/{repo}"].commit("main", files, "damage")
+
+
+def test_damage_on_the_hub_is_noticed(store: Path, hub: HubServer, tmp_path: Path) -> None:
+    push(store, "owner/damaged", dtype="float32")
+    flip = lambda data: data[:200] + bytes([data[200] ^ 1]) + data[201:]  # noqa: E731
+    _corrupt(hub, "owner/damaged", flip, "llama-7b/part-00000-of-00001.parquet")
+    with pytest.raises(VlalignError, match=r"data/llama-7b/part.* is damaged or was altered: its SHA-256"):
+        pull("owner/damaged", tmp_path / "p")
+    assert [run.key.model for run in FeatureStore(tmp_path / "p").runs()] == ["llama-7b", "dinov2-small"]
+    assert not FeatureStore(tmp_path / "p").incomplete()
+    push(store, "owner/damaged", dtype="float32", force=True)  # mends it
+    assert len(pull("owner/damaged", tmp_path / "p")) == 3
+    _corrupt(hub, "owner/damaged", lambda data: data.replace(b'"n": 60', b'"n": 61'), "vlalign/llama-7b.json")
+    with pytest.raises(VlalignError, match=r"vlalign/llama-7b.json of data set .* do not cover rows 0 to 61"):
+        pull("owner/damaged", tmp_path / "q")
+
+
+def test_what_was_begun_elsewhere_is_not_mixed_with_what_is_pulled(store: Path, tmp_path: Path) -> None:
+    """Extraction on another machine may give other bits under the same key."""
+    push(store, "owner/begun", dtype="float32", models=["dinov2-small"])
+    run = FeatureStore(store).find("dinov2-small")
+    other = make_run(tmp_path / "p", run.key, widths=(7, 9), scale=2.0)
+    (other.path / "manifest.json").unlink()
+    for shard in other.shards:
+        path = other.path / shard.file
+        path.with_name(path.name + ".sha256").write_text(f"{shard.sha256}  {path.name}\n")
+    pull("owner/begun", tmp_path / "p")
+    assert (tmp_path / "p" / run.key.slug / run.key.short / "manifest.json").read_bytes() == (
+        run.path / "manifest.json"
+    ).read_bytes()
+    make_run(tmp_path / "q", run.key, widths=(7, 9), scale=2.0)  # complete: it stays
+    before = contents(tmp_path / "q")
+    assert not pull("owner/begun", tmp_path / "q")[0].fresh
+    assert contents(tmp_path / "q") == before
+
+
+def test_a_damaged_cache_and_a_damaged_store_are_mended(store: Path, tmp_path: Path) -> None:
+    from huggingface_hub import hf_hub_download
+
+    push(store, "owner/cache", dtype="float32", models=["dinov2-small"])
+    (first,) = pull("owner/cache", tmp_path / "p")
+    cached = Path(hf_hub_download("owner/cache", first.about.parts[0].path, repo_type="dataset")).resolve()
+    cached.write_bytes(b"x" * cached.stat().st_size)
+    shard = first.run.path / first.run.shards[1].file
+    shard.write_bytes(b"x")
+    (second,) = pull("owner/cache", tmp_path / "p")
+    assert second.fresh
+    assert not FeatureStore(tmp_path / "p").verify()
+
+
+def _results(store: Path, tmp_path: Path, permutations: int = 0) -> Path:
+    x, y = (FeatureStore(store).find(name) for name in ("dinov2-small", "llama-7b"))
+    record = score(x, y, permutations=permutations, half_samples=0)
+    record.save(tmp_path / f"r{permutations}" / record.filename)
+    return tmp_path / f"r{permutations}"
+
+
+def test_results(store: Path, hub: HubServer, tmp_path: Path) -> None:
+    one, two = _results(store, tmp_path), _results(store, tmp_path, 19)
+    (one / "broken.json").write_text("{")
+    done = push_results([str(one)], "owner/results")
+    assert len(done.new) == 1
+    assert [bad.path for bad in done.invalid] == ["broken.json"]
+    (path,) = (p for p in hub.files("datasets/owner/results") if p.startswith("results/"))
+    original = next(p for p in one.iterdir() if p.name != "broken.json")
+    assert hub.files("datasets/owner/results")[path].read() == original.read_bytes()
+    assert push_results([str(one)], "owner/results").commit is None
+    both = push_results([str(one), str(two)], "owner/results")
+    assert (len(both.new), len(both.same), both.total) == (1, 1, 2)
+    assert len(push_results(["owner/results"], "owner/results-copied", tag="v1").new) == 2
+    found = read_results([str(one), "owner/results", "hf://datasets/owner/results-copied@v1"])
+    assert [one.source for one in found.records].count("owner/results") == 2
+    assert len(found.records) == 5
+    assert [bad.path for bad in found.invalid] == ["broken.json"]
+    assert all(record.record.score == found.records[0].record.score for record in found.records)
+    from datasets import load_dataset
+
+    table = load_dataset("owner/results", split="train")
+    assert sorted(table["file"]) == sorted(p for p in hub.files("datasets/owner/results") if p.startswith("results/"))
+    with pytest.raises(VlalignError, match="holds something else"):
+        push(store, "owner/results")
+    for sources, reason in (
+        ([], "no results given"),
+        ([str(tmp_path / "nothing")], "no results at"),
+        (["owner/nothing"], "no file or folder owner/nothing here, and on the Hub"),
+        (["hf://datasets/x"], "is no data set of the Hub"),
+    ):
+        with pytest.raises(VlalignError, match=reason):
+            read_results(sources)
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "a.json").write_text("[]")
+    with pytest.raises(VlalignError, match=r"none of 1 files is a sound score record, first a\.json"):
+        push_results([str(tmp_path / "bad")], "owner/never")
+    assert "datasets/owner/never" not in hub.repos

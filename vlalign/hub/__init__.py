@@ -1,0 +1,18 @@
+"""Sharing on the Hugging Face Hub: features as Parquet data sets, score records, and the cards that go with them.
+
+A data set of features holds
+
+```
+README.md                    the card: configurations for `datasets`, licences, how to load, what made it
+data/<config>/part-….parquet one row a sample: id, layer_00 …, extra_… (bits, bytes, tokens of text models)
+vlalign/<config>.json        run key, facts, layer axis, checksums: what `vlalign pull` rebuilds the run from
+```
+"""
+
+from vlalign.hub.about import About
+from vlalign.hub.pull import pull
+from vlalign.hub.push import push
+from vlalign.hub.push_results import push_results
+from vlalign.hub.results import read_results
+
+__all__ = ["About", "pull", "push", "push_results", "read_results"]

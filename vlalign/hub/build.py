@@ -1,0 +1,200 @@
+"""A data set of features as a local folder: Parquet files, what they say about themselves, the card."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from vlalign.errors import VlalignError
+from vlalign.hub.about import About
+from vlalign.hub.cards import render, size_category, versions
+from vlalign.hub.parquet import check_written, extras_of, write_run
+from vlalign.models.registry import ALIASES, SOURCES
+from vlalign.store import Run, RunKey
+from vlalign.store.files import sha256_file, write_atomic
+from vlalign.store.layout import Layout
+
+log = logging.getLogger(__name__)
+
+#: languages of data sets whose captions are known
+_LANGUAGES = {"minhuh/prh": "en", "builtin:emoji": "en"}
+
+
+def build_run(run: Run, folder: Path, config: str, dtype: str) -> About:
+    """Check a run's shards, write it as Parquet, read that back and compare; returns what is to be told about it.
+
+    Raises:
+        VlalignError: a shard is damaged, float16 cannot hold a value, the files are not what the store holds, no space.
+    """
+    if problems := run.verify():
+        raise VlalignError(f"{problems[0]}: run the extraction's command again, which mends it, and then push")
+    plain = describe(run, config, dtype)
+    meta = {name: plain[name] for name in ("config", "dtype", "licence")}
+    meta |= {"run": {"hash": run.key.hash, "key": run.key.data, "facts": run.facts}}
+    meta |= {"layers": [layer.name for layer in run.layers], "shards": [shard.sha256 for shard in run.shards]}
+    parts, precision = write_run(run, folder, config, dtype, meta)
+    check_written(run, folder, parts, dtype)
+    about = About(**plain, parts=tuple(parts), precision=precision)
+    path = folder / about.path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, about.to_bytes())
+    About.read(path.read_bytes(), str(path))
+    log.info("%s: %.1f MB, %s", config, about.size / 1e6, loss_text(about))
+    return about
+
+
+def build_runs(jobs: Sequence[tuple[Run, str]], folder: Path, dtype: str) -> list[About]:
+    """:func:`build_run` of several runs with their configurations, as many at a time as there are threads."""
+    import torch
+
+    from vlalign.jobs import run_jobs
+
+    made: dict[str, About] = {}
+
+    def work(job: tuple[Run, str], check: Callable[[], None]) -> None:
+        check()
+        made[job[1]] = build_run(job[0], folder, job[1], dtype)
+
+    run_jobs(jobs, work, torch.device("cpu"))
+    return [made[config] for _, config in jobs]
+
+
+def describe(run: Run, config: str, dtype: str) -> dict[str, Any]:
+    """The fields of `About` that are known before anything is written."""
+    return {
+        "config": config,
+        "key": run.key,
+        "facts": run.facts,
+        "n": run.n,
+        "shard_rows": run.shard_rows,
+        "ids_sha256": sha256_file(Layout(run.path).ids),
+        "dtype": dtype,
+        "layers": tuple(run.layers),
+        "extras": tuple(extras_of(run)),
+        "shards": run.shards,
+        "licence": licence_of(run.key),
+        "made_with": versions(),
+        "extracted_with": _extracted_with(run),
+    }
+
+
+def licence_of(key: RunKey) -> str | None:
+    """The licence of the model's weights, if it is a registered one."""
+    model = key.data["model"]
+    spec = SOURCES.get(str(model.get("source"))) or ALIASES.get(key.model.lower())
+    return None if spec is None else spec.licence
+
+
+def _extracted_with(run: Run) -> dict[str, str]:
+    """Versions that the last extraction into this run noted."""
+    try:
+        lines = Layout(run.path).provenance.read_text(encoding="utf-8").splitlines()
+        events = [json.loads(line) for line in lines if line.strip()]
+        return {str(k): str(v) for k, v in events[-1]["environment"]["packages"].items()}
+    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError):
+        return {}
+
+
+def loss_text(about: About) -> str:
+    """What storing cost, in words."""
+    if about.dtype == "float32":
+        return "float32, as in the store, bit for bit"
+    if about.precision.exact:
+        return f"{about.dtype}, which holds every value exactly"
+    value, row = about.precision.largest_relative_error, about.precision.largest_row_error
+    return (
+        f"{about.dtype}: values are off by at most {value:.2g} of their size (or of 6.1e-05 where they are smaller), "
+        f"a layer's vector by at most {row:.2g} of its norm"
+    )
+
+
+def card(abouts: Sequence[About], repo: str, *, branch: str, command: str, licence: str | None = None) -> str:
+    """The README.md of a data set of features.
+
+    Args:
+        abouts: of all its configurations.
+        repo: ``owner/name``.
+        branch: that it is committed to.
+        command: that pushed it.
+        licence: of the data set; without, those of the models.
+    """
+    abouts = sorted(abouts, key=lambda about: about.config)
+    models = sorted({hub_id(about.key) or about.key.model for about in abouts})
+    data = [dict(about.key.data.get("data") or {}) for about in abouts]
+    modalities = sorted({about.key.modality for about in abouts})
+    names = sorted({str(one["name"]) for one in data if one.get("name")})
+    metadata = {
+        "pretty_name": f"Features of {_few(sorted({about.key.model for about in abouts}))}",
+        "language": sorted({_LANGUAGES[name] for name in names if name in _LANGUAGES and "text" in modalities}),
+        **_licences(abouts, licence),
+        "size_categories": [size_category(sum(about.n for about in abouts))],
+        "task_categories": ["feature-extraction"],
+        "tags": ["vlalign", "embeddings", "representation-alignment", *modalities],
+        "source_datasets": [name for name in names if name.count("/") == 1] or ["original"],
+        "models": [name for name in models if name.count("/") == 1],
+        "configs": [
+            {"config_name": one.config, "data_files": [{"split": "train", "path": [part.path for part in one.parts]}]}
+            for one in abouts
+        ],
+    }
+    first = abouts[0]
+    rows = [
+        {
+            "config": one.config,
+            "model": one.key.model,
+            "modality": one.key.modality,
+            "data": told.get("name", "–"),
+            "edits": one.key.edits or "–",
+            "n": one.n,
+            "layers": len(one.layers),
+            "widths": "–".join(map(str, sorted({min(w := [x.width for x in one.layers]), max(w)}))),
+            "dtype": one.dtype,
+            "licence": one.licence or "see its page",
+            "hash": one.key.hash,
+            "bytes": one.size,
+            "loss": loss_text(one),
+            "source": one.key.data["model"].get("source", "–"),
+            "model_revision": one.key.data["model"].get("revision") or "–",
+            "data_revision": told.get("revision") or "–",
+        }
+        for one, told in zip(abouts, data, strict=True)
+    ]
+    return render(
+        "embeddings",
+        metadata,
+        title=metadata["pretty_name"],
+        repo=repo,
+        models=models,
+        configs=rows,
+        first={"config": first.config, "column": first.columns[-1]},
+        extras=sorted({extra.column for one in abouts for extra in one.extras}),
+        rounded=any(not one.precision.exact for one in abouts),
+        revision="" if branch == "main" else f', revision="{branch}"',
+        pull_revision="" if branch == "main" else f" --revision {branch}",
+        command=command,
+        made_with=dict(sorted(first.made_with.items())),
+    )
+
+
+def hub_id(key: RunKey) -> str | None:
+    """The model's repository on the Hub, None for local ones and wheels."""
+    scheme, _, rest = str(key.data["model"].get("source", "")).partition(":")
+    return {"hub": rest, "timm": f"timm/{rest}"}.get(scheme)
+
+
+def _licences(abouts: Sequence[About], licence: str | None) -> dict[str, Any]:
+    if licence is not None:
+        return {"license": licence}
+    known = sorted({one.licence or "unknown" for one in abouts})
+    if "other" not in known:
+        return {"license": known[0] if len(known) == 1 else known}
+    pages = [hub_id(one.key) for one in abouts if one.licence == "other"]  # the Hub takes addresses only
+    page = next((f"https://huggingface.co/{page}" for page in pages if page), None)
+    return {"license": "other", "license_name": "those-of-the-models", "license_link": page}
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -1,0 +1,316 @@
+"""Features as Parquet: one column a layer, written shard by shard, measured, and read back shard by shard."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vlalign.errors import VlalignError
+from vlalign.hub.about import DATA, Extra, Part, Precision, layer_columns
+from vlalign.store import Run
+from vlalign.store.files import one_line, sha256_file, write_error
+from vlalign.store.manifest import Entry
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from torch import Tensor
+
+GROUP_BYTES = 64 << 20  # of a row group: whole shards
+PART_BYTES = 512 << 20  # of a file: whole shards; what is uploaded is kept file by file
+#: plain, for features have nothing to compress: reading and writing take half the time
+OPTIONS: dict[str, Any] = {"compression": "NONE", "use_dictionary": False, "write_statistics": ["id"]}
+_NORMAL = 2.0**-14  # smallest value that float16 holds with its full precision
+_OVERFLOW = 65520.0  # smallest value that rounds to infinity
+
+
+@dataclass
+class Loss:
+    """What casting has cost so far."""
+
+    relative: float = 0.0
+    row: float = 0.0
+
+    def add(self, other: Loss) -> None:
+        """Take the worse of both."""
+        self.relative, self.row = max(self.relative, other.relative), max(self.row, other.row)
+
+    @property
+    def precision(self) -> Precision:
+        """As it is told."""
+        return Precision(self.relative, self.row, self.relative == 0 and self.row == 0)
+
+
+def extras_of(run: Run) -> list[Extra]:
+    """The run's extras as columns, read from its first shard."""
+    return [
+        Extra(name, f"extra_{name}", str(value.dtype).removeprefix("torch."), tuple(value.shape[1:]))
+        for name, value in run.load_shard(0)[1].items()
+    ]
+
+
+def plan_parts(shards: Sequence[Entry], row_bytes: int, most: int) -> list[list[int]]:
+    """Which shards go together, so that each group but those of one shard is at most so many bytes.
+
+    >>> shards = [Entry("", "", 0, start, start + 10) for start in range(0, 50, 10)]
+    >>> plan_parts(shards, 1, 25)
+    [[0, 1], [2, 3], [4]]
+    """
+    groups: list[list[int]] = []
+    size = 0
+    for index, shard in enumerate(shards):
+        own = (shard.stop - shard.start) * row_bytes
+        if not groups or size + own > most:
+            groups.append([])
+            size = 0
+        groups[-1].append(index)
+        size += own
+    return groups
+
+
+def row_bytes(run: Run, dtype: str) -> int:
+    """Bytes of the features of one sample."""
+    return (2 if dtype == "float16" else 4) * sum(layer.width for layer in run.layers)
+
+
+def write_run(run: Run, folder: Path, config: str, dtype: str, meta: dict[str, Any]) -> tuple[list[Part], Precision]:
+    """Write a run's Parquet files under ``folder/data/<config>``.
+
+    Args:
+        run: complete.
+        folder: of the data set.
+        config: name of the configuration.
+        dtype: of the features, ``float16`` or ``float32``.
+        meta: what the files tell about themselves in their metadata, under ``vlalign``, as JSON.
+
+    Returns:
+        The files in order, and what the precision cost.
+
+    Raises:
+        VlalignError: a value that float16 cannot hold, an id that Parquet cannot hold, or no space.
+    """
+    groups = plan_parts(run.shards, row_bytes(run, dtype), PART_BYTES)
+    schema = schema_of(run, dtype).with_metadata({"vlalign": json.dumps(meta, sort_keys=True, ensure_ascii=False)})
+    target = folder / DATA / config
+    target.mkdir(parents=True, exist_ok=True)
+    loss = Loss()
+    parts = []
+    for number, shards in enumerate(groups):
+        path = target / f"part-{number:05d}-of-{len(groups):05d}.parquet"
+        loss.add(_write_part(run, path, schema, shards, dtype))
+        start, stop = run.shards[shards[0]].start, run.shards[shards[-1]].stop
+        name = path.relative_to(folder).as_posix()
+        parts.append(Part(name, sha256_file(path), path.stat().st_size, start, stop))
+    return parts, loss.precision
+
+
+def schema_of(run: Run, dtype: str) -> pa.Schema:
+    """The columns: ``id``, a list of fixed length for each layer, the extras."""
+    import pyarrow as pa
+
+    value = pa.float16() if dtype == "float16" else pa.float32()
+    names = layer_columns(len(run.layers))
+    fields = [pa.field("id", pa.string())]
+    fields += [pa.field(name, pa.list_(value, layer.width)) for name, layer in zip(names, run.layers, strict=True)]
+    for extra in extras_of(run):
+        fields.append(pa.field(extra.column, _extra_type(extra)))
+    return pa.schema(fields)
+
+
+def _extra_type(extra: Extra) -> pa.DataType:
+    import pyarrow as pa
+
+    try:
+        kind = {"bool": pa.bool_()}.get(extra.dtype) or pa.type_for_alias(extra.dtype)
+    except ValueError as error:
+        raise VlalignError(f"the extra {extra.name!r} is {extra.dtype}, which Parquet does not hold") from error
+    size = 1
+    for length in extra.shape:
+        size *= length
+    return pa.list_(kind, size) if extra.shape else kind
+
+
+def _write_part(run: Run, path: Path, schema: pa.Schema, shards: list[int], dtype: str) -> Loss:
+    import pyarrow.parquet as pq
+
+    loss = Loss()
+    entries = [run.shards[index] for index in shards]
+    try:
+        with pq.ParquetWriter(path, schema, **OPTIONS) as file:
+            for group in plan_parts(entries, row_bytes(run, dtype), GROUP_BYTES):
+                table, told = _table(run, schema, [shards[i] for i in group], dtype)
+                loss.add(told)
+                file.write_table(table, row_group_size=len(table))
+    except OSError as error:
+        raise write_error(path, error) from error
+    return loss
+
+
+def _table(run: Run, schema: pa.Schema, shards: list[int], dtype: str) -> tuple[pa.Table, Loss]:
+    """The rows of some shards as one table."""
+    import pyarrow as pa
+    import torch
+
+    start, stop = run.shards[shards[0]].start, run.shards[shards[-1]].stop
+    kind = getattr(torch, dtype)
+    layers = [torch.empty((stop - start, layer.width), dtype=kind) for layer in run.layers]
+    extras: dict[str, list[Tensor]] = {name: [] for name in run.extras}
+    loss = Loss()
+    for index in shards:
+        features, more = run.load_shard(index)
+        rows = slice(run.shards[index].start - start, run.shards[index].stop - start)
+        for layer, target, values in zip(run.layers, layers, features, strict=True):
+            target[rows] = values
+            if dtype == "float16":
+                loss.add(measure(values, target[rows], f"{layer.name} of {run.key.title}"))
+        for name, value in more.items():
+            extras[name].append(value)
+    try:
+        ids = pa.array(run.ids[start:stop], pa.string())
+    except (UnicodeError, pa.ArrowException) as error:
+        raise VlalignError(
+            f"{run.key.title}: a sample id is no valid text, which Parquet needs: {one_line(error)}"
+        ) from error
+    flat = [layer.reshape(-1).numpy() for layer in layers]
+    flat += [torch.cat(values).reshape(-1).numpy() for values in extras.values()]
+    return pa.Table.from_arrays([ids, *map(_array, flat, schema.types[1:])], schema=schema), loss
+
+
+def _array(flat: np.ndarray, kind: pa.DataType) -> pa.Array:
+    import pyarrow as pa
+
+    return pa.FixedSizeListArray.from_arrays(pa.array(flat), type=kind) if pa.types.is_nested(kind) else pa.array(flat)
+
+
+def measure(values: Tensor, cast: Tensor, what: str) -> Loss:
+    """The loss of storing float32 values ``[rows, D]`` as ``cast``, float16.
+
+    Raises:
+        VlalignError: a finite value is too large for float16.
+    """
+    from torch.linalg import vector_norm
+
+    size = values.abs()
+    largest = float(size.max())
+    if not largest < _OVERFLOW:  # or not a number
+        finite = size.nan_to_num(0, posinf=0)
+        if float(finite.max()) >= _OVERFLOW:
+            raise VlalignError(
+                f"float16 ends at 65504 and {what} reaches {float(finite.max()):.4g}: push with --dtype float32, "
+                "or leave this run out"
+            )
+    error = cast.float().sub_(values).abs_()
+    row = vector_norm(error, dim=1).div_(vector_norm(size, dim=1).clamp_min_(1e-30))
+    relative = error.div_(size.clamp_min_(_NORMAL))
+    worst, worst_row = float(relative.max()), float(row.max())
+    if worst != worst or worst_row != worst_row:  # values that are not finite stay as they are and lose nothing
+        worst, worst_row = float(relative.nan_to_num_(0).max()), float(row.nan_to_num_(0).max())
+    return Loss(worst, worst_row)
+
+
+class ShardReader:
+    """Reads a configuration's Parquet files shard by shard.
+
+    Args:
+        files: in order.
+        shards: of the store that the run came from, or is rebuilt in.
+        widths: of the layers.
+        extras: columns beside them.
+    """
+
+    def __init__(
+        self, files: Sequence[Path], shards: Sequence[Entry], widths: Sequence[int], extras: Sequence[Extra]
+    ) -> None:
+        self.files, self.shards, self.widths, self.extras = files, shards, widths, extras
+
+    def __iter__(self) -> Iterator[tuple[int, list[str], list[Tensor], dict[str, Tensor]]]:
+        """Index of the shard, its ids, its layers ``[rows, D_layer]`` as stored, its extras.
+
+        Raises:
+            VlalignError: a file is damaged, or holds other columns or rows than expected.
+        """
+        index = 0
+        for table, path in self._groups():
+            row = 0
+            while row < len(table):
+                if index == len(self.shards):
+                    raise VlalignError(f"{path} holds more rows than expected")
+                rows = self.shards[index].stop - self.shards[index].start
+                if row + rows > len(table):
+                    raise VlalignError(f"{path} is cut within a shard: it was not written by vlalign")
+                yield (index, *self._read(table.slice(row, rows), path))
+                row, index = row + rows, index + 1
+        if index < len(self.shards):
+            raise VlalignError(f"{self.files[-1]} ends after {index} of {len(self.shards)} shards")
+
+    def _groups(self) -> Iterator[tuple[pa.Table, Path]]:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        columns = ["id", *layer_columns(len(self.widths)), *(extra.column for extra in self.extras)]
+        for path in self.files:
+            try:
+                with pq.ParquetFile(path) as file:
+                    if missing := [name for name in columns if name not in file.schema_arrow.names]:
+                        raise VlalignError(f"{path} lacks column {missing[0]!r}")
+                    for number in range(file.num_row_groups):
+                        yield file.read_row_group(number, columns=columns), path
+            except (OSError, pa.ArrowException) as error:
+                raise VlalignError(f"cannot read {path}: {one_line(error)}") from error
+
+    def _read(self, table: pa.Table, path: Path) -> tuple[list[str], list[Tensor], dict[str, Tensor]]:
+        names = layer_columns(len(self.widths))
+        try:
+            layers = [_tensor(table[name], (len(table), width)) for name, width in zip(names, self.widths, strict=True)]
+            extras = {one.name: _tensor(table[one.column], (len(table), *one.shape)) for one in self.extras}
+        except (ValueError, TypeError, RuntimeError) as error:
+            raise VlalignError(f"{path} holds columns of another shape than told: {one_line(error)}") from error
+        return table["id"].to_pylist(), layers, extras
+
+
+def _tensor(column: pa.ChunkedArray, shape: tuple[int, ...]) -> Tensor:
+    import pyarrow as pa
+    import torch
+
+    array = column.combine_chunks()
+    if isinstance(array, pa.ChunkedArray):
+        array = array.chunk(0)
+    if array.null_count:
+        raise ValueError("a value is missing")
+    flat = array.flatten() if pa.types.is_nested(array.type) else array
+    numbers = flat.to_numpy(zero_copy_only=False)
+    return torch.from_numpy(numbers if numbers.flags.writeable else numbers.copy()).reshape(shape)
+
+
+def check_written(run: Run, folder: Path, parts: Sequence[Part], dtype: str) -> None:
+    """Read the files back and compare every id and value with the store's, bit for bit.
+
+    Raises:
+        VlalignError: they differ.
+    """
+    import torch
+
+    kind, bits = (torch.float16, torch.int16) if dtype == "float16" else (torch.float32, torch.int32)
+    files = [folder / part.path for part in parts]
+    reader = ShardReader(files, run.shards, [layer.width for layer in run.layers], extras_of(run))
+    for index, ids, layers, extras in reader:
+        features, more = run.load_shard(index)
+        same = ids == run.ids[run.shards[index].start : run.shards[index].stop] and all(
+            torch.equal(found.view(bits), kept.to(kind).view(bits))
+            for found, kept in zip(layers, features, strict=True)
+        )
+        same = same and all(_same(extras[name], value) for name, value in more.items())
+        if not same:
+            raise VlalignError(
+                f"what was written for {run.key.title} is not what is in the store (shard {index}): the disk or memory "
+                "may be faulty; run the same command again"
+            )
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    import numpy as np
+
+    return a.dtype == b.dtype and bool(np.array_equal(a.numpy(), b.numpy(), equal_nan=a.dtype.is_floating_point))

@@ -1,0 +1,169 @@
+"""Pulling features: a data set that :func:`vlalign.hub.push` made becomes runs of a feature store again."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from vlalign.environment import environment
+from vlalign.errors import VlalignError
+from vlalign.hub.about import FOLDER, STORED, About
+from vlalign.hub.parquet import ShardReader
+from vlalign.remote import hub_errors, resolve_revision
+from vlalign.store import FeatureStore, Run, RunWriter, Shard
+from vlalign.store.files import sha256_file
+from vlalign.store.manifest import Entry
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """A run in the store, and whether it had to be written or was there."""
+
+    about: About
+    run: Run
+    fresh: bool
+
+
+def pull(repo: str, store: str | Path, *, revision: str | None = None, configs: Sequence[str] = ()) -> list[Pulled]:
+    """Rebuild runs of a feature store from a data set of the Hub, every checksum checked.
+
+    Runs that were pushed as float32 (or as a float16 that lost nothing) come back with their own key, byte for byte.
+    Rounded ones get the key with ``stored: float16`` added, so that nobody takes them for the original.
+
+    Args:
+        repo: ``owner/name``.
+        store: folder of the store; runs that are there whole stay.
+        revision: branch, tag or commit.
+        configs: these only.
+
+    Raises:
+        VlalignError: no such data set, revision or configuration; not made by vlalign; damaged; no space.
+    """
+    commit = resolve_revision(repo, kind="dataset", revision=revision)
+    abouts = _choose(read_all(repo, commit, revision), repo, configs)
+    target = FeatureStore(store)
+    need = sum(4 * about.n * sum(layer.width for layer in about.layers) for about in abouts)
+    target.check_space(need)
+    pulled = []
+    for about in abouts:
+        run = target.open(about.pulled_key) if target.root.is_dir() else None
+        if run is not None and not run.verify():
+            if _other_shards(about, run):
+                log.warning("%s was not made from what was pushed and differs in bytes; it stays", run.path)
+            pulled.append(Pulled(about, run, False))
+            continue
+        files = [_download(repo, commit, part.path, part.sha256) for part in about.parts]
+        pulled.append(Pulled(about, _rebuild(about, files, target, {"from": repo, "commit": commit}), True))
+    return pulled
+
+
+def read_all(repo: str, commit: str, revision: str | None = None) -> list[About]:
+    """What all configurations of a data set say about themselves.
+
+    Raises:
+        VlalignError: none was pushed by vlalign, or one cannot be read.
+    """
+    from huggingface_hub import snapshot_download
+
+    with hub_errors(repo, kind="dataset", revision=revision):
+        folder = snapshot_download(repo, repo_type="dataset", revision=commit, allow_patterns=[f"{FOLDER}/*.json"])
+    files = sorted(path for path in (Path(folder) / FOLDER).glob("*.json") if path.name != "results.json")
+    if not files:
+        raise VlalignError(
+            f"data set {repo!r} holds no features that vlalign pushed: check the name and the --revision"
+        )
+    return [About.read(path.read_bytes(), f"{FOLDER}/{path.name} of data set {repo!r}") for path in files]
+
+
+def _choose(abouts: list[About], repo: str, configs: Sequence[str]) -> list[About]:
+    names = [about.config for about in abouts]
+    for wanted in configs:
+        if wanted not in names:
+            close = difflib.get_close_matches(wanted, names, n=3) or names[:10]
+            raise VlalignError(f"data set {repo!r} has no configuration {wanted!r}: it has {', '.join(close)}")
+    return [about for about in abouts if not configs or about.config in configs]
+
+
+def _download(repo: str, commit: str, path: str, sha256: str) -> Path:
+    """A file of the data set, fetched again where the cache holds a damaged one.
+
+    Raises:
+        VlalignError: it is not what was pushed.
+    """
+    from huggingface_hub import hf_hub_download
+
+    with hub_errors(repo, kind="dataset", revision=commit):
+        for force in (False, True):
+            file = Path(hf_hub_download(repo, path, repo_type="dataset", revision=commit, force_download=force))
+            found = sha256_file(file)
+            if found == sha256:
+                return file
+    raise VlalignError(
+        f"{path} of data set {repo!r} is damaged or was altered: its SHA-256 is {found[:16]}…, and {sha256[:16]}… was "
+        "pushed; ask its owner to push it again with --force"
+    )
+
+
+def _rebuild(about: About, files: Sequence[Path], store: FeatureStore, origin: dict[str, Any]) -> Run:
+    """Write a run through the store's own writer, and compare with the checksums of the original's shards."""
+    reader = ShardReader(files, about.shards, [layer.width for layer in about.layers], about.extras)
+    writer = store.writer(about.pulled_key, _ids(files), about.shard_rows)
+    _check_plan(about, writer)
+    missing = set(writer.missing(require=[extra.name for extra in about.extras]))
+    if not about.precision.exact:  # nothing tells whether what lies there came from these files
+        missing = set(writer.shards)
+    for index, _, layers, extras in reader:
+        shard = writer.shards[index]
+        if shard in missing or sha256_file(writer.path / about.shards[index].file) != about.shards[index].sha256:
+            features = {layer.name: values.float() for layer, values in zip(about.layers, layers, strict=True)}
+            try:
+                writer.write(shard, features, about.layers, extras)
+            except ValueError as error:
+                raise VlalignError(f"{files[0]} does not fit what is told about it: {error}") from error
+    facts = dict(about.facts)
+    if not about.precision.exact:
+        facts[STORED] = {"dtype": about.dtype, "original": about.key.hash, **asdict(about.precision)}
+    run = writer.finish(facts)
+    if other := _other_shards(about, run):
+        log.warning(
+            "%s: %d files differ in bytes from the original's, first %s (another version of safetensors may have "
+            "written them); their values are those that were pushed", run.path, len(other), other[0]
+        )  # fmt: skip
+    writer.log({"event": "pulled", **origin, "config": about.config, "environment": environment()})
+    return run
+
+
+def _other_shards(about: About, run: Run) -> list[str]:
+    """Files of a run that are not byte for byte those that were pushed, as far as they should be."""
+    if not about.precision.exact or len(run.shards) != len(about.shards):
+        return []
+    return [new.file for new, old in zip(run.shards, about.shards, strict=True) if new.sha256 != old.sha256]
+
+
+def _ids(files: Sequence[Path]) -> list[str]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return [str(name) for file in files for name in pq.read_table(file, columns=["id"])["id"].to_pylist()]
+    except (OSError, pa.ArrowException) as error:
+        raise VlalignError(f"cannot read the ids of {files[0]}: {error}") from error
+
+
+def _check_plan(about: About, writer: RunWriter) -> None:
+    """Raises VlalignError where ids or shards are not those that were pushed."""
+
+    def rows(pieces: Sequence[Shard | Entry]) -> list[tuple[int, int]]:
+        return [(piece.start, piece.stop) for piece in pieces]
+
+    if rows(writer.shards) != rows(about.shards) or sha256_file(writer.layout.ids) != about.ids_sha256:
+        raise VlalignError(
+            f"the ids or rows of {about.config} are not those that were pushed: remove {writer.path} and ask the "
+            "owner of the data set to push it again"
+        )

@@ -1,0 +1,201 @@
+"""A data set repository to write to: what may be done there, what it holds, and one commit that changes it all."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vlalign.errors import VlalignError
+from vlalign.remote import hub_errors
+
+log = logging.getLogger(__name__)
+
+#: what a repository may hold besides what vlalign puts there
+_HARMLESS = {".gitattributes"}
+
+
+@dataclass(frozen=True)
+class Target:
+    """A branch of a data set as it was when it was looked at.
+
+    Attributes:
+        repo: ``owner/name``.
+        branch: to commit to.
+        head: commit it stands at; None where there is no such branch or no such repository yet.
+        exists: whether the repository does.
+        files: path -> checksum (sha256 of large files, git's sha1 of others) at ``head``, or at the branch ``main``
+            that a new branch will start from.
+        start: the commit of these files; None where there is no repository yet.
+        tag: to set on what is committed.
+        private: whether to make a new repository private.
+    """
+
+    repo: str
+    branch: str
+    head: str | None
+    exists: bool
+    start: str | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
+    tag: str | None = None
+    private: bool = False
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        from huggingface_hub import constants
+
+        return f"{constants.ENDPOINT}/datasets/{self.repo}" + ("" if self.branch == "main" else f"/tree/{self.branch}")
+
+    def holds(self, path: str, data: bytes) -> bool:
+        """Whether the branch has this very file."""
+        blob = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()  # git's name of the content
+        return self.head is not None and self.files.get(path) in (blob, hashlib.sha256(data).hexdigest())
+
+    def foreign(self, own: Iterable[str]) -> list[str]:
+        """Files that are neither the caller's own nor harmless."""
+        return sorted(set(self.files) - set(own) - _HARMLESS)
+
+    def check_foreign(self, own: Iterable[str], ours: bool, force: bool) -> None:
+        """Refuse to mix with what others put there; ``ours``: the README is vlalign's.
+
+        Raises:
+            VlalignError: it holds something else, and ``force`` is not set.
+        """
+        found = self.foreign([*own, *(["README.md"] if ours else [])])
+        if not found:
+            return
+        shown = ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
+        if not force:
+            raise VlalignError(
+                f"data set {self.repo!r} holds something else ({shown}): name another one, or write beside it with "
+                "--force, which replaces its README.md"
+            )
+        log.warning("%s holds other files, which stay (%s); its README.md is replaced", self.repo, shown)
+
+
+def look(repo: str, *, branch: str | None = None, tag: str | None = None, private: bool = False) -> Target:
+    """Check name, token and permission, and see what is there; nothing is changed.
+
+    Raises:
+        VlalignError: no valid name, no token or a wrong one, no permission, a tag where a branch is needed, a tag that
+            is taken, or a public repository where a private one is asked for.
+    """
+    from huggingface_hub import HfApi, RepoFile, get_token
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    _check_name(repo)
+    if get_token() is None:
+        raise VlalignError("no token of the Hub: log in with `hf auth login` or set HF_TOKEN")
+    api, name = HfApi(), branch or "main"
+    with hub_errors(repo, kind="dataset", revision=branch, writing=True):
+        me = api.whoami()
+        try:
+            info = api.repo_info(repo, repo_type="dataset")
+        except RepositoryNotFoundError:
+            _check_namespace(repo, me)
+            return Target(repo, name, None, False, tag=tag, private=private)
+        api.auth_check(repo, repo_type="dataset", write=True)
+        if private and not info.private:
+            raise VlalignError(
+                f"data set {repo!r} is public: make it private on its settings page, or leave --private out"
+            )
+        refs = api.list_repo_refs(repo, repo_type="dataset")
+        branches = {ref.name: ref.target_commit for ref in refs.branches}
+        tags = {ref.name for ref in refs.tags}
+        for one, others, kind in ((name, tags, "tag"), (tag, branches, "branch")):
+            if one in others:
+                raise VlalignError(
+                    f"{one!r} is a {kind} of data set {repo!r}: commits go to branches, which tags then mark"
+                )
+        if tag in tags:
+            raise VlalignError(f"data set {repo!r} has a tag {tag!r} already: name another with --tag")
+        start = branches.get(name) or branches.get("main")
+        files = {}
+        if start is not None:
+            for entry in api.list_repo_tree(repo, repo_type="dataset", revision=start, recursive=True):
+                if isinstance(entry, RepoFile):
+                    files[entry.path] = entry.lfs.sha256 if entry.lfs else entry.blob_id
+    return Target(repo, name, branches.get(name), True, start, files, tag, private)
+
+
+def commit(target: Target, files: Mapping[str, Path | bytes], gone: Iterable[str], message: str) -> str:
+    """Make the repository and the branch if need be, upload, and show all changes at once; returns the commit.
+
+    Large files go up first, and those that are up already are passed over, so that a second try continues the first.
+    Until the commit at the end no reader sees any of it.
+
+    Args:
+        target: from :func:`look`; if the branch has moved since, nothing is changed.
+        files: path in the repository -> local file, or content.
+        gone: paths to remove.
+        message: of the commit.
+
+    Raises:
+        VlalignError: the Hub refused, cannot be reached, or the branch was changed by someone else.
+    """
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+
+    api = HfApi()
+    try:
+        with hub_errors(target.repo, kind="dataset", revision=target.branch, writing=True):
+            head = target.head
+            if not target.exists:
+                api.create_repo(target.repo, repo_type="dataset", private=target.private or None, exist_ok=False)
+            if head is None:
+                if target.branch != "main":
+                    api.create_branch(target.repo, repo_type="dataset", branch=target.branch, exist_ok=True)
+                head = api.repo_info(target.repo, repo_type="dataset", revision=target.branch).sha
+            operations: list[CommitOperationAdd | CommitOperationDelete] = [
+                CommitOperationAdd(path, content if isinstance(content, bytes) else str(content))
+                for path, content in files.items()
+            ]
+            operations += [CommitOperationDelete(path) for path in gone if path in target.files and path not in files]
+            done = api.create_commit(
+                target.repo, operations, commit_message=message, repo_type="dataset", revision=target.branch,
+                parent_commit=head,
+            )  # fmt: skip
+    except VlalignError as error:
+        again = "" if "run the same command again" in str(error) else "; run the same command again"
+        raise VlalignError(f"{error}{again} (what is uploaded is kept there, but not shown before all is)") from error
+    if target.tag is not None:
+        with hub_errors(target.repo, kind="dataset", revision=target.branch, writing=True):
+            api.create_tag(target.repo, repo_type="dataset", tag=target.tag, revision=done.oid)
+    return str(done.oid)
+
+
+def fetch(target: Target, paths: Iterable[str]) -> dict[str, bytes]:
+    """Content of some files of the branch as it was looked at."""
+    from huggingface_hub import hf_hub_download
+
+    found = {}
+    with hub_errors(target.repo, kind="dataset", revision=target.branch):
+        for path in paths:
+            local = hf_hub_download(target.repo, path, repo_type="dataset", revision=target.start)
+            found[path] = Path(local).read_bytes()
+    return found
+
+
+def _check_name(repo: str) -> None:
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    try:
+        validate_repo_id(repo)
+        if repo.count("/") != 1:
+            raise HFValidationError("the owner is missing")
+    except HFValidationError as error:
+        raise VlalignError(f"{repo!r} is no name of a data set: give --repo owner/name") from error
+
+
+def _check_namespace(repo: str, me: Mapping[str, object]) -> None:
+    owner = repo.partition("/")[0]
+    orgs = me.get("orgs")
+    names = [str(me.get("name")), *(str(org["name"]) for org in (orgs if isinstance(orgs, list) else []))]
+    if owner.casefold() not in [name.casefold() for name in names]:
+        raise VlalignError(
+            f"there is no data set {repo!r} that this token may see, and it cannot make one there: it is of "
+            f"{names[0]!r}; name --repo {names[0]}/{repo.partition('/')[2]}, or use a token of {owner!r}"
+        )

@@ -1,0 +1,97 @@
+"""Synthetic samples as a data set of the Hub: Parquet for each split, settings, card, in one commit."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+from vlalign.errors import VlalignError
+from vlalign.hub.cards import render, size_category, versions
+from vlalign.hub.repo import commit, fetch, look
+from vlalign.store.files import pretty
+from vlalign.synthetic.data import SyntheticData
+from vlalign.synthetic.export import settings_of, to_datasets
+from vlalign.synthetic.information import information
+
+INDEX = "vlalign/synthetic.json"
+
+
+def push_synthetic(
+    data: SyntheticData, phi_depth: int, repo: str, *, private: bool = False, force: bool = False
+) -> str:
+    """Push the samples to a data set of the Hub; returns its address.
+
+    Args:
+        data: of :func:`vlalign.synthetic.make_data`.
+        phi_depth: of φ.
+        repo: ``owner/name``; made if it is not there.
+        private: whether a new one is made private.
+        force: replace samples of other settings, and write beside files of others.
+
+    Raises:
+        VlalignError: no token, no permission, no network, or it holds something else; nothing is changed then.
+    """
+    target = look(repo, private=private)
+    settings = json.loads(settings_of(data, phi_depth))
+    index = pretty({"format": 1, "kind": "synthetic", "settings": settings})
+    paths = {name: f"data/{name}-00000-of-00001.parquet" for name in data.splits}
+    ours = INDEX in target.files
+    target.check_foreign([INDEX, *paths.values()] if ours else [], ours=ours, force=force)
+    if ours and not force and fetch(target, [INDEX])[INDEX] != index:
+        raise VlalignError(f"data set {repo!r} holds samples of other settings: name another one, or give --force")
+    with tempfile.TemporaryDirectory(prefix="vlalign-push-") as folder:
+        files: dict[str, Path | bytes] = {
+            INDEX: index,
+            "README.md": card(data, phi_depth, repo).encode(),
+        }
+        for name, split in to_datasets(data, phi_depth).items():
+            files[paths[name]] = Path(folder) / f"{name}.parquet"
+            split.to_parquet(str(files[paths[name]]))
+        commit(target, files, (), f"Synthetic samples, U = {data.uniqueness}")
+    return target.url
+
+
+def card(data: SyntheticData, phi_depth: int, repo: str | None = None) -> str:
+    """The README.md of the samples, on the Hub or (without ``repo``) as ``save_to_disk`` keeps them."""
+    told = information(data.config, data.uniqueness)
+    splits = {name: len(rows) for name, rows in data.splits.items()}
+    metadata = {
+        "pretty_name": f"Synthetic modalities, uniqueness {data.uniqueness}",
+        "license": "apache-2.0",
+        "size_categories": [size_category(sum(splits.values()))],
+        "task_categories": ["feature-extraction", "tabular-classification"],
+        "task_ids": ["multi-class-classification"],
+        "annotations_creators": ["machine-generated"],
+        "tags": ["vlalign", "synthetic", "representation-alignment", "multimodal"],
+        "source_datasets": ["original"],
+        "configs": [
+            {
+                "config_name": "default",
+                "data_files": [{"split": name, "path": f"data/{name}-00000-of-00001.parquet"} for name in splits],
+            }
+        ],
+    }
+    facts = {
+        "uniqueness U": data.uniqueness,
+        "relevant bits that all modalities share": told.shared,
+        "relevant bits of one modality only": ", ".join(map(str, told.unique)),
+        "depth of the transform φ": phi_depth,
+        "classes": data.config.classes,
+        "information about the label in all modalities (bits)": f"{told.joint:.4f}",
+        "information about the label in each modality (bits)": ", ".join(f"{one:.4f}" for one in told.single),
+    }
+    push = f" --push {repo}" if repo else " --out FOLDER"
+    return render(
+        "synthetic",
+        metadata,
+        title=metadata["pretty_name"],
+        repo=repo or "",
+        samples=sum(splits.values()),
+        modalities=data.config.modalities,
+        facts=facts,
+        splits=splits,
+        settings=json.dumps(json.loads(settings_of(data, phi_depth)), indent=1, ensure_ascii=False),
+        command=f"vlalign synthetic data --uniqueness {data.uniqueness} --phi-depth {phi_depth}{push}",
+        made_with=versions(),
+    )
