@@ -74,7 +74,8 @@ def test_from_arrays_to_the_page(command: Command, whole: Path, tmp_path: Path) 
     assert "Traceback" not in done.stderr
     assert "vlalign multibench report multibench-runs/pets" in done.stdout
     assert {path.name for path in run.iterdir()} == {
-        "alignment.csv", "alignment.parquet", "config.yaml", "correlations.csv", "encoders", "encoders.csv",
+        "alignment.csv", "alignment.parquet", "config.yaml", "correlations.csv", "correlations.parquet", "encoders",
+        "encoders.csv",
         "encoders.parquet", "layers.parquet", "study.json",
     }  # fmt: skip
     same(run, whole / "run")

@@ -84,6 +84,19 @@ def test_what_has_no_correlation_has_none(result: MultibenchResult) -> None:
     assert correlations(few)["r"].isna().all()
 
 
+@pytest.mark.parametrize(
+    ("of", "message"),
+    [
+        (("vision", "smell", "unbiased_cka"), "no comparison of vision with smell: the study has vision with audio"),
+        (("vision", "vision", "unbiased_cka"), "no comparison of vision with vision"),
+        (("vision", "audio", "unbiased-cka"), "no metric unbiased-cka: the study has unbiased_cka, mutual_knn:k=5"),
+    ],
+)
+def test_what_is_not_in_the_study_is_named(result: MultibenchResult, of: tuple[str, str, str], message: str) -> None:
+    with pytest.raises(VlalignError, match=message):
+        correlate(result, *of)
+
+
 def test_all_correlations_are_in_the_table(result: MultibenchResult) -> None:
     table = correlations(result)
     assert len(table) == 6 * 2 * 2 * 2  # directions, metrics, methods, what is independent

@@ -168,8 +168,25 @@ def test_other_data_is_not_mixed_in(again: MultibenchConfig, tmp_path: Path) -> 
 
 def test_two_studies_share_no_folder(data: Prepared, tmp_path: Path) -> None:
     (tmp_path / "encoders.parquet").touch()
-    with pytest.raises(VlalignError, match="holds results of something else"):
+    with pytest.raises(VlalignError, match=r"holds tables and no config\.yaml"):
         MultibenchStudy(small(data, tmp_path)).plan()
+
+
+def test_a_run_does_not_go_into_a_prepared_folder(data: Prepared, tmp_path: Path) -> None:
+    other = toy_data(tmp_path / "other")
+    with pytest.raises(VlalignError, match="holds a prepared data set: name another folder"):
+        MultibenchStudy(small(data, other.folder)).plan()
+
+
+def test_damaged_data_are_noticed_before_training(tmp_path: Path) -> None:
+    data = toy_data(tmp_path / "toy")
+    path = data.folder / "test.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-9] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(VlalignError, match=r"test\.safetensors is damaged"):
+        MultibenchStudy(small(data, tmp_path / "run")).run()
+    assert not (tmp_path / "run" / "encoders").exists()
 
 
 def test_training_that_diverges_is_named(data: Prepared, tmp_path: Path) -> None:

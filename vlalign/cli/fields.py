@@ -23,7 +23,8 @@ def add_field_flags(parser: argparse._ActionsContainer, config: type, names: Ite
     told = field_docs(config)
     for name in names:
         kind, flag = kinds[name].partition(" | ")[0], f"--{name.replace('_', '-')}"
-        text = (told[name] + _default(defaults[name])).replace("%", "%%")
+        plain = re.sub(r"; (?:None|empty) for (.*)$", r" (default: \1)", told[name])
+        text = (plain + _default(defaults[name])).replace("%", "%%")
         if kind == "bool":
             parser.add_argument(flag, action="store_true", default=None, help=told[name].replace("%", "%%"))
             continue

@@ -3,7 +3,7 @@
 The site needs no server and no network: open its index.html, or publish the folder.
 
   vlalign leaderboard results --out site
-  vlalign leaderboard results other-results/pair.json --out site
+  vlalign leaderboard results other-results/pair.json owner/name --out site
 """
 
 from __future__ import annotations
@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The verb's flags."""
-    parser.add_argument("results", nargs="+", metavar="RESULTS", help="folders (searched at any depth) or record files")
+    parser.add_argument(
+        "results",
+        nargs="+",
+        metavar="RESULTS",
+        help="folders (searched at any depth), record files, or data sets of the Hub (owner/name, owner/name@revision)",
+    )
     parser.add_argument("--out", default="site", metavar="FOLDER", help="where the site goes")
 
 
@@ -46,9 +51,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def read(results: list[str]) -> Collected:
     """The records that the arguments name."""
-    from vlalign.score.collect import collect
+    from vlalign.hub import read_results
 
-    return collect(results)
+    return read_results(results)
 
 
 def main() -> int:

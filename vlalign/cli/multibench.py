@@ -129,7 +129,11 @@ def _custom_flags(parser: argparse.ArgumentParser) -> None:
         "[N, features], but labels, ids, split and <modality>_lengths",
     )  # fmt: skip
     parser.add_argument(
-        "--array", action="append", default=[], metavar="NAME=FILE.npy", help="a modality, instead of FILE; repeat it"
+        "--array",
+        action="append",
+        default=[],
+        metavar="NAME=FILE.npy",
+        help="a modality (a name of letters, digits and _), or NAME_lengths: frames of each sample that are no padding",
     )
     parser.add_argument("--labels", metavar="FILE.npy", help="[N], with --array")
     parser.add_argument("--ids", metavar="FILE.npy", help="[N] texts, with --array")
@@ -244,7 +248,7 @@ def _run(arguments: argparse.Namespace) -> None:
         show_result(result, console())
         out = study.config.out
         console().print(
-            f"tables    {out}/encoders.csv, alignment.csv, correlations.csv (and .parquet), study.json\n"
+            f"tables    {out}/encoders.csv, alignment.csv, correlations.csv; .parquet of these and of layers\n"
             f"report    vlalign multibench report {shlex.quote(out)}",
             soft_wrap=True, markup=False,
         )  # fmt: skip

@@ -112,7 +112,9 @@ class MultibenchResult:
             write_whole(folder / file, partial(table.to_parquet, index=False))
             if name != "layers":
                 write_whole(folder / f"{name}.csv", partial(table.to_csv, index=False))
-        write_whole(folder / "correlations.csv", partial(correlations(self).to_csv, index=False))
+        found = correlations(self)
+        write_whole(folder / "correlations.parquet", partial(found.to_parquet, index=False))
+        write_whole(folder / "correlations.csv", partial(found.to_csv, index=False))
         told = {name: value for name, value in vars(self).items() if name not in TABLES}
         counts = {name: len(getattr(self, name)) for name in TABLES}
         return write_json(folder / SUMMARY, {"format": FORMAT, "rows": counts, **told}, "study")
@@ -188,9 +190,17 @@ def correlate(
         method: pearson, as in the paper, or spearman.
         by_depth: take depths, not encoders, for independent: encoders of one depth are alike. p permutes whole
             depths, the interval counts depths; see :func:`vlalign.stats.correlation`.
+
+    Raises:
+        VlalignError: the study has no such comparison or metric.
     """
     from vlalign.stats import correlation
 
+    if (modality, reference) not in result.directions:
+        known = ", ".join(f"{one} with {other}" for one, other in result.directions)
+        raise VlalignError(f"there is no comparison of {modality} with {reference}: the study has {known}")
+    if metric not in result.metrics:
+        raise VlalignError(f"there is no metric {metric}: the study has {', '.join(result.metrics)}")
     rows = result.rows(modality, reference).sort_values(["depth", "seed"])
     if len(rows) < 5 or rows[metric].nunique() < 2 or rows["test"].nunique() < 2:
         return None

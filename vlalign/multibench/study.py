@@ -18,7 +18,7 @@ from vlalign.files import write_whole
 from vlalign.jobs import WorkBar, deal, run_jobs
 from vlalign.multibench.align import align, best_members
 from vlalign.multibench.config import MultibenchConfig, complete, identity, rates_of, read_config, resolved
-from vlalign.multibench.data.prepared import open_prepared
+from vlalign.multibench.data.prepared import is_prepared, open_prepared
 from vlalign.multibench.encoders import EncoderFiles, Member, TrainedEncoder, all_members, ensembles
 from vlalign.multibench.results import TABLES, MultibenchResult, make_table
 from vlalign.multibench.train import Samples, train_ensemble
@@ -78,12 +78,14 @@ class MultibenchStudy:
         """Look what is there; made by the main process and told to the others.
 
         Raises:
-            VlalignError: the folder holds another study, or cannot be written; ``SystemExit`` on the other processes.
+            VlalignError: the data do not match their checksums, the folder holds something else, or cannot be written;
+            ``SystemExit`` on the other processes.
         """
         return agree(self.state, self._plan)
 
     def _plan(self) -> MultibenchPlan:
         check_space(Path(self.config.out), 0)
+        open_prepared(self.config.data, verify=True)
         check_folder(self.config, self.data.fingerprint)
         members = all_members(self.config)
         missing = [member for member in members if not self.files.has(member)]
@@ -248,7 +250,11 @@ def check_folder(config: MultibenchConfig, fingerprint: str) -> None:
     path = Path(config.out) / CONFIG
     if not path.exists():
         if any((Path(config.out) / file).exists() for file in TABLES.values()):
-            raise VlalignError(f"{config.out} holds results of something else: name another folder with --out")
+            raise VlalignError(
+                f"{config.out} holds tables and no {CONFIG} that says of what: name another folder with --out"
+            )
+        if is_prepared(config.out):
+            raise VlalignError(f"{config.out} holds a prepared data set: name another folder with --out")
         return
     old = MultibenchConfig(**read_config(path))
     there, here = identity(old), identity(config)

@@ -76,6 +76,8 @@ def show_prepared(told: Mapping[str, Any], console: Console, *, verified: bool =
     for name, one in told["about"].get("processing", {}).get("standardised", {}).items():
         if one.get("constant_features"):
             _say(console, f"note      {one['constant_features']} features of {name} are constant in train and become 0")
+    for note in told["about"].get("notes", ()):
+        _say(console, f"note      {note}")
     checked = ", all files match their checksums" if verified else ""
     _say(console, f"folder    {told['folder']} (fingerprint {told['fingerprint'][:16]}{checked})")
 

@@ -281,3 +281,20 @@ def test_keys_that_cannot_be_printed_keep_errors_on_one_line(tmp_path: Path) -> 
     with pytest.raises(VlalignError, match="lacks the split valid, test") as caught:
         prepare_affect("mosi", tmp_path / "a.npz", tmp_path / "out")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "note"),
+    [
+        ("mosei", "mosi", "vision, audio and text have 20/5/300 features, those of MOSEI mostly 35/74/300"),
+        ("urfunny", "urfunny", "26 samples: UR-FUNNY has about 16514, MUStARD 690"),
+        ("mustard", "mustard", None),
+        ("mosi", "mosi", None),
+    ],
+)
+def test_what_looks_like_another_data_set_is_told(tmp_path: Path, name: str, given: str, note: str | None) -> None:
+    path = write_pickle(tmp_path / "file.pkl", affect_data(given))
+    prepared = prepare_affect(name, path, tmp_path / "out")
+    found = prepared.about.get("notes", [""])[0]
+    count = sum(len(part["labels"]) for part in affect_data(given).values())
+    assert found == ("" if note is None else note.replace("26", str(count)))

@@ -207,3 +207,38 @@ def test_nothing_is_run(tmp_path: Path) -> None:
     with pytest.raises(VlalignError, match="is refused"):
         prepare(tmp_path, flat(extra=Call()))
     assert not (tmp_path / "marker").exists()
+
+
+def test_frames_that_count_in_no_sample_are_cut(tmp_path: Path) -> None:
+    data = split_data()
+    for part in data.values():
+        part["audio_lengths"] = np.arange(len(part["labels"])) % 3 + 1
+    prepared = prepare(tmp_path, data)
+    assert {part.inputs["audio"].shape[1] for part in prepared.splits.values()} == {3}
+    assert "notes" not in prepared.about
+
+
+def test_padding_without_lengths_is_told(tmp_path: Path) -> None:
+    data = flat()
+    data["audio"][3:10, 4:] = 0
+    prepared = prepare(tmp_path, data)
+    assert prepared.about["notes"] == [
+        "audio ends in frames of zeros in 7 samples: if they are padding, give audio_lengths"
+    ]
+    assert prepared.splits["train"].inputs["audio"].shape[1] == 5
+
+
+def test_means_and_deviations_are_kept(tmp_path: Path) -> None:
+    data = split_data()
+    told = prepare(tmp_path, data).about["processing"]["standardised"]
+    flattened = data["train"]["audio"].reshape(-1, 3).astype(np.float64)
+    assert np.allclose(told["audio"]["mean"], flattened.mean(0))
+    assert np.allclose(told["audio"]["std"], flattened.std(0))
+    assert len(told["image"]["mean"]) == 6
+
+
+def test_a_text_file_is_no_array_and_nobody_is_told_to_load_it_unsafely(tmp_path: Path) -> None:
+    (tmp_path / "labels.npy").write_text("hello")
+    with pytest.raises(VlalignError, match=r"labels\.npy is not a \.npy file: it is text") as error:
+        source_of_arrays({"a": str(tmp_path / "labels.npy")}, str(tmp_path / "labels.npy"), None, None)
+    assert "allow_pickle" not in str(error.value)

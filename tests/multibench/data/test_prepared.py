@@ -231,3 +231,11 @@ def test_verify_finds_a_flipped_bit(tmp_path: Path) -> None:
     open_prepared(tmp_path)
     with pytest.raises(VlalignError, match="its sha256 is not that of"):
         open_prepared(tmp_path, verify=True)
+
+
+def test_a_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(VlalignError, match=r"holds other things \(thesis\.txt\): choose another folder"):
+        made_up(tmp_path)
+    assert [one.name for one in tmp_path.iterdir()] == ["thesis.txt"]
+    assert made_up(tmp_path, force=True).name == "made-up"

@@ -131,6 +131,8 @@ def prepare_affect(
         "processing": {"splits": {split: plans[split].counts for split in SPLITS}, "frames": width, "standardised": {}},
         "statistics": {split: _label_facts(labels[split][plans[split].kept]) for split in SPLITS},
     }
+    if note := _unlike(name, source):
+        about["notes"] = [note]
     inputs: dict[str, dict[str, Any]] = {split: {} for split in SPLITS}
     for key in MODALITIES:
         scale = None
@@ -138,7 +140,7 @@ def prepare_affect(
             check_finite_blocks(source.title(split, key), plan.blocks(source, key))
             if split == SPLITS[0] and key in STANDARDISED:
                 scale = measure(source.title(split, key), plan.blocks(source, key))
-                about["processing"]["standardised"][key] = {"constant_features": scale.constant}
+                about["processing"]["standardised"][key] = scale.told()
             inputs[split][key] = torch.from_numpy(_stripped(source, key, plan, width, scale))
             if key != "text":
                 del source.splits[split][key]  # the largest arrays: one modality at a time is held twice
@@ -155,6 +157,21 @@ def prepare_affect(
         folder, name=name, task=convention.task, classes=classes, pool=pool or convention.pool, splits=splits,
         about=about, force=force,
     )  # fmt: skip
+
+
+def _unlike(name: str, source: Source) -> str | None:
+    """What makes a file look like another data set's, if anything does."""
+    convention, train = CONVENTIONS[name], source.splits[SPLITS[0]]
+    widths = tuple(int(train[key].shape[2]) for key in MODALITIES)
+    if widths not in convention.widths:
+        shown, known = ("/".join(map(str, one)) for one in (widths, convention.widths[0]))
+        return f"vision, audio and text have {shown} features, those of {convention.title} mostly {known}"
+    count = sum(len(part[MODALITIES[0]]) for part in source.splits.values())
+    alike = [one for one in CONVENTIONS.values() if widths in one.widths and one.task == convention.task]
+    nearest = min(alike, key=lambda one: abs(np.log(count / one.samples)))
+    if nearest is convention:
+        return None
+    return f"{count} samples: {convention.title} has about {convention.samples}, {nearest.title} {nearest.samples}"
 
 
 def check_layout(source: Source) -> None:

@@ -73,6 +73,10 @@ class Scale:
     std: Array
     constant: int
 
+    def told(self) -> dict[str, Any]:
+        """As JSON, to standardise other samples in the same way."""
+        return {"constant_features": self.constant, "mean": self.mean.tolist(), "std": self.std.tolist()}
+
     def apply(self, rows: Array) -> Array:
         """Standardised rows [n, T, F], float64."""
         found: Array = (rows.astype(np.float64) - self.mean) / self.std

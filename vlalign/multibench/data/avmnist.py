@@ -108,7 +108,7 @@ def prepare_avmnist(
         "processing": {
             "seed": seed, "patch": _PATCH, "pixels_divided_by": 255, "mfcc": [FRAMES, COEFFICIENTS],
             "recordings": {split: sum(map(len, digits.values())) for split, digits in pools.items()},
-            "standardised": {"audio": {"constant_features": scale.constant}},
+            "standardised": {"audio": scale.told()},
         },
         "statistics": {split: {"labels": _counts(part.labels.numpy())} for split, part in splits.items()},
         "notes": [

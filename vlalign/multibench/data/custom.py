@@ -96,8 +96,15 @@ def prepare_custom(
 
     inputs: dict[str, dict[str, Any]] = {split: {} for split in SPLITS}
     lengths: dict[str, dict[str, Any]] = {split: {} for split in SPLITS}
-    constant = {}
+    constant, notes = {}, []
     for key in modalities:
+        known = [keys.find_lengths(source, part, key) for part in parts]
+        if all(counts is not None for counts in known):  # frames that count in no sample
+            longest = max(int(counts.max()) for counts in known if counts is not None)
+            for arrays in parts.values():
+                arrays[key] = arrays[key][:, :longest] if arrays[key].ndim == 3 else arrays[key]
+        elif ending := sum(_end_in_zeros(arrays[key]) for arrays in parts.values()):
+            notes.append(f"{key} ends in frames of zeros in {ending} samples: if they are padding, give {key}_lengths")
         for part, arrays in parts.items():
             every = np.arange(len(arrays[key]))
             counts = keys.find_lengths(source, part, key)
@@ -108,7 +115,7 @@ def prepare_custom(
             blocks = _blocks(parts[part][key], numbers, counts)
             if key in chosen and split == SPLITS[0]:
                 scale = measure(where, _counted(blocks, counts))
-                constant[key] = {"constant_features": scale.constant}
+                constant[key] = scale.told()
             inputs[split][key] = torch.from_numpy(_values(where, blocks, counts, scale))
             if counts is not None:
                 lengths[split][key] = torch.from_numpy(counts[numbers])
@@ -125,11 +132,20 @@ def prepare_custom(
             **({} if source.splits or "split" in source.flat else {"seed": seed, "valid": valid, "test": test}),
         },
         "statistics": {"classes": names} if classes else {},
+        **({"notes": notes} if notes else {}),
     }
     return write_prepared(
         folder, name=name, task=task, classes=classes, pool=pool or _POOLS[task], splits=splits, about=about,
         force=force,
     )  # fmt: skip
+
+
+def _end_in_zeros(values: Array) -> int:
+    """Number of samples whose last frame is all zero while another one is not."""
+    if values.ndim != 3:
+        return 0
+    used = (values != 0).any(2)
+    return int((used.any(1) & ~used[:, -1]).sum())
 
 
 def split_ids(ids: Sequence[str], strata: Sequence[Any], valid: float, test: float, seed: int) -> dict[str, Array]:

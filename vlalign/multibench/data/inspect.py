@@ -120,13 +120,21 @@ def inspect_prepared(prepared: Prepared) -> dict[str, Any]:
             "samples": len(part.ids),
             "shapes": {name: list(values.shape) for name, values in part.inputs.items()},
             "mean_lengths": {name: round(float(values.double().mean()), 2) for name, values in part.lengths.items()},
-            "labels": _spread(labels.astype(np.float64)),
+            "labels": _named(_spread(labels.astype(np.float64)), prepared.about),
         }
     return {
         "folder": str(prepared.folder), "name": prepared.name, "task": prepared.task, "classes": prepared.classes,
         "pool": prepared.pool, "modalities": list(prepared.modalities), "fingerprint": prepared.fingerprint,
         "splits": splits, "about": prepared.about,
     }  # fmt: skip
+
+
+def _named(told: dict[str, Any], about: Mapping[str, Any]) -> dict[str, Any]:
+    """Counts of classes under the names that they had, where they had others than their numbers."""
+    names = about.get("statistics", {}).get("classes")
+    if not names or "counts" not in told:
+        return told
+    return told | {"counts": {names[int(number)]: count for number, count in told["counts"].items()}}
 
 
 def _affect_plan(source: Source, name: str) -> dict[str, dict[str, int]]:

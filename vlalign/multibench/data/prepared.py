@@ -276,6 +276,11 @@ def _check_place(folder: Path, fingerprint: str) -> None:
                 "another folder with --out, or replace it with --force"
             )
         return
+    names = {f"{title}.safetensors" for title in SPLITS}
+    if other := sorted(one.name for one in folder.iterdir() if one.name not in names and one.name[0] != "."):
+        raise VlalignError(
+            f"{folder} holds other things ({', '.join(other[:3])}): choose another folder with --out, or use --force"
+        )
     for title in SPLITS:
         path = folder / f"{title}.safetensors"
         if not path.exists():

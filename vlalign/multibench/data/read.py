@@ -11,6 +11,7 @@ import numpy as np
 
 from vlalign.errors import VlalignError
 from vlalign.multibench.data.checks import SPLITS
+from vlalign.multibench.data.magic import is_text, what_it_is
 from vlalign.multibench.data.standins import key_text
 from vlalign.multibench.data.unpickle import read_pickle
 from vlalign.store.files import one_line, sha256_file
@@ -75,6 +76,11 @@ def read_array(path: str | Path) -> Array:
         VlalignError: it cannot be read, or is one of Python objects.
     """
     try:
+        with Path(path).open("rb") as file:
+            head = file.read(512)
+        if not head.startswith(b"\x93NUMPY"):
+            what = what_it_is(head) or ("text" if is_text(head) else "something else")
+            raise VlalignError(f"{path} is not a .npy file: it is {what}")
         found: Array = np.load(path, mmap_mode="r", allow_pickle=False)
     except OSError as error:
         raise VlalignError(f"cannot read {path}: {one_line(error)}") from error
