@@ -194,20 +194,20 @@ def measure(values: Tensor, cast: Tensor, what: str) -> Loss:
     from torch.linalg import vector_norm
 
     size = values.abs()
-    largest = float(size.max())
+    largest = float(size.amax())
     if not largest < _OVERFLOW:  # or not a number
         finite = size.nan_to_num(0, posinf=0)
-        if float(finite.max()) >= _OVERFLOW:
+        if float(finite.amax()) >= _OVERFLOW:
             raise VlalignError(
-                f"float16 ends at 65504 and {what} reaches {float(finite.max()):.4g}: push with --dtype float32, "
+                f"float16 ends at 65504 and {what} reaches {float(finite.amax()):.4g}: push with --dtype float32, "
                 "or leave this run out"
             )
     error = cast.float().sub_(values).abs_()
     row = vector_norm(error, dim=1).div_(vector_norm(size, dim=1).clamp_min_(1e-30))
     relative = error.div_(size.clamp_min_(_NORMAL))
-    worst, worst_row = float(relative.max()), float(row.max())
+    worst, worst_row = float(relative.amax()), float(row.amax())
     if worst != worst or worst_row != worst_row:  # values that are not finite stay as they are and lose nothing
-        worst, worst_row = float(relative.nan_to_num_(0).max()), float(row.nan_to_num_(0).max())
+        worst, worst_row = float(relative.nan_to_num_(0).amax()), float(row.nan_to_num_(0).amax())
     return Loss(worst, worst_row)
 
 
