@@ -63,6 +63,10 @@ def test_push_load_pull_score(
 
     done = command("vlalign push-results features-results pulled-results --repo owner/e2e-results", token=TOKEN)
     assert "records   2 new" in done.stdout
+    done = command("vlalign leaderboard owner/e2e-results features-results --out site")
+    assert "records" in done.stdout
+    board = (tmp_path / "site" / "leaderboard.json").read_text(encoding="utf-8")
+    assert "owner/e2e-results" in board  # the source of its rows
     command("python scripts/push_results.py owner/e2e-results --repo owner/e2e-again --private", token=TOKEN)
     assert hub.repos["datasets/owner/e2e-again"].private
     assert hub.files("datasets/owner/e2e-again").keys() >= hub.files("datasets/owner/e2e-results").keys()

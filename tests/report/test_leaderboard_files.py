@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from support.board import collected, made_up, real_record, small_grid, write_results
 from support.html import EMPTY, Page
 
@@ -94,6 +95,17 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     records = [made_up(f"vision {ODD[i % 2]}", name, 0.9 - i / 20) for i, name in enumerate(ODD)]
     save_leaderboard(collected(*records, made_up(tensors=True)), out)
     return out
+
+
+def test_the_folder_is_a_static_space_unless_its_owner_says_otherwise(tmp_path: Path) -> None:
+    out = tmp_path / "site"
+    save_leaderboard(collected(made_up()), out)
+    _, front, _ = (out / "README.md").read_text(encoding="utf-8").split("---\n")
+    told = yaml.safe_load(front)
+    assert (told["sdk"], told["app_file"]) == ("static", "index.html")
+    (out / "README.md").write_text("mine", encoding="utf-8")
+    save_leaderboard(collected(made_up()), out)
+    assert (out / "README.md").read_text(encoding="utf-8") == "mine"
 
 
 def test_pages_nest_and_run_no_script_but_their_own(site: Path) -> None:

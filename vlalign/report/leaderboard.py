@@ -24,13 +24,25 @@ from vlalign.version import __version__
 
 _PAIR = re.compile(r"[0-9a-f]{16}\.html")
 _SHOWN = 8  # invalid files named on the console
+#: what makes the folder a static Space of the Hub
+_SPACE = f"""---
+title: {TITLE}
+emoji: 📐
+sdk: static
+app_file: index.html
+pinned: false
+tags: [vlalign, leaderboard]
+---
+
+Written by `vlalign leaderboard`: open index.html. The same rows are in leaderboard.csv, leaderboard.md and .json.
+"""
 
 
 def save_leaderboard(
     collected: Collected, out: str | Path, progress: Callable[[int, int], object] | None = None
 ) -> Board:
     """Write the site and its files into ``out``, the first page last; pages of an earlier board that are no longer
-    on it are removed.
+    on it are removed. A README.md makes the folder a static Space, unless there is one.
 
     Args:
         collected: records and what could not be read.
@@ -58,6 +70,8 @@ def save_leaderboard(
     _write(out / "pair.js", "\n".join(asset(name) for name in ("theme.js", "common.js", "pair.js")))
     for name, text in (("csv", to_csv(board)), ("md", to_markdown(board)), ("json", to_json(board))):
         _write(out / f"leaderboard.{name}", text)
+    if not (out / "README.md").exists():  # its owner may have written another
+        _write(out / "README.md", _SPACE)
     _write(out / "index.html", index_page(board, footer))
     kept = {entry.page for entry in board.entries}
     for old in (out / "pairs").glob("*.html"):
