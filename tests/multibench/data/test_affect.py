@@ -67,7 +67,7 @@ def test_it_does_what_the_released_loader_does(tmp_path: Path, name: str, frames
                 assert length == len(sample)
                 assert np.allclose(values[row, :length].numpy(), sample, atol=1e-5)
                 assert not values[row, length:].any()
-    assert prepared.about["processing"]["standardised"]["vision"] == {"constant_features": 1}
+    assert prepared.about["processing"]["standardised"]["vision"]["constant_features"] == 1
     assert not prepared.splits["train"].inputs["vision"][..., 4].any()
     counts = prepared.about["processing"]["splits"]["train"]
     assert counts["dropped_without_text"] == 1
