@@ -105,8 +105,11 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interruption is the other process's to deal with
     from vlalign.multibench.study import MultibenchStudy
 
+    answers, sys.stdout = sys.stdout, sys.stderr  # whatever else is printed does not come between the answers
+
     def answer(told: Any) -> None:
-        print(json.dumps(told), flush=True)
+        answers.write(f"{json.dumps(told)}\n")
+        answers.flush()
 
     lines = iter(sys.stdin)
     study: MultibenchStudy | None = None

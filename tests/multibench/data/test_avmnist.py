@@ -18,9 +18,6 @@ from vlalign.multibench import Prepared, open_prepared
 from vlalign.multibench.data.avmnist import prepare_avmnist, read_mnist
 from vlalign.multibench.data.speech import find_speech, read_sound, read_speech
 
-pytest.importorskip("librosa")
-pytest.importorskip("soundfile")
-
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
