@@ -14,8 +14,8 @@ from browser.conftest import Watched
 from support.board import collected, made_up, small_grid
 
 from vlalign.report.leaderboard import save_leaderboard
-from vlalign.report.leaderboard_data import make_board
-from vlalign.report.leaderboard_page import index_page
+from vlalign.report.leaderboard.board import make_board
+from vlalign.report.leaderboard.index import index_page
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -162,7 +162,7 @@ def _inspect(arguments: argparse.Namespace) -> None:
     from vlalign.multibench.data.inspect import inspect_file, inspect_prepared
     from vlalign.multibench.data.prepared import is_prepared, open_prepared
     from vlalign.report.console import console
-    from vlalign.report.multibench_data import show_inspection, show_prepared
+    from vlalign.report.multibench import show_inspection, show_prepared
 
     told: dict[str, Any]
     if is_prepared(arguments.file):
@@ -180,7 +180,7 @@ def _inspect(arguments: argparse.Namespace) -> None:
 
 def _prepare(arguments: argparse.Namespace) -> None:
     from vlalign.report.console import console
-    from vlalign.report.multibench_data import show_written
+    from vlalign.report.multibench import show_written
 
     out = Path(arguments.out or f"multibench-data/{arguments.kind}")
     common = {"pool": arguments.pool, "force": arguments.force}
@@ -258,8 +258,7 @@ def _report(arguments: argparse.Namespace) -> None:
     from vlalign.errors import VlalignError
     from vlalign.multibench import MultibenchResult
     from vlalign.report.console import console
-    from vlalign.report.multibench import save_multibench, show_result
-    from vlalign.report.multibench_table1 import save_table1, show_table1
+    from vlalign.report.multibench import save_multibench, save_table1, show_result, show_table1
 
     results = [MultibenchResult.load(run) for run in arguments.runs]
     if len(results) > 1:

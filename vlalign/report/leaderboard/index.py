@@ -9,9 +9,9 @@ from string import Template
 from typing import Any
 
 from vlalign.report import page
-from vlalign.report.leaderboard_data import ALL, Board, Entry, Group
-from vlalign.report.leaderboard_pair import SITE, embedded
-from vlalign.report.leaderboard_text import RULES
+from vlalign.report.leaderboard.board import ALL, Board, Entry, Group
+from vlalign.report.leaderboard.files import RULES
+from vlalign.report.leaderboard.pair import SITE, embedded
 from vlalign.report.text import count, p_text
 
 TITLE = "Alignment leaderboard"

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 from support.board import collected, made_up, run_of, small_grid
 
-from vlalign.report.leaderboard_data import ALL, Board, Group, Ranking, make_board
+from vlalign.report.leaderboard.board import ALL, Board, Group, Ranking, make_board
 from vlalign.score import ScoreRecord
 from vlalign.stats.fdr import benjamini_hochberg
 

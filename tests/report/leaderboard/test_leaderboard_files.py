@@ -22,8 +22,8 @@ from support.html import EMPTY, Page
 from vlalign.cli import main
 from vlalign.errors import VlalignError
 from vlalign.report.leaderboard import save_leaderboard
-from vlalign.report.leaderboard_data import make_board
-from vlalign.report.leaderboard_text import to_csv, to_json, to_markdown
+from vlalign.report.leaderboard.board import make_board
+from vlalign.report.leaderboard.files import to_csv, to_json, to_markdown
 from vlalign.report.pair_command import pair_commands
 from vlalign.score.collect import Collected, collect
 

@@ -13,8 +13,8 @@ from vlalign.multibench.config import RUNNING
 from vlalign.multibench.published import TITLES, epochs_of, settings_of
 from vlalign.report import page
 from vlalign.report.command import changed, command_line
-from vlalign.report.multibench_table1 import INTERVALS, about_published, cells_of, columns_of, how_to_read
-from vlalign.report.multibench_text import (
+from vlalign.report.multibench.table1 import INTERVALS, about_published, cells_of, columns_of, how_to_read
+from vlalign.report.multibench.text import (
     BEST,
     Direction,
     best_rows,
@@ -43,7 +43,7 @@ def multibench_page(
         result: of the study.
         found: its directions.
         metric: whose values are shown.
-        figures: PNG files by name, see :func:`vlalign.report.multibench_figures.save_figures`.
+        figures: PNG files by name, see :func:`vlalign.report.multibench.figures.save_figures`.
 
     Raises:
         VlalignError: a figure cannot be read.

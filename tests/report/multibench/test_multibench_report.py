@@ -23,9 +23,9 @@ from vlalign.multibench import MultibenchConfig, MultibenchResult, MultibenchStu
 from vlalign.multibench.config import complete, resolved
 from vlalign.multibench.data.prepared import open_prepared
 from vlalign.report.multibench import save_multibench, show_plan, show_result
-from vlalign.report.multibench_page import asked, command
-from vlalign.report.multibench_table1 import save_table1
-from vlalign.report.multibench_text import directions, findings, numbers, p_value, unlike_paper
+from vlalign.report.multibench.page import asked, command
+from vlalign.report.multibench.table1 import save_table1
+from vlalign.report.multibench.text import directions, findings, numbers, p_value, unlike_paper
 
 HTML = "<b>mine</b> &"
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vlalign.report import markdown
 from vlalign.report.command import command_line
-from vlalign.report.synthetic_text import (
+from vlalign.report.synthetic.text import (
     bits_text,
     chance_of,
     findings,

@@ -18,8 +18,8 @@ from support.study import made_up_points, made_up_record, made_up_study, study_o
 from vlalign.errors import VlalignError
 from vlalign.report.page import page, table
 from vlalign.report.uniqueness import save_uniqueness, show_uniqueness, uniqueness_table
-from vlalign.report.uniqueness_page import uniqueness_page
-from vlalign.report.uniqueness_text import p_value_text
+from vlalign.report.uniqueness.page import uniqueness_page
+from vlalign.report.uniqueness.text import p_value_text
 from vlalign.study import UniquenessResult
 
 COMMAND = "vlalign uniqueness --x a --y b --op char_delete --rates 0 50"

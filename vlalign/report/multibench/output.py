@@ -11,9 +11,9 @@ from rich.table import Table
 from rich.text import Text
 
 from vlalign.report.console import titled
-from vlalign.report.multibench_figures import save_figures
-from vlalign.report.multibench_page import multibench_page
-from vlalign.report.multibench_text import (
+from vlalign.report.multibench.figures import save_figures
+from vlalign.report.multibench.page import multibench_page
+from vlalign.report.multibench.text import (
     BEST,
     Direction,
     best_rows,

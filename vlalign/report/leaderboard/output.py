@@ -14,10 +14,10 @@ from rich.text import Text
 
 from vlalign.errors import VlalignError
 from vlalign.files import write_whole
-from vlalign.report.leaderboard_data import Board, make_board
-from vlalign.report.leaderboard_page import TITLE, asset, index_page, summary
-from vlalign.report.leaderboard_pair import pair_page
-from vlalign.report.leaderboard_text import to_csv, to_json, to_markdown
+from vlalign.report.leaderboard.board import Board, make_board
+from vlalign.report.leaderboard.files import to_csv, to_json, to_markdown
+from vlalign.report.leaderboard.index import TITLE, asset, index_page, summary
+from vlalign.report.leaderboard.pair import pair_page
 from vlalign.score.collect import Collected, Invalid
 from vlalign.store.files import check_space
 from vlalign.version import __version__

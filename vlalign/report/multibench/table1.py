@@ -19,7 +19,7 @@ from vlalign.files import write_whole
 from vlalign.multibench.published import TABLE
 from vlalign.report import markdown, page
 from vlalign.report.console import titled
-from vlalign.report.multibench_text import (
+from vlalign.report.multibench.text import (
     Direction,
     chosen_metric,
     data_notes,

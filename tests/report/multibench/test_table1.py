@@ -12,7 +12,7 @@ from support.multibench_results import AFFECT, made_up_multibench
 from support.shown import text_of
 
 from vlalign.errors import VlalignError
-from vlalign.report.multibench_table1 import save_table1, show_table1
+from vlalign.report.multibench.table1 import save_table1, show_table1
 
 
 def row_with(text: str, start: str) -> list[str]:

@@ -13,9 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from vlalign.report.page import save_page
-from vlalign.report.uniqueness_figures import save_alignment_vs_u, save_layer_maps, save_performance
-from vlalign.report.uniqueness_page import uniqueness_page
-from vlalign.report.uniqueness_text import (
+from vlalign.report.uniqueness.figures import save_alignment_vs_u, save_layer_maps, save_performance
+from vlalign.report.uniqueness.page import uniqueness_page
+from vlalign.report.uniqueness.text import (
     best_pairs,
     edits_text,
     interval_text,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from vlalign.report.leaderboard_data import ALL, Board, Group, Ranking, Row
+from vlalign.report.leaderboard.board import ALL, Board, Group, Ranking, Row
 from vlalign.report.markdown import table
 from vlalign.report.text import count, p_text, signed_zero
 

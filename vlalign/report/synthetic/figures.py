@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from vlalign.report.figures import COLOURS, new_figure, plain, save
 from vlalign.report.heatmap import MAP
-from vlalign.report.synthetic_text import chance_of
+from vlalign.report.synthetic.text import chance_of
 from vlalign.report.text import metric_title, rho_short
 from vlalign.synthetic.results import OF_DEPTHS, headline, maxima, rank_correlations, rho_of_maxima
 

@@ -13,8 +13,8 @@ from urllib.parse import urlencode
 import numpy as np
 
 from vlalign.report import page
-from vlalign.report.leaderboard_data import Board, Entry
-from vlalign.report.leaderboard_text import fixed
+from vlalign.report.leaderboard.board import Board, Entry
+from vlalign.report.leaderboard.files import fixed
 from vlalign.report.pair_command import pair_commands
 from vlalign.report.text import count, p_text
 from vlalign.store.files import canonical

@@ -17,8 +17,8 @@ from vlalign.cli.fields import given
 from vlalign.cli.synthetic import add_arguments
 from vlalign.errors import VlalignError
 from vlalign.report.synthetic import describe_table, save_synthetic, show_result
-from vlalign.report.synthetic_page import results_page
-from vlalign.report.synthetic_text import findings
+from vlalign.report.synthetic.page import results_page
+from vlalign.report.synthetic.text import findings
 from vlalign.synthetic import SyntheticConfig, Task, information
 from vlalign.synthetic import published as paper
 from vlalign.synthetic.config import resolved

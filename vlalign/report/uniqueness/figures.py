@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from vlalign.report.figures import COLOURS, evenly, legend, named, new_figure, plain, save
 from vlalign.report.heatmap import MAP, set_ticks
 from vlalign.report.text import signed
-from vlalign.report.uniqueness_text import (
+from vlalign.report.uniqueness.text import (
     chosen_models,
     edits_text,
     family_side,

@@ -14,9 +14,9 @@ from PIL import Image
 from support.study import made_up_points, made_up_record, made_up_study, study_of
 
 from vlalign.perturb import OPERATIONS
-from vlalign.report import uniqueness_figures
-from vlalign.report.uniqueness_figures import save_alignment_vs_u, save_layer_maps, save_performance
-from vlalign.report.uniqueness_text import best_pairs, chosen_models, edits_text, rho_text
+from vlalign.report.uniqueness import figures as uniqueness_figures
+from vlalign.report.uniqueness.figures import save_alignment_vs_u, save_layer_maps, save_performance
+from vlalign.report.uniqueness.text import best_pairs, chosen_models, edits_text, rho_text
 from vlalign.study import UniquenessResult
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from vlalign.report.figures import COLOURS, evenly, legend, named, new_figure, plain, save
 from vlalign.report.heatmap import MAP
-from vlalign.report.multibench_text import Direction, interval, p_said, r_text
+from vlalign.report.multibench.text import Direction, interval, p_said, r_text
 from vlalign.report.text import metric_title, signed
 
 if TYPE_CHECKING:

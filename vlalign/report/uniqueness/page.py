@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from vlalign.report import page
 from vlalign.report.text import duration
-from vlalign.report.uniqueness_text import (
+from vlalign.report.uniqueness.text import (
     edits_text,
     interval_text,
     metric_name,

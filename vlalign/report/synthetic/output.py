@@ -13,9 +13,9 @@ from rich.text import Text
 
 from vlalign.files import write_whole
 from vlalign.report.console import titled
-from vlalign.report.synthetic_figures import save_figures
-from vlalign.report.synthetic_page import results_page
-from vlalign.report.synthetic_text import bits_text, findings, summary_rows
+from vlalign.report.synthetic.figures import save_figures
+from vlalign.report.synthetic.page import results_page
+from vlalign.report.synthetic.text import bits_text, findings, summary_rows
 from vlalign.report.text import duration, metric_title, rho_short
 from vlalign.store.files import check_space, write_error
 from vlalign.synthetic.results import headline, maxima, rho_of_maxima
