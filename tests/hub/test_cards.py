@@ -18,7 +18,7 @@ from vlalign.errors import VlalignError
 from vlalign.hub import build, push, push_results
 from vlalign.hub.cards import REQUIRED, TEMPLATES, escape, render, template
 from vlalign.hub.perturbed import card as perturbed_card
-from vlalign.hub.perturbed import save_card
+from vlalign.hub.perturbed import push_perturbed, save_card
 from vlalign.hub.push_results import card as results_card
 from vlalign.hub.synthetic import card as synthetic_card
 from vlalign.hub.synthetic import push_synthetic
@@ -45,7 +45,8 @@ def results(tmp_path: Path) -> str:
 
 def perturbed(tmp_path: Path) -> str:
     data = open_data(DataSpec("builtin:emoji", max_samples=5), ["text", "vision"])
-    return perturbed_card(perturb_data(data, [parse_perturbation("char_delete:30,seed=2")]), "a.parquet")
+    edited = perturb_data(data, [parse_perturbation("char_delete:30,seed=2")])
+    return perturbed_card(edited, "a.parquet", command="vlalign perturb `x`", repo="owner/name")
 
 
 def synthetic(tmp_path: Path) -> str:
@@ -138,5 +139,7 @@ def test_snippets_run(
     edited = perturb_data(data, [parse_perturbation("word_shuffle:50")])
     card = save_card(edited, write_perturbed(edited, tmp_path / "edited.parquet"))
     assert card.name == "edited.card.md"
-    (code,) = snippets(card.read_text())
-    assert data.ids[0] in execute(code, capsys)
+    push_perturbed(edited, "owner/card-perturbed")
+    for text in (card.read_text(), hub.files("datasets/owner/card-perturbed")["README.md"].read().decode()):
+        (code,) = snippets(text)
+        assert data.ids[0] in execute(code, capsys)

@@ -1,4 +1,4 @@
-"""Look at perturbed captions and images, measure what the edits do, and write edited data sets.
+"""Look at perturbed captions and images, measure what the edits do, and write or push edited data sets.
 
 An operation without a rate of its own takes each of --rate; several operations are applied one after the other.
 
@@ -6,14 +6,18 @@ An operation without a rate of its own takes each of --rate; several operations 
   vlalign perturb pictures/ --op pixel_noise --op patch_delete:20,grid=8 --rate 10 30 --samples 4
   vlalign perturb minhuh/prh --op captions_file,file=edits.json --rate 10 100 --tokenizer llama-7b --no-sheet
   vlalign perturb builtin:emoji --op word_shuffle --rate 50 --seed 1 --out shuffled.parquet
+  vlalign perturb minhuh/prh --op char_delete:30 --push you/wit-char-delete-30 --license cc-by-sa-3.0
   vlalign perturb --list
 """
 
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -44,18 +48,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shown.add_argument("--ids", nargs="+", metavar="ID", help="which samples to show instead")
     shown.add_argument("--sheet", default="perturbed.png", metavar="FILE", help="contact sheet of the samples shown")
     shown.add_argument("--no-sheet", dest="sheet", action="store_const", const=None, help="draw no contact sheet")
-    shown.add_argument(
-        "--out", metavar="FILE", help="write the edited data set (id, text, image) as .parquet; takes one rate"
-    )
-    shown.add_argument("--allow-empty", action="store_true", help="let --out hold captions without any characters")
     shown.add_argument("--tokenizer", metavar="MODEL", help="also count the tokens of this text model")
+    kept = parser.add_argument_group("the edited data set (id, text, image; takes one rate)")
+    kept.add_argument("--out", metavar="FILE", help="write it as .parquet, with a card")
+    kept.add_argument("--push", metavar="OWNER/NAME", help="push it to this data set of the Hub; made if not there")
+    kept.add_argument("--private", action="store_true", help="make the pushed data set private")
+    kept.add_argument("--force", action="store_true", help="push into a data set that holds something else")
+    kept.add_argument("--license", dest="licence", metavar="ID", help="for its card, as the Hub spells it")
+    kept.add_argument("--allow-empty", action="store_true", help="let it hold captions without any characters")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Edits, shows, measures, and writes what was asked for."""
     from vlalign.errors import VlalignError
-    from vlalign.hub.perturbed import save_card
-    from vlalign.perturb import OPERATIONS, image_facts, notes, perturb_data, text_facts, write_perturbed
+    from vlalign.perturb import OPERATIONS, image_facts, notes, perturb_data, text_facts
     from vlalign.perturb.write import check_target
     from vlalign.report import perturb as report
     from vlalign.report.console import console
@@ -69,8 +75,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.samples < 1:
         raise VlalignError(f"--samples is {arguments.samples}: show at least 1")
     versions = parse_versions(arguments.op, arguments.rate, arguments.seed)
-    if arguments.out and len(versions) != 1:
-        raise VlalignError(f"--out writes one data set: give one --rate, not {len(versions)}")
+    keep = bool(arguments.out or arguments.push)
+    if keep and len(versions) != 1:
+        flag = "--out writes" if arguments.out else "--push takes"
+        raise VlalignError(f"{flag} one data set: give one --rate, not {len(versions)}")
     edited = {perturbation.modality for one in versions.values() for perturbation in one}
     encode = None if arguments.tokenizer is None else tokens_of(arguments.tokenizer, edited)
     if arguments.sheet is not None:
@@ -81,7 +89,7 @@ def run(arguments: argparse.Namespace) -> int:
     rows = choose_rows(data, arguments.samples, arguments.ids)
     if arguments.sheet is not None and data.has_images:
         report.check_sheet(arguments.sheet, len(rows))
-    allow = arguments.allow_empty or not arguments.out  # to look at, an empty caption is no mistake
+    allow = arguments.allow_empty or not keep  # to look at, an empty caption is no mistake
     made: dict[str, PairedData] = {"unedited": data}
     made |= {label: perturb_data(data, one, allow_empty=allow) for label, one in versions.items()}
 
@@ -108,12 +116,52 @@ def run(arguments: argparse.Namespace) -> int:
         title = " + ".join(op.split(",file=")[0] for op in arguments.op) + f", {data.name}"
         path = report.save_sheet(made, rows, arguments.sheet, captions="text" in edited, title=title)
         out.print(f"sheet    {path}", markup=False, soft_wrap=True)
-    if arguments.out:
-        (label,) = versions
-        path = write_perturbed(made[label], arguments.out)
-        out.print(f"data     {path}", markup=False, soft_wrap=True)
-        out.print(f"card     {save_card(made[label], path)}", markup=False, soft_wrap=True)
+    if keep:
+        ((label, edits),) = versions.items()
+        keep_edited(arguments, made[label], command_of(arguments, data, edits))
     return 0
+
+
+def keep_edited(arguments: argparse.Namespace, edited: PairedData, command: str) -> None:
+    """Write and push, as asked for; ``command`` is for the card."""
+    from vlalign.hub.perturbed import push_perturbed, save_card
+    from vlalign.perturb import write_perturbed
+    from vlalign.report.console import console
+
+    out, licence = console(), arguments.licence
+    if arguments.out:
+        path = write_perturbed(edited, arguments.out)
+        out.print(f"data     {path}", markup=False, soft_wrap=True)
+        card = save_card(edited, path, command=command, licence=licence)
+        out.print(f"card     {card}", markup=False, soft_wrap=True)
+    if arguments.push:
+        url = push_perturbed(
+            edited, arguments.push, command=command, licence=licence, private=arguments.private, force=arguments.force
+        )
+        out.print(f"pushed   {url}", markup=False, soft_wrap=True)
+
+
+def command_of(arguments: argparse.Namespace, data: PairedData, edits: Sequence[Perturbation]) -> str:
+    """The command that writes the edited data set again; of files and folders of this machine it has the names only."""
+    from vlalign.cli.common import data_spec
+    from vlalign.data import DataSpec
+
+    here = data.base is not None
+    line = ["vlalign", "perturb", Path(arguments.data).name if here else arguments.data]
+    spec = replace(data_spec(arguments), revision=data.revision)
+    for flag, name in (
+        ("data-revision", "revision"), ("data-config", "config"), ("split", "split"), ("image-column", "image_column"),
+        ("text-column", "text_column"), ("id-column", "id_column"), ("caption", "caption"),
+        ("max-samples", "max_samples"), ("on-bad-sample", "on_bad_sample"),
+    ):  # fmt: skip
+        if getattr(spec, name) != getattr(DataSpec(), name):
+            line += [f"--{flag}", str(getattr(spec, name))]
+    for edit in edits:
+        file = edit.parameters.get("file")
+        own = {**edit.parameters, "file": Path(str(file)).name} if file else edit.parameters
+        line += ["--op", str(replace(edit, parameters=own))]
+    line += ["--allow-empty"] if arguments.allow_empty else []
+    return shlex.join([*line, "--out", "edited.parquet"])
 
 
 def parse_versions(operations: Sequence[str], rates: Sequence[float], seed: int) -> dict[str, list[Perturbation]]:
@@ -146,7 +194,7 @@ def open_for(arguments: argparse.Namespace, edited: set[str]) -> PairedData:
 
     spec = data_spec(arguments)
     wanted = set(edited)
-    if arguments.out or (arguments.sheet is not None and "vision" not in edited):
+    if arguments.out or arguments.push or (arguments.sheet is not None and "vision" not in edited):
         wanted |= available_modalities(spec)
     return open_data(spec, wanted)
 

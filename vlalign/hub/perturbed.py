@@ -1,4 +1,4 @@
-"""The card of a perturbed data set, beside its Parquet file."""
+"""Perturbed data sets: pushed to the Hub, or only given their card, beside the Parquet file."""
 
 from __future__ import annotations
 
@@ -7,33 +7,74 @@ from typing import Any
 
 from vlalign.data import PairedData
 from vlalign.hub.cards import render, size_category, versions
-from vlalign.perturb import applied
+from vlalign.hub.samples import push_samples
+from vlalign.perturb import applied, describe_perturbations, write_perturbed
 from vlalign.store.files import write_atomic
 
+_FILE = "data/train-00000-of-00001.parquet"
 
-def save_card(data: PairedData, path: str | Path) -> Path:
+
+def push_perturbed(
+    data: PairedData,
+    repo: str,
+    *,
+    command: str = "",
+    licence: str | None = None,
+    private: bool = False,
+    force: bool = False,
+) -> str:
+    """Push ids, captions and images as they are edited to a data set of the Hub; returns its address.
+
+    ``vlalign extract --data owner/name`` and ``load_dataset("owner/name")`` read them there.
+
+    Args:
+        data: of :func:`vlalign.perturb.perturb_data`.
+        repo, private, force: as for :func:`vlalign.hub.samples.push_samples`, which also says what it raises.
+        command: that makes the data again, for the card.
+        licence: of the data set, as the Hub spells it (default: unknown).
+    """
+    settings = {
+        kind: {"data": data.identity(kind), "perturbations": describe_perturbations(data, kind)}
+        for kind in _modalities(data)
+    }
+    text = card(data, _FILE, command=command, licence=licence, repo=repo)
+    title = f"Edited: {_edits(data)}"
+    return push_samples(
+        repo, "perturbed", settings, [_FILE], lambda folder: write_perturbed(data, folder / _FILE), text, title,
+        private=private, force=force,
+    )  # fmt: skip
+
+
+def save_card(data: PairedData, path: str | Path, *, command: str = "", licence: str | None = None) -> Path:
     """Write the card of a data set that :func:`vlalign.perturb.write_perturbed` wrote; returns its path.
 
-    It lies beside the file as ``<name>.card.md``; on the Hub it becomes the README.md.
+    It lies beside the file as ``<name>.card.md``.
 
     Raises:
         VlalignError: it cannot be written.
     """
     path = Path(path)
     target = path.with_name(f"{path.stem}.card.md")
-    write_atomic(target, card(data, path.name).encode())
+    write_atomic(target, card(data, path.name, command=command, licence=licence).encode())
     return target
 
 
-def card(data: PairedData, file: str) -> str:
-    """The README.md of edited data that lie in ``file``."""
-    edits = applied(data)
+def _edits(data: PairedData) -> str:
+    return ", ".join(f"{one.name} {one.rate:g} %" for one in applied(data)) or "nothing"
+
+
+def _modalities(data: PairedData) -> list[str]:
+    return [name for name, has in (("text", data.captions is not None), ("vision", data.has_images)) if has]
+
+
+def card(data: PairedData, file: str, *, command: str = "", licence: str | None = None, repo: str = "") -> str:
+    """The README.md of edited data that lie in ``file``, on the Hub in ``repo`` or (without) on this machine."""
     source = Path(data.name).name if data.base is not None else data.name
     on_hub = data.revision is not None and data.name.count("/") == 1
-    kinds = [name for name, has in (("text", data.captions is not None), ("image", data.has_images)) if has]
+    kinds = [{"vision": "image"}.get(name, name) for name in _modalities(data)]
     metadata: dict[str, Any] = {
-        "pretty_name": f"{source}, edited: {', '.join(f'{one.name} {one.rate:g} %' for one in edits)}",
-        "license": "unknown",
+        "pretty_name": f"{source}, edited: {_edits(data)}",
+        "license": licence or "unknown",
         "size_categories": [size_category(data.n)],
         "task_categories": ["image-to-text"] if len(kinds) == 2 else ["feature-extraction"],
         "tags": ["vlalign", "perturbed", "representation-alignment", *kinds],
@@ -48,9 +89,8 @@ def card(data: PairedData, file: str) -> str:
             "seed": one.seed,
             "parameters": ", ".join(f"{k}={Path(v).name if k == 'file' else v}" for k, v in one.parameters.items()),
         }
-        for one in edits
+        for one in applied(data)
     ]
-    words = " ".join(f"--op {row['operation']}:{row['rate']:g},seed={row['seed']}" for row in rows)
     return render(
         "perturbed",
         metadata,
@@ -58,11 +98,12 @@ def card(data: PairedData, file: str) -> str:
         samples=data.n,
         source=source,
         revision=f", revision {data.revision}" if data.revision else "",
-        edits=", ".join(f"{row['operation']} at {row['rate']:g} %" for row in rows),
+        edits=_edits(data),
         operations=rows,
         file=file,
+        repo=repo,
         has_text=data.captions is not None,
         has_images=data.has_images,
-        command=f"vlalign perturb {source} {words} --out {file}",
+        command=command,
         made_with=versions(),
     )

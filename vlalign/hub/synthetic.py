@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from pathlib import Path
 
-from vlalign.errors import VlalignError
 from vlalign.hub.cards import render, size_category, versions
-from vlalign.hub.repo import commit, fetch, look
-from vlalign.store.files import pretty
+from vlalign.hub.samples import push_samples
 from vlalign.synthetic.data import SyntheticData
 from vlalign.synthetic.export import settings_of, to_datasets
 from vlalign.synthetic.information import information
-
-INDEX = "vlalign/synthetic.json"
 
 
 def push_synthetic(
@@ -25,31 +20,23 @@ def push_synthetic(
     Args:
         data: of :func:`vlalign.synthetic.make_data`.
         phi_depth: of φ.
-        repo: ``owner/name``; made if it is not there.
-        private: whether a new one is made private.
-        force: replace samples of other settings, and write beside files of others.
-
-    Raises:
-        VlalignError: no token, no permission, no network, or it holds something else; nothing is changed then.
+        repo, private, force: as for :func:`vlalign.hub.samples.push_samples`, which also says what it raises.
     """
-    target = look(repo, private=private)
-    settings = json.loads(settings_of(data, phi_depth))
-    index = pretty({"format": 1, "kind": "synthetic", "settings": settings})
-    paths = {name: f"data/{name}-00000-of-00001.parquet" for name in data.splits}
-    ours = INDEX in target.files
-    target.check_foreign([INDEX, *paths.values()] if ours else [], ours=ours, force=force)
-    if ours and not force and fetch(target, [INDEX])[INDEX] != index:
-        raise VlalignError(f"data set {repo!r} holds samples of other settings: name another one, or give --force")
-    with tempfile.TemporaryDirectory(prefix="vlalign-push-") as folder:
-        files: dict[str, Path | bytes] = {
-            INDEX: index,
-            "README.md": card(data, phi_depth, repo).encode(),
-        }
+    paths = {name: _path(name) for name in data.splits}
+
+    def write(folder: Path) -> None:
         for name, split in to_datasets(data, phi_depth).items():
-            files[paths[name]] = Path(folder) / f"{name}.parquet"
-            split.to_parquet(str(files[paths[name]]))
-        commit(target, files, (), f"Synthetic samples, U = {data.uniqueness}")
-    return target.url
+            split.to_parquet(str(folder / paths[name]))
+
+    settings, text = json.loads(settings_of(data, phi_depth)), card(data, phi_depth, repo)
+    title = f"Synthetic samples, U = {data.uniqueness}"
+    return push_samples(
+        repo, "synthetic", settings, [*paths.values()], write, text, title, private=private, force=force
+    )
+
+
+def _path(split: str) -> str:
+    return f"data/{split}-00000-of-00001.parquet"
 
 
 def card(data: SyntheticData, phi_depth: int, repo: str | None = None) -> str:
@@ -68,7 +55,7 @@ def card(data: SyntheticData, phi_depth: int, repo: str | None = None) -> str:
         "configs": [
             {
                 "config_name": "default",
-                "data_files": [{"split": name, "path": f"data/{name}-00000-of-00001.parquet"} for name in splits],
+                "data_files": [{"split": name, "path": _path(name)} for name in splits],
             }
         ],
     }

@@ -1,0 +1,55 @@
+"""Samples that fill a data set of the Hub of their own: what pushes of synthetic and perturbed data have in common."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from vlalign.errors import VlalignError
+from vlalign.hub.repo import commit, fetch, look
+from vlalign.store.files import pretty
+
+
+def push_samples(
+    repo: str,
+    kind: str,
+    settings: Mapping[str, Any],
+    paths: Sequence[str],
+    write: Callable[[Path], object],
+    card: str,
+    title: str,
+    *,
+    private: bool = False,
+    force: bool = False,
+) -> str:
+    """Push samples to a data set of the Hub in one commit; returns its address.
+
+    Args:
+        repo: ``owner/name``; made if it is not there.
+        kind: of samples; their settings go to ``vlalign/<kind>.json``.
+        settings: all that the samples depend on, JSON-able.
+        paths: of their files in the repository.
+        write: makes these files, at the same paths below the folder it is given.
+        card: the README.md.
+        title: of the commit.
+        private: whether a new data set is made private.
+        force: replace samples of other settings, and write beside files of others.
+
+    Raises:
+        VlalignError: no token, no permission, no network, or it holds something else; nothing is changed then.
+    """
+    target = look(repo, private=private)
+    index, told = f"vlalign/{kind}.json", pretty({"format": 1, "kind": kind, "settings": settings})
+    ours = index in target.files
+    target.check_foreign([index, *paths] if ours else [], ours=ours, force=force)
+    if ours and not force and fetch(target, [index])[index] != told:
+        raise VlalignError(f"data set {repo!r} holds samples of other settings: name another one, or give --force")
+    with tempfile.TemporaryDirectory(prefix="vlalign-push-") as name:
+        folder = Path(name)
+        for path in paths:
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        write(folder)
+        commit(target, {index: told, "README.md": card.encode(), **{path: folder / path for path in paths}}, (), title)
+    return target.url
