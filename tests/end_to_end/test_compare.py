@@ -76,12 +76,29 @@ def test_comparing_runs_and_records(command: Command, store: Path, results: Path
     assert json.loads((tmp_path / "f.json").read_text())["test"] == told[1]["test"]
 
 
+def test_edited_captions_and_groups(command: Command, store: Path, results: Path, tmp_path: Path) -> None:
+    edited = f"vlalign compare llama 'llama char_delete:50' --store {store} --k 5 --half-samples 20"
+    done = command(shlex.split(edited))
+    assert "llama char_delete:50" in done.stdout
+    ids = vlalign.FeatureStore(store).find("llama").ids
+    (tmp_path / "groups.csv").write_text("id,group\n" + "".join(f"{name},{i // 2}\n" for i, name in enumerate(ids)))
+    line = f"vlalign score {store} --k 5 --permutations 0 --half-samples 10 --no-figure -q --groups groups.csv --out g"
+    command(line)
+    pair = [str(next((tmp_path / "g").glob(f"timm_resnet*__{name}-*.json"))) for name in ("llama", "bloom")]
+    failed = command(["vlalign", "compare", *pair, "--store", str(store), "--half-samples", "20"], status=1)
+    assert "(groups.csv): give them with --groups FILE" in failed.stderr
+    shown = command(
+        ["vlalign", "compare", *pair, "--store", str(store), "--half-samples", "20", "--groups", "groups.csv"]
+    )
+    assert "N = 24 in 12 groups" in shown.stdout
+
+
 def test_what_cannot_be_compared_is_said_in_one_line(
     store: Path, results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     record = str(next(results.glob("*.json")))
     for line, reason in (
-        (["llama", "llama char_delete:50", "--store", str(store)], "are of other data"),
+        (["llama", "bloom", "--store", str(store), "--groups", "nowhere.csv"], "nowhere.csv"),
         (["llama", "llama", "--store", str(store)], "the same run"),
         (["llama", "bloom", "--store", str(store), "--reference", "llama"], "one of the two runs"),
         (["llama", "bloom", "--store", str(store), "--reference", "nothing"], "no run 'nothing'"),

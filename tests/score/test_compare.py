@@ -76,6 +76,37 @@ def test_runs_that_cannot_be_compared(runs: dict[str, FakeRun], make_run: Callab
         compare_runs(near, runs["far"], runs["reference"], reference_side="z")
 
 
+def test_edited_data_are_compared_with_the_unedited(runs: dict[str, FakeRun], make_run: Callable[..., FakeRun]) -> None:
+    edited = make_run("near", runs["far"].tensors, runs["far"].ids, DATA)
+    edited.key.data["perturbations"] = [{"operation": "char_delete", "rate": 30}]
+    edited.key.hash = "e" * 64
+    found = compare_runs(runs["near"], edited, runs["reference"], k=5)
+    assert found.difference == compare_runs(runs["near"], runs["far"], runs["reference"], k=5).difference
+    assert found.b["run"]["key"]["perturbations"] != []
+
+
+def test_groups_are_drawn_as_wholes(runs: dict[str, FakeRun]) -> None:
+    def twice(name: str) -> FakeRun:
+        run = runs[name]
+        rows = [run.ids.index(i) for i in IDS]
+        ids = [f"{i}{copy}" for i in IDS for copy in "ab"]
+        return FakeRun(name, [layer[rows].repeat_interleave(2, dim=0) for layer in run.tensors], ids, DATA)
+
+    near, far, reference = (twice(name) for name in ("near", "far", "reference"))
+    once = compare_runs(runs["near"], runs["far"], runs["reference"], metric="cka", preset="none")
+    whole, exact = (
+        compare_runs(near, far, reference, metric="cka", preset="none", groups=groups)
+        for groups in ({i: i[:-1] for i in near.ids}, "exact")
+    )
+    assert once.groups is None
+    assert whole.groups == {"source": "given by id", "groups": 60, "largest": 2}
+    assert exact.groups == {"source": "identical features", "groups": 60, "largest": 2}
+    assert whole.test == pytest.approx(once.test, rel=1e-5)  # CKA does not change if every row is there twice
+    assert exact.test == whole.test
+    with pytest.raises(VlalignError, match="name no group for 119 samples"):
+        compare_runs(near, far, reference, groups={near.ids[0]: 1})
+
+
 def test_records_tell_whether_their_intervals_overlap() -> None:
     found = compare_records(made_up(y="a", value=0.5), made_up(y="b", value=0.45))
     assert found.overlap is True

@@ -4,7 +4,8 @@ Runs of a store are tested on the same samples: interval and p-value of the diff
 Two records alone tell only whether their intervals overlap; with --store their runs are tested.
 
   vlalign compare llama-7b@5f93 llama-7b@861e --reference dinov2-small
-  vlalign compare llama-7b open-llama-7b --store features
+  vlalign compare llama-7b open-llama-7b --store features --groups captions.csv
+  vlalign compare llama-7b@5f93 llama-7b@0d2a --reference dinov2-small     # unedited captions against edited ones
   vlalign compare results/a.json results/b.json
   vlalign compare results/a.json results/b.json --store features --json difference.json
 """
@@ -37,6 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--metric", help="alignment metric (default: mutual_knn; of records: theirs)")
     parser.add_argument("--k", type=int, help="neighbours, for metrics that have them (default: 10)")
     parser.add_argument("--preset", help="platonic, cosine or none (default: platonic)")
+    parser.add_argument(
+        "--groups", metavar="FILE",
+        help="samples that belong together, drawn as wholes, as for `vlalign score` (default: none; of records: theirs "
+        "where these are exact)",
+    )  # fmt: skip
     parser.add_argument("--half-samples", type=int, metavar="B", help="of the test (default: as for an interval)")
     parser.add_argument("--seed", type=int, default=0, help="of the half-samples")
     parser.add_argument("--device", help="where features are prepared")
@@ -95,9 +101,22 @@ def _of_records(a: ScoreRecord, b: ScoreRecord, arguments: argparse.Namespace) -
         runs.append(store.find(side["run"]["hash"]))
     return compare_runs(
         *runs, metric=metric_text(a.metric["name"], a.metric["params"]), preset=str(a.preprocessing["preset"]),
-        reference_side=shared_sides(a, b)[0], half_samples=arguments.half_samples, seed=arguments.seed,
-        device=arguments.device,
+        reference_side=shared_sides(a, b)[0], groups=_groups(a, arguments), half_samples=arguments.half_samples,
+        seed=arguments.seed, device=arguments.device,
     )  # fmt: skip
+
+
+def _groups(record: ScoreRecord, arguments: argparse.Namespace) -> str | None:
+    """The groups to test with: a record says how many there are, but which samples only where they are exact."""
+    from vlalign.errors import VlalignError
+    from vlalign.score.grouping import EXACT
+
+    told = record.pairing.get("groups")
+    if arguments.groups is not None or told is None:
+        return None if arguments.groups is None else str(arguments.groups)
+    if told.get("source") == EXACT:
+        return "exact"
+    raise VlalignError(f"the records are of samples in groups ({told.get('source')}): give them with --groups FILE")
 
 
 def _record(path: Path) -> ScoreRecord:
@@ -129,7 +148,8 @@ def _of_runs(arguments: argparse.Namespace) -> list[Comparison]:
     return [
         compare_runs(
             a, b, reference, metric=arguments.metric or "mutual_knn", k=10 if arguments.k is None else arguments.k,
-            preset=arguments.preset or "platonic", half_samples=arguments.half_samples, seed=arguments.seed,
+            preset=arguments.preset or "platonic", groups=arguments.groups,
+            half_samples=arguments.half_samples, seed=arguments.seed,
             reference_side="y" if a.key.modality == "vision" and reference.key.modality == "text" else "x",
             device=arguments.device,
         )

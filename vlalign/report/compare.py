@@ -90,7 +90,8 @@ def _panel(found: Comparison) -> Panel:
             "same layers", f"{signed(found.fixed['observed'], 4)}  {_interval(found.fixed)}, p {_p(found.fixed)}"
         )
     metric = metric_text(found.metric["name"], found.metric["params"])
-    grid.add_row("measured", f"{metric}, N = {found.n}, preset {found.preset}, from {found.made_from}")
+    grouped = f" in {found.groups.get('groups')} groups" if found.groups else ""
+    grid.add_row("measured", f"{metric}, N = {found.n}{grouped}, preset {found.preset}, from {found.made_from}")
     grid.add_row("so", Text(verdict(found), style="bold"))
     return Panel(Group(grid), title=f"alignment with {name_of(found.reference)}", expand=False, box=box.ROUNDED)
 

@@ -15,6 +15,7 @@ from vlalign.errors import VlalignError
 from vlalign.metrics.base import Floats, Metric
 from vlalign.metrics.registry import METRICS, parse_metric
 from vlalign.score.comparable import conditions, data_of, different
+from vlalign.score.grouping import Groups, are_exact, resolve_groups
 from vlalign.score.prepare import get_preset
 from vlalign.score.prepared import PreparedSide
 from vlalign.score.record import ScoreRecord, write_json
@@ -42,6 +43,7 @@ class Comparison:
         layers: for each layer of a and b, the difference of its largest values over the reference's layers; with
             interval, p and q where ``test`` has them. Empty where the layers are not the same.
         made_from: ``features`` or ``records``.
+        groups: as in a score record; None where every sample is a group of its own.
     """
 
     a: dict[str, Any]
@@ -60,6 +62,7 @@ class Comparison:
     layers: list[dict[str, Any]]
     made_from: str
     environment: dict[str, Any]
+    groups: dict[str, Any] | None = None
     format: int = 1
 
     def save(self, path: str | Path) -> Path:
@@ -81,14 +84,16 @@ def compare_runs(
     preset: str = "platonic",
     half_samples: int | None = None,
     reference_side: str = "x",
+    groups: Groups = None,
     seed: int = 0,
     device: str | torch.device | None = None,
 ) -> Comparison:
     """Compare the alignment of two runs (or features) with a reference, by a paired test on the same samples.
 
     Args:
-        a, b, reference: as the sides of :func:`vlalign.score`; all three must hold the same samples.
-        metric, k, preset, device: as there.
+        a, b, reference: as the sides of :func:`vlalign.score`; all three must hold the same samples. One may be of
+            edited data: the difference is then what the edits do, besides that of the models.
+        metric, k, preset, groups, device: as there.
         half_samples: of the test; by default as many as for an interval.
         reference_side: ``x`` or ``y``, for metrics that tell the sides apart.
         seed: of the half-samples.
@@ -112,16 +117,20 @@ def compare_runs(
         for side in sides[1:]:
             assert sides[0].ids is not None
             side.put_in_order(sides[0].ids)
+    ids = sides[0].ids if by == {"id"} else None
+    labels = None if are_exact(groups) else resolve_groups(groups, ids, sides[0].n)  # mistakes before any work
     where = None if device is None else torch.device(device)
     prepared = [PreparedSide(side, get_preset(preset), False, where) for side in sides]
     for one in prepared:
         chosen.check(one.side.n, one.widths)
         one.prepare(chosen, {})
     layers = [[one.layer(i) for i in one.varied] for one in prepared]
+    if are_exact(groups):
+        labels = resolve_groups(groups, ids, sides[0].n, *prepared)
     usual = HALF_SAMPLES if chosen.info.permutations else COSTLY_HALF_SAMPLES
     found = paired_differences(
         chosen, *layers, reference_first=reference_side == "x", seed=seed,
-        count=usual if half_samples is None else half_samples,
+        count=usual if half_samples is None else half_samples, groups=None if labels is None else labels.labels,
     )  # fmt: skip
     names = [[str(one.axis[i]["name"]) for i in one.varied] for one in prepared]
     same = names[0] == names[1]
@@ -147,6 +156,7 @@ def compare_runs(
         ] if same else [],
         made_from="features",
         environment=environment(),
+        groups=None if labels is None else labels.describe(),
     )  # fmt: skip
 
 
@@ -195,6 +205,7 @@ def compare_records(a: ScoreRecord, b: ScoreRecord) -> Comparison:
         else [],
         made_from="records",
         environment=environment(),
+        groups=a.pairing.get("groups"),
     )
 
 
@@ -229,10 +240,11 @@ def _hash(side: Mapping[str, Any]) -> str:
 
 
 def _check_same_data(a: Side, b: Side) -> None:
+    """Raises VlalignError where a and b did not read the same data, apart from edits."""
     if a.run is None or b.run is None:
         return
     first, second = data_of(a.describe()), data_of(b.describe())
-    if first is not None and second is not None and first != second:
+    if first is not None and second is not None and {**first[1], "edits": 0} != {**second[1], "edits": 0}:
         raise VlalignError(
             f"{a.model} and {b.model} cannot be compared, they are of other data: {first[0]} and {second[0]}"
         )

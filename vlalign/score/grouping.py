@@ -14,9 +14,12 @@ from vlalign.errors import VlalignError
 from vlalign.score.prepared import PreparedSide
 from vlalign.stats.groups import Ints, checked_groups, exact_groups, read_groups
 
-#: ``"exact"`` (identical features in the last layer of either model), a file with the columns id and group, a mapping
+#: ``"exact"`` (identical features in the last layer of a model), a file with the columns id and group, a mapping
 #: from sample id to group, or one label a row.
 Groups: TypeAlias = "str | Path | Mapping[str, Any] | Sequence[Any] | np.ndarray | None"
+
+#: what a record says where groups were found from the features
+EXACT = "identical features"
 
 
 @dataclass(frozen=True)
@@ -40,10 +43,8 @@ def are_exact(groups: Groups) -> bool:
     return isinstance(groups, str) and groups == "exact"
 
 
-def resolve_groups(
-    groups: Groups, ids: Sequence[str] | None, n: int, x: PreparedSide, y: PreparedSide
-) -> GroupLabels | None:
-    """The labels that ``groups`` gives the ``n`` samples; None where each sample is a group of its own.
+def resolve_groups(groups: Groups, ids: Sequence[str] | None, n: int, *sides: PreparedSide) -> GroupLabels | None:
+    """The labels that ``groups`` gives the ``n`` samples of all sides; None where each sample is a group of its own.
 
     Raises:
         VlalignError: groups by id (a file or a mapping) for features without ids, ids without a group, or wrong labels.
@@ -51,8 +52,8 @@ def resolve_groups(
     if groups is None:
         return None
     if are_exact(groups):
-        labels = exact_groups(*(side.raw(len(side.side.axis) - 1) for side in (x, y)))
-        return _or_none(labels, "identical features")
+        labels = exact_groups(*(side.raw(len(side.side.axis) - 1) for side in sides))
+        return _or_none(labels, EXACT)
     if isinstance(groups, str | Path | Mapping):
         if ids is None:
             raise VlalignError("groups by id need runs of a store: plain features have no ids, give one label a row")
