@@ -95,6 +95,15 @@ def test_variants_have_files_of_their_own(record: ScoreRecord) -> None:
     assert len({one.filename for one in variants}) == len(variants)
 
 
+def test_long_names_fit_the_file_system(record: ScoreRecord, tmp_path: Path) -> None:
+    found = [
+        dataclasses.replace(record, x={**record.x, "model": "owner/" + "long-" * 80 + end}).filename for end in "ab"
+    ]
+    assert len(set(found)) == 2
+    assert all(len(name) == 205 and name.startswith("owner--long-") for name in found)
+    record.save(tmp_path / found[0])
+
+
 def test_times_chance_needs_a_chance_level(record: ScoreRecord) -> None:
     assert dataclasses.replace(record, chance=record.score / 4).times_chance == 4
     for chance in (None, 0.0, -1e-18):

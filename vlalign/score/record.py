@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import math
 import os
@@ -15,6 +16,7 @@ from typing import Any
 from vlalign.errors import VlalignError
 
 FORMAT = 2
+_LONGEST = 200  # file systems take 255 bytes, with what figures and copies add
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class ScoreRecord:
     def filename(self) -> str:
         """A file name of its own for each pair of runs, metric and preset, with the concatenation or groups or without.
 
-        Nothing is ever read back from it.
+        Nothing is ever read back from it. A very long one is cut and ends in a hash of the whole.
         """
         sides = []
         for side in (self.x, self.y):
@@ -79,7 +81,10 @@ class ScoreRecord:
         params = "".join(f"-{name}{value}" for name, value in sorted(self.metric["params"].items()))
         variant = "-concat" * (self.axes["x"][-1]["index"] == -1) + "-groups" * bool(self.pairing.get("groups"))
         what = _slug(f"{self.metric['name']}{params}-{self.preprocessing['preset']}{variant}")
-        return "__".join([*sides, what]) + ".json"
+        name = "__".join([*sides, what])
+        if len(name) > _LONGEST:
+            name = f"{name[: _LONGEST - 17]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+        return f"{name}.json"
 
     def save(self, path: str | Path) -> Path:
         """Write the record as JSON, whole or not at all; folders are made. Returns the path.
