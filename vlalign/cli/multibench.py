@@ -147,8 +147,8 @@ def _custom_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--standardise", nargs="+", metavar="NAME", help="modalities to standardise, or none (default: all)"
     )
-    parser.add_argument("--valid", type=float, default=0.15, metavar="X", help="share, where the file has no splits")
-    parser.add_argument("--test", type=float, default=0.15, metavar="X", help="share, where the file has no splits")
+    parser.add_argument("--valid", type=float, metavar="X", help="share, where the file has no splits (default: 0.15)")
+    parser.add_argument("--test", type=float, metavar="X", help="share, where the file has no splits (default: 0.15)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of these splits")
 
 

@@ -49,7 +49,9 @@ def add_repo_arguments(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--revision", metavar="BRANCH", help="commit to this branch (default: main)")
     where.add_argument("--tag", metavar="NAME", help="mark the commit with a tag when it is complete")
     where.add_argument("--license", dest="licence", metavar="ID", help="of the data set, as the Hub spells it")
-    where.add_argument("--dry-run", action="store_true", help="check everything, change nothing")
+    where.add_argument(
+        "--dry-run", action="store_true", help="check token, permission and what is there; change nothing"
+    )
     where.add_argument(
         "--force", action="store_true", help="replace what differs, and write beside files that are not vlalign's"
     )

@@ -191,6 +191,8 @@ def test_bad_data_name_the_key_and_what_was_expected(tmp_path: Path, case: str) 
 
 def test_splits_that_do_not_fit(tmp_path: Path) -> None:
     data = split_data()
+    with pytest.raises(VlalignError, match="says itself which samples are for what: leave --valid and --test out"):
+        prepare(tmp_path, data, valid=0.2)
     data["test"]["audio"] = data["test"]["audio"][:, :4]
     with pytest.raises(VlalignError, match=r"test.audio is \[N, 4, 3\]: expected is \[N, 5, 3\], as in train"):
         prepare(tmp_path, data)

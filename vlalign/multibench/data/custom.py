@@ -17,6 +17,7 @@ from vlalign.multibench.data.read import Source, read_array, read_source, source
 if TYPE_CHECKING:
     from vlalign.multibench.data.prepared import Prepared, PreparedSplit
 
+_SHARE = 0.15  # of the samples for validation, and for testing
 _POOLS = {"classification": "cls", "sentiment": "mean", "regression": "mean"}
 
 
@@ -41,8 +42,8 @@ def prepare_custom(
     task: str | None = None,
     pool: str | None = None,
     standardise: Sequence[str] | None = None,
-    valid: float = 0.15,
-    test: float = 0.15,
+    valid: float | None = None,
+    test: float | None = None,
     seed: int = 0,
     force: bool = False,
 ) -> Prepared:
@@ -61,8 +62,8 @@ def prepare_custom(
         pool: how encoders pool; None for "cls" of a classification, else "mean".
         standardise: modalities that are standardised by mean and population standard deviation of each feature over
             the frames of the train split that count; None for all.
-        valid, test: shares of the samples, where neither the file nor ``split`` says which is which. Who goes where
-            depends on the seed and the ids, in the same shares of each class.
+        valid, test: shares of the samples, where neither the file nor ``split`` says which is which; None for 0.15. Who
+            goes where depends on the seed and the ids, in the same shares of each class.
         seed: of these splits.
         force: replace another data set in the folder.
 
@@ -79,6 +80,10 @@ def prepare_custom(
     parts = source.splits or {"": source.flat}
     if lacking := [split for split in SPLITS if split not in parts and source.splits]:
         raise VlalignError(f"{source.path} lacks the split {', '.join(lacking)}: it has {', '.join(parts)}")
+    told = bool(source.splits) or "split" in source.flat
+    if told and (valid is not None or test is not None):
+        raise VlalignError(f"{source.path} says itself which samples are for what: leave --valid and --test out")
+    valid, test = (_SHARE if share is None else share for share in (valid, test))
     modalities = keys.find_modalities(source, parts)
     chosen = modalities if standardise is None else tuple(standardise)
     if strange := [one for one in chosen if one not in modalities]:
@@ -129,7 +134,7 @@ def prepare_custom(
         "processing": {
             "splits": {split: {"samples": len(numbers), "kept": len(numbers)} for split, (_, numbers) in rows.items()},
             "standardised": constant,
-            **({} if source.splits or "split" in source.flat else {"seed": seed, "valid": valid, "test": test}),
+            **({} if told else {"seed": seed, "valid": valid, "test": test}),
         },
         "statistics": {"classes": names} if classes else {},
         **({"notes": notes} if notes else {}),
