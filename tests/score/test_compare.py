@@ -13,8 +13,10 @@ from support.board import made_up
 from support.runs import FakeRun
 
 from vlalign.errors import VlalignError
+from vlalign.report.compare import verdict
 from vlalign.score import score
-from vlalign.score.compare import compare_records, compare_runs
+from vlalign.score.compare import adjust, compare_records, compare_runs
+from vlalign.stats.fdr import benjamini_hochberg
 
 IDS = [f"s{i}" for i in range(60)]
 DATA = {"name": "d", "content": "c", "ids": "i"}
@@ -101,16 +103,37 @@ def test_groups_are_drawn_as_wholes(runs: dict[str, FakeRun]) -> None:
     assert once.groups is None
     assert whole.groups == {"source": "given by id", "groups": 60, "largest": 2}
     assert exact.groups == {"source": "identical features", "groups": 60, "largest": 2}
-    assert whole.test == pytest.approx(once.test, rel=1e-5)  # CKA does not change if every row is there twice
     assert exact.test == whole.test
+    assert once.test is not None
+    assert whole.test is not None
+    assert (once.test.pop("half"), whole.test.pop("half")) == (30, 60)
+    assert whole.test == pytest.approx(once.test, rel=1e-5)  # CKA does not change if every row is there twice
     with pytest.raises(VlalignError, match="name no group for 119 samples"):
         compare_runs(near, far, reference, groups={near.ids[0]: 1})
+
+
+def test_several_references_have_q_values(runs: dict[str, FakeRun], make_run: Callable[..., FakeRun]) -> None:
+    draw = torch.Generator().manual_seed(9)
+    strange = make_run("strange", [torch.randn(60, 8, generator=draw)], IDS, DATA)
+    found = adjust([compare_runs(runs["near"], runs["far"], one, k=5) for one in (runs["reference"], strange)])
+    tests = [one.test for one in found if one.test is not None]
+    p_values = [test["p_value"] for test in tests]
+    assert [test["q_value"] for test in tests] == pytest.approx(benjamini_hochberg(p_values).tolist())
+    assert "is more aligned with reference" in verdict(found[0])
+    assert "cannot be told apart" in verdict(found[1])
+
+
+def test_the_concatenation_may_be_scored_too(runs: dict[str, FakeRun]) -> None:
+    found = compare_runs(runs["near"], runs["far"], runs["reference"], k=5, concat=True, half_samples=4)
+    record = score(runs["near"], runs["reference"], k=5, concat=True, permutations=0, half_samples=0)
+    assert found.scores["a"]["score"] == record.score
+    assert [row["layer"] for row in found.layers] == ["block_0", "block_1", "all"]
 
 
 def test_records_tell_whether_their_intervals_overlap() -> None:
     found = compare_records(made_up(y="a", value=0.5), made_up(y="b", value=0.45))
     assert found.overlap is True
-    assert found.test is found.fixed is None
+    assert found.test is None
     assert found.reference["model"] == "vision-a"
     assert (found.a["model"], found.b["model"]) == ("a", "b")
     assert found.difference == pytest.approx(0.05)

@@ -1,6 +1,7 @@
 """Compare two runs, or two score records, by their alignment with the same reference.
 
 Runs of a store are tested on the same samples: interval and p-value of the difference, and the layers where it lies.
+With several references there are q-values (false discovery rate).
 Two records alone tell only whether their intervals overlap; with --store their runs are tested.
 
   vlalign compare llama-7b@5f93 llama-7b@861e --reference dinov2-small
@@ -43,6 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="samples that belong together, drawn as wholes, as for `vlalign score` (default: none; of records: theirs "
         "where these are exact)",
     )  # fmt: skip
+    parser.add_argument("--concat", action="store_true", help="also score the concatenation of all layers")
     parser.add_argument("--half-samples", type=int, metavar="B", help="of the test (default: as for an interval)")
     parser.add_argument("--seed", type=int, default=0, help="of the half-samples")
     parser.add_argument("--device", help="where features are prepared")
@@ -101,7 +103,8 @@ def _of_records(a: ScoreRecord, b: ScoreRecord, arguments: argparse.Namespace) -
         runs.append(store.find(side["run"]["hash"]))
     return compare_runs(
         *runs, metric=metric_text(a.metric["name"], a.metric["params"]), preset=str(a.preprocessing["preset"]),
-        reference_side=shared_sides(a, b)[0], groups=_groups(a, arguments), half_samples=arguments.half_samples,
+        reference_side=shared_sides(a, b)[0], groups=_groups(a, arguments),
+        concat=arguments.concat or a.axes["x"][-1].get("index") == -1, half_samples=arguments.half_samples,
         seed=arguments.seed, device=arguments.device,
     )  # fmt: skip
 
@@ -131,7 +134,7 @@ def _record(path: Path) -> ScoreRecord:
 
 def _of_runs(arguments: argparse.Namespace) -> list[Comparison]:
     from vlalign.errors import VlalignError
-    from vlalign.score.compare import compare_runs
+    from vlalign.score.compare import adjust, compare_runs
     from vlalign.store import FeatureStore
 
     store = FeatureStore(arguments.store or "features")
@@ -145,16 +148,17 @@ def _of_runs(arguments: argparse.Namespace) -> list[Comparison]:
     for one in references:
         if one.key in (a.key, b.key):
             raise VlalignError(f"the reference {one.key.title} is one of the two runs: name a third one")
-    return [
+    found = [
         compare_runs(
             a, b, reference, metric=arguments.metric or "mutual_knn", k=10 if arguments.k is None else arguments.k,
             preset=arguments.preset or "platonic", groups=arguments.groups,
-            half_samples=arguments.half_samples, seed=arguments.seed,
+            concat=arguments.concat, half_samples=arguments.half_samples, seed=arguments.seed,
             reference_side="y" if a.key.modality == "vision" and reference.key.modality == "text" else "x",
             device=arguments.device,
         )
         for reference in references
     ]  # fmt: skip
+    return adjust(found) if len(found) > 1 else found
 
 
 def _references(store: FeatureStore, a: Run) -> list[Run]:

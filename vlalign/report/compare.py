@@ -33,13 +33,14 @@ def show_comparisons(found: Sequence[Comparison], console: Console) -> None:
     names = name_of(found[0].a), name_of(found[0].b)
     table = Table(box=box.SIMPLE_HEAD, title=f"{names[0]} (a) against {names[1]} (b)", title_justify="left")
     table.add_column("reference", overflow="fold")
-    for column in ("a", "b", "a − b", "95% interval", "p"):
+    for column in ("a", "b", "a − b", "on halves", "95% interval", "p", "q"):
         table.add_column(column, justify="right")
     for one in found:
         test = one.test or {}
         table.add_row(
             Text(name_of(one.reference)), *(f"{one.scores[side]['score']:.4f}" for side in "ab"),
-            signed(one.difference, 4), _interval(test), _p(test),
+            signed(one.difference, 4), signed(test["difference"], 4) if test else "–", _interval(test), _p(test),
+            _q(test),
         )  # fmt: skip
     console.print(table)
     for one in found:
@@ -51,9 +52,11 @@ def verdict(found: Comparison) -> str:
     a, b, reference = name_of(found.a), name_of(found.b), name_of(found.reference)
     ahead, behind = (a, b) if found.difference > 0 else (b, a)
     if found.test is not None:
-        p = found.test["p_value"]
-        if p is not None and p < ALPHA:
-            return f"{ahead} is more aligned with {reference} than {behind} (p = {p:.2g}, same samples)"
+        name = "q" if "q_value" in found.test else "p"
+        sure = found.test[f"{name}_value"]
+        if sure is not None and sure < ALPHA:
+            ahead, behind = (a, b) if found.test["difference"] > 0 else (b, a)
+            return f"{ahead} is more aligned with {reference} than {behind} ({name} = {sure:.2g}, same samples)"
         return f"{a} and {b} cannot be told apart by their alignment with {reference}"
     if found.overlap is None:
         return "without intervals nothing can be said of the difference: give --store for a paired test"
@@ -80,15 +83,15 @@ def _panel(found: Comparison) -> Panel:
         grid.add_row(name, Text(name_of(side)))
         spread = f"  interval {score['low']:.4f} – {score['high']:.4f}" if "low" in score else ""
         grid.add_row("", Text(f"{score['score']:.4f} at {score['layer']} × {score['reference_layer']}{spread}"))
-    grid.add_row(
-        "a − b", Text.assemble((signed(found.difference, 4), "bold"), f"  {_interval(found.test or {})}".rstrip(" –"))
-    )
-    if found.test is not None and found.fixed is not None:
-        halves = f"{found.test['half_samples']} half-samples, the same for both, layers picked anew in each"
-        grid.add_row("p-value", f"{_p(found.test)}  ({halves})")
+    grid.add_row("a − b", Text(signed(found.difference, 4)))
+    if test := found.test:
         grid.add_row(
-            "same layers", f"{signed(found.fixed['observed'], 4)}  {_interval(found.fixed)}, p {_p(found.fixed)}"
+            "on halves", Text.assemble((signed(test["difference"], 4), "bold"), f"  {_interval(test)}, p {_p(test)}")
         )
+        grid.add_row(
+            "", f"layers picked on one half of the samples, scored on the other (N = {test['half']}); "
+            f"{test['half_samples']} half-samples, the same for both"
+        )  # fmt: skip
     metric = metric_text(found.metric["name"], found.metric["params"])
     grouped = f" in {found.groups.get('groups')} groups" if found.groups else ""
     grid.add_row("measured", f"{metric}, N = {found.n}{grouped}, preset {found.preset}, from {found.made_from}")
@@ -106,8 +109,7 @@ def _layers(found: Comparison) -> Group | Text:
     for column in ("a − b", *(("95% interval", "p", "q") if tested else ())):
         table.add_column(column, justify="right")
     for row in sorted(found.layers, key=_surest)[:_LAYERS]:
-        q = row.get("q_value")
-        more = [_interval(row), _p(row), "–" if q is None else f"{q:.2g}"] if tested else []
+        more = [_interval(row), _p(row), _q(row)] if tested else []
         table.add_row(Text(row["layer"]), signed(row["difference"], 4), *more)
     matrix = np.asarray(found.matrix)
     i, j = np.unravel_index(int(np.argmax(np.abs(matrix))), matrix.shape)
@@ -131,3 +133,7 @@ def _interval(found: dict[str, Any]) -> str:
 
 def _p(found: dict[str, Any]) -> str:
     return "–" if found.get("p_value") is None else f"{found['p_value']:.2g}"
+
+
+def _q(found: dict[str, Any]) -> str:
+    return "–" if found.get("q_value") is None else f"{found['q_value']:.2g}"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +34,10 @@ class Comparison:
         metric: name and parameters; ``preset`` and ``n`` as in a score record.
         scores: of ``a`` and ``b``: score, layer and reference layer of the best pair, and low and high of its interval
             where the record has one.
-        difference: score of a minus that of b.
-        test: half-sample interval and p-value of the difference; None from records, which cannot tell.
-        fixed: the same at the layers that are best on all samples; None from records.
+        difference: score of a minus that of b. The one with more layers has more chances of a high score.
+        test: difference with interval and p-value where layers are picked on one half of the samples and scored on the
+            other (see :func:`vlalign.stats.difference.paired_differences`), with ``half`` samples in a half, and
+            ``q_value`` where there are several references; None from records, which cannot tell.
         overlap: from records with intervals, whether these overlap; else None.
         axes: layers of a and b, and of the reference, where both have the same ones; else None, as ``matrix``.
         matrix: a minus b of every layer pair.
@@ -55,7 +56,6 @@ class Comparison:
     scores: dict[str, dict[str, Any]]
     difference: float
     test: dict[str, Any] | None
-    fixed: dict[str, Any] | None
     overlap: bool | None
     axes: dict[str, list[str]] | None
     matrix: list[list[float]] | None
@@ -85,6 +85,7 @@ def compare_runs(
     half_samples: int | None = None,
     reference_side: str = "x",
     groups: Groups = None,
+    concat: bool = False,
     seed: int = 0,
     device: str | torch.device | None = None,
 ) -> Comparison:
@@ -93,7 +94,7 @@ def compare_runs(
     Args:
         a, b, reference: as the sides of :func:`vlalign.score`; all three must hold the same samples. One may be of
             edited data: the difference is then what the edits do, besides that of the models.
-        metric, k, preset, groups, device: as there.
+        metric, k, preset, groups, concat, device: as there.
         half_samples: of the test; by default as many as for an interval.
         reference_side: ``x`` or ``y``, for metrics that tell the sides apart.
         seed: of the half-samples.
@@ -120,7 +121,7 @@ def compare_runs(
     ids = sides[0].ids if by == {"id"} else None
     labels = None if are_exact(groups) else resolve_groups(groups, ids, sides[0].n)  # mistakes before any work
     where = None if device is None else torch.device(device)
-    prepared = [PreparedSide(side, get_preset(preset), False, where) for side in sides]
+    prepared = [PreparedSide(side, get_preset(preset), concat, where) for side in sides]
     for one in prepared:
         chosen.check(one.side.n, one.widths)
         one.prepare(chosen, {})
@@ -144,20 +145,29 @@ def compare_runs(
         preset=preset,
         n=sides[0].n,
         scores={n: _best(grid, names[i], names[2]) for i, (n, grid) in enumerate((("a", found.a), ("b", found.b)))},
-        difference=found.largest.observed,
-        test={**found.largest.summary(), "half_samples": found.count, "seed": seed},
-        fixed=found.fixed.summary(),
+        difference=float(found.a.max() - found.b.max()),
+        test={**found.best.summary(), "half": found.half, "half_samples": found.count, "seed": seed},
         overlap=None,
         axes={"layers": names[0], "reference": names[2]} if same else None,
         matrix=(found.a - found.b).tolist() if same else None,
         layers=[
-            {"layer": name, "difference": row.pop("observed"), **row, "q_value": q}
+            {"layer": name, **row, "q_value": q}
             for name, row, q in zip(names[0], rows, q_values, strict=True)
         ] if same else [],
         made_from="features",
         environment=environment(),
         groups=None if labels is None else labels.describe(),
     )  # fmt: skip
+
+
+def adjust(found: Sequence[Comparison]) -> list[Comparison]:
+    """Comparisons of the same two runs with several references: tests with q-values (Benjamini–Hochberg) over them."""
+    tests = [one.test or {} for one in found]
+    q_values = _false_discovery([test.get("p_value") for test in tests])
+    return [
+        replace(one, test={**test, "q_value": q}) if test else one
+        for one, test, q in zip(found, tests, q_values, strict=True)
+    ]
 
 
 def compare_records(a: ScoreRecord, b: ScoreRecord) -> Comparison:
@@ -196,7 +206,6 @@ def compare_records(a: ScoreRecord, b: ScoreRecord) -> Comparison:
         scores=scores,
         difference=a.score - b.score,
         test=None,
-        fixed=None,
         overlap=overlap,
         axes={"layers": axes[0][0], "reference": axes[0][1]} if same else None,
         matrix=None if difference is None else difference.tolist(),

@@ -17,9 +17,9 @@ from vlalign.stats.subsets import Subsets, common_rows, widths
 
 @dataclass(frozen=True)
 class Difference:
-    """``observed`` is that of a minus that of b; ``p_value`` of no difference, None where all halves agree on one."""
+    """``difference`` is that of a minus that of b; ``p_value`` of none, None where all halves agree on one."""
 
-    observed: float
+    difference: float
     low: float
     high: float
     level: float
@@ -33,22 +33,22 @@ class Difference:
 
 @dataclass(frozen=True)
 class Differences:
-    """Of the largest values over all layer pairs, of the best layer pairs, and layer by layer.
+    """Of the best layer pairs, and layer by layer.
 
     Attributes:
         a, b: matrices [La, Lr] and [Lb, Lr] of all samples.
-        largest: of the maxima, whose layers are picked anew in every half.
-        fixed: of the layer pairs that are best on all samples.
-        layers: of the largest value over the reference's layers, for each layer; empty where a and b have other numbers
-            of layers.
+        best: of the best layer pairs, picked on one half of the samples and scored on the other.
+        layers: of the largest value over the reference's layers, for each layer, on all samples; empty where a and b
+            have other numbers of layers.
+        half: samples that ``best`` is scored on, or the fewest of them.
         count, seed: half-samples.
     """
 
     a: Floats
     b: Floats
-    largest: Difference
-    fixed: Difference
+    best: Difference
     layers: list[Difference]
+    half: int
     count: int
     seed: int
 
@@ -69,8 +69,14 @@ def paired_differences(
 
     The samples are cut into two halves, as in :func:`vlalign.stats.interval.half_sampling`, and both models are scored
     on each. What a and b have in common, the same samples and the same reference, moves both scores together and drops
-    out of their difference; two intervals that overlap can therefore hide a clear difference. With d the difference
-    and sd that of half-sampling, ``p = 2 P(t >= |d| / sd)`` (Student's t, as many degrees of freedom as cuts).
+    out of their difference; two intervals that overlap can therefore hide a clear difference.
+
+    A model with more layers has more chances of a large maximum, even where no layer is aligned. So the layer pairs are
+    picked on one half and scored on the other, in turn, and d is the mean difference over all cuts; nothing is gained
+    by layers that only look better. It is compared with sd, the half-sampled standard deviation of the difference of
+    the maxima: ``p = 2 P(t >= |d| / sd)`` (Student's t, as many degrees of freedom as cuts). ``scripts/simulate.py``
+    measures how often equal models are told apart. The halves are half as large as the data, so d is that of scores at
+    N/2 (of mutual-kNN at the same k, say, larger than at N).
 
     Why no permutation: permuting the rows of the reference says what happens where neither model is aligned with it,
     which is another hypothesis than that both are aligned equally; and features of two models cannot be exchanged row
@@ -100,22 +106,27 @@ def paired_differences(
         grid = metric.grid(other, models).T if reference_first else metric.grid(models, other)
         return grid[:split], grid[split:]
 
+    def maxima(grids: tuple[Floats, Floats]) -> Floats:
+        a, b = grids
+        layers = a.max(axis=1) - b.max(axis=1) if len(a) == len(b) else np.empty(0)
+        return np.array([a.max() - b.max(), *layers])
+
+    def crossed(picked: tuple[Floats, Floats], scored: tuple[Floats, Floats]) -> float:
+        a, b = (values.flat[int(np.argmax(seen))] for seen, values in zip(picked, scored, strict=True))
+        return float(a - b)
+
     a, b = matrices(np.arange(n))
-    best = tuple(np.unravel_index(int(np.argmax(grid)), grid.shape) for grid in (a, b))
-    same = len(a) == len(b)
-
-    def statistics(grids: tuple[Floats, Floats]) -> Floats:
-        first, second = grids
-        layers = first.max(axis=1) - second.max(axis=1) if same else np.empty(0)
-        return np.array([first.max() - second.max(), first[best[0]] - second[best[1]], *layers])
-
-    observed = statistics((a, b))
-    halves = np.array([[statistics(matrices(rows)) for rows in pair] for pair in cut.rows(seed)])  # [cuts, 2, …]
+    found, across = [], []
+    for pair in cut.rows(seed):
+        first, second = (matrices(rows) for rows in pair)
+        found.append((maxima(first), maxima(second)))
+        across += [crossed(first, second), crossed(second, first)]
+    halves = np.array(found)  # [cuts, 2, 1 + layers]
     sd = cut.sd(halves[:, 0] - halves[:, 1])
+    told = np.array([np.mean(across), *maxima((a, b))[1:]])
     margin = cut.quantile(level) * sd
-    p_values = cut.p_value(observed, sd)
-    found = [
+    differences = [
         Difference(float(d), float(d - m), float(d + m), level, float(s), None if np.isnan(p) else float(p))
-        for d, m, s, p in zip(observed, margin, sd, p_values, strict=True)
+        for d, m, s, p in zip(told, margin, sd, cut.p_value(told, sd), strict=True)
     ]
-    return Differences(a, b, found[0], found[1], found[2:], 2 * cut.cuts, seed)
+    return Differences(a, b, differences[0], differences[1:], cut.smallest, 2 * cut.cuts, seed)
