@@ -27,6 +27,12 @@ def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str
     assert "--debug" in said
 
 
+def test_python_dash_m() -> None:
+    done = subprocess.run([sys.executable, "-m", "vlalign", "--version"], capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert __version__ in done.stdout
+
+
 def test_flags_of_all_verbs_stand_before_and_after_an_action(capsys: pytest.CaptureFixture[str]) -> None:
     for line in ("synthetic --debug describe --uniqueness 9", "synthetic describe --uniqueness 9 --debug"):
         with pytest.raises(VlalignError, match="uniqueness"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,9 @@ from end_to_end.conftest import Command
 from support.features import contents, make_key, make_run, make_store
 from support.hub import STRANGER, TOKEN, HubServer
 
+from vlalign import ScoreRecord
+from vlalign.report.pair_command import pair_commands
+from vlalign.score.comparable import precision_of
 from vlalign.store import FeatureStore
 
 
@@ -81,8 +85,16 @@ def test_float16_scores_within_the_stated_precision(command: Command, tmp_path: 
     for name in ("features", "pulled"):
         command(f"vlalign score {name} dinov2-small llama-7b --out {name}-r --no-figure --metric cka --permutations 0")
         (path,) = (tmp_path / f"{name}-r").glob("*.json")
-        found.append(json.loads(path.read_text())["best"]["score"])
-    assert found[1] == pytest.approx(found[0], abs=1e-3)
+        found.append(ScoreRecord.load(path))
+    assert found[1].score == pytest.approx(found[0].score, abs=1e-3)
+    shutil.rmtree(tmp_path / "features")  # the commands that a leaderboard tells make the rounded score again
+    first, second, last = pair_commands(found[1])
+    for line in (first, second, f"{last} --out again --no-figure"):
+        command(line)
+    (path,) = (tmp_path / "again").glob("*.json")
+    again = ScoreRecord.load(path)
+    assert (again.x, again.y, again.matrix) == (found[1].x, found[1].y, found[1].matrix)
+    assert precision_of(again.x) == "float32, stored as float16"
 
 
 def test_single_layers_are_read_lazily(

@@ -59,7 +59,11 @@ def pull(repo: str, store: str | Path, *, revision: str | None = None, configs: 
             pulled.append(Pulled(about, run, False))
             continue
         files = [_download(repo, commit, part.path, part.sha256) for part in about.parts]
-        pulled.append(Pulled(about, _rebuild(about, files, target, {"from": repo, "commit": commit}), True))
+        pulled.append(
+            Pulled(
+                about, _rebuild(about, files, target, {"from": repo, "commit": commit, "config": about.config}), True
+            )
+        )
     return pulled
 
 
@@ -128,14 +132,14 @@ def _rebuild(about: About, files: Sequence[Path], store: FeatureStore, origin: d
                 raise VlalignError(f"{files[0]} does not fit what is told about it: {error}") from error
     facts = dict(about.facts)
     if not about.precision.exact:
-        facts[STORED] = {"dtype": about.dtype, "original": about.key.hash, **asdict(about.precision)}
+        facts[STORED] = {"dtype": about.dtype, "original": about.key.hash, **asdict(about.precision), **origin}
     run = writer.finish(facts)
     if other := _other_shards(about, run):
         log.warning(
             "%s: %d files differ in bytes from the original's, first %s (another version of safetensors may have "
             "written them); their values are those that were pushed", run.path, len(other), other[0]
         )  # fmt: skip
-    writer.log({"event": "pulled", **origin, "config": about.config, "environment": environment()})
+    writer.log({"event": "pulled", **origin, "environment": environment()})
     return run
 
 

@@ -16,14 +16,14 @@ _STORE = "features"
 
 
 def pair_commands(record: ScoreRecord) -> list[str]:
-    """Extraction of both sides and the score, as shell lines; empty for tensors, which no command makes.
+    """Extraction (or pulling) of both sides and the score, as shell lines; empty for tensors, which no command makes.
 
     The runs are named with digits of their keys: features that come out under another key are not taken for them.
     """
     sides = [record.x, record.y]
     if not all(side["run"] for side in sides):
         return []
-    lines = [extract_command(side["run"]["key"]) for side in sides]
+    lines = [pull_command(side["run"]) or extract_command(side["run"]["key"]) for side in sides]
     return [*dict.fromkeys(line for line in lines if line), score_command(record)]
 
 
@@ -45,10 +45,20 @@ def score_command(record: ScoreRecord) -> str:
     return shlex.join(line)
 
 
+def pull_command(run: Mapping[str, Any]) -> str:
+    """``vlalign pull`` for a run whose features were rounded on the Hub; empty for others, which are extracted."""
+    told = (run.get("facts") or {}).get("stored")
+    if not run["key"].get("stored") or not isinstance(told, dict) or not told.get("from"):
+        return ""
+    line = ["vlalign", "pull", str(told["from"]), "--revision", str(told.get("commit")), "--store", _STORE]
+    return shlex.join([*line, "--config", str(told.get("config"))])
+
+
 def extract_command(key: Mapping[str, Any]) -> str:
-    """``vlalign extract`` for a run key; empty where the key does not name model and data."""
+    """``vlalign extract`` for a run key; empty where the key does not name model and data, or was pulled from a place
+    that nothing names."""
     model, data = key.get("model"), key.get("data")
-    if not isinstance(model, dict) or not isinstance(data, dict) or not data.get("name"):
+    if key.get("stored") or not isinstance(model, dict) or not isinstance(data, dict) or not data.get("name"):
         return ""
     line = ["vlalign", "extract", "--store", _STORE, "--model", _model(model)]
     revision = model.get("revision")

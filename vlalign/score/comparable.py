@@ -115,7 +115,13 @@ def data_of(side: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
 
 
 def precision_of(side: Mapping[str, Any]) -> str:
-    """Quantization of the run of a side, else the dtype of its weights; empty where nothing says it."""
+    """Quantization of the run of a side, else the dtype of its weights, and what its features were rounded to on the
+    way; empty where nothing says it.
+
+    >>> precision_of({"run": {"key": {"dtype": "float32", "quantization": "none", "stored": "float16"}}})
+    'float32, stored as float16'
+    """
     key = side["run"]["key"] if side.get("run") else {}
     quantization = str(key.get("quantization") or "none")
-    return quantization if quantization != "none" else str(key.get("dtype") or "")
+    weights = quantization if quantization != "none" else str(key.get("dtype") or "")
+    return ", ".join([*([weights] if weights else []), *([f"stored as {key['stored']}"] if key.get("stored") else [])])
