@@ -57,7 +57,7 @@ def address(site: Path, name: str = "index.html") -> str:
 def test_table_ranks_and_reference(watched: Watched, site: Path) -> None:
     page = watched.open(address(site))
     assert column(page, "Model")[:4] == ["text-a", "text-b", "text-c", ODD]
-    assert column(page, "Rank") == ["1", "1", "3", "–", "4", "4"]
+    assert column(page, "Rank") == ["1–2", "1–2", "3", "–", "4–5", "4–5"]
     assert column(page, "Score")[0] == "0.6000"
     assert page.locator("#unranked").is_visible()
     page.select_option("#reference", label="text-d (2)")
@@ -85,6 +85,10 @@ def test_sorting(watched: Watched, site: Path) -> None:
     page.click("[data-sort=score]")
     assert column(page, "Score") == scores[::-1]
     assert head.get_attribute("aria-sort") == "ascending"
+    page.click("[data-sort=rank]")
+    assert column(page, "Rank") == ["1–2", "1–2", "3", "4–5", "4–5", "–"]
+    page.click("[data-sort=rank]")
+    assert column(page, "Rank") == ["4–5", "4–5", "3", "1–2", "1–2", "–"]
     page.click("[data-sort=performance]")
     assert column(page, "Performance")[0].startswith("1.0")
     page.click("[data-sort=interval]")
@@ -99,7 +103,7 @@ def test_filters(watched: Watched, site: Path) -> None:
     page.fill("#search", "TEXT-B")
     assert column(page, "Model") == ["text-b"]
     assert "6 without filters" in page.locator("#status").inner_text()
-    assert column(page, "Rank") == ["1"]  # ranks are those among all
+    assert column(page, "Rank") == ["1–2"]  # ranks are those among all
     page.fill("#search", "<script>")
     assert column(page, "Model") == [ODD]
     page.fill("#search", "no such model")

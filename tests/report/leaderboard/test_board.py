@@ -19,7 +19,7 @@ def ranking_of(board: Board, group: Group, name: str) -> Ranking:
     return found
 
 
-def shown(board: Board, ranking: Ranking) -> list[tuple[str, int | None]]:
+def shown(board: Board, ranking: Ranking) -> list[tuple[str, tuple[int, int] | None]]:
     return [(board.model(row.entry, row.model).name, row.rank) for row in ranking.rows]
 
 
@@ -27,8 +27,13 @@ def test_models_are_ranked_by_alignment_to_a_reference() -> None:
     board = make_board(collected(*small_grid()))
     assert [len(group.entries) for group in board.groups] == [8, 1]
     ranking = ranking_of(board, board.groups[0], "vision-a")
-    assert shown(board, ranking) == [("text-a", 1), ("text-b", 1), ("text-c", 3), ("text-d", 4)]
-    assert shown(board, ranking_of(board, board.groups[0], "text-c")) == [("vision-a", 1), ("vision-b", 1)]
+    assert shown(board, ranking) == [
+        ("text-a", (1, 2)),
+        ("text-b", (1, 2)),
+        ("text-c", (3, 3)),
+        ("text-d", (4, 4)),
+    ]
+    assert shown(board, ranking_of(board, board.groups[0], "text-c")) == [("vision-a", (1, 2)), ("vision-b", (1, 2))]
     assert board.groups[0].rankings[0].reference == ranking.reference
     assert board.groups[0].rankings[-1].reference == ALL
     assert len(board.groups[0].rankings[-1].rows) == 8
@@ -81,7 +86,7 @@ def test_without_an_interval_no_rank_is_claimed() -> None:
         collected(made_up(y="a", value=0.9, half=None), made_up(y="b", value=0.5), made_up(y="c", value=0.1))
     )
     ranking = ranking_of(board, board.groups[0], "vision-a")
-    assert shown(board, ranking) == [("a", None), ("b", 1), ("c", 2)]
+    assert shown(board, ranking) == [("a", None), ("b", (1, 1)), ("c", (2, 2))]
     assert ranking.ranked == 2
 
 

@@ -62,15 +62,16 @@ def test_markdown_holds_the_same_rounded() -> None:
     board = make_board(collected(*small_grid()))
     told = rows_of(to_json(board))
     text = to_markdown(board)
-    lines = [line.strip("| ").split(" | ") for line in text.splitlines() if re.match(r"\| (\d|–)", line)]
+    lines = [line.strip("| ").split(" | ") for line in text.splitlines() if re.match(r"\| \d", line)]
     assert len(lines) == len(told)
     for row, cells in zip(told, lines, strict=True):
-        assert cells[0] == ("–" if row["rank"] is None else str(row["rank"]))
+        assert (row["rank"], row["rank_last"]) == (int(cells[0].split("–")[0]), int(cells[0].split("–")[-1]))
         assert cells[1] == row["model"]
         assert cells[3] == f"{row['score']:.4f}"
         assert cells[4] == f"{row['low']:.4f} – {row['high']:.4f}"
         assert cells[5] == f"{row['above_chance']:.4f}"
         assert cells[7] == row["p_text"]
+    assert {cells[0] for cells in lines} == {"1", "1–2", "3", "4"}
     headings = [line for line in text.splitlines() if line.startswith("## ")]
     assert len(headings) == len(board.groups)
 
@@ -204,7 +205,7 @@ def test_a_record_whose_page_cannot_be_made_joins_the_invalid_ones(tmp_path: Pat
     broken = dataclasses.replace(record, curves={"n": {"points": [{"at": 1}, {"largest": {}}]}})
     board = save_leaderboard(collected(made_up(), broken), tmp_path)
     assert [one.path for one in board.invalid] == ["0001.json"]
-    assert [row.rank for row in board.groups[0].rankings[0].rows] == [1]
+    assert [row.rank for row in board.groups[0].rankings[0].rows] == [(1, 1)]
     assert len(list((tmp_path / "pairs").iterdir())) == 1
 
 

@@ -142,7 +142,12 @@ def _group(board: Board, group: Group, places: dict[str, int], at: dict[str, int
                 "side": ranking.side,
                 "name": _reference(board, ranking.reference, ranking.side),
                 "rows": [
-                    [at[row.entry.page], {"x": 0, "y": 1, "": -1}[row.model], row.rank, _short(row.q)]
+                    [
+                        at[row.entry.page],
+                        {"x": 0, "y": 1, "": -1}[row.model],
+                        *(row.rank or (None, None)),
+                        _short(row.q),
+                    ]
                     for row in ranking.rows
                 ],
             }

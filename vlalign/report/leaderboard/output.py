@@ -14,7 +14,7 @@ from rich.text import Text
 
 from vlalign.errors import VlalignError
 from vlalign.files import write_whole
-from vlalign.report.leaderboard.board import Board, make_board
+from vlalign.report.leaderboard.board import FLAWED, Board, make_board, not_whole
 from vlalign.report.leaderboard.files import to_csv, to_json, to_markdown
 from vlalign.report.leaderboard.index import TITLE, asset, index_page, summary
 from vlalign.report.leaderboard.pair import pair_page
@@ -91,9 +91,8 @@ def _pair_pages(
     for i, entry in enumerate(entries):
         try:
             text = pair_page(board, entry, template, footer)
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-            reason = f"not a whole score record: {type(error).__name__} {' '.join(str(error).split())}"
-            flawed.append(Invalid(entry.source, entry.path, reason))
+        except FLAWED as error:
+            flawed.append(not_whole(entry.source, entry.path, error))
             continue
         _write(out / entry.page, text)
         if progress is not None:

@@ -15,7 +15,7 @@ const state = { group: 0, ranking: 0, query: "", family: "", modality: "", sort:
 // The rows of a ranking with everything that is searched and sorted, made when it is first shown.
 function rowsOf(group, ranking) {
   if (!ranking.made) {
-    ranking.made = ranking.rows.map(([at, side, rank, q]) => {
+    ranking.made = ranking.rows.map(([at, side, rank, last, q]) => {
       const entry = DATA.entries[at];
       const own = side < 0 ? (entry[PERFORMANCE[1]] === null && entry[PERFORMANCE[0]] !== null ? 0 : 1) : side;
       const first = side < 0 ? 0 : side; // all pairs: x, with y
@@ -23,7 +23,7 @@ function rowsOf(group, ranking) {
       const other = DATA.models[entry[1 - first]];
       const words = [model.name, model.family, model.modality, model.precision, model.run];
       if (ranking.model === ALL) words.push(other.name, other.family, other.run);
-      return { entry, rank, q, model, other, k: group.k, n: group.n, performance: entry[PERFORMANCE[own]],
+      return { entry, rank, last, q, model, other, k: group.k, n: group.n, performance: entry[PERFORMANCE[own]],
         layers: `${entry[LAYER[first]]} × ${entry[LAYER[1 - first]]}`,
         counts: `of ${entry[COUNT[first]]} × ${entry[COUNT[1 - first]]}`, found: words.join("\n").toLowerCase() };
     });
@@ -32,13 +32,14 @@ function rowsOf(group, ranking) {
 }
 
 const COLUMNS = [
-  { key: "rank", name: "Rank", tip: "1 + models whose interval lies entirely above", up: true, value: (r) => r.rank,
-    show: (r) => (r.rank === null ? "–" : String(r.rank)) },
+  { key: "rank", name: "Rank", tip: "first and last that the intervals allow: 1 + those entirely above, all less those " +
+    "entirely below", up: true, value: (r) => (r.rank === null ? null : r.rank + r.last / 1e6),
+    show: (r) => (r.rank === null ? "–" : r.rank === r.last ? String(r.rank) : `${r.rank}–${r.last}`) },
   { key: "model", name: "Model", up: true, word: true, value: (r) => r.model.name.toLowerCase() },
   { key: "with", name: "With", up: true, word: true, pairs: true, value: (r) => r.other.name.toLowerCase(),
     show: (r) => r.other.name, kind: "word name" },
   { key: "score", name: "Score", tip: "raw", value: (r) => r.entry[SCORE], show: (r) => fixed(r.entry[SCORE], 4) },
-  { key: "interval", name: "Interval", value: (r) => r.entry[LOW],
+  { key: "interval", name: "Interval", tip: "of the score at the layers picked", value: (r) => r.entry[LOW],
     show: (r) => (r.entry[LOW] === null ? "–" : `${fixed(r.entry[LOW], 3)} – ${fixed(r.entry[HIGH], 3)}`) },
   { key: "above", name: "Above chance", tip: "(s − c) / (1 − c)", value: (r) => r.entry[ABOVE],
     show: (r) => fixed(r.entry[ABOVE], 4) },
