@@ -101,6 +101,8 @@ def _run_flaw(run: Any, where: str) -> str | None:
         return f"{where} has no hash"
     if not isinstance(run.get("key"), dict):
         return f"{where} has no key"
+    if flaw := _not_a(_or_null(LIST), f"{where}.key.perturbations", run["key"].get("perturbations")):
+        return flaw
     try:
         found = RunKey(run["key"]).hash
     except VlalignError as error:

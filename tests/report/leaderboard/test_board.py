@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 from support.board import collected, made_up, run_of, small_grid
@@ -152,9 +153,21 @@ def test_above_chance() -> None:
     assert entry.corrected == pytest.approx((0.5 - chance) / (1 - chance))
 
 
-def test_a_record_that_lacks_what_the_board_shows_is_listed() -> None:
-    record = made_up(y="text-b")
-    broken = dataclasses.replace(record, null={"p_value": 0.1, "calibrated": None})
+FLAWED: dict[str, dict[str, Any]] = {
+    "null": {"null": {"p_value": 0.1, "calibrated": None}},
+    "p": {"null": {**(made_up().null or {}), "p_value": 1.5}},
+    "asked": {"null": {**(made_up().null or {}), "asked": "x"}},
+    "interval": {"interval": {"low": 0.6, "high": 0.4}},
+    "huge interval": {"interval": {"low": 0.1, "high": 10**400}},
+    "huge score": {"best": {**made_up().best, "score": 10**400}},
+    "performance": {"performance": {"x": None, "y": 2.3}},
+    "huge performance": {"performance": {"x": None, "y": {"bits_per_byte": 10**400}}},
+}
+
+
+@pytest.mark.parametrize("name", FLAWED)
+def test_a_record_that_fails_on_the_board_is_listed_and_stops_no_other(name: str) -> None:
+    broken = dataclasses.replace(made_up(y="text-b"), **FLAWED[name])
     board = make_board(collected(made_up(), broken))
     assert len(board.entries) == 1
     assert [(one.path, "not a whole score record" in one.reason) for one in board.invalid] == [("0001.json", True)]

@@ -200,9 +200,18 @@ def test_invalid_files_are_listed_everywhere(tmp_path: Path) -> None:
     assert any("record format 1" in cell for cell in page.texts["td"])
 
 
-def test_a_record_whose_page_cannot_be_made_joins_the_invalid_ones(tmp_path: Path) -> None:
-    record = made_up(y="text-b", value=0.9)
-    broken = dataclasses.replace(record, curves={"n": {"points": [{"at": 1}, {"largest": {}}]}})
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"curves": {"n": {"points": [{"at": 1}, {"largest": {}}]}}},
+        {"chance": 10**400},
+        {"seconds": {"grid": 10**400}},
+        {"matrix": [[10**400, 0.5]] * 3},
+        {"checks": {"notes": 1.5}},
+    ],
+)
+def test_a_record_whose_page_cannot_be_made_joins_the_invalid_ones(tmp_path: Path, changed: dict[str, Any]) -> None:
+    broken = dataclasses.replace(made_up(y="text-b", value=0.9), **changed)
     board = save_leaderboard(collected(made_up(), broken), tmp_path)
     assert [one.path for one in board.invalid] == ["0001.json"]
     assert [row.rank for row in board.groups[0].rankings[0].rows] == [(1, 1)]
