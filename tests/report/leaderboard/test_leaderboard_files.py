@@ -218,6 +218,76 @@ def test_a_record_whose_page_cannot_be_made_joins_the_invalid_ones(tmp_path: Pat
     assert len(list((tmp_path / "pairs").iterdir())) == 1
 
 
+def test_further_records_name_the_source_of_the_one_shown(tmp_path: Path) -> None:
+    for folder in ("one", "other"):
+        write_results(tmp_path / folder, [made_up()])
+    save_leaderboard(collect([tmp_path / "one", tmp_path / "other"]), tmp_path / "site")
+    one, other = str(tmp_path / "one"), str(tmp_path / "other")
+    told = json.loads((tmp_path / "site" / "leaderboard.json").read_text(encoding="utf-8"))
+    assert told["duplicates"] == [
+        {"source": other, "record": "0000.json", "shown_source": one, "shown": "0000.json", "same_score": True}
+    ]
+    row = [other, "0000.json", one, "0000.json", "the same"]
+    cells = Page((tmp_path / "site" / "index.html").read_text(encoding="utf-8")).texts["td"]
+    assert cells[:4] == row[1:]
+    text = (tmp_path / "site" / "leaderboard.md").read_text(encoding="utf-8").replace("\\", "")
+    assert f"| {' | '.join(row)} |" in text
+
+
+@pytest.mark.parametrize("name", ["index.html", "site.css", "pair.js", "leaderboard.csv", "leaderboard.json"])
+def test_files_that_no_leaderboard_wrote_are_not_overwritten(
+    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = write_results(tmp_path / "results", [made_up()])
+    out = tmp_path / "mine"
+    out.mkdir()
+    (out / name).write_text('{"format": 1}')
+    line = ["leaderboard", str(results), "--out", str(out), "--quiet"]
+    assert main(line) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert f"{out} holds {name} that no leaderboard wrote" in error
+    with pytest.raises(VlalignError, match="choose another folder"):
+        save_leaderboard(collected(made_up()), out)
+    assert [path.name for path in out.iterdir()] == [name]
+    assert main([*line, "--force"]) == 0
+    assert (out / name).read_text(encoding="utf-8") != '{"format": 1}'
+    assert main(line) == 0  # now it is a leaderboard's
+
+
+def test_other_files_do_not_keep_a_folder_from_being_a_site(tmp_path: Path) -> None:
+    for name in ("README.md", ".gitattributes", "notes.html", "data.json"):
+        (tmp_path / name).write_text("mine")
+    (tmp_path / ".git").mkdir()
+    save_leaderboard(collected(made_up()), tmp_path)
+    assert (tmp_path / "index.html").is_file()
+    for name in ("README.md", ".gitattributes", "notes.html", "data.json"):
+        assert (tmp_path / name).read_text() == "mine"
+
+
+def test_a_site_that_was_cut_short_is_finished_by_the_next_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> str:
+        raise KeyboardInterrupt
+
+    for name in ("to_csv", "index_page"):
+        with monkeypatch.context() as patched:
+            patched.setattr(f"vlalign.report.leaderboard.output.{name}", stop)
+            with pytest.raises(KeyboardInterrupt):
+                save_leaderboard(collected(made_up()), tmp_path / name)
+        save_leaderboard(collected(made_up()), tmp_path / name)
+        assert (tmp_path / name / "index.html").is_file()
+
+
+@pytest.mark.parametrize("out", ["", " "])
+def test_a_site_needs_a_folder(out: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["leaderboard", "nowhere", "--out", out]) == 1
+    error = capsys.readouterr().err
+    assert "has no name" in error
+    assert error.count("\n") == 1
+
+
 def test_pages_of_an_earlier_board_go_and_other_files_stay(tmp_path: Path) -> None:
     save_leaderboard(collected(made_up(), made_up(y="text-b")), tmp_path)
     (tmp_path / "pairs" / "mine.html").write_text("mine")

@@ -127,6 +127,11 @@ class Duplicate:
     shown: Entry
     same: bool  # whether both have the same score
 
+    @property
+    def score(self) -> str:
+        """Whether both have the same score, in words."""
+        return "the same" if self.same else "another"
+
 
 @dataclass
 class Board:

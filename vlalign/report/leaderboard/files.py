@@ -18,6 +18,9 @@ from vlalign.report.text import count, p_text, signed_zero
 FORMAT = 1
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
+#: columns of further records
+DUPLICATE = ("results", "file", "shown instead: results", "shown instead: file", "score")
+
 RULES = (
     "Only records of the same metric and parameters, preset, N, data (by content), caption and edits are in one group.",
     "Rank: the first and the last that the intervals allow. First: 1 + the number of models whose interval lies "
@@ -104,7 +107,13 @@ def to_json(board: Board) -> str:
         ],
         "invalid": [{"source": one.source, "record": one.path, "reason": one.reason} for one in board.invalid],
         "duplicates": [
-            {"source": one.source, "record": one.path, "shown": one.shown.path, "same_score": one.same}
+            {
+                "source": one.source,
+                "record": one.path,
+                "shown_source": one.shown.source,
+                "shown": one.shown.path,
+                "same_score": one.same,
+            }
             for one in board.duplicates
         ],
     }
@@ -169,10 +178,10 @@ def to_markdown(board: Board) -> str:
     if board.duplicates:
         parts += ["", f"## {len(board.duplicates)} further records of pairs shown above", ""]
         rows = [
-            [*map(markdown, (one.source, one.path, one.shown.path)), "same" if one.same else "another"]
+            [*map(markdown, (one.source, one.path, one.shown.source, one.shown.path)), one.score]
             for one in board.duplicates
         ]
-        parts.append(table(["results", "file", "shown instead", "score"], rows))
+        parts.append(table(list(DUPLICATE), rows))
     return "\n".join(parts) + "\n"
 
 
