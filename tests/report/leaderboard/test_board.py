@@ -88,7 +88,6 @@ def test_without_an_interval_no_rank_is_claimed() -> None:
     )
     ranking = ranking_of(board, board.groups[0], "vision-a")
     assert shown(board, ranking) == [("a", None), ("b", (1, 1)), ("c", (2, 2))]
-    assert ranking.ranked == 2
 
 
 def test_q_values_are_those_of_one_reference() -> None:

@@ -103,11 +103,6 @@ class Ranking:
     side: str
     rows: list[Row]
 
-    @property
-    def ranked(self) -> int:
-        """Rows that have an interval."""
-        return sum(row.rank is not None for row in self.rows)
-
 
 @dataclass(frozen=True)
 class Group:
