@@ -11,7 +11,6 @@ searches and sorts is measured in a browser, by tests/browser.
 from __future__ import annotations
 
 import copy
-import hashlib
 import os
 import sys
 import tempfile
@@ -28,6 +27,7 @@ from vlalign.models.registry import MODELS
 from vlalign.report.leaderboard import save_leaderboard
 from vlalign.score import ScoreRecord, score
 from vlalign.score.collect import collect
+from vlalign.store import RunKey
 
 SECONDS, MEGABYTES = 20, 15  # of 1,000 records
 
@@ -45,7 +45,7 @@ def run_of(name: str, modality: str, seed: int) -> dict[str, Any]:
         "perturbations": [],
         "pooling": "mean",
     }
-    return {"hash": hashlib.sha256(f"{name} {seed}".encode()).hexdigest(), "key": key, "facts": {"truncated": 0}}
+    return {"hash": RunKey(key).hash, "key": key, "facts": {"truncated": 0}}
 
 
 def made_up_records(

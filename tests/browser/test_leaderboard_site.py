@@ -57,7 +57,7 @@ def address(site: Path, name: str = "index.html") -> str:
 def test_table_ranks_and_reference(watched: Watched, site: Path) -> None:
     page = watched.open(address(site))
     assert column(page, "Model")[:4] == ["text-a", "text-b", "text-c", ODD]
-    assert column(page, "Rank") == ["1", "1", "3", "–", "4", "4"]
+    assert column(page, "Rank") == ["1–2", "1–2", "3", "–", "4–5", "4–5"]
     assert column(page, "Score")[0] == "0.6000"
     assert page.locator("#unranked").is_visible()
     page.select_option("#reference", label="text-d (2)")
@@ -85,6 +85,10 @@ def test_sorting(watched: Watched, site: Path) -> None:
     page.click("[data-sort=score]")
     assert column(page, "Score") == scores[::-1]
     assert head.get_attribute("aria-sort") == "ascending"
+    page.click("[data-sort=rank]")
+    assert column(page, "Rank") == ["1–2", "1–2", "3", "4–5", "4–5", "–"]
+    page.click("[data-sort=rank]")
+    assert column(page, "Rank") == ["4–5", "4–5", "3", "1–2", "1–2", "–"]
     page.click("[data-sort=performance]")
     assert column(page, "Performance")[0].startswith("1.0")
     page.click("[data-sort=interval]")
@@ -99,7 +103,7 @@ def test_filters(watched: Watched, site: Path) -> None:
     page.fill("#search", "TEXT-B")
     assert column(page, "Model") == ["text-b"]
     assert "6 without filters" in page.locator("#status").inner_text()
-    assert column(page, "Rank") == ["1"]  # ranks are those among all
+    assert column(page, "Rank") == ["1–2"]  # ranks are those among all
     page.fill("#search", "<script>")
     assert column(page, "Model") == [ODD]
     page.fill("#search", "no such model")
@@ -137,6 +141,81 @@ def test_a_pair_page(watched: Watched, site: Path) -> None:
     assert page.locator("#reference option:checked").inner_text().startswith("vision-a")
 
 
+CHOSEN = ("search", "family", "modality", "measure", "size", "reference", "group")
+
+
+def chosen(page: Page) -> dict[str, Any]:
+    """Everything that a reader has set, and what the table then shows."""
+    found: dict[str, Any] = {name: page.locator(f"#{name}").input_value() for name in CHOSEN}
+    found["view"] = page.get_by_role("tab", selected=True).inner_text()
+    found["sorted"] = page.locator("#head th:not([aria-sort=none])").evaluate_all(
+        "(all) => all.map((one) => [one.innerText.trim(), one.getAttribute('aria-sort')])"
+    )
+    return {**found, "models": column(page, "Model"), "status": page.locator("#status").inner_text()}
+
+
+@pytest.mark.parametrize("way", ["history", "link", "reload", "opened anew"])
+def test_what_was_chosen_is_there_again_after_a_pair(watched: Watched, site: Path, way: str) -> None:
+    page = watched.open(address(site))
+    page.select_option("#reference", label="all pairs (10)")
+    page.select_option("#modality", "text")
+    page.select_option("#measure", label="calibrated")
+    page.select_option("#size", "200")
+    page.fill("#search", "text-b vision & =?#")
+    assert column(page, "Model") == []
+    page.fill("#search", "text-b vision")
+    page.click("[data-sort=performance]")
+    page.click("[data-sort=performance]")
+    before = chosen(page)
+    assert before["search"] == "text-b vision"
+    assert before["models"] == ["vision-a", "vision-b"]
+    assert before["sorted"] == [["Performance", "descending"]]
+    if way != "reload":
+        page.click("#body a >> nth=1")
+        page.wait_for_selector("#map svg")
+    if way == "history":
+        page.go_back()
+    elif way == "link":
+        page.click("text=← Leaderboard")
+    elif way == "reload":
+        page.reload()
+    else:
+        kept = page.locator("#back").evaluate("(link) => link.href")
+        page = watched.open(kept)
+    page.wait_for_selector("#board")
+    assert chosen(page) == before
+
+
+def test_the_page_of_the_table_is_kept_and_the_address_is_short_where_all_is_as_usual(
+    watched: Watched, large: Path
+) -> None:
+    page = watched.open(address(large))
+    page.select_option("#reference", label=f"all pairs ({MANY})")
+    usual = page.evaluate("location.hash")
+    assert {part.split("=")[0] for part in usual.removeprefix("#").split("&")} == {"group", "reference", "view"}
+    page.click("#next")
+    page.click("#next")
+    shown = page.locator("#status").inner_text()
+    assert shown.startswith("101–150 of")
+    page.reload()
+    assert page.locator("#status").inner_text() == shown
+    page.evaluate("location.hash = location.hash.replace('page=2', 'page=-7&size=3&sort=none&measure=x&view=y')")
+    page.wait_for_selector("#status >> text=/^1–50 of/")
+    page.click("[data-sort=score]")
+    page.click("[data-sort=score]")
+    assert page.evaluate("location.hash") == usual
+
+
+def test_skipping_to_the_table_keeps_what_was_chosen(watched: Watched, site: Path) -> None:
+    page = watched.open(address(site))
+    page.fill("#search", "text-b")
+    page.focus(".skip")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#main:focus")
+    assert column(page, "Model") == ["text-b"]
+    assert page.locator("#search").input_value() == "text-b"
+
+
 def test_odd_names_are_shown_as_they_are(watched: Watched, site: Path) -> None:
     page = watched.open(address(site))
     page.on("dialog", lambda dialog: pytest.fail("a name was run"))
@@ -162,6 +241,23 @@ def test_the_matrix(watched: Watched, site: Path) -> None:
     page.focus("#matrix a[tabindex='0']")
     page.keyboard.press("Enter")
     page.wait_for_selector("#map svg")
+
+
+def luminance(colour: Sequence[int]) -> float:
+    """Relative luminance of an sRGB colour (WCAG 2)."""
+    linear = [one / 12.92 if one <= 0.04045 else ((one + 0.055) / 1.055) ** 2.4 for one in (c / 255 for c in colour)]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_numbers_are_read_on_every_colour_of_the_matrix(watched: Watched, site: Path) -> None:
+    page = watched.open(address(site))
+    ramp = page.evaluate("[...Array(2001).keys()].map((i) => viridis(i / 2000))")
+    assert {one["ink"] for one in ramp} == {"#000", "#fff"}
+    ratios = []
+    for one in ramp:
+        fill = luminance([int(part) for part in one["fill"][4:-1].split(",")])
+        ratios.append(1.05 / (fill + 0.05) if one["ink"] == "#fff" else (fill + 0.05) / 0.05)
+    assert min(ratios) >= 4.5
 
 
 def test_the_scatter(watched: Watched, site: Path) -> None:
@@ -257,6 +353,25 @@ def test_nothing_is_wider_than_the_screen(watched: Watched, site: Path, width: i
         page.click("summary >> text=All values")
         page.wait_for_selector("#values table")
         assert page.evaluate(wide) == 0, pair
+
+
+def test_the_usual_table_fits_and_what_is_cut_off_fades(watched: Watched, site: Path) -> None:
+    def faded(page: Page) -> bool:
+        return bool(page.evaluate("getComputedStyle(document.querySelector('#view-table .wide')).maskImage !== 'none'"))
+
+    hidden = "(box) => box.scrollWidth - box.clientWidth"
+    page = watched.open(address(site), width=1265)  # a window of 1280 with its scroll bar
+    for family in ("text-a", "text-d"):
+        page.select_option("#family", family)
+        assert page.locator("#view-table .wide").evaluate(hidden) == 0
+        assert not faded(page)
+    page.set_viewport_size({"width": 390, "height": 900})
+    page.wait_for_selector("#view-table .wide.more")
+    assert page.locator("#view-table .wide").evaluate(hidden) > 300
+    assert faded(page)
+    page.locator("#view-table .wide").evaluate("(box) => { box.scrollLeft = box.scrollWidth; }")
+    page.wait_for_selector("#view-table .wide:not(.more)")
+    assert not faded(page)
 
 
 def test_print(watched: Watched, site: Path) -> None:

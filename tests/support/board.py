@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
@@ -13,6 +12,7 @@ from typing import Any
 from support.runs import made_up_pair
 from vlalign.score import ScoreRecord, score
 from vlalign.score.collect import Collected, Found
+from vlalign.store import RunKey
 
 
 @cache
@@ -39,8 +39,7 @@ def run_of(
         "perturbations": list(edits),
         "pooling": "mean" if modality == "text" else "cls",
     }
-    digest = hashlib.sha256(repr(sorted(key.items(), key=str)).encode("utf-8", "surrogatepass")).hexdigest()
-    return {"hash": digest, "key": key, "facts": {"truncated": 0}}
+    return {"hash": RunKey(key).hash, "key": key, "facts": {"truncated": 0}}
 
 
 def made_up(

@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folders (searched at any depth), record files, or data sets of the Hub (owner/name, owner/name@revision)",
     )
     parser.add_argument("--out", default="site", metavar="FOLDER", help="where the site goes")
+    parser.add_argument("--force", action="store_true", help="overwrite files there that no leaderboard wrote")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -35,16 +36,16 @@ def run(arguments: argparse.Namespace) -> int:
 
     from vlalign.errors import VlalignError
     from vlalign.report.console import console
-    from vlalign.report.leaderboard import save_leaderboard, show_leaderboard
+    from vlalign.report.leaderboard import check_site, save_leaderboard, show_leaderboard
 
-    out = Path(arguments.out)
+    out = check_site(arguments.out, arguments.force)
     for given in arguments.results:
         base = Path(given).expanduser().resolve()
         if base.is_dir() and (out.resolve() == base or base in out.resolve().parents):
             raise VlalignError(f"--out {out} lies in the results {given}, where its files would be read as records")
     collected = read(arguments.results)
     with tqdm(total=len(collected.records), unit="page", disable=arguments.quiet or None, leave=False) as bar:
-        board = save_leaderboard(collected, out, lambda done, _: bar.update(done - bar.n))
+        board = save_leaderboard(collected, out, lambda done, _: bar.update(done - bar.n), arguments.force)
     show_leaderboard(board, out, console())
     return 0
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import math
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from vlalign.errors import VlalignError
+from vlalign.score.flaws import find_flaw
 from vlalign.score.record import ScoreRecord
 
 
@@ -46,24 +46,27 @@ class Collected:
 def collect(paths: Sequence[str | Path]) -> Collected:
     """Read the records of files and of folders (every ``*.json`` in them, at any depth, hidden ones left out).
 
-    A file that two sources reach is read once. Files that are no whole, sound record of this format are in ``invalid``.
+    A file that two sources reach is read once. Files that are no whole, sound record of this format are in ``invalid``,
+    as are links that lead nowhere.
 
     Raises:
         VlalignError: a source does not exist or cannot be listed, or a folder holds no JSON file at all.
     """
     collected = Collected()
-    seen: set[Path] = set()
+    seen: set[str] = set()
     for given in paths:
         base = Path(given).expanduser()
-        files = [(file, _below(file, base)) for file in record_files(base)]
-        fresh = [(file, name) for file, name in files if file.resolve() not in seen]
-        seen |= {file.resolve() for file, _ in fresh}
-        add(collected, str(given), fresh)
+        files = [(os.path.realpath(file), file) for file in record_files(base)]
+        add(collected, str(given), [(file, _below(file, base)) for real, file in files if real not in seen])
+        seen |= {real for real, _ in files}
     return collected
 
 
 def record_files(base: Path) -> list[Path]:
-    """The file itself, or every JSON file in the folder, sorted.
+    """The file itself, or all in the folder that may be records, sorted: JSON files, and what hides some from view.
+
+    Links to folders are followed, each folder once. Links that lead nowhere and folders that cannot be listed are among
+    the files, so that reading them tells the reason.
 
     Raises:
         VlalignError: there is nothing of that name, it cannot be listed, or the folder holds no JSON file.
@@ -72,13 +75,26 @@ def record_files(base: Path) -> list[Path]:
         return [base]
     if not base.is_dir():
         raise VlalignError(f"no results at {base}: name a folder or file that `vlalign score` wrote")
-    try:
-        files = sorted(file for file in base.rglob("*.json") if file.is_file() and not _hidden(_below(file, base)))
-    except OSError as error:
-        raise VlalignError(f"cannot list {base}: {error.strerror or error}") from error
+    files: list[Path] = []
+    seen: set[str] = set()
+    waiting = [base]
+    while waiting:  # links last, so that a folder is known by its own name where it has one here
+        for folder, folders, names in os.walk(waiting.pop(0), onerror=partial(_unlisted, base, files)):
+            real = os.path.realpath(folder)
+            folders[:] = [] if real in seen else sorted(name for name in folders if not name.startswith("."))
+            found = [] if real in seen else [Path(folder, name) for name in names if not name.startswith(".")]
+            waiting += [Path(folder, name) for name in folders if os.path.islink(Path(folder, name))]
+            files += [file for file in found if file.suffix == ".json" or (file.is_symlink() and not file.exists())]
+            seen.add(real)
     if not files:
         raise VlalignError(f"no score records in {base}: write some with `vlalign score`, or name another folder")
-    return files
+    return sorted(files)
+
+
+def _unlisted(base: Path, files: list[Path], error: OSError) -> None:
+    if Path(error.filename) == base:
+        raise VlalignError(f"cannot list {base}: {error.strerror or error}") from error
+    files.append(Path(error.filename))
 
 
 def add(collected: Collected, source: str, files: Iterable[tuple[Path, str]]) -> None:
@@ -95,8 +111,13 @@ def read_record(path: Path) -> ScoreRecord:
     """A record that is whole and whose parts fit together.
 
     Raises:
-        VlalignError: see :func:`ScoreRecord.load`; or a part has another type or shape than the record's format says.
+        VlalignError: see :func:`ScoreRecord.load`; it is no file; or it has a flaw (:mod:`vlalign.score.flaws`).
     """
+    if path.is_symlink() and not path.exists():
+        raise VlalignError(f"{path} is a link to {os.readlink(path)}, which is not there")
+    if path.exists() and not path.is_file():  # reading a pipe would wait for ever
+        what = "a folder that cannot be listed" if path.is_dir() else "neither a file nor a folder"
+        raise VlalignError(f"{path} is {what}")
     try:
         record = ScoreRecord.load(path)
     except RecursionError as error:
@@ -106,78 +127,5 @@ def read_record(path: Path) -> ScoreRecord:
     return record
 
 
-def find_flaw(record: ScoreRecord) -> str | None:
-    """What does not fit in a record that has all fields, None if it is sound; readers may then rely on its shape."""
-    try:
-        json.dumps(record.__dict__, allow_nan=False)
-    except (ValueError, TypeError):
-        return "it holds a value that is not finite"
-    dicts = ("x", "y", "metric", "preprocessing", "pairing", "axes", "best", "checks", "performance", "environment")
-    kinds: dict[str, tuple[type, ...]] = dict.fromkeys((*dicts, "seconds"), (dict,))
-    kinds |= dict.fromkeys(("moments", "null", "interval", "curves"), (dict, type(None)))
-    kinds |= {"n": (int,), "matrix": (list,), "chance": (int, float, type(None))}
-    for name, allowed in kinds.items():
-        value = getattr(record, name)
-        if not isinstance(value, allowed) or isinstance(value, bool):
-            return f"{name} is {_kind(value)}, not {' or '.join(_NAMES[one] for one in allowed)}"
-    if record.n < 1:
-        return f"n is {record.n}"
-    for side in ("x", "y"):
-        if flaw := _side_flaw(record, side):
-            return flaw
-    rows, columns = len(record.axes["x"]), len(record.axes["y"])
-    if len(record.matrix) != rows or any(not isinstance(row, list) or len(row) != columns for row in record.matrix):
-        return f"its matrix is not {rows} × {columns}, as its axes say"
-    if not all(_is_number(value) for row in record.matrix for value in row):
-        return "its matrix holds something else than numbers"
-    if not _is_number(record.best.get("score")):
-        return "best.score is no number"
-    for name, told in (("null", ("p_value",)), ("interval", ("low", "high"))):
-        part = getattr(record, name)
-        if part is not None and not all(_is_number(part.get(one)) for one in told):
-            return f"{name} lacks {' or '.join(told)}"
-    if record.null is not None:
-        calibrated = record.null.get("calibrated", "")  # null says: too few permutations
-        if calibrated is not None and not _is_number(calibrated):
-            return "null lacks calibrated"
-    if not isinstance(record.metric.get("name"), str) or not isinstance(record.metric.get("params"), dict):
-        return "metric lacks a name or params"
-    if not isinstance(record.preprocessing.get("preset"), str):
-        return "preprocessing lacks a preset"
-    return None
-
-
-def _side_flaw(record: ScoreRecord, side: str) -> str | None:
-    told, axis, best = getattr(record, side), record.axes.get(side), record.best.get(side)
-    if not isinstance(told.get("model"), str) or not told["model"]:
-        return f"{side}.model is missing"
-    run = told.get("run")
-    if run is not None and not (isinstance(run, dict) and isinstance(run.get("hash"), str)):
-        return f"{side}.run has no hash"
-    if run is not None and not isinstance(run.get("key"), dict):
-        return f"{side}.run has no key"
-    if not isinstance(axis, list) or not axis or not all(isinstance(one, dict) and "name" in one for one in axis):
-        return f"axes.{side} is no list of layers"
-    position = best.get("position") if isinstance(best, dict) else None
-    if not isinstance(position, int) or isinstance(position, bool) or not 0 <= position < len(axis):
-        return f"best.{side} names no layer of axes.{side}"
-    return None
-
-
-_NAMES: dict[type, str] = {dict: "an object", list: "a list", int: "a number", float: "a number", type(None): "null"}
-
-
-def _kind(value: Any) -> str:
-    return "a truth value" if isinstance(value, bool) else _NAMES.get(type(value), "a text")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
 def _below(file: Path, base: Path) -> str:
     return file.relative_to(base).as_posix() if file != base else str(file)
-
-
-def _hidden(name: str) -> bool:
-    return any(part.startswith(".") for part in Path(name).parts)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 from vlalign.errors import VlalignError
 
 
-def shared_ranks(intervals: Sequence[tuple[float, float] | None]) -> list[int | None]:
-    """Ranks [M] of values with intervals (low, high): 1 + the number of intervals that lie entirely above one's own.
+def rank_ranges(intervals: Sequence[tuple[float, float] | None]) -> list[tuple[int, int] | None]:
+    """First and last rank [M] that values with intervals (low, high) may have; larger is better.
 
-    Larger is better. Intervals that overlap or touch are not told apart, so everything that nothing lies entirely above
-    shares rank 1; as in standard competition ranking, ranks are left out after ties. Without an interval no rank is
-    claimed, and none is taken from others.
+    The first is 1 + the number of intervals that lie entirely above one's own; the last is the number of intervals
+    less those that lie entirely below. These are the ranks of all values that lie in the intervals, so a wide interval
+    gives a wide range, and one whose ends are both at least as high has both ranks at least as good. Intervals that
+    overlap or touch are not told apart. Without an interval no rank is claimed, and none is taken from others.
 
     Overlap of two intervals is a careful criterion, not a test: differences that a paired test finds
     (:func:`vlalign.score.compare.compare_runs`) may share a rank.
@@ -21,11 +22,17 @@ def shared_ranks(intervals: Sequence[tuple[float, float] | None]) -> list[int | 
     Raises:
         VlalignError: an interval whose ends are not numbers in ascending order.
 
-    >>> shared_ranks([(0.5, 0.6), (0.4, 0.55), (0.3, 0.45), (0.1, 0.2), None])
-    [1, 1, 2, 4, None]
+    >>> rank_ranges([(0.59, 0.61), (0.54, 0.56), (0.3, 0.7), None])
+    [(1, 2), (2, 3), (1, 3), None]
     """
-    for found in intervals:
-        if found is not None and not found[0] <= found[1]:
-            raise VlalignError(f"an interval needs its lower end first, got {found[0]} to {found[1]}")
-    lows = sorted(found[0] for found in intervals if found is not None)
-    return [None if found is None else 1 + len(lows) - bisect_right(lows, found[1]) for found in intervals]
+    known = [found for found in intervals if found is not None]
+    for low, high in known:
+        if not low <= high:
+            raise VlalignError(f"an interval needs its lower end first, got {low} to {high}")
+    lows, highs = sorted(low for low, _ in known), sorted(high for _, high in known)
+    return [
+        None
+        if found is None
+        else (1 + len(lows) - bisect_right(lows, found[1]), len(highs) - bisect_left(highs, found[0]))
+        for found in intervals
+    ]

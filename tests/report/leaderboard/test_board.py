@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 from support.board import collected, made_up, run_of, small_grid
@@ -19,7 +20,7 @@ def ranking_of(board: Board, group: Group, name: str) -> Ranking:
     return found
 
 
-def shown(board: Board, ranking: Ranking) -> list[tuple[str, int | None]]:
+def shown(board: Board, ranking: Ranking) -> list[tuple[str, tuple[int, int] | None]]:
     return [(board.model(row.entry, row.model).name, row.rank) for row in ranking.rows]
 
 
@@ -27,8 +28,13 @@ def test_models_are_ranked_by_alignment_to_a_reference() -> None:
     board = make_board(collected(*small_grid()))
     assert [len(group.entries) for group in board.groups] == [8, 1]
     ranking = ranking_of(board, board.groups[0], "vision-a")
-    assert shown(board, ranking) == [("text-a", 1), ("text-b", 1), ("text-c", 3), ("text-d", 4)]
-    assert shown(board, ranking_of(board, board.groups[0], "text-c")) == [("vision-a", 1), ("vision-b", 1)]
+    assert shown(board, ranking) == [
+        ("text-a", (1, 2)),
+        ("text-b", (1, 2)),
+        ("text-c", (3, 3)),
+        ("text-d", (4, 4)),
+    ]
+    assert shown(board, ranking_of(board, board.groups[0], "text-c")) == [("vision-a", (1, 2)), ("vision-b", (1, 2))]
     assert board.groups[0].rankings[0].reference == ranking.reference
     assert board.groups[0].rankings[-1].reference == ALL
     assert len(board.groups[0].rankings[-1].rows) == 8
@@ -81,8 +87,7 @@ def test_without_an_interval_no_rank_is_claimed() -> None:
         collected(made_up(y="a", value=0.9, half=None), made_up(y="b", value=0.5), made_up(y="c", value=0.1))
     )
     ranking = ranking_of(board, board.groups[0], "vision-a")
-    assert shown(board, ranking) == [("a", None), ("b", 1), ("c", 2)]
-    assert ranking.ranked == 2
+    assert shown(board, ranking) == [("a", None), ("b", (1, 1)), ("c", (2, 2))]
 
 
 def test_q_values_are_those_of_one_reference() -> None:
@@ -147,9 +152,21 @@ def test_above_chance() -> None:
     assert entry.corrected == pytest.approx((0.5 - chance) / (1 - chance))
 
 
-def test_a_record_that_lacks_what_the_board_shows_is_listed() -> None:
-    record = made_up(y="text-b")
-    broken = dataclasses.replace(record, null={"p_value": 0.1, "calibrated": None})
+FLAWED: dict[str, dict[str, Any]] = {
+    "null": {"null": {"p_value": 0.1, "calibrated": None}},
+    "p": {"null": {**(made_up().null or {}), "p_value": 1.5}},
+    "asked": {"null": {**(made_up().null or {}), "asked": "x"}},
+    "interval": {"interval": {"low": 0.6, "high": 0.4}},
+    "huge interval": {"interval": {"low": 0.1, "high": 10**400}},
+    "huge score": {"best": {**made_up().best, "score": 10**400}},
+    "performance": {"performance": {"x": None, "y": 2.3}},
+    "huge performance": {"performance": {"x": None, "y": {"bits_per_byte": 10**400}}},
+}
+
+
+@pytest.mark.parametrize("name", FLAWED)
+def test_a_record_that_fails_on_the_board_is_listed_and_stops_no_other(name: str) -> None:
+    broken = dataclasses.replace(made_up(y="text-b"), **FLAWED[name])
     board = make_board(collected(made_up(), broken))
     assert len(board.entries) == 1
     assert [(one.path, "not a whole score record" in one.reason) for one in board.invalid] == [("0001.json", True)]

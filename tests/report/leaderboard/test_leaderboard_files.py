@@ -62,15 +62,16 @@ def test_markdown_holds_the_same_rounded() -> None:
     board = make_board(collected(*small_grid()))
     told = rows_of(to_json(board))
     text = to_markdown(board)
-    lines = [line.strip("| ").split(" | ") for line in text.splitlines() if re.match(r"\| (\d|–)", line)]
+    lines = [line.strip("| ").split(" | ") for line in text.splitlines() if re.match(r"\| \d", line)]
     assert len(lines) == len(told)
     for row, cells in zip(told, lines, strict=True):
-        assert cells[0] == ("–" if row["rank"] is None else str(row["rank"]))
+        assert (row["rank"], row["rank_last"]) == (int(cells[0].split("–")[0]), int(cells[0].split("–")[-1]))
         assert cells[1] == row["model"]
         assert cells[3] == f"{row['score']:.4f}"
         assert cells[4] == f"{row['low']:.4f} – {row['high']:.4f}"
         assert cells[5] == f"{row['above_chance']:.4f}"
         assert cells[7] == row["p_text"]
+    assert {cells[0] for cells in lines} == {"1", "1–2", "3", "4"}
     headings = [line for line in text.splitlines() if line.startswith("## ")]
     assert len(headings) == len(board.groups)
 
@@ -199,13 +200,92 @@ def test_invalid_files_are_listed_everywhere(tmp_path: Path) -> None:
     assert any("record format 1" in cell for cell in page.texts["td"])
 
 
-def test_a_record_whose_page_cannot_be_made_joins_the_invalid_ones(tmp_path: Path) -> None:
-    record = made_up(y="text-b", value=0.9)
-    broken = dataclasses.replace(record, curves={"n": {"points": [{"at": 1}, {"largest": {}}]}})
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"curves": {"n": {"points": [{"at": 1}, {"largest": {}}]}}},
+        {"chance": 10**400},
+        {"seconds": {"grid": 10**400}},
+        {"matrix": [[10**400, 0.5]] * 3},
+        {"checks": {"notes": 1.5}},
+    ],
+)
+def test_a_record_whose_page_cannot_be_made_joins_the_invalid_ones(tmp_path: Path, changed: dict[str, Any]) -> None:
+    broken = dataclasses.replace(made_up(y="text-b", value=0.9), **changed)
     board = save_leaderboard(collected(made_up(), broken), tmp_path)
     assert [one.path for one in board.invalid] == ["0001.json"]
-    assert [row.rank for row in board.groups[0].rankings[0].rows] == [1]
+    assert [row.rank for row in board.groups[0].rankings[0].rows] == [(1, 1)]
     assert len(list((tmp_path / "pairs").iterdir())) == 1
+
+
+def test_further_records_name_the_source_of_the_one_shown(tmp_path: Path) -> None:
+    for folder in ("one", "other"):
+        write_results(tmp_path / folder, [made_up()])
+    save_leaderboard(collect([tmp_path / "one", tmp_path / "other"]), tmp_path / "site")
+    one, other = str(tmp_path / "one"), str(tmp_path / "other")
+    told = json.loads((tmp_path / "site" / "leaderboard.json").read_text(encoding="utf-8"))
+    assert told["duplicates"] == [
+        {"source": other, "record": "0000.json", "shown_source": one, "shown": "0000.json", "same_score": True}
+    ]
+    row = [other, "0000.json", one, "0000.json", "the same"]
+    cells = Page((tmp_path / "site" / "index.html").read_text(encoding="utf-8")).texts["td"]
+    assert cells[:4] == row[1:]
+    text = (tmp_path / "site" / "leaderboard.md").read_text(encoding="utf-8").replace("\\", "")
+    assert f"| {' | '.join(row)} |" in text
+
+
+@pytest.mark.parametrize("name", ["index.html", "site.css", "pair.js", "leaderboard.csv", "leaderboard.json"])
+def test_files_that_no_leaderboard_wrote_are_not_overwritten(
+    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = write_results(tmp_path / "results", [made_up()])
+    out = tmp_path / "mine"
+    out.mkdir()
+    (out / name).write_text('{"format": 1}')
+    line = ["leaderboard", str(results), "--out", str(out), "--quiet"]
+    assert main(line) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert f"{out} holds {name} that no leaderboard wrote" in error
+    with pytest.raises(VlalignError, match="choose another folder"):
+        save_leaderboard(collected(made_up()), out)
+    assert [path.name for path in out.iterdir()] == [name]
+    assert main([*line, "--force"]) == 0
+    assert (out / name).read_text(encoding="utf-8") != '{"format": 1}'
+    assert main(line) == 0  # now it is a leaderboard's
+
+
+def test_other_files_do_not_keep_a_folder_from_being_a_site(tmp_path: Path) -> None:
+    for name in ("README.md", ".gitattributes", "notes.html", "data.json"):
+        (tmp_path / name).write_text("mine")
+    (tmp_path / ".git").mkdir()
+    save_leaderboard(collected(made_up()), tmp_path)
+    assert (tmp_path / "index.html").is_file()
+    for name in ("README.md", ".gitattributes", "notes.html", "data.json"):
+        assert (tmp_path / name).read_text() == "mine"
+
+
+def test_a_site_that_was_cut_short_is_finished_by_the_next_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> str:
+        raise KeyboardInterrupt
+
+    for name in ("to_csv", "index_page"):
+        with monkeypatch.context() as patched:
+            patched.setattr(f"vlalign.report.leaderboard.output.{name}", stop)
+            with pytest.raises(KeyboardInterrupt):
+                save_leaderboard(collected(made_up()), tmp_path / name)
+        save_leaderboard(collected(made_up()), tmp_path / name)
+        assert (tmp_path / name / "index.html").is_file()
+
+
+@pytest.mark.parametrize("out", ["", " "])
+def test_a_site_needs_a_folder(out: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["leaderboard", "nowhere", "--out", out]) == 1
+    error = capsys.readouterr().err
+    assert "has no name" in error
+    assert error.count("\n") == 1
 
 
 def test_pages_of_an_earlier_board_go_and_other_files_stay(tmp_path: Path) -> None:

@@ -7,17 +7,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from vlalign.errors import VlalignError
 from vlalign.models.registry import ALIASES, SOURCES
 from vlalign.report.score import false_discovery
 from vlalign.report.text import p_text
 from vlalign.score.collect import Collected, Invalid
 from vlalign.score.comparable import Conditions, conditions, precision_of
-from vlalign.stats.ranks import shared_ranks
+from vlalign.stats.ranks import rank_ranges
 
 if TYPE_CHECKING:
     from vlalign.score import ScoreRecord
 
 ALL = "all pairs"  # instead of a reference: every pair of a group
+#: raised where a record is not as its format says
+FLAWED = (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError, VlalignError)
 _UNITS = {"bits_per_byte": "bits per byte"}
 
 
@@ -76,11 +79,14 @@ class Entry:
 
 @dataclass(frozen=True)
 class Row:
-    """A model in the ranking of one reference: ``model`` is its side of ``entry``, empty for a pair of all pairs."""
+    """A model in the ranking of one reference: ``model`` is its side of ``entry``, empty for a pair of all pairs.
+
+    ``rank`` is the first and the last that its interval allows.
+    """
 
     entry: Entry
     model: str
-    rank: int | None
+    rank: tuple[int, int] | None
     q: float | None
 
 
@@ -96,11 +102,6 @@ class Ranking:
     reference: str
     side: str
     rows: list[Row]
-
-    @property
-    def ranked(self) -> int:
-        """Rows that have an interval."""
-        return sum(row.rank is not None for row in self.rows)
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,11 @@ class Duplicate:
     path: str
     shown: Entry
     same: bool  # whether both have the same score
+
+    @property
+    def score(self) -> str:
+        """Whether both have the same score, in words."""
+        return "the same" if self.same else "another"
 
 
 @dataclass
@@ -149,18 +155,31 @@ def make_board(collected: Collected) -> Board:
     for found in collected.records:
         try:
             entry = _entry(found.record, found.source, found.path)
-            p_text(entry.record)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            reason = f"not a whole score record: {type(error).__name__} {' '.join(str(error).split())}"
-            board.invalid.append(Invalid(found.source, found.path, reason))
+            own = {entry.x: found.record.x, entry.y: found.record.y}
+            _try_alone(entry, own)
+        except FLAWED as error:
+            board.invalid.append(not_whole(found.source, found.path, error))
             continue
         entries.append(entry)
-        sides |= {entry.x: found.record.x, entry.y: found.record.y}
+        sides |= own
     board.models = _models(sides)
     for shown in _by_conditions(entries).values():
         board.groups.append(_group(_first_of_each_pair(shown, board), board.models))
     board.groups.sort(key=lambda group: (-len(group.entries), group.conditions.title))
     return board
+
+
+def not_whole(source: str, path: str, error: Exception) -> Invalid:
+    """A record that something failed on."""
+    told = f"{type(error).__name__} {' '.join(str(error).split())}"
+    return Invalid(source, path, f"not a whole score record: {told}")
+
+
+def _try_alone(entry: Entry, sides: Mapping[str, Mapping[str, Any]]) -> None:
+    """Everything that is done with it among others: what fails here would take them with it there."""
+    p_text(entry.record)
+    _says_most(entry)
+    _group([entry], _models(sides))
 
 
 def _entry(record: ScoreRecord, source: str, path: str) -> Entry:
@@ -227,7 +246,7 @@ def _performing(ranking: Ranking) -> int:
 def _rows(members: list[tuple[Entry, str]]) -> list[Row]:
     """Ranks and q-values among the members."""
     members = sorted(members, key=lambda member: -member[0].record.score)
-    ranks = shared_ranks([entry.interval for entry, _ in members])
+    ranks = rank_ranges([entry.interval for entry, _ in members])
     q_values = false_discovery([entry.record for entry, _ in members])
     return [Row(entry, side, rank, q) for (entry, side), rank, q in zip(members, ranks, q_values, strict=True)]
 

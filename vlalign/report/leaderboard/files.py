@@ -18,10 +18,16 @@ from vlalign.report.text import count, p_text, signed_zero
 FORMAT = 1
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
+#: columns of further records
+DUPLICATE = ("results", "file", "shown instead: results", "shown instead: file", "score")
+
 RULES = (
     "Only records of the same metric and parameters, preset, N, data (by content), caption and edits are in one group.",
-    "Rank: 1 + the number of models whose interval lies entirely above the model's own, so models whose intervals "
-    "overlap with the best one's share rank 1. Without an interval no rank is claimed.",
+    "Rank: the first and the last that the intervals allow. First: 1 + the number of models whose interval lies "
+    "entirely above the model's own, so all that overlap with the best one's share the first rank 1. Last: the number "
+    "of models with an interval less those whose interval lies entirely below. Without an interval no rank is claimed.",
+    "Interval, and with it the rank: of the score at the layers that were picked as the best. That they were picked is "
+    "not counted in; in p, q and the calibrated score it is.",
     "q: the p-value adjusted for all rows of the same group and reference (Benjamini–Hochberg), filtered or not.",
     "Above chance: (s − c) / (1 − c), c the chance level. Calibrated: 0 up to the null's 95 % point, 1 for perfect.",
 )
@@ -42,10 +48,12 @@ class Line:
         other = "y" if self.row.model == "x" else "x"
         model, reference = self.board.model(entry, self.row.model), self.board.model(entry, other)
         low, high = entry.interval or (None, None)
+        first, last = self.row.rank or (None, None)
         performance = entry.performance(self.row.model)
         return {
             "reference": reference.name,
-            "rank": self.row.rank,
+            "rank": first,
+            "rank_last": last,
             "model": model.name,
             "family": model.family,
             "modality": model.modality,
@@ -99,7 +107,13 @@ def to_json(board: Board) -> str:
         ],
         "invalid": [{"source": one.source, "record": one.path, "reason": one.reason} for one in board.invalid],
         "duplicates": [
-            {"source": one.source, "record": one.path, "shown": one.shown.path, "same_score": one.same}
+            {
+                "source": one.source,
+                "record": one.path,
+                "shown_source": one.shown.source,
+                "shown": one.shown.path,
+                "same_score": one.same,
+            }
             for one in board.duplicates
         ],
     }
@@ -164,10 +178,10 @@ def to_markdown(board: Board) -> str:
     if board.duplicates:
         parts += ["", f"## {len(board.duplicates)} further records of pairs shown above", ""]
         rows = [
-            [*map(markdown, (one.source, one.path, one.shown.path)), "same" if one.same else "another"]
+            [*map(markdown, (one.source, one.path, one.shown.source, one.shown.path)), one.score]
             for one in board.duplicates
         ]
-        parts.append(table(["results", "file", "shown instead", "score"], rows))
+        parts.append(table(list(DUPLICATE), rows))
     return "\n".join(parts) + "\n"
 
 
@@ -185,8 +199,19 @@ def fixed(value: float | None, digits: int = 4) -> str:
     return "–" if value is None else f"{signed_zero(value):.{digits}f}"
 
 
+def rank_text(first: int | None, last: int | None) -> str:
+    """A range of ranks.
+
+    >>> rank_text(1, 2), rank_text(3, 3), rank_text(None, None)
+    ('1–2', '3', '–')
+    """
+    if first is None:
+        return "–"
+    return str(first) if first == last else f"{first}–{last}"
+
+
 _COLUMNS: dict[str, Callable[[dict[str, Any]], str]] = {
-    "rank": lambda row: "–" if row["rank"] is None else str(row["rank"]),
+    "rank": lambda row: rank_text(row["rank"], row["rank_last"]),
     "model": lambda row: markdown(row["model"]),
     "family": lambda row: markdown(row["family"]),
     "score": lambda row: fixed(row["score"]),

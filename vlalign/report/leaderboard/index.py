@@ -10,7 +10,7 @@ from typing import Any
 
 from vlalign.report import page
 from vlalign.report.leaderboard.board import ALL, Board, Entry, Group
-from vlalign.report.leaderboard.files import RULES
+from vlalign.report.leaderboard.files import DUPLICATE, RULES
 from vlalign.report.leaderboard.pair import SITE, embedded
 from vlalign.report.text import count, p_text
 
@@ -142,7 +142,12 @@ def _group(board: Board, group: Group, places: dict[str, int], at: dict[str, int
                 "side": ranking.side,
                 "name": _reference(board, ranking.reference, ranking.side),
                 "rows": [
-                    [at[row.entry.page], {"x": 0, "y": 1, "": -1}[row.model], row.rank, _short(row.q)]
+                    [
+                        at[row.entry.page],
+                        {"x": 0, "y": 1, "": -1}[row.model],
+                        *(row.rank or (None, None)),
+                        _short(row.q),
+                    ]
                     for row in ranking.rows
                 ],
             }
@@ -165,7 +170,7 @@ def _short(value: float | None) -> float | None:
 def _notes(board: Board) -> str:
     """What is not in the tables and why, what the columns mean, and the same rows as files."""
     invalid = [[one.source, one.path, one.reason] for one in board.invalid]
-    twice = [[one.source, one.path, one.shown.path, "the same" if one.same else "another"] for one in board.duplicates]
+    twice = [[one.source, one.path, one.shown.source, one.shown.path, one.score] for one in board.duplicates]
     files = " ".join(
         f'<a href="{name}">{name}</a>' for name in ("leaderboard.csv", "leaderboard.md", "leaderboard.json")
     )
@@ -181,8 +186,7 @@ def _notes(board: Board) -> str:
             page.section(
                 "Further records of the same pairs",
                 page.table(
-                    "The one with most permutations is shown", ["results", "file", "shown instead", "score"], twice,
-                    left=("file", "shown instead", "score"),
+                    "The one with most permutations is shown", list(DUPLICATE), twice, left=DUPLICATE[1:],
                 ) if twice else "",
             ),
             page.section("What is what", page.bullets(RULES), f"<p>The same rows: {files}</p>"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 from collections.abc import Callable
 from html import escape
@@ -14,7 +15,7 @@ from rich.text import Text
 
 from vlalign.errors import VlalignError
 from vlalign.files import write_whole
-from vlalign.report.leaderboard.board import Board, make_board
+from vlalign.report.leaderboard.board import FLAWED, Board, make_board, not_whole
 from vlalign.report.leaderboard.files import to_csv, to_json, to_markdown
 from vlalign.report.leaderboard.index import TITLE, asset, index_page, summary
 from vlalign.report.leaderboard.pair import pair_page
@@ -23,6 +24,8 @@ from vlalign.store.files import check_space
 from vlalign.version import __version__
 
 _PAIR = re.compile(r"[0-9a-f]{16}\.html")
+_TOLD = "leaderboard.json"
+_FILES = ("index.html", "site.css", "pair.js", "leaderboard.csv", "leaderboard.md", _TOLD)
 _SHOWN = 8  # invalid files named on the console
 #: what makes the folder a static Space of the Hub
 _SPACE = f"""---
@@ -38,8 +41,36 @@ Written by `vlalign leaderboard`: open index.html. The same rows are in leaderbo
 """
 
 
+def check_site(out: str | Path, force: bool = False) -> Path:
+    """The folder of a site. Files of the site's names that are there are another leaderboard's, or ``force`` is given.
+
+    Raises:
+        VlalignError: the folder has no name, or holds a file that would be lost.
+    """
+    if not str(out).strip():
+        raise VlalignError("the folder of the site has no name: give one, such as --out site")
+    out = Path(out)
+    there = [name for name in _FILES if (out / name).exists() or (out / name).is_symlink()]
+    if there and not force and not _is_ours(out / _TOLD):
+        raise VlalignError(
+            f"{out} holds {', '.join(there)} that no leaderboard wrote: choose another folder, or overwrite (--force)"
+        )
+    return out
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        told = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(told, dict) and {"format", "rules", "groups"} <= set(told)
+
+
 def save_leaderboard(
-    collected: Collected, out: str | Path, progress: Callable[[int, int], object] | None = None
+    collected: Collected,
+    out: str | Path,
+    progress: Callable[[int, int], object] | None = None,
+    force: bool = False,
 ) -> Board:
     """Write the site and its files into ``out``, the first page last; pages of an earlier board that are no longer
     on it are removed. A README.md makes the folder a static Space, unless there is one.
@@ -48,14 +79,16 @@ def save_leaderboard(
         collected: records and what could not be read.
         out: folder, made if need be.
         progress: told how many pair pages are written, and of how many.
+        force: overwrite files of the site's names that no leaderboard wrote.
 
     Returns:
         The board, records that have no page among the invalid ones.
 
     Raises:
-        VlalignError: there is nothing at all to show, or a file cannot be written.
+        VlalignError: there is nothing at all to show, the folder holds files that would be lost, or a file cannot be
+            written.
     """
-    out = Path(out)
+    out = check_site(out, force)
     if not collected.records and not collected.invalid:
         raise VlalignError("there are no score records: write some with `vlalign score`")
     check_space(out, 0)
@@ -65,10 +98,11 @@ def save_leaderboard(
     if pages:  # some record has no page: it leaves the board, and with it ranks change
         lost = {(one.source, one.path) for one in pages}
         rest = [found for found in collected.records if (found.source, found.path) not in lost]
-        return save_leaderboard(Collected(rest, [*collected.invalid, *pages]), out, progress)
+        return save_leaderboard(Collected(rest, [*collected.invalid, *pages]), out, progress, force)
+    _write(out / _TOLD, to_json(board))  # first: it says whose the others are
     _write(out / "site.css", asset("site.css"))
     _write(out / "pair.js", "\n".join(asset(name) for name in ("theme.js", "common.js", "pair.js")))
-    for name, text in (("csv", to_csv(board)), ("md", to_markdown(board)), ("json", to_json(board))):
+    for name, text in (("csv", to_csv(board)), ("md", to_markdown(board))):
         _write(out / f"leaderboard.{name}", text)
     if not (out / "README.md").exists():  # its owner may have written another
         _write(out / "README.md", _SPACE)
@@ -91,9 +125,8 @@ def _pair_pages(
     for i, entry in enumerate(entries):
         try:
             text = pair_page(board, entry, template, footer)
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-            reason = f"not a whole score record: {type(error).__name__} {' '.join(str(error).split())}"
-            flawed.append(Invalid(entry.source, entry.path, reason))
+        except FLAWED as error:
+            flawed.append(not_whole(entry.source, entry.path, error))
             continue
         _write(out / entry.page, text)
         if progress is not None:

@@ -9,13 +9,15 @@ const ALL = -1; // as a reference: all pairs
 const X = 0, Y = 1, SCORE = 2, LOW = 3, HIGH = 4, CHANCE = 5, ABOVE = 6, CALIBRATED = 7, P = 8, P_TEXT = 9;
 const LAYER = [10, 11], COUNT = [12, 13], PERFORMANCE = [14, 15], UNIT = 16, PAGE = 17;
 
-const state = { group: 0, ranking: 0, query: "", family: "", modality: "", sort: "score", down: true, page: 0, size: 50,
-  measure: SCORE, view: "table" };
+// What is chosen, and as what it stands in the address where it is not the usual.
+const USUAL = { query: "", family: "", modality: "", sort: "score", down: true, page: 0, size: 50, measure: SCORE };
+const state = { group: 0, ranking: 0, view: "table", ...USUAL };
+let here = ""; // the address of it; links to pairs carry it, and their way back leads to it
 
 // The rows of a ranking with everything that is searched and sorted, made when it is first shown.
 function rowsOf(group, ranking) {
   if (!ranking.made) {
-    ranking.made = ranking.rows.map(([at, side, rank, q]) => {
+    ranking.made = ranking.rows.map(([at, side, rank, last, q]) => {
       const entry = DATA.entries[at];
       const own = side < 0 ? (entry[PERFORMANCE[1]] === null && entry[PERFORMANCE[0]] !== null ? 0 : 1) : side;
       const first = side < 0 ? 0 : side; // all pairs: x, with y
@@ -23,22 +25,24 @@ function rowsOf(group, ranking) {
       const other = DATA.models[entry[1 - first]];
       const words = [model.name, model.family, model.modality, model.precision, model.run];
       if (ranking.model === ALL) words.push(other.name, other.family, other.run);
-      return { entry, rank, q, model, other, k: group.k, n: group.n, performance: entry[PERFORMANCE[own]],
+      return { entry, rank, last, q, model, other, k: group.k, n: group.n, performance: entry[PERFORMANCE[own]],
         layers: `${entry[LAYER[first]]} × ${entry[LAYER[1 - first]]}`,
-        counts: `of ${entry[COUNT[first]]} × ${entry[COUNT[1 - first]]}`, found: words.join("\n").toLowerCase() };
+        own: `${entry[LAYER[first]]} of ${entry[COUNT[first]]}`,
+        others: `× ${entry[LAYER[1 - first]]} of ${entry[COUNT[1 - first]]}`, found: words.join("\n").toLowerCase() };
     });
   }
   return ranking.made;
 }
 
 const COLUMNS = [
-  { key: "rank", name: "Rank", tip: "1 + models whose interval lies entirely above", up: true, value: (r) => r.rank,
-    show: (r) => (r.rank === null ? "–" : String(r.rank)) },
+  { key: "rank", name: "Rank", tip: "first and last that the intervals allow: 1 + those entirely above, all less those " +
+    "entirely below", up: true, value: (r) => (r.rank === null ? null : r.rank + r.last / 1e6),
+    show: (r) => (r.rank === null ? "–" : r.rank === r.last ? String(r.rank) : `${r.rank}–${r.last}`) },
   { key: "model", name: "Model", up: true, word: true, value: (r) => r.model.name.toLowerCase() },
   { key: "with", name: "With", up: true, word: true, pairs: true, value: (r) => r.other.name.toLowerCase(),
     show: (r) => r.other.name, kind: "word name" },
   { key: "score", name: "Score", tip: "raw", value: (r) => r.entry[SCORE], show: (r) => fixed(r.entry[SCORE], 4) },
-  { key: "interval", name: "Interval", value: (r) => r.entry[LOW],
+  { key: "interval", name: "Interval", tip: "of the score at the layers picked", value: (r) => r.entry[LOW],
     show: (r) => (r.entry[LOW] === null ? "–" : `${fixed(r.entry[LOW], 3)} – ${fixed(r.entry[HIGH], 3)}`) },
   { key: "above", name: "Above chance", tip: "(s − c) / (1 − c)", value: (r) => r.entry[ABOVE],
     show: (r) => fixed(r.entry[ABOVE], 4) },
@@ -56,8 +60,8 @@ const COLUMNS = [
     show: (r) => r.model.family, small: (r) => r.model.modality },
   { key: "n", name: "N", value: (r) => r.n, show: (r) => String(r.n) },
   { key: "k", name: "k", value: (r) => r.k, show: (r) => (r.k === null ? "–" : String(r.k)) },
-  { key: "layers", name: "Best layers", up: true, word: true, value: (r) => r.layers, show: (r) => r.layers,
-    small: (r) => r.counts, kind: "word layers" },
+  { key: "layers", name: "Best layers", tip: "of so many; the reference's below", up: true, word: true,
+    value: (r) => r.layers, show: (r) => r.own, small: (r) => r.others, kind: "word layers" },
 ];
 
 const group = () => DATA.groups[state.group];
@@ -89,7 +93,7 @@ function mark(family) {
 
 function cell(column, row) {
   if (column.key === "model") {
-    return el("th", { scope: "row" }, mark(row.model.family), el("a", { href: row.entry[PAGE] }, row.model.name));
+    return el("th", { scope: "row" }, mark(row.model.family), el("a", { href: `${row.entry[PAGE]}#${here}` }, row.model.name));
   }
   const small = column.small ? column.small(row) : "";
   return el("td", { class: column.kind || (column.word ? "word" : null) }, column.show(row),
@@ -119,6 +123,7 @@ function showTable(rows) {
     : `none of ${all} ${what} fits the filters`;
   byId("previous").disabled = state.page === 0;
   byId("next").disabled = state.page >= pages - 1;
+  showEdges();
 }
 
 let later = 0;
@@ -176,20 +181,45 @@ function choose(changes) {
     tab.tabIndex = on ? 0 : -1;
     byId(`view-${tab.dataset.view}`).hidden = !on;
   }
+  here = address();
   update();
-  const place = new URLSearchParams({ group: group().id, reference: ranking().run, view: state.view });
-  if (ranking().side) place.set("side", ranking().side);
-  history.replaceState(null, "", `#${place}`);
+  clearTimeout(saving);
+  if ("query" in changes) saving = setTimeout(saveAddress, 150); // browsers refuse a change with every key
+  else saveAddress();
 }
 
-// The group, reference and view that the address names.
+let saving = 0;
+
+function saveAddress() {
+  clearTimeout(saving);
+  if (location.hash.slice(1) !== here) history.replaceState(null, "", `#${here}`);
+}
+
+function address() {
+  const place = new URLSearchParams({ group: group().id, reference: ranking().run, view: state.view });
+  if (ranking().side) place.set("side", ranking().side);
+  for (const [key, usual] of Object.entries(USUAL)) {
+    if (state[key] !== usual) place.set(key, state[key]);
+  }
+  return String(place);
+}
+
+// What the address names; what is not there is as usual.
 function fromAddress() {
   const place = new URLSearchParams(location.hash.slice(1));
   const at = Math.max(0, DATA.groups.findIndex((one) => one.id === place.get("group")));
   const side = place.get("side") || "";
   const found = DATA.groups[at].rankings.findIndex((one) => one.run === place.get("reference") && one.side === side);
-  const view = ["table", "matrix", "scatter"].includes(place.get("view")) ? place.get("view") : "table";
-  choose({ group: at, ranking: Math.max(0, found), view });
+  const among = (key, values) => values.find((value) => String(value) === place.get(key)) ?? USUAL[key];
+  const told = { ...USUAL, view: ["table", "matrix", "scatter"].includes(place.get("view")) ? place.get("view") : "table" };
+  for (const key of ["query", "family", "modality"]) told[key] = place.get(key) || "";
+  for (const key of ["size", "measure"]) told[key] = among(key, [...byId(key).options].map((one) => Number(one.value)));
+  told.sort = among("sort", COLUMNS.map((column) => column.key));
+  told.down = among("down", [true, false]);
+  told.page = Math.max(0, Number.parseInt(place.get("page"), 10) || 0);
+  byId("search").value = told.query;
+  for (const key of ["size", "measure"]) byId(key).value = String(told[key]);
+  choose({ group: at, ranking: Math.max(0, found), ...told });
 }
 
 function start() {
@@ -222,7 +252,10 @@ function start() {
       next.focus();
     });
   });
-  window.addEventListener("hashchange", fromAddress);
+  document.addEventListener("click", saveAddress, true); // before a link leads away
+  window.addEventListener("hashchange", () => { // the link that skips to the table names no place
+    if (new URLSearchParams(location.hash.slice(1)).has("group")) fromAddress();
+  });
   fromAddress();
 }
 

@@ -20,13 +20,14 @@ function fill(node, attributes, children) {
 const VIRIDIS = ["440154", "482878", "3e4989", "31688e", "26828e", "1f9e89", "35b779", "6ece58", "b5de2b", "fde725"]
   .map((hex) => [0, 2, 4].map((at) => parseInt(hex.slice(at, at + 2), 16)));
 
-// Colour of a share between 0 and 1, and the ink that is read on it.
+// Colour of a share between 0 and 1, and the ink that has the higher contrast on it (relative luminance of WCAG 2).
 function viridis(share) {
   const at = Math.min(1, Math.max(0, share)) * (VIRIDIS.length - 1);
   const low = Math.min(VIRIDIS.length - 2, Math.floor(at));
   const rgb = VIRIDIS[low].map((value, i) => Math.round(value + (at - low) * (VIRIDIS[low + 1][i] - value)));
-  const light = (0.299 * rgb[0] + 0.587 * rgb[1] + 0.114 * rgb[2]) / 255;
-  return { fill: `rgb(${rgb.join(",")})`, ink: light > 0.5 ? "#000" : "#fff" };
+  const linear = rgb.map((value) => (value <= 10 ? value / 3294.6 : ((value / 255 + 0.055) / 1.055) ** 2.4));
+  const light = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
+  return { fill: `rgb(${rgb.join(",")})`, ink: (light + 0.05) ** 2 > 0.05 * 1.05 ? "#000" : "#fff" };
 }
 
 // Numbers as the rest of the project writes them; a dash where there is none.
@@ -35,6 +36,16 @@ function fixed(value, digits) {
   const text = value.toFixed(digits);
   return Number(text) === 0 ? (0).toFixed(digits) : text.replace("-", "−");
 }
+
+// Fades the edge of boxes that have more to the right than they show.
+function showEdges() {
+  for (const box of document.querySelectorAll(".wide")) {
+    box.classList.toggle("more", box.scrollLeft + box.clientWidth < box.scrollWidth - 1);
+  }
+}
+
+for (const event of ["DOMContentLoaded", "scroll", "toggle"]) document.addEventListener(event, showEdges, true);
+window.addEventListener("resize", showEdges);
 
 // One stop of the Tab key for many items; arrows, Home and End move among them. `across` is how many stand in a row.
 function roving(box, across) {

@@ -122,6 +122,8 @@ function drawCurve(points, name, box) {
 }
 
 document.addEventListener("DOMContentLoaded", () => {
+  const here = location.hash.slice(1);
+  if (new URLSearchParams(here).has("group")) document.getElementById("back").href = `../index.html#${here}`;
   const told = JSON.parse(document.getElementById("data").textContent);
   drawMap(told);
   if (told.null) drawNull(told.null, document.getElementById("null"));
@@ -129,4 +131,5 @@ document.addEventListener("DOMContentLoaded", () => {
     code.textContent = JSON.stringify(JSON.parse(code.textContent), null, 1);
   }
   for (const [name, points] of Object.entries(told.curves)) drawCurve(points, name, document.getElementById(`curve-${name}`));
+  showEdges();
 });

@@ -39,7 +39,7 @@ function showMatrix(one) {
       const value = entry ? entry[state.measure] : null;
       if (!entry) return el("td", {}, el("span", { "aria-label": "not scored" }, "·"));
       const names = `${DATA.models[row].name} × ${DATA.models[column].name}`;
-      const link = el("a", { href: entry[PAGE], "data-stop": `${i},${j}`, title: names }, fixed(value, 3));
+      const link = el("a", { href: `${entry[PAGE]}#${here}`, "data-stop": `${i},${j}`, title: names }, fixed(value, 3));
       const box = el("td", {}, link);
       if (value !== null) {
         const colour = viridis(share(value));
@@ -57,6 +57,7 @@ function showMatrix(one) {
     el("thead", {}, el("tr", {}, el("td", {}), ...head)), el("tbody", {}, ...body)));
   byId("ramp").replaceChildren(fixed(low, 3), el("span", { class: "ramp", "aria-hidden": "true" }), fixed(high, 3));
   roving(box, true);
+  showEdges();
 }
 
 function showScatter(rows) {
@@ -87,7 +88,7 @@ function showScatter(rows) {
     const told = `${name}: ${MEASURES[state.measure]} ${fixed(row.entry[state.measure], 4)}, ${fixed(row.performance, 3)} ` +
       row.entry[UNIT];
     const { colour, path } = DATA.families[row.model.family];
-    parts.push(svg("a", { href: row.entry[PAGE], "data-stop": `0,${i}`, "aria-label": told },
+    parts.push(svg("a", { href: `${row.entry[PAGE]}#${here}`, "data-stop": `0,${i}`, "aria-label": told },
       svg("path", { d: path, fill: colour, stroke: "currentColor", "stroke-width": 0.8,
         transform: `translate(${x} ${y}) scale(1.1)` }), svg("title", {}, told)));
     if (known.length <= 12) {
@@ -102,4 +103,5 @@ function showScatter(rows) {
   el("div", { class: "wide" }, svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "group",
     "aria-label": label }, ...parts)));
   roving(box, false);
+  showEdges();
 }
