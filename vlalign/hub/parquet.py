@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlalign.errors import VlalignError
-from vlalign.hub.about import DATA, Extra, Part, Precision, layer_columns
+from vlalign.hub.about import DATA, Extra, Part, Precision, layer_columns, part_path
 from vlalign.store import Run
 from vlalign.store.files import one_line, sha256_file, write_error
 from vlalign.store.manifest import Entry
@@ -95,15 +95,14 @@ def write_run(run: Run, folder: Path, config: str, dtype: str, meta: dict[str, A
     """
     groups = plan_parts(run.shards, row_bytes(run, dtype), PART_BYTES)
     schema = schema_of(run, dtype).with_metadata({"vlalign": json.dumps(meta, sort_keys=True, ensure_ascii=False)})
-    target = folder / DATA / config
-    target.mkdir(parents=True, exist_ok=True)
+    (folder / DATA / config).mkdir(parents=True, exist_ok=True)
     loss = Loss()
     parts = []
     for number, shards in enumerate(groups):
-        path = target / f"part-{number:05d}-of-{len(groups):05d}.parquet"
+        name = part_path(config, number, len(groups))
+        path = folder / name
         loss.add(_write_part(run, path, schema, shards, dtype))
         start, stop = run.shards[shards[0]].start, run.shards[shards[-1]].stop
-        name = path.relative_to(folder).as_posix()
         parts.append(Part(name, sha256_file(path), path.stat().st_size, start, stop))
     return parts, loss.precision
 

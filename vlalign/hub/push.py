@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vlalign.errors import VlalignError
-from vlalign.hub.about import DATA, DTYPES, FOLDER, About
+from vlalign.hub.about import DATA, DTYPES, FOLDER, About, read_all_abouts
 from vlalign.hub.build import build_runs, card, describe
 from vlalign.hub.naming import name_runs
 from vlalign.hub.parquet import row_bytes
@@ -164,10 +164,7 @@ def read_abouts(target: Target) -> list[About]:
         VlalignError: one cannot be read by this version.
     """
     paths = [path for path in target.files if path.startswith(f"{FOLDER}/") and path.endswith(".json")]
-    paths = [path for path in paths if path != f"{FOLDER}/results.json"]
-    return [
-        About.read(data, f"{path} of data set {target.repo!r}") for path, data in sorted(fetch(target, paths).items())
-    ]
+    return read_all_abouts(fetch(target, paths), target.repo)
 
 
 def plan(runs: Sequence[Run], there: Sequence[About], target: Target, dtype: str) -> list[Item]:
