@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -19,7 +21,7 @@ from support.repos import Blob
 from vlalign.errors import VlalignError
 from vlalign.hub import push_results, read_results
 from vlalign.hub.push_results import TABLE
-from vlalign.hub.table import COLUMNS, from_parquet, groups_of, row_of, to_parquet
+from vlalign.hub.table import from_parquet, groups_of, row_of, to_parquet
 from vlalign.score import score
 from vlalign.score.record import ScoreRecord
 
@@ -221,13 +223,25 @@ def test_many_groups_are_counted(record: ScoreRecord) -> None:
     assert "… and 3 more groups" in text
 
 
-def test_an_earlier_table_is_read_again_from_the_records(hub: HubServer, record: ScoreRecord, tmp_path: Path) -> None:
+def fewer_columns(table: pa.Table) -> pa.Table:
+    return table.drop_columns(["group", "conditions", "precision_x", "precision_y"])
+
+
+def other_groups(table: pa.Table) -> pa.Table:
+    """As another version may have made them."""
+    place = table.schema.names.index("group")
+    return table.set_column(place, "group", pa.array(["0"] * len(table))).replace_schema_metadata({"vlalign": "0.0.1"})
+
+
+@pytest.mark.parametrize("change", [fewer_columns, other_groups])
+def test_an_earlier_table_is_read_again_from_the_records(
+    hub: HubServer, record: ScoreRecord, tmp_path: Path, change: Callable[[pa.Table], pa.Table]
+) -> None:
+    hub.repos.pop("datasets/owner/earlier", None)
     push_results([save(record, "a")], "owner/earlier")
     files = dict(hub.files("datasets/owner/earlier"))
-    whole = tmp_path / "whole.parquet"
-    whole.write_bytes(files[TABLE].read())
-    kept = [name for name in COLUMNS if name not in ("group", "conditions", "precision_x", "precision_y")]
-    pq.write_table(pq.read_table(whole, columns=kept), tmp_path / "earlier.parquet")
+    table = pq.read_table(io.BytesIO(files[TABLE].read()))
+    pq.write_table(change(table), tmp_path / "earlier.parquet")
     files[TABLE] = Blob.make((tmp_path / "earlier.parquet").read_bytes(), TABLE)
     hub.repos["datasets/owner/earlier"].commit("main", files, "earlier")
     push_results([save(replace(record, n=59, x={**record.x, "model": "other"}), "b")], "owner/earlier")

@@ -10,6 +10,7 @@ from vlalign.errors import VlalignError
 from vlalign.score.comparable import conditions, precision_of
 from vlalign.score.record import ScoreRecord
 from vlalign.store import RunKey
+from vlalign.version import __version__
 
 #: ``group`` is equal for records that may be compared, and ``conditions`` says under which they were measured
 COLUMNS: dict[str, str] = {
@@ -96,7 +97,7 @@ def to_parquet(rows: Sequence[Mapping[str, Any]]) -> bytes:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema = pa.schema([(name, pa.type_for_alias(kind)) for name, kind in COLUMNS.items()])
+    schema = pa.schema([(name, pa.type_for_alias(kind)) for name, kind in COLUMNS.items()], {"vlalign": __version__})
     ordered = sorted(rows, key=lambda row: str(row["file"]))
     buffer = io.BytesIO()
     pq.write_table(pa.Table.from_pylist([dict(row) for row in ordered], schema=schema), buffer)
@@ -104,7 +105,7 @@ def to_parquet(rows: Sequence[Mapping[str, Any]]) -> bytes:
 
 
 def from_parquet(data: bytes) -> list[dict[str, Any]]:
-    """The rows of such a file; none where it has other columns."""
+    """The rows of such a file; none where another version wrote it, which may have grouped in another way."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -112,7 +113,8 @@ def from_parquet(data: bytes) -> list[dict[str, Any]]:
         table = pq.read_table(io.BytesIO(data))
     except (OSError, pa.ArrowException):
         return []
-    return list(table.to_pylist()) if table.schema.names == list(COLUMNS) else []
+    current = (table.schema.metadata or {}).get(b"vlalign") == __version__.encode()
+    return list(table.to_pylist()) if current and table.schema.names == list(COLUMNS) else []
 
 
 def groups_of(rows: Sequence[Mapping[str, Any]], most: int = 10) -> list[dict[str, Any]]:
