@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 from huggingface_hub import DatasetCard
 from support.features import make_key, make_run
@@ -25,6 +26,7 @@ from vlalign.hub.synthetic import push_synthetic
 from vlalign.hub.table import row_of
 from vlalign.perturb import parse_perturbation, perturb_data, write_perturbed
 from vlalign.score import score
+from vlalign.store import FeatureStore, Layer
 from vlalign.synthetic import make_data
 
 ODD = "<img src=x onerror=alert(1)>|`模型`\n[a](b)"
@@ -32,15 +34,47 @@ ODD = "<img src=x onerror=alert(1)>|`模型`\n[a](b)"
 
 def embeddings(tmp_path: Path) -> str:
     runs = [make_run(tmp_path / "s", make_key(name)) for name in ("llama-7b", ODD)]
-    abouts = [build.build_run(run, tmp_path / "out", f"c{i}", "float16") for i, run in enumerate(runs)]
-    return build.card(abouts, "owner/name", branch="b", command="vlalign push `x`")
+    abouts = [
+        build.build_run(run, tmp_path / "out", f"c{i}", "float16", "vlalign push `x`") for i, run in enumerate(runs)
+    ]
+    return build.card(abouts, "owner/name", branch="b")
+
+
+def test_the_columns_and_losses_that_there_are(tmp_path: Path) -> None:
+    vision = make_run(tmp_path / "s", make_key("dinov2-small", "vision"))
+    text = make_run(tmp_path / "s", make_key("llama-7b"))
+    writer = FeatureStore(tmp_path / "t").writer(make_key("clip"), text.ids, 60)
+    extras = {"tokens": torch.arange(60), "mine": torch.ones(60)}
+    layers = [Layer(0, "block_0", 2, "pre-norm")]
+    writer.write(writer.shards[0], {"block_0": torch.full((60, 2), 1 + 2.0**-11)}, layers, extras)
+    runs = {"v": vision, "t": text, "clip": writer.finish({"n": 1})}
+    made = {name: build.build_run(run, tmp_path / "out", name, "float16") for name, run in runs.items()}
+
+    def told(*names: str) -> tuple[list[str], str]:
+        card = build.card([made[name] for name in names], "owner/name", branch="main")
+        return re.findall(r"`(extra_\w+`(?: \([^)]*\))?)", card), card
+
+    bits = "extra_bits` (bits of a text under its language model)"
+    assert told("v")[0] == []
+    assert told("t")[0] == [bits, "extra_bytes` (size of a text in bytes)"]
+    tokens = "extra_tokens` (tokens of a text that the model read)"
+    assert told("clip")[0] == ["extra_mine`", tokens]
+    assert told("clip", "t")[0][0] == bits
+    assert "off by 0.00049 of its norm, measured over all" in told("clip")[1]
+    worst = max(made[name].precision.largest_row_error for name in made)
+    assert worst > made["t"].precision.largest_row_error
+    assert f"off by {worst:.2g} of its norm" in told("v", "t", "clip")[1]
+    assert f"off by {made['t'].precision.largest_row_error:.2g} of its norm" in told("t")[1]
+    assert "(minhuh/prh), whose own licence applies" in told("t")[1]
+    exact = build.build_run(text, tmp_path / "exact", "c", "float32")
+    assert "float16 rounds" not in build.card([exact], "owner/name", branch="main")
 
 
 def results(tmp_path: Path) -> str:
     runs = [make_run(tmp_path / "s", make_key(name)) for name in ("llama-7b", ODD)]
     record = score(*runs, permutations=19, half_samples=20)
     rows = [row_of(record, f"results/{i}.json") for i in range(12)]
-    return results_card(rows, "owner/name", branch="main", licence="mit")
+    return results_card(rows, "owner/name", branch="main", licence="mit", commands=["vlalign push-results `x`"])
 
 
 def perturbed(tmp_path: Path) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import torch
 from support.features import contents, make_key, make_run, make_store
 from support.hub import STRANGER, TOKEN, HubServer
 
+from vlalign.cli import main
 from vlalign.errors import VlalignError
 from vlalign.hub import pull, push, push_results, read_results
 from vlalign.hub.about import STORED
@@ -93,6 +96,50 @@ def test_configurations_are_added_and_stay(store: Path, hub: HubServer, tmp_path
         push(store, "owner/grows", dtype="float32", models=["llama-7b"])
     push(store, "owner/grows", dtype="float32", models=["llama-7b"], force=True)
     assert {one.about.dtype for one in pull("owner/grows", tmp_path / "now")} == {"float16", "float32"}
+
+
+def test_each_configuration_tells_the_command_that_made_it(
+    store: Path, hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push(store, "owner/commands", models=["dinov2-small"], dtype="float32", licence="mit", tag="v1")
+    monkeypatch.chdir(store)
+    push(".", "owner/commands", perturb=["char_delete", "none"], models=["llama-7b"], force=True, private=False)
+    push(".", "owner/commands", revision="more", models=["dinov2-small"], force=True)
+    first = "vlalign push features --repo owner/commands --model dinov2-small --dtype float32 --license mit"
+    second = (
+        "vlalign push features --repo owner/commands --model llama-7b --perturb char_delete --perturb none "
+        "--dtype float16"
+    )
+    third = "vlalign push features --repo owner/commands --model dinov2-small --dtype float16 --revision more"
+    for branch, made in (("main", first), ("more", third)):
+        files = hub.files("datasets/owner/commands", branch)
+        card = files["README.md"].read().decode()
+        expected = [f"made by `{made}`: `dinov2-small`", f"made by `{second}`: `llama-7b`, `llama-7b--char_delete-30`"]
+        assert re.findall(r"^- (made by .*)", card, re.MULTILINE) == expected
+        told = {path: json.loads(blob.read())["command"] for path, blob in files.items() if path.startswith("vlalign/")}
+        assert told == {
+            "vlalign/dinov2-small.json": made, "vlalign/llama-7b.json": second,
+            "vlalign/llama-7b--char_delete-30.json": second,
+        }  # fmt: skip
+
+
+def test_a_command_that_was_not_noted(store: Path, hub: HubServer) -> None:
+    push(store, "owner/unnoted", models=["dinov2-small"])
+    drop = lambda data: re.sub(rb'  "command": .*,\n', b"", data)  # noqa: E731
+    _corrupt(hub, "owner/unnoted", drop, "vlalign/dinov2-small.json")
+    assert "command" not in json.loads(hub.files("datasets/owner/unnoted")["vlalign/dinov2-small.json"].read())
+    assert push(store, "owner/unnoted", models=["dinov2-small"]).items[0].state == "there already"
+    card = hub.files("datasets/owner/unnoted")["README.md"].read().decode()
+    assert "- by a command that was not noted: all configurations" in card
+
+
+def test_nothing_new_builds_nothing(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = ["push", str(store), "--repo", "owner/built", "--out"]
+    assert main([*line, str(tmp_path / "a")]) == 0
+    assert f"files     {tmp_path / 'a'}\n" in capsys.readouterr().out
+    assert main([*line, str(tmp_path / "b"), "--tag", "v1"]) == 0
+    assert f"files     nothing new was built; {tmp_path / 'b'} is as it was" in capsys.readouterr().out
+    assert not (tmp_path / "b").exists()
 
 
 def test_two_precisions_of_a_model(tmp_path: Path, hub: HubServer) -> None:
@@ -292,7 +339,9 @@ def test_what_was_begun_elsewhere_is_not_mixed_with_what_is_pulled(store: Path, 
     assert contents(tmp_path / "q") == before
 
 
-def test_a_damaged_cache_and_a_damaged_store_are_mended(store: Path, tmp_path: Path) -> None:
+def test_a_damaged_cache_and_a_damaged_store_are_mended(
+    store: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     from huggingface_hub import hf_hub_download
 
     push(store, "owner/cache", dtype="float32", models=["dinov2-small"])
@@ -301,9 +350,13 @@ def test_a_damaged_cache_and_a_damaged_store_are_mended(store: Path, tmp_path: P
     cached.write_bytes(b"x" * cached.stat().st_size)
     shard = first.run.path / first.run.shards[1].file
     shard.write_bytes(b"x")
+    caplog.set_level("WARNING", "vlalign")
     (second,) = pull("owner/cache", tmp_path / "p")
     assert second.fresh
     assert not FeatureStore(tmp_path / "p").verify()
+    assert f"{shard} is damaged" in caplog.text
+    assert "has to be made again" in caplog.text
+    assert "extract" not in caplog.text
 
 
 def _results(store: Path, tmp_path: Path, permutations: int = 0) -> Path:

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of the numbers there; float16 is half as large and rounds, and the card says by how much",
     )  # fmt: skip
     add_repo_arguments(parser)
-    parser.add_argument("--out", metavar="FOLDER", help="keep the built files in this folder")
+    parser.add_argument("--out", metavar="FOLDER", help="keep the built files in this folder, if there are new ones")
 
 
 def add_repo_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,13 +48,17 @@ def add_repo_arguments(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--private", action="store_true", help="make a new data set private")
     where.add_argument("--revision", metavar="BRANCH", help="commit to this branch (default: main)")
     where.add_argument("--tag", metavar="NAME", help="mark the commit with a tag when it is complete")
-    where.add_argument("--license", dest="licence", metavar="ID", help="of the data set, as the Hub spells it")
+    where.add_argument(
+        "--license", dest="licence", metavar="ID",
+        help="of the data set, as the Hub spells it; stays until another is given",
+    )  # fmt: skip
     where.add_argument(
         "--dry-run", action="store_true", help="check token, permission and what is there; change nothing"
     )
     where.add_argument(
-        "--force", action="store_true", help="replace what differs, and write beside files that are not vlalign's"
-    )
+        "--force", action="store_true",
+        help="replace what differs and a card edited above its mark, and write beside files that are not vlalign's",
+    )  # fmt: skip
 
 
 def set_up_bars(arguments: argparse.Namespace) -> None:
@@ -88,7 +92,8 @@ def run(arguments: argparse.Namespace) -> int:
     out = console()
     out.print(_table(done))
     if arguments.out and not arguments.dry_run:
-        out.print(f"files     {arguments.out}", soft_wrap=True, markup=False)
+        kept = arguments.out if done.abouts else f"nothing new was built; {arguments.out} is as it was"
+        out.print(f"files     {kept}", soft_wrap=True, markup=False)
     say_where(done.target.url, done.commit, arguments.dry_run)
     return 0
 

@@ -1,6 +1,7 @@
 """Push score records to the Hugging Face Hub, as they are, with a table of all and a card.
 
-Records that are there stay; files that hold no sound record are listed with the reason and left out.
+Records that are there stay, and are not uploaded again under another name; what would replace one needs --force. Files
+that hold no sound record are listed with the reason and left out.
 
   vlalign push-results results --repo you/alignment
   vlalign push-results results other/results friend/alignment --repo you/alignment --tag 2025-01
@@ -37,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
         tag=arguments.tag,
         dry_run=arguments.dry_run,
         force=arguments.force,
-        licence=arguments.licence or "unknown",
+        licence=arguments.licence,
     )
     counts = f"{len(done.new)} new, {len(done.replaced)} replaced, {len(done.same)} there already; {done.total} in all"
     text = f"records   {counts}"

@@ -3,9 +3,10 @@
 A data set of features holds
 
 ```
-README.md                    the card: configurations for `datasets`, licences, how to load, what made it
+README.md                    the card: configurations for `datasets`, licences, how to load, what made it; and below its
+                             mark what its owner wrote
 data/<config>/part-….parquet one row a sample: id, layer_00 …, extra_… (bits, bytes, tokens of text models)
-vlalign/<config>.json        run key, facts, layer axis, checksums: what `vlalign pull` rebuilds the run from
+vlalign/<config>.json        run key, facts, layer axis, checksums, command: what `vlalign pull` rebuilds the run from
 ```
 """
 

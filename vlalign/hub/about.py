@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from vlalign.errors import VlalignError
-from vlalign.store import Layer, RunKey
-from vlalign.store.files import one_line, pretty
+from vlalign.hub.values import flaw_of, is_ratio, is_text, is_whole, mapping, short
+from vlalign.store import Layer, RunKey, Shard
+from vlalign.store.files import canonical, one_line, pretty
+from vlalign.store.layout import Layout
 from vlalign.store.manifest import Entry
 
-FORMAT = 1
+FORMAT, KIND = 1, "embeddings"
 FOLDER, DATA = "vlalign", "data"
 DTYPES = ("float16", "float32")
 STORED = "stored"  # entry of the key of a run whose values were rounded on the way
@@ -76,6 +78,7 @@ class About:
         licence: of the model, None where it is not known.
         made_with: versions that wrote the Parquet files.
         extracted_with: versions that the features were extracted with, as far as the store tells.
+        command: that pushed it, None where an earlier version did not note it.
     """
 
     config: str
@@ -93,6 +96,7 @@ class About:
     licence: str | None
     made_with: Mapping[str, str]
     extracted_with: Mapping[str, str]
+    command: str | None = None
 
     @property
     def path(self) -> str:
@@ -129,7 +133,7 @@ class About:
         run = {"hash": self.key.hash, "key": self.key.data, "facts": dict(self.facts)}
         layers = zip(self.columns, self.layers, strict=True)
         made["layers"] = [{"column": column, **asdict(layer)} for column, layer in layers]
-        return {"format": FORMAT, "kind": "embeddings", "run": run, "pulled": self.pulled_key.hash, **made}
+        return {"format": FORMAT, "kind": KIND, "run": run, "pulled": self.pulled_key.hash, **made}
 
     def to_bytes(self) -> bytes:
         """The content of the file."""
@@ -144,18 +148,20 @@ class About:
         """
         try:
             told = json.loads(data)
-            if told["format"] != FORMAT or told["kind"] != "embeddings":
-                raise ValueError(f"format {told['format']!r} of {told['kind']!r} is not what this vlalign reads")
+            canonical(told)  # no numbers that JSON does not have
+            if not is_whole(told["format"], FORMAT, FORMAT + 1) or told["kind"] != KIND:
+                found = f"format {short(told['format'])} of {short(told['kind'])}"
+                raise ValueError(f"{found} is not what this vlalign reads")
             key = RunKey(told["run"]["key"])
             if key.hash != told["run"]["hash"]:
                 raise ValueError("its run key was altered")
             made = cls(
-                config=str(told["config"]),
+                config=told["config"],
                 key=key,
-                facts=dict(told["run"]["facts"]),
-                n=int(told["n"]),
-                shard_rows=int(told["shard_rows"]),
-                ids_sha256=str(told["ids_sha256"]),
+                facts=mapping(told["run"]["facts"], "run.facts"),
+                n=told["n"],
+                shard_rows=told["shard_rows"],
+                ids_sha256=told["ids_sha256"],
                 dtype=told["dtype"],
                 precision=Precision(**told["precision"]),
                 layers=tuple(Layer(**{k: v for k, v in layer.items() if k != "column"}) for layer in told["layers"]),
@@ -163,28 +169,98 @@ class About:
                 shards=tuple(Entry(**shard) for shard in told["shards"]),
                 parts=tuple(Part(**part) for part in told["parts"]),
                 licence=told["licence"],
-                made_with=dict(told["made_with"]),
-                extracted_with=dict(told["extracted_with"]),
+                made_with=mapping(told["made_with"], "made_with"),
+                extracted_with=mapping(told["extracted_with"], "extracted_with"),
+                command=told.get("command"),
             )
-            made._check()
+            if flaw := next(made._flaws(), None):
+                raise ValueError(flaw)
         except (ValueError, KeyError, TypeError, AttributeError, VlalignError, RecursionError) as error:
             cause = f"it lacks {error}" if isinstance(error, KeyError) else one_line(error)
             raise VlalignError(f"{where} does not describe features that vlalign pushed: {cause}") from error
         return made
 
-    def _check(self) -> None:
-        """Raises ValueError for parts that do not fit together."""
-        prefix = f"{DATA}/{self.config}/"
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]*", self.config) or self.dtype not in DTYPES or not self.layers:
-            raise ValueError("config, dtype or layers are not valid")
+    def _flaws(self) -> Iterator[str]:
+        """What does not fit; each check may rely on those before it."""
+        if not is_text(self.config, r"[A-Za-z0-9][A-Za-z0-9._+-]*") or self.dtype not in DTYPES or not self.layers:
+            yield "config, dtype or layers are not valid"
+        for name in ("n", "shard_rows"):
+            if not is_whole(getattr(self, name), 1):
+                yield f"{name} is {short(getattr(self, name))}"
+        data = self.key.data
+        if not isinstance(data.get("data") or {}, dict) or not isinstance(data.get("perturbations") or [], list):
+            yield "its run key tells data or edits that are none"
+        for name in ("layers", "extras", "shards", "parts"):
+            for i, piece in enumerate(getattr(self, name)):
+                if flaw := flaw_of(asdict(piece)):
+                    yield f"{name}[{i}].{flaw}"
+        if len({layer.name for layer in self.layers}) < len(self.layers):
+            yield "two layers have one name"
+        if any(extra.column != f"extra_{extra.name}" for extra in self.extras):
+            yield "a column is not named as its extra"
         for pieces in (self.shards, self.parts):
             edges = [0, *(piece.stop for piece in pieces)]
             if edges[-1] != self.n or [piece.start for piece in pieces] != edges[:-1] or edges != sorted(set(edges)):
-                raise ValueError(f"its files do not cover rows 0 to {self.n}")
+                yield f"its files do not cover rows 0 to {self.n}"
+        if any(shard.stop != min(self.n, (i + 1) * self.shard_rows) for i, shard in enumerate(self.shards)):
+            yield f"its shards do not have {self.shard_rows} rows"
         if not {part.stop for part in self.parts} <= {shard.stop for shard in self.shards}:
-            raise ValueError("its files cut shards in two")
-        if any(not re.fullmatch(r"[A-Za-z0-9._-]+", part.path.removeprefix(prefix)) for part in self.parts):
-            raise ValueError("its files do not lie where they belong")
+            yield "its files cut shards in two"
+        parts = [part_path(self.config, i, len(self.parts)) for i in range(len(self.parts))]
+        if [part.path for part in self.parts] != parts or [shard.file for shard in self.shards] != self._shard_files():
+            yield "its files do not lie where they belong"
+        cost = self.precision
+        errors = (cost.largest_relative_error, cost.largest_row_error)
+        if not all(is_ratio(error) for error in errors) or cost.exact is not (max(errors) == 0):
+            yield "its precision is none"
+        told: list[Any] = [*self.made_with.values(), *self.extracted_with.values()]
+        told += [value for value in (self.licence, self.command) if value is not None]
+        if not all(is_text(value) for value in told):
+            yield "a version, licence or command is no text"
+        if not is_text(self.ids_sha256, "[0-9a-f]{64}"):
+            yield f"ids_sha256 is {short(self.ids_sha256)}"
+
+    def _shard_files(self) -> list[str]:
+        rows = [Shard(i, shard.start, shard.stop) for i, shard in enumerate(self.shards)]
+        return [Layout(Path()).shard(shard, len(rows)).name for shard in rows]
+
+
+def read_all_abouts(files: Mapping[str, bytes], repo: str) -> list[About]:
+    """Those of a data set's ``vlalign/*.json`` that describe features; what tells of another kind is passed over.
+
+    Args:
+        files: path -> content.
+        repo: names the data set in errors.
+
+    Raises:
+        VlalignError: one is no JSON, or describes features in a way that this version does not read.
+    """
+    abouts = []
+    for path, data in sorted(files.items()):
+        if _kind(data) in (None, KIND):
+            about = About.read(data, f"{path} of data set {repo!r}")
+            if about.path != path:
+                raise VlalignError(f"{path} of data set {repo!r} tells of {about.path}: remove it from there")
+            abouts.append(about)
+    return abouts
+
+
+def _kind(data: bytes) -> str | None:
+    try:
+        told = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    kind = told.get("kind") if isinstance(told, dict) else None
+    return kind if isinstance(kind, str) else None
+
+
+def part_path(config: str, number: int, count: int) -> str:
+    """Where one of the Parquet files of a configuration lies.
+
+    >>> part_path("llama-7b", 0, 2)
+    'data/llama-7b/part-00000-of-00002.parquet'
+    """
+    return f"{DATA}/{config}/part-{number:05d}-of-{count:05d}.parquet"
 
 
 def layer_columns(count: int) -> list[str]:

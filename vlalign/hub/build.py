@@ -21,10 +21,23 @@ log = logging.getLogger(__name__)
 
 #: languages of data sets whose captions are known
 _LANGUAGES = {"minhuh/prh": "en", "builtin:emoji": "en"}
+#: what columns hold that are no features
+_EXTRAS = {
+    "extra_bits": "bits of a text under its language model",
+    "extra_bytes": "size of a text in bytes",
+    "extra_tokens": "tokens of a text that the model read",
+}
 
 
-def build_run(run: Run, folder: Path, config: str, dtype: str) -> About:
+def build_run(run: Run, folder: Path, config: str, dtype: str, command: str | None = None) -> About:
     """Check a run's shards, write it as Parquet, read that back and compare; returns what is to be told about it.
+
+    Args:
+        run: complete.
+        folder: of the data set.
+        config: name of the configuration.
+        dtype: of the features there.
+        command: that pushes it.
 
     Raises:
         VlalignError: a shard is damaged, float16 cannot hold a value, the files are not what the store holds, no space.
@@ -37,7 +50,7 @@ def build_run(run: Run, folder: Path, config: str, dtype: str) -> About:
     meta |= {"layers": [layer.name for layer in run.layers], "shards": [shard.sha256 for shard in run.shards]}
     parts, precision = write_run(run, folder, config, dtype, meta)
     check_written(run, folder, parts, dtype)
-    about = About(**plain, parts=tuple(parts), precision=precision)
+    about = About(**plain, parts=tuple(parts), precision=precision, command=command)
     path = folder / about.path
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, about.to_bytes())
@@ -46,7 +59,7 @@ def build_run(run: Run, folder: Path, config: str, dtype: str) -> About:
     return about
 
 
-def build_runs(jobs: Sequence[tuple[Run, str]], folder: Path, dtype: str) -> list[About]:
+def build_runs(jobs: Sequence[tuple[Run, str]], folder: Path, dtype: str, command: str | None = None) -> list[About]:
     """:func:`build_run` of several runs with their configurations, as many at a time as there are threads."""
     import torch
 
@@ -56,7 +69,7 @@ def build_runs(jobs: Sequence[tuple[Run, str]], folder: Path, dtype: str) -> lis
 
     def work(job: tuple[Run, str], check: Callable[[], None]) -> None:
         check()
-        made[job[1]] = build_run(job[0], folder, job[1], dtype)
+        made[job[1]] = build_run(job[0], folder, job[1], dtype, command)
 
     run_jobs(jobs, work, torch.device("cpu"))
     return [made[config] for _, config in jobs]
@@ -111,14 +124,13 @@ def loss_text(about: About) -> str:
     )
 
 
-def card(abouts: Sequence[About], repo: str, *, branch: str, command: str, licence: str | None = None) -> str:
+def card(abouts: Sequence[About], repo: str, *, branch: str, licence: str | None = None) -> str:
     """The README.md of a data set of features.
 
     Args:
         abouts: of all its configurations.
         repo: ``owner/name``.
         branch: that it is committed to.
-        command: that pushed it.
         licence: of the data set; without, those of the models.
     """
     abouts = sorted(abouts, key=lambda about: about.config)
@@ -140,7 +152,7 @@ def card(abouts: Sequence[About], repo: str, *, branch: str, command: str, licen
             for one in abouts
         ],
     }
-    first = abouts[0]
+    first, columns = abouts[0], sorted({extra.column for one in abouts for extra in one.extras})
     rows = [
         {
             "config": one.config,
@@ -170,11 +182,14 @@ def card(abouts: Sequence[About], repo: str, *, branch: str, command: str, licen
         models=models,
         configs=rows,
         first={"config": first.config, "column": first.columns[-1]},
-        extras=sorted({extra.column for one in abouts for extra in one.extras}),
+        extras={column: _EXTRAS.get(column) for column in columns},
+        data=names,
+        given=licence is not None,
+        worst=max(one.precision.largest_row_error for one in abouts),
         rounded=any(not one.precision.exact for one in abouts),
         revision="" if branch == "main" else f', revision="{branch}"',
         pull_revision="" if branch == "main" else f" --revision {branch}",
-        command=command,
+        commands=_commands(abouts),
         made_with=dict(sorted(first.made_with.items())),
     )
 
@@ -183,6 +198,14 @@ def hub_id(key: RunKey) -> str | None:
     """The model's repository on the Hub, None for local ones and wheels."""
     scheme, _, rest = str(key.data["model"].get("source", "")).partition(":")
     return {"hub": rest, "timm": f"timm/{rest}"}.get(scheme)
+
+
+def _commands(abouts: Sequence[About]) -> list[dict[str, Any]]:
+    """Each command with the configurations that it made; None for those of which it was not noted."""
+    made: dict[str | None, list[str]] = {}
+    for about in abouts:
+        made.setdefault(about.command, []).append(about.config)
+    return [{"command": command, "configs": configs} for command, configs in made.items()]
 
 
 def _licences(abouts: Sequence[About], licence: str | None) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,19 @@ def code(value: object) -> str:
     "`a 'b'`"
     """
     return f"`{' '.join(str(value).split()).replace('`', chr(39))}`"
+
+
+def command_line(verb: str, *names: str, **flags: str | Sequence[str] | None) -> str:
+    """A command as it is typed; flags that are None or empty are left out, those of several values are repeated.
+
+    >>> command_line("push", "features", repo="a/b", model=["x y", "z"], license=None)
+    "vlalign push features --repo a/b --model 'x y' --model z"
+    """
+    words = ["vlalign", verb, *names]
+    for name, value in flags.items():
+        for one in [value] if isinstance(value, str) else value or ():
+            words += [f"--{name}", one]
+    return shlex.join(words)
 
 
 def _number(value: float | None) -> str:

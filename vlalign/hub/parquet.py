@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlalign.errors import VlalignError
-from vlalign.hub.about import DATA, Extra, Part, Precision, layer_columns
+from vlalign.hub.about import DATA, Extra, Part, Precision, layer_columns, part_path
 from vlalign.store import Run
 from vlalign.store.files import one_line, sha256_file, write_error
 from vlalign.store.manifest import Entry
@@ -25,6 +25,7 @@ PART_BYTES = 512 << 20  # of a file: whole shards; what is uploaded is kept file
 OPTIONS: dict[str, Any] = {"compression": "NONE", "use_dictionary": False, "write_statistics": ["id"]}
 _NORMAL = 2.0**-14  # smallest value that float16 holds with its full precision
 _OVERFLOW = 65520.0  # smallest value that rounds to infinity
+_MOST_LOST = 1e-2  # of a vector's norm: float16 keeps 2 ** -11 of it unless its values are below 6.1e-05
 
 
 @dataclass
@@ -94,15 +95,14 @@ def write_run(run: Run, folder: Path, config: str, dtype: str, meta: dict[str, A
     """
     groups = plan_parts(run.shards, row_bytes(run, dtype), PART_BYTES)
     schema = schema_of(run, dtype).with_metadata({"vlalign": json.dumps(meta, sort_keys=True, ensure_ascii=False)})
-    target = folder / DATA / config
-    target.mkdir(parents=True, exist_ok=True)
+    (folder / DATA / config).mkdir(parents=True, exist_ok=True)
     loss = Loss()
     parts = []
     for number, shards in enumerate(groups):
-        path = target / f"part-{number:05d}-of-{len(groups):05d}.parquet"
+        name = part_path(config, number, len(groups))
+        path = folder / name
         loss.add(_write_part(run, path, schema, shards, dtype))
         start, stop = run.shards[shards[0]].start, run.shards[shards[-1]].stop
-        name = path.relative_to(folder).as_posix()
         parts.append(Part(name, sha256_file(path), path.stat().st_size, start, stop))
     return parts, loss.precision
 
@@ -189,26 +189,30 @@ def measure(values: Tensor, cast: Tensor, what: str) -> Loss:
     """The loss of storing float32 values ``[rows, D]`` as ``cast``, float16.
 
     Raises:
-        VlalignError: a finite value is too large for float16.
+        VlalignError: a finite value is too large for float16, or so many are so small that a row loses over 1 %.
     """
+    import torch
     from torch.linalg import vector_norm
 
     size = values.abs()
+    error = cast.float().sub_(values).abs_()
     largest = float(size.amax())
     if not largest < _OVERFLOW:  # or not a number
-        finite = size.nan_to_num(0, posinf=0)
-        if float(finite.amax()) >= _OVERFLOW:
+        size.nan_to_num_(0, posinf=0)
+        error.nan_to_num_(0)  # values that are not finite stay as they are and lose nothing
+        if (largest := float(size.amax())) >= _OVERFLOW:
             raise VlalignError(
-                f"float16 ends at 65504 and {what} reaches {float(finite.amax()):.4g}: push with --dtype float32, "
-                "or leave this run out"
+                f"float16 ends at 65504 and {what} reaches {largest:.4g}: push with --dtype float32, or leave this "
+                "run out"
             )
-    error = cast.float().sub_(values).abs_()
-    row = vector_norm(error, dim=1).div_(vector_norm(size, dim=1).clamp_min_(1e-30))
-    relative = error.div_(size.clamp_min_(_NORMAL))
-    worst, worst_row = float(relative.amax()), float(row.amax())
-    if worst != worst or worst_row != worst_row:  # values that are not finite stay as they are and lose nothing
-        worst, worst_row = float(relative.nan_to_num_(0).amax()), float(row.nan_to_num_(0).amax())
-    return Loss(worst, worst_row)
+    lost = vector_norm(error, dim=1, dtype=torch.float64)  # squares of what float16 loses are below float32's range
+    row = float(lost.div_(vector_norm(size, dim=1, dtype=torch.float64).clamp_min_(1e-300)).amax())
+    if row > _MOST_LOST:
+        raise VlalignError(
+            f"float16 rounds a vector of {what} by {100 * row:.3g} % of its norm, for it holds nothing below 6e-08: "
+            "push with --dtype float32, or leave this run out"
+        )
+    return Loss(float(error.div_(size.clamp_min_(_NORMAL)).amax()), row)
 
 
 class ShardReader:

@@ -31,17 +31,16 @@ def push_perturbed(
         data: of :func:`vlalign.perturb.perturb_data`.
         repo, private, force: as for :func:`vlalign.hub.samples.push_samples`, which also says what it raises.
         command: that makes the data again, for the card.
-        licence: of the data set, as the Hub spells it (default: unknown).
+        licence: of the data set, as the Hub spells it (default: as an earlier push gave it, else unknown).
     """
     settings = {
         kind: {"data": data.identity(kind), "perturbations": describe_perturbations(data, kind)}
         for kind in _modalities(data)
     }
-    text = card(data, _FILE, command=command, licence=licence, repo=repo)
-    title = f"Edited: {_edits(data)}"
     return push_samples(
-        repo, "perturbed", settings, [_FILE], lambda folder: write_perturbed(data, folder / _FILE), text, title,
-        private=private, force=force,
+        repo, "perturbed", settings, [_FILE], lambda folder: write_perturbed(data, folder / _FILE),
+        lambda given: card(data, _FILE, command=command, licence=given, repo=repo), f"Edited: {_edits(data)}",
+        licence=licence, private=private, force=force,
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from vlalign.environment import environment
 from vlalign.errors import VlalignError
-from vlalign.hub.about import FOLDER, STORED, About
+from vlalign.hub.about import FOLDER, STORED, About, read_all_abouts
 from vlalign.hub.parquet import ShardReader
 from vlalign.remote import hub_errors, resolve_revision
 from vlalign.store import FeatureStore, Run, RunWriter, Shard
@@ -77,12 +77,12 @@ def read_all(repo: str, commit: str, revision: str | None = None) -> list[About]
 
     with hub_errors(repo, kind="dataset", revision=revision):
         folder = snapshot_download(repo, repo_type="dataset", revision=commit, allow_patterns=[f"{FOLDER}/*.json"])
-    files = sorted(path for path in (Path(folder) / FOLDER).glob("*.json") if path.name != "results.json")
-    if not files:
+    files = {f"{FOLDER}/{path.name}": path.read_bytes() for path in (Path(folder) / FOLDER).glob("*.json")}
+    if not (abouts := read_all_abouts(files, repo)):
         raise VlalignError(
             f"data set {repo!r} holds no features that vlalign pushed: check the name and the --revision"
         )
-    return [About.read(path.read_bytes(), f"{FOLDER}/{path.name} of data set {repo!r}") for path in files]
+    return abouts
 
 
 def _choose(abouts: list[About], repo: str, configs: Sequence[str]) -> list[About]:

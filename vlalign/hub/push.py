@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -11,10 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vlalign.errors import VlalignError
-from vlalign.hub.about import DATA, DTYPES, FOLDER, About
+from vlalign.hub.about import DATA, DTYPES, FOLDER, About, read_all_abouts
 from vlalign.hub.build import build_runs, card, describe
+from vlalign.hub.cards import command_line
 from vlalign.hub.naming import name_runs
 from vlalign.hub.parquet import row_bytes
+from vlalign.hub.readme import README, look_at_readme
 from vlalign.hub.repo import Target, commit, fetch, look
 from vlalign.store import FeatureStore, Run
 from vlalign.store.files import check_space, write_atomic
@@ -84,9 +87,11 @@ def push(
         revision: branch, made from ``main`` if it is not there.
         tag: to set on the commit.
         dry_run: check everything and change nothing.
-        force: replace features of the same run that are there, and write beside files of others.
-        out: keep what is built in this folder, which must be new, empty or of an earlier push.
-        licence: of the data set on the Hub (default: of the models).
+        force: replace features of the same run that are there and a card that was edited, and write beside files of
+            others.
+        out: keep what is built in this folder, which must be new, empty or of an earlier push; where all is there
+            already, nothing is built and nothing kept.
+        licence: of the data set on the Hub (default: as an earlier push gave it, else of the models).
 
     Raises:
         VlalignError: the first thing that is wrong; nothing can be seen on the Hub then.
@@ -99,6 +104,7 @@ def push(
     there = read_abouts(target)
     own = {path for about in there for path in (about.path, *(part.path for part in about.parts))}
     target.check_foreign(own, ours=bool(there), force=force)
+    readme = look_at_readme(target, ours=bool(there), licence=licence, force=force)
     items = plan(runs, there, target, dtype)
     if changed := [item.config for item in items if item.state == REPLACED and not force]:
         raise VlalignError(
@@ -111,16 +117,19 @@ def push(
     result = Pushed(target, items, [about.config for about in kept])
     if dry_run:
         return result
-    with _folder(folder, sum(item.bytes for item in fresh)) as build:
+    command = command_line(
+        "push", os.path.basename(os.path.abspath(store)) or "features", repo=repo, model=models, perturb=perturb,
+        dtype=dtype, license=licence, revision=revision,
+    )  # fmt: skip
+    with _folder(folder if fresh else None, sum(item.bytes for item in fresh)) as build:
         start = time.perf_counter()
-        abouts = build_runs([(item.run, item.config) for item in fresh], build, dtype)
-        command = f"vlalign push {Path(store).name or 'features'} --repo {repo} --dtype {dtype}"
-        text = card([*kept, *abouts], repo, branch=target.branch, command=command, licence=licence)
-        write_atomic(build / "README.md", text.encode())
-        if not fresh and tag is None and target.holds("README.md", text.encode()):
+        abouts = build_runs([(item.run, item.config) for item in fresh], build, dtype, command)
+        text = readme.seal(card([*kept, *abouts], repo, branch=target.branch, licence=readme.licence))
+        write_atomic(build / README, text)
+        if not fresh and tag is None and target.holds(README, text):
             return result
         paths = [path for about in abouts for path in (about.path, *(part.path for part in about.parts))]
-        files: dict[str, Path | bytes] = {path: build / path for path in [*paths, "README.md"]}
+        files: dict[str, Path | bytes] = {path: build / path for path in [*paths, README]}
         still = {part.path for about in kept for part in about.parts}
         gone = {path for path in own if path.startswith(f"{DATA}/") and path not in still}
         title = f"Features of {len(fresh)} {'run' if len(fresh) == 1 else 'runs'} as {dtype}"
@@ -164,10 +173,7 @@ def read_abouts(target: Target) -> list[About]:
         VlalignError: one cannot be read by this version.
     """
     paths = [path for path in target.files if path.startswith(f"{FOLDER}/") and path.endswith(".json")]
-    paths = [path for path in paths if path != f"{FOLDER}/results.json"]
-    return [
-        About.read(data, f"{path} of data set {target.repo!r}") for path, data in sorted(fetch(target, paths).items())
-    ]
+    return read_all_abouts(fetch(target, paths), target.repo)
 
 
 def plan(runs: Sequence[Run], there: Sequence[About], target: Target, dtype: str) -> list[Item]:

@@ -51,8 +51,7 @@ class Target:
 
     def holds(self, path: str, data: bytes) -> bool:
         """Whether the branch has this very file."""
-        blob = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()  # git's name of the content
-        return self.head is not None and self.files.get(path) in (blob, hashlib.sha256(data).hexdigest())
+        return self.head is not None and self.files.get(path) in checksums(data)
 
     def foreign(self, own: Iterable[str]) -> list[str]:
         """Files that are neither the caller's own nor harmless."""
@@ -74,6 +73,12 @@ class Target:
                 "--force, which replaces its README.md"
             )
         log.warning("%s holds other files, which stay (%s); its README.md is replaced", self.repo, shown)
+
+
+def checksums(data: bytes) -> tuple[str, str]:
+    """Those that a content may have in :attr:`Target.files`: git's, and the one of large files."""
+    blob = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+    return blob, hashlib.sha256(data).hexdigest()
 
 
 def look(repo: str, *, branch: str | None = None, tag: str | None = None, private: bool = False) -> Target:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vlalign.errors import VlalignError
+from vlalign.hub.readme import README, look_at_readme
 from vlalign.hub.repo import commit, fetch, look
 from vlalign.store.files import pretty
 
@@ -18,9 +19,10 @@ def push_samples(
     settings: Mapping[str, Any],
     paths: Sequence[str],
     write: Callable[[Path], object],
-    card: str,
+    card: Callable[[str | None], str],
     title: str,
     *,
+    licence: str | None = None,
     private: bool = False,
     force: bool = False,
 ) -> str:
@@ -32,10 +34,11 @@ def push_samples(
         settings: all that the samples depend on, JSON-able.
         paths: of their files in the repository.
         write: makes these files, at the same paths below the folder it is given.
-        card: the README.md.
+        card: makes the card, from the licence given now or earlier (None if never).
         title: of the commit.
+        licence: of the data set; without, that of an earlier push stays.
         private: whether a new data set is made private.
-        force: replace samples of other settings, and write beside files of others.
+        force: replace samples of other settings and a card that was edited, and write beside files of others.
 
     Raises:
         VlalignError: no token, no permission, no network, or it holds something else; nothing is changed then.
@@ -46,10 +49,12 @@ def push_samples(
     target.check_foreign([index, *paths] if ours else [], ours=ours, force=force)
     if ours and not force and fetch(target, [index])[index] != told:
         raise VlalignError(f"data set {repo!r} holds samples of other settings: name another one, or give --force")
+    readme = look_at_readme(target, ours=ours, licence=licence, force=force)
     with tempfile.TemporaryDirectory(prefix="vlalign-push-") as name:
         folder = Path(name)
         for path in paths:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
         write(folder)
-        commit(target, {index: told, "README.md": card.encode(), **{path: folder / path for path in paths}}, (), title)
+        files: dict[str, Path | bytes] = {path: folder / path for path in paths}
+        commit(target, {index: told, README: readme.seal(card(readme.licence)), **files}, (), title)
     return target.url

@@ -28,11 +28,11 @@ def push_synthetic(
         for name, split in to_datasets(data, phi_depth).items():
             split.to_parquet(str(folder / paths[name]))
 
-    settings, text = json.loads(settings_of(data, phi_depth)), card(data, phi_depth, repo)
-    title = f"Synthetic samples, U = {data.uniqueness}"
+    settings, title = json.loads(settings_of(data, phi_depth)), f"Synthetic samples, U = {data.uniqueness}"
     return push_samples(
-        repo, "synthetic", settings, [*paths.values()], write, text, title, private=private, force=force
-    )
+        repo, "synthetic", settings, [*paths.values()], write, lambda _: card(data, phi_depth, repo), title,
+        private=private, force=force,
+    )  # fmt: skip
 
 
 def _path(split: str) -> str:

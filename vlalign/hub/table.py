@@ -6,10 +6,17 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vlalign.errors import VlalignError
+from vlalign.score.comparable import conditions, precision_of
 from vlalign.score.record import ScoreRecord
+from vlalign.store import RunKey
+from vlalign.version import __version__
 
+#: ``group`` is equal for records that may be compared, and ``conditions`` says under which they were measured
 COLUMNS: dict[str, str] = {
     "file": "string",
+    "group": "string",
+    "conditions": "string",
     "x": "string",
     "y": "string",
     "metric": "string",
@@ -24,19 +31,37 @@ COLUMNS: dict[str, str] = {
     "high": "float64",
     "layer_x": "string",
     "layer_y": "string",
+    "precision_x": "string",
+    "precision_y": "string",
+    "edits_x": "string",
+    "edits_y": "string",
     "run_x": "string",
     "run_y": "string",
 }
 
 
 def row_of(record: ScoreRecord, file: str) -> dict[str, Any]:
-    """A record's row; ``file`` is its path in the data set."""
+    """A record's row; ``file`` is its path in the data set.
+
+    Raises:
+        VlalignError: a part of the record that its format leaves open is not what it should be.
+    """
+    try:
+        return _row(record, file)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise VlalignError(f"it is not a sound score record: {type(error).__name__} {error}") from error
+
+
+def _row(record: ScoreRecord, file: str) -> dict[str, Any]:
     params = ",".join(f"{name}={value}" for name, value in sorted(record.metric["params"].items()))
     sides = [side["run"] for side in (record.x, record.y)]
     data = dict.fromkeys(str((run["key"].get("data") or {}).get("name", "?")) for run in sides if run)
     interval: Mapping[str, Any] = record.interval or {}
+    found = conditions(record, file)
     return {
         "file": file,
+        "group": found.id,
+        "conditions": found.title,
         "x": record.x["model"],
         "y": record.y["model"],
         "metric": record.metric["name"] + (f":{params}" if params else ""),
@@ -51,9 +76,20 @@ def row_of(record: ScoreRecord, file: str) -> dict[str, Any]:
         "high": interval.get("high"),
         "layer_x": str(record.axes["x"][record.best["x"]["position"]]["name"]),
         "layer_y": str(record.axes["y"][record.best["y"]["position"]]["name"]),
+        "precision_x": precision_of(record.x),
+        "precision_y": precision_of(record.y),
+        "edits_x": _edits(sides[0]),
+        "edits_y": _edits(sides[1]),
         "run_x": sides[0]["hash"] if sides[0] else None,
         "run_y": sides[1]["hash"] if sides[1] else None,
     }
+
+
+def _edits(run: Mapping[str, Any] | None) -> str:
+    try:
+        return RunKey(run["key"]).edits if run else ""
+    except VlalignError:  # a key that another program made
+        return ""
 
 
 def to_parquet(rows: Sequence[Mapping[str, Any]]) -> bytes:
@@ -61,7 +97,7 @@ def to_parquet(rows: Sequence[Mapping[str, Any]]) -> bytes:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema = pa.schema([(name, pa.type_for_alias(kind)) for name, kind in COLUMNS.items()])
+    schema = pa.schema([(name, pa.type_for_alias(kind)) for name, kind in COLUMNS.items()], {"vlalign": __version__})
     ordered = sorted(rows, key=lambda row: str(row["file"]))
     buffer = io.BytesIO()
     pq.write_table(pa.Table.from_pylist([dict(row) for row in ordered], schema=schema), buffer)
@@ -69,7 +105,7 @@ def to_parquet(rows: Sequence[Mapping[str, Any]]) -> bytes:
 
 
 def from_parquet(data: bytes) -> list[dict[str, Any]]:
-    """The rows of such a file; none where it has other columns."""
+    """The rows of such a file; none where another version wrote it, which may have grouped in another way."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -77,17 +113,23 @@ def from_parquet(data: bytes) -> list[dict[str, Any]]:
         table = pq.read_table(io.BytesIO(data))
     except (OSError, pa.ArrowException):
         return []
-    return list(table.to_pylist()) if table.schema.names == list(COLUMNS) else []
+    current = (table.schema.metadata or {}).get(b"vlalign") == __version__.encode()
+    return list(table.to_pylist()) if current and table.schema.names == list(COLUMNS) else []
 
 
 def groups_of(rows: Sequence[Mapping[str, Any]], most: int = 10) -> list[dict[str, Any]]:
-    """Rows that may be compared, together: same metric, preset, number of samples and data, best scores first."""
-    found: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    """Rows that may be compared, together, the largest groups first, and in each the best scores first.
+
+    Args:
+        rows: of :func:`row_of`.
+        most: rows of a group that are shown; ``more`` says how many are not.
+    """
+    found: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
-        found.setdefault((row["metric"], row["preset"], row["n"], row["data"]), []).append(row)
+        found.setdefault(row["group"], []).append(row)
     made = []
-    for (metric, preset, n, data), group in sorted(found.items(), key=lambda item: tuple(map(str, item[0]))):
+    for group in sorted(found.values(), key=lambda group: (-len(group), group[0]["conditions"], group[0]["group"])):
         best = sorted(group, key=lambda row: (-row["score"], row["file"]))
-        title = f"{metric}, preset {preset}, N = {n}" + (f", {data}" if data else "")
-        made.append({"title": title, "rows": best[:most], "more": max(0, len(best) - most)})
+        title = {"id": best[0]["group"], "title": best[0]["conditions"]}
+        made.append({**title, "rows": best[:most], "more": max(0, len(best) - most)})
     return made

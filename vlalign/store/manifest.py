@@ -60,7 +60,7 @@ class Manifest:
             return cls(layers=layers, shards=shards, extras=tuple(body.pop("extras")), **body)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise VlalignError(
-                f"cannot read the manifest {path}: {one_line(error)}; run the same extraction again to renew it"
+                f"cannot read the manifest {path}: {one_line(error)}; run again what made the run, which renews it"
             ) from error
 
     def shard(self, index: int) -> Shard:

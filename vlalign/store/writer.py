@@ -144,7 +144,7 @@ class RunWriter:
             path = self._path(shard)
             if not path.exists():
                 if manifest is not None:
-                    log.warning("%s is missing and will be extracted again", path)
+                    log.warning("%s is missing and has to be made again", path)
                 missing.append(shard)
                 continue
             noted = read_sidecar(path)
@@ -162,11 +162,11 @@ class RunWriter:
                     self._ids[shard.start : shard.stop],
                 )
             except ShardError as error:
-                log.warning("%s is damaged (%s) and will be extracted again", path, error)
+                log.warning("%s is damaged (%s) and has to be made again", path, error)
                 missing.append(shard)
                 continue
             if lacking := sorted(set(require) - set(header.extras)):
-                log.info("%s has no %s and will be extracted again", path, ", ".join(lacking))
+                log.info("%s has no %s and has to be made again", path, ", ".join(lacking))
                 missing.append(shard)
         if missing and manifest is not None:  # a run in progress was tried when the writer was made
             try:
