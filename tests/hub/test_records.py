@@ -24,6 +24,7 @@ from vlalign.hub.push_results import TABLE
 from vlalign.hub.table import from_parquet, groups_of, row_of, to_parquet
 from vlalign.score import score
 from vlalign.score.record import ScoreRecord
+from vlalign.store import RunKey
 
 
 @pytest.fixture(autouse=True)
@@ -170,7 +171,8 @@ def test_the_card_names_its_sources(hub: HubServer, record: ScoreRecord, tmp_pat
 def with_key(record: ScoreRecord, **changes: Any) -> ScoreRecord:
     """With another run of x."""
     run = record.x["run"]
-    return replace(record, x={**record.x, "run": {**run, "hash": "0" * 64, "key": {**run["key"], **changes}}})
+    key = RunKey({**run["key"], **changes})
+    return replace(record, x={**record.x, "run": {**run, "hash": key.hash, "key": key.data}})
 
 
 #: changes of a record, and whether it may still be compared with the unchanged one
@@ -203,14 +205,14 @@ def test_rows_tell_the_runs_apart(hub: HubServer, record: ScoreRecord) -> None:
     edited = with_key(record, quantization="nf4", perturbations=[{"operation": "char_delete", "rate": 30}])
     row = row_of(edited, "a")
     assert (row["precision_x"], row["precision_y"]) == ("nf4", "float32")
-    assert (row["edits_x"], row["edits_y"], row["run_x"]) == ("char_delete:30", "", "0" * 64)
+    assert (row["edits_x"], row["edits_y"], row["run_x"]) == ("char_delete:30", "", edited.x["run"]["hash"])
     save(record, "r")
-    replace(edited, x={**edited.x, "run": edited.x["run"]}).save("r/b.json")
+    edited.save("r/b.json")
     push_results(["r"], "owner/apart")
     card = hub.files("datasets/owner/apart")["README.md"].read().decode()
-    hashes = [side["run"]["hash"][:8] for side in (record.x, record.y)]
-    assert f"| nf4 × float32 | char_delete:30 × – | 00000000 × {hashes[1]} |" in card
-    assert f"| float32 × float32 | – × – | {hashes[0]} × {hashes[1]} |" in card
+    x, other, y = (side["run"]["hash"][:8] for side in (record.x, edited.x, record.y))
+    assert f"| nf4 × float32 | char_delete:30 × – | {other} × {y} |" in card
+    assert f"| float32 × float32 | – × – | {x} × {y} |" in card
     assert card.count("\n### metric mutual_knn:k=10, preset platonic") == 2
 
 

@@ -47,7 +47,8 @@ def score_command(record: ScoreRecord) -> str:
 
 def pull_command(run: Mapping[str, Any]) -> str:
     """``vlalign pull`` for a run whose features were rounded on the Hub; empty for others, which are extracted."""
-    told = (run.get("facts") or {}).get("stored")
+    facts = run.get("facts")
+    told = facts.get("stored") if isinstance(facts, dict) else None
     if not run["key"].get("stored") or not isinstance(told, dict) or not told.get("from"):
         return ""
     line = ["vlalign", "pull", str(told["from"]), "--revision", str(told.get("commit")), "--store", _STORE]
