@@ -11,6 +11,8 @@ from vlalign.errors import VlalignError
 from vlalign.metrics.base import Ints, Metric
 from vlalign.metrics.layers import map_layers
 
+_FEW = 192  # rows: below, handing layers to threads takes longer than the work
+
 
 class Subsets:
     """Layers [N, D] of two models as they are scored, of which subsets of at least ``smallest`` rows are asked for.
@@ -27,7 +29,8 @@ class Subsets:
 
     def prepared(self, rows: Ints) -> tuple[list[Any], list[Any]]:
         """Prepared layers of both sides for the rows ``rows`` (ascending)."""
-        done = map_layers(lambda kept: self.metric.subset(kept, rows), self._kept)
+        run = map if len(rows) < _FEW else map_layers
+        done = list(run(lambda kept: self.metric.subset(kept, rows), self._kept))
         return done[: self._split], done[self._split :]
 
 
