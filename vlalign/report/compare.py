@@ -33,14 +33,13 @@ def show_comparisons(found: Sequence[Comparison], console: Console) -> None:
     names = name_of(found[0].a), name_of(found[0].b)
     table = Table(box=box.SIMPLE_HEAD, title=f"{names[0]} (a) against {names[1]} (b)", title_justify="left")
     table.add_column("reference", overflow="fold")
-    for column in ("a", "b", "a − b", "on halves", "95% interval", "p", "q"):
+    for column in ("a", "b", "a − b", "95% interval", "on halves", "95% interval", "p", "q"):
         table.add_column(column, justify="right")
     for one in found:
         test = one.test or {}
         table.add_row(
             Text(name_of(one.reference)), *(f"{one.scores[side]['score']:.4f}" for side in "ab"),
-            signed(one.difference, 4), signed(test["difference"], 4) if test else "–", _interval(test), _p(test),
-            _q(test),
+            *(text for name in ("largest", "crossed") for text in _both(test.get(name))), _p(test), _q(test),
         )  # fmt: skip
     console.print(table)
     for one in found:
@@ -55,7 +54,6 @@ def verdict(found: Comparison) -> str:
         name = "q" if "q_value" in found.test else "p"
         sure = found.test[f"{name}_value"]
         if sure is not None and sure < ALPHA:
-            ahead, behind = (a, b) if found.test["difference"] > 0 else (b, a)
             return f"{ahead} is more aligned with {reference} than {behind} ({name} = {sure:.2g}, same samples)"
         return f"{a} and {b} cannot be told apart by their alignment with {reference}"
     if found.overlap is None:
@@ -83,15 +81,18 @@ def _panel(found: Comparison) -> Panel:
         grid.add_row(name, Text(name_of(side)))
         spread = f"  interval {score['low']:.4f} – {score['high']:.4f}" if "low" in score else ""
         grid.add_row("", Text(f"{score['score']:.4f} at {score['layer']} × {score['reference_layer']}{spread}"))
-    grid.add_row("a − b", Text(signed(found.difference, 4)))
     if test := found.test:
+        for name, one in (("a − b", test["largest"]), ("on halves", test["crossed"])):
+            difference, interval = _both(one)
+            grid.add_row(name, Text.assemble((difference, "bold"), f"  {interval}, p {_p(one)}"))
         grid.add_row(
-            "on halves", Text.assemble((signed(test["difference"], 4), "bold"), f"  {_interval(test)}, p {_p(test)}")
-        )
-        grid.add_row(
-            "", f"layers picked on one half of the samples, scored on the other (N = {test['half']}); "
-            f"{test['half_samples']} half-samples, the same for both"
+            "", f"on halves: layers picked on one half of the samples, scored on the other (N = {test['half']})"
         )  # fmt: skip
+        grid.add_row(
+            "p-value", f"{_p(test)}  (the larger one; {test['half_samples']} half-samples, the same for a and b)"
+        )
+    else:
+        grid.add_row("a − b", Text(signed(found.difference, 4), "bold"))
     metric = metric_text(found.metric["name"], found.metric["params"])
     grouped = f" in {found.groups.get('groups')} groups" if found.groups else ""
     grid.add_row("measured", f"{metric}, N = {found.n}{grouped}, preset {found.preset}, from {found.made_from}")
@@ -125,6 +126,11 @@ def _layers(found: Comparison) -> Group | Text:
 def _surest(row: dict[str, Any]) -> tuple[float, float]:
     """Small p-values first, then large differences."""
     return 1.0 if row.get("p_value") is None else row["p_value"], -abs(row["difference"])
+
+
+def _both(found: dict[str, Any] | None) -> tuple[str, str]:
+    """A difference and its interval."""
+    return ("–", "–") if found is None else (signed(found["difference"], 4), _interval(found))
 
 
 def _interval(found: dict[str, Any]) -> str:

@@ -34,10 +34,11 @@ class Comparison:
         metric: name and parameters; ``preset`` and ``n`` as in a score record.
         scores: of ``a`` and ``b``: score, layer and reference layer of the best pair, and low and high of its interval
             where the record has one.
-        difference: score of a minus that of b. The one with more layers has more chances of a high score.
-        test: difference with interval and p-value where layers are picked on one half of the samples and scored on the
-            other (see :func:`vlalign.stats.difference.paired_differences`), with ``half`` samples in a half, and
-            ``q_value`` where there are several references; None from records, which cannot tell.
+        difference: score of a minus that of b.
+        test: of no difference, by half-samples (:func:`vlalign.stats.difference.paired_differences`): ``p_value``, and
+            ``q_value`` where there are several references; ``largest`` and ``crossed``, each with difference, interval
+            and p-value, of the scores as they are and of layers picked on one half of the samples and scored on the
+            other (``half`` samples); None from records, which cannot tell.
         overlap: from records with intervals, whether these overlap; else None.
         axes: layers of a and b, and of the reference, where both have the same ones; else None, as ``matrix``.
         matrix: a minus b of every layer pair.
@@ -146,7 +147,10 @@ def compare_runs(
         n=sides[0].n,
         scores={n: _best(grid, names[i], names[2]) for i, (n, grid) in enumerate((("a", found.a), ("b", found.b)))},
         difference=float(found.a.max() - found.b.max()),
-        test={**found.best.summary(), "half": found.half, "half_samples": found.count, "seed": seed},
+        test={
+            "p_value": found.p_value, "largest": found.largest.summary(), "crossed": found.crossed.summary(),
+            "half": found.half, "half_samples": found.count, "seed": seed,
+        },
         overlap=None,
         axes={"layers": names[0], "reference": names[2]} if same else None,
         matrix=(found.a - found.b).tolist() if same else None,

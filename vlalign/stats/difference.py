@@ -37,20 +37,31 @@ class Differences:
 
     Attributes:
         a, b: matrices [La, Lr] and [Lb, Lr] of all samples.
-        best: of the best layer pairs, picked on one half of the samples and scored on the other.
-        layers: of the largest value over the reference's layers, for each layer, on all samples; empty where a and b
-            have other numbers of layers.
-        half: samples that ``best`` is scored on, or the fewest of them.
+        largest: of the largest values over all layer pairs.
+        crossed: of the best layer pairs, picked on one half of the samples and scored on the other.
+        layers: of the largest value over the reference's layers, for each layer; empty where a and b have other numbers
+            of layers.
+        half: samples that ``crossed`` is scored on, or the fewest of them.
         count, seed: half-samples.
     """
 
     a: Floats
     b: Floats
-    best: Difference
+    largest: Difference
+    crossed: Difference
     layers: list[Difference]
     half: int
     count: int
     seed: int
+
+    @property
+    def p_value(self) -> float | None:
+        """Of both, the larger one; 1 where they have opposite signs, None where one of them has none."""
+        both = self.largest, self.crossed
+        if both[0].difference * both[1].difference <= 0:
+            return 1.0
+        known = [one.p_value for one in both if one.p_value is not None]
+        return max(known) if len(known) == len(both) else None
 
 
 def paired_differences(
@@ -71,12 +82,15 @@ def paired_differences(
     on each. What a and b have in common, the same samples and the same reference, moves both scores together and drops
     out of their difference; two intervals that overlap can therefore hide a clear difference.
 
-    A model with more layers has more chances of a large maximum, even where no layer is aligned. So the layer pairs are
-    picked on one half and scored on the other, in turn, and d is the mean difference over all cuts; nothing is gained
-    by layers that only look better. It is compared with sd, the half-sampled standard deviation of the difference of
-    the maxima: ``p = 2 P(t >= |d| / sd)`` (Student's t, as many degrees of freedom as cuts). ``scripts/simulate.py``
-    measures how often equal models are told apart. The halves are half as large as the data, so d is that of scores at
-    N/2 (of mutual-kNN at the same k, say, larger than at N).
+    A model with more layers has more chances of a large maximum, even where no layer is aligned: the difference of the
+    maxima (``largest``) leans to the side of more layers. Picking the layer pairs on one half and scoring them on the
+    other, in turn, over all cuts (``crossed``), gains nothing from layers that only look better, but now and then picks
+    one that is a little worse, which costs a model with many nearly-best layers: it leans to the other side. Models
+    are told apart by :attr:`Differences.p_value` where both say so. With d the difference and sd the half-sampled
+    standard deviation of the difference of the maxima, ``p = 2 P(t >= |d| / sd)`` (Student's t, as many degrees of
+    freedom as cuts). ``scripts/simulate.py`` measures how often either, and both, tell equal models apart. The halves
+    are half as large as the data, so ``crossed`` is a difference of scores at N/2 (of mutual-kNN at the same k, say,
+    larger than at N).
 
     Why no permutation: permuting the rows of the reference says what happens where neither model is aligned with it,
     which is another hypothesis than that both are aligned equally; and features of two models cannot be exchanged row
@@ -118,15 +132,16 @@ def paired_differences(
     a, b = matrices(np.arange(n))
     found, across = [], []
     for pair in cut.rows(seed):
-        first, second = (matrices(rows) for rows in pair)
-        found.append((maxima(first), maxima(second)))
-        across += [crossed(first, second), crossed(second, first)]
+        one, other = (matrices(rows) for rows in pair)
+        found.append((maxima(one), maxima(other)))
+        across += [crossed(one, other), crossed(other, one)]
     halves = np.array(found)  # [cuts, 2, 1 + layers]
     sd = cut.sd(halves[:, 0] - halves[:, 1])
-    told = np.array([np.mean(across), *maxima((a, b))[1:]])
+    first, *layers = maxima((a, b))
+    told, sd = np.array([first, np.mean(across), *layers]), sd[[0, 0, *range(1, len(sd))]]
     margin = cut.quantile(level) * sd
     differences = [
         Difference(float(d), float(d - m), float(d + m), level, float(s), None if np.isnan(p) else float(p))
         for d, m, s, p in zip(told, margin, sd, cut.p_value(told, sd), strict=True)
     ]
-    return Differences(a, b, differences[0], differences[1:], cut.smallest, 2 * cut.cuts, seed)
+    return Differences(a, b, differences[0], differences[1], differences[2:], cut.smallest, 2 * cut.cuts, seed)
