@@ -16,6 +16,8 @@ from vlalign.report.pair_command import pair_commands
 
 MODELS = ("llama", "bloom", "timm_dinov2_small", "timm_resnet")
 
+OPTIONS = ["--k", "5", "--permutations", "50", "--half-samples", "10", "--no-figure", "-q"]
+
 
 @pytest.fixture(scope="module")
 def store(tiny: TinyModels, tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -31,8 +33,7 @@ def store(tiny: TinyModels, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def results(store: Path) -> Path:
     """Records of all pairs of the store."""
     folder = store.parent / "results"
-    options = ["--k", "5", "--permutations", "50", "--half-samples", "10", "--no-figure", "-q", "--out", str(folder)]
-    assert main(["score", str(store), *options]) == 0
+    assert main(["score", str(store), *OPTIONS, "--out", str(folder)]) == 0
     return folder
 
 
@@ -62,6 +63,8 @@ def test_comparing_runs_and_records(command: Command, store: Path, results: Path
     told = json.loads((tmp_path / "d.json").read_text())["comparisons"]
     assert [one["reference"]["model"] for one in told] == ["timm_dinov2_small", "timm_resnet"]
     assert "timm_resnet" in done.stdout
+    twice = "--reference timm_resnet --reference timm_resnet"
+    assert "p-value" in command(f"vlalign compare llama bloom --store {store} --k 5 --half-samples 2 {twice}").stdout
     assert {one["test"].pop("q_value") is not None for one in told} == {True}
     one = command(
         f"vlalign compare llama bloom --store {store} --k 5 --half-samples 20 --reference timm_resnet --json e.json"
@@ -81,6 +84,15 @@ def test_edited_captions_and_groups(command: Command, store: Path, results: Path
     edited = f"vlalign compare llama 'llama char_delete:50' --store {store} --k 5 --half-samples 20"
     done = command(shlex.split(edited))
     assert "llama char_delete:50" in done.stdout
+    assert (
+        main(["score", str(store), "timm_resnet", "llama char_delete:50", *OPTIONS, "--out", str(tmp_path / "e")]) == 0
+    )
+    whole = str(next(results.glob("timm_resnet*__llama-*.json")))
+    (part,) = map(str, (tmp_path / "e").glob("*.json"))
+    refused = command(["vlalign", "compare", whole, part], status=1)
+    assert "cannot be compared, they differ in data" in refused.stderr
+    tested = command(["vlalign", "compare", whole, part, "--store", str(store), "--half-samples", "20"])
+    assert "picked on one half" in tested.stdout
     ids = vlalign.FeatureStore(store).find("llama").ids
     (tmp_path / "groups.csv").write_text("id,group\n" + "".join(f"{name},{i // 2}\n" for i, name in enumerate(ids)))
     line = f"vlalign score {store} --k 5 --permutations 0 --half-samples 10 --no-figure -q --groups groups.csv --out g"
@@ -109,6 +121,9 @@ def test_what_cannot_be_compared_is_said_in_one_line(
         ([record, record], "same two runs"),
         ([record, str(results)], "holds 4 records"),
         ([record, record, "--k", "3"], "--k is for runs"),
+        ([record, record, "--half-samples", "9"], "--half-samples is for the test of runs: name their store"),
+        ([record, record, "--concat"], "--concat is for the test of runs"),
+        (["llama", "timm_resnet", "--store", str(store)], "name what both are compared with by --reference"),
         (["llama", "bloom", "--store", str(store / "nowhere")], "nowhere"),
     ):
         assert main(["compare", *line]) == 1, line

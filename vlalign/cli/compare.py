@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--concat", action="store_true", help="also score the concatenation of all layers")
     parser.add_argument("--half-samples", type=int, metavar="B", help="of the test (default: as for an interval)")
-    parser.add_argument("--seed", type=int, default=0, help="of the half-samples")
+    parser.add_argument("--seed", type=int, help="of the half-samples (default: 0)")
     parser.add_argument("--device", help="where features are prepared")
     parser.add_argument("--json", metavar="FILE", help="write everything, matrices included")
 
@@ -69,9 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
         name, other = (arguments.b, arguments.a) if files[0] else (arguments.a, arguments.b)
         raise VlalignError(f"{other} is a record, {name} is no file: give two records, or two runs of a store")
     if all(files):
-        given = [flag for flag in ("reference", "metric", "k", "preset") if getattr(arguments, flag) is not None]
-        if given:
-            raise VlalignError(f"--{given[0]} is for runs: two records tell it themselves")
+        _check_flags(arguments)
         found = [_of_records(_record(paths[0]), _record(paths[1]), arguments)]
     else:
         found = _of_runs(arguments)
@@ -85,6 +83,19 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _check_flags(arguments: argparse.Namespace) -> None:
+    """Raises VlalignError for flags that two records leave nothing to do."""
+    from vlalign.errors import VlalignError
+
+    def given(*names: str) -> str | None:
+        return next((name for name in names if getattr(arguments, name) not in (None, False)), None)
+
+    if flag := given("reference", "metric", "k", "preset"):
+        raise VlalignError(f"--{flag} is for runs: two records tell it themselves")
+    if arguments.store is None and (flag := given("groups", "concat", "half_samples", "seed", "device")):
+        raise VlalignError(f"--{flag.replace('_', '-')} is for the test of runs: name their store with --store")
+
+
 def _of_records(a: ScoreRecord, b: ScoreRecord, arguments: argparse.Namespace) -> Comparison:
     """From the records alone, or from their runs in the store where one is named."""
     from vlalign.errors import VlalignError
@@ -92,7 +103,7 @@ def _of_records(a: ScoreRecord, b: ScoreRecord, arguments: argparse.Namespace) -
     from vlalign.score.compare import compare_records, compare_runs, shared_sides
     from vlalign.store import FeatureStore
 
-    found = compare_records(a, b)
+    found = compare_records(a, b, edits_may_differ=arguments.store is not None)
     if arguments.store is None:
         return found
     store = FeatureStore(arguments.store)
@@ -105,7 +116,7 @@ def _of_records(a: ScoreRecord, b: ScoreRecord, arguments: argparse.Namespace) -
         *runs, metric=metric_text(a.metric["name"], a.metric["params"]), preset=str(a.preprocessing["preset"]),
         reference_side=shared_sides(a, b)[0], groups=_groups(a, arguments),
         concat=arguments.concat or a.axes["x"][-1].get("index") == -1, half_samples=arguments.half_samples,
-        seed=arguments.seed, device=arguments.device,
+        seed=arguments.seed or 0, device=arguments.device,
     )  # fmt: skip
 
 
@@ -142,7 +153,12 @@ def _of_runs(arguments: argparse.Namespace) -> list[Comparison]:
     if a.key == b.key:
         raise VlalignError(f"{arguments.a} and {arguments.b} are the same run: name two")
     if arguments.reference:
-        references = [store.find(name) for name in arguments.reference]
+        references = list({run.key.hash: run for run in map(store.find, arguments.reference)}.values())
+    elif a.key.modality != b.key.modality:
+        raise VlalignError(
+            f"{a.key.title} is a {a.key.modality} model and {b.key.title} a {b.key.modality} model: name what both are "
+            "compared with by --reference"
+        )
     else:
         references = _references(store, a)
     for one in references:
@@ -152,7 +168,7 @@ def _of_runs(arguments: argparse.Namespace) -> list[Comparison]:
         compare_runs(
             a, b, reference, metric=arguments.metric or "mutual_knn", k=10 if arguments.k is None else arguments.k,
             preset=arguments.preset or "platonic", groups=arguments.groups,
-            concat=arguments.concat, half_samples=arguments.half_samples, seed=arguments.seed,
+            concat=arguments.concat, half_samples=arguments.half_samples, seed=arguments.seed or 0,
             reference_side="y" if a.key.modality == "vision" and reference.key.modality == "text" else "x",
             device=arguments.device,
         )

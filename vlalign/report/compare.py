@@ -89,7 +89,7 @@ def _panel(found: Comparison) -> Panel:
             "", f"on halves: layers picked on one half of the samples, scored on the other (N = {test['half']})"
         )  # fmt: skip
         grid.add_row(
-            "p-value", f"{_p(test)}  (the larger one; {test['half_samples']} half-samples, the same for a and b)"
+            "p-value", f"{_p(test)}  (the larger of the two; {test['half_samples']} half-samples, the same for a and b)"
         )
     else:
         grid.add_row("a − b", Text(signed(found.difference, 4), "bold"))

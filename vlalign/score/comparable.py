@@ -42,7 +42,7 @@ class Conditions:
         return ", ".join(f"{name} {text}" for name, text in self.parts.items())
 
 
-def conditions(record: ScoreRecord, alone: str) -> Conditions:
+def conditions(record: ScoreRecord, alone: str, *, edits: bool = True) -> Conditions:
     """The conditions of a record.
 
     The data of both sides count by content: ids, captions or pictures, caption index and edits. Data sets of the same
@@ -51,6 +51,7 @@ def conditions(record: ScoreRecord, alone: str) -> Conditions:
     Args:
         record: a sound one (see :mod:`vlalign.score.collect`).
         alone: names the record where it does not say what its samples are, so that it is equal to itself only.
+        edits: whether edits count.
     """
     metric = metric_text(record.metric["name"], record.metric["params"])
     known = METRICS.get(record.metric["name"])
@@ -59,7 +60,8 @@ def conditions(record: ScoreRecord, alone: str) -> Conditions:
     told = [side for side in sides if side is not None]
     if len(told) == len(sides):
         parts["data"] = "; ".join(sorted({text for text, _ in told}))
-        samples: Any = sorted({canonical(content) for _, content in told})
+        counted = ({**content, "edits": content["edits"] if edits else []} for _, content in told)
+        samples: Any = sorted({canonical(content) for content in counted})
     else:
         parts["data"] = f"not recorded, {alone}"
         samples = alone

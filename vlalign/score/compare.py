@@ -174,13 +174,18 @@ def adjust(found: Sequence[Comparison]) -> list[Comparison]:
     ]
 
 
-def compare_records(a: ScoreRecord, b: ScoreRecord) -> Comparison:
+def compare_records(a: ScoreRecord, b: ScoreRecord, *, edits_may_differ: bool = False) -> Comparison:
     """Compare two records of one reference: without the features only whether their intervals are apart, no test.
+
+    Args:
+        a, b: sound records (:mod:`vlalign.score.flaws`).
+        edits_may_differ: let one be of edited data.
 
     Raises:
         VlalignError: records of other conditions, of the same two runs, or without a common run.
     """
-    if unlike := different(conditions(a, "a"), conditions(b, "b")):
+    found = [conditions(one, where, edits=not edits_may_differ) for one, where in ((a, "a"), (b, "b"))]
+    if unlike := different(*found):
         raise VlalignError(f"{a.title} and {b.title} cannot be compared, they differ in {'; '.join(unlike)}")
     side_a, side_b = shared_sides(a, b)
     matrices, axes = [], []
