@@ -206,6 +206,25 @@ def test_the_page_of_the_table_is_kept_and_the_address_is_short_where_all_is_as_
     assert page.evaluate("location.hash") == usual
 
 
+def test_back_leads_to_the_view_before(watched: Watched, site: Path) -> None:
+    page = watched.open(address(site))
+    first = page.locator("#reference").input_value()
+    page.click("[role=tab] >> text=Model × model")
+    page.select_option("#reference", label="all pairs (10)")
+    page.fill("#search", "text-b")
+    page.wait_for_url("**query=text-b*")
+    page.go_back()
+    page.wait_for_selector("#view-matrix:visible")
+    assert page.locator("#reference").input_value() == first
+    assert page.locator("#search").input_value() == ""
+    page.go_back()
+    page.wait_for_selector("#view-table:visible")
+    page.go_forward()
+    page.go_forward()
+    page.wait_for_selector("#view-matrix:visible")
+    assert page.locator("#search").input_value() == "text-b"
+
+
 def test_skipping_to_the_table_keeps_what_was_chosen(watched: Watched, site: Path) -> None:
     page = watched.open(address(site))
     page.fill("#search", "text-b")

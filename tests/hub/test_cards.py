@@ -73,7 +73,7 @@ def test_the_columns_and_losses_that_there_are(tmp_path: Path) -> None:
 def results(tmp_path: Path) -> str:
     runs = [make_run(tmp_path / "s", make_key(name)) for name in ("llama-7b", ODD)]
     record = score(*runs, permutations=19, half_samples=20)
-    rows = [row_of(record, f"results/{i}.json") for i in range(12)]
+    rows = [row_of(record, f"results/{i}.json", b"") for i in range(12)]
     return results_card(rows, "owner/name", branch="main", licence="mit", commands=["vlalign push-results `x`"])
 
 

@@ -193,7 +193,7 @@ GROUPS: dict[str, tuple[Callable[[ScoreRecord], ScoreRecord], bool]] = {
 @pytest.mark.parametrize("case", GROUPS)
 def test_tables_hold_what_may_be_compared(record: ScoreRecord, case: str) -> None:
     change, together = GROUPS[case]
-    rows = [row_of(record, "a"), row_of(change(record), "b")]
+    rows = [row_of(record, "a", b""), row_of(change(record), "b", b"")]
     groups = groups_of(rows)
     assert [len(group["rows"]) for group in groups] == ([2] if together else [1, 1])
     assert len({group["id"] for group in groups}) == len(groups)
@@ -203,7 +203,7 @@ def test_tables_hold_what_may_be_compared(record: ScoreRecord, case: str) -> Non
 
 def test_rows_tell_the_runs_apart(hub: HubServer, record: ScoreRecord) -> None:
     edited = with_key(record, quantization="nf4", perturbations=[{"operation": "char_delete", "rate": 30}])
-    row = row_of(edited, "a")
+    row = row_of(edited, "a", b"")
     assert (row["precision_x"], row["precision_y"]) == ("nf4", "float32")
     assert (row["edits_x"], row["edits_y"], row["run_x"]) == ("char_delete:30", "", edited.x["run"]["hash"])
     save(record, "r")
@@ -219,7 +219,7 @@ def test_rows_tell_the_runs_apart(hub: HubServer, record: ScoreRecord) -> None:
 def test_many_groups_are_counted(record: ScoreRecord) -> None:
     from vlalign.hub.push_results import card
 
-    rows = [row_of(replace(record, n=n), f"results/{n}.json") for n in range(1, 34)]
+    rows = [row_of(replace(record, n=n), f"results/{n}.json", b"") for n in range(1, 34)]
     text = card(rows, "owner/many", branch="main", licence="mit", commands=[])
     assert text.count("\n### ") == 30
     assert "… and 3 more groups" in text
@@ -249,7 +249,20 @@ def test_an_earlier_table_is_read_again_from_the_records(
     push_results([save(replace(record, n=59, x={**record.x, "model": "other"}), "b")], "owner/earlier")
     rows = from_parquet(hub.files("datasets/owner/earlier")[TABLE].read())
     assert [row["file"] for row in rows] == sorted(held(hub, "owner/earlier"))
-    assert row_of(record, f"results/{record.filename}") in rows
+    path = f"results/{record.filename}"
+    assert row_of(record, path, files[path].read()) in rows
+
+
+def test_a_record_changed_by_hand_is_read_again(hub: HubServer, record: ScoreRecord) -> None:
+    push_results([save(record, "a")], "owner/by-hand")
+    files = dict(hub.files("datasets/owner/by-hand"))
+    path = f"results/{record.filename}"
+    changed = replace(record, seconds={"grid": 7.0}, chance=0.125)
+    files[path] = Blob.make(changed.save("changed.json").read_bytes(), path)
+    hub.repos["datasets/owner/by-hand"].commit("main", files, "by hand")
+    push_results([save(replace(record, n=59, x={**record.x, "model": "other"}), "b")], "owner/by-hand")
+    rows = {row["file"]: row for row in from_parquet(hub.files("datasets/owner/by-hand")[TABLE].read())}
+    assert rows[path]["chance"] == 0.125
 
 
 def test_a_record_whose_run_is_odd_is_left_out(hub: HubServer, record: ScoreRecord) -> None:

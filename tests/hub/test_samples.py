@@ -58,7 +58,9 @@ def test_other_settings_need_force(hub: HubServer, capsys: pytest.CaptureFixture
     line = f"{PERTURB} --push owner/edited-twice"
     assert main(line.split()) == 0
     first = hub.files("datasets/owner/edited-twice")["vlalign/perturbed.json"].read()
+    capsys.readouterr()
     assert main(line.split()) == 0
+    assert "unchanged " in capsys.readouterr().out
     other = line.replace("seed=3", "seed=4").split()
     capsys.readouterr()
     assert main(other) == 1
@@ -87,8 +89,9 @@ def test_refused(more: str, reason: str, hub: HubServer, capsys: pytest.CaptureF
 
 
 def test_synthetic_samples_of_other_settings_need_force(hub: HubServer) -> None:
-    push_synthetic(make_data(small(), 3), 2, "owner/samples")
-    push_synthetic(make_data(small(), 3), 2, "owner/samples")
+    assert push_synthetic(make_data(small(), 3), 2, "owner/samples", licence="cc0-1.0").commit is not None
+    assert push_synthetic(make_data(small(), 3), 2, "owner/samples").commit is None
+    assert b"license: cc0-1.0" in hub.files("datasets/owner/samples")["README.md"].read()
     with pytest.raises(VlalignError, match="other settings"):
         push_synthetic(make_data(small(), 3), 1, "owner/samples")
     push_synthetic(make_data(small(), 3), 1, "owner/samples", force=True)

@@ -124,6 +124,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def keep_edited(arguments: argparse.Namespace, edited: PairedData, command: str) -> None:
     """Write and push, as asked for; ``command`` is for the card."""
+    from vlalign.cli.push import say_where
     from vlalign.hub.perturbed import push_perturbed, save_card
     from vlalign.perturb import write_perturbed
     from vlalign.report.console import console
@@ -135,10 +136,10 @@ def keep_edited(arguments: argparse.Namespace, edited: PairedData, command: str)
         card = save_card(edited, path, command=command, licence=licence)
         out.print(f"card     {card}", markup=False, soft_wrap=True)
     if arguments.push:
-        url = push_perturbed(
+        done = push_perturbed(
             edited, arguments.push, command=command, licence=licence, private=arguments.private, force=arguments.force
         )
-        out.print(f"pushed   {url}", markup=False, soft_wrap=True)
+        say_where(done.url, done.commit)
 
 
 def command_of(arguments: argparse.Namespace, data: PairedData, edits: Sequence[Perturbation]) -> str:

@@ -98,7 +98,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def say_where(url: str, commit: str | None, dry_run: bool) -> None:
+def say_where(url: str, commit: str | None, dry_run: bool = False) -> None:
     """The last line: what was pushed where, if anything was."""
     from vlalign.report.console import console
 

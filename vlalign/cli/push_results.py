@@ -41,8 +41,8 @@ def run(arguments: argparse.Namespace) -> int:
         licence=arguments.licence,
     )
     counts = f"{len(done.new)} new, {len(done.replaced)} replaced, {len(done.same)} there already; {done.total} in all"
-    text = f"records   {counts}"
-    console().print(text + (f"; {len(done.invalid)} files left out" if done.invalid else ""), soft_wrap=True)
+    text, left = f"records   {counts}", len(done.invalid)
+    console().print(text + (f"; {left} {'file' if left == 1 else 'files'} left out" if left else ""), soft_wrap=True)
     say_where(done.target.url, done.commit, arguments.dry_run)
     return 0
 

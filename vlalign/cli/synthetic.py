@@ -73,6 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> list[argparse.ArgumentPars
     data.add_argument("--out", metavar="FOLDER", help="save the data set there")
     data.add_argument("--push", metavar="OWNER/NAME", help="push it to this data set of the Hub")
     data.add_argument("--private", action="store_true", help="make the pushed data set private")
+    data.add_argument("--license", dest="licence", metavar="ID", help="of the data set (default: apache-2.0)")
     data.add_argument("--force", action="store_true", help="push into a data set that holds something else")
     tune = made["tune"]
     tune.add_argument("--trials", type=int, default=8, metavar="N", help="of each modality and U")
@@ -189,6 +190,7 @@ def _report(arguments: argparse.Namespace) -> None:
 
 
 def _data(arguments: argparse.Namespace) -> None:
+    from vlalign.cli.push import say_where
     from vlalign.errors import VlalignError
     from vlalign.hub.synthetic import card, push_synthetic
     from vlalign.report.console import console
@@ -202,13 +204,14 @@ def _data(arguments: argparse.Namespace) -> None:
     data = make_data(config, arguments.uniqueness)
     if arguments.out:
         folder = save_datasets(data, arguments.phi_depth, arguments.out)
-        write_atomic(folder / "README.md", card(data, arguments.phi_depth).encode())
+        write_atomic(folder / "README.md", card(data, arguments.phi_depth, None, arguments.licence).encode())
         console().print(f"data      {folder}", soft_wrap=True)
     if arguments.push:
-        where = push_synthetic(
-            data, arguments.phi_depth, arguments.push, private=arguments.private, force=arguments.force
-        )
-        console().print(f"pushed    {where}", soft_wrap=True)
+        done = push_synthetic(
+            data, arguments.phi_depth, arguments.push, licence=arguments.licence, private=arguments.private,
+            force=arguments.force,
+        )  # fmt: skip
+        say_where(done.url, done.commit)
 
 
 def _tune(arguments: argparse.Namespace) -> None:

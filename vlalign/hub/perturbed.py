@@ -7,7 +7,7 @@ from typing import Any
 
 from vlalign.data import PairedData
 from vlalign.hub.cards import render, size_category, versions
-from vlalign.hub.samples import push_samples
+from vlalign.hub.samples import PushedSamples, push_samples
 from vlalign.perturb import applied, describe_perturbations, write_perturbed
 from vlalign.store.files import write_atomic
 
@@ -22,8 +22,8 @@ def push_perturbed(
     licence: str | None = None,
     private: bool = False,
     force: bool = False,
-) -> str:
-    """Push ids, captions and images as they are edited to a data set of the Hub; returns its address.
+) -> PushedSamples:
+    """Push ids, captions and images as they are edited to a data set of the Hub.
 
     ``vlalign extract --data owner/name`` and ``load_dataset("owner/name")`` read them there.
 

@@ -113,13 +113,14 @@ def push_results(
     made[README] = readme.seal(told)
     if not files and tag is None and all(target.holds(path, data) for path, data in made.items()):
         return done
-    return replace(done, commit=commit(target, files | made, (), f"{len(files)} score records"))
+    title = ("1 score record" if len(files) == 1 else f"{len(files)} score records") if files else "Card and table"
+    return replace(done, commit=commit(target, files | made, (), title))
 
 
 def _refuse(found: Found, invalid: list[Invalid]) -> bool:
     """Whether a record has no row in a table; it is then told with the invalid ones."""
     try:
-        row_of(found.record, found.path)
+        row_of(found.record, found.path, b"")
     except VlalignError as error:
         invalid.append(Invalid(found.source, found.path, str(error)))
         return True
@@ -137,16 +138,17 @@ def _commands(target: Target) -> list[str]:
 
 def _merge(target: Target, there: set[str], plan: Plan) -> list[dict[str, Any]]:
     """The rows of all records there will be."""
-    rows = {path: row_of(found.record, path) for path, (found, _) in plan.uploads.items()}
+    rows = {path: row_of(found.record, path, data) for path, (found, data) in plan.uploads.items()}
     kept = there - set(rows)
     table = from_parquet(fetch(target, [TABLE])[TABLE]) if kept and TABLE in target.files else []
-    old = {row["file"]: row for row in table if row["file"] in kept}
-    for path, data in fetch(target, sorted(kept - set(old))).items():  # put there by hand, or by an earlier version
+    told = {path: target.files[path] for path in kept}
+    old = {row["file"]: row for row in table if told.get(row["file"]) in (row["blob"], row["sha256"])}
+    for path, data in fetch(target, sorted(kept - set(old))).items():  # changed by hand, or of an earlier version
         try:
             record = ScoreRecord.from_dict(json.loads(data), path)
             if flaw := find_flaw(record):
                 raise VlalignError(flaw)
-            old[path] = row_of(record, path)
+            old[path] = row_of(record, path, data)
         except (VlalignError, ValueError, RecursionError) as error:
             log.warning("%s is in the data set but not in its table: %s", path, error)
     return [*old.values(), *rows.values()]

@@ -68,7 +68,7 @@ def look_at_readme(target: Target, *, ours: bool, licence: str | None, force: bo
         if mark["digest"] != _digest(text[: mark.start()]):
             raise VlalignError(
                 f"{README} of data set {target.repo!r} was edited above its mark <!-- vlalign … -->: move what is "
-                "yours below it, where it stays, or give --force to replace it"
+                "yours below it, where it stays (a licence belongs in --license), or give --force to replace it"
             )
     if mark is None:
         return Readme("", licence)

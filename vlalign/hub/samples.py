@@ -5,12 +5,19 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from vlalign.errors import VlalignError
 from vlalign.hub.readme import README, look_at_readme
-from vlalign.hub.repo import commit, fetch, look
+from vlalign.hub.repo import Target, commit, fetch, look
 from vlalign.store.files import pretty
+
+
+class PushedSamples(NamedTuple):
+    """Where samples are: address, and the commit that put them there, None if all of it was there."""
+
+    url: str
+    commit: str | None
 
 
 def push_samples(
@@ -25,8 +32,8 @@ def push_samples(
     licence: str | None = None,
     private: bool = False,
     force: bool = False,
-) -> str:
-    """Push samples to a data set of the Hub in one commit; returns its address.
+) -> PushedSamples:
+    """Push samples to a data set of the Hub in one commit.
 
     Args:
         repo: ``owner/name``; made if it is not there.
@@ -56,5 +63,11 @@ def push_samples(
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
         write(folder)
         files: dict[str, Path | bytes] = {path: folder / path for path in paths}
-        commit(target, {index: told, README: readme.seal(card(readme.licence)), **files}, (), title)
-    return target.url
+        files |= {index: told, README: readme.seal(card(readme.licence))}
+        if ours and all(_holds(target, path, content) for path, content in files.items()):
+            return PushedSamples(target.url, None)
+        return PushedSamples(target.url, commit(target, files, (), title))
+
+
+def _holds(target: Target, path: str, content: Path | bytes) -> bool:
+    return path in target.files and target.holds(path, content if isinstance(content, bytes) else content.read_bytes())

@@ -6,21 +6,27 @@ import json
 from pathlib import Path
 
 from vlalign.hub.cards import render, size_category, versions
-from vlalign.hub.samples import push_samples
+from vlalign.hub.samples import PushedSamples, push_samples
 from vlalign.synthetic.data import SyntheticData
 from vlalign.synthetic.export import settings_of, to_datasets
 from vlalign.synthetic.information import information
 
 
 def push_synthetic(
-    data: SyntheticData, phi_depth: int, repo: str, *, private: bool = False, force: bool = False
-) -> str:
-    """Push the samples to a data set of the Hub; returns its address.
+    data: SyntheticData,
+    phi_depth: int,
+    repo: str,
+    *,
+    licence: str | None = None,
+    private: bool = False,
+    force: bool = False,
+) -> PushedSamples:
+    """Push the samples to a data set of the Hub.
 
     Args:
         data: of :func:`vlalign.synthetic.make_data`.
         phi_depth: of φ.
-        repo, private, force: as for :func:`vlalign.hub.samples.push_samples`, which also says what it raises.
+        repo, licence, private, force: as for :func:`vlalign.hub.samples.push_samples`, which also says what it raises.
     """
     paths = {name: _path(name) for name in data.splits}
 
@@ -30,8 +36,8 @@ def push_synthetic(
 
     settings, title = json.loads(settings_of(data, phi_depth)), f"Synthetic samples, U = {data.uniqueness}"
     return push_samples(
-        repo, "synthetic", settings, [*paths.values()], write, lambda _: card(data, phi_depth, repo), title,
-        private=private, force=force,
+        repo, "synthetic", settings, [*paths.values()], write, lambda kept: card(data, phi_depth, repo, kept), title,
+        licence=licence, private=private, force=force,
     )  # fmt: skip
 
 
@@ -39,13 +45,14 @@ def _path(split: str) -> str:
     return f"data/{split}-00000-of-00001.parquet"
 
 
-def card(data: SyntheticData, phi_depth: int, repo: str | None = None) -> str:
-    """The README.md of the samples, on the Hub or (without ``repo``) as ``save_to_disk`` keeps them."""
+def card(data: SyntheticData, phi_depth: int, repo: str | None = None, licence: str | None = None) -> str:
+    """The README.md of the samples, on the Hub or (without ``repo``) as ``save_to_disk`` keeps them; without a licence
+    they are under this program's."""
     told = information(data.config, data.uniqueness)
     splits = {name: len(rows) for name, rows in data.splits.items()}
     metadata = {
         "pretty_name": f"Synthetic modalities, uniqueness {data.uniqueness}",
-        "license": "apache-2.0",
+        "license": licence or "apache-2.0",
         "size_categories": [size_category(sum(splits.values()))],
         "task_categories": ["feature-extraction", "tabular-classification"],
         "task_ids": ["multi-class-classification"],

@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from vlalign.errors import VlalignError
+from vlalign.hub.repo import checksums
 from vlalign.score.comparable import conditions, precision_of
 from vlalign.score.record import ScoreRecord
 from vlalign.store import RunKey
 from vlalign.version import __version__
 
-#: ``group`` is equal for records that may be compared, and ``conditions`` says under which they were measured
+#: ``group`` is equal for records that may be compared, and ``conditions`` says under which they were measured;
+#: ``sha256`` and ``blob`` (git's) are checksums of the file
 COLUMNS: dict[str, str] = {
     "file": "string",
     "group": "string",
@@ -37,23 +39,26 @@ COLUMNS: dict[str, str] = {
     "edits_y": "string",
     "run_x": "string",
     "run_y": "string",
+    "permutations": "int64",
+    "half_samples": "int64",
+    "sha256": "string",
+    "blob": "string",
 }
 
 
-def row_of(record: ScoreRecord, file: str) -> dict[str, Any]:
-    """A record's row; ``file`` is its path in the data set.
+def row_of(record: ScoreRecord, file: str, data: bytes) -> dict[str, Any]:
+    """A record's row; ``file`` is its path in the data set, and ``data`` what lies there.
 
     Raises:
         VlalignError: a part of the record that its format leaves open is not what it should be.
     """
     try:
-        return _row(record, file)
+        return _row(record, file) | dict(zip(("blob", "sha256"), checksums(data), strict=True))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise VlalignError(f"it is not a sound score record: {type(error).__name__} {error}") from error
 
 
 def _row(record: ScoreRecord, file: str) -> dict[str, Any]:
-    params = ",".join(f"{name}={value}" for name, value in sorted(record.metric["params"].items()))
     sides = [side["run"] for side in (record.x, record.y)]
     data = dict.fromkeys(str((run["key"].get("data") or {}).get("name", "?")) for run in sides if run)
     interval: Mapping[str, Any] = record.interval or {}
@@ -64,7 +69,7 @@ def _row(record: ScoreRecord, file: str) -> dict[str, Any]:
         "conditions": found.title,
         "x": record.x["model"],
         "y": record.y["model"],
-        "metric": record.metric["name"] + (f":{params}" if params else ""),
+        "metric": found.metric,
         "preset": record.preprocessing["preset"],
         "n": record.n,
         "data": " and ".join(data),
@@ -82,6 +87,8 @@ def _row(record: ScoreRecord, file: str) -> dict[str, Any]:
         "edits_y": _edits(sides[1]),
         "run_x": sides[0]["hash"] if sides[0] else None,
         "run_y": sides[1]["hash"] if sides[1] else None,
+        "permutations": (record.null or {}).get("permutations", 0),
+        "half_samples": interval.get("count", 0),
     }
 
 

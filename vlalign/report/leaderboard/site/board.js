@@ -170,7 +170,8 @@ function showChoices() {
   byId("unranked").hidden = rows.every((row) => row.rank !== null);
 }
 
-function choose(changes) {
+// `step`: where another view, group or reference is chosen, Back leads to the one before.
+function choose(changes, step = true) {
   const other = "group" in changes || "ranking" in changes;
   Object.assign(state, { page: 0 }, changes);
   if (other) showChoices();
@@ -184,15 +185,15 @@ function choose(changes) {
   here = address();
   update();
   clearTimeout(saving);
-  if ("query" in changes) saving = setTimeout(saveAddress, 150); // browsers refuse a change with every key
-  else saveAddress();
+  if ("query" in changes) saving = setTimeout(() => saveAddress(), 150); // browsers refuse a change with every key
+  else saveAddress(step && (other || "view" in changes));
 }
 
 let saving = 0;
 
-function saveAddress() {
+function saveAddress(step = false) {
   clearTimeout(saving);
-  if (location.hash.slice(1) !== here) history.replaceState(null, "", `#${here}`);
+  if (location.hash.slice(1) !== here) history[step ? "pushState" : "replaceState"](null, "", `#${here}`);
 }
 
 function address() {
@@ -219,7 +220,7 @@ function fromAddress() {
   told.page = Math.max(0, Number.parseInt(place.get("page"), 10) || 0);
   byId("search").value = told.query;
   for (const key of ["size", "measure"]) byId(key).value = String(told[key]);
-  choose({ group: at, ranking: Math.max(0, found), ...told });
+  choose({ group: at, ranking: Math.max(0, found), ...told }, false);
 }
 
 function start() {
@@ -252,7 +253,7 @@ function start() {
       next.focus();
     });
   });
-  document.addEventListener("click", saveAddress, true); // before a link leads away
+  document.addEventListener("click", () => saveAddress(), true); // before a link leads away
   window.addEventListener("hashchange", () => { // the link that skips to the table names no place
     if (new URLSearchParams(location.hash.slice(1)).has("group")) fromAddress();
   });
