@@ -19,7 +19,7 @@ def test_the_name_says_what_differs() -> None:
     keys = [plain, make_key("llama-7b", dtype="bfloat16"), make_key("llama-7b", data=data)]
     keys += [make_key("llama-7b", quantization="nf4"), make_key("llama-7b", edits=[("char_delete", 30)])]
     assert name_runs(keys) == [
-        "llama-7b--quantization-none--float32--minhuh__prh",
+        "llama-7b--unquantized--float32--minhuh__prh",
         "llama-7b--bfloat16",
         "llama-7b--owner__other",
         "llama-7b--nf4",

@@ -64,6 +64,8 @@ def _difference(key: RunKey, rivals: Sequence[RunKey]) -> str:
 
 def _say(path: str, value: str) -> str:
     """A value as a part of a name; one that says nothing by itself with the name of its setting."""
+    if (path, value) == ("quantization", "none"):
+        return "unquantized"
     plain = path in _FIRST and path != "stored" and not re.fullmatch("absent|none", value)
     return value if plain else f"{path.rpartition('.')[2]}-{value}"
 
