@@ -1,6 +1,6 @@
 """How often does the paired test of `vlalign compare` tell models apart that are aligned equally, or do differ?
 
-    python scripts/simulate.py                 # 100 data sets a case, about half an hour
+    python scripts/simulate.py                 # 200 data sets a case: half an hour on two cores
     python scripts/simulate.py --repeats 40
 
 Made-up models with a reference of 12 layers: every layer sees a shared signal of six dimensions as strongly as told,
@@ -98,7 +98,7 @@ def _sure(p_value: float | None) -> bool:
 def main() -> None:
     """Simulates, a case a process, and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=100, metavar="N", help="data sets a case")
+    parser.add_argument("--repeats", type=int, default=200, metavar="N", help="data sets a case")
     repeats = parser.parse_args().repeats
     table = Table(title="mutual_knn, k = 10, 100 half-samples, p < 0.05")
     sizes = ("N", "layers of a, b", "signal of a, b", "weaker", "common noise")

@@ -88,9 +88,9 @@ def _panel(found: Comparison) -> Panel:
         grid.add_row(
             "", f"on halves: layers picked on one half of the samples, scored on the other (N = {test['half']})"
         )  # fmt: skip
-        grid.add_row(
-            "p-value", f"{_p(test)}  (the larger of the two; {test['half_samples']} half-samples, the same for a and b)"
-        )
+        opposite = test["largest"]["difference"] * test["crossed"]["difference"] < 0
+        how = "the two point in opposite directions" if opposite else "the larger of the two"
+        grid.add_row("p-value", f"{_p(test)}  ({how}; {test['half_samples']} half-samples, the same for a and b)")
     else:
         grid.add_row("a − b", Text(signed(found.difference, 4), "bold"))
     metric = metric_text(found.metric["name"], found.metric["params"])
