@@ -25,6 +25,7 @@ PART_BYTES = 512 << 20  # of a file: whole shards; what is uploaded is kept file
 OPTIONS: dict[str, Any] = {"compression": "NONE", "use_dictionary": False, "write_statistics": ["id"]}
 _NORMAL = 2.0**-14  # smallest value that float16 holds with its full precision
 _OVERFLOW = 65520.0  # smallest value that rounds to infinity
+_FAINT = 1e-15  # norm of a vector of which squares may be below float32's range
 _MOST_LOST = 1e-2  # of a vector's norm: float16 keeps 2 ** -11 of it unless its values are below 6.1e-05
 
 
@@ -205,8 +206,10 @@ def measure(values: Tensor, cast: Tensor, what: str) -> Loss:
                 f"float16 ends at 65504 and {what} reaches {largest:.4g}: push with --dtype float32, or leave this "
                 "run out"
             )
-    lost = vector_norm(error, dim=1, dtype=torch.float64)  # squares of what float16 loses are below float32's range
-    row = float(lost.div_(vector_norm(size, dim=1, dtype=torch.float64).clamp_min_(1e-300)).amax())
+    lost, norm = (vector_norm(one, dim=1) for one in (error, size))
+    if float(norm.amin()) < _FAINT:
+        lost, norm = (vector_norm(one, dim=1, dtype=torch.float64) for one in (error, size))
+    row = float(lost.div_(norm.clamp_min_(1e-300)).amax())
     if row > _MOST_LOST:
         raise VlalignError(
             f"float16 rounds a vector of {what} by {100 * row:.3g} % of its norm, for it holds nothing below 6e-08: "
