@@ -125,7 +125,10 @@ def test_each_configuration_tells_the_command_that_made_it(
 
 def test_a_command_that_was_not_noted(store: Path, hub: HubServer) -> None:
     push(store, "owner/unnoted", models=["dinov2-small"])
-    drop = lambda data: re.sub(rb'  "command": .*,\n', b"", data)  # noqa: E731
+
+    def drop(data: bytes) -> bytes:
+        return re.sub(rb'  "command": .*,\n', b"", data)
+
     _corrupt(hub, "owner/unnoted", drop, "vlalign/dinov2-small.json")
     assert "command" not in json.loads(hub.files("datasets/owner/unnoted")["vlalign/dinov2-small.json"].read())
     assert push(store, "owner/unnoted", models=["dinov2-small"]).items[0].state == "there already"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from huggingface_hub import DatasetCard
@@ -26,30 +27,29 @@ MARK = r"<!-- vlalign [0-9a-f]{16}(, license \S+)?: what is above is .*; what is
 Push = Callable[..., object]
 
 
-def features(repo: str, **options: object) -> object:
+def features(repo: str, **options: Any) -> object:
     if not Path("store").exists():
         make_run(Path("store"), make_key("dinov2-small", "vision"))
-    return push("store", repo, **options)  # type: ignore[arg-type]
+    return push("store", repo, **options)
 
 
-def results(repo: str, **options: object) -> object:
+def results(repo: str, **options: Any) -> object:
     if not Path("r").exists():
         runs = [make_run(Path("s"), make_key(*one)) for one in (("llama-7b",), ("dinov2-small", "vision"))]
         score(*runs, permutations=0, half_samples=0).save("r/a.json")
-    return push_results(["r"], repo, **options)  # type: ignore[arg-type]
+    return push_results(["r"], repo, **options)
 
 
-def perturbed(repo: str, **options: object) -> object:
+def perturbed(repo: str, **options: Any) -> object:
     data = open_data(DataSpec("builtin:emoji", max_samples=5), ["text"])
-    return push_perturbed(perturb_data(data, [parse_perturbation("word_shuffle:50")]), repo, **options)  # type: ignore[arg-type]
+    return push_perturbed(perturb_data(data, [parse_perturbation("word_shuffle:50")]), repo, **options)
 
 
-def synthetic(repo: str, **options: object) -> object:
-    return push_synthetic(make_data(small(), 3), 2, repo, **options)  # type: ignore[arg-type]
+def synthetic(repo: str, **options: Any) -> object:
+    return push_synthetic(make_data(small(), 3), 2, repo, **options)
 
 
 PUSHES: dict[str, Push] = {"features": features, "results": results, "perturbed": perturbed, "synthetic": synthetic}
-LICENSED = [name for name in PUSHES if name != "synthetic"]
 
 
 @pytest.fixture(autouse=True)
@@ -106,7 +106,7 @@ def test_what_is_above_the_mark_is_not_lost_unasked(hub: HubServer, kind: str) -
     assert readme(hub, repo) == before
 
 
-@pytest.mark.parametrize("kind", LICENSED)
+@pytest.mark.parametrize("kind", PUSHES)
 def test_a_licence_stays_until_another_is_given(hub: HubServer, kind: str) -> None:
     act, repo = PUSHES[kind], f"owner/licence-{kind}"
 
@@ -114,7 +114,7 @@ def test_a_licence_stays_until_another_is_given(hub: HubServer, kind: str) -> No
         return DatasetCard(readme(hub, repo)).data.license
 
     act(repo)
-    assert told() == ("apache-2.0" if kind == "features" else "unknown")
+    assert told() == ("apache-2.0" if kind in ("features", "synthetic") else "unknown")
     for options, expected in (({"licence": "cc-by-4.0"}, "cc-by-4.0"), ({}, "cc-by-4.0"), ({"licence": "mit"}, "mit")):
         act(repo, **options)
         assert told() == expected

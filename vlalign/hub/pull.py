@@ -59,11 +59,8 @@ def pull(repo: str, store: str | Path, *, revision: str | None = None, configs: 
             pulled.append(Pulled(about, run, False))
             continue
         files = [_download(repo, commit, part.path, part.sha256) for part in about.parts]
-        pulled.append(
-            Pulled(
-                about, _rebuild(about, files, target, {"from": repo, "commit": commit, "config": about.config}), True
-            )
-        )
+        origin = {"from": repo, "commit": commit, "config": about.config}
+        pulled.append(Pulled(about, _rebuild(about, files, target, origin), True))
     return pulled
 
 
