@@ -12,7 +12,9 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "vlalign"
 
 #: leaves that every room may use
-SHARED = {"environment", "errors", "files", "jobs", "processes", "remote", "settings", "version"}
+SHARED = {
+    "display", "environment", "errors", "files", "jobs", "processes", "remote", "settings", "tables", "version"
+}  # fmt: skip
 
 ALLOWED: dict[str, set[str]] = {
     "models": set(),

@@ -65,7 +65,23 @@ def test_typos_are_not_swallowed(argv: list[str], capsys: pytest.CaptureFixture[
     with pytest.raises(SystemExit) as stop:
         main(argv)
     assert stop.value.code == 2
-    assert "usage:" in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") == said.err.count("error: ") == 1
+    assert said.err.endswith("--help)\n")
+
+
+def test_close_names_are_suggested(capsys: pytest.CaptureFixture[str]) -> None:
+    for line, words in (
+        ("scoer x", "vlalign: error: argument verb: invalid choice 'scoer' (did you mean score?)"),
+        ("extract --modle x", "vlalign extract: error: unknown flag --modle (did you mean --model"),
+        ("multibench prepare custom --lables=x", "custom: error: unknown flag --lables (did you mean --labels"),
+        ("extract --dtype flaot16", "argument --dtype: invalid choice 'flaot16' (did you mean float16 or"),
+        ("runs a b", "vlalign runs: error: unexpected argument 'b'"),
+    ):
+        with pytest.raises(SystemExit):
+            main(line.split())
+        assert words in capsys.readouterr().err
 
 
 def test_debug_shows_the_traceback(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -66,11 +66,11 @@ def test_nothing_half_written_stays(result: UniquenessResult, tmp_path: Path, mo
     result.save(tmp_path)
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
 
-    def full(self: pd.DataFrame, path: Path, **options: object) -> None:
-        Path(path).write_text("half")
+    def full(self: Path, data: bytes) -> None:
+        self.write_text("half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(pd.DataFrame, "to_csv", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(VlalignError, match=r"cannot write .*points\.csv: No space left on device"):
         result.save(tmp_path)
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before

@@ -1,5 +1,100 @@
-"""The command line: one module per verb; ``vlalign <verb>`` and ``scripts/<verb>.py`` call the same function."""
+"""The command line: one module per verb; ``vlalign <verb>`` and ``scripts/<verb>.py`` call the same function.
 
-from vlalign.cli.app import main
+Nothing heavy is imported before :func:`main` runs, so that Ctrl-C ends the program with one line from its start.
+"""
 
-__all__ = ["main"]
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+
+__all__ = ["main", "run_verb"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``vlalign <verb> …`` and return the exit status.
+
+    Args:
+        argv: the words after ``vlalign``; None for those of this process, whose streams and signals are then set up.
+    """
+
+    def work() -> int:
+        from vlalign.cli.app import run_program
+
+        return run_program(argv)
+
+    return _guarded(work, own_process=argv is None)
+
+
+def run_verb(name: str) -> int:
+    """Run one verb as a separate program (``scripts/<verb>.py``, ``python -m vlalign.cli.<verb>``)."""
+
+    def work() -> int:
+        from vlalign.cli.app import run_single
+
+        return run_single(name)
+
+    return _guarded(work, own_process=True)
+
+
+def _guarded(work: Callable[[], int], own_process: bool) -> int:
+    """Return the status of ``work``, also when it is interrupted or nobody reads its output any more."""
+    status = 1
+    try:
+        if own_process:
+            _prepare_streams()
+        try:
+            status = work()
+        except SystemExit as stop:  # argparse has shown a help text or an error
+            status = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+            if not own_process:
+                raise
+        if own_process and sys.stdout is not None:
+            sys.stdout.flush()
+    except KeyboardInterrupt as error:
+        if own_process:
+            _restore_interrupts()  # a second Ctrl-C ends the process at once
+        print(f"\n{str(error) or 'vlalign: interrupted'}", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # such as `| head`
+        _drop_output()
+        return 1
+    except OSError as error:
+        _drop_output()
+        print(f"vlalign: error: cannot write the output: {error.strerror or error}", file=sys.stderr)
+        return 1
+    if own_process:
+        _restore_interrupts()
+    return status
+
+
+def _prepare_streams() -> None:
+    """Open streams that are closed, and make those of other encodings show what they lack as escape codes."""
+    import io
+    import os
+
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:  # else the next file to be opened would take its place
+            os.open(os.devnull, os.O_RDWR)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _drop_output() -> None:
+    """Let what is left in the buffers of standard output go nowhere, without an error when the interpreter ends."""
+    import contextlib
+    import os
+
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _restore_interrupts() -> None:
+    import signal
+    import threading
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_DFL)

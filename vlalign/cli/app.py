@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import difflib
+import errno
 import importlib
 import logging
 import os
 import sys
+import tempfile
 import textwrap
-from collections.abc import Sequence
-from typing import Any
+import traceback
+from collections.abc import Iterable, Sequence
+from typing import Any, NoReturn
 
+from vlalign.display import visible
 from vlalign.errors import VlalignError
 from vlalign.version import __version__
 
@@ -33,6 +38,9 @@ VERBS = (
     "push-results",
     "demo",
 )
+#: verbs that go on where they were interrupted
+_RESUMED = ("extract", "score", "study", "synthetic", "multibench", "push", "pull", "demo")
+_LONGEST = 1500  # characters of an error
 
 
 class _Help(argparse.RawDescriptionHelpFormatter):
@@ -50,9 +58,39 @@ class _Help(argparse.RawDescriptionHelpFormatter):
         return text
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """``vlalign <verb> …``: returns the exit status."""
-    parser = argparse.ArgumentParser(
+class _Parser(argparse.ArgumentParser):
+    """Errors on one line, with the names that were probably meant."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {visible(message, most=_LONGEST)} (see {self.prog} --help)\n")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Refuse unknown words here, where the flags are known that they may have been meant for."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            flag = next((word for word in unknown if word.startswith("-")), None)
+            if flag is None:
+                self.error(f"unexpected argument {unknown[0]!r}")
+            name = flag.partition("=")[0]
+            self.error(f"unknown flag {name}{_close(name, self._option_string_actions)}")
+        return found, []
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            names = [str(one) for one in action.choices]
+            hint = _close(str(value), names) or f": choose from {', '.join(names)}"
+            raise argparse.ArgumentError(action, f"invalid choice {value!r}{hint}")
+
+
+def _close(name: str, known: Iterable[str]) -> str:
+    """Return a hint at names like ``name``, or an empty text."""
+    matches = difflib.get_close_matches(name[:100], list(known), n=3, cutoff=0.6)
+    return f" (did you mean {' or '.join(matches)}?)" if matches else ""
+
+
+def run_program(argv: Sequence[str] | None = None) -> int:
+    """Run ``vlalign <verb> …`` and return the exit status; see :func:`vlalign.cli.main`."""
+    parser = _Parser(
         prog="vlalign",
         description="How aligned are vision and language models on your data?",
         formatter_class=_Help,
@@ -61,6 +99,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"vlalign {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="verb", required=True)
     argv = list(sys.argv[1:] if argv is None else argv)
+    if any("\0" in word for word in argv):
+        parser.error("an argument holds a NUL character")
     chosen = next((word for word in argv if not word.startswith("-")), None)
     for name in VERBS:
         verb = verbs.add_parser(name, formatter_class=_Help, allow_abbrev=False, **_texts(name))
@@ -70,17 +110,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     return _run(arguments.verb, arguments)
 
 
-def run_verb(name: str, argv: Sequence[str] | None = None) -> int:
-    """One verb as a program of its own (``scripts/<verb>.py``, ``python -m vlalign.cli.<verb>``)."""
+def run_single(name: str) -> int:
+    """Run one verb with the arguments of this process; see :func:`vlalign.cli.run_verb`."""
     texts = _texts(name)
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=os.path.basename(sys.argv[0]) or name,
         description=texts["description"],
         formatter_class=_Help,
         allow_abbrev=False,
     )
     _fill(parser, name)
-    return _run(name, parser.parse_args(argv))
+    return _run(name, parser.parse_args())
 
 
 def _module(name: str) -> Any:
@@ -104,22 +144,37 @@ def _run(name: str, arguments: argparse.Namespace) -> int:
     _set_up_logging(arguments)
     try:
         return int(_module(name).run(arguments) or 0)
-    except VlalignError as error:
-        if arguments.debug:
-            raise
-        print(f"vlalign {name}: error: {error}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         if arguments.debug:
             raise
-        print(
-            f"\nvlalign {name}: interrupted; what is finished is kept, the same command goes on from there",
-            file=sys.stderr,
-        )
-        return 130
+        kept = "; what is finished is kept, the same command goes on from there" if name in _RESUMED else ""
+        raise KeyboardInterrupt(f"vlalign {name}: interrupted{kept}") from None
     except BrokenPipeError:
-        sys.stderr.close()
+        raise
+    except Exception as error:
+        if arguments.debug:
+            raise
+        print(f"vlalign {name}: error: {visible(_explain(error), most=_LONGEST)}", file=sys.stderr)
         return 1
+
+
+def _explain(error: Exception) -> str:
+    """Return what went wrong, for one line; the traceback of a fault of vlalign goes into a file that it names."""
+    if isinstance(error, VlalignError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno is not None:
+        advice = "; make room there" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+        names = [os.fsdecode(one) for one in (error.filename, error.filename2) if isinstance(one, str | bytes)]
+        return f"{' and '.join(names)}{': ' if names else ''}{os.strerror(error.errno)}{advice}"
+    if isinstance(error, MemoryError):
+        return f"out of memory: {error or 'use fewer samples or smaller batches'}"
+    text = f"unexpected {type(error).__name__}: {error}"
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="vlalign-", suffix=".txt", delete=False, errors="replace") as file:
+            traceback.print_exception(error, file=file)
+    except OSError:
+        return f"{text}: a fault of vlalign; --debug shows the traceback, please report it"
+    return f"{visible(text, most=_LONGEST // 2)}: a fault of vlalign; please report it with {file.name}"
 
 
 class _Stderr(logging.Handler):
@@ -130,6 +185,11 @@ class _Stderr(logging.Handler):
             sys.modules["tqdm"].tqdm.write(self.format(record), file=sys.stderr)
         else:
             print(self.format(record), file=sys.stderr)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the message on one line; below it the traceback, where there is one."""
+        text = super().format(record)
+        return visible(text, lines=True) if record.exc_info else visible(text)
 
 
 def _set_up_logging(arguments: argparse.Namespace) -> None:

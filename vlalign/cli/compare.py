@@ -79,7 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
             found[0].save(arguments.json)
         else:
             write_json(arguments.json, {"format": 1, "comparisons": [asdict(one) for one in found]}, "comparisons")
-        console().print(f"written to {arguments.json}", highlight=False, soft_wrap=True)
+        console().print(f"written to {arguments.json}", soft_wrap=True)
     return 0
 
 
@@ -189,7 +189,7 @@ def _references(store: FeatureStore, a: Run) -> list[Run]:
 
 def main() -> int:
     """``python -m vlalign.cli.compare`` and ``scripts/compare.py``."""
-    from vlalign.cli.app import run_verb
+    from vlalign.cli import run_verb
 
     return run_verb("compare")
 

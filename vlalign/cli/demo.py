@@ -70,15 +70,13 @@ def run(arguments: argparse.Namespace) -> int:
     show_records([record], out / "results", console())
     stages.append(("write record and figure", time.perf_counter() - start))
     console().print(stages_table(stages))
-    console().print(
-        f"features  {FeatureStore(config.store).root}\nnext      vlalign score --help, vlalign models", highlight=False
-    )
+    console().print(f"features  {FeatureStore(config.store).root}\nnext      vlalign score --help, vlalign models")
     return 0
 
 
 def main() -> int:
     """``python -m vlalign.cli.demo``."""
-    from vlalign.cli.app import run_verb
+    from vlalign.cli import run_verb
 
     return run_verb("demo")
 

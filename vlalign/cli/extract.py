@@ -108,7 +108,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def main() -> int:
     """``python -m vlalign.cli.extract`` and ``scripts/extract.py``."""
-    from vlalign.cli.app import run_verb
+    from vlalign.cli import run_verb
 
     return run_verb("extract")
 

@@ -59,7 +59,7 @@ def read(results: list[str]) -> Collected:
 
 def main() -> int:
     """``python -m vlalign.cli.leaderboard`` and ``scripts/leaderboard.py``."""
-    from vlalign.cli.app import run_verb
+    from vlalign.cli import run_verb
 
     return run_verb("leaderboard")
 

@@ -29,13 +29,13 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps(found, indent=2, ensure_ascii=False))
         return 0
     console().print(metrics_table(list(METRICS.values())))
-    console().print("Use: vlalign score STORE --metric NAME or NAME:PARAMETER=VALUE,PARAMETER=VALUE", highlight=False)
+    console().print("Use: vlalign score STORE --metric NAME or NAME:PARAMETER=VALUE,PARAMETER=VALUE")
     return 0
 
 
 def main() -> int:
     """``python -m vlalign.cli.metrics``."""
-    from vlalign.cli.app import run_verb
+    from vlalign.cli import run_verb
 
     return run_verb("metrics")
 

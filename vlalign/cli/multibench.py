@@ -250,7 +250,7 @@ def _run(arguments: argparse.Namespace) -> None:
         console().print(
             f"tables    {out}/encoders.csv, alignment.csv, correlations.csv; .parquet of these and of layers\n"
             f"report    vlalign multibench report {shlex.quote(out)}",
-            soft_wrap=True, markup=False,
+            soft_wrap=True,
         )  # fmt: skip
 
 
@@ -266,18 +266,16 @@ def _report(arguments: argparse.Namespace) -> None:
             raise VlalignError("name a folder for the table of several runs with --out")
         files = save_table1(results, arguments.out, arguments.metric)
         show_table1(results, console(), arguments.metric)
-        console().print(f"tables    {', '.join(map(str, files))}", soft_wrap=True, markup=False)
+        console().print(f"tables    {', '.join(map(str, files))}", soft_wrap=True)
         return
     files = save_multibench(results[0], arguments.out or arguments.runs[0], arguments.metric)
     show_result(results[0], console(), arguments.metric)
-    console().print(
-        f"page      {files[-1]}\nfigures   {', '.join(str(path) for path in files[:-1])}", soft_wrap=True, markup=False
-    )
+    console().print(f"page      {files[-1]}\nfigures   {', '.join(str(path) for path in files[:-1])}", soft_wrap=True)
 
 
 def main() -> int:
     """``python -m vlalign.cli.multibench`` and ``scripts/multibench.py``."""
-    from vlalign.cli.app import run_verb
+    from vlalign.cli import run_verb
 
     return run_verb("multibench")
 

@@ -109,13 +109,13 @@ def run(arguments: argparse.Namespace) -> int:
         out.print(report.captions_table(made, rows))
     out.print(report.facts_table(facts))
     for note in dict.fromkeys(told):
-        out.print(f"note  {note}", style="yellow", markup=False, emoji=False)
+        out.print(f"note  {note}", style="yellow")
     if arguments.sheet is not None and not data.has_images:
-        out.print(f"no contact sheet: {data.name} has no images", markup=False)
+        out.print(f"no contact sheet: {data.name} has no images")
     elif arguments.sheet is not None:
         title = " + ".join(op.split(",file=")[0] for op in arguments.op) + f", {data.name}"
         path = report.save_sheet(made, rows, arguments.sheet, captions="text" in edited, title=title)
-        out.print(f"sheet    {path}", markup=False, soft_wrap=True)
+        out.print(f"sheet    {path}", soft_wrap=True)
     if keep:
         ((label, edits),) = versions.items()
         keep_edited(arguments, made[label], command_of(arguments, data, edits))
@@ -132,9 +132,9 @@ def keep_edited(arguments: argparse.Namespace, edited: PairedData, command: str)
     out, licence = console(), arguments.licence
     if arguments.out:
         path = write_perturbed(edited, arguments.out)
-        out.print(f"data     {path}", markup=False, soft_wrap=True)
+        out.print(f"data     {path}", soft_wrap=True)
         card = save_card(edited, path, command=command, licence=licence)
-        out.print(f"card     {card}", markup=False, soft_wrap=True)
+        out.print(f"card     {card}", soft_wrap=True)
     if arguments.push:
         done = push_perturbed(
             edited, arguments.push, command=command, licence=licence, private=arguments.private, force=arguments.force
@@ -241,7 +241,7 @@ def tokens_of(model: str, edited: set[str]) -> Callable[[Sequence[str]], list[li
 
 def main() -> int:
     """``python -m vlalign.cli.perturb`` and ``scripts/perturb.py``."""
-    from vlalign.cli.app import run_verb
+    from vlalign.cli import run_verb
 
     return run_verb("perturb")
 

@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def main() -> int:
     """``python -m vlalign.cli.pull`` and ``scripts/pull.py``."""
-    from vlalign.cli.app import run_verb
+    from vlalign.cli import run_verb
 
     return run_verb("pull")
 

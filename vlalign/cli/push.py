@@ -93,7 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
     out.print(_table(done))
     if arguments.out and not arguments.dry_run:
         kept = arguments.out if done.abouts else f"nothing new was built; {arguments.out} is as it was"
-        out.print(f"files     {kept}", soft_wrap=True, markup=False)
+        out.print(f"files     {kept}", soft_wrap=True)
     say_where(done.target.url, done.commit, arguments.dry_run)
     return 0
 
@@ -108,7 +108,7 @@ def say_where(url: str, commit: str | None, dry_run: bool = False) -> None:
         text = f"unchanged {url} holds all of it already"
     else:
         text = f"pushed    {url} (commit {commit[:8]})"
-    console().print(text, soft_wrap=True, markup=False)
+    console().print(text, soft_wrap=True)
 
 
 def _table(done: Pushed) -> Table:
@@ -139,7 +139,7 @@ def _table(done: Pushed) -> Table:
 
 def main() -> int:
     """``python -m vlalign.cli.push`` and ``scripts/push.py``."""
-    from vlalign.cli.app import run_verb
+    from vlalign.cli import run_verb
 
     return run_verb("push")
 

@@ -51,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def main() -> int:
     """``python -m vlalign.cli.reproduce`` and ``scripts/reproduce.py``."""
-    from vlalign.cli.app import run_verb
+    from vlalign.cli import run_verb
 
     return run_verb("reproduce")
 

@@ -119,7 +119,7 @@ def choose_pairs(store: object, names: list[str]) -> list[tuple[Run, Run]]:
 
 def main() -> int:
     """``python -m vlalign.cli.score`` and ``scripts/score.py``."""
-    from vlalign.cli.app import run_verb
+    from vlalign.cli import run_verb
 
     return run_verb("score")
 

@@ -116,7 +116,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def main() -> int:
     """``python -m vlalign.cli.study`` and ``scripts/study.py``."""
-    from vlalign.cli.app import run_verb
+    from vlalign.cli import run_verb
 
     return run_verb("study")
 

@@ -163,7 +163,7 @@ def _run(arguments: argparse.Namespace) -> None:
         console().print(
             f"tables    {out}/alignment.csv, alignment.parquet, study.json\n"
             f"report    vlalign synthetic report {shlex.quote(out)}",
-            soft_wrap=True, markup=False,
+            soft_wrap=True,
         )  # fmt: skip
 
 
@@ -185,7 +185,7 @@ def _report(arguments: argparse.Namespace) -> None:
     show_result(result, console(), arguments.metric)
     console().print(
         f"page      {files[-1]}\nfigures   {', '.join(path.name for path in files[1:-1])}\ntable     {files[0]}",
-        soft_wrap=True, markup=False,
+        soft_wrap=True,
     )  # fmt: skip
 
 
@@ -227,7 +227,7 @@ def _tune(arguments: argparse.Namespace) -> None:
 
 def main() -> int:
     """``python -m vlalign.cli.synthetic`` and ``scripts/synthetic.py``."""
-    from vlalign.cli.app import run_verb
+    from vlalign.cli import run_verb
 
     return run_verb("synthetic")
 

@@ -18,12 +18,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Prints what is wrong; status 1 if anything is."""
+    from vlalign.display import visible
     from vlalign.store import FeatureStore
 
     store = FeatureStore(arguments.store)
     problems = store.verify()
     for problem in problems:
-        print(f"{problem.path}: {problem.reason}")
+        print(visible(f"{problem.path}: {problem.reason}"))
     runs = store.runs()
     if problems:
         print(f"{len(problems)} problem(s): run the extraction's command again to mend them", file=sys.stderr)
@@ -34,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def main() -> int:
     """``python -m vlalign.cli.verify``."""
-    from vlalign.cli.app import run_verb
+    from vlalign.cli import run_verb
 
     return run_verb("verify")
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
+from vlalign.display import visible
+
 if TYPE_CHECKING:
     from vlalign.extract.plan import ModelPlan
     from vlalign.store import RunWriter, Shard
@@ -37,7 +39,7 @@ class Bars:
             self._bar = tqdm(
                 total=plan.samples,
                 initial=plan.samples - plan.to_do,
-                desc=plan.title,
+                desc=visible(plan.title),
                 unit=" samples",
                 mininterval=0.5,
                 smoothing=0.05,

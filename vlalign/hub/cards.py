@@ -9,6 +9,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from vlalign.display import visible
 from vlalign.errors import VlalignError
 
 TEMPLATES = ("embeddings", "results", "perturbed", "synthetic")
@@ -61,7 +62,7 @@ def escape(value: object) -> str:
     >>> escape("<b>a|b</b> `x`")
     '&lt;b&gt;a&#124;b&lt;/b&gt; &#96;x&#96;'
     """
-    text = " ".join(str(value).split())
+    text = visible(" ".join(str(value).split()))
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"[|`\[\]\\]", lambda found: f"&#{ord(found.group())};", text)
 
@@ -72,7 +73,7 @@ def code(value: object) -> str:
     >>> code("a `b`")
     "`a 'b'`"
     """
-    return f"`{' '.join(str(value).split()).replace('`', chr(39))}`"
+    return f"`{visible(' '.join(str(value).split())).replace('`', chr(39))}`"
 
 
 def command_line(verb: str, *names: str, **flags: str | Sequence[str] | None) -> str:

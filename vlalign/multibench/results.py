@@ -14,6 +14,7 @@ from vlalign.errors import VlalignError
 from vlalign.files import write_whole
 from vlalign.multibench.config import MultibenchConfig
 from vlalign.score.record import write_json
+from vlalign.tables import write_csv
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,10 +112,10 @@ class MultibenchResult:
             table = getattr(self, name)
             write_whole(folder / file, partial(table.to_parquet, index=False))
             if name != "layers":
-                write_whole(folder / f"{name}.csv", partial(table.to_csv, index=False))
+                write_csv(folder / f"{name}.csv", table)
         found = correlations(self)
         write_whole(folder / "correlations.parquet", partial(found.to_parquet, index=False))
-        write_whole(folder / "correlations.csv", partial(found.to_csv, index=False))
+        write_csv(folder / "correlations.csv", found)
         told = {name: value for name, value in vars(self).items() if name not in TABLES}
         counts = {name: len(getattr(self, name)) for name in TABLES}
         return write_json(folder / SUMMARY, {"format": FORMAT, "rows": counts, **told}, "study")

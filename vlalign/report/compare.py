@@ -12,6 +12,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from vlalign.display import visible
 from vlalign.metrics.base import metric_text
 from vlalign.report.console import titled
 from vlalign.report.text import signed
@@ -38,7 +39,7 @@ def show_comparisons(found: Sequence[Comparison], console: Console) -> None:
     for one in found:
         test = one.test or {}
         table.add_row(
-            Text(name_of(one.reference)), *(f"{one.scores[side]['score']:.4f}" for side in "ab"),
+            name_of(one.reference), *(f"{one.scores[side]['score']:.4f}" for side in "ab"),
             *(text for name in ("largest", "crossed") for text in _both(test.get(name))), _p(test), _q(test),
         )  # fmt: skip
     console.print(table)
@@ -66,10 +67,10 @@ def verdict(found: Comparison) -> str:
 def name_of(side: dict[str, Any]) -> str:
     """The model; of a run with digits of its key, and its precision where that is not float32."""
     if not side["run"]:
-        return str(side["model"])
+        return visible(side["model"])
     precision = precision_of(side)
     shown = f" ({precision})" if precision not in ("", "float32") else ""
-    return f"{side['model']}@{side['run']['hash'][:8]}{shown}"
+    return f"{visible(side['model'])}@{side['run']['hash'][:8]}{shown}"
 
 
 def _panel(found: Comparison) -> Panel:
@@ -78,7 +79,7 @@ def _panel(found: Comparison) -> Panel:
     grid.add_column()
     for name, side in (("a", found.a), ("b", found.b)):
         score = found.scores[name]
-        grid.add_row(name, Text(name_of(side)))
+        grid.add_row(name, name_of(side))
         spread = f"  interval {score['low']:.4f} – {score['high']:.4f}" if "low" in score else ""
         grid.add_row("", Text(f"{score['score']:.4f} at {score['layer']} × {score['reference_layer']}{spread}"))
     if test := found.test:
@@ -97,7 +98,7 @@ def _panel(found: Comparison) -> Panel:
     grouped = f" in {found.groups.get('groups')} groups" if found.groups else ""
     grid.add_row("measured", f"{metric}, N = {found.n}{grouped}, preset {found.preset}, from {found.made_from}")
     grid.add_row("so", Text(verdict(found), style="bold"))
-    return Panel(Group(grid), title=f"alignment with {name_of(found.reference)}", expand=False, box=box.ROUNDED)
+    return Panel(Group(grid), title=Text(f"alignment with {name_of(found.reference)}"), expand=False, box=box.ROUNDED)
 
 
 def _layers(found: Comparison) -> Group | Text:
@@ -111,7 +112,7 @@ def _layers(found: Comparison) -> Group | Text:
         table.add_column(column, justify="right")
     for row in sorted(found.layers, key=_surest)[:_LAYERS]:
         more = [_interval(row), _p(row), _q(row)] if tested else []
-        table.add_row(Text(row["layer"]), signed(row["difference"], 4), *more)
+        table.add_row(visible(row["layer"]), signed(row["difference"], 4), *more)
     matrix = np.asarray(found.matrix)
     i, j = np.unravel_index(int(np.argmax(np.abs(matrix))), matrix.shape)
     apart = sum(row.get("q_value") is not None and row["q_value"] < ALPHA for row in found.layers)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlalign.report.figures import COLOURS, new_figure, save
+from vlalign.report.figures import COLOURS, named, new_figure, save
 
 if TYPE_CHECKING:
     from vlalign.score import ScoreRecord
@@ -30,7 +30,7 @@ def save_curves(record: ScoreRecord, path: str | Path) -> Path:
         figure.subplots(1, len(curves), squeeze=False, sharey=True)[0], curves.items(), strict=True
     ):
         _draw(axes, curve["points"], "largest", COLOURS[0], "largest over layer pairs")
-        _draw(axes, curve["points"], "fixed", COLOURS[1], f"{record.best['x']['name']} × {record.best['y']['name']}")
+        _draw(axes, curve["points"], "fixed", COLOURS[1], _fixed(record))
         axes.set_xscale("log")
         ticks = [point["at"] for point in curve["points"]]
         axes.set_xticks(ticks, labels=[str(tick) for tick in ticks], fontsize=7)
@@ -43,8 +43,12 @@ def save_curves(record: ScoreRecord, path: str | Path) -> Path:
     first = figure.axes[0]
     first.set_ylabel(record.metric["name"].replace("_", "-"))
     first.legend(frameon=False, fontsize=7)
-    figure.suptitle(f"{record.title}   (dotted: as scored)", fontsize=9, x=0.01, ha="left")
+    figure.suptitle(f"{named(record.title, 90)}   (dotted: as scored)", fontsize=9, x=0.01, ha="left")
     return save(figure, path)
+
+
+def _fixed(record: ScoreRecord) -> str:
+    return " × ".join(named(record.best[side]["name"]) for side in "xy")
 
 
 def _draw(axes: Any, points: list[dict[str, Any]], which: str, colour: str, label: str) -> None:

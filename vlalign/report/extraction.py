@@ -11,6 +11,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from vlalign.display import visible
 from vlalign.report.text import duration, size
 from vlalign.store import Run
 
@@ -25,7 +26,7 @@ def plan_table(plan: Plan, device: torch.device, config: ExtractConfig) -> Group
     from vlalign.extract.checks import free_bytes
 
     data = plan.data
-    table = Table(box=box.SIMPLE_HEAD, title_justify="left", title=f"plan: {len(data)} samples of {data.name}")
+    table = Table(box=box.SIMPLE_HEAD, title_justify="left", title=f"plan: {len(data)} samples of {visible(data.name)}")
     for column in ("model", "revision", "precision", "pool"):
         table.add_column(column)
     for column in ("weights", "layers", "to do", "disk", "forwards on " + str(device)):
@@ -36,7 +37,7 @@ def plan_table(plan: Plan, device: torch.device, config: ExtractConfig) -> Group
         seconds = model.seconds(device)
         precision = model.dtype if model.quantization == "none" else f"{model.quantization} + {model.dtype}"
         table.add_row(
-            model.title,
+            visible(model.title),
             model.source.revision.removeprefix("sha256:")[:12],
             precision,
             model.pool,
@@ -56,7 +57,7 @@ def plan_table(plan: Plan, device: torch.device, config: ExtractConfig) -> Group
     need = sum(model.bytes_to_write() for model in plan.models)
     notes.append(f"{config.store}: {size(need)} to write, {size(free_bytes(config.store))} free")
     notes.append("times are rough: operations of the forwards over 60 % of this device's matrix-product rate")
-    return Group(table, *(Text(f"  {note}", style="dim") for note in notes))
+    return Group(table, *(Text(visible(f"  {note}"), style="dim") for note in notes))
 
 
 def extraction_table(extractions: Sequence[Extraction]) -> Group:
@@ -70,7 +71,7 @@ def extraction_table(extractions: Sequence[Extraction]) -> Group:
         bits = run.bits_per_byte()
         fresh = extraction.samples > 0
         table.add_row(
-            run.key.title,
+            visible(run.key.title),
             str(len(run.layers)),
             str(run.n),
             "–" if bits is None else f"{bits:.3f}",
@@ -79,7 +80,7 @@ def extraction_table(extractions: Sequence[Extraction]) -> Group:
             f"{extraction.samples / seconds['extract']:.1f}" if fresh and seconds["extract"] > 0 else "–",
         )
     return Group(
-        table, *(Text(f"  {e.run.key.title}: {e.run.path}", style="dim", overflow="fold") for e in extractions)
+        table, *(Text(visible(f"  {e.run.key.title}: {e.run.path}"), style="dim", overflow="fold") for e in extractions)
     )
 
 
@@ -94,11 +95,11 @@ def runs_table(runs: Sequence[Run], incomplete: Sequence[Path]) -> Group:
         data, bits = run.key.data, run.bits_per_byte()
         quantization = data.get("quantization", "none")
         table.add_row(
-            run.key.model,
+            visible(run.key.model),
             run.key.short[:8],
             run.key.modality,
-            str(data.get("data", {}).get("name", "?")),
-            run.key.edits or "–",
+            visible(data.get("data", {}).get("name", "?")),
+            visible(run.key.edits or "–"),
             str(data.get("dtype", "?"))
             + ("" if quantization == "none" else f" {quantization}")
             + (f", stored as {data['stored']}" if "stored" in data else ""),
@@ -107,5 +108,5 @@ def runs_table(runs: Sequence[Run], incomplete: Sequence[Path]) -> Group:
             str(run.n),
             "–" if bits is None else f"{bits:.3f}",
         )
-    notes = [Text(f"  not complete: {path}", style="yellow") for path in incomplete]
+    notes = [Text(visible(f"  not complete: {path}"), style="yellow") for path in incomplete]
     return Group(table, *notes)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from vlalign.display import visible
 from vlalign.errors import VlalignError
 
 _T = TypeVar("_T")
@@ -59,11 +60,10 @@ def named(text: str, most: int = 40) -> str:
 
     Matplotlib takes what stands between dollar signs for mathematics.
     """
+    text = visible(text)
     if len(text) > most:
         text = text.rpartition("/")[2] or text
-    if len(text) > most:
-        text = f"{text[: most // 2]}…{text[len(text) - most + most // 2 + 1 :]}"
-    return text.replace("$", r"\$")
+    return visible(text, most=most).replace("$", r"\$")
 
 
 def legend(figure: Any, handles: Sequence[Any], names: Sequence[str], **options: Any) -> None:

@@ -9,6 +9,7 @@ from rich import box
 from rich.console import Group
 from rich.table import Table
 
+from vlalign.display import visible
 from vlalign.report.text import duration
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def _table(title: str, *columns: str) -> Table:
 
 def _layers(record: ScoreRecord) -> Table:
     matrix = np.asarray(record.matrix)
-    table = _table("best layer pairs", f"{record.x['model']} × {record.y['model']}", "score")
+    table = _table("best layer pairs", visible(f"{record.x['model']} × {record.y['model']}"), "score")
     for flat in np.argsort(-matrix, axis=None, kind="stable")[:_BEST]:
         i, j = np.unravel_index(flat, matrix.shape)
         table.add_row(f"{record.axes['x'][i]['name']} × {record.axes['y'][j]['name']}", f"{matrix[i, j]:.4f}")
@@ -60,7 +61,7 @@ def _intervals(interval: dict[str, Any]) -> Table:
 
 
 def _checks(record: ScoreRecord) -> Table:
-    table = _table("data, as these layers see it", "", *(getattr(record, side)["model"] for side in ("x", "y")))
+    table = _table("data, as these layers see it", "", *(visible(one["model"]) for one in (record.x, record.y)))
     found = [record.checks[side] for side in ("x", "y")]
     k, near = found[0]["k"], found[0]["near"]
     for name, text in (

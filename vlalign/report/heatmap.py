@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlalign.metrics.base import value_text
-from vlalign.report.figures import new_figure, save
+from vlalign.report.figures import named, new_figure, save
 from vlalign.report.text import p_text
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ def save_heatmap(record: ScoreRecord, path: str | Path) -> Path:
     set_ticks(axes.xaxis, record.axes[columns], room=figure.get_figwidth() - 2.6)
     set_ticks(axes.yaxis, record.axes[rows], room=figure.get_figheight() - 1.9)
     axes.tick_params(axis="x", labelrotation=90)
-    axes.set_xlabel(getattr(record, columns)["model"])
-    axes.set_ylabel(getattr(record, rows)["model"])
+    axes.set_xlabel(named(getattr(record, columns)["model"], 80))
+    axes.set_ylabel(named(getattr(record, rows)["model"], 80))
     if record.null is not None:
         _outline(axes, matrix > record.null["threshold"])
     row, column = record.best[rows]["position"], record.best[columns]["position"]
@@ -74,7 +74,7 @@ def _outline(axes: Any, inside: Any) -> None:
 
 def _title(record: ScoreRecord) -> str:
     best = record.best
-    first = f"best {record.score:.3f} at {best['x']['name']} × {best['y']['name']}"
+    first = f"best {record.score:.3f} at {named(best['x']['name'])} × {named(best['y']['name'])}"
     parts = [f"N = {record.n}", *(f"{name} = {value_text(value)}" for name, value in record.metric["params"].items())]
     if record.chance is not None:
         parts.append(f"chance {record.chance:.4f}")
@@ -92,4 +92,4 @@ def set_ticks(axis: Any, layers: list[dict[str, Any]], room: float) -> None:
     shown = list(range(0, count, step))
     if shown[-1] != count - 1:
         shown = [i for i in shown if count - 1 - i >= step] + [count - 1]
-    axis.set_ticks(shown, labels=[str(layers[i]["name"]) for i in shown], fontsize=7)
+    axis.set_ticks(shown, labels=[named(str(layers[i]["name"])) for i in shown], fontsize=7)

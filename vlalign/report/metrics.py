@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 from vlalign.metrics.base import value_text
 
@@ -25,7 +26,7 @@ def metrics_table(metrics: Sequence[type[Metric]]) -> Table:
         info = metric.info
         summary = info.summary if info.symmetric else f"{info.summary}; not symmetric"
         table.add_row(
-            "\n".join([f"[bold]{metric.name}[/bold]", *parameters(metric)]),
+            Text("\n").join([Text(metric.name, style="bold"), *map(Text, parameters(metric))]),
             summary, info.range, info.invariances, info.cost, info.source,
         )  # fmt: skip
     return table

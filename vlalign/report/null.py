@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vlalign.report.figures import COLOURS, new_figure, save
+from vlalign.report.figures import COLOURS, named, new_figure, save
 from vlalign.report.text import p_text
 
 if TYPE_CHECKING:
@@ -29,9 +29,8 @@ def save_null(record: ScoreRecord, path: str | Path) -> Path:
         axes.axvline(record.chance, color=COLOURS[2], linestyle=":", label=f"chance {record.chance:.4f}")
     axes.set_xlabel(f"largest {record.metric['name'].replace('_', '-')} over all layer pairs")
     axes.set_ylabel("random pairings")
-    axes.set_title(
-        f"{record.title}\n{null['permutations']} random pairings, p {_equals(record)}", fontsize=9, loc="left"
-    )
+    pairings = f"{null['permutations']} random pairings, p {_equals(record)}"
+    axes.set_title(f"{named(record.title, 90)}\n{pairings}", fontsize=9, loc="left")
     axes.legend(frameon=False, fontsize=8)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)

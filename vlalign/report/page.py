@@ -8,10 +8,10 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape as escaped
 from pathlib import Path
 from string import Template
 
+from vlalign.display import html_text
 from vlalign.errors import VlalignError
 from vlalign.store.files import write_atomic
 
@@ -102,7 +102,7 @@ def terms(pairs: Mapping[str, str]) -> str:
 
 def code(text: str, *, wrap: bool = False) -> str:
     """Text as it stands, such as a file or a command; ``wrap``: broken where it is longer than the page."""
-    return f'<pre tabindex="0"{_class("wrap" if wrap else "")}><code>{escaped(text)}</code></pre>'
+    return f'<pre tabindex="0"{_class("wrap" if wrap else "")}><code>{html_text(text)}</code></pre>'
 
 
 def details(summary: str, *parts: str) -> str:
@@ -167,7 +167,7 @@ def save_page(text: str, path: str | Path) -> Path:
 
 def _text(text: str) -> str:
     """Escaped, and with percent signs that stay with their numbers."""
-    return re.sub(r"(?<=\d) %", "\u00a0%", escaped(text))
+    return re.sub(r"(?<=\d) %", "\u00a0%", html_text(text))
 
 
 def _cell(text: str) -> str:

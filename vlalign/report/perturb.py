@@ -13,6 +13,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from vlalign.display import visible
 from vlalign.errors import VlalignError
 from vlalign.report.figures import COLOURS, new_figure, save
 
@@ -57,7 +58,7 @@ def captions_table(versions: Mapping[str, PairedData], rows: Sequence[int]) -> T
             assert data.captions is not None
             text = _plain(data.captions[row])
             shown = Text(text) if text else Text("(empty)" if not data.captions[row] else "(blank)", style="dim")
-            table.add_row(Text(data.ids[row] if not i else ""), label, shown, end_section=i == len(versions) - 1)
+            table.add_row(visible(data.ids[row]) if not i else "", label, shown, end_section=i == len(versions) - 1)
     return table
 
 
@@ -125,7 +126,7 @@ def save_sheet(
     heights = [side + _LINE * max(map(len, line)) + 0.32 for side, line in zip(sides, texts, strict=True)]
     left = 0.12
     width = left + len(versions) * (SIDE + GAP)
-    heading = textwrap.wrap(title, int(11 * width))
+    heading = textwrap.wrap(visible(title), int(11 * width))
     top = 0.4 + 0.16 * len(heading)
     height = top + sum(heights)
     figure = new_figure(width, height)
@@ -181,13 +182,12 @@ def wrap(text: str) -> list[str]:
 
 
 def _plain(text: str) -> str:
-    """One line, without characters that do something to a terminal."""
-    return "".join(
-        letter if letter.isprintable() or letter == "\u200d" else "\ufffd" for letter in " ".join(text.split())
-    )
+    """Return a caption on one line, safe to show."""
+    return visible(" ".join(text.split()))
 
 
 def _short(name: str) -> str:
+    name = visible(name)
     return name if len(name) <= _CELLS else f"…{name[1 - _CELLS :]}"
 
 

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from vlalign.display import visible
+
 if TYPE_CHECKING:
     from vlalign.reproduce.compare import Reproduction
 
@@ -25,7 +27,7 @@ def show_reproduction(found: Reproduction, console: Console, path: str | Path | 
     console.print(reproduction_table(found))
     console.print(differences_table(found))
     if path is not None:
-        console.print(f"written to {path}", highlight=False, soft_wrap=True)
+        console.print(visible(f"written to {path}"), soft_wrap=True)
 
 
 def reproduction_table(found: Reproduction) -> Table:
@@ -34,7 +36,7 @@ def reproduction_table(found: Reproduction) -> Table:
     k = "" if found.metric["k"] is None else f", k = {found.metric['k']}"
     table = Table(
         box=box.SIMPLE_HEAD,
-        title=f"{found.x['model']} (x) × {found.y['model']} (y): {found.metric['name']}{k}, N = {found.n}",
+        title=visible(f"{found.x['model']} (x) × {found.y['model']} (y): {found.metric['name']}{k}, N = {found.n}"),
         title_justify="left",
     )
     table.add_column("", style="dim")
@@ -65,5 +67,5 @@ def differences_table(found: Reproduction) -> Table:
     table.add_column("difference")
     table.add_column("reason")
     for difference in found.differences:
-        table.add_row(difference.what, Text(difference.reason))
+        table.add_row(difference.what, difference.reason)
     return table

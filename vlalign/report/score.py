@@ -12,7 +12,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from vlalign.errors import VlalignError
+from vlalign.display import visible
 from vlalign.metrics.base import metric_text, value_text
 from vlalign.metrics.registry import METRICS, get_metric
 from vlalign.report.curves import drawable, save_curves
@@ -22,6 +22,7 @@ from vlalign.report.null import save_null
 from vlalign.report.text import duration, p_text, signed_zero
 from vlalign.stats.fdr import benjamini_hochberg
 from vlalign.store.files import check_space
+from vlalign.tables import write_csv
 
 if TYPE_CHECKING:
     from vlalign.score import ScoreRecord
@@ -123,7 +124,7 @@ def summary(record: ScoreRecord) -> Panel:
             grid.add_row("performance", f"{model}: {found['bits_per_byte']:.3f} bits per byte")
     for note in record.checks["notes"]:
         grid.add_row("note", Text(note, style="yellow"))
-    return Panel(Group(grid), title=record.title, expand=False, box=box.ROUNDED)
+    return Panel(Group(grid), title=Text(visible(record.title)), expand=False, box=box.ROUNDED)
 
 
 def false_discovery(records: Sequence[ScoreRecord]) -> list[float | None]:
@@ -164,11 +165,7 @@ def save_table(records: Sequence[ScoreRecord], q_values: Sequence[float | None],
         }
         for record, q in zip(records, q_values, strict=True)
     ]
-    try:
-        pd.DataFrame(rows).sort_values(["metric", "score"], ascending=[True, False]).to_csv(path, index=False)
-    except OSError as error:
-        raise VlalignError(f"cannot write the table {path}: {error.strerror or error}") from error
-    return path
+    return write_csv(path, pd.DataFrame(rows, dtype=object).sort_values(["metric", "score"], ascending=[True, False]))
 
 
 def records_table(records: Sequence[ScoreRecord], q_values: Sequence[float | None] | None = None) -> Table:
@@ -176,7 +173,7 @@ def records_table(records: Sequence[ScoreRecord], q_values: Sequence[float | Non
     q_values = false_discovery(records) if q_values is None else q_values
     several = len({metric_label(record) for record in records}) > 1
     one_pair = several and len({(label(r.x, records), label(r.y, records)) for r in records}) == 1
-    table = Table(box=box.SIMPLE_HEAD, title=records[0].title if one_pair else None, title_justify="left")
+    table = Table(box=box.SIMPLE_HEAD, title=visible(records[0].title) if one_pair else None, title_justify="left")
     for column in (*([] if one_pair else ["x", "y"]), *(["metric"] if several else [])):
         table.add_column(column, overflow="fold")
     for column in ("score", "interval", "chance", "calibrated", "p", "q"):
@@ -206,8 +203,8 @@ def label(side: Mapping[str, Any], records: Sequence[ScoreRecord]) -> str:
     """A side's model, with digits of its key where several runs of that model are in the table."""
     sides = [s for record in records for s in (record.x, record.y) if s["model"] == side["model"] and s["run"]]
     if len({s["run"]["hash"] for s in sides}) > 1 and side["run"]:
-        return f"{side['model']}@{side['run']['hash'][:8]}"
-    return str(side["model"])
+        return f"{visible(side['model'])}@{side['run']['hash'][:8]}"
+    return visible(side["model"])
 
 
 def stages_table(stages: Sequence[tuple[str, float]]) -> Table:
@@ -236,4 +233,4 @@ def parameters(record: ScoreRecord) -> str:
 
 def _layer(record: ScoreRecord, side: str) -> str:
     found = record.best[side]
-    return f"{found['name']} of {getattr(record, side)['model']}"
+    return visible(f"{found['name']} of {getattr(record, side)['model']}")

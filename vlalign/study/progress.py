@@ -7,6 +7,8 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from vlalign.display import visible
+
 if TYPE_CHECKING:
     from vlalign.extract import ModelPlan
 
@@ -159,7 +161,7 @@ class StudyProgress:
         passed, left = self._clock() - self._start, self.left
         self.estimates.append((passed, left))
         share = int(100 * passed / (passed + left)) if passed + left > 0 else 0
-        self._bar.set_postfix_str(f"about {_text(left)} left: {title}", refresh=False)
+        self._bar.set_postfix_str(f"about {_text(left)} left: {visible(title)}", refresh=False)
         self._bar.update(max(0, min(99, share) - self._bar.n))
         self._bar.refresh()
 

@@ -14,6 +14,7 @@ from vlalign.score.record import write_json
 from vlalign.study.analysis import FamilyCurve, PerformanceFit, family_curves, findings, performance_fits
 from vlalign.study.edits import EditFacts, about_edits
 from vlalign.study.points import Point
+from vlalign.tables import write_csv
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -97,7 +98,7 @@ class UniquenessResult:
         """
         folder = Path(folder)
         table = self.table()
-        write_whole(folder / "points.csv", lambda part: table.to_csv(part, index=False))
+        write_csv(folder / "points.csv", table)
         write_whole(folder / "points.parquet", lambda part: table.to_parquet(part, index=False))
         return write_json(folder / STUDY, {"format": FORMAT, **asdict(self)}, "study")
 

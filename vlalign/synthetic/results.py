@@ -15,6 +15,7 @@ from vlalign.errors import VlalignError
 from vlalign.files import write_whole
 from vlalign.score.record import write_json
 from vlalign.synthetic.config import SyntheticConfig
+from vlalign.tables import write_csv
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,7 +73,7 @@ class SyntheticResult:
         """
         folder = Path(folder)
         write_whole(folder / TABLE, lambda part: self.table.to_parquet(part, index=False))
-        write_whole(folder / "alignment.csv", lambda part: self.table.to_csv(part, index=False))
+        write_csv(folder / "alignment.csv", self.table)
         told = {name: value for name, value in vars(self).items() if name != "table"}
         return write_json(folder / SUMMARY, {"format": FORMAT, "rows": len(self.table), **told}, "study")
 

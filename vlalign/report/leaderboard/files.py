@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from html import escape
 from typing import Any
 
+from vlalign.display import html_text
 from vlalign.report.leaderboard.board import ALL, Board, Group, Ranking, Row
 from vlalign.report.markdown import table
 from vlalign.report.text import count, p_text, signed_zero
+from vlalign.tables import csv_text
 
 FORMAT = 1
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 #: columns of further records
 DUPLICATE = ("results", "file", "shown instead: results", "shown instead: file", "score")
@@ -142,21 +140,16 @@ def _one_row_a_line(told: dict[str, Any]) -> str:
 
 
 def to_csv(board: Board) -> str:
-    """One line a row: ``group`` and its conditions, then the columns of the JSON file; invalid records at the end.
+    """Return one line a row: ``group``, its conditions, the columns of the JSON file; invalid records at the end."""
+    import pandas as pd
 
-    A text that a spreadsheet would take for a formula has an apostrophe before it.
-    """
     rows: list[dict[str, Any]] = []
     for group in board.groups:
         first = {"group": group.conditions.id, "conditions": group.conditions.title}
         rows += [{**first, **line.values(), "invalid": None} for line in lines(board, group)]
     rows += [{"source": one.source, "record": one.path, "invalid": one.reason} for one in board.invalid]
     columns = list(dict.fromkeys(name for row in rows for name in row)) or ["group"]
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
-    return text.getvalue()
+    return csv_text(pd.DataFrame(rows, columns=columns, dtype=object))
 
 
 def to_markdown(board: Board) -> str:
@@ -191,7 +184,7 @@ def markdown(text: str) -> str:
     >>> markdown("<b>a_b</b>")
     '&lt;b&gt;a\\\\_b&lt;/b&gt;'
     """
-    return re.sub(r"([\\`*_\[\]~#])", r"\\\1", escape(" ".join(text.split()), quote=False))
+    return re.sub(r"([\\`*_\[\]~#])", r"\\\1", html_text(" ".join(text.split()), quote=False))
 
 
 def fixed(value: float | None, digits: int = 4) -> str:
@@ -233,9 +226,3 @@ _COLUMNS: dict[str, Callable[[dict[str, Any]], str]] = {
 
 def _markdown_row(values: dict[str, Any]) -> list[str]:
     return [tell(values) for tell in _COLUMNS.values()]
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return "'" + value
-    return repr(value) if isinstance(value, float) else value

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from html import escape
 from string import Template
 from typing import Any
 
+from vlalign.display import html_text
 from vlalign.report import page
 from vlalign.report.leaderboard.board import ALL, Board, Entry, Group
 from vlalign.report.leaderboard.files import DUPLICATE, RULES
@@ -40,7 +40,7 @@ def index_page(board: Board, footer: str) -> str:
         theme=theme,
         script=script,
         data=embedded(_data(board)),
-        summary=escape(summary(board)),
+        summary=html_text(summary(board)),
         empty="" if board.groups else empty,
         hidden="" if board.groups else " hidden",
         notes=_notes(board),

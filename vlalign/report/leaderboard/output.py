@@ -6,13 +6,13 @@ import contextlib
 import json
 import re
 from collections.abc import Callable
-from html import escape
 from pathlib import Path
 from string import Template
 
 from rich.console import Console
 from rich.text import Text
 
+from vlalign.display import html_text
 from vlalign.errors import VlalignError
 from vlalign.files import write_whole
 from vlalign.report.leaderboard.board import FLAWED, Board, make_board, not_whole
@@ -93,7 +93,7 @@ def save_leaderboard(
         raise VlalignError("there are no score records: write some with `vlalign score`")
     check_space(out, 0)
     board = make_board(collected)
-    footer = escape(f"{TITLE}, written by vlalign {__version__}")
+    footer = html_text(f"{TITLE}, written by vlalign {__version__}")
     pages = _pair_pages(board, collected, footer, out, progress)
     if pages:  # some record has no page: it leaves the board, and with it ranks change
         lost = {(one.source, one.path) for one in pages}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from html import escape
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from urllib.parse import urlencode
 
 import numpy as np
 
+from vlalign.display import html_text
 from vlalign.report import page
 from vlalign.report.leaderboard.board import Board, Entry
 from vlalign.report.leaderboard.files import fixed
@@ -33,7 +33,7 @@ def pair_page(board: Board, entry: Entry, template: Template, footer: str) -> st
     models = board.model(entry, "x"), board.model(entry, "y")
     parts = [
         page.terms(_summary(board, entry)),
-        "\n".join(f'<p class="note">{escape(str(note))}</p>' for note in record.checks.get("notes") or []),
+        "\n".join(f'<p class="note">{html_text(str(note))}</p>' for note in record.checks.get("notes") or []),
         page.section("Layers", _layers(record)),
         '<div class="two">',
         page.section("Null", _null(record)),
@@ -51,8 +51,8 @@ def pair_page(board: Board, entry: Entry, template: Template, footer: str) -> st
     place = {"group": entry.conditions.id, "reference": entry.x}
     back = urlencode(place if entry.conditions.symmetric else place | {"side": "x"})
     return template.substitute(
-        title=escape(f"{models[0].name} × {models[1].name}"),
-        back=escape(f"../index.html#{back}"),
+        title=html_text(f"{models[0].name} × {models[1].name}"),
+        back=html_text(f"../index.html#{back}"),
         body="\n".join(part for part in parts if part),
         data=embedded(_data(record)),
         footer=footer,
@@ -169,7 +169,7 @@ def _curve(record: ScoreRecord, name: str) -> str:
 
 def _figure(name: str, caption: str) -> str:
     """A picture that the script draws."""
-    return f'<figure class="fit" id="{name}"><figcaption>{escape(caption)}</figcaption></figure>'
+    return f'<figure class="fit" id="{name}"><figcaption>{html_text(caption)}</figcaption></figure>'
 
 
 def _checks(record: ScoreRecord) -> str:
@@ -216,7 +216,7 @@ def _key(record: ScoreRecord, side: str) -> str:
 def _json(data: Any) -> str:
     """On one line, to keep a thousand pages small; the script indents it."""
     text = canonical(data).encode("utf-8", "replace").decode()
-    return f'<pre tabindex="0" class="wrap json"><code>{escape(text, quote=False)}</code></pre>'
+    return f'<pre tabindex="0" class="wrap json"><code>{html_text(text, quote=False)}</code></pre>'
 
 
 def _seconds(record: ScoreRecord) -> str:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Sequence
-from functools import partial
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from vlalign.display import html_text
 from vlalign.files import write_whole
 from vlalign.multibench.published import TABLE
 from vlalign.report import markdown, page
@@ -34,8 +32,11 @@ from vlalign.report.multibench.text import (
 )
 from vlalign.report.text import metric_title, signed
 from vlalign.store.files import check_space, write_error
+from vlalign.tables import write_csv
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from vlalign.multibench import MultibenchResult
     from vlalign.stats import Correlation
 
@@ -126,10 +127,10 @@ def save_table1(results: Sequence[MultibenchResult], folder: str | Path, metric:
     except OSError as error:
         raise write_error(folder, error) from error
     columns, rows = _rows(runs)
-    flat = [[escape(cell, quote=False).replace("\n", "<br>") for cell in row] for row in rows]
+    flat = [[html_text(cell, quote=False).replace("\n", "<br>") for cell in row] for row in rows]
     notes = _notes(runs)
     lines = [f"# {_TITLE}", markdown.table(columns, flat)]
-    lines += ["\n".join(f"- {escape(note, quote=False)}" for note in [INTERVALS, *notes, *how_to_read()])]
+    lines += ["\n".join(f"- {html_text(note, quote=False)}" for note in [INTERVALS, *notes, *how_to_read()])]
     texts = {
         FILES[0]: "\n\n".join(lines) + "\n",
         FILES[2]: page.page(
@@ -147,7 +148,7 @@ def save_table1(results: Sequence[MultibenchResult], folder: str | Path, metric:
         ),
     }
     write_whole(folder / FILES[0], lambda part: part.write_text(texts[FILES[0]], encoding="utf-8"))
-    write_whole(folder / FILES[1], partial(_write_csv, runs))
+    write_csv(folder / FILES[1], _numbers(runs))
     return [*(folder / name for name in FILES[:2]), page.save_page(texts[FILES[2]], folder / FILES[2])]
 
 
@@ -219,8 +220,10 @@ def _notes(runs: Sequence[_Run]) -> list[str]:
     return [*told, about_published()] if any(one.published for run in runs for one in run.found) else told
 
 
-def _write_csv(runs: Sequence[_Run], path: Path) -> None:
-    """Numbers as they are, empty where there are none."""
+def _numbers(runs: Sequence[_Run]) -> pd.DataFrame:
+    """Return all numbers as they are, empty where there are none."""
+    import pandas as pd
+
     rows: list[dict[str, Any]] = []
     for run in runs:
         result = run.result
@@ -241,7 +244,4 @@ def _write_csv(runs: Sequence[_Run], path: Path) -> None:
             known = one.published
             row |= {"published": known and known.first, "later": known and known.later, "notes": unlike}
             rows.append(row)
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]) if rows else [], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    return pd.DataFrame(rows, dtype=object)

@@ -19,6 +19,7 @@ from vlalign.report.synthetic.text import bits_text, findings, summary_rows
 from vlalign.report.text import duration, metric_title, rho_short
 from vlalign.store.files import check_space, write_error
 from vlalign.synthetic.results import headline, maxima, rho_of_maxima
+from vlalign.tables import write_csv
 
 if TYPE_CHECKING:
     from vlalign.synthetic import Information, SyntheticConfig, SyntheticResult
@@ -114,7 +115,7 @@ def save_synthetic(result: SyntheticResult, folder: str | Path, metric: str | No
     metric = metric or result.metrics[0]
     small = headline(result.table).drop(columns=[c for c in result.table.columns if c.endswith("reference_layer")])
     table = folder / FOLDER / "alignment.csv"
-    write_whole(table, lambda part: small.to_csv(part, index=False, float_format="%.4f", lineterminator="\n"))
+    write_csv(table, small, "%.4f")
     figures = save_figures(result, metric, folder / FOLDER)
     page = results_page(result, metric, {name: path.relative_to(folder) for name, path in figures.items()})
     write_whole(folder / PAGE, lambda part: part.write_text(page, encoding="utf-8"))

@@ -1,0 +1,56 @@
+"""Tables as CSV files that a spreadsheet shows without running anything in them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vlalign.display import visible
+from vlalign.files import write_whole
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+#: what a spreadsheet takes for the start of a formula, half or full width; ; and | are separators in some countries
+_FORMULA = re.compile(r"""(^|[;|])([\s"'`]*)(?=[=+\-@＝＋－＠﹦﹢﹣﹫])""")
+_NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?")
+
+
+def csv_text(table: pd.DataFrame, float_format: str | None = None) -> str:
+    """Return a table as CSV, without its index.
+
+    Numbers stay as they are. In texts, control characters and line ends become visible escape codes, and what a
+    spreadsheet would take for a formula has an apostrophe before it.
+
+    Args:
+        table: any; names of its columns are texts from outside, too.
+        float_format: of floating-point numbers, such as "%.4f" (default: all digits).
+    """
+    safe = table.copy()
+    for name in table.columns:
+        if table[name].dtype == object or str(table[name].dtype) in ("str", "string", "category"):
+            safe[name] = table[name].astype(object).map(safe_cell)
+    safe.columns = [safe_cell(str(name)) for name in table.columns]
+    return str(safe.to_csv(index=False, float_format=float_format, lineterminator="\n"))
+
+
+def write_csv(path: Path, table: pd.DataFrame, float_format: str | None = None) -> Path:
+    """Write :func:`csv_text`, whole or not at all; returns ``path``.
+
+    Raises:
+        VlalignError: the file cannot be written.
+    """
+    data = csv_text(table, float_format).encode()
+    return write_whole(path, lambda part: part.write_bytes(data))
+
+
+def safe_cell(value: Any) -> Any:
+    r"""Return a value as a cell of a table: no text is a formula, and each stays on its line.
+
+    >>> [safe_cell(one) for one in ("=1+1", "a\r=1+1", 'a;"=1+1', "-0.5", -0.5, None)]
+    ["'=1+1", 'a\\r=1+1', 'a;\'"=1+1', '-0.5', -0.5, None]
+    """
+    if not isinstance(value, str) or _NUMBER.fullmatch(value):
+        return value
+    return _FORMULA.sub(r"\1'\2", visible(value))
