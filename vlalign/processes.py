@@ -1,54 +1,213 @@
-"""Several processes that were launched together: what one of them decides for all."""
+"""Several processes that were launched together: what one of them decides for all, and one that is dead or stuck."""
 
 from __future__ import annotations
 
 import atexit
+import logging
+import os
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from vlalign.errors import VlalignError
 
 if TYPE_CHECKING:
     from accelerate import PartialState
 
+logger = logging.getLogger(__name__)
+
 T = TypeVar("T")
+
+TIMEOUT = "VLALIGN_STUCK_SECONDS"  # environment variable
+_SECONDS = 600.0
+_LOOKS = 20  # in that time
 
 
 def start_processes(cpu: bool) -> PartialState:
-    """Accelerate's view of the processes, which find each other here.
+    """Return Accelerate's view of the processes, which find each other and start to watch each other.
 
     Args:
         cpu: stay on the CPU where there is an accelerator.
-    """
-    from datetime import timedelta
 
+    Raises:
+        VlalignError: the time in ``VLALIGN_STUCK_SECONDS`` is invalid.
+    """
     import torch
     from accelerate import PartialState
 
     # without an accelerator, processes launched together find each other only if told that they are on CPUs;
-    # ranks meet after every stage, and one of them may work for hours longer than another
+    # one of them may work for hours longer than another: a heartbeat, not this time, ends the wait for a stuck one
     state = PartialState(cpu=cpu or not torch.accelerator.is_available(), timeout=timedelta(days=7))
     if state.backend == "gloo":
         # its threads must end before the interpreter does: else a process now and then aborts when all is done
         atexit.register(state.destroy_process_group)
+    if state.num_processes > 1:
+        _heartbeat(state.process_index, state.num_processes)
     return state
 
 
+def _seconds() -> float:
+    text = os.environ.get(TIMEOUT, str(_SECONDS))
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 1 <= seconds <= 1e6:
+        raise VlalignError(f"{TIMEOUT}={text}: give seconds from 1 to 1000000 (default {_SECONDS:.0f})")
+    return seconds
+
+
 def agree(state: PartialState, make: Callable[[], T]) -> T:
-    """What the main process makes, told to all; what it raises ends all of them (the others by ``SystemExit``)."""
+    """Return what the main process makes, on all; what it raises ends all of them (the others by ``SystemExit``).
+
+    Raises:
+        VlalignError: another process ended.
+    """
     from accelerate.utils import broadcast_object_list
 
-    said: list[Any] = [None]
+    result: list[Any] = [None]
     failure: BaseException | None = None
     if state.is_main_process:
         try:
-            said = [make()]
+            result = [make()]
         except BaseException as error:
             failure = error
     if state.num_processes > 1:
-        broadcast_object_list(said, from_process=0)
+        try:
+            with _waiting(state):
+                broadcast_object_list(result, from_process=0)
+        except VlalignError:
+            if failure is None:
+                raise
     if failure is not None:
         raise failure
-    if said[0] is None:
+    if result[0] is None:
         sys.exit(1)
-    made: T = said[0]
+    made: T = result[0]
     return made
+
+
+def meet(state: PartialState) -> None:
+    """Wait until every process is here.
+
+    Raises:
+        VlalignError: another process ended.
+    """
+    with _waiting(state):
+        state.wait_for_everyone()
+
+
+@contextmanager
+def _waiting(state: PartialState) -> Iterator[None]:
+    """Wait for other processes; one that is stuck ends this process, see :class:`_Heartbeat`."""
+    if state.num_processes == 1:
+        yield
+        return
+    heartbeat = _heartbeat(state.process_index, state.num_processes)
+    heartbeat.waiting = True
+    try:
+        yield
+    except RuntimeError as error:  # of torch.distributed
+        logger.debug("%s", error)
+        raise VlalignError(
+            "another of the processes launched together ended, see its message; what is finished is kept, the same "
+            "command goes on from there"
+        ) from None
+    finally:
+        heartbeat.waiting = False
+
+
+def cpu_seconds(processes: Iterable[int]) -> float:
+    """Return the CPU time that processes used, by their ids; of one that ended, 0."""
+    import psutil
+
+    total = 0.0
+    for process in processes:
+        try:
+            times = psutil.Process(process).cpu_times()
+        except psutil.Error:
+            continue
+        total += times.user + times.system
+    return total
+
+
+class _Heartbeat:
+    """Threads that show the other processes that this one works, and end it if it waits for one that does not.
+
+    Every process writes a mark to the store that torch.distributed keeps for all of them: the CPU time of its threads
+    and child processes, or a count while it waits for others. A process whose mark stays the same is stopped, out of
+    reach, or blocked (a lock, a disk that does not answer). Looks are counted rather than seconds, so that suspending
+    all processes does no harm.
+
+    Args:
+        index: of this process.
+        count: of all processes.
+
+    Raises:
+        VlalignError: the time in ``VLALIGN_STUCK_SECONDS`` is invalid.
+    """
+
+    def __init__(self, index: int, count: int) -> None:
+        from torch.distributed.distributed_c10d import _get_default_store
+
+        self._index, self._seconds = index, _seconds()
+        self._store = _get_default_store().clone()  # another connection: the first may be blocked by a long wait
+        self._keys = [f"vlalign/heartbeat/{i}" for i in range(count)]
+        self._marks = [b""] * count
+        self._end = threading.Event()
+        self.waiting = False
+        # apart, since the store blocks where the process that keeps it is the one that is stuck
+        self._threads = [threading.Thread(target=act, daemon=True) for act in (self._exchange, self._watch)]
+        for thread in self._threads:
+            thread.start()
+        atexit.register(self._stop)
+
+    def _exchange(self) -> None:
+        beats = 0
+        while not self._end.wait(self._seconds / _LOOKS / 2):
+            beats += 1
+            mark = f"waiting {beats}" if self.waiting else f"{self._computed():.2f}"
+            try:
+                self._store.set(self._keys[self._index], mark)
+                if self._store.check(self._keys):
+                    self._marks = self._store.multi_get(self._keys)
+            except RuntimeError:
+                return  # the process that keeps the store has ended
+
+    def _computed(self) -> float:
+        """Return the CPU seconds of Python's threads, but the heartbeat's, and of child processes."""
+        import psutil
+
+        here = psutil.Process()
+        mine = {thread.native_id for thread in threading.enumerate() if thread not in self._threads}
+        total = cpu_seconds(child.pid for child in here.children(recursive=True))
+        return total + sum(one.user_time + one.system_time for one in here.threads() if one.id in mine)
+
+    def _watch(self) -> None:
+        before, same = self._marks, [0] * len(self._marks)
+        while not self._end.wait(self._seconds / _LOOKS):
+            marks = self._marks
+            pairs = zip(marks, before, same, strict=True)
+            same = [count + 1 if self.waiting and mark == old else 0 for mark, old, count in pairs]
+            before = marks
+            stuck = [str(i) for i, count in enumerate(same) if count >= _LOOKS and i != self._index]
+            if stuck:
+                logger.error(
+                    "error: of %d processes launched together, %s did nothing for %.0f seconds (stopped, out of reach, "
+                    "or blocked by a disk): the others end; what is finished is kept, the same command goes on from "
+                    "there (%s sets the time)",
+                    len(marks), "number " + ", ".join(stuck), self._seconds, TIMEOUT,
+                )  # fmt: skip
+                os._exit(1)
+
+    def _stop(self) -> None:
+        self._end.set()
+        for thread in self._threads:
+            thread.join(2.0)
+
+
+_heartbeat = cache(_Heartbeat)  # one per process

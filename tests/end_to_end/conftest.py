@@ -1,4 +1,4 @@
-"""Running the project's commands as users do: as subprocesses, with nothing but the environment changed."""
+"""Running the project's commands as users do: in processes that differ in their environment only."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
+from support.forks import Fork
 from support.hub import HubServer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,10 +19,12 @@ Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def command(hub: HubServer, tmp_path: Path) -> Command:
-    """Runs a command line in a folder that has the project's ``scripts/``, against the stand-in Hub.
+    """Run a command line in a folder that has the project's ``scripts/``, against the stand-in Hub.
 
-    ``command("accelerate launch scripts/extract.py --model llama-7b")`` returns the finished process; a status other
-    than ``status`` fails the test with what the command printed.
+    ``command("vlalign extract --model llama-7b")`` returns the finished process; a status other than ``status`` fails
+    the test with what the command printed. ``vlalign``, ``python SCRIPT`` and ``python -c`` run in a fork that has the
+    libraries imported and shares the caches of the test process. Launchers, ``python -m`` and commands with variables
+    (``env``) run in a new process with empty caches.
     """
     (tmp_path / "scripts").symlink_to(ROOT / "scripts")
 
@@ -33,15 +35,15 @@ def command(hub: HubServer, tmp_path: Path) -> Command:
         token: str | None = None,
         env: dict[str, str] | None = None,
     ) -> subprocess.CompletedProcess[str]:
-        variables: dict[str, Any] = hub.env(tmp_path / "home", token=token)
-        variables["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-        variables["COLUMNS"] = "140"
+        words = line.split() if isinstance(line, str) else list(line)
         # one thread each, so that results do not depend on how many threads a launcher leaves to a process
-        variables |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"} | (env or {})
-        done = subprocess.run(
-            line.split() if isinstance(line, str) else list(line),
-            cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=240,
-        )  # fmt: skip
+        variables = {"COLUMNS": "140", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"} | (env or {})
+        if env is None and words[0] in ("vlalign", "python", sys.executable) and words[1] != "-m":
+            done = Fork(words, cwd=tmp_path, env={**os.environ, **variables, "HF_TOKEN": token or ""}).wait()
+        else:
+            variables["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+            variables = hub.env(tmp_path / "home", token=token) | variables
+            done = subprocess.run(words, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=240)
         if status is not None and done.returncode != status:
             pytest.fail(f"{line}: status {done.returncode}, not {status}\n{done.stdout}\n{done.stderr}")
         return done

@@ -20,7 +20,7 @@ from vlalign.extract.readers import TextReader, VisionReader
 from vlalign.models.source import ModelSource
 from vlalign.models.text import TextModel, load_text_model
 from vlalign.models.vision import VisionModel, load_preprocessing, load_vision_model
-from vlalign.processes import agree, start_processes
+from vlalign.processes import agree, meet, start_processes
 from vlalign.store import FeatureStore, Layer, Run
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class Engine:
     def _run_model(self, plan: ModelPlan, progress: Progress | None) -> Extraction:
         store, data = FeatureStore(self.config.store), plan.data
         writer = store.writer(plan.key, data.ids, self.config.shard_rows)
-        self.state.wait_for_everyone()  # nobody writes before everybody has looked
+        meet(self.state)  # nobody writes before everybody has looked
         mine = plan.missing[self.state.process_index :: self.state.num_processes]
         seconds = {"load": 0.0, "extract": 0.0}
         with followed(plan, writer, mine, progress) as advance:
@@ -146,14 +146,14 @@ class Engine:
                     writer.write(shard, result.features, layers, result.extras)
                 seconds["extract"] = time.perf_counter() - start
                 del reader
-            self.state.wait_for_everyone()
+            meet(self.state)
         run = None
         if self.is_main:
             run = store.open(plan.key) if not plan.missing else None
             run = run or writer.finish(plan.facts)
             if plan.missing:
                 writer.log(self._provenance(plan, seconds))
-        self.state.wait_for_everyone()
+        meet(self.state)
         return Extraction(run or Run(writer.path), seconds, sum(s.stop - s.start for s in plan.missing))
 
     def _reader(self, plan: ModelPlan) -> TextReader | VisionReader:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from vlalign.errors import VlalignError
 from vlalign.extract.batches import Halving, token_batches
+from vlalign.extract.decoding import decode
 from vlalign.extract.loss import bits_from_logits, bits_per_text
 from vlalign.extract.pool import StatePooler, last_token, mean_over_tokens, pool_vision
 from vlalign.models.structure import Tap
@@ -149,7 +150,7 @@ def pad_right(sequences: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
 
 @dataclass
 class VisionReader:
-    """Reads images with a vision model; a DataLoader's workers decode and preprocess ahead of it.
+    """Reads images with a vision model; other processes decode and preprocess ahead of it.
 
     Args:
         model: loaded.
@@ -158,7 +159,7 @@ class VisionReader:
         preprocessing: pictures to pixels.
         pool: ``cls`` or ``avg``.
         batch_images: images per batch.
-        workers: processes that decode.
+        workers: processes that decode, see :func:`~vlalign.extract.decoding.decode`.
     """
 
     model: VisionModel
@@ -175,22 +176,13 @@ class VisionReader:
 
     def read(self, shards: Sequence[Shard], advance: Advance) -> Iterator[tuple[Shard, ShardFeatures]]:
         """Yields every shard's features; calls ``advance`` with the number of samples after each batch."""
-        from torch.utils.data import DataLoader
-
         batches = [
             list(range(start, min(start + self.batch_images, shard.stop)))
             for shard in shards
             for start in range(shard.start, shard.stop, self.batch_images)
         ]
-        pictures: Any = _Pictures(self.data, self.preprocessing)
-        loader: DataLoader[Any] = DataLoader(
-            pictures,
-            batch_sampler=batches,
-            num_workers=self.workers,
-            collate_fn=_collate,
-            pin_memory=self.model.device.type == "cuda",
-            prefetch_factor=4 if self.workers else None,
-        )
+        pinned = self.model.device.type == "cuda"
+        images = decode(self.data, self.preprocessing, batches, self.workers, pinned)
 
         def reduce(state: Tensor, tap: Tap) -> Tensor:
             return pool_vision(state, tap, self.pool, self.model.prefix_tokens)
@@ -200,9 +192,7 @@ class VisionReader:
         assembly = _Assembly(shard, self.taps, self.data.ids, self.name)
         with StatePooler(self.model.module, self.taps, reduce, entering=False) as pooler:
             self._pooler = pooler
-            for batch, (pixels, problem) in zip(batches, loader, strict=True):
-                if problem is not None:
-                    raise VlalignError(problem)
+            for batch, pixels in zip(batches, images, strict=True):
                 if batch[0] >= shard.stop or batch[0] < shard.start:
                     yield shard, assembly.result
                     shard = next(pending)
@@ -221,27 +211,3 @@ class VisionReader:
         with torch.inference_mode():
             self.model.module(pixels.to(self.model.device, self.model.dtype, non_blocking=True), **self.model.arguments)
         return self._pooler.collect()
-
-
-@dataclass
-class _Pictures:
-    """Map-style data set of preprocessed images; what goes wrong travels as text, since workers garble exceptions."""
-
-    data: PairedData
-    preprocessing: Preprocessing
-
-    def __len__(self) -> int:
-        return len(self.data.ids)
-
-    def __getitem__(self, row: int) -> Tensor | str:
-        try:
-            return self.preprocessing.transform(self.data.image(row))
-        except (OSError, ValueError, SyntaxError, VlalignError) as error:
-            return f"the image of sample {self.data.ids[row]!r} cannot be read: {error}"
-
-
-def _collate(items: list[Tensor | str]) -> tuple[Tensor | None, str | None]:
-    import torch
-
-    problem = next((item for item in items if isinstance(item, str)), None)
-    return (None, problem) if problem else (torch.stack(items), None)  # type: ignore[arg-type]

@@ -23,7 +23,7 @@ from vlalign.multibench.encoders import EncoderFiles, Member, TrainedEncoder, al
 from vlalign.multibench.results import TABLES, MultibenchResult, make_table
 from vlalign.multibench.train import Samples, train_ensemble
 from vlalign.multibench.workers import Workers
-from vlalign.processes import agree, start_processes
+from vlalign.processes import agree, meet, start_processes
 from vlalign.settings import shown, yaml_text
 from vlalign.store.files import check_space
 
@@ -109,7 +109,7 @@ class MultibenchStudy:
         if self.is_main:
             text = f"# data: {self.data.fingerprint}\n{yaml_text(resolved(self.config))}"
             write_whole(out / CONFIG, lambda part: part.write_text(text, encoding="utf-8"))
-        self.state.wait_for_everyone()
+        meet(self.state)
         start = time.perf_counter()
         shares = deal(plan.missing, self.cost, self.state.num_processes)
         own = shares.pop(self.state.process_index)
@@ -117,7 +117,7 @@ class MultibenchStudy:
         title = f"training {plan.to_train} encoders"
         with WorkBar(sum(map(self.cost, own)), others, title, progress and self.is_main) as bar:
             self._train_all(own, bar)
-            self.state.wait_for_everyone()
+            meet(self.state)
         trained = time.perf_counter()
         if not self.is_main:
             return None

@@ -16,7 +16,7 @@ from vlalign.environment import environment
 from vlalign.errors import VlalignError
 from vlalign.files import write_whole
 from vlalign.jobs import WorkBar, deal, run_jobs
-from vlalign.processes import agree, start_processes
+from vlalign.processes import agree, meet, start_processes
 from vlalign.settings import shown, yaml_text
 from vlalign.store.files import check_space
 from vlalign.synthetic.align import alignment_rows
@@ -105,7 +105,7 @@ class SyntheticStudy:
         if self.is_main:
             text = yaml_text(resolved(self.config))
             write_whole(out / CONFIG, lambda part: part.write_text(text, encoding="utf-8"))
-        self.state.wait_for_everyone()
+        meet(self.state)
         start = time.perf_counter()
         shares = deal(plan.missing, self._cost, self.state.num_processes)
         own = shares.pop(self.state.process_index)
@@ -113,7 +113,7 @@ class SyntheticStudy:
         title = f"training {plan.to_train} encoders"
         with WorkBar(sum(map(self._cost, own)), others, title, progress and self.is_main) as bar:
             self._train_all(own, bar)
-            self.state.wait_for_everyone()
+            meet(self.state)
         trained = time.perf_counter()
         if not self.is_main:
             return None

@@ -1,0 +1,199 @@
+"""Images decoded ahead of the model by other processes, and by this one where they cannot."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from typing import TYPE_CHECKING, Any
+
+from vlalign.errors import VlalignError
+from vlalign.processes import cpu_seconds
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from vlalign.data import PairedData
+    from vlalign.models.vision import Preprocessing
+
+logger = logging.getLogger(__name__)
+
+_LOOK = 10.0  # seconds to wait for a batch before looking whether the processes compute
+_IDLE = 3  # looks in a row at processes that do not, after which this process goes on alone
+_ADVICE = "use --workers 0, or make /dev/shm larger (docker run --shm-size 1g)"
+
+
+class _Unusable(Exception):
+    """Processes cannot decode on this machine, for the reason given."""
+
+
+def decode(
+    data: PairedData, preprocessing: Preprocessing, batches: Sequence[list[int]], workers: int, pinned: bool = False
+) -> Iterator[Tensor]:
+    """Yield the preprocessed images of each batch, ``[B, 3, H, W]``.
+
+    Where no process can be started, or they neither answer nor compute for 30 seconds, this process decodes the rest
+    itself, with a warning. Without room in ``/dev/shm``, images are sent through pipes.
+
+    Args:
+        data: the images.
+        preprocessing: pictures to pixels.
+        batches: rows of each batch.
+        workers: processes that decode; at most one per core and batch, 0 for this process.
+        pinned: page-locked memory, for a GPU.
+
+    Raises:
+        VlalignError: an image that cannot be read, or a process that was killed.
+    """
+    pictures, done = _Pictures(data, preprocessing), 0
+    workers = min(workers, os.cpu_count() or 1, len(batches))
+    if workers:
+        try:
+            for batch in _by_processes(pictures, batches, workers, pinned):
+                done += 1
+                yield batch.tensor()
+            return
+        except _Unusable as reason:
+            logger.warning("images are now decoded in this process, which is slower: %s; %s", reason, _ADVICE)
+    for rows in batches[done:]:
+        yield _collate([pictures[row] for row in rows]).tensor()
+
+
+def _by_processes(pictures: _Pictures, batches: Sequence[list[int]], workers: int, pinned: bool) -> Iterator[_Batch]:
+    from torch.utils.data import DataLoader
+
+    data_set: Any = pictures
+    others, handler = multiprocessing.active_children(), signal.getsignal(signal.SIGCHLD)
+    try:
+        multiprocessing.Lock()  # takes a little of /dev/shm, as the queues do
+        iterator = iter(
+            DataLoader(
+                data_set,
+                batch_sampler=batches,
+                num_workers=workers,
+                collate_fn=_shared,
+                pin_memory=pinned,
+                prefetch_factor=4,
+                timeout=_LOOK,
+            )
+        )
+    except OSError as error:
+        raise _Unusable(f"no process can be started ({error})") from None
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGCHLD, handler)  # torch's would raise wherever this process is when one of them ends
+    processes = [process for process in multiprocessing.active_children() if process not in others]
+    try:
+        yield from _watched(iterator, processes)
+    finally:
+        for process in processes:
+            process.kill()
+        for process in processes:
+            process.join(5.0)
+
+
+def _watched(iterator: Iterator[_Batch], processes: Sequence[BaseProcess]) -> Iterator[_Batch]:
+    warned, idle, computed = False, 0, 0.0
+    while True:
+        try:
+            batch = next(iterator)
+        except StopIteration:
+            return
+        except RuntimeError as error:
+            _raise_if_ended(error, processes)
+            now = cpu_seconds(process.pid for process in processes if process.pid)
+            idle, computed = (0 if now > computed else idle + 1), now
+            if idle == _IDLE:
+                raise _Unusable(
+                    f"the processes that decode images did nothing for {_IDLE * _LOOK:.0f} seconds"
+                ) from None
+        else:
+            idle = 0
+            if batch.sent is not None and not warned:
+                warned = True
+                logger.warning("/dev/shm has no room for images, which takes another, slower way: %s", _ADVICE)
+            yield batch
+
+
+def _raise_if_ended(error: RuntimeError, processes: Sequence[BaseProcess]) -> None:
+    """Raise what a DataLoader's error means, unless it is that a batch takes long."""
+    text = str(error)
+    if "Bus error" in text or "No space left" in text or -signal.SIGBUS in [one.exitcode for one in processes]:
+        raise _Unusable("/dev/shm is full") from None
+    if ended := [one for one in processes if one.exitcode]:
+        code = ended[0].exitcode or 0
+        reason = signal.Signals(-code).name if code < 0 else f"status {code}"
+        raise VlalignError(
+            f"a process that decodes images ended ({reason}): if memory is short, use fewer --workers (0: none) or a "
+            "smaller --batch-images; what is finished is kept"
+        ) from None
+    if "timed out" not in text:
+        raise error
+
+
+@dataclass
+class _Pictures:
+    """Map-style data set of preprocessed images; what goes wrong travels as text, since workers garble exceptions."""
+
+    data: PairedData
+    preprocessing: Preprocessing
+
+    def __len__(self) -> int:
+        return len(self.data.ids)
+
+    def __getitem__(self, row: int) -> Tensor | str:
+        try:
+            return self.preprocessing.transform(self.data.image(row))
+        except (OSError, ValueError, SyntaxError, VlalignError) as error:
+            return f"the image of sample {self.data.ids[row]!r} cannot be read: {error}"
+
+
+@dataclass
+class _Batch:
+    """Pixels of a batch, in shared memory or sent through a pipe; or the problem with one of its images."""
+
+    pixels: Tensor | None = None
+    sent: np.ndarray | None = None
+    problem: str | None = None
+
+    def tensor(self) -> Tensor:
+        """Return the pixels.
+
+        Raises:
+            VlalignError: the problem.
+        """
+        import torch
+
+        if self.problem is not None:
+            raise VlalignError(self.problem)
+        return torch.from_numpy(self.sent) if self.pixels is None else self.pixels
+
+    def pin_memory(self) -> _Batch:
+        """Return the batch in page-locked memory; a DataLoader calls this."""
+        if self.problem is None:
+            self.pixels = self.tensor().pin_memory()
+        return self
+
+
+def _collate(items: list[Tensor | str]) -> _Batch:
+    import torch
+
+    problem = next((item for item in items if isinstance(item, str)), None)
+    return _Batch(problem=problem) if problem else _Batch(torch.stack(items))  # type: ignore[arg-type]
+
+
+def _shared(items: list[Tensor | str]) -> _Batch:
+    """Return a batch that another process can receive, whatever room /dev/shm has."""
+    batch = _collate(items)
+    if batch.pixels is None:
+        return batch
+    try:
+        batch.pixels.share_memory_()
+    except RuntimeError:  # raised here it costs a copy; raised later, by the queue's thread, the batch would be lost
+        return _Batch(sent=batch.pixels.numpy())
+    return batch
