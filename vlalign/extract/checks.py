@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from vlalign.errors import VlalignError
 from vlalign.extract.config import ExtractConfig
 from vlalign.extract.estimate import Sketch
+from vlalign.extract.tokens import Tokens
 from vlalign.models.precision import check_quantization
 from vlalign.models.source import ModelSource
 from vlalign.perturb import Perturbation
@@ -50,6 +51,22 @@ def check_edits(edits: Sequence[Perturbation], sources: Sequence[ModelSource]) -
             raise VlalignError(
                 f"{perturbation.name} edits {edited}, but {names} reads {reads} only: leave it out or add a model"
             )
+
+
+def check_ids(source: ModelSource, tokens: Tokens, ids: Sequence[str], rows: int | None) -> None:
+    """Refuse captions with token ids that the embedding has no rows for.
+
+    A tokenizer may be larger than the embedding, as long as none of these captions shows it.
+    """
+    if rows is None:
+        return
+    beyond = [i for i, one in enumerate(tokens.ids) if max(one) >= rows]
+    if beyond:
+        raise VlalignError(
+            f"{source.location}: its tokenizer gives token {max(tokens.ids[beyond[0]])} for sample {ids[beyond[0]]!r}, "
+            f"but its embedding has {rows} rows ({len(beyond)} of {len(ids)} captions have such tokens): tokenizer and "
+            "weights belong to different models, or the embedding was never resized"
+        )
 
 
 def check_memory(

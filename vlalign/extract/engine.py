@@ -17,7 +17,7 @@ from vlalign.extract.config import ExtractConfig
 from vlalign.extract.plan import ModelPlan, Plan, Sweep, make_plan
 from vlalign.extract.progress import Bars, Progress, followed
 from vlalign.extract.readers import TextReader, VisionReader
-from vlalign.models.source import ModelSource
+from vlalign.models.source import ModelSource, model_errors
 from vlalign.models.text import TextModel, load_text_model
 from vlalign.models.vision import VisionModel, load_preprocessing, load_vision_model
 from vlalign.processes import agree, meet, start_processes
@@ -183,17 +183,18 @@ class Engine:
         logger.info("%s: %s (%s)", plan.name, plan.dtype, plan.dtype_reason)
         config, dtype = self.config, getattr(torch, plan.dtype)
         model: TextModel | VisionModel
-        if plan.source.modality == "text":
-            model = load_text_model(
-                plan.source,
-                dtype=dtype,
-                device=self.device,
-                quantization=config.quantization,
-                split=config.parallel == "split",
-                loss=plan.loss,
-            )
-        else:
-            model = load_vision_model(plan.source, dtype=dtype, device=self.device, image_size=config.image_size)
+        with model_errors(plan.source, "weights"):
+            if plan.source.modality == "text":
+                model = load_text_model(
+                    plan.source,
+                    dtype=dtype,
+                    device=self.device,
+                    quantization=config.quantization,
+                    split=config.parallel == "split",
+                    loss=plan.loss,
+                )
+            else:
+                model = load_vision_model(plan.source, dtype=dtype, device=self.device, image_size=config.image_size)
         self._loaded = plan.source, model
         return model
 

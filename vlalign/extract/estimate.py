@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from vlalign.errors import VlalignError
 from vlalign.extract.pool import StatePooler
 from vlalign.models.precision import BYTES_PER_WEIGHT
-from vlalign.models.source import ModelSource, load_config
+from vlalign.models.source import ModelSource, load_config, model_errors, summary
 from vlalign.models.structure import Tap, count_parameters
 from vlalign.models.text import text_taps
 from vlalign.models.vision import build_vision_model, vision_taps
@@ -33,12 +33,14 @@ class Sketch:
         parameters: number of weights.
         has_cls: whether a vision model has a class token.
         flops: floating-point operations per token (text) or image (vision); None where they cannot be counted.
+        vocabulary: rows of a text model's token embedding; None where the model has no such table.
     """
 
     taps: list[Tap]
     parameters: int
     has_cls: bool
     flops: float | None
+    vocabulary: int | None = None
 
     def weight_bytes(self, dtype: str, quantization: str) -> int:
         """Memory of the weights, in bytes."""
@@ -59,7 +61,7 @@ def sketch(source: ModelSource, image_size: tuple[int, int] | None, requested_si
     """
     import torch
 
-    with torch.device("meta"):
+    with model_errors(source, "config"), torch.device("meta"):
         if source.modality == "vision":
             module, arguments = build_vision_model(source, requested_size, pretrained=False)
             taps, _, has_cls = vision_taps(module, source)
@@ -72,7 +74,18 @@ def sketch(source: ModelSource, image_size: tuple[int, int] | None, requested_si
         base = getattr(base, "text_model", base)
         taps, tokens = text_taps(base, base.config), 16
         flops = _try(base.eval(), taps, (torch.zeros(1, tokens, dtype=torch.long),), {}, source)
-        return Sketch(taps, count_parameters(base), False, flops and flops / tokens)
+        return Sketch(taps, count_parameters(base), False, flops and flops / tokens, _rows(base))
+
+
+def _rows(base: Any) -> int | None:
+    """Rows of the token embedding; None for models that embed in another way, such as by hashing."""
+    from torch import nn
+
+    try:
+        table = base.get_input_embeddings()
+    except (AttributeError, NotImplementedError):
+        return None
+    return table.num_embeddings if isinstance(table, nn.Embedding) else None
 
 
 def _try(
@@ -99,11 +112,15 @@ def _try(
             FlopCounterMode(display=False) as counter,
         ):
             module(*inputs, **arguments)
-    except (RuntimeError, NotImplementedError, TypeError, ValueError) as error:
+    except (RuntimeError, NotImplementedError, TypeError, ValueError, AssertionError) as error:
+        if "match model" in str(error):  # a size, in the words of timm and transformers
+            raise VlalignError(
+                f"{source.location}: the model cannot read the images that its preprocessing gives ({summary(error)})"
+            ) from error
         logger.debug("%s cannot be tried without weights: %s", source.spec.alias, error)
         return None
     except AttributeError as error:
-        raise VlalignError(f"{source.spec.alias}: its layers cannot be read ({error})") from error
+        raise VlalignError(f"{source.location}: its layers cannot be read ({error})") from error
     for tap in taps:
         shape = shapes.get(tap.name, (tap.width,))
         if shape[-1] != tap.width and not (len(shape) == 4 and shape[1] == tap.width):

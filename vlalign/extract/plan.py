@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from vlalign.data import PairedData, open_data
 from vlalign.errors import VlalignError
-from vlalign.extract.checks import check_edits, check_flags, check_memory
+from vlalign.extract.checks import check_edits, check_flags, check_ids, check_memory
 from vlalign.extract.config import ExtractConfig
 from vlalign.extract.estimate import Sketch, matmul_rate, seconds_for, sketch
 from vlalign.extract.tokens import Texts, Tokens
@@ -202,6 +202,8 @@ def _plan_model(
             }
         )
         read = None if texts is None else texts.read(data)
+        if read is not None:
+            check_ids(source, read, data.ids, outline.vocabulary)
         missing = _missing(config, key, data, ("bits",) if loss else ())
         plans.append(ModelPlan(source, data, key, dtype, reason, quantization, pool, loss, read, outline, missing))
     return plans

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from vlalign.errors import VlalignError
 from vlalign.models.registry import ALIASES, MODELS, SOURCES
+from vlalign.models.source import read_config
 from vlalign.models.spec import SCHEMES, ModelSpec
 
 _REPO = re.compile(r"[\w.-]+(/[\w.-]+)?")
@@ -96,15 +96,10 @@ def _local(name: str) -> ModelSpec:
     if not path.is_file():
         what = f"{folder} holds no config.json" if folder.is_dir() else f"there is no folder {folder}"
         raise VlalignError(f"{what}: a model folder has config.json and its weights, as save_pretrained writes them")
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-        timm_name = config.get("architecture")
-        family = config.get("model_type")
-    except (ValueError, AttributeError) as error:
-        raise VlalignError(f"{path} is not a model config ({error}): save the model again") from error
-    if timm_name:
-        return ModelSpec(folder.name, f"local:{folder}", "vision", str(timm_name).partition("_")[0])
-    return ModelSpec(folder.name, f"local:{folder}", None, family)
+    config = read_config(path)
+    if timm_name := config.get("architecture"):
+        return ModelSpec(folder.name, f"local:{folder}", "vision", timm_name.partition("_")[0])
+    return ModelSpec(folder.name, f"local:{folder}", None, config.get("model_type"))
 
 
 def _gguf(name: str) -> ModelSpec:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 from vlalign.errors import VlalignError
 from vlalign.models.spec import ModelSpec
+from vlalign.models.structure import DEPTH_KEYS, depth_of
 from vlalign.remote import hub_errors, resolve_revision
 
+_DEPTHS = (*DEPTH_KEYS, "depth", "depths", "layers")
+_DEEPEST = 10_000
 _CONTENT_SUFFIXES = {".json", ".safetensors", ".bin", ".model", ".txt", ".gguf", ".py", ".jinja"}
 
 
@@ -125,22 +131,100 @@ def _locate_local(spec: ModelSpec, scheme: str, rest: str, trust_remote_code: bo
 
 def _inspect(source: ModelSource) -> ModelSource:
     """Fills in modality, backend and architecture from the config."""
-    from dataclasses import replace
-
     if source.gguf_file is None:
-        path = source.file("config.json")
-        if not path.is_file():
-            raise VlalignError(f"{source.location} has no config.json: it is not a transformers or timm model")
-        try:
-            raw = json.loads(path.read_text(encoding="utf-8"))
-        except json.JSONDecodeError as error:
-            raise VlalignError(f"{path} is not JSON ({error}): fetch the model again") from error
-        if "architecture" in raw:
+        raw = read_config(source.file("config.json"))
+        if raw.get("architecture"):
             return replace(source, modality="vision", backend="timm", architecture=raw["architecture"])
     config = load_config(source)
-    modality = source.modality or _modality_of(config, source)
-    name = (getattr(config, "architectures", None) or [type(config).__name__])[0]
-    return replace(source, modality=modality, backend="transformers", architecture=name)
+    with model_errors(source, "config"):
+        modality = source.modality or _modality_of(config, source)
+        names = getattr(config, "architectures", None) or [type(config).__name__]
+        if not all(isinstance(name, str) for name in names):
+            raise ValueError(f"architectures are no names, but {names}")
+        depth = depth_of(config)
+        if depth is not None and not 1 <= depth <= _DEEPEST:
+            raise ValueError(f"{depth} layers where models have 1 to {_DEEPEST}")
+    return replace(source, modality=modality, backend="transformers", architecture=names[0])
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read a model's config.json as it is.
+
+    Raises:
+        VlalignError: the file is missing, not JSON, or not a JSON object.
+    """
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise VlalignError(f"{path.parent} has no config.json: it is not a transformers or timm model") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise VlalignError(f"{path} cannot be read as JSON ({summary(error)}): fetch the model again") from error
+    if not isinstance(raw, dict):
+        raise VlalignError(f"{path} is not a model config, but a JSON {type(raw).__name__}: fetch the model again")
+    for key in ("architecture", "model_type"):
+        if not isinstance(raw.get(key) or "", str):
+            raise VlalignError(f"{path}: its {key} is no name, but {raw[key]!r}: fetch the model again")
+    _check_sizes(path, raw)
+    return raw
+
+
+def _check_sizes(path: Path, values: dict[str, Any]) -> None:
+    """Refuse numbers of layers that would take for ever to build."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            _check_sizes(path, value)
+        for number in value if isinstance(value, list) else [value]:
+            if key in _DEPTHS and isinstance(number, int) and number > _DEEPEST:
+                raise VlalignError(f"{path}: {key} is {value}, but models have up to {_DEEPEST} layers: fetch it again")
+
+
+@contextmanager
+def model_errors(source: ModelSource, part: str) -> Iterator[None]:
+    """Turn whatever the libraries raise while they load one part of a model into one line that names the model.
+
+    Args:
+        source: the model.
+        part: what is loaded: ``config``, ``tokenizer``, ``image processor`` or ``weights``.
+
+    Raises:
+        VlalignError: in place of any other exception, which is its cause.
+    """
+    try:
+        with hub_errors(source.location, revision=source.revision):
+            yield
+    except VlalignError:
+        raise
+    except Exception as error:
+        text = str(error)
+        if "trust_remote_code" in text:
+            raise VlalignError(
+                f"{source.location} runs its own code: read it, then pass --trust-remote-code if you trust it"
+            ) from error
+        if isinstance(error, ImportError) and "gguf" in text.lower():
+            raise VlalignError("reading a GGUF file needs the gguf package: pip install gguf") from error
+        if part == "config" and "recogni" in text:
+            raise VlalignError(
+                f"{source.location}: transformers does not know this model ({summary(error)})"
+            ) from error
+        if isinstance(error, UnpicklingError) or isinstance(error.__cause__, UnpicklingError):
+            raise VlalignError(
+                f"{source.location}: its pickled weights are damaged, or hold more than tensors and could run code, "
+                "so they are not read: convert them to safetensors"
+            ) from error
+        where = f"{source.location}/{source.gguf_file}" if source.gguf_file else source.location
+        raise VlalignError(f"{where}: the {part} cannot be loaded ({summary(error)})") from error
+
+
+def summary(error: BaseException, limit: int = 300) -> str:
+    """Return an exception's message on one line, with its type where the message alone says little.
+
+    >>> summary(KeyError("model_type")), summary(ValueError("bad\n  size"))
+    ("KeyError: 'model_type'", 'bad size')
+    """
+    text = " ".join(str(error).split())
+    if not isinstance(error, (OSError, ValueError, RuntimeError)) or not text:
+        text = f"{type(error).__name__}: {text}".removesuffix(": ")
+    return text if len(text) <= limit else text[:limit].rstrip() + " …"
 
 
 def load_config(source: ModelSource) -> Any:
@@ -151,22 +235,8 @@ def load_config(source: ModelSource) -> Any:
     """
     from transformers import AutoConfig
 
-    with hub_errors(source.location, revision=source.revision):
-        try:
-            return AutoConfig.from_pretrained(source.location, **source.pretrained_arguments())
-        except ImportError as error:
-            if "gguf" in str(error).lower():
-                raise VlalignError("reading a GGUF file needs the gguf package: pip install gguf") from error
-            raise
-        except ValueError as error:
-            text = str(error)
-            if "trust_remote_code" in text:
-                raise VlalignError(
-                    f"{source.location} runs its own code: read it, then pass --trust-remote-code if you trust it"
-                ) from error
-            raise VlalignError(
-                f"{source.location}: transformers does not know this model ({_one_line(text)})"
-            ) from error
+    with model_errors(source, "config"):
+        return AutoConfig.from_pretrained(source.location, **source.pretrained_arguments())
 
 
 def _modality_of(config: Any, source: ModelSource) -> str:
@@ -208,7 +278,3 @@ def _content_hash(files: list[Path]) -> str:
             content = hashlib.file_digest(handle, "sha256").hexdigest()
         digest.update(f"{path.name}\0{content}\n".encode())
     return digest.hexdigest()
-
-
-def _one_line(text: str) -> str:
-    return text.strip().splitlines()[0] if text.strip() else ""

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 #: config attributes in which the families keep their number of blocks and their longest input
-_DEPTH_KEYS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
+DEPTH_KEYS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Tap:
 
 def depth_of(config: Any) -> int | None:
     """Number of blocks according to a transformers config, or None."""
-    for key in _DEPTH_KEYS:
+    for key in DEPTH_KEYS:
         value = getattr(config, key, None)
         if isinstance(value, int):
             return value

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from vlalign.errors import VlalignError
+from vlalign.models.loading import check_weights, load_pretrained
 from vlalign.models.precision import quantization_config
-from vlalign.models.source import ModelSource, load_config
+from vlalign.models.source import ModelSource, load_config, model_errors
 from vlalign.models.structure import Tap, depth_of, find_blocks
-from vlalign.remote import hub_errors
 
 if TYPE_CHECKING:
     import torch
@@ -80,18 +80,16 @@ def _auto_tokenizer(
 ) -> tuple[Encode, dict[str, Any], int | None, int | None]:
     from transformers import AutoTokenizer
 
-    with hub_errors(source.location, revision=source.revision):
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(source.location, **source.pretrained_arguments())
-        except (OSError, ValueError, KeyError) as error:
-            if isinstance(error, ConnectionError):
-                raise
-            raise VlalignError(f"{source.location}: its tokenizer cannot be loaded ({_one_line(error)})") from error
+    with model_errors(source, "tokenizer"):
+        tokenizer = AutoTokenizer.from_pretrained(source.location, **source.pretrained_arguments())
+        if set(tokenizer.get_vocab().values()) <= set(tokenizer.all_special_ids):
+            raise ValueError("it has no vocabulary but its special tokens: are its files missing?")
     tokenizer.model_max_length, own_limit = int(1e30), tokenizer.model_max_length
 
     def encode(texts: Sequence[str], limit: int | None = None, /) -> list[list[int]]:
         options = {} if limit is None else {"truncation": True, "max_length": limit}
-        return tokenizer(list(texts), padding=False, return_attention_mask=False, **options)["input_ids"]
+        with model_errors(source, "tokenizer"):
+            return tokenizer(list(texts), padding=False, return_attention_mask=False, **options)["input_ids"]
 
     policy = {"tokenizer": type(tokenizer).__name__, "special_tokens": True}
     marks = (getattr(tokenizer, f"{name}_token_id", None) for name in ("bos", "cls", "eos", "sep", "pad", "unk"))
@@ -102,7 +100,8 @@ def _auto_tokenizer(
 def _sentencepiece(source: ModelSource) -> tuple[Encode, dict[str, Any], None, int]:
     from sentencepiece import SentencePieceProcessor
 
-    processor = SentencePieceProcessor(model_file=str(source.file("tokenizer.model")))
+    with model_errors(source, "tokenizer"):
+        processor = SentencePieceProcessor(model_file=str(source.file("tokenizer.model")))
     bos = processor.bos_id()
 
     def encode(texts: Sequence[str], limit: int | None = None, /) -> list[list[int]]:
@@ -199,7 +198,7 @@ def load_text_model(
 
     config = load_config(source)
     causal = loss and is_causal(config)
-    arguments = source.pretrained_arguments() | {"dtype": dtype}
+    arguments: dict[str, Any] = {"dtype": dtype}
     if quantization != "none":
         arguments["quantization_config"] = quantization_config(quantization, dtype)
     if split:
@@ -207,10 +206,19 @@ def load_text_model(
     elif quantization != "none" or device.type != "cpu":
         arguments["device_map"] = {"": device}
     factory = AutoModelForCausalLM if causal else AutoModel
-    with hub_errors(source.location, revision=source.revision):
-        model = factory.from_pretrained(source.location, **arguments).eval()
-    model.requires_grad_(False)
+    model, report = load_pretrained(factory, source, **arguments)
+    model.eval().requires_grad_(False)
     base = model.base_model if causal else getattr(model, "text_model", model)
+    if any(name.startswith("pooler.") for name in report.missing):
+        base.pooler = None  # nothing reads it, and bitsandbytes cannot run one without weights
+    start = torch.device(model.get_input_embeddings().weight.device if split else device)
+    taps, accepts = text_taps(base, base.config), frozenset(inspect.signature(base.forward).parameters)
+
+    def result() -> Tensor:
+        ids = torch.arange(4, device=start)[None]
+        return model(input_ids=ids).logits if causal else base(input_ids=ids).last_hidden_state
+
+    check_weights(source, model, report, base=base, taps=taps, result=result)
     full: nn.Module | None = None
     head: Callable[[Tensor], Tensor] | None = None
     if causal:
@@ -221,9 +229,7 @@ def load_text_model(
                 source.spec.alias,
             )
             head, full = None, model
-    start = model.get_input_embeddings().weight.device if split else device
-    accepts = frozenset(inspect.signature(base.forward).parameters)
-    return TextModel(base, text_taps(base, base.config), head, full, torch.device(start), accepts)
+    return TextModel(base, taps, head, full, start, accepts)
 
 
 def _head_gives_logits(model: nn.Module, base: nn.Module, head: Callable[[Tensor], Tensor]) -> bool:
@@ -238,7 +244,3 @@ def _head_gives_logits(model: nn.Module, base: nn.Module, head: Callable[[Tensor
     if not math.isfinite(scale):
         return True  # broken weights: extraction will name the layer
     return torch.allclose(ours, theirs, rtol=1e-3, atol=1e-3 * scale)
-
-
-def _one_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

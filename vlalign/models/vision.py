@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlalign.errors import VlalignError
-from vlalign.models.source import ModelSource, load_config
-from vlalign.models.structure import Tap, depth_of, find_blocks
-from vlalign.remote import hub_errors
+from vlalign.models.loading import LoadReport, check_weights, load_pretrained, recorded_loads
+from vlalign.models.source import ModelSource, load_config, model_errors, read_config
+from vlalign.models.structure import Tap, depth_of, find_blocks, first_tensor
 
 if TYPE_CHECKING:
     import torch
@@ -74,17 +74,51 @@ def load_preprocessing(source: ModelSource, image_size: int | None = None) -> Pr
     return _timm_preprocessing(source, image_size) if source.backend == "timm" else _processor(source, image_size)
 
 
+@dataclass
+class _Built:
+    """A module as a library built it: what is read of the whole ``model``, and what of its checkpoint did not load."""
+
+    model: nn.Module
+    module: nn.Module
+    arguments: dict[str, Any]
+    report: LoadReport
+    size: int | Sequence[int]
+
+    def check(self, source: ModelSource, image_size: int | None) -> None:
+        """Refuse weights that did not load; see :func:`~vlalign.models.loading.check_weights`."""
+        taps, _, _ = vision_taps(self.module, source)
+
+        def result() -> Tensor:
+            import torch
+
+            states: list[Tensor] = []
+            last = self.module.get_submodule(taps[-1].module)
+            handle = last.register_forward_hook(lambda module, args, output: states.append(first_tensor(output)))
+            side = self.size if image_size is None else image_size
+            try:
+                sides = (side, side) if isinstance(side, int) else tuple(side)
+                self.module.eval()(torch.zeros(1, 3, *sides), **self.arguments)
+            finally:
+                handle.remove()
+            return states[0]
+
+        check_weights(source, self.model, self.report, base=self.module, taps=taps, result=result)
+
+
 def build_vision_model(
     source: ModelSource, image_size: int | None, *, pretrained: bool
 ) -> tuple[nn.Module, dict[str, Any]]:
     """The bare module and the extra arguments of its forward; without weights (``pretrained=False``) for estimates.
 
     Raises:
-        VlalignError: ``image_size`` on a model that cannot take another one.
+        VlalignError: ``image_size`` on a model that cannot take another one, or weights that did not load.
     """
-    if source.backend == "timm":
-        return _build_timm(source, image_size, pretrained), {}
-    return _build_transformers(source, image_size, pretrained)
+    build = _build_timm if source.backend == "timm" else _build_transformers
+    with model_errors(source, "weights" if pretrained else "config"):
+        built = build(source, image_size, pretrained)
+        if pretrained:
+            built.check(source, image_size)
+    return built.module, built.arguments
 
 
 def load_vision_model(
@@ -106,7 +140,7 @@ def vision_taps(module: nn.Module, source: ModelSource) -> tuple[list[Tap], int,
 
 
 def _timm_config(source: ModelSource) -> dict[str, Any]:
-    raw: dict[str, Any] = json.loads(source.file("config.json").read_text(encoding="utf-8"))
+    raw = read_config(source.file("config.json"))
     return {**{k: v for k, v in raw.items() if k != "pretrained_cfg"}, **raw.get("pretrained_cfg", {})}
 
 
@@ -114,14 +148,31 @@ def _timm_preprocessing(source: ModelSource, image_size: int | None) -> Preproce
     from timm.data import create_transform, resolve_data_config
 
     arguments = {} if image_size is None else {"input_size": (3, image_size, image_size)}
-    settings = resolve_data_config(arguments, pretrained_cfg=_timm_config(source))
-    settings = {key: list(v) if isinstance(v, tuple) else v for key, v in settings.items()}
-    transform = create_transform(**{**settings, "input_size": tuple(settings["input_size"])}, is_training=False)
-    _, height, width = settings["input_size"]
+    with model_errors(source, "preprocessing in config.json"):
+        settings = resolve_data_config(arguments, pretrained_cfg=_timm_config(source))
+        settings = {key: list(v) if isinstance(v, tuple) else v for key, v in settings.items()}
+        transform = create_transform(**{**settings, "input_size": tuple(settings["input_size"])}, is_training=False)
+        height, width = _tried(transform)
     return Preprocessing(transform, {"processor": "timm", **settings}, (height, width))
 
 
-def _build_timm(source: ModelSource, image_size: int | None, pretrained: bool) -> nn.Module:
+def _tried(transform: Callable[[Image], Tensor]) -> tuple[int, int]:
+    """Preprocess a grey picture; return the (height, width) of its pixels.
+
+    Raises:
+        ValueError: the result is not a finite picture of three channels.
+    """
+    from PIL import Image
+
+    pixels = transform(Image.new("RGB", (64, 64), (99, 99, 99)))
+    if pixels.ndim != 3 or len(pixels) != 3:
+        raise ValueError(f"pixels of shape {list(pixels.shape)} where [3, height, width] is expected")
+    if not bool(pixels.isfinite().all()):
+        raise ValueError("pixels that are not finite: check its mean, standard deviation and rescale factor")
+    return int(pixels.shape[1]), int(pixels.shape[2])
+
+
+def _build_timm(source: ModelSource, image_size: int | None, pretrained: bool) -> _Built:
     import timm
 
     folder = source.file("config.json").parent
@@ -131,8 +182,8 @@ def _build_timm(source: ModelSource, image_size: int | None, pretrained: bool) -
     if image_size is not None and _timm_config(source).get("fixed_input_size", False):
         arguments["img_size"] = image_size
     try:
-        with hub_errors(source.location):
-            return timm.create_model(f"local-dir:{folder}", pretrained=pretrained, **arguments)
+        with recorded_loads() as report:
+            module = timm.create_model(f"local-dir:{folder}", pretrained=pretrained, **arguments)
     except TypeError as error:
         if image_size is None:
             raise
@@ -149,6 +200,7 @@ def _build_timm(source: ModelSource, image_size: int | None, pretrained: bool) -
                 f"{source.location}: timm does not know the architecture {source.architecture!r}"
             ) from error
         raise
+    return _Built(module, module, {}, report, _timm_config(source).get("input_size", (3, 224, 224))[1:])
 
 
 def _timm_weights(source: ModelSource) -> Path:
@@ -205,30 +257,24 @@ class _ProcessorTransform:
 
 
 def _processor(source: ModelSource, image_size: int | None) -> Preprocessing:
-    from PIL import Image
     from transformers import AutoImageProcessor
 
-    with hub_errors(source.location, revision=source.revision):
-        try:
-            processor = AutoImageProcessor.from_pretrained(
-                source.location, backend="pil", **source.pretrained_arguments()
-            )
-        except (OSError, ValueError) as error:
-            if isinstance(error, ConnectionError):
-                raise
-            raise VlalignError(
-                f"{source.location} has no usable image processor: {str(error).splitlines()[0]}"
-            ) from error
+    with model_errors(source, "image processor"):
+        processor = AutoImageProcessor.from_pretrained(source.location, backend="pil", **source.pretrained_arguments())
+        return _processor_of(processor, image_size)
+
+
+def _processor_of(processor: Any, image_size: int | None) -> Preprocessing:
     if image_size is not None:
         ratio = _crop_ratio(processor)
         processor.size = _resized(processor.size, round(image_size / ratio))
         if getattr(processor, "crop_size", None):
             processor.crop_size = _resized(processor.crop_size, image_size)
     transform = _ProcessorTransform(processor)
-    height, width = transform(Image.new("RGB", (64, 64))).shape[-2:]
+    size = _tried(transform)
     settings = {k: v for k, v in processor.to_dict().items() if not k.startswith("_") and v is not None}
     settings = json.loads(json.dumps(settings, default=str))
-    return Preprocessing(transform, {**settings, "processor": type(processor).__name__}, (int(height), int(width)))
+    return Preprocessing(transform, {**settings, "processor": type(processor).__name__}, size)
 
 
 def _crop_ratio(processor: Any) -> float:
@@ -243,14 +289,12 @@ def _resized(size: Any, side: int) -> dict[str, int]:
     return {key: side for key, value in dict(size).items() if value is not None}
 
 
-def _build_transformers(
-    source: ModelSource, image_size: int | None, pretrained: bool
-) -> tuple[nn.Module, dict[str, Any]]:
+def _build_transformers(source: ModelSource, image_size: int | None, pretrained: bool) -> _Built:
     from transformers import AutoModel
 
+    report = LoadReport()
     if pretrained:
-        with hub_errors(source.location, revision=source.revision):
-            model = AutoModel.from_pretrained(source.location, **source.pretrained_arguments())
+        model, report = load_pretrained(AutoModel, source)
     else:
         model = AutoModel.from_config(load_config(source), trust_remote_code=source.trust_remote_code)
     module = getattr(model, "vision_model", model)
@@ -260,7 +304,7 @@ def _build_transformers(
             arguments["interpolate_pos_encoding"] = True
         elif type(module).__name__ not in ("Dinov2Model", "Dinov2WithRegistersModel"):  # they always interpolate
             raise VlalignError(f"{source.spec.alias} cannot take another --image-size: leave the flag out for it")
-    return module, arguments
+    return _Built(model, module, arguments, report, getattr(module.config, "image_size", 224))
 
 
 def _transformers_taps(module: nn.Module) -> tuple[list[Tap], int, bool]:

@@ -1,0 +1,212 @@
+"""Weights loaded from files: the libraries' errors as one line, and what of a checkpoint did not reach the model."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from vlalign.errors import VlalignError
+from vlalign.models.source import ModelSource, model_errors
+from vlalign.models.structure import Tap
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+logger = logging.getLogger(__name__)
+
+#: buffers that a model computes when it is built, whether its checkpoint holds them or not
+_COMPUTED = re.compile(r"(^|\.)(inv_freq|position_ids|num_batches_tracked|relative_position_index|attn_mask)$")
+_NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
+
+
+@dataclass
+class LoadReport:
+    """What did not pass from a checkpoint into a model.
+
+    Attributes:
+        missing: names that the model has and the checkpoint lacks.
+        unexpected: names that the checkpoint has and the model lacks.
+        mismatched: by name, the shape in the checkpoint and the shape in the model.
+    """
+
+    missing: set[str] = field(default_factory=set)
+    unexpected: set[str] = field(default_factory=set)
+    mismatched: dict[str, tuple[list[int], list[int]]] = field(default_factory=dict)
+
+
+def load_pretrained(factory: Any, source: ModelSource, **arguments: Any) -> tuple[Any, LoadReport]:
+    """Load a model through an auto class of transformers and return it with what did not load.
+
+    Raises:
+        VlalignError: the files cannot be read.
+    """
+    with model_errors(source, "weights"):
+        model, info = factory.from_pretrained(
+            source.location,
+            **source.pretrained_arguments(),
+            **arguments,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # the report names them
+        )
+    shapes = {name: (list(held), list(expected)) for name, held, expected in info["mismatched_keys"]}
+    return model, LoadReport(set(info["missing_keys"]), set(info["unexpected_keys"]), shapes)
+
+
+@contextmanager
+def recorded_loads() -> Iterator[LoadReport]:
+    """Record what ``load_state_dict`` leaves out within the block, and let it pass.
+
+    timm gives no report and drops the strict check where the classifier is left out.
+    """
+    from torch import nn
+
+    report, original = LoadReport(), nn.Module.load_state_dict
+
+    def load(module: nn.Module, state: Mapping[str, Tensor], strict: bool = True, assign: bool = False) -> Any:
+        expected = module.state_dict()
+        fitting = {}
+        for name, value in state.items():
+            if name in expected and value.shape != expected[name].shape:
+                report.mismatched[name] = list(value.shape), list(expected[name].shape)
+            else:
+                fitting[name] = value
+        result = original(module, fitting, strict=False, assign=assign)
+        report.missing.update(set(result.missing_keys) - report.mismatched.keys())
+        report.unexpected.update(result.unexpected_keys)
+        return result
+
+    nn.Module.load_state_dict = load  # type: ignore[assignment, method-assign]
+    try:
+        yield report
+    finally:
+        nn.Module.load_state_dict = original  # type: ignore[method-assign]
+
+
+def check_weights(
+    source: ModelSource,
+    model: nn.Module,
+    report: LoadReport,
+    *,
+    base: nn.Module,
+    taps: Sequence[Tap],
+    result: Callable[[], Tensor],
+) -> None:
+    """Refuse a model whose features would depend on weights that did not load.
+
+    Args:
+        source: the model, for messages.
+        model: as loaded, which the names of the report belong to.
+        report: what did not load.
+        base: the part of ``model`` that is read.
+        taps: the layer axis of ``base``.
+        result: runs a small input and returns what the features end with (state or logits).
+
+    Raises:
+        VlalignError: weights that the features depend on are missing or of another shape, or the checkpoint has
+            more blocks than its config.
+    """
+    path = next(name for name, module in model.named_modules() if module is base)
+    path = f"{path}." if path else ""
+    blocks = tuple(f"{path}{tap.module}." for tap in taps if tap.module)
+    absent = {name for name in report.missing | report.mismatched.keys() if not _COMPUTED.search(name)}
+    needed = {name for name in absent if name.startswith(blocks)}
+    # inside the blocks every weight counts; one forward tells about the few outside (poolers, final norms, heads)
+    needed = absent - _poolers(absent) if needed else _needed(model, absent, result)
+    if mismatched := sorted(needed & report.mismatched.keys()):
+        held, expected = report.mismatched[mismatched[0]]
+        raise VlalignError(
+            f"{source.location}: {_some(mismatched)} of another shape than its config says "
+            f"({mismatched[0]} is {held} in the checkpoint, {expected} by the config): "
+            "the weights and config.json belong to different models, so fetch or save both again"
+        )
+    if needed:
+        raise VlalignError(
+            f"{source.location}: {_some(sorted(needed))} missing from its checkpoint, so its features would be those "
+            f"of random weights: {_advice(needed, report.unexpected)}"
+        )
+    _check_unexpected(source, model, report.unexpected, path, blocks)
+
+
+def _check_unexpected(
+    source: ModelSource, model: nn.Module, unexpected: set[str], path: str, blocks: tuple[str, ...]
+) -> None:
+    """Refuse checkpoints with more blocks than the config; warn of weights that the blocks have no place for."""
+    config: Any = getattr(model, "config", None)
+    prefix = getattr(model, "base_model_prefix", "")
+    whole = {name: name.removeprefix(f"{prefix}.") if prefix else name for name in unexpected}
+    patterns = {_NUMBER.sub("*", name) for name in model.state_dict() if name.startswith(path)}
+    patterns |= {pattern.removeprefix(f"{prefix}.") for pattern in patterns} if prefix else set()
+    more = sorted(name for name, short in whole.items() if {_NUMBER.sub("*", name), _NUMBER.sub("*", short)} & patterns)
+    if more and not getattr(config, "num_nextn_predict_layers", 0):  # heads of multi-token prediction look like blocks
+        raise VlalignError(
+            f"{source.location}: its checkpoint holds more blocks than its config says, for {_some(more)} left over: "
+            "set the number of layers in config.json to that of the checkpoint, or save the model again"
+        )
+    inside = sorted(name for name in unexpected - set(more) if name.startswith(blocks))
+    if inside:
+        logger.warning(
+            "%s: %s in its checkpoint, but not in the model that its config describes, and left out",
+            source.spec.alias, _some(inside),
+        )  # fmt: skip
+
+
+def _needed(model: nn.Module, names: set[str], result: Callable[[], Tensor]) -> set[str]:
+    """Return those weights that a forward's result depends on, by its graph; buffers and quantized weights always."""
+    import torch
+
+    parameters = dict(model.named_parameters(remove_duplicate=False))
+    held = {name: parameters[name] for name in names if name in parameters and parameters[name].is_floating_point()}
+    needed = names - _poolers(names)
+    if not held:
+        return needed
+    try:
+        for parameter in held.values():
+            parameter.requires_grad_(True)
+        with torch.enable_grad():
+            total = result().float().sum()
+        gradients: Sequence[Tensor | None] = [None] * len(held)
+        if total.requires_grad:
+            gradients = torch.autograd.grad(total, list(held.values()), allow_unused=True)
+        needed -= {name for name, gradient in zip(held, gradients, strict=True) if gradient is None}
+    except Exception as error:  # whatever a family's code raises, the names alone decide then
+        logger.debug("which weights are used cannot be tried: %s", error)
+    finally:
+        for parameter in held.values():
+            parameter.requires_grad_(False)
+    return needed
+
+
+def _poolers(names: set[str]) -> set[str]:
+    return {name for name in names if "pooler." in name}
+
+
+def _some(names: Sequence[str]) -> str:
+    """``3 weights (a, b, c) are``: how many, and the first three."""
+    listed = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+    return f"weight {listed} is" if len(names) == 1 else f"{len(names)} weights ({listed}) are"
+
+
+def _advice(missing: set[str], unexpected: set[str]) -> str:
+    """Name the likely cause: a prefix that the names in the files have, or lack, or another model."""
+    longer: Counter[str] = Counter()
+    shorter: Counter[str] = Counter()
+    for name in sorted(missing)[:50]:
+        longer.update(other.removesuffix(name) for other in unexpected if other.endswith(f".{name}"))
+        shorter.update(name.removesuffix(other) for other in unexpected if name.endswith(f".{other}"))
+    if longer:
+        prefix = longer.most_common(1)[0][0]
+        return f"the names in its files begin with {prefix!r}, so save it again without that prefix"
+    if shorter:
+        prefix = shorter.most_common(1)[0][0]
+        return f"the names in its files lack the prefix {prefix!r}, so save it again with it"
+    if unexpected:
+        return (
+            f"its files hold other names, such as {min(unexpected)}, so check that weights and config.json belong "
+            "together"
+        )
+    return "fetch or save it again, and check the number of layers in config.json"
