@@ -77,7 +77,8 @@ def test_prefixes_that_timm_removes_are_read(tiny: TinyModels, tmp_path: Path, p
         ("llama", "model.norm.weight"), ("llama", "lm_head.weight"), ("bert", "position_embeddings.weight"),
         ("gpt2", "h.2.ln_1.bias"), ("bloom", "word_embeddings_layernorm.weight"), ("vit", "cls_token"),
         ("vit", "position_embeddings"), ("clip", "vision_model.encoder.layers.0.mlp.fc1.bias"),
-        ("timm_vit", "pos_embed"), ("timm_vit", "blocks.1.norm2.weight"), ("timm_resnet", "running_var"), ("timm_resnet", "conv1.weight"),
+        ("timm_vit", "pos_embed"), ("timm_vit", "blocks.1.norm2.weight"),
+        ("timm_resnet", "running_var"), ("timm_resnet", "conv1.weight"),
     ],
 )  # fmt: skip
 def test_a_missing_weight_is_named(tiny: TinyModels, tmp_path: Path, name: str, lost: str) -> None:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: buffers that a model computes when it is built, whether its checkpoint holds them or not
-_COMPUTED = re.compile(r"(^|\.)(inv_freq|position_ids|num_batches_tracked|relative_position_index|attn_mask)$")
+#: real-valued buffers that a model computes when it is built, whether its checkpoint holds them or not
+_COMPUTED = re.compile(r"(^|\.)(inv_freq|attn_mask|masked_bias)$")
 _NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
 
 
@@ -113,7 +113,8 @@ def check_weights(
     path = next(name for name, module in model.named_modules() if module is base)
     path = f"{path}." if path else ""
     blocks = tuple(f"{path}{tap.module}." for tap in taps if tap.module)
-    absent = {name for name in report.missing | report.mismatched.keys() if not _COMPUTED.search(name)}
+    computed = {n for n, buffer in model.named_buffers() if _COMPUTED.search(n) or not buffer.is_floating_point()}
+    absent = (report.missing | report.mismatched.keys()) - computed
     needed = {name for name in absent if name.startswith(blocks)}
     # inside the blocks every weight counts; one forward tells about the few outside (poolers, final norms, heads)
     needed = absent - _poolers(absent) if needed else _needed(model, absent, result)
