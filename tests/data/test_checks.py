@@ -140,7 +140,7 @@ def test_broken_images(save: Save, rows: list[dict[str, Any]]) -> None:
 
 def test_missing_files(pictures: Path) -> None:
     (pictures / "metadata.csv").write_text("file_name,text\nred.png,a\ngone.png,b\n")
-    fails(r"1 of 2 samples .* 'gone\.png' \(image: .*gone\.png: No such file or directory\)", DataSpec(str(pictures)))
+    fails(r"1 of 2 samples .* 'gone\.png' \(image: .*gone\.png': No such file or directory\)", DataSpec(str(pictures)))
     data = open_data(DataSpec(str(pictures), on_bad_sample="skip"), BOTH)
     (pictures / "red.png").unlink()
     with pytest.raises(VlalignError, match=r"image of sample 'red\.png' of pictures: .*No such file"):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from typing import Any
 
 import httpx2
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from huggingface_hub import HfApi
 from support.data import make_prh
 from support.hub import HubServer
 from support.tiny import TinyModels
@@ -60,6 +64,97 @@ def test_image_folder_on_the_hub(prh: HubServer, pictures: Path) -> None:
     assert data.image(0).getpixel((0, 0)) == (255, 0, 0)
 
 
+def repository(folder: Path, files: dict[str, str | bytes]) -> Path:
+    """Write files, such as a README with the data files it declares, into a new folder."""
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    return folder
+
+
+def parquet(rows: list[dict[str, Any]]) -> bytes:
+    stream = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pylist(rows), stream)
+    return stream.getvalue().to_pybytes()
+
+
+TABLES: dict[str, tuple[str, str | bytes]] = {
+    "csv": ("data/train.csv", "id,text,width\n007,NA,1\n1.0,None,2\n"),
+    "semicolons": ("train.csv", "id;text;width\n007;NA;1\n1.0;None;2\n"),
+    "tsv": ("train.tsv", "id\ttext\n007\tNA\n1.0\tNone\n"),
+    "jsonl": ("train.jsonl", '{"id": "007", "text": "NA"}\n{"id": "1.0", "text": "None"}\n'),
+    "gz": ("train.jsonl.gz", gzip.compress(b'{"id": "007", "text": "NA"}\n{"id": "1.0", "text": "None"}\n')),
+    "columns": ("train.json", '{"id": ["007", "1.0"], "text": ["NA", "None"]}'),
+}
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_text_tables_keep_their_text(
+    prh: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    name, content = TABLES[kind]
+    prh.add_dataset(f"someone/{kind}", repository(tmp_path / "set", {name: content}))
+    online = open_data(DataSpec(f"someone/{kind}"), {"text"})
+    assert (online.ids, online.captions) == (["007", "1.0"], ["NA", "None"])
+    for method in ("repo_info", "dataset_info", "hf_hub_download"):
+        monkeypatch.setattr(HfApi, method, unreachable)
+    offline = open_data(DataSpec(f"someone/{kind}"), {"text"})
+    assert offline.identity("text") == online.identity("text")
+    fails(
+        rf"data set someone/{kind} has no split 'tset': its one split is train",
+        DataSpec(f"someone/{kind}", split="tset"),
+    )
+
+
+def test_options_of_a_readme(prh: HubServer, tmp_path: Path) -> None:
+    head = "---\nconfigs:\n- config_name: {0}\n  data_files: d.csv\n  {1}\n---\n"
+    table = "skip this\n7|seven\n8|eight\n"
+    for name, option in (("sep", "sep: '|'"), ("names", "sep: '|'\n  skiprows: 1\n  column_names: [id, text]")):
+        text = table if name == "names" else table.replace("skip this", "id|text")
+        files: dict[str, str | bytes] = {"d.csv": text, "README.md": head.format("default", option)}
+        prh.add_dataset(f"someone/{name}", repository(tmp_path / name, files))
+        assert open_data(DataSpec(f"someone/{name}"), {"text"}).captions == ["seven", "eight"]
+
+
+def test_metadata_on_the_hub_keeps_its_text(prh: HubServer, pictures: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (pictures / "metadata.csv").write_text("file_name,id,text\nred.png,007,NA\ngreen.png,1.0,None\n")
+    prh.add_dataset("someone/numbers", pictures)
+    for _ in range(2):  # from the Hub, then from the cache
+        data = open_data(DataSpec("someone/numbers"), BOTH)
+        assert (data.ids, data.captions) == (["007", "1.0"], ["NA", "None"])
+        assert data.image(1).getpixel((0, 0)) == (0, 128, 0)
+    assert "4 of 6 images have no row in its metadata, left out" in caplog.text
+
+
+def test_images_of_this_machine_are_not_read(prh: HubServer, tmp_path: Path, pictures: Path) -> None:
+    mine = str(pictures / "red.png")
+    for place, image in enumerate((mine, {"bytes": None, "path": mine}, "/dev/zero", "red.png", "../red.png")):
+        files: dict[str, str | bytes] = {"data/train.parquet": parquet([{"id": "a", "image": image, "text": "x"}])}
+        prh.add_dataset(f"someone/names{place}", repository(tmp_path / str(place), files))
+        fails("the data set carries no such file", DataSpec(f"someone/names{place}"))
+    rows = f'{{"id": "a", "image": "{mine}", "text": "x"}}\n'
+    prh.add_dataset("someone/lines", repository(tmp_path / "lines", {"train.jsonl": rows}))
+    fails("the data set carries no such file", DataSpec("someone/lines"))
+    head = (
+        "---\ndataset_info:\n  features:\n  - name: image\n    dtype: image\n  - name: text\n    dtype: string\n---\n"
+    )
+    typed: dict[str, str | bytes] = {"train.parquet": parquet([{"image": mine, "text": "x"}]), "README.md": head}
+    prh.add_dataset("someone/typed", repository(tmp_path / "typed", typed))
+    fails("the data set carries no such file", DataSpec("someone/typed"))
+
+
+@pytest.mark.parametrize("place", ["{0}/secret.csv", "../secret.csv", "file://{0}/secret.csv", "{0}/*.csv"])
+def test_a_readme_that_names_data_outside(prh: HubServer, tmp_path: Path, place: str) -> None:
+    name = f"someone/readme{sum(map(ord, place))}"
+    (tmp_path / "secret.csv").write_text("id,text\na,mine\n")
+    files: dict[str, str | bytes] = {
+        "README.md": f"---\nconfigs:\n- config_name: default\n  data_files: '{place.format(tmp_path)}'\n---\n"
+    }
+    files["train.csv"] = "id,text\na,theirs\n"
+    prh.add_dataset(name, repository(tmp_path / "set", files))
+    fails(r"don't belong to|only its own files are read|lacks a file", DataSpec(name))
+
+
 def test_empty_repository(prh: HubServer, tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("nothing")
     prh.add_dataset("someone/empty", tmp_path)
@@ -72,7 +167,6 @@ def unreachable(*_: Any, **__: Any) -> Any:
 
 def test_without_network(prh: HubServer, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import datasets
-    from huggingface_hub import HfApi
 
     prh.add_dataset("someone/cached", make_prh(cache / "cached", 8))
     prh.add_dataset("someone/cached", make_prh(cache / "later", 6), revision="later")
@@ -90,8 +184,6 @@ def test_without_network(prh: HubServer, cache: Path, monkeypatch: pytest.Monkey
 
 
 def test_offline_takes_this_commit_not_the_newest(prh: HubServer, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from huggingface_hub import HfApi
-
     prh.add_dataset("someone/two", make_prh(cache / "smaller", 8), revision="main")
     first = open_data(DataSpec("someone/two"), BOTH)
     prh.add_dataset("someone/two", make_prh(cache / "more", 10), revision="more")

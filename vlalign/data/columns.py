@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vlalign.data.spec import DataSpec, close
+from vlalign.data.reading import raw_values
+from vlalign.data.spec import DataSpec, close, one_line
 from vlalign.errors import VlalignError
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from datasets import Features
+    from datasets import Dataset, Features
 
 IMAGE_NAMES = ("image", "img", "picture", "photo", "jpg", "png", "file_name", "image_path", "image_file", "filename")
+STRINGS = ("string", "large_string", "string_view")
+BYTES = ("binary", "large_binary", "binary_view")
 TEXT_NAMES = ("text", "caption", "captions", "texts", "sentence", "sentences", "description", "alt_text", "txt")
 ID_NAME = "id"
+_NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
 
 
 @dataclass(frozen=True)
@@ -36,18 +41,22 @@ def is_image(feature: Any) -> bool:
 
 def could_be_image(feature: Any) -> bool:
     """Image types, and types that can hold a file's name or its bytes."""
-    return is_image(feature) or getattr(feature, "dtype", None) in ("string", "large_string", "binary", "large_binary")
+    return is_image(feature) or getattr(feature, "dtype", None) in (*STRINGS, *BYTES)
 
 
 def is_text(feature: Any) -> bool:
     """A string or a list of strings."""
-    inner = getattr(feature, "feature", feature[0] if isinstance(feature, list) and feature else feature)
-    return getattr(inner, "dtype", None) in ("string", "large_string")
+    return getattr(_inner(feature), "dtype", None) in STRINGS
+
+
+def _inner(feature: Any) -> Any:
+    """The feature of a list's entries; what is no list as it is."""
+    return getattr(feature, "feature", feature[0] if isinstance(feature, list) and feature else feature)
 
 
 def describe(features: Features) -> str:
     """The columns with their types, for error messages."""
-    return ", ".join(f"{name} ({type_name(feature)})" for name, feature in features.items()) or "none"
+    return one_line(", ".join(f"{name} ({type_name(feature)})" for name, feature in features.items()), 500) or "none"
 
 
 def type_name(feature: Any) -> str:
@@ -56,20 +65,20 @@ def type_name(feature: Any) -> str:
         return "image"
     if isinstance(feature, dict):
         return "struct"
-    inner = getattr(feature, "feature", feature[0] if isinstance(feature, list) and feature else None)
-    if inner is not None:
-        return f"list of {type_name(inner)}"
+    if _inner(feature) is not feature:
+        return f"list of {type_name(_inner(feature))}"
     if type(feature).__name__ == "Value":
         return str(feature.dtype)
     return type(feature).__name__
 
 
-def choose(features: Features, spec: DataSpec, modalities: Collection[str], where: str) -> Columns:
-    """The columns to read, by the spec's names or by type and usual names.
+def choose(dataset: Dataset, spec: DataSpec, modalities: Collection[str], where: str) -> Columns:
+    """The columns to read, by the spec's names or by type and usual names; text that is all numbers is not taken.
 
     where: the data set's name for errors. Raises VlalignError, which lists the columns, when a named column is not
     there or of the wrong type, and when one that a modality needs is not found or could be several.
     """
+    features = dataset.features
     for option, name in (("image", spec.image_column), ("text", spec.text_column), ("id", spec.id_column)):
         if name is not None and name not in features:
             raise VlalignError(
@@ -77,8 +86,8 @@ def choose(features: Features, spec: DataSpec, modalities: Collection[str], wher
                 f"its columns: {describe(features)}"
             )
     return Columns(
-        image=_image(features, spec, "vision" in modalities, where),
-        text=_text(features, spec, "text" in modalities, where),
+        image=_image(dataset, spec, "vision" in modalities, where),
+        text=_text(dataset, spec, "text" in modalities, where),
         id=spec.id_column or (ID_NAME if _scalar(features.get(ID_NAME)) else None),
     )
 
@@ -87,7 +96,14 @@ def _scalar(feature: Any) -> bool:
     return feature is not None and type(feature).__name__ in ("Value", "ClassLabel")
 
 
-def _image(features: Features, spec: DataSpec, needed: bool, where: str) -> str | None:
+def _numbers(dataset: Dataset, name: str) -> bool:
+    """Whether a column of strings holds numbers only, as every column of numbers of a text table does."""
+    values = raw_values(dataset, name) if getattr(dataset.features[name], "dtype", None) in STRINGS else []
+    return any(values) and all(_NUMBER.fullmatch(value) for value in values if value)
+
+
+def _image(dataset: Dataset, spec: DataSpec, needed: bool, where: str) -> str | None:
+    features = dataset.features
     if spec.image_column is not None:
         feature = features[spec.image_column]
         if not could_be_image(feature):
@@ -98,14 +114,16 @@ def _image(features: Features, spec: DataSpec, needed: bool, where: str) -> str 
         return spec.image_column
     found = [name for name, feature in features.items() if is_image(feature)]
     if not found:
-        found = [name for name in IMAGE_NAMES if name in features and could_be_image(features[name])][:1]
+        found = [name for name in IMAGE_NAMES if name in features and could_be_image(features[name])]
+        found = [name for name in found if not _numbers(dataset, name)][:1]
     return _only(found, IMAGE_NAMES, "image", features, needed, where)
 
 
-def _text(features: Features, spec: DataSpec, needed: bool, where: str) -> str | None:
+def _text(dataset: Dataset, spec: DataSpec, needed: bool, where: str) -> str | None:
+    features = dataset.features
     if spec.text_column is not None:
         feature = features[spec.text_column]
-        if is_image(feature) or isinstance(feature, dict):
+        if type(_inner(feature)).__name__ not in ("Value", "ClassLabel"):
             raise VlalignError(
                 f"column {spec.text_column!r} of {where} holds {type_name(feature)}, not text; "
                 f"its columns: {describe(features)}"
@@ -115,6 +133,8 @@ def _text(features: Features, spec: DataSpec, needed: bool, where: str) -> str |
     if not found:
         taken = {spec.id_column, ID_NAME, spec.image_column, *IMAGE_NAMES}
         found = [name for name, feature in features.items() if name not in taken and is_text(feature)]
+        if len(found) > 1:
+            found = [name for name in found if not _numbers(dataset, name)] or found
     return _only(found, TEXT_NAMES, "text", features, needed, where)
 
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlalign.data.reading import SEPARATORS, check_lines
+from vlalign.data.spec import one_line
+from vlalign.data.tables import KINDS, read_columns, read_text
 from vlalign.errors import VlalignError
 
 if TYPE_CHECKING:
@@ -99,9 +100,9 @@ def unedited(path: Path) -> Dataset | None:
 def _read(path: Path, _modified: int, _size: int) -> EditedCaptions:
     if path.suffix.lower() == ".json":
         try:
-            value = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise VlalignError(f"cannot read the captions file {path}: {error}") from error
+            value = json.loads(read_text(path, str(path)))
+        except (ValueError, RecursionError) as error:
+            raise VlalignError(f"cannot read the captions file {path}: {one_line(error)}") from error
         if not is_edits(value):
             raise VlalignError(
                 f'{path} is no file of edited captions: expected [{{"Index - i": {{"sentences": {{"Caption j - p%": '
@@ -109,6 +110,22 @@ def _read(path: Path, _modified: int, _size: int) -> EditedCaptions:
             )
         return _released(path, value)
     return _table(path)
+
+
+def _columns(path: Path) -> dict[str, list[Any]]:
+    import pyarrow.parquet as pq
+
+    try:
+        if path.suffix.lower() == ".parquet":
+            return dict(pq.ParquetFile(path).read().to_pydict())
+        columns = read_columns(path, str(path))
+    except VlalignError:
+        raise
+    except Exception as error:  # pyarrow raises dozens of kinds
+        raise VlalignError(f"cannot read the captions file {path}: {one_line(error)}") from error
+    if not columns:
+        raise VlalignError(f"cannot read the captions file {path}: it holds no samples")
+    return columns
 
 
 def _released(path: Path, value: list[Any]) -> EditedCaptions:
@@ -128,30 +145,14 @@ def _released(path: Path, value: list[Any]) -> EditedCaptions:
 
 
 def _table(path: Path) -> EditedCaptions:
-    import pandas as pd
-
-    readers: dict[str, Any] = {
-        ".parquet": pd.read_parquet,
-        **{
-            ending: functools.partial(pd.read_csv, sep=sign, dtype=str, keep_default_na=False, index_col=False)
-            for ending, sign in SEPARATORS.items()
-        },
-        ".jsonl": functools.partial(pd.read_json, lines=True, dtype=False),
-    }
-    if path.suffix.lower() not in readers:
-        raise VlalignError(f"{path}: edited captions are read from {', '.join(['.json', *readers])}")
-    try:
-        if path.suffix.lower() in SEPARATORS:
-            check_lines(path, SEPARATORS[path.suffix.lower()])
-        table = readers[path.suffix.lower()](path)
-    except VlalignError:
-        raise
-    except Exception as error:  # the readers raise dozens of kinds
-        raise VlalignError(f"cannot read the captions file {path}: {' '.join(str(error).split())[:300]}") from error
-    if missing := [name for name in COLUMNS if name not in table.columns]:
+    kinds = [".parquet", *(kind for kind in KINDS if kind != ".json")]
+    if path.suffix.lower() not in kinds:
+        raise VlalignError(f"{path}: edited captions are read from {', '.join(['.json', *kinds])}")
+    table = _columns(path)
+    if missing := [name for name in COLUMNS if name not in table]:
         raise VlalignError(
             f"{path} lacks the column {', '.join(missing)}: id, rate and text are needed, "
-            f"it has {', '.join(map(str, table.columns))}"
+            f"it has {', '.join(map(str, table))}"
         )
     texts: dict[float, dict[str, str]] = {}
     for row, (name, rate, text) in enumerate(zip(*(table[column] for column in COLUMNS), strict=True)):

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
+import os
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from vlalign.data.folders import METADATA, is_image_file
 from vlalign.data.reading import Source, reading, undecoded
-from vlalign.data.spec import DEFAULT_REVISIONS, DataSpec
+from vlalign.data.spec import DEFAULT_REVISIONS, DataSpec, quoted
+from vlalign.data.splits import select_split
+from vlalign.data.tables import append, as_dataset, read_columns
+from vlalign.errors import VlalignError
 from vlalign.remote import hub_errors, resolve_revision
 
 if TYPE_CHECKING:
@@ -20,13 +29,22 @@ def open_hub(spec: DataSpec) -> Source:
     """Open a Hub data set at one commit; without network, at the commit the cache knows for the revision.
 
     Raises VlalignError: no such set, revision, configuration or split; gated or private without token; no network and
-    not in the cache.
+    not in the cache; data outside the set.
     """
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
+
     revision = spec.revision or DEFAULT_REVISIONS.get(spec.source, "main")
     commit = resolve_revision(spec.source, kind="dataset", revision=revision)
     log.info("data set %s, revision %s: commit %s", spec.source, revision, commit)
-    dataset = _load(spec, revision, commit)
-    return Source(undecoded(dataset), spec.source, f"data set {spec.source}", revision=commit)
+    where = f"data set {spec.source}"
+    with reading(where):
+        tables = _kept_tables(spec, commit)
+        dataset = tables if tables is not None else _load(spec, revision, commit)
+    base = None
+    if dataset.builder_name == "imagefolder":  # its images are files in the cache, named by their whole paths
+        base = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=spec.source, repo_type="dataset")
+    return Source(undecoded(dataset), spec.source, where, revision=commit, base=base)
 
 
 def _load(spec: DataSpec, revision: str, commit: str) -> Dataset:
@@ -35,43 +53,162 @@ def _load(spec: DataSpec, revision: str, commit: str) -> Dataset:
     A commit does not change, so what was prepared from it once is taken from the cache, without network. Where the Hub
     does not answer, `datasets` would take whatever version of the set it cached last; here only this commit will do.
     """
-    from datasets import load_dataset
+    from datasets import config, load_dataset_builder
     from datasets.exceptions import DatasetBuildError, DatasetNotFoundError
     from huggingface_hub import HfApi
     from huggingface_hub.errors import OfflineModeIsEnabled
 
-    with reading(f"data set {spec.source}"):
-        builder = _cached(spec, commit)
-        if builder is not None:
-            return builder.as_dataset(split=spec.split)
-        try:
-            dataset = load_dataset(spec.source, spec.config, revision=commit, split=spec.split)
-            if all(commit in Path(file["filename"]).parts for file in dataset.cache_files):
-                return dataset
-            failure: Exception = OfflineModeIsEnabled(f"{spec.source} was cached at another commit than {commit}")
-        except (ValueError, DatasetBuildError):
-            raise  # a wrong split or configuration, or broken files: the Hub is not at fault
-        except Exception as error:
-            if type(error).__name__ in ("EmptyDatasetError", "DataFilesNotFoundError"):
-                raise
-            failure = error
-        with hub_errors(spec.source, kind="dataset", revision=revision):
-            if isinstance(failure, DatasetNotFoundError):  # does not say whether for want of a token: ask for a file
-                HfApi().hf_hub_download(spec.source, "README.md", repo_type="dataset", revision=commit)
-            raise failure
+    text_cache = _text_cache()
+    prepared = _cached(spec, commit, text_cache)
+    earlier = _cached(spec, commit, Path(config.HF_DATASETS_CACHE).expanduser())
+    if prepared is None and earlier is not None and not _reads_text(earlier):
+        prepared = earlier
+    if prepared is not None:
+        return prepared.as_dataset(split=spec.split)
+    try:
+        builder = load_dataset_builder(spec.source, spec.config, revision=commit)
+        files = _files_inside(builder, spec, commit)
+        if files and _reads_text(builder):
+            if builder.info.builder_name != "imagefolder":
+                return _read_tables(spec, commit, builder, files)
+            builder = load_dataset_builder(spec.source, spec.config, revision=commit, cache_dir=str(text_cache))
+            builder._read_metadata = _metadata_table
+        builder.download_and_prepare()
+        dataset = builder.as_dataset(split=spec.split)
+        if all(commit in Path(file["filename"]).parts for file in dataset.cache_files):
+            _warn_of_lone_images(files.get(spec.split, []), dataset, spec)
+            return dataset
+        failure: Exception = OfflineModeIsEnabled(f"{spec.source} was cached at another commit than {commit}")
+    except (VlalignError, ValueError, DatasetBuildError):
+        raise  # a wrong split or configuration, or broken files: the Hub is not at fault
+    except Exception as error:
+        if type(error).__name__ in ("EmptyDatasetError", "DataFilesNotFoundError"):
+            raise
+        failure = error
+    if earlier is not None:  # without network: as an earlier version prepared it
+        return earlier.as_dataset(split=spec.split)
+    with hub_errors(spec.source, kind="dataset", revision=revision):
+        if isinstance(failure, DatasetNotFoundError):  # does not say whether for want of a token: ask for a file
+            HfApi().hf_hub_download(spec.source, "README.md", repo_type="dataset", revision=commit)
+        raise failure
 
 
-def _cached(spec: DataSpec, commit: str) -> Any:
-    """The `datasets` builder of what was prepared in the cache at this very commit and configuration, or None."""
+def _files_inside(builder: Any, spec: DataSpec, commit: str) -> dict[str, list[str]]:
+    """Return the data files of each split, relative to the repository; empty where the builder reads from the cache.
+
+    Raises:
+        VlalignError: the README of the data set names a file of another place, such as one of this machine.
+    """
+    start = f"hf://datasets/{spec.source}@{commit}/"
+    files = {str(split): [str(file) for file in named] for split, named in (builder.config.data_files or {}).items()}
+    for name in (name for named in files.values() for name in named):
+        inner, _, place = name.rpartition("::")
+        if not place.startswith(start) or ".." in Path(place).parts or inner.startswith(("file:", "local:")):
+            raise VlalignError(f"data set {spec.source} names {quoted(name)} as data: only its own files are read")
+    return {split: [name.removeprefix(start) for name in named] for split, named in files.items()}
+
+
+def _reads_text(builder: Any) -> bool:
+    """Whether a `datasets` builder reads CSV or JSON, or images with such metadata, by its usual options.
+
+    These are read by `vlalign.data.tables` instead: `datasets` takes "007" for a number and "NA" for a missing value.
+    """
+    usual = type(builder.config)()
+    about = {"name", "version", "data_dir", "data_files", "description", "sep", "delimiter"}
+    names = {field.name for field in dataclasses.fields(usual)} - about
+    if any(getattr(builder.config, name) != getattr(usual, name) for name in names):
+        return False
+    if builder.info.builder_name != "imagefolder":
+        return builder.info.builder_name in ("csv", "json")
+    if builder.config.data_files:
+        return any(Path(str(file)).name in METADATA for named in builder.config.data_files.values() for file in named)
+    return not set(builder.info.features or ()) <= {"image", "label"}
+
+
+def _metadata_table(metadata_file: str, metadata_ext: str = "") -> Iterator[Any]:
+    """Yield the rows of an image folder's metadata file, as `datasets` asks for them, with every text as it is."""
+    import pyarrow.parquet as pq
+
+    if metadata_ext == ".parquet":
+        yield pq.ParquetFile(metadata_file).read()
+    else:
+        where = Path(metadata_file).name
+        yield as_dataset(read_columns(Path(metadata_file), where, kind=metadata_ext), where).data.table
+
+
+def _warn_of_lone_images(files: list[str], dataset: Dataset, spec: DataSpec) -> None:
+    images = sum(map(is_image_file, files))
+    if dataset.builder_name == "imagefolder" and images > len(dataset):
+        lone = images - len(dataset)
+        log.warning("data set %s: %d of %d images have no row in its metadata, left out", spec.source, lone, images)
+
+
+def _text_cache() -> Path:
+    """Return the folder of what is read as text: apart from what `datasets` reads, which takes "007" for 7."""
     from datasets import config
+
+    return Path(config.HF_DATASETS_CACHE).expanduser() / "vlalign_text"
+
+
+def _tables_folder(spec: DataSpec, commit: str) -> Path:
+    return _text_cache() / "tables" / "___".join(spec.source.split("/")) / (spec.config or "default") / commit
+
+
+def _kept_tables(spec: DataSpec, commit: str) -> Dataset | None:
+    """Return a split of what `_read_tables` kept of this commit and configuration, or None."""
+    from datasets import load_from_disk
+
+    folder = _tables_folder(spec, commit)
+    if not folder.is_dir():
+        return None
+    splits = load_from_disk(str(folder))
+    return select_split({name: partial(splits.get, name) for name in splits}, spec.split, f"data set {spec.source}")
+
+
+def _read_tables(spec: DataSpec, commit: str, builder: Any, files: dict[str, list[str]]) -> Dataset:
+    """Read the CSV or JSON files of all splits and keep the result in the cache; return the split that is asked for."""
+    from datasets import DatasetDict
+    from huggingface_hub import hf_hub_download
+
+    usual = type(builder.config)()
+    separator = getattr(builder.config, "sep", None)
+    if separator in (getattr(usual, "sep", None), "\t"):
+        separator = None
+    splits = {}
+    for split, names in files.items():
+        columns: dict[str, list[Any]] = {}
+        for name in names:
+            path = hf_hub_download(spec.source, name, repo_type="dataset", revision=commit)
+            append(columns, read_columns(Path(path), f"data set {spec.source}, {name}", separator))
+        splits[split] = as_dataset(columns, f"data set {spec.source}")
+    folder = _tables_folder(spec, commit)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f"{commit}-", suffix=".part", dir=folder.parent) as draft:
+        DatasetDict(splits).save_to_disk(f"{draft}/tables")
+        if not folder.is_dir():  # else another process kept it meanwhile
+            os.rename(f"{draft}/tables", folder)
+    kept = _kept_tables(spec, commit)
+    assert kept is not None
+    return kept
+
+
+def _cached(spec: DataSpec, commit: str, cache: Path) -> Any:
+    """The `datasets` builder of what was prepared in a cache at this very commit and configuration, or None."""
     from datasets.naming import camelcase_to_snakecase
     from datasets.packaged_modules.cache.cache import Cache
 
     *owner, name = spec.source.split("/")
-    cache = Path(config.HF_DATASETS_CACHE).expanduser() / "___".join([*owner, camelcase_to_snakecase(name)])
+    folder = cache / "___".join([*owner, camelcase_to_snakecase(name)])
     configuration = spec.config or "default"
-    found = sorted(folder for folder in cache.glob(f"{configuration}/*/{commit}") if folder.is_dir())
+    found = sorted(entry for entry in folder.glob(f"{configuration}/*/{commit}") if entry.is_dir())
     if not found:
         return None
     version = found[-1].parts[-2]
-    return Cache(dataset_name=name, repo_id=spec.source, config_name=configuration, version=version, hash=commit)
+    return Cache(
+        cache_dir=str(cache),
+        dataset_name=name,
+        repo_id=spec.source,
+        config_name=configuration,
+        version=version,
+        hash=commit,
+    )

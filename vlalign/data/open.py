@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+import warnings
 from collections import Counter
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from vlalign.data.columns import Columns, choose
 from vlalign.data.edits import row_id
-from vlalign.data.images import BadImage, decode, encoded
+from vlalign.data.images import BadImage, ImageFiles, encoded, fingerprint, load, to_rgb
 from vlalign.data.paired import PairedData, sha256_of
-from vlalign.data.reading import Source
+from vlalign.data.reading import Source, raw_values
 from vlalign.data.sources import open_source
-from vlalign.data.spec import MODALITIES, DataSpec
+from vlalign.data.spec import MODALITIES, DataSpec, quoted
 from vlalign.errors import VlalignError
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def open_data(spec: DataSpec, modalities: Collection[str]) -> PairedData:
         raise VlalignError(f"{source.where} (split {spec.split}) holds no samples")
     if spec.max_samples is not None:
         dataset = dataset.select(range(min(spec.max_samples, len(dataset))))
-    columns = choose(dataset.features, spec, wanted, source.where)
+    columns = choose(dataset, spec, wanted, source.where)
     ids, id_source = read_ids(dataset, columns, source)
 
     bad: dict[int, str] = {}
@@ -58,10 +59,11 @@ def open_data(spec: DataSpec, modalities: Collection[str]) -> PairedData:
         captions = read_captions(dataset, columns.text, spec.caption, source, bad)
         _stop_or_go_on(bad, ids, spec, source)
     images, digests = None, {}
+    files = ImageFiles(source.base, source.anywhere)
     if "vision" in wanted:
         images = dataset.select_columns([columns.image])
         rows = [row for row in range(len(ids)) if row not in bad]
-        digests = check_images(images, str(columns.image), rows, source.base, spec.alpha, bad)
+        digests = check_images(images, str(columns.image), rows, files, spec.alpha, bad)
         _stop_or_go_on(bad, ids, spec, source)
 
     rows = [row for row in range(len(ids)) if row not in bad]
@@ -86,7 +88,7 @@ def open_data(spec: DataSpec, modalities: Collection[str]) -> PairedData:
         images=images,
         rows=rows,
         image_column=columns.image or "",
-        base=source.base,
+        files=files,
         alpha=spec.alpha,
     )
 
@@ -98,32 +100,36 @@ def available_modalities(spec: DataSpec) -> set[str]:
     ['text', 'vision']
     """
     source = open_source(spec)
-    columns = choose(source.dataset.features, spec, (), source.where)
+    columns = choose(source.dataset, spec, (), source.where)
     return {name for name, column in (("text", columns.text), ("vision", columns.image)) if column is not None}
 
 
 def read_ids(dataset: Dataset, columns: Columns, source: Source) -> tuple[list[str], str]:
-    """The ids and where they come from. Raises VlalignError for missing ids and ids that occur twice."""
+    """Return the ids and where they come from. Raises VlalignError for missing ids and ids that occur twice."""
     if columns.id is not None:
-        raw = dataset.select_columns([columns.id])[:][columns.id]
-        missing = [row for row, value in enumerate(raw) if value is None or str(value).strip() == ""]
+        raw = raw_values(dataset, columns.id)
+        try:
+            ids = [as_text(value) or "" for value in raw]
+        except UnicodeDecodeError:  # bytes that are no text, such as hashes
+            ids = [value.hex() if isinstance(value, bytes) else as_text(value) or "" for value in raw]
+        missing = [row for row, value in enumerate(ids) if not value.strip()]
         if missing:
             rows = ", ".join(map(str, missing[:3]))
             raise VlalignError(
-                f"{len(missing)} of {len(raw)} samples of {source.where} have no id in column {columns.id!r} "
+                f"{len(missing)} of {len(ids)} samples of {source.where} have no id in column {columns.id!r} "
                 f"(rows {rows}, counted from 0): fill them in or choose another with --id-column"
             )
-        ids, id_source = [str(value) for value in raw], "column"
+        id_source = "column"
     elif source.files_are_ids and source.base is not None and columns.image is not None:
-        files = dataset.select_columns([columns.image])[:][columns.image]
-        ids = [Path(os.path.relpath((file or {}).get("path") or "", source.base)).as_posix() for file in files]
+        names = raw_values(dataset, columns.image)
+        ids = [Path(os.path.relpath((file or {}).get("path") or "", source.base)).as_posix() for file in names]
         id_source = "file"
     else:
         return [row_id(row) for row in range(len(dataset))], "row"
     twice = [name for name, count in Counter(ids).items() if count > 1]
     if twice:
         place = f"column {columns.id!r}" if columns.id else "file names"
-        examples = ", ".join(repr(name) for name in twice[:3])
+        examples = ", ".join(map(quoted, twice[:3]))
         raise VlalignError(
             f"{len(twice)} ids of {source.where} occur more than once in its {place}, such as {examples}: "
             "make them different or choose another with --id-column"
@@ -131,9 +137,23 @@ def read_ids(dataset: Dataset, columns: Columns, source: Source) -> tuple[list[s
     return ids, id_source
 
 
+def as_text(value: Any) -> str | None:
+    """Return a stored value as text: bytes as UTF-8; None for what is missing (None, NaN).
+
+    Raises:
+        UnicodeDecodeError: bytes that are not UTF-8.
+
+    >>> as_text(7), as_text("é".encode()), as_text(float("nan"))
+    ('7', 'é', None)
+    """
+    if value is None or value != value:
+        return None
+    return bytes(value).decode() if isinstance(value, bytes | bytearray | memoryview) else str(value)
+
+
 def read_captions(dataset: Dataset, column: str | None, caption: int, source: Source, bad: dict[int, str]) -> list[str]:
-    """One caption per row, "" for bad rows, whose reasons go into bad. What is no string is turned into one."""
-    values = dataset.select_columns([column])[:][column]
+    """Return one caption per row, "" for bad rows, whose reasons go into bad. Numbers become text, bytes are UTF-8."""
+    values = raw_values(dataset, str(column))
     if caption and not any(isinstance(value, list) for value in values):
         raise VlalignError(
             f"column {column!r} of {source.where} holds one caption per sample: there is only caption 0, not {caption}"
@@ -146,28 +166,35 @@ def read_captions(dataset: Dataset, column: str | None, caption: int, source: So
                 value = None
             else:
                 value = value[caption]
-        text = "" if value is None else str(value)
-        if not text.strip():
-            bad.setdefault(row, f"the caption in column {column!r} is {'missing' if value is None else 'empty'}")
-        captions.append(text)
+        try:
+            text = as_text(value)
+        except UnicodeDecodeError:
+            bad[row], text = f"the caption in column {column!r} holds bytes that are not UTF-8", ""
+        if text is None or not text.strip():
+            bad.setdefault(row, f"the caption in column {column!r} is {'missing' if text is None else 'empty'}")
+        captions.append(text or "")
     return captions
 
 
 def check_images(
-    images: Dataset, column: str, rows: Sequence[int], base: Path | None, alpha: str, bad: dict[int, str]
+    images: Dataset, column: str, rows: Sequence[int], files: ImageFiles, alpha: str, bad: dict[int, str]
 ) -> dict[int, bytes]:
     """Decode every image of rows; the reasons of those that do not go into bad.
 
-    Returns the SHA-256 digest of each good image's encoded bytes by row. Threads hold one image each.
+    Returns the fingerprint of each good image's encoded bytes by row. Threads hold one image each.
     """
+    from PIL import Image
+
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # such images are refused, in one line
 
     def check(chunk: Sequence[int]) -> list[tuple[int, bytes, str]]:
         found = []
         for row in chunk:
             try:
-                content = encoded(images[row][column], base)
-                decode(content, alpha)
-                found.append((row, hashlib.sha256(content).digest(), ""))
+                content = encoded(images[row][column], files)
+                image = load(content)
+                to_rgb(image, alpha)
+                found.append((row, fingerprint(content, image), ""))
             except BadImage as error:
                 found.append((row, b"", str(error)))
         return found
@@ -196,7 +223,7 @@ def _stop_or_go_on(bad: dict[int, str], ids: list[str], spec: DataSpec, source: 
 
 def _examples(bad: dict[int, str], ids: list[str]) -> str:
     """The first bad samples with their reasons."""
-    first = [f"{ids[row]!r} ({bad[row]})" for row in sorted(bad)[:3]]
+    first = [f"{quoted(ids[row])} ({bad[row]})" for row in sorted(bad)[:3]]
     return ", ".join(first) + (f" and {len(bad) - 3} more" if len(bad) > 3 else "")
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlalign.data.images import BadImage, decode, encoded
+from vlalign.data.images import BadImage, ImageFiles, decode, encoded
 from vlalign.errors import VlalignError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class PairedData:
     images: Dataset | None = field(default=None, repr=False)
     rows: Sequence[int] = field(default=(), repr=False)
     image_column: str = field(default="", repr=False)
-    base: Path | None = field(default=None, repr=False)
+    files: ImageFiles = field(default=ImageFiles(), repr=False)
     alpha: str = field(default="white", repr=False)
 
     def __len__(self) -> int:
@@ -48,12 +48,17 @@ class PairedData:
         """Number of samples."""
         return len(self.ids)
 
+    @property
+    def base(self) -> Path | None:
+        """Folder on disk that the data are read from; None for the Hub and the built-in set."""
+        return self.files.base if self.revision is None else None
+
     def image(self, i: int) -> Image:
         """Image i as RGB, decoded now. Raises VlalignError naming the id if its file has since become unreadable."""
         if self.images is None:
             raise VlalignError(f"{self.name} was opened without images: ask for the modality vision")
         try:
-            return decode(encoded(self.images[self.rows[i]][self.image_column], self.base), self.alpha)
+            return decode(encoded(self.images[self.rows[i]][self.image_column], self.files), self.alpha)
         except BadImage as error:
             raise VlalignError(f"image of sample {self.ids[i]!r} of {self.name}: {error}") from error
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vlalign.data.spec import one_line
 from vlalign.errors import VlalignError
 
 if TYPE_CHECKING:
     from datasets import Dataset
-
-SEPARATORS = {".csv": ",", ".tsv": "\t"}
 
 
 @dataclass(frozen=True)
@@ -24,7 +21,9 @@ class Source:
 
     name: as it goes into the run key; of a local file or folder only the last part, so that moving it changes nothing.
     where: as errors call it. revision: the commit, Hub only. base: folder that image file names start from.
-    files_are_ids: an image folder, whose relative file names are the ids. file: the one local file it is, if it is one.
+    anywhere: whether its image file names may leave base: those of a text table on disk may, which its reader wrote or
+    can read; others not. files_are_ids: an image folder, whose relative file names are the ids. file: the one local
+    file it is, if it is one.
     """
 
     dataset: Dataset
@@ -32,6 +31,7 @@ class Source:
     where: str
     revision: str | None = None
     base: Path | None = None
+    anywhere: bool = False
     files_are_ids: bool = False
     file: Path | None = None
 
@@ -61,20 +61,38 @@ def reading(where: str) -> Iterator[None]:
         raise VlalignError(f"cannot read {where}: {kind}: {one_line(cause)}") from error
 
 
-def check_lines(path: Path, separator: str) -> list[str]:
-    """The columns of a CSV file. Raises VlalignError naming the line that has more values than the header."""
-    import pandas as pd
+def load_files(builder: str, files: Sequence[Path], **options: Any) -> Dataset:
+    """Load local files by a builder of `datasets`, each name taken literally; options: the builder's.
 
-    header = [str(name) for name in pd.read_csv(path, sep=separator, nrows=0, index_col=False).columns]
-    with path.open(newline="", encoding="utf-8-sig") as lines:
-        rows = csv.reader(lines, delimiter=separator)
-        for row in rows:
-            if len(row) > len(header):
-                raise VlalignError(
-                    f"{path}: line {rows.line_num} has {len(row)} values, the header {len(header)}: "
-                    f'put quotes ("…") around values that hold a {"tab" if separator == chr(9) else "comma"}'
-                )
-    return header
+    What `datasets` makes of the files lies in its cache on disk and is mapped into memory.
+    """
+    import glob
+
+    from datasets import Dataset, concatenate_datasets, load_dataset
+
+    if any("::" in str(file.resolve()) for file in files):  # `datasets` takes these for chained URLs
+        return concatenate_datasets([Dataset(_table(file)) for file in files])
+    names = [glob.escape(str(file.resolve())) for file in files]
+    return load_dataset(builder, data_files={"train": names}, split="train", **options)
+
+
+def _table(file: Path) -> Any:
+    """Return a parquet or Arrow file (of stream or file format) as a table in memory."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if file.suffix.lower() == ".parquet":
+        return pq.ParquetFile(file).read()
+    with pa.memory_map(str(file)) as content:
+        try:
+            return pa.ipc.open_stream(content).read_all()
+        except pa.ArrowInvalid:
+            return pa.ipc.open_file(content).read_all()
+
+
+def raw_values(dataset: Dataset, column: str) -> list[Any]:
+    """Return a column as it is stored: nothing is decoded, so no file is opened that a value may name."""
+    return dataset.select_columns([column]).with_format("arrow")[:].column(column).to_pylist()
 
 
 def undecoded(dataset: Dataset) -> Dataset:

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import os
+import functools
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from vlalign.data.edits import unedited
+from vlalign.data.folders import BUILDERS, open_folder, readable
 from vlalign.data.hub import open_hub
-from vlalign.data.reading import SEPARATORS, Source, check_lines, reading, undecoded
+from vlalign.data.reading import Source, load_files, reading, undecoded
 from vlalign.data.spec import BUILTIN, DataSpec
+from vlalign.data.splits import select_split
+from vlalign.data.tables import KINDS, as_dataset, kind_of, read_columns
 from vlalign.errors import VlalignError
 
-BUILDERS = {
-    ".parquet": "parquet",
-    ".arrow": "arrow",
-    ".jsonl": "json",
-    ".json": "json",
-    ".csv": "csv",
-    ".tsv": "csv",
-}
-METADATA = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
-SPLIT_FOLDERS = {"train", "training", "validation", "valid", "val", "dev", "test", "testing", "eval", "evaluation"}
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 
 def open_source(spec: DataSpec) -> Source:
@@ -36,7 +31,7 @@ def open_source(spec: DataSpec) -> Source:
             raise VlalignError(f"{spec.source} is on disk: name the folder or file of configuration {spec.config!r}")
         return _folder(spec, path) if path.is_dir() else _file(spec, path)
     looks_local = spec.source.startswith((".", "/", "~")) or spec.source.count("/") > 1 or "\\" in spec.source
-    if looks_local or path.suffix.lower() in BUILDERS:
+    if looks_local or kind_of(path.name) in BUILDERS:
         raise VlalignError(f"no such file or folder: {spec.source}")
     return open_hub(spec)
 
@@ -47,84 +42,43 @@ def _builtin(spec: DataSpec) -> Source:
 
     if spec.revision is not None:
         raise VlalignError(f"{spec.source} has no revisions: leave --data-revision out")
-    _only_train(spec)
     # small enough for memory, so that nothing is written to the cache
-    return Source(undecoded(Dataset(pq.read_table(BUILTIN[spec.source]))), spec.source, spec.source)
-
-
-def _only_train(spec: DataSpec) -> None:
-    if spec.split.split("[")[0] != "train":
-        raise VlalignError(f"{spec.source} has no split {spec.split!r}: its one split is train")
+    rows = undecoded(Dataset(pq.read_table(BUILTIN[spec.source])))
+    return Source(select_split({"train": lambda: rows}, spec.split, spec.source), spec.source, spec.source)
 
 
 def _file(spec: DataSpec, path: Path) -> Source:
-    from datasets import load_dataset
-
-    builder = BUILDERS.get(path.suffix.lower())
-    if builder is None:
-        raise VlalignError(f"{spec.source}: files ending in {path.suffix or 'nothing'} are not read; {_readable()}")
+    kind = kind_of(path.name)
+    if kind not in BUILDERS:
+        raise VlalignError(f"{spec.source}: files ending in {path.suffix or 'nothing'} are not read; {readable()}")
+    if not path.is_file():
+        raise VlalignError(f"{spec.source} is no ordinary file")
     if path.stat().st_size == 0:
         raise VlalignError(f"{spec.source} holds no samples: the file has 0 bytes")
-    _only_train(spec)
-    if path.suffix.lower() == ".json" and (edits := unedited(path)) is not None:
-        return Source(edits, path.resolve().name, spec.source, base=path.resolve().parent, file=path)
+
+    def rows() -> Dataset:
+        if kind == ".json" and (edits := unedited(path)) is not None:
+            return edits
+        if kind in KINDS:
+            return as_dataset(read_columns(path, spec.source), spec.source)
+        return undecoded(load_files(BUILDERS[kind], [path]))
+
     with reading(spec.source):
-        options = _csv_options(path) if builder == "csv" else {}
-        dataset = load_dataset(builder, data_files={"train": str(path.resolve())}, split=spec.split, **options)
-    return Source(undecoded(dataset), path.resolve().name, spec.source, base=path.resolve().parent, file=path)
-
-
-def _csv_options(path: Path) -> dict[str, Any]:
-    """Every value stays the text it is: "NA" is no missing value and "0012" no number."""
-    from datasets import Features, Value
-
-    separator = SEPARATORS[path.suffix.lower()]
-    features = Features({name: Value("string") for name in check_lines(path, separator)})
-    return {"sep": separator, "features": features, "keep_default_na": False, "index_col": False}
-
-
-def _readable() -> str:
-    return f"give one of {', '.join(BUILDERS)}, or a folder of images"
+        dataset = select_split({"train": rows}, spec.split, spec.source)
+    resolved = path.resolve()
+    return Source(dataset, resolved.name, spec.source, base=resolved.parent, anywhere=kind in KINDS, file=path)
 
 
 def _folder(spec: DataSpec, path: Path) -> Source:
-    from datasets import DatasetDict, load_dataset, load_from_disk
+    from datasets import DatasetDict, load_from_disk
 
     folder = path.resolve()
-    name = folder.name
-    if (folder / "state.json").exists() or (folder / "dataset_dict.json").exists():  # written by save_to_disk
-        with reading(spec.source):
-            saved = load_from_disk(str(folder))
-        if isinstance(saved, DatasetDict):
-            if spec.split not in saved:
-                raise VlalignError(f"{spec.source} has no split {spec.split!r}: it has {', '.join(saved)}")
-            saved = saved[spec.split]
-        return Source(undecoded(saved), name, spec.source, base=folder)
-    if not _image_folder(spec, folder):
-        with reading(spec.source):
-            dataset = load_dataset(str(folder), split=spec.split)
-        return Source(undecoded(dataset), name, spec.source, base=folder)
-    # Without folders named after splits everything is one split: a file's name ("test_1.png") says nothing.
-    tops = {entry.name.lower() for entry in folder.iterdir() if entry.is_dir()}
-    files = None if tops & SPLIT_FOLDERS else {"train": "**"}
-    with reading(spec.source):
-        dataset = load_dataset("imagefolder", data_dir=str(folder), data_files=files, split=spec.split)
-    return Source(undecoded(dataset), name, spec.source, base=folder, files_are_ids=True)
-
-
-def _image_folder(spec: DataSpec, folder: Path) -> bool:
-    """A folder with metadata.csv/jsonl, or with images and no data files. Raises VlalignError if it has neither."""
-    from PIL import Image
-
-    Image.init()
-    images = data = False
-    for _, folders, files in os.walk(folder):
-        folders[:] = [entry for entry in folders if not entry.startswith(".")]
-        if not set(METADATA).isdisjoint(files):
-            return True
-        endings = {os.path.splitext(file)[1].lower() for file in files if not file.startswith(".")}
-        images = images or not endings.isdisjoint(Image.EXTENSION)
-        data = data or not endings.isdisjoint(BUILDERS)
-    if not images and not data:
-        raise VlalignError(f"{spec.source} holds no samples: no image and no data file was found; {_readable()}")
-    return images and not data
+    if not ((folder / "state.json").exists() or (folder / "dataset_dict.json").exists()):
+        return open_folder(spec, folder)
+    if "::" in str(folder):  # `datasets` takes it for a chained URL
+        raise VlalignError(f"{spec.source}: a saved data set cannot be read from a path with '::': rename the folder")
+    with reading(spec.source):  # written by save_to_disk
+        saved = load_from_disk(str(folder))
+        splits = saved if isinstance(saved, DatasetDict) else {str(saved.split or "train"): saved, "train": saved}
+        known = {name: functools.partial(undecoded, rows) for name, rows in splits.items()}
+        return Source(select_split(known, spec.split, spec.source), folder.name, spec.source, base=folder)

@@ -82,3 +82,13 @@ def one_line(error: BaseException | str, limit: int = 300) -> str:
     """The first lines of an error as one line of at most `limit` characters."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def quoted(value: object, limit: int = 100) -> str:
+    """Return an outside value for a message: as Python writes it, so without control characters, its middle cut out.
+
+    >>> quoted("x" * 1000, 12)
+    "'xxxxx…xxxx'"
+    """
+    text = repr(f"{value[:limit]}{value[-limit:]}" if isinstance(value, str) and len(value) > 2 * limit else value)
+    return text if len(text) <= limit else f"{text[: limit // 2]}…{text[len(text) - (limit - 1) // 2 :]}"

@@ -1,0 +1,132 @@
+"""Tables of text with delimiters (CSV, TSV): every value stays the text that it is.
+
+Read by the standard library's csv module: unlike pandas and pyarrow it can be strict about quotation marks (pandas
+joins rows at a lone one), and it converts nothing: "007" becomes no number and "NA" no missing value.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import zip_longest
+
+from vlalign.data.spec import quoted
+from vlalign.errors import VlalignError
+
+DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
+
+
+def parse_delimited(text: str, where: str, delimiter: str = ",", *, fixed: bool = False) -> dict[str, list[str]]:
+    """Return the columns of a CSV or TSV text by name, in the order of the header.
+
+    text: the file's content. where: the file as errors name it. delimiter: the one that the file's ending stands for;
+    unless it is fixed, another of ``,`` ``;`` tab and ``|`` is used where the header holds that one only. Values that a
+    short row lacks are empty; blank lines are left out.
+
+    Raises:
+        VlalignError: a row has more values than the header, or a quotation mark is not closed or opens within rows.
+
+    >>> parse_delimited('id;text\\n007;NA\\n', "d.csv")
+    {'id': ['007'], 'text': ['NA']}
+    """
+    if declared := re.match(r"sep=(.)\r?\n", text):  # the first line that spreadsheets write
+        text, delimiter, fixed = text[declared.end() :], declared[1], True
+    if not fixed:
+        delimiter = _delimiter(text, delimiter)
+    with _fields_of_any_size(text):
+        rows, problem = _quoted_rows(text, where, delimiter)
+        if problem:
+            rows = _plain_rows(text, delimiter, problem)
+    if not rows:
+        return {}
+    header = _header(rows[0][1])
+    for line, row in rows:
+        if len(row) > len(header):
+            raise VlalignError(
+                f"{where}: line {line} has {len(row)} values, the header {len(header)}: "
+                f'put quotes ("…") around values that hold a {DELIMITERS.get(delimiter, delimiter)}'
+            )
+    columns = list(zip_longest(header, *(row for _, row in rows[1:]), fillvalue=""))
+    return {name: list(values) for name, *values in columns}
+
+
+def _delimiter(text: str, usual: str) -> str:
+    """Return the usual delimiter if the header holds it, else the one that splits the header into most columns."""
+    header = next(csv.reader(io.StringIO(text[: 1 << 20], newline=""), delimiter=usual), [])
+    if len(header) != 1:
+        return usual
+    counts = {sign: header[0].count(sign) for sign in DELIMITERS if sign != usual}
+    best = max(counts, key=lambda sign: counts[sign])
+    return best if counts[best] else usual
+
+
+def _quoted_rows(text: str, where: str, delimiter: str) -> tuple[list[tuple[int, list[str]]], str]:
+    """Return (line, values) of every row, read with quotation marks, and what is wrong with the marks, if anything."""
+    rows: list[tuple[int, list[str]]] = []
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    line = 1
+    try:
+        for row in reader:
+            if reader.line_num > line and len(row) > 1 and _swallows_rows(row, delimiter):
+                return rows, f"{where}: a quotation mark opens at line {line} and closes at line {reader.line_num}"
+            if row and not (len(row) == 1 and row[0] and not row[0].strip()):
+                rows.append((reader.line_num, row))
+            line = reader.line_num + 1
+    except csv.Error:
+        return rows, f"{where}: line {line} holds a quotation mark within a value or one that never closes"
+    return rows, ""
+
+
+def _swallows_rows(row: list[str], delimiter: str) -> bool:
+    """Whether a value over several lines holds rows: every line has a row's delimiters, none with a space after it."""
+    for place, value in enumerate(row):
+        first, *others = re.split(r"\r\n|\r|\n", value)
+        if others and f"{delimiter} " not in value:
+            counts = [line.count(delimiter) for line in (first, *others)]
+            counts[0] += place
+            counts[-1] += len(row) - 1 - place
+            if set(counts) == {len(row) - 1} and (len(others) > 1 or delimiter in value):
+                return True
+    return False
+
+
+def _plain_rows(text: str, delimiter: str, problem: str) -> list[tuple[int, list[str]]]:
+    """Return the rows of a text that uses quotation marks as plain characters; see `_quoted_rows`.
+
+    Raises:
+        VlalignError: problem, where the rows then differ in length or other values are properly quoted.
+    """
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=csv.QUOTE_NONE)
+    rows = [(reader.line_num, row) for row in reader if any(value.strip() for value in row)]
+    marked = any(re.fullmatch(r'\s*".*"\s*', value, re.DOTALL) for _, row in rows for value in row)
+    if marked or len({len(row) for _, row in rows}) > 1:
+        raise VlalignError(f'{problem}: put quotes ("…") around values that hold one, and double it inside ("")')
+    return rows
+
+
+def _header(names: list[str]) -> list[str]:
+    """Return the columns' names, made different as pandas does: Unnamed: 0, text, text.1."""
+    seen: Counter[str] = Counter()
+    header = []
+    for place, name in enumerate(names):
+        name = name or f"Unnamed: {place}"
+        header.append(f"{name}.{seen[name]}" if seen[name] else name)
+        seen[name] += 1
+    if "\0" in header[0]:
+        raise VlalignError(f"the header begins with {quoted(header[0])}: this is no text, or UTF-16 without its mark")
+    return header
+
+
+@contextmanager
+def _fields_of_any_size(text: str) -> Iterator[None]:
+    """Lift the csv module's limit of 131,072 characters a value for the time of reading."""
+    before = csv.field_size_limit()
+    csv.field_size_limit(max(len(text) + 1, before))
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)

@@ -1,0 +1,274 @@
+"""Folders on disk: images with or without a metadata file, and data files by split."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from vlalign.data.reading import Source, load_files, reading, undecoded
+from vlalign.data.spec import DataSpec, quoted
+from vlalign.data.splits import by_folder, select_split, splits_of
+from vlalign.data.tables import KINDS, append, as_dataset, kind_of, read_columns, read_text
+from vlalign.errors import VlalignError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+log = logging.getLogger(__name__)
+
+BUILDERS = {
+    ".parquet": "parquet",
+    ".arrow": "arrow",
+    ".jsonl": "json",
+    ".ndjson": "json",
+    ".json": "json",
+    ".csv": "csv",
+    ".tsv": "csv",
+}
+METADATA = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
+IGNORED = {"README.md", "config.json", "dataset_info.json", "dataset_infos.json", "dataset_dict.json"}
+_ABOUT = {"config_name", "default", "description", "version", "drop_labels", "drop_metadata"}
+SPLIT_FOLDERS = {"train", "training", "validation", "valid", "val", "dev", "test", "testing", "eval", "evaluation"}
+
+
+@dataclass(frozen=True)
+class Declared:
+    """Data files by split, and options of the `datasets` builder that reads them."""
+
+    splits: dict[str, list[str]]
+    options: dict[str, Any]
+
+
+def readable() -> str:
+    """Return what can be read, for error messages."""
+    return f"give one of {', '.join(BUILDERS)}, or a folder of images"
+
+
+def open_folder(spec: DataSpec, folder: Path) -> Source:
+    """Open one split of a folder of images or of data files.
+
+    Raises:
+        VlalignError: no data in it, no such split, or a file that cannot be read.
+    """
+    files = list(listing(folder))
+    images = [name for name in files if is_image_file(name)]
+    tables = [name for name in files if kind_of(name) in BUILDERS]
+    metadata = [name for name in tables if PurePosixPath(name).name in METADATA]
+    if not images and not tables:
+        raise VlalignError(f"{spec.source} holds no samples: no image and no data file was found; {readable()}")
+    card = _card_files(spec, folder, tables) if tables and not metadata else None
+    if metadata or (card is None and len(images) > len(tables)):
+        beside = [name for name in tables if name not in metadata]
+        if beside:
+            log.warning(
+                "%s is read as a folder of %d images; not read: %s (captions belong into metadata.csv, with a column "
+                "file_name)", spec.source, len(images), some(beside),
+            )  # fmt: skip
+        return _image_folder(spec, folder, images, metadata)
+    return _data_folder(spec, folder, card or Declared(splits_of(tables), {}))
+
+
+def listing(folder: Path) -> Iterator[str]:
+    """Yield the files of a folder in order of their names, relative to it; hidden ones are left out."""
+    names, visited = [], {folder.resolve()}
+    for place, folders, files in os.walk(folder, followlinks=True):
+        inside = {entry: (Path(place) / entry).resolve() for entry in folders if not entry.startswith((".", "__"))}
+        folders[:] = [entry for entry, target in inside.items() if target not in visited]
+        visited.update(inside.values())
+        names += [Path(place, name) for name in files if not name.startswith(".") and name not in IGNORED]
+    yield from sorted(file.relative_to(folder).as_posix() for file in names if file.is_file())
+
+
+def is_image_file(name: str) -> bool:
+    """Whether a file's ending is that of a format that PIL reads."""
+    from PIL import Image
+
+    Image.init()
+    return Image.EXTENSION.get(PurePosixPath(name.lower()).suffix) in Image.OPEN
+
+
+def some(names: Sequence[str]) -> str:
+    """Return the first names for a message.
+
+    >>> some(["a", "b", "c", "d", "e"])
+    "'a', 'b', 'c' and 2 more"
+    """
+    more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
+    return ", ".join(map(quoted, names[:3])) + more
+
+
+def _image_folder(spec: DataSpec, folder: Path, images: list[str], metadata: list[str]) -> Source:
+    from datasets import ClassLabel, Dataset, Features, Image
+
+    # Without folders named after splits all files are one split: a file's name ("test_1.png") says nothing.
+    tops = {entry.name.lower() for entry in folder.iterdir() if entry.is_dir()}
+    files = [*images, *metadata]
+    splits = (by_folder(files) if tops & SPLIT_FOLDERS else {}) or {"train": files}
+    apart = [name for name in images if not any(name in named for named in splits.values())]
+    if apart:
+        log.warning(
+            "%s: %d images lie outside its splits (%s) and are left out: %s",
+            spec.source, len(apart), ", ".join(splits), some(apart),
+        )  # fmt: skip
+
+    def rows(split: list[str]) -> Dataset:
+        inside = [name for name in split if is_image_file(name)]
+        if metadata:
+            tables = [name for name in split if name in set(metadata)]
+            return _with_metadata(spec, folder, tables, inside)
+        labels = [PurePosixPath(folder.name, name).parent.name for name in inside]
+        paths = [{"bytes": None, "path": str(folder / name)} for name in inside]
+        features = Features({"image": Image(decode=False)})
+        if len(set(labels)) > 1 and len({name.count("/") for name in images}) == 1:
+            features["label"] = ClassLabel(names=sorted(set(labels)))
+            return Dataset.from_dict({"image": paths, "label": labels}, features=features)
+        return Dataset.from_dict({"image": paths}, features=features)
+
+    known = {name: partial(rows, split) for name, split in splits.items()}
+    with reading(spec.source):
+        dataset = select_split(known, spec.split, spec.source)
+    return Source(dataset, folder.name, spec.source, base=folder, files_are_ids=True, anywhere=True)
+
+
+def _with_metadata(spec: DataSpec, folder: Path, tables: list[str], images: list[str]) -> Dataset:
+    """Return the rows of the metadata files of one split, with file names (file_name, x_file_name) as images."""
+    import pyarrow.parquet as pq
+
+    if len({kind_of(table) for table in tables}) > 1:
+        raise VlalignError(f"{spec.source} has metadata files of different formats: {some(tables)}; keep one format")
+    columns: dict[str, list[Any]] = {}
+    named: set[str] = set()
+    for table in tables:
+        where = f"{spec.source}/{table}"
+        path = folder / table
+        rows = pq.read_table(path).to_pydict() if kind_of(table) == ".parquet" else read_columns(path, where)
+        files = [name for name in rows if name == "file_name" or name.endswith("_file_name")]
+        if rows and not files:
+            raise VlalignError(f"{where} has no column file_name; its columns: {some(list(rows))}")
+        for name in files:
+            places = [_named_file(path.parent, value, where, row) for row, value in enumerate(rows.pop(name))]
+            named |= {file.relative_to(folder).as_posix() for file in places}
+            rows[name.removesuffix("file_name").removesuffix("_") or "image"] = [
+                {"bytes": None, "path": str(file)} for file in places
+            ]
+        append(columns, rows)
+    if apart := [name for name in images if name not in named]:
+        log.warning(
+            "%s: %d of %d images %s no row in %s and %s left out: %s", spec.source, len(apart), len(images),
+            *(("has", some(tables), "is") if len(apart) == 1 else ("have", some(tables), "are")), some(apart),
+        )  # fmt: skip
+    return as_dataset(columns, spec.source)
+
+
+def _named_file(folder: Path, name: Any, where: str, row: int) -> Path:
+    """Return the file that a row of metadata names. Raises VlalignError for one outside the metadata file's folder."""
+    text = "" if name is None else str(name)
+    if not text.strip():
+        raise VlalignError(f"{where}: row {row} (counted from 0) has no file_name")
+    path = folder / text
+    if "\\" in text and not path.exists():
+        path = folder / text.replace("\\", "/")
+    path = Path(os.path.normpath(path))
+    if "://" in text or not path.is_relative_to(folder):
+        raise VlalignError(f"{where}: row {row} names {quoted(text)}: a file_name is relative and stays in this folder")
+    return path
+
+
+def _card_files(spec: DataSpec, folder: Path, tables: list[str]) -> Declared | None:
+    """Return the data files that the YAML head of README.md declares, or None.
+
+    Raises:
+        VlalignError: it names files outside the folder or that do not exist, or has several configurations.
+    """
+    import yaml
+    from datasets.data_files import sanitize_patterns
+    from datasets.utils.metadata import MetadataConfigs
+    from fsspec.utils import glob_translate
+    from huggingface_hub import DatasetCard, DatasetCardData
+
+    values: dict[str, Any] = {}
+    with reading(f"{spec.source}/README.md"):
+        for name in ("README.md", ".huggingface.yaml"):
+            file = folder / name
+            if file.is_file():
+                text = read_text(file, f"{spec.source}/{name}")
+                values |= (DatasetCard(text).data.to_dict() if name == "README.md" else yaml.safe_load(text)) or {}
+        configs = MetadataConfigs.from_dataset_card_data(DatasetCardData(**values))
+        if not configs:
+            return None
+        default = configs.get_default_config_name()
+    if default is None:
+        names = some(list(configs))
+        raise VlalignError(f"{spec.source} has several configurations ({names}): name the folder or file of one")
+    options = {name: value for name, value in configs[default].items() if name not in _ABOUT and value is not None}
+    start = str(options.pop("data_dir", "") or "").rstrip("/")
+    declared = options.pop("data_files", None)
+    patterns = sanitize_patterns(declared) if declared else {}
+    for pattern in [start, *(pattern for entries in patterns.values() for pattern in entries)]:
+        if (
+            PurePosixPath(pattern).is_absolute()
+            or ".." in PurePosixPath(pattern).parts
+            or ":" in pattern
+            or pattern[:1] == "~"
+        ):
+            raise VlalignError(
+                f"{spec.source}: its README.md names {quoted(pattern)} as data: only files inside the folder are read"
+            )
+    inside = [name.removeprefix(f"{start}/") for name in tables if not start or name.startswith(f"{start}/")]
+    splits: dict[str, list[str]] = {}
+    for split, entries in patterns.items():
+        splits[split] = []
+        for pattern in entries:
+            plain = str(PurePosixPath(pattern))
+            matcher = re.compile(glob_translate(plain))
+            matching = [name for name in inside if name == plain or matcher.match(name)]
+            if not matching:
+                raise VlalignError(
+                    f"{spec.source}: its README.md names {quoted(pattern)} as data: no data file matches"
+                )
+            splits[split] += [name for name in matching if name not in splits[split]]
+    splits = splits or splits_of(inside)
+    return Declared(
+        {split: [f"{start}/{name}".lstrip("/") for name in names] for split, names in splits.items()}, options
+    )
+
+
+def _data_folder(spec: DataSpec, folder: Path, declared: Declared) -> Source:
+    chosen = {split: _of_one_format(spec, files) for split, files in declared.splits.items()}
+    known = {split: partial(_read_files, spec, folder, files, declared.options) for split, files in chosen.items()}
+    with reading(spec.source):
+        dataset = select_split(known, spec.split, spec.source)
+    text = all(kind_of(name) in KINDS for files in chosen.values() for name in files)
+    return Source(undecoded(dataset), folder.name, spec.source, base=folder, anywhere=text)
+
+
+def _of_one_format(spec: DataSpec, files: list[str]) -> list[str]:
+    """Return the files of the most common format (of equally common ones the first of BUILDERS); warn of the others."""
+    counts = Counter(BUILDERS[kind_of(name)] for name in files)
+    best = max(counts, key=lambda builder: counts[builder])
+    for builder in dict.fromkeys(BUILDERS.values()):
+        if counts[builder] == counts[best]:
+            best = builder
+            break
+    others = [name for name in files if BUILDERS[kind_of(name)] != best]
+    if others:
+        log.warning("%s: of its data files those of format %s are read, not %s", spec.source, best, some(others))
+    return [name for name in files if BUILDERS[kind_of(name)] == best]
+
+
+def _read_files(spec: DataSpec, folder: Path, files: list[str], options: dict[str, Any]) -> Dataset:
+    """Return the rows of files of one format. options: of the `datasets` builder, as a README.md declares them."""
+    if kind_of(files[0]) not in KINDS or set(options) - {"sep", "delimiter"}:
+        return load_files(BUILDERS[kind_of(files[0])], [folder / name for name in files], **options)
+    columns: dict[str, list[Any]] = {}
+    for name in files:
+        separator = options.get("sep", options.get("delimiter"))
+        append(columns, read_columns(folder / name, f"{spec.source}/{name}", separator))
+    return as_dataset(columns, spec.source)
