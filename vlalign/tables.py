@@ -42,7 +42,7 @@ def write_csv(path: Path, table: pd.DataFrame, float_format: str | None = None) 
         VlalignError: the file cannot be written.
     """
     data = csv_text(table, float_format).encode()
-    return write_whole(path, lambda part: part.write_bytes(data))
+    return write_whole(path, data)
 
 
 def safe_cell(value: Any) -> Any:

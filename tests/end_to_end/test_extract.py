@@ -158,8 +158,8 @@ def test_damaged_shards_are_found_and_replaced(
 
 def test_provenance_says_how_it_was_made(whole: Path) -> None:
     (path,) = whole.rglob("provenance.jsonl")
-    event = json.loads(path.read_text().splitlines()[0])
-    assert event["event"] == "extracted"
+    started, event = map(json.loads, path.read_text().splitlines())
+    assert (started["event"], event["event"]) == ("started", "extracted")
     assert event["samples"] == 24
     assert event["environment"]["packages"]["torch"] == torch.__version__
     assert event["dtype_reason"].startswith("auto: on a CPU")

@@ -63,7 +63,7 @@ def test_the_command_and_its_settings_in_a_file(
     assert names >= {
         "study.json", "config.yaml", "points.csv", "points.parquet", "records", "alignment.png", "report.html",
     }  # fmt: skip
-    assert not [name for name in names if name.endswith(".part")]
+    assert not [name for name in names if name.endswith(".tmp")]
     assert len(list((first / "records").iterdir())) == 6
     assert (first / "alignment.png").read_bytes().startswith(b"\x89PNG")
     assert "char_delete" in (first / "report.html").read_text(encoding="utf-8")

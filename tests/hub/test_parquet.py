@@ -125,7 +125,7 @@ def test_a_damaged_store_is_not_pushed(tmp_path: Path) -> None:
     data = bytearray(shard.read_bytes())
     data[-3] ^= 1
     shard.write_bytes(data)
-    with pytest.raises(VlalignError, match=r"sha256 mismatch.*mends it"):
+    with pytest.raises(VlalignError, match=r"sha256 mismatch.*run the same extraction again"):
         build_run(run, tmp_path / "out", "c", "float16")
 
 

@@ -66,5 +66,5 @@ def test_files_are_written_and_named(record: ScoreRecord, tmp_path: Path) -> Non
 
 
 def test_a_figure_that_cannot_be_written(record: ScoreRecord, tmp_path: Path) -> None:
-    with pytest.raises(VlalignError, match="cannot write the figure"):
+    with pytest.raises(VlalignError, match="cannot write"):
         save_heatmap(record, tmp_path / "no" / "map.png")

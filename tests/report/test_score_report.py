@@ -101,7 +101,7 @@ def test_heat_map_leaves_no_figure_behind(tmp_path: Path) -> None:
 
 
 def test_heat_map_that_cannot_be_written(tmp_path: Path) -> None:
-    with pytest.raises(VlalignError, match="cannot write the figure"):
+    with pytest.raises(VlalignError, match="cannot write"):
         save_heatmap(make_record(2, 3), tmp_path / "none" / "map.png")
 
 

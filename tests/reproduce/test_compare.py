@@ -268,7 +268,7 @@ def test_the_file(models: Models, tmp_path: Path) -> None:
     assert data["reference"] == found.reference
     assert data["differences"][0]["what"] == "stored layer indices"
     assert data["quantile"] == "mean"
-    with pytest.raises(VlalignError, match="cannot write the reproduction"):
+    with pytest.raises(VlalignError, match="cannot write"):
         found.save("/proc/none.json")
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from vlalign import files
 from vlalign.errors import VlalignError
-from vlalign.store import FeatureStore, Run, files
+from vlalign.store import FeatureStore, Run
 
 # --- folders that cannot be written -----------------------------------------------------------------------------------
 

@@ -11,8 +11,9 @@ import time
 import pytest
 import torch
 
+from vlalign import files
 from vlalign.errors import VlalignError
-from vlalign.store import FeatureStore, files
+from vlalign.store import FeatureStore
 
 # --- resuming ---------------------------------------------------------------------------------------------------------
 
@@ -86,7 +87,7 @@ def test_ctrl_c_leaves_no_temporary_file(toy, tmp_path, monkeypatch):
 
 def test_live_temporary_files_stay_and_dead_ones_go(toy, tmp_path):
     writer = toy.writer(tmp_path)
-    dead, live = writer.path / "shard-00000-of-00003.safetensors.1-a.tmp", writer.path / "x.2-b.tmp"
+    dead, live = writer.path / f".vlalign-{files._machine()}-1-0123abcd.tmp", writer.path / "x.2-0123abcd.tmp"
     dead.write_bytes(b"half")
     with live.open("wb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -100,7 +101,7 @@ def test_live_temporary_files_stay_and_dead_ones_go(toy, tmp_path):
 def test_without_locks_age_decides(toy, tmp_path, monkeypatch):
     monkeypatch.setattr(files, "fcntl", None)
     writer = toy.writer(tmp_path)
-    young, old = writer.path / "a.tmp", writer.path / "b.tmp"
+    young, old = writer.path / ".x.json.1.part", writer.path / ".y.json.1.part"
     young.touch()
     old.touch()
     os.utime(old, (time.time() - 2 * 86400,) * 2)

@@ -151,7 +151,7 @@ def test_shard_of_another_run(toy, tmp_path):
     other = toy.make(tmp_path, toy.key("other"))
     shutil.copy(shard(other, 0), shard(run, 0))
     assert [problem.path for problem in run.verify()] == [shard(run, 0)]
-    with pytest.raises(VlalignError, match=f"of run {other.key.short}"):
+    with pytest.raises(VlalignError, match=f"made for run {other.key.short}"):
         run.load(0)
 
 

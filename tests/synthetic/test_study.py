@@ -155,7 +155,7 @@ def test_a_killed_run_goes_on(finished: SyntheticResult, tmp_path: Path) -> None
     done = [cell for group in plan.missing[::2] for cell in group]
     assert set(files_of(config)) == {cell.name for cell in done}
     before = marks(config)
-    (tmp_path / "killed" / "encoders" / f"{plan.missing[1][0].name}.1-0123.tmp").write_bytes(b"half")
+    (tmp_path / "killed" / "encoders" / f"{plan.missing[1][0].name}.1-0123abcd.tmp").write_bytes(b"half")
     resumed = SyntheticStudy(config)
     rest = resumed.plan()
     assert rest.missing == plan.missing[1::2]

@@ -109,12 +109,24 @@ def choose_pairs(store: object, names: list[str]) -> list[tuple[Run, Run]]:
         if len(plain) < len(runs):
             log.info("left out %d runs of edited data: name two runs to score them", len(runs) - len(plain))
         runs = plain
+    runs = [run for run in runs if _has_ids(run)]
     vision = [run for run in runs if run.key.modality == "vision"]
     text = [run for run in runs if run.key.modality == "text"]
     pairs = list(product(vision, text)) or list(combinations(runs, 2))
     if not pairs:
         raise VlalignError(f"{store.root} holds {len(runs)} complete run(s): scoring needs two")
     return pairs
+
+
+def _has_ids(run: Run) -> bool:
+    """Whether the sample ids of a run can be read; a warning says if not."""
+    from vlalign.errors import VlalignError
+
+    try:
+        return bool(run.ids)
+    except VlalignError as error:
+        log.warning("left out: %s", error)
+        return False
 
 
 def main() -> int:

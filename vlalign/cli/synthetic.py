@@ -192,9 +192,9 @@ def _report(arguments: argparse.Namespace) -> None:
 def _data(arguments: argparse.Namespace) -> None:
     from vlalign.cli.push import say_where
     from vlalign.errors import VlalignError
+    from vlalign.files import write_whole
     from vlalign.hub.synthetic import card, push_synthetic
     from vlalign.report.console import console
-    from vlalign.store.files import write_atomic
     from vlalign.synthetic import make_data
     from vlalign.synthetic.export import save_datasets
 
@@ -204,7 +204,7 @@ def _data(arguments: argparse.Namespace) -> None:
     data = make_data(config, arguments.uniqueness)
     if arguments.out:
         folder = save_datasets(data, arguments.phi_depth, arguments.out)
-        write_atomic(folder / "README.md", card(data, arguments.phi_depth, None, arguments.licence).encode())
+        write_whole(folder / "README.md", card(data, arguments.phi_depth, None, arguments.licence).encode())
         console().print(f"data      {folder}", soft_wrap=True)
     if arguments.push:
         done = push_synthetic(

@@ -24,12 +24,11 @@ def run(arguments: argparse.Namespace) -> int:
     store = FeatureStore(arguments.store)
     problems = store.verify()
     for problem in problems:
-        print(visible(f"{problem.path}: {problem.reason}"))
-    runs = store.runs()
+        print(visible(problem))
     if problems:
         print(f"{len(problems)} problem(s): run the extraction's command again to mend them", file=sys.stderr)
         return 1
-    print(f"{len(runs)} complete run(s), every shard as it was written")
+    print(f"{len(store.runs())} complete run(s), every shard as it was written")
     return 0
 
 

@@ -8,7 +8,6 @@ samples have no ids but row numbers; here they get the ids ``row-00000i`` that d
 from __future__ import annotations
 
 import functools
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from vlalign.data.spec import one_line
 from vlalign.data.tables import KINDS, read_columns, read_text
 from vlalign.errors import VlalignError
+from vlalign.files import parse_json
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -100,8 +100,8 @@ def unedited(path: Path) -> Dataset | None:
 def _read(path: Path, _modified: int, _size: int) -> EditedCaptions:
     if path.suffix.lower() == ".json":
         try:
-            value = json.loads(read_text(path, str(path)))
-        except (ValueError, RecursionError) as error:
+            value = parse_json(read_text(path, str(path)))
+        except ValueError as error:
             raise VlalignError(f"cannot read the captions file {path}: {one_line(error)}") from error
         if not is_edits(value):
             raise VlalignError(

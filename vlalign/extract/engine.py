@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from vlalign.data import DataSpec
 from vlalign.environment import environment
+from vlalign.extract.command import extract_command
 from vlalign.extract.config import ExtractConfig
 from vlalign.extract.plan import ModelPlan, Plan, Sweep, make_plan
 from vlalign.extract.progress import Bars, Progress, followed
@@ -132,6 +133,8 @@ class Engine:
         meet(self.state)  # nobody writes before everybody has looked
         mine = plan.missing[self.state.process_index :: self.state.num_processes]
         seconds = {"load": 0.0, "extract": 0.0}
+        if self.is_main and plan.missing:
+            writer.log({"event": "started", **self._provenance(plan)})  # kept if this run is killed
         with followed(plan, writer, mine, progress) as advance:
             if mine:
                 start = time.perf_counter()
@@ -150,9 +153,10 @@ class Engine:
         run = None
         if self.is_main:
             run = store.open(plan.key) if not plan.missing else None
-            run = run or writer.finish(plan.facts)
-            if plan.missing:
-                writer.log(self._provenance(plan, seconds))
+            if run is None:
+                rounded = {name: round(value, 3) for name, value in seconds.items()}
+                writer.log({"event": "extracted", **self._provenance(plan), "seconds": rounded})
+                run = writer.finish(plan.facts)
         meet(self.state)
         return Extraction(run or Run(writer.path), seconds, sum(s.stop - s.start for s in plan.missing))
 
@@ -209,15 +213,14 @@ class Engine:
         gc.collect()
         clear_device_cache()
 
-    def _provenance(self, plan: ModelPlan, seconds: dict[str, float]) -> dict[str, Any]:
+    def _provenance(self, plan: ModelPlan) -> dict[str, Any]:
         return {
-            "event": "extracted",
             "shards": len(plan.missing),
             "samples": sum(s.stop - s.start for s in plan.missing),
-            "seconds": {name: round(value, 3) for name, value in seconds.items()},
             "processes": self.state.num_processes,
             "device": str(self.device),
             "dtype_reason": plan.dtype_reason,
+            "command": extract_command(self.config, plan),
             "settings": asdict(self.config),
             "environment": environment(),
         }

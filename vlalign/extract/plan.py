@@ -152,7 +152,9 @@ def make_plan(
                 edited[variant] = perturb_data(data, variant, allow_empty=config.allow_empty)
             versions.append(edited[variant])
         plans += _plan_model(config, source, versions, device, processes)
-    FeatureStore(config.store).check_space(sum(plan.bytes_to_write() for plan in plans))
+    store = FeatureStore(config.store)
+    if any(plan.missing or not store.is_complete(plan.key) for plan in plans):  # else a read-only store will do
+        store.check_space(sum(plan.bytes_to_write() for plan in plans))
     return Plan(data, plans)
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from vlalign.errors import VlalignError
+from vlalign.files import one_line, parse_json
 from vlalign.hub.values import flaw_of, is_ratio, is_text, is_whole, mapping, short
 from vlalign.store import Layer, RunKey, Shard
-from vlalign.store.files import canonical, one_line, pretty
+from vlalign.store.files import canonical, pretty
 from vlalign.store.layout import Layout
 from vlalign.store.manifest import Entry
 
@@ -147,7 +147,7 @@ class About:
             VlalignError: not JSON, of another format, or altered.
         """
         try:
-            told = json.loads(data)
+            told = parse_json(data)
             canonical(told)  # no numbers that JSON does not have
             if not is_whole(told["format"], FORMAT, FORMAT + 1) or told["kind"] != KIND:
                 found = f"format {short(told['format'])} of {short(told['kind'])}"
@@ -175,7 +175,7 @@ class About:
             )
             if flaw := next(made._flaws(), None):
                 raise ValueError(flaw)
-        except (ValueError, KeyError, TypeError, AttributeError, VlalignError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, VlalignError) as error:
             cause = f"it lacks {error}" if isinstance(error, KeyError) else one_line(error)
             raise VlalignError(f"{where} does not describe features that vlalign pushed: {cause}") from error
         return made
@@ -247,8 +247,8 @@ def read_all_abouts(files: Mapping[str, bytes], repo: str) -> list[About]:
 
 def _kind(data: bytes) -> str | None:
     try:
-        told = json.loads(data)
-    except (ValueError, RecursionError):
+        told = parse_json(data)
+    except ValueError:
         return None
     kind = told.get("kind") if isinstance(told, dict) else None
     return kind if isinstance(kind, str) else None

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from vlalign.errors import VlalignError
+from vlalign.files import write_whole
 from vlalign.hub.about import About
 from vlalign.hub.cards import render, size_category, versions
 from vlalign.hub.parquet import check_written, extras_of, write_run
 from vlalign.models.registry import ALIASES, SOURCES
 from vlalign.store import Run, RunKey
-from vlalign.store.files import sha256_file, write_atomic
+from vlalign.store.files import sha256_file
 from vlalign.store.layout import Layout
+from vlalign.store.run import read_events
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ def build_run(run: Run, folder: Path, config: str, dtype: str, command: str | No
         VlalignError: a shard is damaged, float16 cannot hold a value, the files are not what the store holds, no space.
     """
     if problems := run.verify():
-        raise VlalignError(f"{problems[0]}: run the extraction's command again, which mends it, and then push")
+        raise VlalignError(f"{problems[0]}; {run.repair}")
     plain = describe(run, config, dtype)
     meta = {name: plain[name] for name in ("config", "dtype", "licence")}
     meta |= {"run": {"hash": run.key.hash, "key": run.key.data, "facts": run.facts}}
@@ -53,7 +54,7 @@ def build_run(run: Run, folder: Path, config: str, dtype: str, command: str | No
     about = About(**plain, parts=tuple(parts), precision=precision, command=command)
     path = folder / about.path
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, about.to_bytes())
+    write_whole(path, about.to_bytes())
     About.read(path.read_bytes(), str(path))
     log.info("%s: %.1f MB, %s", config, about.size / 1e6, loss_text(about))
     return about
@@ -102,13 +103,14 @@ def licence_of(key: RunKey) -> str | None:
 
 
 def _extracted_with(run: Run) -> dict[str, str]:
-    """Versions that the last extraction into this run noted."""
-    try:
-        lines = Layout(run.path).provenance.read_text(encoding="utf-8").splitlines()
-        events = [json.loads(line) for line in lines if line.strip()]
-        return {str(k): str(v) for k, v in events[-1]["environment"]["packages"].items()}
-    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError):
-        return {}
+    """Return the versions that the extractions into this run recorded, several of one package joined by commas."""
+    versions: dict[str, list[str]] = {}
+    for event in read_events(Layout(run.path)):
+        environment = event.get("environment")
+        packages = environment.get("packages") if isinstance(environment, dict) else None
+        for name, version in packages.items() if isinstance(packages, dict) and event.get("shards") != 0 else ():
+            versions.setdefault(name, []).append(str(version))
+    return {name: ", ".join(dict.fromkeys(found)) for name, found in versions.items()}
 
 
 def loss_text(about: About) -> str:
@@ -191,6 +193,7 @@ def card(abouts: Sequence[About], repo: str, *, branch: str, licence: str | None
         pull_revision="" if branch == "main" else f" --revision {branch}",
         commands=_commands(abouts),
         made_with=dict(sorted(first.made_with.items())),
+        unrecorded=[one.config for one in abouts if not one.extracted_with],
     )
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlalign.errors import VlalignError
+from vlalign.files import new_file, one_line
 from vlalign.hub.about import DATA, Extra, Part, Precision, layer_columns, part_path
 from vlalign.store import Run
-from vlalign.store.files import one_line, sha256_file, write_error
+from vlalign.store.files import sha256_file
 from vlalign.store.manifest import Entry
 
 if TYPE_CHECKING:
@@ -139,14 +140,11 @@ def _write_part(run: Run, path: Path, schema: pa.Schema, shards: list[int], dtyp
 
     loss = Loss()
     entries = [run.shards[index] for index in shards]
-    try:
-        with pq.ParquetWriter(path, schema, **OPTIONS) as file:
-            for group in plan_parts(entries, row_bytes(run, dtype), GROUP_BYTES):
-                table, told = _table(run, schema, [shards[i] for i in group], dtype)
-                loss.add(told)
-                file.write_table(table, row_group_size=len(table))
-    except OSError as error:
-        raise write_error(path, error) from error
+    with new_file(path) as part, pq.ParquetWriter(part, schema, **OPTIONS) as file:
+        for group in plan_parts(entries, row_bytes(run, dtype), GROUP_BYTES):
+            table, told = _table(run, schema, [shards[i] for i in group], dtype)
+            loss.add(told)
+            file.write_table(table, row_group_size=len(table))
     return loss
 
 

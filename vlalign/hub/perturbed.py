@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from vlalign.data import PairedData
+from vlalign.files import write_whole
 from vlalign.hub.cards import render, size_category, versions
 from vlalign.hub.samples import PushedSamples, push_samples
 from vlalign.perturb import applied, describe_perturbations, write_perturbed
-from vlalign.store.files import write_atomic
 
 _FILE = "data/train-00000-of-00001.parquet"
 
@@ -54,7 +54,7 @@ def save_card(data: PairedData, path: str | Path, *, command: str = "", licence:
     """
     path = Path(path)
     target = path.with_name(f"{path.stem}.card.md")
-    write_atomic(target, card(data, path.name, command=command, licence=licence).encode())
+    write_whole(target, card(data, path.name, command=command, licence=licence).encode())
     return target
 
 

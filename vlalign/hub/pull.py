@@ -130,13 +130,13 @@ def _rebuild(about: About, files: Sequence[Path], store: FeatureStore, origin: d
     facts = dict(about.facts)
     if not about.precision.exact:
         facts[STORED] = {"dtype": about.dtype, "original": about.key.hash, **asdict(about.precision), **origin}
+    writer.log({"event": "pulled", **origin, "environment": environment()})
     run = writer.finish(facts)
     if other := _other_shards(about, run):
         log.warning(
             "%s: %d files differ in bytes from the original's, first %s (another version of safetensors may have "
             "written them); their values are those that were pushed", run.path, len(other), other[0]
         )  # fmt: skip
-    writer.log({"event": "pulled", **origin, "environment": environment()})
     return run
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vlalign.errors import VlalignError
+from vlalign.files import work_folder, write_whole
 from vlalign.hub.about import DATA, DTYPES, FOLDER, About, read_all_abouts
 from vlalign.hub.build import build_runs, card, describe
 from vlalign.hub.cards import command_line
@@ -20,7 +21,7 @@ from vlalign.hub.parquet import row_bytes
 from vlalign.hub.readme import README, look_at_readme
 from vlalign.hub.repo import Target, commit, fetch, look
 from vlalign.store import FeatureStore, Run
-from vlalign.store.files import check_space, write_atomic
+from vlalign.store.files import check_space
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +126,7 @@ def push(
         start = time.perf_counter()
         abouts = build_runs([(item.run, item.config) for item in fresh], build, dtype, command)
         text = readme.seal(card([*kept, *abouts], repo, branch=target.branch, licence=readme.licence))
-        write_atomic(build / README, text)
+        write_whole(build / README, text)
         if not fresh and tag is None and target.holds(README, text):
             return result
         paths = [path for about in abouts for path in (about.path, *(part.path for part in about.parts))]
@@ -203,8 +204,8 @@ def _folder(kept: Path | None, need: int) -> Iterator[Path]:
     """The folder to build in: the one to keep, or one that is removed afterwards."""
     if kept is None:
         check_space(Path(tempfile.gettempdir()), need)
-        with tempfile.TemporaryDirectory(prefix="vlalign-push-") as name:
-            yield Path(name)
+        with work_folder() as folder:
+            yield folder
     else:
         check_space(kept, need)
         kept.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -10,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from vlalign.errors import VlalignError
+from vlalign.files import parse_json
 from vlalign.hub.cards import command_line, render, size_category, versions
 from vlalign.hub.readme import README, look_at_readme
 from vlalign.hub.records import FOLDER, Plan, plan_records
@@ -130,7 +130,7 @@ def _refuse(found: Found, invalid: list[Invalid]) -> bool:
 def _commands(target: Target) -> list[str]:
     """Those that pushed what is there, as far as it was noted."""
     try:
-        told = json.loads(fetch(target, [INDEX])[INDEX])["commands"]
+        told = parse_json(fetch(target, [INDEX])[INDEX])["commands"]
     except (ValueError, KeyError, TypeError):
         return []
     return [one for one in told if isinstance(one, str)] if isinstance(told, list) else []
@@ -145,11 +145,11 @@ def _merge(target: Target, there: set[str], plan: Plan) -> list[dict[str, Any]]:
     old = {row["file"]: row for row in table if told.get(row["file"]) in (row["blob"], row["sha256"])}
     for path, data in fetch(target, sorted(kept - set(old))).items():  # changed by hand, or of an earlier version
         try:
-            record = ScoreRecord.from_dict(json.loads(data), path)
+            record = ScoreRecord.from_dict(parse_json(data), path)
             if flaw := find_flaw(record):
                 raise VlalignError(flaw)
             old[path] = row_of(record, path, data)
-        except (VlalignError, ValueError, RecursionError) as error:
+        except (VlalignError, ValueError) as error:
             log.warning("%s is in the data set but not in its table: %s", path, error)
     return [*old.values(), *rows.values()]
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from vlalign.files import parse_json
 from vlalign.hub.repo import Target, checksums, fetch
 from vlalign.score.collect import Found
 from vlalign.store.files import canonical
@@ -95,7 +95,7 @@ def _equal(data: bytes, target: Target, rivals: list[str]) -> str | None:
 def _content(data: bytes) -> str | None:
     """A record without what differs from run to run; None for what is none."""
     try:
-        told: Any = json.loads(data)
+        told: Any = parse_json(data)
         return canonical({name: value for name, value in told.items() if name not in _BESIDE})
-    except (ValueError, AttributeError, RecursionError):
+    except (ValueError, AttributeError):
         return None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from vlalign.errors import VlalignError
+from vlalign.files import work_folder
 from vlalign.hub.readme import README, look_at_readme
 from vlalign.hub.repo import Target, commit, fetch, look
 from vlalign.store.files import pretty
@@ -57,8 +57,7 @@ def push_samples(
     if ours and not force and fetch(target, [index])[index] != told:
         raise VlalignError(f"data set {repo!r} holds samples of other settings: name another one, or give --force")
     readme = look_at_readme(target, ours=ours, licence=licence, force=force)
-    with tempfile.TemporaryDirectory(prefix="vlalign-push-") as name:
-        folder = Path(name)
+    with work_folder() as folder:
         for path in paths:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
         write(folder)

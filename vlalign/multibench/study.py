@@ -108,7 +108,7 @@ class MultibenchStudy:
         out = Path(self.config.out)
         if self.is_main:
             text = f"# data: {self.data.fingerprint}\n{yaml_text(resolved(self.config))}"
-            write_whole(out / CONFIG, lambda part: part.write_text(text, encoding="utf-8"))
+            write_whole(out / CONFIG, text)
         meet(self.state)
         start = time.perf_counter()
         shares = deal(plan.missing, self.cost, self.state.num_processes)

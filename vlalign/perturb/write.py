@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlalign.data.paired import PairedData
 from vlalign.errors import VlalignError
+from vlalign.files import new_file
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -55,17 +54,9 @@ def write_perturbed(data: PairedData, path: str | Path) -> Path:
     columns |= {} if data.captions is None else {"text": Value("string")}
     columns |= {"image": ImageFeature()} if data.has_images else {}
     schema = Features(columns).arrow_schema
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with pq.ParquetWriter(temporary, schema) as file:
-            for group in _groups(data):
-                file.write_table(pa.Table.from_pylist(group, schema=schema))
-        os.replace(temporary, path)
-    except OSError as error:
-        raise VlalignError(f"cannot write {path}: {error.strerror or error}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+    with new_file(path) as temporary, pq.ParquetWriter(temporary, schema) as file:
+        for group in _groups(data):
+            file.write_table(pa.Table.from_pylist(group, schema=schema))
     return path
 
 

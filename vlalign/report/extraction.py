@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vlalign.display import visible
+from vlalign.errors import VlalignError
 from vlalign.report.text import duration, size
 from vlalign.store import Run
 
@@ -92,13 +93,13 @@ def runs_table(runs: Sequence[Run], incomplete: Sequence[Path]) -> Group:
     for column in ("layers", "samples", "bits/byte"):
         table.add_column(column, justify="right")
     for run in runs:
-        data, bits = run.key.data, run.bits_per_byte()
+        data, bits = run.key.data, _listed_bits(run)
         quantization = data.get("quantization", "none")
         table.add_row(
             visible(run.key.model),
             run.key.short[:8],
             run.key.modality,
-            visible(data.get("data", {}).get("name", "?")),
+            visible(source.get("name", "?") if isinstance(source := data.get("data"), dict) else "?"),
             visible(run.key.edits or "–"),
             str(data.get("dtype", "?"))
             + ("" if quantization == "none" else f" {quantization}")
@@ -106,7 +107,16 @@ def runs_table(runs: Sequence[Run], incomplete: Sequence[Path]) -> Group:
             str(data.get("pooling", "?")),
             str(len(run.layers)),
             str(run.n),
-            "–" if bits is None else f"{bits:.3f}",
+            bits,
         )
     notes = [Text(visible(f"  not complete: {path}"), style="yellow") for path in incomplete]
     return Group(table, *notes)
+
+
+def _listed_bits(run: Run) -> str:
+    """Return the bits per byte of a run for a list: read without checksums, which would read all features."""
+    try:
+        bits = run.bits_per_byte(check=False)
+    except VlalignError:
+        return "damaged"
+    return "–" if bits is None else f"{bits:.3f}"

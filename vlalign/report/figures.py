@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from vlalign.display import visible
-from vlalign.errors import VlalignError
+from vlalign.files import new_file
 
 _T = TypeVar("_T")
 
@@ -30,11 +30,11 @@ def save(figure: Any, path: str | Path) -> Path:
     Raises:
         VlalignError: the file cannot be written.
     """
-    try:
-        figure.savefig(path)
-    except OSError as error:
-        raise VlalignError(f"cannot write the figure {path}: {error.strerror or error}") from error
-    return Path(path)
+    path = Path(path)
+    kind = path.suffix.removeprefix(".").lower() or None
+    with new_file(path) as part:
+        figure.savefig(part, format=kind)
+    return path
 
 
 def plain(axes: Any) -> None:

@@ -13,7 +13,7 @@ from string import Template
 
 from vlalign.display import html_text
 from vlalign.errors import VlalignError
-from vlalign.store.files import write_atomic
+from vlalign.files import write_whole
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1d2127; --dim: #59616b; --paper: #fbfbfa; --rule: #d9dce0;
@@ -161,7 +161,7 @@ def save_page(text: str, path: str | Path) -> Path:
         VlalignError: the file cannot be written.
     """
     path = Path(path)
-    write_atomic(path, text.encode("utf-8", errors="replace"))
+    write_whole(path, text.encode("utf-8", errors="replace"))
     return path
 
 

@@ -118,10 +118,7 @@ def read_record(path: Path) -> ScoreRecord:
     if path.exists() and not path.is_file():  # reading a pipe would wait for ever
         what = "a folder that cannot be listed" if path.is_dir() else "neither a file nor a folder"
         raise VlalignError(f"{path} is {what}")
-    try:
-        record = ScoreRecord.load(path)
-    except RecursionError as error:
-        raise VlalignError(f"{path} is not a score record: it is nested too deeply") from error
+    record = ScoreRecord.load(path)
     if flaw := find_flaw(record):
         raise VlalignError(f"{path} is not a sound score record: {flaw}")
     return record

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import math
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -14,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vlalign.errors import VlalignError
+from vlalign.files import read_json, write_whole
 
 FORMAT = 2
 _LONGEST = 200  # file systems take 255 bytes, with what figures and copies add
@@ -103,7 +102,7 @@ class ScoreRecord:
         """
         path = Path(path)
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
+            data = read_json(path)
         except OSError as error:
             raise VlalignError(f"cannot read the record {path}: {error.strerror or error}") from error
         except ValueError as error:
@@ -136,19 +135,7 @@ def write_json(path: str | Path, data: dict[str, Any], what: str) -> Path:
         text = _dump(data)
     except ValueError as error:
         raise VlalignError(f"the {what} for {path} holds a value that is not finite: {error}") from error
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-        raise VlalignError(f"cannot write the {what} {path}: {error.strerror or error}") from error
-    return path
+    return write_whole(path, text)
 
 
 def _dump(data: dict[str, Any]) -> str:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from vlalign.errors import VlalignError
-from vlalign.store.files import canonical, encode, one_line, pretty, sha256_bytes
+from vlalign.files import one_line, read_json
+from vlalign.store.files import canonical, encode, pretty, sha256_bytes
 
 _SHOWN = 80  # characters of a value shown in a difference: a sha256 fits
 
@@ -118,7 +119,7 @@ class RunKey:
             VlalignError: the file is missing, unreadable or no run key.
         """
         try:
-            return cls(json.loads(path.read_bytes()))
+            return cls(read_json(path))
         except (OSError, ValueError, VlalignError) as error:
             raise VlalignError(
                 f"cannot read the run key {path}: {one_line(error)}; remove the folder {path.parent} and extract again"

@@ -44,7 +44,7 @@ class Problem:
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.reason}"
+        return self.reason if str(self.path) in self.reason else f"{self.path}: {self.reason}"
 
 
 def plan_shards(n: int, shard_rows: int) -> list[Shard]:
@@ -107,4 +107,4 @@ class Layout:
 
     def is_run(self) -> bool:
         """Whether the folder holds anything of a run, complete or not."""
-        return self.key.is_file() or self.manifest.is_file() or any(self.folder.glob("shard-*.safetensors"))
+        return self.key.exists() or self.manifest.exists() or any(self.folder.glob("shard-*.safetensors"))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from vlalign.errors import VlalignError
-from vlalign.store.files import canonical, encode, one_line, pretty, sha256_bytes
+from vlalign.files import one_line, read_json
+from vlalign.store.files import canonical, encode, pretty, sha256_bytes
 from vlalign.store.layout import FORMAT, Layer, Layout, Shard
 
 
@@ -49,7 +49,7 @@ class Manifest:
             VlalignError: missing, unreadable, altered, or of another format.
         """
         try:
-            body = json.loads(path.read_bytes())
+            body = read_json(path)
             digest, format_ = body.pop("digest"), body.pop("format")
             if format_ != FORMAT:
                 raise ValueError(f"format {format_} is not the format {FORMAT} that this version of vlalign reads")
@@ -57,11 +57,30 @@ class Manifest:
                 raise ValueError("its content was altered after it was written")
             layers = tuple(Layer(**layer) for layer in body.pop("layers"))
             shards = tuple(Entry(**entry) for entry in body.pop("shards"))
-            return cls(layers=layers, shards=shards, extras=tuple(body.pop("extras")), **body)
+            made = cls(layers=layers, shards=shards, extras=tuple(body.pop("extras")), **body)
+            if not made._is_sound():
+                raise ValueError("it does not describe layers and shards of a run")
+            return made
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise VlalignError(
                 f"cannot read the manifest {path}: {one_line(error)}; run again what made the run, which renews it"
             ) from error
+
+    def _is_sound(self) -> bool:
+        """Whether types, file names and rows are those that `finish` writes."""
+        edges = [0, *(entry.stop for entry in self.shards)]
+        rows = [Shard(i, entry.start, entry.stop) for i, entry in enumerate(self.shards)]
+        layers = [(layer.index, layer.name, layer.width, layer.convention) for layer in self.layers]
+        return (
+            bool(layers)
+            and all(tuple(map(type, layer)) == (int, str, int, str) for layer in layers)
+            and all(type(edge) is int for edge in [self.n, *edges])
+            and [entry.start for entry in self.shards] == edges[:-1]
+            and edges[-1] == self.n > 0
+            and [entry.file for entry in self.shards] == [Layout(Path()).shard(row, len(rows)).name for row in rows]
+            and all(isinstance(text, str) for text in [self.key, self.ids_sha256, *self.extras])
+            and isinstance(self.facts, Mapping)
+        )
 
     def shard(self, index: int) -> Shard:
         """The rows of shard `index`."""

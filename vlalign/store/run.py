@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+import contextlib
+import shlex
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlalign.errors import VlalignError
-from vlalign.store.files import one_line, sha256_bytes, sha256_file
+from vlalign.files import one_line, parse_json
+from vlalign.store.files import file_mark, known_sha256, sha256_bytes, sha256_file
 from vlalign.store.key import RunKey, diff_keys
 from vlalign.store.layout import Layout, Problem
 from vlalign.store.manifest import Entry, Manifest, pending
@@ -41,6 +43,23 @@ def read_key(layout: Layout, expected: RunKey | None = None) -> RunKey:
     return key
 
 
+def read_events(layout: Layout) -> list[dict[str, Any]]:
+    """Return the events of provenance.jsonl in order; lines that a kill cut short are left out."""
+    try:
+        lines = layout.provenance.read_bytes().splitlines()
+    except OSError:
+        return []
+    events = []
+    for line in lines:
+        with contextlib.suppress(ValueError):
+            events.append(parse_json(line))
+    return [event for event in events if isinstance(event, dict)]
+
+
+class IncompleteRunError(VlalignError):
+    """A run whose manifest has not been written yet."""
+
+
 class Run:
     """A complete run in the store. Opening reads the key and the manifest; tensors are read when asked for.
 
@@ -65,8 +84,8 @@ class Run:
         if not layout.is_run():
             raise VlalignError(f"no run at {self.path}: give a folder that holds key.json and manifest.json")
         self.key = read_key(layout)
-        if not layout.manifest.is_file():
-            raise VlalignError(f"the run {self.path} is not complete: run the same extraction again to finish it")
+        if not layout.manifest.exists():
+            raise IncompleteRunError(f"the run {self.path} is not complete: run the same extraction again to finish it")
         self._manifest = manifest = Manifest.read(layout.manifest)
         if manifest.key != self.key.hash:
             raise VlalignError(
@@ -78,6 +97,7 @@ class Run:
                 f"the run {self.path} is being repaired ({late[0].name} is newer than the manifest): "
                 "run the same extraction again to finish it"
             )
+        self._sound: dict[int, tuple[int, ...]] = {}  # shards that were checked
         self.layers = list(manifest.layers)
         self.n = manifest.n
         self.extras = list(manifest.extras)
@@ -116,7 +136,7 @@ class Run:
             data = path.read_bytes()
             if sha256_bytes(data) != self._manifest.ids_sha256:
                 raise ValueError("sha256 mismatch")
-            told = json.loads(data)
+            told = parse_json(data)
             return [str(sample) for sample in told["ids"]], int(told["shard_rows"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise VlalignError(
@@ -135,14 +155,37 @@ class Run:
             f"or a name, {names[0]} … {names[-1]}"
         )
 
-    def _read_shard(self, index: int, names: Sequence[str]) -> list[Tensor]:
+    def _read_shard(self, index: int, names: Sequence[str], check: bool = True) -> list[Tensor]:
         path = self.path / self._manifest.shards[index].file
         try:
+            if check and (not path.is_file() or file_mark(path) != self._sound.get(index)):
+                self._check_shard(index, self.ids, known_sha256)
+                self._sound[index] = file_mark(path)
             return read_tensors(path, self.key.hash, self._manifest.shard(index), names)
         except ShardError as error:
-            raise VlalignError(
-                f"cannot read {path}: {error}; run the same extraction again, which replaces damaged shards"
-            ) from error
+            raise VlalignError(f"cannot read {path}: {error}; {self.repair}") from error
+
+    def _check_shard(self, index: int, ids: Sequence[str] | None, digest: Callable[[Path], str]) -> None:
+        """Check a shard against the manifest and, unless None, the ids of the whole run.
+
+        Raises:
+            ShardError: with the reason.
+        """
+        manifest, entry, shard = self._manifest, self._manifest.shards[index], self._manifest.shard(index)
+        own = None if ids is None else ids[shard.start : shard.stop]
+        path, count = self.path / entry.file, len(manifest.shards)
+        header = check_shard(path, entry.sha256, entry.bytes, self.key.hash, shard, count, own, digest)
+        if header.layers != manifest.layers or not set(manifest.extras) <= set(header.extras):
+            raise ShardError("layer mismatch: holds other layers or extras than the manifest says")
+
+    @property
+    def repair(self) -> str:
+        """What to do about damaged files of this run: the command that replaces them, as far as it was recorded."""
+        root = self.path.parent.parent
+        for event in reversed(read_events(Layout(self.path))):
+            if isinstance(command := event.get("command"), str):
+                return f"this command replaces what is damaged: {command} --store {shlex.quote(str(root))}"
+        return "run the same extraction again, which replaces damaged shards"
 
     def load_shard(self, index: int) -> tuple[list[Tensor], dict[str, Tensor]]:
         """All layers of one shard in order, each float32 ``[rows, D_layer]``, and its extras ``[rows, ...]`` by name.
@@ -154,19 +197,19 @@ class Run:
         found = self._read_shard(index, [*names, *(EXTRA + name for name in self.extras)])
         return found[: len(names)], dict(zip(self.extras, found[len(names) :], strict=True))
 
-    def _read(self, names: Sequence[str]) -> list[Tensor]:
+    def _read(self, names: Sequence[str], check: bool = True) -> list[Tensor]:
         import torch
 
         whole: list[Tensor] = []
         for index, entry in enumerate(self._manifest.shards):
-            parts = self._read_shard(index, names)
+            parts = self._read_shard(index, names, check)
             whole = whole or [torch.empty((self.n, *part.shape[1:]), dtype=part.dtype) for part in parts]
             for target, part in zip(whole, parts, strict=True):
                 target[entry.start : entry.stop] = part
         return whole
 
     def load(self, layer: int | str) -> Tensor:
-        """One layer's features, float32 ``[N, D_layer]``; the other layers are not read, checksums not checked.
+        """One layer's features, float32 ``[N, D_layer]``; checksums are checked at the first read of a process.
 
         Args:
             layer: position in `layers` (negative counts from the end) or a layer's name.
@@ -184,20 +227,24 @@ class Run:
         """
         return self._read([layer.name for layer in self.layers])
 
-    def extra(self, name: str) -> Tensor | None:
+    def extra(self, name: str, *, check: bool = True) -> Tensor | None:
         """Per-sample values ``[N, ...]`` such as ``bits``, ``bytes``, ``tokens``; None if the run lacks them.
+
+        Args:
+            name: one of ``extras``.
+            check: check the checksums of the whole shards; without, only these values are read.
 
         Raises:
             VlalignError: a shard is missing or damaged.
         """
-        return self._read([EXTRA + name])[0] if name in self.extras else None
+        return self._read([EXTRA + name], check)[0] if name in self.extras else None
 
-    def bits_per_byte(self) -> float | None:
+    def bits_per_byte(self, *, check: bool = True) -> float | None:
         """Mean over samples of bits / bytes of the text under the model; None for runs without loss.
 
         Texts of one token have nothing to predict and count 0, as in the reference; empty ones are left out.
         """
-        bits, size = self.extra("bits"), self.extra("bytes")
+        bits, size = (self.extra(name, check=check) for name in ("bits", "bytes"))
         if bits is None or size is None:
             return None
         told = size > 0
@@ -219,12 +266,8 @@ class Run:
         except VlalignError:
             problems.append(Problem(layout.ids, "unreadable or altered"))
         for index, entry in enumerate(manifest.shards):
-            path, shard = self.path / entry.file, manifest.shard(index)
-            own = None if ids is None else ids[shard.start : shard.stop]
             try:
-                header = check_shard(path, entry.sha256, entry.bytes, self.key.hash, shard, len(manifest.shards), own)
-                if header.layers != manifest.layers or not set(manifest.extras) <= set(header.extras):
-                    raise ShardError("layer mismatch: holds other layers or extras than the manifest says")
+                self._check_shard(index, ids, sha256_file)
             except ShardError as error:
-                problems.append(Problem(path, str(error)))
+                problems.append(Problem(self.path / entry.file, str(error)))
         return problems

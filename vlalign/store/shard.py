@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlalign.store.files import one_line, sha256_file
+from vlalign.files import one_line, parse_json
+from vlalign.store.files import sha256_file
 from vlalign.store.layout import FORMAT, Layer, Shard
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def encode_shard(
 
 def _parse(metadata: Mapping[str, str] | None) -> Header:
     try:
-        meta: dict[str, Any] = json.loads((metadata or {})[_META])
+        meta: dict[str, Any] = parse_json((metadata or {})[_META])
         if meta["format"] != FORMAT:
             raise ShardError(f"format {meta['format']} is not the format {FORMAT} that this version reads")
         return Header(
@@ -144,13 +145,21 @@ def read_tensors(path: Path, key: str, shard: Shard, names: Sequence[str]) -> li
 
 
 def check_shard(
-    path: Path, sha256: str, size: int | None, key: str, shard: Shard, count: int, ids: Sequence[str] | None
+    path: Path,
+    sha256: str,
+    size: int | None,
+    key: str,
+    shard: Shard,
+    count: int,
+    ids: Sequence[str] | None,
+    digest: Callable[[Path], str] = sha256_file,
 ) -> Header:
     """Check a shard completely: size, sha256, and that the header is of this run and these rows.
 
     Args:
         size: expected bytes, None if not known.
         ids: the expected ids of these rows, None to leave them unchecked.
+        digest: computes the sha256 of a file.
 
     Raises:
         ShardError: with the reason.
@@ -163,17 +172,16 @@ def check_shard(
             raise ShardError(f"truncated: {found_size} of {size} bytes")
         if size is not None and found_size > size:
             raise ShardError(f"too long: {found_size} bytes instead of {size}")
-        found = sha256_file(path)
+        found = digest(path)
     except OSError as error:
         raise ShardError(f"cannot be read: {one_line(error)}") from error
-    if found != sha256:
-        read_header(path)  # a truncated file says so here
-        raise ShardError(f"sha256 mismatch: expected {sha256[:16]}…, found {found[:16]}…")
-    header = read_header(path)
+    header = read_header(path)  # a truncated file says so here
     if header.key != key:
         raise ShardError(f"key mismatch: made for run {header.key[:16]}, not {key[:16]}")
     if header.shard != shard or header.count != count:
         raise ShardError(f"row mismatch: holds rows [{header.shard.start}, {header.shard.stop})")
     if ids is not None and header.ids != tuple(ids):
         raise ShardError("id mismatch: holds other sample ids")
+    if found != sha256:
+        raise ShardError(f"sha256 mismatch: expected {sha256[:16]}…, found {found[:16]}…")
     return header

@@ -5,15 +5,16 @@ from __future__ import annotations
 import difflib
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from vlalign.errors import VlalignError
-from vlalign.store.files import check_space, one_line
+from vlalign.files import one_line
+from vlalign.store.files import check_space
 from vlalign.store.key import RunKey, diff_keys
 from vlalign.store.layout import Layout, Problem
 from vlalign.store.manifest import Manifest, read_sidecar
-from vlalign.store.run import Run, read_key
+from vlalign.store.run import IncompleteRunError, Run, read_key
 from vlalign.store.shard import ShardError, check_shard, read_header
 from vlalign.store.writer import RunWriter
 
@@ -33,29 +34,42 @@ class FeatureStore:
     def __repr__(self) -> str:
         return f"FeatureStore({str(self.root)!r})"
 
-    def _layouts(self) -> Iterator[Layout]:
+    def _layouts(self) -> tuple[list[Layout], list[tuple[Path, str]]]:
+        """Return the folders that may be runs, and those that cannot be read with the reason."""
         if not self.root.is_dir():
             what = "is not a folder" if self.root.exists() else "does not exist"
             raise VlalignError(
                 f"the feature store {self.root} {what}: extract features into it first, or correct the path"
             )
         try:
-            folders = sorted(path for path in self.root.glob("*/*") if path.is_dir())
+            models = sorted(path for path in self.root.iterdir() if path.name[0] != "." and path.name != "lost+found")
         except OSError as error:
             raise VlalignError(f"cannot read the feature store {self.root}: {one_line(error)}") from error
-        return map(Layout, folders)
+        layouts: list[Layout] = []
+        others: list[tuple[Path, str]] = []
+        for model in models:
+            try:
+                if model.is_dir():
+                    layouts += [Layout(path) for path in sorted(model.iterdir()) if path.is_dir()]
+            except OSError as error:
+                others.append((model, f"cannot be read: {one_line(error)}"))
+        return layouts, others
 
-    def _open_all(self) -> tuple[list[Run], list[tuple[Path, str]]]:
-        runs, others = [], []
-        for layout in self._layouts():
+    def _open_all(self) -> tuple[list[Run], list[tuple[Path, str]], list[tuple[Path, str]]]:
+        """Return the complete runs, folders of runs that are not complete, and those that cannot be used."""
+        runs, incomplete = [], []
+        layouts, unusable = self._layouts()
+        for layout in layouts:
             try:
                 if layout.is_run():
                     runs.append(Run(layout.folder))
+            except IncompleteRunError as error:
+                incomplete.append((layout.folder, str(error)))
             except VlalignError as error:
-                others.append((layout.folder, str(error)))
+                unusable.append((layout.folder, str(error)))
             except OSError as error:
-                others.append((layout.folder, f"cannot be read: {one_line(error)}"))
-        return sorted(runs, key=lambda run: (run.key.modality, run.key.slug, run.key.short)), others
+                unusable.append((layout.folder, f"cannot be read: {one_line(error)}"))
+        return sorted(runs, key=lambda run: (run.key.modality, run.key.slug, run.key.short)), incomplete, unusable
 
     def runs(self) -> list[Run]:
         """The complete runs, sorted by modality, model and key; folders that cannot be used are logged as warnings.
@@ -63,10 +77,9 @@ class FeatureStore:
         Raises:
             VlalignError: the store does not exist.
         """
-        runs, others = self._open_all()
-        for path, reason in others:
-            if Layout(path).manifest.is_file():
-                log.warning("left out: %s", reason)
+        runs, _, unusable = self._open_all()
+        for path, reason in unusable:
+            log.warning("left out: %s", reason if str(path) in reason else f"{path} {reason}")
         return runs
 
     def incomplete(self) -> list[Path]:
@@ -75,11 +88,16 @@ class FeatureStore:
         Raises:
             VlalignError: the store does not exist.
         """
-        return [path for path, _ in self._open_all()[1]]
+        _, incomplete, unusable = self._open_all()
+        return sorted(path for path, _ in [*incomplete, *unusable])
 
     def path(self, key: RunKey) -> Path:
         """The folder of the run that `key` identifies, whether it exists or not."""
         return Layout.of(self.root, key).folder
+
+    def is_complete(self, key: RunKey) -> bool:
+        """Whether the run that `key` identifies has its manifest."""
+        return Layout.of(self.root, key).manifest.is_file()
 
     def open(self, key: RunKey) -> Run | None:
         """The complete run of this very key, None if there is none yet (or its manifest is damaged: a warning says so).
@@ -165,13 +183,16 @@ class FeatureStore:
         Raises:
             VlalignError: the store does not exist or holds no run.
         """
-        runs, others = self._open_all()
-        if not runs and not others:
+        runs, incomplete, unusable = self._open_all()
+        if not runs and not incomplete and not unusable:
             raise VlalignError(f"no run in {self.root}: extract features first, or correct the path")
         problems = [problem for run in runs for problem in run.verify()]
-        for path, reason in others:
+        for path, reason in [*incomplete, *unusable]:
             problems.append(Problem(path, reason))
             problems += _check_unfinished(Layout(path))
+        for run in runs:
+            for key in sorted(run.path.glob("*/*/key.json")):
+                problems.append(Problem(key.parent, "a run inside a run, which is not read: move it out or remove it"))
         return problems
 
 
@@ -222,4 +243,6 @@ def _check_unfinished(layout: Layout) -> list[Problem]:
             check_shard(path, sha256, None, header.key, header.shard, header.count, None)
         except ShardError as error:
             problems.append(Problem(path, str(error)))
+        except OSError as error:
+            problems.append(Problem(path, f"cannot be read: {one_line(error)}"))
     return problems

@@ -10,7 +10,8 @@ from typing import Any
 from torch import Tensor
 
 from vlalign.errors import VlalignError
-from vlalign.store.files import sha256_bytes, write_atomic, write_error
+from vlalign.files import parse_json, write_error, write_whole
+from vlalign.store.files import sha256_bytes
 
 _META = "vlalign"
 
@@ -34,7 +35,7 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], told: Mapping[str, A
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise write_error(path.parent, error) from error
-    write_atomic(path, save(here, metadata=metadata))
+    write_whole(path, save(here, metadata=metadata))
 
 
 def load_tensors(path: Path, told: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -47,7 +48,7 @@ def load_tensors(path: Path, told: Mapping[str, Any]) -> dict[str, Tensor]:
 
     try:
         with safe_open(path, framework="pt") as file:
-            found = json.loads((file.metadata() or {}).get(_META, "{}"))
+            found = parse_json((file.metadata() or {}).get(_META, "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         digest = found.pop("sha256", None)
     except (OSError, SafetensorError, ValueError, TypeError, AttributeError) as error:

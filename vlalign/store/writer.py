@@ -13,17 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlalign.errors import VlalignError
-from vlalign.store.files import (
-    canonical,
-    encode,
-    one_line,
-    pretty,
-    probe,
-    remove_stale,
-    sha256_bytes,
-    write_atomic,
-    write_error,
-)
+from vlalign.files import new_file, one_line, probe, sweep, write_error, write_whole
+from vlalign.store.files import canonical, encode, pretty, sha256_bytes
 from vlalign.store.key import RunKey
 from vlalign.store.layout import FORMAT, Layer, Layout, Shard, plan_shards
 from vlalign.store.manifest import Entry, Manifest, read_sidecar
@@ -77,11 +68,11 @@ class RunWriter:
 
     def _prepare(self) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
-        remove_stale(self.path)
+        sweep(self.path)
         if self.layout.key.exists():
             read_key(self.layout, expected=self.key)
         else:
-            write_atomic(self.layout.key, self.key.to_bytes())
+            write_whole(self.layout.key, self.key.to_bytes())
         self._claim_ids()
         if self.layout.manifest.exists():
             self._drop_settled_sidecars()
@@ -101,7 +92,7 @@ class RunWriter:
                     f"--shard-rows, remove the folder {self.path} or use another store"
                 )
             log.warning("%s was damaged and is written again", path)
-        write_atomic(path, self._ids_data)
+        write_whole(path, self._ids_data)
 
     def _drop_settled_sidecars(self) -> None:
         """Remove sidecars that repeat the manifest: a run killed at the very end of `finish` leaves them."""
@@ -196,7 +187,9 @@ class RunWriter:
         data = encode_shard(self.key.hash, shard, len(self.shards), ids, features, layers, extras)
         path = self._path(shard)
         note = f"{sha256_bytes(data)}  {path.name}\n".encode("ascii")
-        write_atomic(path, data, before=(Layout.sidecar(path), note))
+        with new_file(path) as temp:
+            temp.write_bytes(data)
+            write_whole(Layout.sidecar(path), note)
 
     def _entry(self, shard: Shard, manifest: Manifest | None) -> tuple[Entry, Header]:
         path = self._path(shard)
@@ -253,11 +246,11 @@ class RunWriter:
             extras=tuple(sorted(extras)),
             facts=json.loads(canonical(facts)),  # as they will be read back
         )
-        write_atomic(self.layout.manifest, manifest.to_bytes())
+        write_whole(self.layout.manifest, manifest.to_bytes())
         for sidecar in self.path.glob("shard-*.sha256"):
             with contextlib.suppress(OSError):
                 sidecar.unlink()
-        remove_stale(self.path)
+        sweep(self.path)
         return Run(self.path)
 
     def log(self, event: Mapping[str, Any]) -> None:
@@ -268,9 +261,11 @@ class RunWriter:
         """
         line = canonical({"when": datetime.now(UTC).isoformat(timespec="seconds"), **event})
         try:
-            fd = os.open(self.layout.provenance, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+            fd = os.open(self.layout.provenance, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
             try:
-                os.write(fd, encode(line + "\n"))
+                end = os.lseek(fd, 0, os.SEEK_END)
+                cut = end > 0 and os.pread(fd, 1, end - 1) != b"\n"  # a kill left half a line
+                os.write(fd, encode("\n" * cut + line + "\n"))
             finally:
                 os.close(fd)
         except OSError as error:

@@ -106,7 +106,7 @@ def write_config(config: UniquenessConfig, folder: str | Path) -> Path:
         VlalignError: if the file cannot be written.
     """
     text = yaml_text(resolved(config))
-    return write_whole(Path(folder) / CONFIG, lambda part: part.write_text(text, encoding="utf-8"))
+    return write_whole(Path(folder) / CONFIG, text)
 
 
 def check_folder(folder: str | Path, config: UniquenessConfig) -> None:

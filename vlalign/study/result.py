@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlalign.errors import VlalignError
-from vlalign.files import write_whole
+from vlalign.files import read_json, write_whole
 from vlalign.score.record import write_json
 from vlalign.study.analysis import FamilyCurve, PerformanceFit, family_curves, findings, performance_fits
 from vlalign.study.edits import EditFacts, about_edits
@@ -111,7 +110,7 @@ class UniquenessResult:
         """
         path = Path(folder) / STUDY
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
+            data = read_json(path)
         except OSError as error:
             raise VlalignError(f"cannot read the study {path}: {error.strerror or error}") from error
         except ValueError as error:

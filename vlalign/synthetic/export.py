@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlalign.errors import VlalignError
-from vlalign.store.files import canonical, check_space, write_error
+from vlalign.files import read_json, write_error
+from vlalign.store.files import canonical, check_space
 from vlalign.synthetic.config import identity
 from vlalign.synthetic.data import SyntheticData
 from vlalign.synthetic.distribution import all_bits
@@ -78,7 +78,7 @@ def save_datasets(data: SyntheticData, phi_depth: int, folder: str | Path) -> Pa
 def _there(folder: Path) -> str | None:
     """The settings of the data set in a folder."""
     try:
-        told = json.loads((folder / "train" / "dataset_info.json").read_text(encoding="utf-8"))
+        told = read_json(folder / "train" / "dataset_info.json")
     except (OSError, ValueError):
         return None
     return str(told.get("description"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vlalign.errors import VlalignError
-from vlalign.files import write_whole
+from vlalign.files import parse_json, write_whole
 from vlalign.score.record import write_json
 from vlalign.synthetic.config import SyntheticConfig
 from vlalign.tables import write_csv
@@ -94,7 +93,7 @@ class SyntheticResult:
                 f"{folder} holds no finished study ({error.strerror or error}): make one with `vlalign synthetic run`"
             ) from error
         try:
-            told = json.loads(summary)
+            told = parse_json(summary)
             table = pd.read_parquet(BytesIO(data))
         except (OSError, ValueError, KeyError, TypeError, NotImplementedError) as error:  # all that pyarrow raises
             raise VlalignError(

@@ -104,7 +104,7 @@ class SyntheticStudy:
         out = Path(self.config.out)
         if self.is_main:
             text = yaml_text(resolved(self.config))
-            write_whole(out / CONFIG, lambda part: part.write_text(text, encoding="utf-8"))
+            write_whole(out / CONFIG, text)
         meet(self.state)
         start = time.perf_counter()
         shares = deal(plan.missing, self._cost, self.state.num_processes)

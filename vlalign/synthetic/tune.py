@@ -90,7 +90,7 @@ def tune(config: SyntheticConfig, out: str | Path, trials: int = 8, progress: bo
 
 def _write(found: Tuned, out: Path) -> None:
     quoted = {name: {str(u): entry for u, entry in entries.items()} for name, entries in found.items()}
-    write_whole(out, lambda part: part.write_text(yaml_text(quoted), encoding="utf-8"))
+    write_whole(out, yaml_text(quoted))
 
 
 def tuning_cells(config: SyntheticConfig, modality: int) -> list[Cell]:

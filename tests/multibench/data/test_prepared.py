@@ -104,7 +104,7 @@ def test_an_interrupted_run_is_incomplete_and_can_be_repeated(tmp_path: Path, mo
         made_up(tmp_path, pool="cls", force=True)
     monkeypatch.undo()
     assert not is_prepared(tmp_path)
-    assert not [path for path in tmp_path.iterdir() if path.name.endswith(".part")]
+    assert not [path for path in tmp_path.iterdir() if path.name.endswith(".tmp")]
     with pytest.raises(VlalignError, match="holds no prepared data set"):
         open_prepared(tmp_path)
     assert made_up(tmp_path, pool="cls").pool == "cls"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vlalign.errors import VlalignError
+from vlalign.files import one_line
 from vlalign.multibench.data.arrays import ROWS, as_float32, draw, measure
 from vlalign.multibench.data.read import source_file
 from vlalign.multibench.data.speech import (
@@ -22,7 +23,7 @@ from vlalign.multibench.data.speech import (
     need_audio,
     read_speech,
 )
-from vlalign.store.files import one_line, sha256_bytes
+from vlalign.store.files import sha256_bytes
 
 if TYPE_CHECKING:
     from vlalign.multibench.data.prepared import Prepared

@@ -11,15 +11,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlalign.errors import VlalignError
+from vlalign.files import new_file, one_line, parse_json, read_json, write_error, write_whole
 from vlalign.multibench.data.checks import SPLITS, check_finite, check_split, check_splits, check_task
-from vlalign.store.files import canonical, one_line, pretty, sha256_bytes, sha256_file, write_atomic, write_error
+from vlalign.store.files import canonical, pretty, sha256_bytes, sha256_file
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -112,28 +112,23 @@ def write_prepared(
         "kind": _KIND, "format": FORMAT, "name": name, "task": task, "classes": classes, "pool": pool,
         "modalities": list(modalities), "splits": {}, "about": dict(about),
     }  # fmt: skip
-    parts = {title: folder / f".{title}.safetensors.{os.getpid()}.part" for title in SPLITS}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for title, part in parts.items():
-            _save(part, splits[title])
-            told["splits"][title] = _described(splits[title]) | {
-                "bytes": part.stat().st_size,
-                "sha256": sha256_file(part),
-            }
-        told["fingerprint"] = _fingerprint(told)
-        if not force:
-            _check_place(folder, told["fingerprint"])
-        (folder / MANIFEST).unlink(missing_ok=True)  # until the new one is there the folder is incomplete
-        for title, part in parts.items():
-            os.replace(part, folder / f"{title}.safetensors")
+        with contextlib.ExitStack() as files:  # at its end all of them get their names
+            for title in SPLITS:
+                part = files.enter_context(new_file(folder / f"{title}.safetensors"))
+                _save(part, splits[title])
+                told["splits"][title] = _described(splits[title]) | {
+                    "bytes": part.stat().st_size,
+                    "sha256": sha256_file(part),
+                }
+            told["fingerprint"] = _fingerprint(told)
+            if not force:
+                _check_place(folder, told["fingerprint"])
+            (folder / MANIFEST).unlink(missing_ok=True)  # until the new one is there the folder is incomplete
     except OSError as error:
         raise write_error(folder, error) from error
-    finally:
-        for part in parts.values():
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
-    write_atomic(folder / MANIFEST, pretty(told))
+    write_whole(folder / MANIFEST, pretty(told))
     return open_prepared(folder)
 
 
@@ -219,7 +214,7 @@ def _load(folder: Path, title: str, modalities: Iterable[str], told: Mapping[str
         if verify and sha256_file(path) != told["sha256"]:
             raise VlalignError(f"{path} is damaged: its sha256 is not that of {MANIFEST}: prepare the data set again")
         with safe_open(path, framework="pt") as file:
-            ids = json.loads((file.metadata() or {})[_META])["ids"]
+            ids = parse_json((file.metadata() or {})[_META])["ids"]
             names = set(file.keys())
             if names != _tensors(told["shapes"], told["lengths"]):
                 raise VlalignError(
@@ -240,7 +235,7 @@ def _load(folder: Path, title: str, modalities: Iterable[str], told: Mapping[str
 def _read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     try:
-        told = json.loads(path.read_bytes())
+        told = read_json(path)
     except OSError as error:
         raise VlalignError(
             f"{folder} holds no prepared data set ({one_line(error)}): make one with `vlalign multibench prepare`"

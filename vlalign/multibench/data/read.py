@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from vlalign.errors import VlalignError
+from vlalign.files import one_line
 from vlalign.multibench.data.checks import SPLITS
 from vlalign.multibench.data.magic import is_text, what_it_is
 from vlalign.multibench.data.standins import key_text
 from vlalign.multibench.data.unpickle import read_pickle
-from vlalign.store.files import one_line, sha256_file
+from vlalign.store.files import sha256_file
 
 #: other names of splits
 ALIASES = {"val": "valid", "validation": "valid", "dev": "valid"}

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from vlalign.errors import VlalignError
-from vlalign.store.files import one_line
+from vlalign.files import one_line
 
 RATE, FRAMES, COEFFICIENTS = 8000, 20, 36
 _WINDOW, _POINTS, _BANDS = 256, 512, 40

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,7 @@ from rich.text import Text
 
 from vlalign.display import html_text
 from vlalign.errors import VlalignError
-from vlalign.files import write_whole
+from vlalign.files import read_json, write_whole
 from vlalign.report.leaderboard.board import FLAWED, Board, make_board, not_whole
 from vlalign.report.leaderboard.files import to_csv, to_json, to_markdown
 from vlalign.report.leaderboard.index import TITLE, asset, index_page, summary
@@ -60,8 +59,8 @@ def check_site(out: str | Path, force: bool = False) -> Path:
 
 def _is_ours(path: Path) -> bool:
     try:
-        told = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
+        told = read_json(path)
+    except (OSError, ValueError):
         return False
     return isinstance(told, dict) and {"format", "rules", "groups"} <= set(told)
 
@@ -135,8 +134,7 @@ def _pair_pages(
 
 
 def _write(path: Path, text: str) -> None:
-    data = text.encode("utf-8", "replace")  # names may hold what no file can
-    write_whole(path, lambda part: part.write_bytes(data))
+    write_whole(path, text.encode("utf-8", "replace"))  # names may hold what no file can
 
 
 def show_leaderboard(board: Board, out: str | Path, console: Console) -> None:

@@ -10,6 +10,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from vlalign.files import write_error
 from vlalign.report.console import titled
 from vlalign.report.multibench.figures import save_figures
 from vlalign.report.multibench.page import multibench_page
@@ -31,7 +32,7 @@ from vlalign.report.multibench.text import (
 )
 from vlalign.report.page import save_page
 from vlalign.report.text import last_run, metric_title, signed
-from vlalign.store.files import check_space, write_error
+from vlalign.store.files import check_space
 
 if TYPE_CHECKING:
     from vlalign.multibench import MultibenchResult, MultibenchStudy

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vlalign.display import html_text
-from vlalign.files import write_whole
+from vlalign.files import write_error, write_whole
 from vlalign.multibench.published import TABLE
 from vlalign.report import markdown, page
 from vlalign.report.console import titled
@@ -31,7 +31,7 @@ from vlalign.report.multibench.text import (
     unlike_paper,
 )
 from vlalign.report.text import metric_title, signed
-from vlalign.store.files import check_space, write_error
+from vlalign.store.files import check_space
 from vlalign.tables import write_csv
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def save_table1(results: Sequence[MultibenchResult], folder: str | Path, metric:
             ],
         ),
     }
-    write_whole(folder / FILES[0], lambda part: part.write_text(texts[FILES[0]], encoding="utf-8"))
+    write_whole(folder / FILES[0], texts[FILES[0]])
     write_csv(folder / FILES[1], _numbers(runs))
     return [*(folder / name for name in FILES[:2]), page.save_page(texts[FILES[2]], folder / FILES[2])]
 

@@ -11,13 +11,13 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from vlalign.files import write_whole
+from vlalign.files import write_error, write_whole
 from vlalign.report.console import titled
 from vlalign.report.synthetic.figures import save_figures
 from vlalign.report.synthetic.page import results_page
 from vlalign.report.synthetic.text import bits_text, findings, summary_rows
 from vlalign.report.text import duration, metric_title, rho_short
-from vlalign.store.files import check_space, write_error
+from vlalign.store.files import check_space
 from vlalign.synthetic.results import headline, maxima, rho_of_maxima
 from vlalign.tables import write_csv
 
@@ -118,7 +118,7 @@ def save_synthetic(result: SyntheticResult, folder: str | Path, metric: str | No
     write_csv(table, small, "%.4f")
     figures = save_figures(result, metric, folder / FOLDER)
     page = results_page(result, metric, {name: path.relative_to(folder) for name, path in figures.items()})
-    write_whole(folder / PAGE, lambda part: part.write_text(page, encoding="utf-8"))
+    write_whole(folder / PAGE, page)
     return [table, *figures.values(), folder / PAGE]
 
 

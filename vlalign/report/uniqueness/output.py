@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from vlalign.files import write_error
 from vlalign.report.page import save_page
 from vlalign.report.uniqueness.figures import save_alignment_vs_u, save_layer_maps, save_performance
 from vlalign.report.uniqueness.page import uniqueness_page
@@ -26,7 +27,7 @@ from vlalign.report.uniqueness.text import (
     point_of,
     rate_text,
 )
-from vlalign.store.files import check_space, write_error
+from vlalign.store.files import check_space
 
 if TYPE_CHECKING:
     from vlalign.score import ScoreRecord
