@@ -199,6 +199,7 @@ class Engine:
                 )
             else:
                 model = load_vision_model(plan.source, dtype=dtype, device=self.device, image_size=config.image_size)
+        plan.source.check_cached()  # only now every file has been fetched
         self._loaded = plan.source, model
         return model
 

@@ -12,6 +12,7 @@ from pickle import UnpicklingError
 from typing import Any
 
 from vlalign.errors import VlalignError
+from vlalign.models.cached import check_cached
 from vlalign.models.spec import ModelSpec
 from vlalign.models.structure import DEPTH_KEYS, depth_of
 from vlalign.remote import hub_errors, resolve_revision
@@ -79,6 +80,11 @@ class ModelSource:
         with hub_errors(self.location, revision=self.revision):
             return Path(hf_hub_download(self.location, name, revision=self.revision))
 
+    def check_cached(self) -> None:
+        """Refuse files of a Hub model that were changed or damaged in the cache."""
+        if self.remote:
+            check_cached(self.location, self.revision, self.gguf_file)
+
 
 def locate(spec: ModelSpec, *, revision: str | None = None, trust_remote_code: bool = False) -> ModelSource:
     """Resolves a spec to exact weights: asks the Hub for the commit once and reads the config, never the weights.
@@ -132,7 +138,8 @@ def _locate_local(spec: ModelSpec, scheme: str, rest: str, trust_remote_code: bo
 def _inspect(source: ModelSource) -> ModelSource:
     """Fills in modality, backend and architecture from the config."""
     if source.gguf_file is None:
-        raw = read_config(source.file("config.json"))
+        with model_errors(source, "config"):
+            raw = read_config(source.file("config.json"))
         if raw.get("architecture"):
             return replace(source, modality="vision", backend="timm", architecture=raw["architecture"])
     config = load_config(source)
@@ -192,9 +199,12 @@ def model_errors(source: ModelSource, part: str) -> Iterator[None]:
     try:
         with hub_errors(source.location, revision=source.revision):
             yield
-    except VlalignError:
+    except VlalignError as error:
+        if type(error.__cause__).__name__ == "SafetensorError":
+            source.check_cached()
         raise
     except Exception as error:
+        source.check_cached()
         text = str(error)
         if "trust_remote_code" in text:
             raise VlalignError(
