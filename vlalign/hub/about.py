@@ -79,6 +79,8 @@ class About:
         made_with: versions that wrote the Parquet files.
         extracted_with: versions that the features were extracted with, as far as the store tells.
         command: that pushed it, None where an earlier version did not note it.
+        digests: sha256 of the ids and values of each shard as they were pushed (:func:`vlalign.hub.parquet.digest_of`);
+            empty where an earlier version did not record them.
     """
 
     config: str
@@ -97,6 +99,7 @@ class About:
     made_with: Mapping[str, str]
     extracted_with: Mapping[str, str]
     command: str | None = None
+    digests: tuple[str, ...] = ()
 
     @property
     def path(self) -> str:
@@ -172,6 +175,7 @@ class About:
                 made_with=mapping(told["made_with"], "made_with"),
                 extracted_with=mapping(told["extracted_with"], "extracted_with"),
                 command=told.get("command"),
+                digests=tuple(told.get("digests", ())),
             )
             if flaw := next(made._flaws(), None):
                 raise ValueError(flaw)
@@ -217,6 +221,10 @@ class About:
         told += [value for value in (self.licence, self.command) if value is not None]
         if not all(is_text(value) for value in told):
             yield "a version, licence or command is no text"
+        if len(self.digests) not in (0, len(self.shards)):
+            yield f"it has {len(self.digests)} digests of {len(self.shards)} shards"
+        if not all(is_text(digest, "[0-9a-f]{64}") for digest in self.digests):
+            yield "a digest is not a sha256"
         if not is_text(self.ids_sha256, "[0-9a-f]{64}"):
             yield f"ids_sha256 is {short(self.ids_sha256)}"
 

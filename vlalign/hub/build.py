@@ -50,8 +50,8 @@ def build_run(run: Run, folder: Path, config: str, dtype: str, command: str | No
     meta |= {"run": {"hash": run.key.hash, "key": run.key.data, "facts": run.facts}}
     meta |= {"layers": [layer.name for layer in run.layers], "shards": [shard.sha256 for shard in run.shards]}
     parts, precision = write_run(run, folder, config, dtype, meta)
-    check_written(run, folder, parts, dtype)
-    about = About(**plain, parts=tuple(parts), precision=precision, command=command)
+    digests = check_written(run, folder, parts, dtype)
+    about = About(**plain, parts=tuple(parts), precision=precision, command=command, digests=tuple(digests))
     path = folder / about.path
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, about.to_bytes())

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from vlalign.errors import VlalignError
 from vlalign.files import new_file, one_line
 from vlalign.hub.about import DATA, Extra, Part, Precision, layer_columns, part_path
 from vlalign.store import Run
-from vlalign.store.files import sha256_file
+from vlalign.store.files import canonical, encode, sha256_file
 from vlalign.store.manifest import Entry
 
 if TYPE_CHECKING:
@@ -290,8 +291,25 @@ def _tensor(column: pa.ChunkedArray, shape: tuple[int, ...]) -> Tensor:
     return torch.from_numpy(numbers if numbers.flags.writeable else numbers.copy()).reshape(shape)
 
 
-def check_written(run: Run, folder: Path, parts: Sequence[Part], dtype: str) -> None:
+def digest_of(ids: Sequence[str], layers: Sequence[Tensor], extras: Mapping[str, Tensor]) -> str:
+    """Return the hex sha256 of a shard's ids and values, whatever file they are in.
+
+    Args:
+        ids: of the samples.
+        layers: in order, each ``[rows, D_layer]``, in the precision they were pushed in.
+        extras: name -> ``[rows, ...]``.
+    """
+    digest = hashlib.sha256(encode(canonical([list(ids), sorted(extras)])))
+    for values in [*layers, *(extras[name] for name in sorted(extras))]:
+        digest.update(values.contiguous().numpy().data)
+    return digest.hexdigest()
+
+
+def check_written(run: Run, folder: Path, parts: Sequence[Part], dtype: str) -> list[str]:
     """Read the files back and compare every id and value with the store's, bit for bit.
+
+    Returns:
+        :func:`digest_of` each shard.
 
     Raises:
         VlalignError: they differ.
@@ -301,6 +319,7 @@ def check_written(run: Run, folder: Path, parts: Sequence[Part], dtype: str) -> 
     kind, bits = (torch.float16, torch.int16) if dtype == "float16" else (torch.float32, torch.int32)
     files = [folder / part.path for part in parts]
     reader = ShardReader(files, run.shards, [layer.width for layer in run.layers], extras_of(run))
+    digests = []
     for index, ids, layers, extras in reader:
         features, more = run.load_shard(index)
         same = ids == run.ids[run.shards[index].start : run.shards[index].stop] and all(
@@ -313,6 +332,8 @@ def check_written(run: Run, folder: Path, parts: Sequence[Part], dtype: str) -> 
                 f"what was written for {run.key.title} is not what is in the store (shard {index}): the disk or memory "
                 "may be faulty; run the same command again"
             )
+        digests.append(digest_of(ids, layers, extras))
+    return digests
 
 
 def _same(a: Tensor, b: Tensor) -> bool:

@@ -12,11 +12,12 @@ from typing import Any
 from vlalign.environment import environment
 from vlalign.errors import VlalignError
 from vlalign.hub.about import FOLDER, STORED, About, read_all_abouts
-from vlalign.hub.parquet import ShardReader
+from vlalign.hub.parquet import ShardReader, digest_of
 from vlalign.remote import hub_errors, resolve_revision
 from vlalign.store import FeatureStore, Run, RunWriter, Shard
 from vlalign.store.files import sha256_file
 from vlalign.store.manifest import Entry
+from vlalign.store.shard import ShardError
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +34,9 @@ class Pulled:
 def pull(repo: str, store: str | Path, *, revision: str | None = None, configs: Sequence[str] = ()) -> list[Pulled]:
     """Rebuild runs of a feature store from a data set of the Hub, every checksum checked.
 
-    Runs that were pushed as float32 (or as a float16 that lost nothing) come back with their own key, byte for byte.
-    Rounded ones get the key with ``stored: float16`` added, so that nobody takes them for the original.
+    Values that are not those that were pushed are refused. Runs that were pushed as float32 (or as a float16 that lost
+    nothing) come back with their own key, byte for byte. Rounded ones get the key with ``stored: float16`` added, so
+    that nobody takes them for the original.
 
     Args:
         repo: ``owner/name``.
@@ -43,7 +45,7 @@ def pull(repo: str, store: str | Path, *, revision: str | None = None, configs: 
         configs: these only.
 
     Raises:
-        VlalignError: no such data set, revision or configuration; not made by vlalign; damaged; no space.
+        VlalignError: no such data set, revision or configuration; not made by vlalign; damaged or altered; no space.
     """
     commit = resolve_revision(repo, kind="dataset", revision=revision)
     abouts = _choose(read_all(repo, commit, revision), repo, configs)
@@ -119,12 +121,17 @@ def _rebuild(about: About, files: Sequence[Path], store: FeatureStore, origin: d
     missing = set(writer.missing(require=[extra.name for extra in about.extras]))
     if not about.precision.exact:  # nothing tells whether what lies there came from these files
         missing = set(writer.shards)
-    for index, _, layers, extras in reader:
+    for index, ids, layers, extras in reader:
         shard = writer.shards[index]
+        if about.digests and digest_of(ids, layers, extras) != about.digests[index]:
+            raise _altered(about, index)
         if shard in missing or sha256_file(writer.path / about.shards[index].file) != about.shards[index].sha256:
             features = {layer.name: values.float() for layer, values in zip(about.layers, layers, strict=True)}
+            known = about.shards[index].sha256 if about.precision.exact and not about.digests else None
             try:
-                writer.write(shard, features, about.layers, extras)
+                writer.write(shard, features, about.layers, extras, sha256=known)
+            except ShardError as error:
+                raise _altered(about, index) from error
             except ValueError as error:
                 raise VlalignError(f"{files[0]} does not fit what is told about it: {error}") from error
     facts = dict(about.facts)
@@ -138,6 +145,13 @@ def _rebuild(about: About, files: Sequence[Path], store: FeatureStore, origin: d
             "written them); their values are those that were pushed", run.path, len(other), other[0]
         )  # fmt: skip
     return run
+
+
+def _altered(about: About, index: int) -> VlalignError:
+    return VlalignError(
+        f"shard {index} of {about.config} does not hold the values that were pushed, which its run key promises: they "
+        "were altered, or the push is damaged; ask the owner of the data set to remove it there and push it again"
+    )
 
 
 def _other_shards(about: About, run: Run) -> list[str]:

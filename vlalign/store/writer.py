@@ -167,7 +167,13 @@ class RunWriter:
         return missing
 
     def write(
-        self, shard: Shard, features: Mapping[str, Tensor], layers: Sequence[Layer], extras: Mapping[str, Tensor]
+        self,
+        shard: Shard,
+        features: Mapping[str, Tensor],
+        layers: Sequence[Layer],
+        extras: Mapping[str, Tensor],
+        *,
+        sha256: str | None = None,
     ) -> None:
         """Write one shard: temporary name, sync, checksum beside it, rename.
 
@@ -176,9 +182,11 @@ class RunWriter:
             features: layer name -> ``[rows, D_layer]`` on any device; stored as float32.
             layers: in order, the same for every shard.
             extras: name -> ``[rows, ...]``.
+            sha256: write only a file with this checksum.
 
         Raises:
             ValueError: shapes or names do not fit.
+            ShardError: the file would have another checksum than `sha256`.
             VlalignError: the file cannot be written (no space, no permission); nothing is left behind.
         """
         if shard not in self.shards:
@@ -186,7 +194,10 @@ class RunWriter:
         ids = self._ids[shard.start : shard.stop]
         data = encode_shard(self.key.hash, shard, len(self.shards), ids, features, layers, extras)
         path = self._path(shard)
-        note = f"{sha256_bytes(data)}  {path.name}\n".encode("ascii")
+        digest = sha256_bytes(data)
+        if sha256 not in (None, digest):
+            raise ShardError(f"sha256 mismatch: expected {sha256}, got {digest}")
+        note = f"{digest}  {path.name}\n".encode("ascii")
         with new_file(path) as temp:
             temp.write_bytes(data)
             write_whole(Layout.sidecar(path), note)
