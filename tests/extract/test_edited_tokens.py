@@ -15,7 +15,7 @@ from support.tiny import TinyModels
 from vlalign.data import DataSpec, PairedData
 from vlalign.errors import VlalignError
 from vlalign.extract.tokens import Texts
-from vlalign.models.text import Tokenizer
+from vlalign.models.tokenizer import Tokenizer
 from vlalign.perturb import parse_perturbation, perturb_data
 
 
@@ -87,7 +87,7 @@ def test_texts_that_a_tokenizer_drops() -> None:
     def encode(texts: Any, limit: int | None = None, /) -> list[list[int]]:
         return [[ord(letter) for letter in text if letter.isalpha()][:limit] for text in texts]
 
-    tokenizer = Tokenizer(encode, {}, None, filler=7)
+    tokenizer = Tokenizer(encode, {}, None, 7, lambda texts, limit: [0] * len(texts))
     plain = fake_data(["ab", "c", "--"])
     with pytest.raises(VlalignError, match=r"m: 1 captions give no token at all, first 's2': mend them"):
         Texts(tokenizer, "m", allow_empty=True).read(plain)

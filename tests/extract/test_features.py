@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,13 @@ import torch
 from support.tiny import TinyModels
 
 from vlalign.data import DataSpec, open_data
+from vlalign.errors import VlalignError
 from vlalign.extract import extract
 from vlalign.models.names import resolve
 from vlalign.models.source import locate
-from vlalign.models.text import load_tokenizer
+from vlalign.models.tokenizer import load_tokenizer
 from vlalign.models.vision import build_vision_model, load_preprocessing
+from vlalign.store import FeatureStore
 
 CAUSAL = ["llama", "open_llama", "bloom", "gpt2", "gemma", "mistral", "mixtral", "olmo", "gguf"]
 VISION = ["dinov2", "vit", "clip", "timm_dinov2_small", "timm_vit"]
@@ -174,6 +177,59 @@ def test_truncation_is_counted(tiny: TinyModels, tmp_path: Path, caplog: pytest.
     assert run.facts["truncated_ids"][0] == run.ids[0]
     assert "longer than 4 tokens" in caplog.text
     assert int(run.extra("tokens").max()) == 4
+
+
+def test_bits_per_byte_of_truncated_captions(tiny: TinyModels, tmp_path: Path) -> None:
+    """They are those of the same bytes given as whole captions; runs of whole captions have no count of bytes read."""
+    from transformers import AutoTokenizer
+
+    texts = ["the old mill by the river is far away", "a red bicycle é😀 leans on the wall of a house", "short"]
+    model = str(tiny.path("gpt2"))
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    cut = [tokenizer.decode(tokenizer(text)["input_ids"][:8]) for text in texts]
+    assert [text.startswith(part) for text, part in zip(texts, cut, strict=True)] == [True] * 3
+    assert [text == part for text, part in zip(texts, cut, strict=True)] == [False, False, True]
+    runs = []
+    for name, captions, limit in (("long", texts, 8), ("short", cut, None)):
+        lines = [json.dumps({"id": str(i), "text": text}) + "\n" for i, text in enumerate(captions)]
+        (tmp_path / f"{name}.jsonl").write_text("".join(lines))
+        data = str(tmp_path / f"{name}.jsonl")
+        (run,) = extract(model, data=data, store=str(tmp_path / name), max_length=limit)
+        runs.append(run)
+    long, short = runs
+    assert (long.truncated, short.truncated) == (2, 0)
+    assert long.extra("bytes_read").tolist() == [len(part.encode()) for part in cut]
+    assert short.extra("bytes_read") is None
+    assert long.bits_per_byte() == pytest.approx(short.bits_per_byte(), rel=1e-6)
+
+
+def test_truncated_runs_that_do_not_know_the_bytes_read_are_made_again(tiny: TinyModels, tmp_path: Path) -> None:
+    run = features(tiny, "gpt2", tmp_path, max_length=4)
+    writer = FeatureStore(tmp_path).writer(run.key, run.ids, run.shard_rows)
+    tensors, extras = run.load_shard(0)
+    del extras["bytes_read"]  # as an earlier version wrote it
+    names = {layer.name: tensor for layer, tensor in zip(run.layers, tensors, strict=True)}
+    writer.write(writer.shards[0], names, run.layers, extras)
+    old = writer.finish(run.facts)
+    assert old.bits_per_byte() is None
+    new = features(tiny, "gpt2", tmp_path, max_length=4)
+    assert new.path == run.path
+    assert new.bits_per_byte() == run.bits_per_byte() is not None
+
+
+def test_a_head_that_gives_nan_is_refused(tiny: TinyModels, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    for path in tiny.path("llama").iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    weights = load_file(tmp_path / "model.safetensors")
+    weights["lm_head.weight"][5] = float("nan")
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    arguments: dict[str, Any] = {"data": str(tiny.path("prh")), "store": str(tmp_path / "s")}
+    with pytest.raises(VlalignError, match=r"bits of sample '.+' are not finite.*--no-loss"):
+        extract(str(tmp_path), **arguments)
+    (run,) = extract(str(tmp_path), loss=False, **arguments)
+    assert run.bits_per_byte() is None
 
 
 def test_truncated_encoder_texts_keep_their_last_special_token(tiny: TinyModels) -> None:

@@ -73,6 +73,17 @@ def test_summary_says_what_matters() -> None:
         assert part in text
 
 
+def test_summary_says_how_many_captions_were_truncated() -> None:
+    """Records of earlier versions counted bytes that truncation cut off: their bits per byte are not shown."""
+    y = {"model": "m", "modality": "text", "run": {"hash": "0" * 64, "key": {}, "facts": {"truncated": 3}}}
+    new = make_record(y=y, performance={"x": None, "y": {"bits_per_byte": 1.5, "truncated": 3}})
+    assert "m: 1.500 bits per byte (3 captions truncated)" in shown(summary(new))
+    assert new.measured("y") == {"bits_per_byte": 1.5, "truncated": 3}
+    old = make_record(y=y, performance={"x": None, "y": {"bits_per_byte": 1.5}})
+    assert "bits per byte" not in shown(summary(old))
+    assert old.measured("y") == old.measured("x") == {}
+
+
 def test_summary_without_null_chance_or_performance() -> None:
     text = shown(summary(make_record(null=None, chance=None, moments=None, performance={"x": None, "y": None})))
     assert "0.1594" in text

@@ -33,10 +33,30 @@ def test_round_trip(toy, tmp_path):
         assert loaded.dtype == values.dtype
         assert torch.equal(loaded, values)
     assert run.extra("tokens") is None
-    expected = sum((1.5 * i + 2) / (i + 1) for i in range(10)) / 10
-    assert run.bits_per_byte() == pytest.approx(expected)
     assert run.verify() == []
     assert "toy-7b" in repr(run)
+
+
+@pytest.mark.parametrize(
+    ("truncated", "read", "expected"),
+    [
+        (0, None, sum((1.5 * i + 2) / (i + 1) for i in range(10)) / 10),
+        (2, None, None),  # earlier versions knew the bytes of the whole texts only
+        (2, 4, sum((1.5 * i + 2) / 4 for i in range(10)) / 10),
+        (2, 0, None),
+    ],
+)
+def test_bits_per_byte_are_of_the_bytes_that_were_read(toy, tmp_path, truncated, read, expected):
+    writer = toy.writer(tmp_path)
+    for part in writer.missing():
+        rows = slice(part.start, part.stop)
+        extras = {name: values[rows] for name, values in toy.extras().items()}
+        if read is not None:
+            extras["bytes_read"] = torch.full((part.rows,), read)
+        writer.write(part, {layer.name: toy.values(layer)[rows] for layer in toy.layers}, toy.layers, extras)
+    run = writer.finish({"truncated": truncated})
+    assert run.truncated == truncated
+    assert run.bits_per_byte() == (None if expected is None else pytest.approx(expected))
 
 
 def test_no_loss_no_bits(toy, tmp_path):

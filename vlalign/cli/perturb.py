@@ -229,7 +229,7 @@ def tokens_of(model: str, edited: set[str]) -> Callable[[Sequence[str]], list[li
     from vlalign.errors import VlalignError
     from vlalign.models.names import resolve
     from vlalign.models.source import locate
-    from vlalign.models.text import load_tokenizer
+    from vlalign.models.tokenizer import load_tokenizer
 
     if "text" not in edited:
         raise VlalignError("--tokenizer counts tokens of captions, but no --op edits texts: leave it out")

@@ -14,12 +14,13 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-def token_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """Groups samples of similar length so that no batch exceeds a budget of tokens, padding included.
+def token_batches(lengths: Sequence[int], budget: int, equal: bool = False) -> list[list[int]]:
+    """Group samples of similar length so that no batch exceeds a budget of tokens, padding included.
 
     Args:
         lengths: tokens per sample.
-        budget: most tokens in a batch; a longer sample makes a batch of its own.
+        budget: most tokens in a batch; a longer sample makes a separate batch.
+        equal: put only samples of the same length into a batch.
 
     Returns:
         Positions in ``lengths``, longest first (so that memory runs out at the beginning if at all).
@@ -27,11 +28,13 @@ def token_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
     Example:
         >>> token_batches([3, 9, 4, 4], budget=8)
         [[1], [2, 3], [0]]
+        >>> token_batches([3, 4, 4], budget=12), token_batches([3, 4, 4], budget=12, equal=True)
+        ([[1, 2, 0]], [[1, 2], [0]])
     """
     batches: list[list[int]] = []
     longest = 0
     for i in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
-        if not batches or longest * (len(batches[-1]) + 1) > budget:
+        if not batches or longest * (len(batches[-1]) + 1) > budget or (equal and lengths[i] != longest):
             batches.append([])
             longest = lengths[i]
         batches[-1].append(i)

@@ -16,6 +16,7 @@ from vlalign.environment import environment
 from vlalign.extract.command import extract_command
 from vlalign.extract.config import ExtractConfig
 from vlalign.extract.plan import ModelPlan, Plan, Sweep, make_plan
+from vlalign.extract.probe import probe
 from vlalign.extract.progress import Bars, Progress, followed
 from vlalign.extract.readers import TextReader, VisionReader
 from vlalign.models.source import ModelSource, model_errors
@@ -166,7 +167,10 @@ class Engine:
         if isinstance(model, TextModel):
             assert plan.texts is not None
             assert data.captions is not None
-            byte_counts = [len(text.encode("utf-8")) for text in data.captions]
+            sizes = [len(text.encode("utf-8")) for text in data.captions]
+            byte_counts = {"bytes": sizes}
+            if plan.texts.kept_bytes:
+                byte_counts["bytes_read"] = [plan.texts.kept_bytes.get(row, size) for row, size in enumerate(sizes)]
             budget = config.batch_tokens or (16384 if on_accelerator else 2048)
             return TextReader(model, plan.name, data.ids, plan.texts.ids, byte_counts, plan.pool, budget)
         preprocessing = load_preprocessing(plan.source, config.image_size)
@@ -197,6 +201,7 @@ class Engine:
                     split=config.parallel == "split",
                     loss=plan.loss,
                 )
+                model = probe(model, plan.name, plan.max_length, plan.dtype, config.quantization)
             else:
                 model = load_vision_model(plan.source, dtype=dtype, device=self.device, image_size=config.image_size)
         plan.source.check_cached()  # only now every file has been fetched

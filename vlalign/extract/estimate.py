@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vlalign.errors import VlalignError
-from vlalign.extract.pool import StatePooler
+from vlalign.extract.pool import MisshapenState, StatePooler
 from vlalign.models.precision import BYTES_PER_WEIGHT
 from vlalign.models.source import ModelSource, load_config, model_errors, summary
-from vlalign.models.structure import Tap, count_parameters
-from vlalign.models.text import text_taps
+from vlalign.models.structure import Tap, count_parameters, position_rows
+from vlalign.models.text import base_factory, text_taps
 from vlalign.models.vision import build_vision_model, vision_taps
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ class Sketch:
         has_cls: whether a vision model has a class token.
         flops: floating-point operations per token (text) or image (vision); None where they cannot be counted.
         vocabulary: rows of a text model's token embedding; None where the model has no such table.
+        positions: tokens that a text model's table of learned positions has rows for; None without a table.
     """
 
     taps: list[Tap]
@@ -41,6 +42,7 @@ class Sketch:
     has_cls: bool
     flops: float | None
     vocabulary: int | None = None
+    positions: int | None = None
 
     def weight_bytes(self, dtype: str, quantization: str) -> int:
         """Memory of the weights, in bytes."""
@@ -68,13 +70,12 @@ def sketch(source: ModelSource, image_size: tuple[int, int] | None, requested_si
             inputs: tuple[Any, ...] = (torch.empty(1, 3, *(image_size or (224, 224))),)
             flops = _try(module.eval(), taps, inputs, arguments, source)
             return Sketch(taps, count_parameters(module), has_cls, flops)
-        from transformers import AutoModel
-
-        base = AutoModel.from_config(load_config(source), trust_remote_code=source.trust_remote_code)
+        config = load_config(source)
+        base = base_factory(config).from_config(config, trust_remote_code=source.trust_remote_code)
         base = getattr(base, "text_model", base)
         taps, tokens = text_taps(base, base.config), 16
         flops = _try(base.eval(), taps, (torch.zeros(1, tokens, dtype=torch.long),), {}, source)
-        return Sketch(taps, count_parameters(base), False, flops and flops / tokens, _rows(base))
+        return Sketch(taps, count_parameters(base), False, flops and flops / tokens, _rows(base), position_rows(base))
 
 
 def _rows(base: Any) -> int | None:
@@ -112,7 +113,7 @@ def _try(
             FlopCounterMode(display=False) as counter,
         ):
             module(*inputs, **arguments)
-    except (RuntimeError, NotImplementedError, TypeError, ValueError, AssertionError) as error:
+    except (RuntimeError, NotImplementedError, TypeError, ValueError, AssertionError, MisshapenState) as error:
         if "match model" in str(error):  # a size, in the words of timm and transformers
             raise VlalignError(
                 f"{source.location}: the model cannot read the images that its preprocessing gives ({summary(error)})"

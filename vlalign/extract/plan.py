@@ -16,7 +16,8 @@ from vlalign.models.names import resolve
 from vlalign.models.precision import check_quantization, choose_dtype
 from vlalign.models.source import ModelSource, load_config, locate
 from vlalign.models.spec import ModelSpec
-from vlalign.models.text import is_causal, load_tokenizer
+from vlalign.models.text import is_causal, padding_matters
+from vlalign.models.tokenizer import load_tokenizer
 from vlalign.models.vision import load_preprocessing
 from vlalign.perturb import Perturbation, check_perturbations, describe_perturbations, perturb_data
 from vlalign.store import FeatureStore, RunKey, Shard, plan_shards
@@ -44,6 +45,7 @@ class ModelPlan:
         pool: ``mean``, ``last``, ``cls`` or ``avg``.
         loss: whether bits per byte are computed.
         texts: token ids of the captions (text).
+        max_length: longest text in tokens; None without a limit, and for images.
         sketch: size of the model and of its features.
         missing: shards to be made.
     """
@@ -57,6 +59,7 @@ class ModelPlan:
     pool: str
     loss: bool
     texts: Tokens | None
+    max_length: int | None
     sketch: Sketch
     missing: list[Shard]
 
@@ -170,12 +173,16 @@ def _plan_model(
     dtype, reason = choose_dtype(config.dtype, source.modality, device, quantization)
     pool = config.pool(source.modality)
     settings: dict[str, Any]
-    loss, texts = False, None
+    loss, texts, limit = False, None, None
     if source.modality == "text":
-        texts = Texts(load_tokenizer(source, config.max_length), source.spec.alias, config.allow_empty)
-        settings = {"text": texts.tokenizer.policy}
-        loss = config.loss and is_causal(load_config(source))
         outline = sketch(source, None, None)
+        tokenizer = load_tokenizer(source, config.max_length, outline.positions)
+        limit = tokenizer.max_length
+        texts = Texts(tokenizer, source.spec.alias, config.allow_empty)
+        settings = {"text": tokenizer.policy}
+        if padding_matters(load_config(source)):
+            settings["text"] = tokenizer.policy | {"batches": "equal lengths"}
+        loss = config.loss and is_causal(load_config(source))
         if loss and outline.flops is not None:  # the head's products, which the sketch leaves out
             vocabulary = getattr(load_config(source).get_text_config(), "vocab_size", 0)
             outline = replace(outline, flops=outline.flops + 2 * outline.taps[-1].width * vocabulary)
@@ -203,11 +210,14 @@ def _plan_model(
                 "pooling": pool,
             }
         )
-        read = None if texts is None else texts.read(data)
+        read = None if texts is None else texts.read(data, count_bytes=loss)
         if read is not None:
             check_ids(source, read, data.ids, outline.vocabulary)
-        missing = _missing(config, key, data, ("bits",) if loss else ())
-        plans.append(ModelPlan(source, data, key, dtype, reason, quantization, pool, loss, read, outline, missing))
+        required = ("bits", *(("bytes_read",) if read and read.truncated else ())) if loss else ()
+        missing = _missing(config, key, data, required)
+        plans.append(
+            ModelPlan(source, data, key, dtype, reason, quantization, pool, loss, read, limit, outline, missing)
+        )
     return plans
 
 

@@ -8,10 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from vlalign.errors import VlalignError
 from vlalign.models.structure import Tap, first_tensor
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+
+class MisshapenState(VlalignError):
+    """States that are not one vector for each token of each text after each block."""
+
 
 Reduce = Callable[["Tensor", Tap], "Tensor"]
 
@@ -24,17 +30,25 @@ class StatePooler:
         taps: the layer axis. A tap without a module is added by hand with :meth:`add`.
         reduce: ``[B, T, D]`` tokens or a ``[B, C, H, W]`` map to ``[B, D]`` float32.
         entering: pool what enters each module (text) rather than what leaves it (vision).
+        hooked: the taps to hook; by default all that have a module.
     """
 
-    def __init__(self, module: nn.Module, taps: Sequence[Tap], reduce: Reduce, *, entering: bool) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        taps: Sequence[Tap],
+        reduce: Reduce,
+        *,
+        entering: bool,
+        hooked: Sequence[Tap] | None = None,
+    ) -> None:
         self._module, self._taps, self._reduce, self._entering = module, taps, reduce, entering
+        self._hooked = [tap for tap in (taps if hooked is None else hooked) if tap.module]
         self._pooled: dict[str, Tensor] = {}
         self._handles: list[Any] = []
 
     def __enter__(self) -> StatePooler:
-        for tap in self._taps:
-            if not tap.module:
-                continue
+        for tap in self._hooked:
             target = self._module.get_submodule(tap.module)
             if self._entering:
                 self._handles.append(target.register_forward_pre_hook(self._before(tap), with_kwargs=True))
@@ -60,14 +74,25 @@ class StatePooler:
         return hook
 
     def add(self, tap: Tap, state: Tensor) -> None:
-        """Pools one state."""
+        """Pool one state.
+
+        Raises:
+            MisshapenState: a block runs more than once in a forward.
+        """
+        if tap.name in self._pooled:
+            raise MisshapenState(f"{tap.module} runs more than once")
         self._pooled[tap.name] = self._reduce(state, tap)
 
     def collect(self) -> list[Tensor]:
-        """The pooled states of the last forward in the order of the taps, ``[B, D_layer]`` float32 on the CPU."""
-        states = [self._pooled.pop(tap.name) for tap in self._taps]
-        self._pooled.clear()
-        return [state.cpu() for state in states]
+        """Return the pooled states of the last forward in the order of the taps, ``[B, D_layer]`` float32 on the CPU.
+
+        Raises:
+            MisshapenState: a block did not run as a module.
+        """
+        pooled, self._pooled = self._pooled, {}
+        if absent := [tap.name for tap in self._taps if tap.name not in pooled]:
+            raise MisshapenState(f"no state for {absent[0]}")
+        return [pooled[tap.name].cpu() for tap in self._taps]
 
     def discard(self) -> None:
         """Forgets what a forward that failed half-way left."""

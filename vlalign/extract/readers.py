@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ from vlalign.errors import VlalignError
 from vlalign.extract.batches import Halving, token_batches
 from vlalign.extract.decoding import decode
 from vlalign.extract.loss import bits_from_logits, bits_per_text
-from vlalign.extract.pool import StatePooler, last_token, mean_over_tokens, pool_vision
+from vlalign.extract.pool import MisshapenState, StatePooler, last_token, mean_over_tokens, pool_vision
 from vlalign.models.structure import Tap
 from vlalign.models.text import TextModel
 from vlalign.models.vision import Preprocessing, VisionModel
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from vlalign.data import PairedData
 
 Advance = Callable[[int], None]
+
+
+class NotFinite(VlalignError):
+    """Features or a loss that are not finite."""
 
 
 @dataclass
@@ -54,12 +58,18 @@ class _Assembly:
         for tap, state in zip(self._taps, states, strict=True):
             if not torch.isfinite(state).all():
                 bad = int((~torch.isfinite(state)).any(1).nonzero()[0, 0])
-                raise VlalignError(
+                raise NotFinite(
                     f"{self._model}: features of sample {self._ids[rows[bad]]!r} are not finite at layer {tap.name}: "
                     "try --dtype float32 or bfloat16 (float16 overflows in some models)"
                 )
             self.result.features[tap.name][places] = state
         for name, values in extras.items():
+            if not torch.isfinite(values).all():
+                bad = int((~torch.isfinite(values)).nonzero()[0, 0])
+                raise NotFinite(
+                    f"{self._model}: {name} of sample {self._ids[rows[bad]]!r} are not finite, for the head gives "
+                    "values that are not: try --dtype float32, or leave the loss out with --no-loss"
+                )
             if name not in self.result.extras:
                 self.result.extras[name] = torch.zeros(self.shard.stop - self.shard.start, dtype=values.dtype)
             self.result.extras[name][places] = values
@@ -74,7 +84,8 @@ class TextReader:
         name: shown in messages.
         ids: sample ids.
         tokens: token ids per sample.
-        byte_counts: UTF-8 bytes per text, for bits per byte.
+        byte_counts: UTF-8 bytes per text, for bits per byte: ``bytes`` of the whole text and, where texts are
+            truncated, ``bytes_read`` of the part that is read.
         pool: ``mean`` or ``last``.
         batch_tokens: budget of a batch, padding included.
     """
@@ -83,31 +94,42 @@ class TextReader:
     name: str
     ids: Sequence[str]
     tokens: Sequence[Sequence[int]]
-    byte_counts: Sequence[int]
+    byte_counts: Mapping[str, Sequence[int]]
     pool: str
     batch_tokens: int
 
     def __post_init__(self) -> None:
         self.taps = self.model.taps
+        module: Any = self.model.module
+        self._attention = module.config.attention_type if hasattr(module, "set_attention_type") else None
         self._halving = Halving(
             self._forward, lambda rows: len(rows) * max(len(self.tokens[r]) for r in rows), "tokens", "--batch-tokens"
         )
 
     def read(self, shards: Sequence[Shard], advance: Advance) -> Iterator[tuple[Shard, ShardFeatures]]:
         """Yields every shard's features; calls ``advance`` with the number of samples after each batch."""
-        reduce = {"mean": mean_over_tokens, "last": last_token}[self.pool]
-        with StatePooler(
-            self.model.module, self.taps, lambda state, tap: reduce(state, self._mask), entering=True
-        ) as pooler:
+        hooked = [] if self.model.own_states else self.taps
+        with StatePooler(self.model.module, self.taps, self._reduce, entering=True, hooked=hooked) as pooler:
             self._pooler = pooler
             for shard in shards:
                 assembly = _Assembly(shard, self.taps, self.ids, self.name)
                 lengths = [len(self.tokens[row]) for row in range(shard.start, shard.stop)]
-                for batch in token_batches(lengths, self.batch_tokens):
+                budget = 1 if self.model.batches == "single" else self.batch_tokens
+                for batch in token_batches(lengths, budget, equal=self.model.batches == "equal"):
                     for rows, (states, extras) in self._halving([shard.start + i for i in batch]):
                         assembly.put(rows, states, **extras)
                         advance(len(rows))
                 yield shard, assembly.result
+
+    def _reduce(self, state: Tensor, tap: Tap) -> Tensor:
+        if self._attention is not None:
+            state = state[:, : self._mask.shape[1]]  # BigBird pads on the right to whole blocks
+        if state.ndim != 3 or state.shape[:2] != self._mask.shape or state.shape[2] != tap.width:
+            texts, tokens = self._mask.shape
+            raise MisshapenState(
+                f"{tap.name} of {texts} × {tokens} tokens is {list(state.shape)} and not {[texts, tokens, tap.width]}"
+            )
+        return (mean_over_tokens if self.pool == "mean" else last_token)(state, self._mask)
 
     def _forward(self, rows: list[int]) -> tuple[list[Tensor], dict[str, Tensor]]:
         import torch
@@ -119,19 +141,28 @@ class TextReader:
         arguments: dict[str, Any] = {"input_ids": ids, "attention_mask": mask.long()}
         if "use_cache" in self.model.accepts:
             arguments["use_cache"] = False
+        if self._attention is not None:  # BigBird keeps to full attention after a first short text
+            self.model.module.set_attention_type(self._attention)  # type: ignore[operator]
         extras: dict[str, Tensor] = {"tokens": torch.tensor([len(self.tokens[row]) for row in rows])}
         with torch.inference_mode():
             if self.model.full is not None:
                 output = self.model.full(**arguments, output_hidden_states=True)
-                final = output.hidden_states[-1]
+                states = output.hidden_states
                 extras["bits"] = bits_from_logits(output.logits, ids, mask)
             else:
-                final = self.model.module(**arguments).last_hidden_state
+                more = {"output_hidden_states": True} if self.model.own_states else {}
+                output = self.model.module(**arguments, **more)
+                if getattr(output, "last_hidden_state", None) is None:
+                    raise MisshapenState("its output holds no last_hidden_state")
+                states = output.hidden_states if self.model.own_states else [output.last_hidden_state]
                 if self.model.head is not None:
-                    extras["bits"] = bits_per_text(final, ids, mask, self.model.head)
-            self._pooler.add(self.taps[-1], final)
+                    extras["bits"] = bits_per_text(output.last_hidden_state, ids, mask, self.model.head)
+            by_hand = slice(None) if self.model.own_states else slice(-1, None)
+            for tap, state in zip(self.taps[by_hand], states[by_hand], strict=True):
+                self._pooler.add(tap, state)
         if "bits" in extras:
-            extras["bytes"] = torch.tensor([self.byte_counts[row] for row in rows])
+            for name, counts in self.byte_counts.items():
+                extras[name] = torch.tensor([counts[row] for row in rows])
         return self._pooler.collect(), extras
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from vlalign.data import PairedData
 from vlalign.errors import VlalignError
-from vlalign.models.text import Tokenizer
+from vlalign.models.tokenizer import Tokenizer
 from vlalign.perturb import PerturbedData
 
 logger = logging.getLogger(__name__)
@@ -20,12 +20,14 @@ class Tokens:
 
     Attributes:
         ids: per sample, at least one.
-        truncated: ids of samples cut to the longest input.
+        truncated: ids of samples truncated to the longest input.
+        kept_bytes: UTF-8 bytes of the part of each truncated caption that is read, by row; empty unless asked for.
         facts: what the manifest notes about them.
     """
 
     ids: list[list[int]]
     truncated: list[str]
+    kept_bytes: dict[int, int]
     facts: dict[str, Any]
 
 
@@ -38,8 +40,12 @@ class Texts:
     allow_empty: bool = False
     _unedited: dict[int, int] = field(default_factory=dict)
 
-    def read(self, data: PairedData) -> Tokens:
-        """The captions of one version.
+    def read(self, data: PairedData, *, count_bytes: bool = False) -> Tokens:
+        """Return the captions of one version as tokens.
+
+        Args:
+            data: the version.
+            count_bytes: also count the bytes of what truncation leaves.
 
         Raises:
             VlalignError: a caption gives no token, and is not allowed to.
@@ -49,20 +55,24 @@ class Texts:
         ids = [list(one) for one in self.tokenizer.encode(data.captions)]
         edited = sum(map(len, ids))  # as they are, like the unedited: neither filled nor cut
         self._fill(ids, data)
-        long = {i for i, one in enumerate(ids) if limit is not None and len(one) > limit}
-        truncated = [data.ids[i] for i in sorted(long)]
-        if truncated:
+        long = [i for i, one in enumerate(ids) if limit is not None and len(one) > limit]
+        truncated = [data.ids[i] for i in long]
+        kept_bytes: dict[int, int] = {}
+        if limit is not None and long:
             logger.warning(
-                "%s: %d of %d captions are longer than %d tokens and are cut there",
+                "%s: %d of %d captions are longer than %d tokens and are truncated",
                 self.model, len(truncated), len(ids), limit,
             )  # fmt: skip
-            cut = iter(self.tokenizer.encode([data.captions[i] for i in sorted(long)], limit))
-            ids = [list(next(cut)) if i in long else one for i, one in enumerate(ids)]
+            texts = [data.captions[i] for i in long]
+            for i, one in zip(long, self.tokenizer.encode(texts, limit), strict=True):
+                ids[i] = list(one)
+            if count_bytes:
+                kept_bytes = dict(zip(long, self.tokenizer.kept_bytes(texts, limit), strict=True))
         facts: dict[str, Any] = {"truncated": len(truncated), "truncated_ids": truncated[:20]}
         if isinstance(data, PerturbedData):
             facts["tokens"] = {"unedited": self._count(data.original), "edited": edited}
             facts["empty_captions"] = sum(not text for text in data.captions)
-        return Tokens(ids, truncated, facts)
+        return Tokens(ids, truncated, kept_bytes, facts)
 
     def _fill(self, ids: list[list[int]], data: PairedData) -> None:
         """Gives captions without a token the filler where that is allowed."""

@@ -26,6 +26,7 @@ _LANGUAGES = {"minhuh/prh": "en", "builtin:emoji": "en"}
 _EXTRAS = {
     "extra_bits": "bits of a text under its language model",
     "extra_bytes": "size of a text in bytes",
+    "extra_bytes_read": "size in bytes of the part of a text that the model read",
     "extra_tokens": "tokens of a text that the model read",
 }
 

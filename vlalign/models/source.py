@@ -249,9 +249,19 @@ def load_config(source: ModelSource) -> Any:
         return AutoConfig.from_pretrained(source.location, **source.pretrained_arguments())
 
 
+def is_encoder_alone(config: Any) -> bool:
+    """Whether the checkpoint is the text encoder of an encoder–decoder, saved without the decoder (T5EncoderModel)."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES as ENCODERS
+
+    name = (getattr(config, "architectures", None) or [""])[0]
+    return name.endswith("EncoderModel") and ENCODERS.get(config.model_type) == name
+
+
 def _modality_of(config: Any, source: ModelSource) -> str:
     from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES as IMAGE_MODELS
 
+    if is_encoder_alone(config):
+        return "text"
     if getattr(config, "is_encoder_decoder", False):
         raise VlalignError(
             f"{source.location} is an encoder–decoder ({config.model_type}): vlalign reads causal and encoder text "

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 #: config attributes in which the families keep their number of blocks and their longest input
 DEPTH_KEYS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 
+#: names of the families' tables of learned positions (tables of relative and of two-dimensional ones are others)
+_POSITION_TABLES = frozenset(
+    {"position_embeddings", "position_embedding", "embed_positions", "positions_embed", "pos_embeddings", "wpe"}
+)
+
 
 @dataclass(frozen=True)
 class Tap:
@@ -57,6 +62,24 @@ def find_blocks(model: nn.Module, depth: int) -> str:
             "please open an issue that names the model"
         )
     return min(names, key=lambda name: (name.count("."), names.index(name)))
+
+
+def position_rows(model: nn.Module) -> int | None:
+    """Longest input in tokens that a model's table of learned positions has rows for; None without a table.
+
+    RoBERTa and its relatives count positions from ``padding_idx + 1``, OPT from its ``offset``: rows before are unused.
+    """
+    from torch import Tensor
+
+    rows = []
+    for name, module in model.named_modules():
+        weight = getattr(module, "weight", None)
+        if name.rpartition(".")[2] not in _POSITION_TABLES or not isinstance(weight, Tensor) or weight.ndim != 2:
+            continue
+        padding, offset = getattr(module, "padding_idx", None), getattr(module, "offset", None)
+        unused = offset if isinstance(offset, int) else 0 if padding is None else padding + 1
+        rows.append(weight.shape[0] - unused)
+    return min(rows, default=None)
 
 
 def first_tensor(output: Any) -> Tensor:

@@ -5,109 +5,26 @@ from __future__ import annotations
 import inspect
 import logging
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 from vlalign.errors import VlalignError
 from vlalign.models.loading import check_weights, load_pretrained
 from vlalign.models.precision import quantization_config
-from vlalign.models.source import ModelSource, load_config, model_errors
+from vlalign.models.source import ModelSource, is_encoder_alone, load_config
 from vlalign.models.structure import Tap, depth_of, find_blocks
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+#: families that mix padding into texts (FNet, ConvBERT, YOSO) or choose their attention by the length (BigBird)
+_PADDING_MATTERS = frozenset({"big_bird", "convbert", "fnet", "yoso"})
+
+Batches = Literal["padded", "equal", "single"]
+
 logger = logging.getLogger(__name__)
-
-_LENGTH_KEYS = ("max_position_embeddings", "n_positions", "seq_length", "max_sequence_length")
-_UNBOUNDED = 10**8  # tokenizers without a limit say 10**30
-
-
-class Encode(Protocol):
-    """Token ids of texts; cut to ``limit`` tokens, special ones kept, where one is given."""
-
-    def __call__(self, texts: Sequence[str], limit: int | None = None, /) -> list[list[int]]: ...
-
-
-@dataclass(frozen=True)
-class Tokenizer:
-    """Token ids of texts, and the settings that decide them.
-
-    Padding is not the tokenizer's business here: batches are padded on the right with an arbitrary id that the mask
-    hides, so families without a padding token (LLaMA) need no invented one.
-    """
-
-    encode: Encode
-    policy: dict[str, Any]
-    max_length: int | None
-    filler: int | None = None  # what stands for a text without tokens: beginning, separator, end or padding
-
-
-def load_tokenizer(source: ModelSource, max_length: int | None = None) -> Tokenizer:
-    """The tokenizer of a model under its family's policy.
-
-    OpenLLaMA checkpoints come with a SentencePiece model only, and fast tokenizers made from it have split words
-    differently from it (transformers issue 24233): for that family SentencePiece itself is used.
-
-    Args:
-        source: the model.
-        max_length: longest sequence in tokens; None for the model's own limit.
-
-    Raises:
-        VlalignError: no tokenizer there, or a ``max_length`` beyond the model's limit.
-    """
-    config = load_config(source)
-    filler: int | None
-    if source.spec.tokenizer == "sentencepiece":
-        encode, policy, own_limit, filler = _sentencepiece(source)
-    else:
-        encode, policy, own_limit, filler = _auto_tokenizer(source)
-    limits = [getattr(config, key) for key in _LENGTH_KEYS if isinstance(getattr(config, key, None), int)]
-    if own_limit is not None:
-        limits.append(own_limit)
-    limit = min(limits, default=None)
-    if max_length is not None:
-        if max_length < 1 or (limit is not None and max_length > limit):
-            raise VlalignError(f"--max-length {max_length}: {source.spec.alias} takes 1 to {limit} tokens")
-        limit = max_length
-    return Tokenizer(encode, {**policy, "max_length": limit, "padding": "right"}, limit, filler)
-
-
-def _auto_tokenizer(
-    source: ModelSource,
-) -> tuple[Encode, dict[str, Any], int | None, int | None]:
-    from transformers import AutoTokenizer
-
-    with model_errors(source, "tokenizer"):
-        tokenizer = AutoTokenizer.from_pretrained(source.location, **source.pretrained_arguments())
-        if set(tokenizer.get_vocab().values()) <= set(tokenizer.all_special_ids):
-            raise ValueError("it has no vocabulary but its special tokens: are its files missing?")
-    tokenizer.model_max_length, own_limit = int(1e30), tokenizer.model_max_length
-
-    def encode(texts: Sequence[str], limit: int | None = None, /) -> list[list[int]]:
-        options = {} if limit is None else {"truncation": True, "max_length": limit}
-        with model_errors(source, "tokenizer"):
-            return tokenizer(list(texts), padding=False, return_attention_mask=False, **options)["input_ids"]
-
-    policy = {"tokenizer": type(tokenizer).__name__, "special_tokens": True}
-    marks = (getattr(tokenizer, f"{name}_token_id", None) for name in ("bos", "cls", "eos", "sep", "pad", "unk"))
-    filler = next((mark for mark in marks if mark is not None), None)
-    return encode, policy, own_limit if own_limit < _UNBOUNDED else None, filler
-
-
-def _sentencepiece(source: ModelSource) -> tuple[Encode, dict[str, Any], None, int]:
-    from sentencepiece import SentencePieceProcessor
-
-    with model_errors(source, "tokenizer"):
-        processor = SentencePieceProcessor(model_file=str(source.file("tokenizer.model")))
-    bos = processor.bos_id()
-
-    def encode(texts: Sequence[str], limit: int | None = None, /) -> list[list[int]]:
-        return [[bos, *ids][:limit] for ids in processor.encode(list(texts))]
-
-    return encode, {"tokenizer": "sentencepiece", "special_tokens": True}, None, bos
 
 
 def is_causal(config: Any) -> bool:
@@ -137,6 +54,10 @@ class TextModel:
         full: the whole language model, for families whose logits are more than ``head(state)``; else None.
         device: where token ids go.
         accepts: names of the forward's arguments.
+        own_states: take the layer axis from the ``hidden_states`` that the model returns, for families whose blocks
+            pass states of another shape, or one block again and again.
+        batches: what a text's states depend on: nothing else (``padded``), how many tokens the batch is padded to
+            (``equal`` lengths only), or the other texts (``single`` texts only).
     """
 
     module: nn.Module
@@ -145,25 +66,38 @@ class TextModel:
     full: nn.Module | None
     device: torch.device
     accepts: frozenset[str] = field(default_factory=frozenset)
+    own_states: bool = False
+    batches: Batches = "padded"
+
+
+def padding_matters(config: Any) -> bool:
+    """Whether the states of a text are known to depend on how far its batch is padded, which the run key says.
+
+    What is not known is found out when a model is loaded, but a key is needed before that.
+    """
+    return config.model_type in _PADDING_MATTERS
+
+
+def base_factory(config: Any) -> Any:
+    """The auto class that builds a model without its head: the encoder alone where the checkpoint has no more."""
+    from transformers import AutoModel, AutoModelForTextEncoding
+
+    return AutoModelForTextEncoding if is_encoder_alone(config) else AutoModel
 
 
 def text_taps(module: nn.Module, config: Any) -> list[Tap]:
-    """The layer axis of a base text model (also one on the meta device)."""
+    """Return the layer axis of a base text model (also one on the meta device); taps lack modules without blocks."""
     depth = depth_of(config)
     if depth is None:
         raise VlalignError(f"{type(module).__name__}: its config does not say how many blocks it has")
-    blocks, width = find_blocks(module, depth), config.hidden_size
-    taps = [
-        Tap(
-            "embeddings",
-            width,
-            "what enters block 0: token embeddings, with positions where they are added",
-            f"{blocks}.0",
-        )
-    ]
-    taps += [
-        Tap(f"block_{i}", width, f"residual stream after block {i}", f"{blocks}.{i + 1}") for i in range(depth - 1)
-    ]
+    width = config.hidden_size
+    try:
+        modules = [f"{find_blocks(module, depth)}.{i}" for i in range(depth)]
+    except VlalignError:  # ALBERT runs one block again and again
+        modules = [""] * depth
+    embeddings = "what enters block 0: token embeddings, with positions where they are added"
+    taps = [Tap("embeddings", width, embeddings, modules[0])]
+    taps += [Tap(f"block_{i}", width, f"residual stream after block {i}", modules[i + 1]) for i in range(depth - 1)]
     final = getattr(config, "word_embed_proj_dim", None) or width  # small OPTs project their final state
     taps.append(
         Tap(f"block_{depth - 1}", final, "output of the base model: after the final norm where there is one", "")
@@ -194,7 +128,7 @@ def load_text_model(
         VlalignError: weights missing, or the family cannot be read.
     """
     import torch
-    from transformers import AutoModel, AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM
 
     config = load_config(source)
     causal = loss and is_causal(config)
@@ -205,7 +139,7 @@ def load_text_model(
         arguments["device_map"] = "auto"
     elif quantization != "none" or device.type != "cpu":
         arguments["device_map"] = {"": device}
-    factory = AutoModelForCausalLM if causal else AutoModel
+    factory = AutoModelForCausalLM if causal else base_factory(config)
     model, report = load_pretrained(factory, source, **arguments)
     model.eval().requires_grad_(False)
     base = model.base_model if causal else getattr(model, "text_model", model)
@@ -229,7 +163,8 @@ def load_text_model(
                 source.spec.alias,
             )
             head, full = None, model
-    return TextModel(base, taps, head, full, start, accepts)
+    batches: Batches = "equal" if padding_matters(base.config) else "padded"
+    return TextModel(base, taps, head, full, start, accepts, batches=batches)
 
 
 def _head_gives_logits(model: nn.Module, base: nn.Module, head: Callable[[Tensor], Tensor]) -> bool:
@@ -239,7 +174,10 @@ def _head_gives_logits(model: nn.Module, base: nn.Module, head: Callable[[Tensor
     ids = torch.arange(4, device=model.get_input_embeddings().weight.device)[None]  # type: ignore[operator]
     with torch.inference_mode():
         theirs = model(input_ids=ids, use_cache=False).logits.float()
-        ours = head(base(input_ids=ids, use_cache=False).last_hidden_state).float().to(theirs.device)
+        try:
+            ours = head(base(input_ids=ids, use_cache=False).last_hidden_state).float().to(theirs.device)
+        except RuntimeError:  # ELECTRA has layers between states and head
+            return False
     scale = float(theirs.abs().max())
     if not math.isfinite(scale):
         return True  # broken weights: extraction will name the layer

@@ -73,7 +73,8 @@ def text_facts(
 ) -> TextFacts:
     """Facts about captions and what became of them, in the same order.
 
-    ``encode`` gives the token ids of texts, such as that of ``vlalign.models.load_tokenizer``; empty texts have none.
+    ``encode`` gives the token ids of texts, such as that of ``vlalign.models.tokenizer.load_tokenizer``; empty texts
+    have none.
 
     >>> text_facts(["one two"], ["one"]).removed
     57.14285714285714

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from vlalign.display import visible
 from vlalign.errors import VlalignError
-from vlalign.report.text import duration, size
+from vlalign.report.text import duration, size, truncated
 from vlalign.store import Run
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def plan_table(plan: Plan, device: torch.device, config: ExtractConfig) -> Group
         notes.append(f"{model.name}: {model.dtype}, {model.dtype_reason}")
         if model.texts is not None and model.texts.truncated:
             notes.append(
-                f"{model.title}: {len(model.texts.truncated)} captions will be cut at the model's longest input"
+                f"{model.title}: {len(model.texts.truncated)} captions will be truncated to the model's longest input"
             )
     if data.skipped:
         notes.append(f"{len(data.skipped)} bad samples are left out, first {data.skipped[0]['id']!r}")
@@ -69,19 +69,28 @@ def extraction_table(extractions: Sequence[Extraction]) -> Group:
         table.add_column(column, justify="right")
     for extraction in extractions:
         run, seconds = extraction.run, extraction.seconds
-        bits = run.bits_per_byte()
         fresh = extraction.samples > 0
         table.add_row(
             visible(run.key.title),
             str(len(run.layers)),
             str(run.n),
-            "–" if bits is None else f"{bits:.3f}",
+            _bits(run, run.bits_per_byte()),
             duration(seconds["load"]) if fresh else "–",
             duration(seconds["extract"]) if fresh else "was there",
             f"{extraction.samples / seconds['extract']:.1f}" if fresh and seconds["extract"] > 0 else "–",
         )
     return Group(
         table, *(Text(visible(f"  {e.run.key.title}: {e.run.path}"), style="dim", overflow="fold") for e in extractions)
+    )
+
+
+def _bits_note(run: Run) -> str | None:
+    """Why a run with a loss shows no bits per byte."""
+    if "bits" not in run.extras or not run.truncated or "bytes_read" in run.extras:
+        return None
+    return (
+        f"{run.key.title}: no bits per byte, for an earlier version counted the bytes that truncation cut off "
+        f"{run.truncated} captions: extract it again"
     )
 
 
@@ -93,7 +102,7 @@ def runs_table(runs: Sequence[Run], incomplete: Sequence[Path]) -> Group:
     for column in ("layers", "samples", "bits/byte"):
         table.add_column(column, justify="right")
     for run in runs:
-        data, bits = run.key.data, _listed_bits(run)
+        data = run.key.data
         quantization = data.get("quantization", "none")
         table.add_row(
             visible(run.key.model),
@@ -107,9 +116,12 @@ def runs_table(runs: Sequence[Run], incomplete: Sequence[Path]) -> Group:
             str(data.get("pooling", "?")),
             str(len(run.layers)),
             str(run.n),
-            bits,
+            _listed_bits(run),
         )
-    notes = [Text(visible(f"  not complete: {path}"), style="yellow") for path in incomplete]
+    notes = [
+        Text(visible(f"  {note}"), style="yellow", overflow="fold") for note in filter(None, map(_bits_note, runs))
+    ]
+    notes += [Text(visible(f"  not complete: {path}"), style="yellow") for path in incomplete]
     return Group(table, *notes)
 
 
@@ -119,4 +131,9 @@ def _listed_bits(run: Run) -> str:
         bits = run.bits_per_byte(check=False)
     except VlalignError:
         return "damaged"
-    return "–" if bits is None else f"{bits:.3f}"
+    return _bits(run, bits)
+
+
+def _bits(run: Run, bits: float | None) -> str:
+    """Bits per byte, and how many captions were truncated."""
+    return "–" if bits is None else f"{bits:.3f}{truncated(run.truncated)}"

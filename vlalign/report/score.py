@@ -19,7 +19,7 @@ from vlalign.report.curves import drawable, save_curves
 from vlalign.report.full import in_depth
 from vlalign.report.heatmap import save_heatmap
 from vlalign.report.null import save_null
-from vlalign.report.text import duration, p_text, signed_zero
+from vlalign.report.text import duration, p_text, signed_zero, truncated
 from vlalign.stats.fdr import benjamini_hochberg
 from vlalign.store.files import check_space
 from vlalign.tables import write_csv
@@ -118,10 +118,10 @@ def summary(record: ScoreRecord) -> Panel:
         f"{record.metric['name']}, {parameters(record)}N = {record.n}, preset {record.preprocessing['preset']}",
     )
     for side in ("x", "y"):
-        found = record.performance.get(side)
-        if found and found.get("bits_per_byte") is not None:
-            model = getattr(record, side)["model"]
-            grid.add_row("performance", f"{model}: {found['bits_per_byte']:.3f} bits per byte")
+        found = record.measured(side)
+        if found.get("bits_per_byte") is not None:
+            model, note = getattr(record, side)["model"], truncated(found.get("truncated") or 0)
+            grid.add_row("performance", f"{model}: {found['bits_per_byte']:.3f} bits per byte{note}")
     for note in record.checks["notes"]:
         grid.add_row("note", Text(note, style="yellow"))
     return Panel(Group(grid), title=Text(visible(record.title)), expand=False, box=box.ROUNDED)

@@ -53,6 +53,16 @@ def count(number: int | None) -> str:
     return f"{number / 1e9:.3g} B" if number >= 1e9 else f"{number / 1e6:.3g} M"
 
 
+def truncated(captions: int) -> str:
+    """How many captions were truncated, to follow their bits per byte.
+
+    Example:
+        >>> truncated(3), truncated(0)
+        (' (3 captions truncated)', '')
+    """
+    return f" ({captions} caption{'' if captions == 1 else 's'} truncated)" if captions else ""
+
+
 def signed_zero(value: float) -> float:
     """``value``, or 0 where four digits would show nothing but a sign.
 

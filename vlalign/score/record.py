@@ -37,7 +37,8 @@ class ScoreRecord:
     interval: dict[str, Any] | None  # of the score of the best pair by half-sampling; "maximum": with layer selection
     curves: dict[str, Any] | None  # score against N ("n") and number of neighbours ("k"), for a full report
     checks: dict[str, Any]  # of the best pair's layers x and y: duplicates, hubs, effective dimension; notes: warnings
-    performance: dict[str, Any]  # x and y: {"bits_per_byte"} of text models where the run has it, else null
+    # x and y: {"bits_per_byte", "truncated" (captions, where any)} of text models where the run has it, else null
+    performance: dict[str, Any]
     environment: dict[str, Any]  # versions, platform, commit
     seconds: dict[str, float]  # wall-clock time of each stage
     format: int = FORMAT
@@ -62,6 +63,18 @@ class ScoreRecord:
     def times_chance(self) -> float | None:
         """How many times the chance level the score is."""
         return self.score / self.chance if self.chance is not None and abs(self.chance) > 1e-9 else None
+
+    def measured(self, side: str) -> dict[str, Any]:
+        """Performance of a side, ``x`` or ``y``, by name; empty where it is not comparable or not known.
+
+        Earlier versions divided the bits of truncated captions by the bytes of the whole captions: those are left out.
+        """
+        values = self.performance.get(side) or {}
+        run = getattr(self, side).get("run")
+        facts = run.get("facts") if isinstance(run, dict) else None
+        if isinstance(facts, dict) and facts.get("truncated") and "truncated" not in values:
+            return {name: value for name, value in values.items() if name != "bits_per_byte"}
+        return dict(values)
 
     @property
     def title(self) -> str:

@@ -126,9 +126,11 @@ class Side:
         return {"model": self.model, "modality": self.modality, "run": run, "tensor": tensor}
 
     def performance(self) -> dict[str, float | None] | None:
-        """Bits per byte of the run's texts under its model; None for other sides."""
+        """Bits per byte of the run's texts under its model, and how many texts were truncated; None for other sides."""
         value = None if self.run is None else finite_or_none(self.run.bits_per_byte())
-        return None if value is None else {"bits_per_byte": value}
+        if self.run is None or value is None:
+            return None
+        return {"bits_per_byte": value, **({"truncated": self.run.truncated} if self.run.truncated else {})}
 
 
 def as_tensor(value: Any, what: str) -> Tensor:

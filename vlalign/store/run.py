@@ -239,12 +239,22 @@ class Run:
         """
         return self._read([EXTRA + name], check)[0] if name in self.extras else None
 
-    def bits_per_byte(self, *, check: bool = True) -> float | None:
-        """Mean over samples of bits / bytes of the text under the model; None for runs without loss.
+    @property
+    def truncated(self) -> int:
+        """How many texts were truncated to the model's longest input."""
+        count = self.facts.get("truncated", 0)
+        return count if isinstance(count, int) else 0
 
-        Texts of one token have nothing to predict and count 0, as in the reference; empty ones are left out.
+    def bits_per_byte(self, *, check: bool = True) -> float | None:
+        """Mean over samples of bits / bytes of the text that was read, truncated texts without what was cut off.
+
+        None for runs without loss, and for those with truncated texts that counted the bytes of the whole texts
+        (of earlier versions): extract them again. Texts of one token have nothing to predict and count 0, as in the
+        reference; empty ones are left out.
         """
-        bits, size = (self.extra(name, check=check) for name in ("bits", "bytes"))
+        bits, size = (self.extra(name, check=check) for name in ("bits", "bytes_read"))
+        if size is None and not self.truncated:
+            size = self.extra("bytes", check=check)
         if bits is None or size is None:
             return None
         told = size > 0

@@ -226,7 +226,7 @@ class UniquenessStudy:
                     performance=_performance(run),
                     performance_unedited=clean[speaker],
                     performance_of=language,
-                    **_told(found, note),
+                    **_told(found, note, run),
                 )
             )
         return points
@@ -236,11 +236,12 @@ def _blank_note(spec: ModelSpec, rate: float) -> str:
     return f"all captions are the same to {spec.alias} at {rate:g} %: nothing to compare"
 
 
-def _told(found: tuple[str, ScoreRecord] | None, note: str) -> dict[str, Any]:
-    """What a point takes from its record."""
+def _told(found: tuple[str, ScoreRecord] | None, note: str, language: Run) -> dict[str, Any]:
+    """What a point takes from its record, and how many captions its language model read in part only."""
+    cut = [f"{language.truncated} captions of {language.key.model} truncated"] if language.truncated else []
     names = ("score", "x_layer", "y_layer", "chance", "p_value", "calibrated", "low", "high", "threshold", "record")
     if found is None:
-        return {**dict.fromkeys(names), "note": note}
+        return {**dict.fromkeys(names), "note": "; ".join([*([note] if note else []), *cut])}
     path, record = found
     interval, null = record.interval or {}, record.null or {}
     return {
@@ -254,7 +255,7 @@ def _told(found: tuple[str, ScoreRecord] | None, note: str) -> dict[str, Any]:
         "high": interval.get("high"),
         "threshold": null.get("threshold"),
         "record": path,
-        "note": "; ".join(record.checks["notes"]),
+        "note": "; ".join([*record.checks["notes"], *cut]),
     }
 
 

@@ -71,10 +71,15 @@ class Entry:
 
     def performance(self, side: str) -> tuple[str, float] | None:
         """Name and value of the performance of a side: bits per byte if it has them, else the first."""
-        found = self.record.performance.get(side)
-        known = {k: v for k, v in (found or {}).items() if isinstance(v, int | float) and not isinstance(v, bool)}
+        found = self.record.measured(side)
+        known = {k: v for k, v in found.items() if isinstance(v, int | float) and not isinstance(v, bool)}
         name = "bits_per_byte" if "bits_per_byte" in known else next(iter(known), None)
         return None if name is None else (_UNITS.get(name, name), float(known[name]))
+
+    def truncated(self, side: str) -> int:
+        """How many captions of a side were truncated to its longest input."""
+        count = self.record.measured(side).get("truncated")
+        return count if isinstance(count, int) else 0
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any
 from vlalign.display import html_text
 from vlalign.report.leaderboard.board import ALL, Board, Group, Ranking, Row
 from vlalign.report.markdown import table
-from vlalign.report.text import count, p_text, signed_zero
+from vlalign.report.text import count, p_text, signed_zero, truncated
 from vlalign.tables import csv_text
 
 FORMAT = 1
@@ -66,6 +66,7 @@ class Line:
             "q_value": self.row.q,
             "performance": None if performance is None else performance[1],
             "performance_unit": None if performance is None else performance[0],
+            "truncated_captions": None if performance is None else entry.truncated(self.row.model),
             "parameters": model.params,
             "precision": model.precision,
             "n": record.n,
@@ -214,7 +215,9 @@ _COLUMNS: dict[str, Callable[[dict[str, Any]], str]] = {
     "p": lambda row: row["p_text"],
     "q": lambda row: "–" if row["q_value"] is None else f"{row['q_value']:.2g}",
     "performance": lambda row: (
-        "–" if row["performance"] is None else f"{row['performance']:.3f} {markdown(row['performance_unit'])}"
+        "–"
+        if row["performance"] is None
+        else f"{row['performance']:.3f} {markdown(row['performance_unit'])}{truncated(row['truncated_captions'])}"
     ),
     "parameters": lambda row: count(row["parameters"]),
     "precision": lambda row: markdown(row["precision"]) or "–",

@@ -119,6 +119,7 @@ def _entry(entry: Entry, places: dict[str, int]) -> list[Any]:
         *(None if found is None else _short(found[1]) for found in performance),
         next((found[0] for found in performance if found is not None), ""),
         entry.page,
+        *(entry.truncated(side) for side in ("x", "y")),
     ]
 
 

@@ -16,7 +16,7 @@ from vlalign.report import page
 from vlalign.report.leaderboard.board import Board, Entry
 from vlalign.report.leaderboard.files import fixed
 from vlalign.report.pair_command import pair_commands
-from vlalign.report.text import count, p_text
+from vlalign.report.text import count, p_text, truncated
 from vlalign.store.files import canonical
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _summary(board: Board, entry: Entry) -> dict[str, str]:
         told += [f"{count(model.params)} parameters"] if model.params is not None else []
         told += [model.precision] if model.precision else []
         performance = entry.performance(side)
-        told += [f"{performance[1]:.3f} {performance[0]}"] if performance else []
+        told += [f"{performance[1]:.3f} {performance[0]}{truncated(entry.truncated(side))}"] if performance else []
         found[f"{side}: {model.name}"] = ", ".join(told)
     return found | dict(entry.conditions.parts)
 

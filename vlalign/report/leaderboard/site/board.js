@@ -7,7 +7,7 @@ const ALL = -1; // as a reference: all pairs
 
 // Columns of an entry, as the page is built with.
 const X = 0, Y = 1, SCORE = 2, LOW = 3, HIGH = 4, CHANCE = 5, ABOVE = 6, CALIBRATED = 7, P = 8, P_TEXT = 9;
-const LAYER = [10, 11], COUNT = [12, 13], PERFORMANCE = [14, 15], UNIT = 16, PAGE = 17;
+const LAYER = [10, 11], COUNT = [12, 13], PERFORMANCE = [14, 15], UNIT = 16, PAGE = 17, TRUNCATED = [18, 19];
 
 // What is chosen, and as what it stands in the address where it is not the usual.
 const USUAL = { query: "", family: "", modality: "", sort: "score", down: true, page: 0, size: 50, measure: SCORE };
@@ -26,6 +26,7 @@ function rowsOf(group, ranking) {
       const words = [model.name, model.family, model.modality, model.precision, model.run];
       if (ranking.model === ALL) words.push(other.name, other.family, other.run);
       return { entry, rank, last, q, model, other, k: group.k, n: group.n, performance: entry[PERFORMANCE[own]],
+        truncated: entry[TRUNCATED[own]],
         layers: `${entry[LAYER[first]]} × ${entry[LAYER[1 - first]]}`,
         own: `${entry[LAYER[first]]} of ${entry[COUNT[first]]}`,
         others: `× ${entry[LAYER[1 - first]]} of ${entry[COUNT[1 - first]]}`, found: words.join("\n").toLowerCase() };
@@ -52,7 +53,7 @@ const COLUMNS = [
   { key: "q", name: "q", tip: "false discovery rate", up: true, value: (r) => r.q,
     show: (r) => (r.q === null ? "–" : String(Number(r.q.toPrecision(2)))) },
   { key: "performance", name: "Performance", up: true, value: (r) => r.performance, show: (r) => fixed(r.performance, 3),
-    small: (r) => (r.performance === null ? "" : r.entry[UNIT]) },
+    small: (r) => (r.performance === null ? "" : r.entry[UNIT] + (r.truncated ? `, ${r.truncated} truncated` : "")) },
   { key: "params", name: "Parameters", value: (r) => r.model.params, show: (r) => r.model.count },
   { key: "precision", name: "Precision", up: true, word: true, value: (r) => r.model.precision || null,
     show: (r) => r.model.precision || "–" },

@@ -1,0 +1,208 @@
+"""Tokenizers of text models: token ids, the longest input, and the bytes that a truncated text keeps."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from vlalign.errors import VlalignError
+from vlalign.models.source import ModelSource, load_config, model_errors
+
+_LENGTH_KEYS = ("max_position_embeddings", "n_positions", "seq_length", "max_sequence_length")
+_UNBOUNDED = 10**8  # tokenizers without a limit say 10**30
+_BYTE_TOKEN = re.compile("<0x[0-9A-F]{2}>")
+
+
+class Encode(Protocol):
+    """Token ids of texts; truncated to ``limit`` tokens, special ones kept, where one is given."""
+
+    def __call__(self, texts: Sequence[str], limit: int | None = None, /) -> list[list[int]]: ...
+
+
+@dataclass(frozen=True)
+class Tokenizer:
+    """Token ids of texts, and the settings that decide them.
+
+    Padding is not the tokenizer's business: batches are padded on the right with an arbitrary id that the mask
+    hides, so families without a padding token (LLaMA) need no invented one.
+
+    Attributes:
+        encode: token ids of texts.
+        policy: settings for the run key; its ``max_length`` is the limit that config and tokenizer state.
+        max_length: longest input in tokens; None without a limit.
+        filler: token id for a text without tokens: beginning, separator, end or padding.
+        kept_bytes: UTF-8 bytes of texts ``[N]`` that their truncated token ids cover, special tokens left out.
+    """
+
+    encode: Encode
+    policy: dict[str, Any]
+    max_length: int | None
+    filler: int | None
+    kept_bytes: Callable[[Sequence[str], int], list[int]]
+
+
+def load_tokenizer(source: ModelSource, max_length: int | None = None, positions: int | None = None) -> Tokenizer:
+    """Load the tokenizer of a model under its family's policy.
+
+    OpenLLaMA checkpoints come with a SentencePiece model only, and fast tokenizers made from it have split words
+    differently from it (transformers issue 24233): for that family SentencePiece itself is used.
+
+    Args:
+        source: the model.
+        max_length: longest sequence in tokens; None for the model's own limit.
+        positions: tokens that the model's position table has rows for; None where it has no table.
+
+    Raises:
+        VlalignError: the tokenizer cannot be loaded, or a ``max_length`` beyond the model's limit.
+    """
+    config = load_config(source)
+    load = _sentencepiece if source.spec.tokenizer == "sentencepiece" else _auto_tokenizer
+    encode, policy, own_limit, filler, kept_bytes = load(source)
+    limits = [limit for limit in (*_config_limits(config), own_limit) if limit is not None]
+    stated = min(limits, default=None)
+    limit = min([*limits, *([] if positions is None else [positions])], default=None)
+    if max_length is not None:
+        if max_length < 1 or (limit is not None and max_length > limit):
+            raise VlalignError(f"--max-length {max_length}: {source.spec.alias} takes 1 to {limit} tokens")
+        stated = limit = max_length
+    return Tokenizer(encode, {**policy, "max_length": stated, "padding": "right"}, limit, filler, kept_bytes)
+
+
+def _config_limits(config: Any) -> list[int]:
+    """Longest inputs that a config states; families without a limit state none, -1, or raise when asked."""
+    limits = []
+    for key in _LENGTH_KEYS:
+        try:
+            value = getattr(config, key, None)
+        except NotImplementedError:  # XLNet
+            continue
+        if isinstance(value, int) and value > 0:
+            limits.append(value)
+    return limits
+
+
+_Loaded = tuple[Encode, dict[str, Any], int | None, int | None, Callable[[Sequence[str], int], list[int]]]
+
+
+def _auto_tokenizer(source: ModelSource) -> _Loaded:
+    from transformers import AutoTokenizer
+
+    with model_errors(source, "tokenizer"):
+        tokenizer = AutoTokenizer.from_pretrained(source.location, **source.pretrained_arguments())
+        if set(tokenizer.get_vocab().values()) <= set(tokenizer.all_special_ids):
+            raise ValueError("it has no vocabulary but its special tokens: are its files missing?")
+    tokenizer.model_max_length, own_limit = int(1e30), tokenizer.model_max_length
+    known = isinstance(own_limit, int | float) and 0 < own_limit < _UNBOUNDED
+
+    def encode(texts: Sequence[str], limit: int | None = None, /) -> list[list[int]]:
+        options = {} if limit is None else {"truncation": True, "max_length": limit}
+        with model_errors(source, "tokenizer"):
+            return tokenizer(list(texts), padding=False, return_attention_mask=False, **options)["input_ids"]
+
+    def kept_bytes(texts: Sequence[str], limit: int) -> list[int]:
+        count = max(0, limit - tokenizer.num_special_tokens_to_add())
+        from_left = tokenizer.truncation_side == "left"
+        if tokenizer.is_fast:
+            return [_covered(text, count, from_left, pieces) for text, pieces in _pieces(tokenizer, texts)]
+        plain: Callable[[str], list[int]] = lambda text: tokenizer(text, add_special_tokens=False)["input_ids"]  # noqa: E731
+        return [_searched(text, count, from_left, plain) for text in texts]
+
+    policy = {"tokenizer": type(tokenizer).__name__, "special_tokens": True}
+    marks = (getattr(tokenizer, f"{name}_token_id", None) for name in ("bos", "cls", "eos", "sep", "pad", "unk"))
+    filler = next((mark for mark in marks if mark is not None), None)
+    return encode, policy, int(own_limit) if known else None, filler, kept_bytes
+
+
+def _sentencepiece(source: ModelSource) -> _Loaded:
+    from sentencepiece import SentencePieceProcessor
+
+    with model_errors(source, "tokenizer"):
+        processor = SentencePieceProcessor(model_file=str(source.file("tokenizer.model")))
+    bos = processor.bos_id()
+
+    def encode(texts: Sequence[str], limit: int | None = None, /) -> list[list[int]]:
+        return [[bos, *ids][:limit] for ids in processor.encode(list(texts))]
+
+    def kept_bytes(texts: Sequence[str], limit: int) -> list[int]:
+        return [_searched(text, limit - 1, False, processor.encode) for text in texts]
+
+    return encode, {"tokenizer": "sentencepiece", "special_tokens": True}, None, bos, kept_bytes
+
+
+@dataclass(frozen=True)
+class _Pieces:
+    """Tokens of a text without special tokens: where each lies in the text, and its own UTF-8 bytes.
+
+    The tokens of a character that is split into bytes all lie on the whole character.
+    """
+
+    spans: list[tuple[int, int]]
+    sizes: list[int]
+
+
+def _pieces(tokenizer: Any, texts: Sequence[str]) -> list[tuple[str, _Pieces]]:
+    """Every text with its pieces, from the fast tokenizer below, whose post-processor would trim spaces off spans."""
+    backend = tokenizer.backend_tokenizer
+    by_bytes = b"ByteLevel" in backend.decoder.__getstate__() if backend.decoder else False
+    backend.no_truncation()
+    processor, backend.post_processor = backend.post_processor, None
+    try:
+        encodings = backend.encode_batch(list(texts), add_special_tokens=False)
+    finally:
+        backend.post_processor = processor
+
+    def size(token: str) -> int:
+        if by_bytes or _BYTE_TOKEN.fullmatch(token):
+            return len(token) if by_bytes else 1
+        return len(token.encode())
+
+    return [
+        (text, _Pieces(one.offsets, [size(token) for token in one.tokens]))
+        for text, one in zip(texts, encodings, strict=True)
+    ]
+
+
+def _covered(text: str, count: int, from_left: bool, pieces: _Pieces) -> int:
+    """UTF-8 bytes of a text that its first (or last) ``count`` tokens cover."""
+
+    def until(end: int) -> int:
+        """Bytes that the tokens before position ``end`` cover."""
+        if end >= len(pieces.spans):
+            return len(text.encode())
+        stop = max((span[1] for span in pieces.spans[:end]), default=0)
+        whole = len(text[:stop].encode())
+        for (start, after), size in zip(pieces.spans[end:], pieces.sizes[end:], strict=True):
+            if start >= stop:
+                break
+            beyond = len(text[stop:after].encode())  # a merge with what follows the split character
+            whole -= min(max(0, size - beyond), len(text[start:stop].encode()) - 1)
+        return max(0, whole)
+
+    if from_left:
+        return len(text.encode()) - until(len(pieces.spans) - count)
+    return until(count)
+
+
+def _searched(text: str, count: int, from_left: bool, encode: Callable[[str], list[int]]) -> int:
+    """:func:`_covered` for tokenizers without spans: the shortest beginning of the text that has the same tokens."""
+    ids = list(encode(text))
+    if from_left:
+        return len(text.encode()) - _searched(text, len(ids) - count, False, encode)
+    if count >= len(ids):
+        return len(text.encode())
+    if count <= 0:
+        return 0
+
+    def fits(end: int) -> bool:
+        return list(encode(text[:end])[:count]) == ids[:count]
+
+    low, high = 0, len(text)
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if fits(middle) else (middle + 1, high)
+    # tokens of a beginning may merge in another way than in the text, so that a shorter one fits again
+    end = next((shorter for shorter in range(max(1, low - 16), low) if fits(shorter)), low)
+    dropped = len(encode(text[:end])) - count  # tokens of the last character, a byte each, where it is split
+    return len(text[:end].encode()) - min(max(0, dropped), len(text[end - 1 : end].encode()))
