@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -10,7 +10,7 @@ import pytest
 
 def counted_loads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
     """A list that gets (alias, keyword arguments) whenever an extraction loads a model's weights."""
-    engine: Any = sys.modules["vlalign.extract.engine"]
+    engine: Any = import_module("vlalign.extract.engine")
     found: list[tuple[str, dict[str, Any]]] = []
 
     def counted(original: Any) -> Any:
@@ -27,7 +27,7 @@ def counted_loads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, 
 
 def counted_scores(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A list that gets the title of every record that is computed."""
-    scorer: Any = sys.modules["vlalign.score.scorer"].Scorer
+    scorer: Any = import_module("vlalign.score.scorer").Scorer
     found: list[str] = []
     original = scorer.pair
 
