@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-#: families that mix padding into texts (FNet, ConvBERT, YOSO) or choose their attention by the length (BigBird)
-_PADDING_MATTERS = frozenset({"big_bird", "convbert", "fnet", "yoso"})
+#: families that mix padding into texts (FNet, ConvBERT, MobileBERT, YOSO) or choose their attention by the length
+#: (BigBird)
+_PADDING_MATTERS = frozenset({"big_bird", "convbert", "fnet", "mobilebert", "yoso"})
 
 Batches = Literal["padded", "equal", "single"]
 
@@ -142,7 +143,7 @@ def load_text_model(
     factory = AutoModelForCausalLM if causal else base_factory(config)
     model, report = load_pretrained(factory, source, **arguments)
     model.eval().requires_grad_(False)
-    base = model.base_model if causal else getattr(model, "text_model", model)
+    base = _base_of(model) if causal else getattr(model, "text_model", model)
     if any(name.startswith("pooler.") for name in report.missing):
         base.pooler = None  # nothing reads it, and bitsandbytes cannot run one without weights
     start = torch.device(model.get_input_embeddings().weight.device if split else device)
@@ -165,6 +166,12 @@ def load_text_model(
             head, full = None, model
     batches: Batches = "equal" if padding_matters(base.config) else "padded"
     return TextModel(base, taps, head, full, start, accepts, batches=batches)
+
+
+def _base_of(model: Any) -> Any:
+    """The language model without its head; LLaMA 4 names another attribute than the one that holds it."""
+    base = model.base_model
+    return getattr(model, "model", model) if base is model else base
 
 
 def _head_gives_logits(model: nn.Module, base: nn.Module, head: Callable[[Tensor], Tensor]) -> bool:
