@@ -27,10 +27,11 @@ SIZES = {
 GPT = {"vocab_size": ROWS, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 66, "bos_token_id": 1}
 T5 = {"vocab_size": ROWS, "d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4}
 BART = {
-    "vocab_size": ROWS, "d_model": 32, "encoder_layers": 2, "decoder_layers": 2, "decoder_attention_heads": 4, "decoder_ffn_dim": 48,
-    "max_position_embeddings": 66,
+    "vocab_size": ROWS, "d_model": 32, "encoder_layers": 2, "decoder_layers": 2, "decoder_attention_heads": 4,
+    "decoder_ffn_dim": 48, "max_position_embeddings": 66,
 }  # fmt: skip
-#: of no texts longer than these, so that a position table of 66 rows holds them
+FUNNEL = {"vocab_size": ROWS, "block_sizes": [1, 1, 1], "d_model": 32, "n_head": 4, "d_head": 8, "d_inner": 48}
+#: tokens of texts, fewer than a position table of 66 rows holds
 LENGTHS = (23, 4, 11, 11, 1, 7)
 
 
@@ -142,6 +143,7 @@ def test_features_are_hidden_states_of_each_text_alone(family: Family, tmp_path:
 
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("canine", SIZES | {"num_hash_buckets": 64}, r"layers cannot be read: block_\d of 1 × 12 tokens is \[1, 3, 32\]"),
+    ("funnel", FUNNEL, r"layers cannot be read: block_1 of 1 × 12 tokens is \[1, 6, 32\]"),
     ("dpr", SIZES, "layers cannot be read: its output holds no last_hidden_state"),
     ("bros", SIZES | {"dim_bbox_projection": 32}, "cannot be read as a text model: You have to specify bbox"),
 ]
