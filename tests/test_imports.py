@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "vlalign"
 
 #: leaves that every room may use
 SHARED = {
-    "display", "environment", "errors", "files", "jobs", "processes", "remote", "settings", "tables", "version"
+    "display", "environment", "errors", "files", "paths", "jobs", "processes", "remote", "settings", "tables", "version"
 }  # fmt: skip
 
 ALLOWED: dict[str, set[str]] = {

@@ -117,3 +117,51 @@ def test_what_is_written_is_read_back(tmp_path_factory: pytest.TempPathFactory, 
 def test_lists_are_on_one_line() -> None:
     text = yaml_text({"seeds": [2, 22, 42], "widths": None, "metrics": ["cka", "mutual_knn:k=5"], "phi_on": "all"})
     assert text == "seeds: [2, 22, 42]\nwidths: null\nmetrics: [cka, 'mutual_knn:k=5']\nphi_on: all\n"
+
+
+def _bomb(levels: int) -> str:
+    text = "[x,x,x,x,x,x,x,x,x]"
+    for i in range(levels):
+        text = f"[&a{i} {text}," + ",".join([f"*a{i}"] * 8) + "]"
+    return text
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("depths: 2001-13-45", "line 1: not valid YAML: '2001-13-45' cannot be read as timestamp"),
+        ("a: 1\nout: !!int 'abc'", "line 2: not valid YAML: 'abc' cannot be read as int"),
+        ("out: !!bool maybe", "'maybe' cannot be read as bool"),
+        ("samples: " + "9" * 6000, "9…9.* cannot be read as int"),
+        ("depths: " + "[" * 3000 + "]" * 3000, "nested too deeply"),
+        ("depths: " + "{a: " * 3000 + "}" * 3000, "nested too deeply"),
+        (f"depths: {_bomb(7)}", "more than 100,000 values"),
+        ("a: &x [*x]", "x refers to itself"),
+        ("a: &x {b: {c: *x}}", "x refers to itself"),
+        ("out: !!python/object/apply:os.system [id]", "could not determine a constructor for the tag"),
+        ("a: 1\n---\nb: 2", "another document"),
+        ("a:\n\tb: 1", "cannot start any token"),
+        ("- 1", "is not a file of settings"),
+        ("out: a\0b", "special characters are not allowed"),
+        ("a: " + "x" * 10**6, "more than 1000 kB"),
+    ],
+)
+def test_odd_yaml_is_refused_on_one_line(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "odd.yaml"
+    path.write_text(text)
+    with pytest.raises(VlalignError, match=message) as caught:
+        read_yaml(path)
+    assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_yaml_of_other_programs(tmp_path: Path) -> None:
+    path = tmp_path / "odd.yaml"
+    path.write_bytes(b"\xef\xbb\xbfa: &x {k: [1, 2]}\nb: {<<: *x, m: 3}\nc: *x\n")
+    assert read_yaml(path) == {"a": {"k": [1, 2]}, "b": {"k": [1, 2], "m": 3}, "c": {"k": [1, 2]}}
+    path.write_text("a: 1".encode("utf-16").decode("latin-1"), encoding="latin-1")
+    with pytest.raises(VlalignError, match="not text in UTF-8"):
+        read_yaml(path)
+    with pytest.raises(VlalignError, match="cannot read the settings .*: Is a directory"):
+        read_yaml(tmp_path)
+    assert shown(10**5000) == "a number of more than 80 digits"

@@ -8,8 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from vlalign.display import visible
 from vlalign.errors import VlalignError
+from vlalign.paths import user_path
 
+_LARGEST = 10**6  # bytes of a file of settings
+_DEEPEST = 20  # lists and mappings inside each other
+_MOST = 100_000  # values, references written out
 #: what the types of fields are called, and what is one
 _KINDS: dict[str, tuple[str, type | tuple[type, ...]]] = {
     "str": ("a text", str),
@@ -21,31 +26,24 @@ _LISTS = {"str": "texts", "int": "whole numbers", "float": "numbers"}
 
 
 def read_yaml(path: str | Path) -> dict[Any, Any]:
-    """The mapping that a YAML file holds; {} for an empty file.
+    """Return the mapping that a YAML file holds; {} for an empty file.
 
     Raises:
-        VlalignError: the file is missing, no valid YAML or no mapping, or has a key twice.
+        VlalignError: the file is missing, too large, no valid YAML or no mapping, has a key twice, references that
+            multiply, or a value that cannot be read.
     """
     import yaml
 
-    class Loader(yaml.SafeLoader):
-        """Refuses a key that is there twice, which YAML forbids and PyYAML lets pass."""
-
-        def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
-            seen = set()
-            for key, _ in node.value:
-                if not isinstance(key.value, str):
-                    raise yaml.constructor.ConstructorError(None, None, "a key that is no text", key.start_mark)
-                if key.value in seen:
-                    raise yaml.constructor.ConstructorError(None, None, f"{key.value} is there twice", key.start_mark)
-                seen.add(key.value)
-            return dict(super().construct_mapping(node, deep))
-
-    path = Path(path)
+    path = user_path(path)
     try:
-        values = yaml.load(path.read_text(encoding="utf-8"), Loader=Loader)
+        with path.open("rb") as file:
+            data = file.read(_LARGEST + 1)
     except OSError as error:
         raise VlalignError(f"cannot read the settings {path}: {error.strerror or error}") from error
+    if len(data) > _LARGEST:
+        raise VlalignError(f"{path} is not a file of settings: it has more than {_LARGEST // 1000} kB")
+    try:
+        values = yaml.load(data.decode("utf-8-sig"), Loader=_loader())
     except UnicodeDecodeError as error:
         raise VlalignError(f"{path} is not a file of settings: it is not text in UTF-8") from error
     except yaml.YAMLError as error:
@@ -58,6 +56,60 @@ def read_yaml(path: str | Path) -> dict[Any, Any]:
     if not isinstance(values, dict):
         raise VlalignError(f"{path} is not a file of settings: write lines such as `name: value`")
     return values
+
+
+def _loader() -> Any:
+    """Return a loader of plain YAML whose every refusal names a line."""
+    import yaml
+
+    def error(problem: str, mark: Any) -> yaml.YAMLError:
+        return yaml.constructor.ConstructorError(None, None, problem, mark)
+
+    class Loader(yaml.SafeLoader):
+        """Plain values, lists and mappings: no key twice, no deep nesting, no references that multiply."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__(text)
+            self.depth = 0
+            self.counts: dict[int, int] = {}  # values in each node, references written out
+
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            event, mark = self.peek_event(), self.peek_event().start_mark
+            self.depth += 1
+            if self.depth > _DEEPEST:
+                raise error("nested too deeply", mark)
+            node = super().compose_node(parent, index)
+            self.depth -= 1
+            if id(node) not in self.counts:
+                if isinstance(event, yaml.AliasEvent):
+                    raise error(f"{event.anchor} refers to itself", mark)
+                inside = node.value if isinstance(node, yaml.CollectionNode) else []
+                parts = [part for one in inside for part in (one if isinstance(one, tuple) else (one,))]
+                self.counts[id(node)] = 1 + sum(self.counts[id(part)] for part in parts)
+                if self.counts[id(node)] > _MOST:
+                    raise error(f"more than {_MOST:,} values", mark)
+            return node
+
+        def construct_object(self, node: Any, deep: bool = False) -> Any:
+            try:
+                return super().construct_object(node, deep)
+            except (ValueError, TypeError, OverflowError, KeyError, IndexError, AttributeError) as problem:
+                value = visible(getattr(node, "value", node.tag), most=40)
+                raise error(f"{value!r} cannot be read as {node.tag.rpartition(':')[2]}", node.start_mark) from problem
+
+        def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+            if not isinstance(node, yaml.MappingNode):
+                raise error("no mapping", node.start_mark)
+            seen = set()
+            for key, _ in node.value:
+                if not isinstance(key.value, str):
+                    raise error("a key that is no text", key.start_mark)
+                if key.value in seen:
+                    raise error(f"{key.value} is there twice", key.start_mark)
+                seen.add(key.value)
+            return dict(super().construct_mapping(node, deep))
+
+    return Loader
 
 
 def yaml_text(values: Mapping[str, Any]) -> str:
@@ -132,5 +184,9 @@ def wrong(path: Path, key: str, expected: str, value: Any) -> VlalignError:
 
 def shown(value: Any) -> str:
     """A value as YAML has it, cut where it is long."""
-    text = {True: "true", False: "false", None: "null"}[value] if value is None or is_a(value, bool) else repr(value)
+    if value is None or is_a(value, bool):
+        return {True: "true", False: "false", None: "null"}[value]
+    if isinstance(value, int) and value.bit_length() > 300:
+        return "a number of more than 80 digits"
+    text = repr(value)
     return text if len(text) <= 80 else text[:79] + "…"

@@ -75,6 +75,11 @@ class _Parser(argparse.ArgumentParser):
             self.error(f"unknown flag {name}{_close(name, self._option_string_actions)}")
         return found, []
 
+    def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
+        if not arg_string.strip():
+            raise argparse.ArgumentError(action, "it is empty")
+        return super()._get_value(action, arg_string)
+
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
             names = [str(one) for one in action.choices]

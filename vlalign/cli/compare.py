@@ -56,14 +56,15 @@ def run(arguments: argparse.Namespace) -> int:
     from dataclasses import asdict
 
     from vlalign.errors import VlalignError
+    from vlalign.paths import user_path
     from vlalign.report.compare import show_comparisons
     from vlalign.report.console import console
     from vlalign.score.record import write_json
     from vlalign.store.files import check_space
 
     if arguments.json:
-        check_space(Path(arguments.json).absolute().parent, 0)
-    paths = [Path(name).expanduser() for name in (arguments.a, arguments.b)]
+        check_space(user_path(arguments.json).absolute().parent, 0)
+    paths = [user_path(name) for name in (arguments.a, arguments.b)]
     files = [path.is_file() or (path.is_dir() and not arguments.reference) for path in paths]
     if files[0] != files[1]:
         name, other = (arguments.b, arguments.a) if files[0] else (arguments.a, arguments.b)

@@ -30,17 +30,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Reads all records, writes the site, says what is on it."""
-    from pathlib import Path
 
     from tqdm import tqdm
 
     from vlalign.errors import VlalignError
+    from vlalign.paths import user_path
     from vlalign.report.console import console
     from vlalign.report.leaderboard import check_site, save_leaderboard, show_leaderboard
 
     out = check_site(arguments.out, arguments.force)
     for given in arguments.results:
-        base = Path(given).expanduser().resolve()
+        base = user_path(given).resolve()
         if base.is_dir() and (out.resolve() == base or base in out.resolve().parents):
             raise VlalignError(f"--out {out} lies in the results {given}, where its files would be read as records")
     collected = read(arguments.results)

@@ -32,8 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Computes both, shows them side by side, and writes the file asked for."""
-    from pathlib import Path
-
+    from vlalign.paths import user_path
     from vlalign.report.console import console
     from vlalign.report.reproduce import show_reproduction
     from vlalign.reproduce.compare import reproduce
@@ -43,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     store = FeatureStore(arguments.store)
     x, y = store.find(arguments.x), store.find(arguments.y)
     if arguments.json:
-        check_space(Path(arguments.json).absolute().parent, 0)  # found out before the work, not after
+        check_space(user_path(arguments.json).absolute().parent, 0)  # found out before the work, not after
     found = reproduce(x, y, metric=arguments.metric, k=arguments.k, quantile=arguments.quantile)
     show_reproduction(found, console(), path=arguments.json)
     return 0

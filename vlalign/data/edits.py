@@ -17,6 +17,7 @@ from vlalign.data.spec import one_line
 from vlalign.data.tables import KINDS, read_columns, read_text
 from vlalign.errors import VlalignError
 from vlalign.files import parse_json
+from vlalign.paths import user_path
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -70,7 +71,7 @@ def read_edits(path: str | Path) -> EditedCaptions:
         VlalignError: the file is missing or cannot be read, a column or value is missing, or an id has two texts at
             one rate.
     """
-    path = Path(path).expanduser()
+    path = user_path(path)
     try:
         stamp = path.stat()
     except OSError as error:

@@ -14,6 +14,7 @@ from vlalign.data.spec import BUILTIN, DataSpec
 from vlalign.data.splits import select_split
 from vlalign.data.tables import KINDS, as_dataset, kind_of, read_columns
 from vlalign.errors import VlalignError
+from vlalign.paths import user_path
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -23,7 +24,7 @@ def open_source(spec: DataSpec) -> Source:
     """Open what spec.source names: built-in, then disk, then Hub. Raises VlalignError."""
     if spec.source in BUILTIN:
         return _builtin(spec)
-    path = Path(spec.source).expanduser()
+    path = user_path(spec.source)
     if path.exists():
         if spec.revision is not None:
             raise VlalignError(f"{spec.source} is on disk and has no revisions: leave --data-revision out")

@@ -20,6 +20,7 @@ from vlalign.hub.naming import name_runs
 from vlalign.hub.parquet import row_bytes
 from vlalign.hub.readme import README, look_at_readme
 from vlalign.hub.repo import Target, commit, fetch, look
+from vlalign.paths import user_path
 from vlalign.store import FeatureStore, Run
 from vlalign.store.files import check_space
 
@@ -100,7 +101,7 @@ def push(
     if dtype not in DTYPES:
         raise VlalignError(f"features are pushed as float16 or float32, not {dtype}")
     runs = choose(FeatureStore(store), models, perturb)
-    folder = None if out is None else _check_out(Path(out).expanduser())
+    folder = None if out is None else _check_out(user_path(out))
     target = look(repo, branch=revision, tag=tag, private=private)
     there = read_abouts(target)
     own = {path for about in there for path in (about.path, *(part.path for part in about.parts))}

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vlalign.errors import VlalignError
+from vlalign.paths import user_path
 from vlalign.remote import hub_errors, resolve_revision
 from vlalign.score.collect import Collected, Found, Invalid, add, collect, record_files
 
@@ -61,7 +62,7 @@ def is_repo(source: str) -> bool:
     """
     if source.startswith(_SCHEME):
         return True
-    if Path(source).expanduser().exists() or source.startswith((".", "~", "/")) or source.endswith(".json"):
+    if user_path(source).exists() or source.startswith((".", "~", "/")) or source.endswith(".json"):
         return False
     return _REPO.fullmatch(source) is not None
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable
-from pathlib import Path
 
 from vlalign.errors import VlalignError
 from vlalign.models.registry import ALIASES, MODELS, SOURCES
 from vlalign.models.source import read_config
 from vlalign.models.spec import SCHEMES, ModelSpec
+from vlalign.paths import user_path
 
 _REPO = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
@@ -44,7 +44,7 @@ def resolve(name: str) -> ModelSpec:
     if colon and scheme in SCHEMES:
         return {"hub": _hub, "timm": _timm, "wheel": _wheel, "local": _local, "gguf": _gguf}[scheme](rest)
 
-    path = Path(name).expanduser()
+    path = user_path(name)
     if name.lower().endswith(".gguf"):
         return _gguf(name)
     if name and path.is_dir():
@@ -91,7 +91,7 @@ def _wheel(name: str) -> ModelSpec:
 
 
 def _local(name: str) -> ModelSpec:
-    folder = Path(name).expanduser().resolve()
+    folder = user_path(name).resolve()
     path = folder / "config.json"
     if not path.is_file():
         what = f"{folder} holds no config.json" if folder.is_dir() else f"there is no folder {folder}"
@@ -103,7 +103,7 @@ def _local(name: str) -> ModelSpec:
 
 
 def _gguf(name: str) -> ModelSpec:
-    path = Path(name).expanduser()
+    path = user_path(name)
     if path.is_file():
         return ModelSpec(path.name, f"gguf:{path.resolve()}", "text", None)
     parts = name.split("/")

@@ -33,6 +33,7 @@ from typing import Any, Literal
 from vlalign.errors import VlalignError
 from vlalign.files import read_json
 from vlalign.models import convert
+from vlalign.paths import user_path
 
 logger = logging.getLogger(__name__)
 
@@ -128,9 +129,9 @@ WHEELS: Mapping[str, Wheel] = MappingProxyType({wheel.name: wheel for wheel in _
 def cache_folder() -> Path:
     """The cache in use: ``$VLALIGN_CACHE``, else ``$XDG_CACHE_HOME/vlalign``, else ``~/.cache/vlalign``."""
     if own := os.environ.get("VLALIGN_CACHE"):
-        return Path(own).expanduser()
+        return user_path(own)
     if xdg := os.environ.get("XDG_CACHE_HOME"):
-        return Path(xdg).expanduser() / "vlalign"
+        return user_path(xdg) / "vlalign"
     return Path.home() / ".cache" / "vlalign"
 
 
@@ -146,7 +147,7 @@ def get(name: str) -> Wheel:
 def model_folder(name: str, *, cache: str | Path | None = None) -> Path:
     """Where ``fetch(name)`` puts the model, whether it is there yet or not."""
     wheel = get(name)
-    root = Path(cache).expanduser() if cache is not None else cache_folder()
+    root = user_path(cache) if cache is not None else cache_folder()
     return root / "models" / f"{wheel.name}-{wheel.version}"
 
 

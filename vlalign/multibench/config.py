@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from vlalign.errors import VlalignError
 from vlalign.multibench.published import epochs_of, settings_of
 from vlalign.multibench.shape import POOLS, Shape
+from vlalign.paths import user_path
 from vlalign.settings import check_values, is_a, read_yaml
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class MultibenchConfig:
         if not self.data.strip():
             raise VlalignError("data is empty: name a folder that `vlalign multibench prepare` wrote (--data FOLDER)")
         if not self.out.strip():
-            object.__setattr__(self, "out", f"multibench-runs/{Path(self.data).resolve().name}")
+            object.__setattr__(self, "out", f"multibench-runs/{user_path(self.data).resolve().name}")
         for name in ("clip", "dropout", "clip_quantile"):  # 8 and 8.0 are one setting
             object.__setattr__(self, name, float(getattr(self, name)))
         for name in ("learning_rate", "weight_decay"):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from vlalign.errors import VlalignError
 from vlalign.files import parse_json, write_whole
 from vlalign.multibench.config import MultibenchConfig
+from vlalign.paths import user_path
 from vlalign.score.record import write_json
 from vlalign.tables import write_csv
 
@@ -106,7 +107,7 @@ class MultibenchResult:
         Raises:
             VlalignError: a file cannot be written.
         """
-        folder = Path(folder)
+        folder = user_path(folder)
         for name, file in TABLES.items():
             table = getattr(self, name)
             write_whole(folder / file, partial(table.to_parquet, index=False))
@@ -128,7 +129,7 @@ class MultibenchResult:
         """
         import pandas as pd
 
-        folder = Path(folder)
+        folder = user_path(folder)
         try:
             summary = (folder / SUMMARY).read_bytes()
             parts = {name: (folder / file).read_bytes() for name, file in TABLES.items()}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vlalign.data.paired import PairedData
 from vlalign.errors import VlalignError
 from vlalign.files import new_file
+from vlalign.paths import user_path
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -23,7 +24,7 @@ def check_target(data: PairedData, path: str | Path) -> Path:
     Raises:
         VlalignError: no .parquet, no such folder, a folder, or the file that the data are read from.
     """
-    path = Path(path).expanduser()
+    path = user_path(path)
     if path.suffix.lower() != ".parquet":
         raise VlalignError(f"perturbed data are written as parquet: name a file ending in .parquet, not {path}")
     if not path.absolute().parent.is_dir() or path.is_dir():

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from vlalign.display import visible
 from vlalign.errors import VlalignError
+from vlalign.paths import user_path
 from vlalign.report.figures import COLOURS, new_figure, save
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ def save_sheet(
 
 def check_sheet(path: str | Path, samples: int) -> Path:
     """The path, where a sheet of so many samples can be drawn to; see :func:`save_sheet`."""
-    path = Path(path).expanduser()
+    path = user_path(path)
     if path.suffix.lower() not in _ENDINGS:
         raise VlalignError(f"the contact sheet is drawn as {', '.join(_ENDINGS)}: {path} ends in none of these")
     if not path.absolute().parent.is_dir():

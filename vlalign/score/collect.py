@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from vlalign.errors import VlalignError
+from vlalign.paths import user_path
 from vlalign.score.flaws import find_flaw
 from vlalign.score.record import ScoreRecord
 
@@ -55,7 +56,7 @@ def collect(paths: Sequence[str | Path]) -> Collected:
     collected = Collected()
     seen: set[str] = set()
     for given in paths:
-        base = Path(given).expanduser()
+        base = user_path(given)
         files = [(os.path.realpath(file), file) for file in record_files(base)]
         add(collected, str(given), [(file, _below(file, base)) for real, file in files if real not in seen])
         seen |= {real for real, _ in files}

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vlalign.errors import VlalignError
+from vlalign.paths import user_path
 
 Ints = NDArray[np.int64]
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
@@ -88,7 +89,7 @@ def read_groups(path: str | Path, ids: Sequence[str]) -> Ints:
         VlalignError: a file that is missing, of another kind or unreadable; columns, ids or groups that are missing;
             an id in two groups.
     """
-    path = Path(path)
+    path = user_path(path)
     table = _table(path)
     for column in ("id", "group"):
         if column not in table:

@@ -11,6 +11,7 @@ from typing import Any
 
 from vlalign.errors import VlalignError
 from vlalign.files import write_error
+from vlalign.paths import user_path
 
 _Mark = tuple[int, int, int, int]  # size, time, inode, device
 _known: dict[str, tuple[_Mark, str]] = {}  # path -> mark and sha256 of files read in this process
@@ -73,7 +74,7 @@ def check_space(folder: Path, need: int) -> None:
     Raises:
         VlalignError: not a folder, no permission, read-only, or too little space.
     """
-    there = folder.absolute()
+    there = user_path(folder).absolute()
     while not os.path.lexists(there):
         there = there.parent
     if not there.is_dir():

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from vlalign.errors import VlalignError
 from vlalign.files import one_line
+from vlalign.paths import user_path
 from vlalign.store.files import check_space
 from vlalign.store.key import RunKey, diff_keys
 from vlalign.store.layout import Layout, Problem
@@ -29,7 +30,7 @@ class FeatureStore:
     """
 
     def __init__(self, root: str | Path) -> None:
-        self.root = Path(root)
+        self.root = user_path(root)
 
     def __repr__(self) -> str:
         return f"FeatureStore({str(self.root)!r})"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vlalign.errors import VlalignError
 from vlalign.files import read_json, write_whole
+from vlalign.paths import user_path
 from vlalign.score.record import write_json
 from vlalign.study.analysis import FamilyCurve, PerformanceFit, family_curves, findings, performance_fits
 from vlalign.study.edits import EditFacts, about_edits
@@ -95,7 +96,7 @@ class UniquenessResult:
         Raises:
             VlalignError: if a file cannot be written or a value is not finite.
         """
-        folder = Path(folder)
+        folder = user_path(folder)
         table = self.table()
         write_csv(folder / "points.csv", table)
         write_whole(folder / "points.parquet", lambda part: table.to_parquet(part, index=False))
@@ -108,7 +109,7 @@ class UniquenessResult:
         Raises:
             VlalignError: if it is missing, is not JSON, or is not a study of this format.
         """
-        path = Path(folder) / STUDY
+        path = user_path(folder) / STUDY
         try:
             data = read_json(path)
         except OSError as error:

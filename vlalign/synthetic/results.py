@@ -12,6 +12,7 @@ import numpy as np
 
 from vlalign.errors import VlalignError
 from vlalign.files import parse_json, write_whole
+from vlalign.paths import user_path
 from vlalign.score.record import write_json
 from vlalign.synthetic.config import SyntheticConfig
 from vlalign.tables import write_csv
@@ -70,7 +71,7 @@ class SyntheticResult:
         Raises:
             VlalignError: a file cannot be written.
         """
-        folder = Path(folder)
+        folder = user_path(folder)
         write_whole(folder / TABLE, lambda part: self.table.to_parquet(part, index=False))
         write_csv(folder / "alignment.csv", self.table)
         told = {name: value for name, value in vars(self).items() if name != "table"}
@@ -85,7 +86,7 @@ class SyntheticResult:
         """
         import pandas as pd
 
-        folder = Path(folder)
+        folder = user_path(folder)
         try:
             summary, data = ((folder / name).read_bytes() for name in (SUMMARY, TABLE))
         except OSError as error:

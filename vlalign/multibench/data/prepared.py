@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from vlalign.errors import VlalignError
 from vlalign.files import new_file, one_line, parse_json, read_json, write_error, write_whole
 from vlalign.multibench.data.checks import SPLITS, check_finite, check_split, check_splits, check_task
+from vlalign.paths import user_path
 from vlalign.store.files import canonical, pretty, sha256_bytes, sha256_file
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def write_prepared(
         VlalignError: something is not as :class:`Prepared` says, the folder holds another data set (the same one is
             fine), or a file cannot be written.
     """
-    folder = Path(folder)
+    folder = user_path(folder)
     check_task("the data set", name, task, classes, pool)
     modalities = tuple(next(iter(splits.values())).inputs) if splits else ()
     check_splits("the data set", modalities, splits)
@@ -142,7 +143,7 @@ def open_prepared(folder: str | Path, verify: bool = False) -> Prepared:
     Raises:
         VlalignError: the folder holds none, one of another format, or one that is incomplete or damaged.
     """
-    folder = Path(folder)
+    folder = user_path(folder)
     told = _read_manifest(folder)
     where = str(folder / MANIFEST)
     try:
@@ -164,7 +165,7 @@ def open_prepared(folder: str | Path, verify: bool = False) -> Prepared:
 
 def is_prepared(folder: str | Path) -> bool:
     """Whether a folder holds data.json."""
-    return (Path(folder) / MANIFEST).is_file()
+    return (user_path(folder) / MANIFEST).is_file()
 
 
 def _fingerprint(told: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ from vlalign.multibench.data.checks import SPLITS
 from vlalign.multibench.data.magic import is_text, what_it_is
 from vlalign.multibench.data.standins import key_text
 from vlalign.multibench.data.unpickle import read_pickle
+from vlalign.paths import user_path
 from vlalign.store.files import sha256_file
 
 #: other names of splits
@@ -56,7 +57,7 @@ def read_source(path: str | Path) -> Source:
     Raises:
         VlalignError: the file cannot be read, is of another form, is refused, or holds no arrays.
     """
-    path = Path(path)
+    path = user_path(path)
     if path.is_dir():
         return _named(path, _read_folder(path), [_described(file, path) for file in sorted(path.rglob("*.npy"))])
     if not path.exists():

@@ -19,6 +19,7 @@ import numpy as np
 
 from vlalign.errors import VlalignError
 from vlalign.files import one_line
+from vlalign.paths import user_path
 
 RATE, FRAMES, COEFFICIENTS = 8000, 20, 36
 _WINDOW, _POINTS, _BANDS = 256, 512, 40
@@ -57,7 +58,7 @@ def find_speech(folder: str | Path) -> Path:
     Raises:
         VlalignError: there are none.
     """
-    folder = Path(folder)
+    folder = user_path(folder)
     if folder.is_file() and folder.suffix == ".tar":
         return folder
     for found in (folder, folder / "recordings"):

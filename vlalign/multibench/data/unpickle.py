@@ -29,6 +29,7 @@ from vlalign.multibench.data.standins import (
     members,
     plain_key,
 )
+from vlalign.paths import user_path
 
 _DEPTH = 16  # data are nested two or three deep
 _ROW = 16  # entries of an id: video, start, end
@@ -46,7 +47,7 @@ def read_pickle(path: str | Path) -> Any:
     Raises:
         VlalignError: the file cannot be read, is no pickle or broken, or asks for anything else, which is named.
     """
-    path = Path(path)
+    path = user_path(path)
     try:
         with path.open("rb") as file:
             head = file.read(512)

@@ -14,6 +14,7 @@ from rich.text import Text
 from vlalign.display import html_text
 from vlalign.errors import VlalignError
 from vlalign.files import read_json, write_whole
+from vlalign.paths import user_path
 from vlalign.report.leaderboard.board import FLAWED, Board, make_board, not_whole
 from vlalign.report.leaderboard.files import to_csv, to_json, to_markdown
 from vlalign.report.leaderboard.index import TITLE, asset, index_page, summary
@@ -48,7 +49,7 @@ def check_site(out: str | Path, force: bool = False) -> Path:
     """
     if not str(out).strip():
         raise VlalignError("the folder of the site has no name: give one, such as --out site")
-    out = Path(out)
+    out = user_path(out)
     there = [name for name in _FILES if (out / name).exists() or (out / name).is_symlink()]
     if there and not force and not _is_ours(out / _TOLD):
         raise VlalignError(
