@@ -162,6 +162,6 @@ def test_yaml_of_other_programs(tmp_path: Path) -> None:
     path.write_text("a: 1".encode("utf-16").decode("latin-1"), encoding="latin-1")
     with pytest.raises(VlalignError, match="not text in UTF-8"):
         read_yaml(path)
-    with pytest.raises(VlalignError, match="cannot read the settings .*: Is a directory"):
+    with pytest.raises(VlalignError, match=r"cannot read the settings .*: Is a directory"):
         read_yaml(tmp_path)
     assert shown(10**5000) == "a number of more than 80 digits"

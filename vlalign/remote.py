@@ -1,13 +1,15 @@
-"""What the Hub says about a repository: its commit, its files, and one-line errors when it says no."""
+"""The Hub about a repository: its commit, and one-line errors for all that it answers, or does not."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from vlalign.errors import VlalignError
 
 _KINDS = {"model": "model", "dataset": "data set"}
+_CLIENT = ("huggingface_hub", "httpx", "requests")
 
 
 @contextmanager
@@ -50,16 +52,79 @@ def hub_errors(repo: str, *, kind: str = "model", revision: str | None = None, w
             ) from error
         if isinstance(cause, errors.EntryNotFoundError) and not isinstance(cause, errors.LocalEntryNotFoundError):
             raise VlalignError(f"{what} lacks a file that loading it needs: {_first_line(cause)}") from error
+        if (refusal := _status_text(cause, what, page)) is not None:
+            raise VlalignError(refusal) from error
+        if _is_nonsense(cause):
+            raise no_hub(what) from error
         if isinstance(cause, (errors.LocalEntryNotFoundError, errors.RevisionResolutionError)) or _unreachable(cause):
             raise VlalignError(
-                f"no network: {what} is not in the local cache and the Hub cannot be reached; "
+                f"no network: {what} is not in the local cache and the Hub cannot be reached{_own_endpoint()}; "
                 "connect, or download it beforehand with `hf download` and use the folder"
             ) from error
         if type(error).__name__ == "SafetensorError":
             raise VlalignError(f"{what}: a weights file is damaged ({_first_line(error)}); fetch it again") from error
-        if isinstance(cause, errors.HfHubHTTPError):
-            raise VlalignError(f"the Hub refused {what}: {_first_line(cause)}") from error
         raise
+
+
+def no_hub(what: str) -> VlalignError:
+    """Return the error for an answer that no Hub gives; ``what`` was asked for."""
+    from huggingface_hub import constants
+
+    return VlalignError(
+        f"the answer about {what} does not come from a Hub: a login page or a proxy may be in between; open "
+        f"{constants.ENDPOINT} in a browser, and check HF_ENDPOINT"
+    )
+
+
+def _own_endpoint() -> str:
+    """Return the address of the Hub, where it is not the usual one."""
+    from huggingface_hub import constants
+
+    usual = constants.ENDPOINT == "https://huggingface.co"
+    return "" if usual else f" at {constants.ENDPOINT} (HF_ENDPOINT)"
+
+
+def _status_text(cause: BaseException, what: str, page: str) -> str | None:
+    """Return what a status other than success says, and what to do; None where there was no such answer."""
+    status = getattr(getattr(cause, "response", None), "status_code", None)
+    if not isinstance(status, int) or status < 400:
+        return None
+    why = " ".join(str(getattr(cause, "server_message", None) or "").split())
+    why = f" ({why[:200]})" if why else ""
+    if status == 401:
+        return f"the Hub wants a valid token for {what}{why}: log in with `hf auth login`, or set HF_TOKEN"
+    if status == 403:
+        return (
+            f"the Hub does not let you read {what}{why}: ask for access at {page}, then log in with `hf auth login` or "
+            "set HF_TOKEN to a token that may read it"
+        )
+    if status == 404:
+        return f"the Hub{_own_endpoint()} has no {what} where it was looked for: check its name and HF_ENDPOINT"
+    if status == 407:
+        return f"a proxy in between wants a login for {what}: check HTTPS_PROXY"
+    if status == 429:
+        return (
+            f"the Hub gets too many requests and does not answer for {what}: wait some minutes, then run the same "
+            "command again; with a token (HF_TOKEN) more are allowed"
+        )
+    if status >= 500:
+        return f"the Hub cannot answer for {what} now (status {status}){why}: run the same command again later"
+    return f"the Hub refused {what} (status {status}){why}: check its name and your token"
+
+
+def _is_nonsense(error: BaseException) -> bool:
+    """Whether the Hub's client failed to understand an answer: no JSON, fields that are missing, redirects for ever."""
+    names = {f"{c.__module__.split('.')[0].rstrip('2')}.{c.__name__}" for c in type(error).__mro__}
+    if names & {"httpx.DecodingError", "httpx.TooManyRedirects", "requests.TooManyRedirects"}:
+        return True
+    if not isinstance(error, (ValueError, LookupError, TypeError, AttributeError, AssertionError)):
+        return False
+    packages, step = [], error.__traceback__
+    while step is not None:
+        packages.append(str(step.tb_frame.f_globals.get("__name__", "")).partition(".")[0].rstrip("2"))
+        step = step.tb_next
+    known = [name for name in packages if name in ("vlalign", "transformers", "datasets", "timm", *_CLIENT)]
+    return bool(known) and known[-1] in _CLIENT
 
 
 def _write_refusal(cause: BaseException, what: str, revision: str | None) -> str | None:
@@ -99,7 +164,10 @@ def resolve_revision(repo: str, *, kind: str = "model", revision: str | None = N
     from huggingface_hub import HfApi
 
     with hub_errors(repo, kind=kind, revision=revision):
-        return str(HfApi().resolve_revision(repo, repo_type=kind, revision=revision).resolved)
+        commit = str(HfApi().resolve_revision(repo, repo_type=kind, revision=revision).resolved)
+        if not re.fullmatch("[0-9a-f]{40,64}", commit):
+            raise no_hub(f"{_KINDS[kind]} {repo!r}")
+        return commit
 
 
 def _unreachable(error: BaseException) -> bool:
@@ -125,7 +193,16 @@ def _hub_cause(error: BaseException) -> BaseException:
         if _unreachable(found):
             return found
     for found in chain:
-        if isinstance(found, (errors.HfHubHTTPError, errors.EntryNotFoundError)):
+        if isinstance(found, errors.HfHubHTTPError) and not isinstance(found, errors.EntryNotFoundError):
+            return found
+    for found in chain:
+        if isinstance(found, errors.EntryNotFoundError) and not isinstance(found, errors.LocalEntryNotFoundError):
+            return found
+    for found in chain:
+        if _is_nonsense(found):
+            return found
+    for found in chain:
+        if isinstance(found, errors.LocalEntryNotFoundError):
             return found
     return error
 

@@ -58,8 +58,8 @@ class HubServer:
         self.repos: dict[str, Repo] = {}
         self.uploads: dict[str, bytes] = {}  # LFS objects by sha256
         self.requests: list[Request] = []
-        self.fault: Callable[[str, str], int | None] | None = None
-        """Called with (method, path) before each answer: a number is sent as the status instead, e.g. 500."""
+        self.fault: Callable[[str, str], int | tuple[int, bytes, dict[str, str]] | None] | None = None
+        """Called with (method, path) before each answer: a status, or status, body and headers, are sent instead."""
         self.lock = threading.RLock()
         self._server: ThreadingHTTPServer | None = None
         self._thread: threading.Thread | None = None

@@ -55,10 +55,13 @@ class Handler(BaseHTTPRequestHandler):
         self.body = self._read_body()
         try:
             status = self.hub.fault(self.command, unquote(parts.path)) if self.hub.fault else None
-            if status is not None:
+            if isinstance(status, tuple):
+                self.reply = status
+            elif status is not None:
                 raise Refusal(status, None, "a fault asked for by the test")
-            with self.hub.lock:
-                self._route([piece for piece in parts.path.split("/") if piece])
+            else:
+                with self.hub.lock:
+                    self._route([piece for piece in parts.path.split("/") if piece])
         except Refusal as refusal:
             self._send(refusal.status, {"error": refusal.message}, refusal.headers)
         except Exception as error:  # a fault of the stand-in: show it to the test instead of closing the connection

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vlalign.errors import VlalignError
-from vlalign.remote import hub_errors
+from vlalign.remote import hub_errors, no_hub
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +97,8 @@ def look(repo: str, *, branch: str | None = None, tag: str | None = None, privat
     api, name = HfApi(), branch or "main"
     with hub_errors(repo, kind="dataset", revision=branch, writing=True):
         me = api.whoami()
+        if not isinstance(me, dict) or not isinstance(me.get("name"), str):
+            raise no_hub("your token")
         try:
             info = api.repo_info(repo, repo_type="dataset")
         except RepositoryNotFoundError:
