@@ -128,6 +128,7 @@ DEEP = "[" * 20000 + "]" * 20000
 HUGE_HEADER = struct.pack("<Q", 2**60) + b"{}"
 PROCESSOR, INDEX, SHARD = "preprocessor_config.json", "model.safetensors.index.json", "model-00002-of-00002.safetensors"
 TOKENIZER = "tokenizer.json"
+PATCHES = "embeddings.patch_embeddings.projection.weight"
 
 BAD: dict[str, tuple[str, Break]] = {
     # config.json
@@ -176,6 +177,8 @@ BAD: dict[str, tuple[str, Break]] = {
     "config: image of no size": ("vit", config(image_size=0)),
     "config: image size is an object": ("vit", config(image_size={"h": 32})),
     "config: one channel": ("vit", config(num_channels=1)),
+    "config: one channel, as its weights": ("vit", both(config(num_channels=1), weights(
+        lambda held: held | {PATCHES: held[PATCHES].sum(1, keepdim=True)}))),
     "config: vision part is a list": ("clip", config(vision_config=[1])),
     # weights
     "weights: none": ("llama", removed("model.safetensors")),

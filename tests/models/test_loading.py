@@ -102,7 +102,7 @@ def test_weights_that_features_do_not_need_may_be_missing(
 
 def test_a_missing_head_matters_for_bits_alone(tiny: TinyModels, tmp_path: Path) -> None:
     folder = rewritten(tiny.path("llama"), tmp_path / "m", without("lm_head"))
-    with pytest.raises(VlalignError, match=r"lm_head\.weight is missing"):
+    with pytest.raises(VlalignError, match=r"lm_head\.weight is missing .* pass --no-loss"):
         read(folder, tiny, tmp_path)
     same(read(folder, tiny, tmp_path, loss=False), read(tiny.path("llama"), tiny, tmp_path))
 
@@ -214,10 +214,21 @@ def test_checkpoints_with_other_heads_are_read(tiny: TinyModels, tmp_path: Path)
 def test_weights_without_a_place_in_the_blocks_are_reported(
     tiny: TinyModels, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    bias = {"model.layers.0.self_attn.q_proj.bias": torch.ones(32)}
-    folder = rewritten(tiny.path("llama"), tmp_path / "m", lambda held: held | bias)
+    more = {f"model.layers.0.self_attn.{name}": torch.ones(32) for name in ("q_proj.bias", "rotary_emb.inv_freq")}
+    folder = rewritten(tiny.path("llama"), tmp_path / "m", lambda held: held | more)
     read(folder, tiny, tmp_path)
     assert "model.layers.0.self_attn.q_proj.bias is in its checkpoint, but not in the model" in caplog.text
+    caplog.clear()
+    old = {f"transformer.h.{i}.attn.{name}": torch.ones(1) for i in range(3) for name in ("bias", "masked_bias")}
+    folder = rewritten(tiny.path("gpt2"), tmp_path / "old", lambda held: held | old)
+    same(read(folder, tiny, tmp_path), read(tiny.path("gpt2"), tiny, tmp_path))
+    assert "in its checkpoint" not in caplog.text
+
+
+def test_experts_of_which_one_is_missing(tiny: TinyModels, tmp_path: Path) -> None:
+    folder = rewritten(tiny.path("mixtral"), tmp_path / "m", without("layers.1.block_sparse_moe.experts.1.w1"))
+    with pytest.raises(VlalignError, match=r"m: the weights cannot be loaded \(its tensors cannot be merged"):
+        read(folder, tiny, tmp_path)
 
 
 def test_gguf_with_fewer_blocks_than_it_states(tiny: TinyModels, tmp_path: Path, monkeypatch: Any) -> None:

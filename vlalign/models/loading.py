@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 #: real-valued buffers that a model computes when it is built, whether its checkpoint holds them or not
-_COMPUTED = re.compile(r"(^|\.)(inv_freq|attn_mask|masked_bias)$")
+_COMPUTED = re.compile(r"(^|\.)(inv_freq|attn_mask|masked_bias|attn\.bias|attention\.bias)$")
 _NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
 
 
@@ -125,6 +125,11 @@ def check_weights(
             f"({mismatched[0]} is {held} in the checkpoint, {expected} by the config): "
             "the weights and config.json belong to different models, so fetch or save both again"
         )
+    if needed and not any(name.startswith(path) for name in needed):
+        raise VlalignError(
+            f"{source.location}: {_some(sorted(needed))} missing from its checkpoint, so bits per byte would be those "
+            "of a random head: pass --no-loss to extract the features alone"
+        )
     if needed:
         raise VlalignError(
             f"{source.location}: {_some(sorted(needed))} missing from its checkpoint, so its features would be those "
@@ -148,7 +153,7 @@ def _check_unexpected(
             f"{source.location}: its checkpoint holds more blocks than its config says, for {_some(more)} left over: "
             "set the number of layers in config.json to that of the checkpoint, or save the model again"
         )
-    inside = sorted(name for name in unexpected - set(more) if name.startswith(blocks))
+    inside = sorted(n for n in unexpected - set(more) if n.startswith(blocks) and not _COMPUTED.search(n))
     if inside:
         logger.warning(
             "%s: %s in its checkpoint, but not in the model that its config describes, and left out",

@@ -221,6 +221,9 @@ def model_errors(source: ModelSource, part: str) -> Iterator[None]:
                 f"{source.location}: its pickled weights are damaged, or hold more than tensors and could run code, "
                 "so they are not read: convert them to safetensors"
             ) from error
+        if "conversion of the weights" in text:  # the details are in a table that transformers logs
+            text = "its tensors cannot be merged as the architecture needs: some are missing or of another shape"
+            raise VlalignError(f"{source.location}: the weights cannot be loaded ({text})") from error
         where = f"{source.location}/{source.gguf_file}" if source.gguf_file else source.location
         raise VlalignError(f"{where}: the {part} cannot be loaded ({summary(error)})") from error
 

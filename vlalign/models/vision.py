@@ -82,6 +82,7 @@ class _Built:
     module: nn.Module
     arguments: dict[str, Any]
     report: LoadReport
+    channels: int
     size: int | Sequence[int]
 
     def check(self, source: ModelSource, image_size: int | None) -> None:
@@ -116,6 +117,8 @@ def build_vision_model(
     build = _build_timm if source.backend == "timm" else _build_transformers
     with model_errors(source, "weights" if pretrained else "config"):
         built = build(source, image_size, pretrained)
+        if built.channels != 3:
+            raise ValueError(f"it reads images of {built.channels} channels, but vlalign reads images as RGB")
         if pretrained:
             built.check(source, image_size)
     return built.module, built.arguments
@@ -200,7 +203,10 @@ def _build_timm(source: ModelSource, image_size: int | None, pretrained: bool) -
                 f"{source.location}: timm does not know the architecture {source.architecture!r}"
             ) from error
         raise
-    return _Built(module, module, {}, report, _timm_config(source).get("input_size", (3, 224, 224))[1:])
+    config = _timm_config(source)
+    channels, *size = config.get("input_size", (3, 224, 224))
+    channels = config.get("model_args", {}).get("in_chans", channels)
+    return _Built(module, module, {}, report, channels, size)
 
 
 def _timm_weights(source: ModelSource) -> Path:
@@ -304,7 +310,9 @@ def _build_transformers(source: ModelSource, image_size: int | None, pretrained:
             arguments["interpolate_pos_encoding"] = True
         elif type(module).__name__ not in ("Dinov2Model", "Dinov2WithRegistersModel"):  # they always interpolate
             raise VlalignError(f"{source.spec.alias} cannot take another --image-size: leave the flag out for it")
-    return _Built(model, module, arguments, report, getattr(module.config, "image_size", 224))
+    config: Any = module.config
+    channels = getattr(config, "num_channels", 3)
+    return _Built(model, module, arguments, report, channels, getattr(config, "image_size", 224))
 
 
 def _transformers_taps(module: nn.Module) -> tuple[list[Tap], int, bool]:
