@@ -30,7 +30,10 @@ BART = {
     "vocab_size": ROWS, "d_model": 32, "encoder_layers": 2, "decoder_layers": 2, "decoder_attention_heads": 4,
     "decoder_ffn_dim": 48, "max_position_embeddings": 66,
 }  # fmt: skip
-FUNNEL = {"vocab_size": ROWS, "block_sizes": [1, 1, 1], "d_model": 32, "n_head": 4, "d_head": 8, "d_inner": 48}
+FUNNEL = {
+    "vocab_size": ROWS, "block_sizes": [1, 1, 1], "d_model": 32, "n_head": 4, "d_head": 8, "d_inner": 48,
+    "architectures": ["FunnelModel"],
+}  # fmt: skip
 #: tokens of texts, fewer than a position table of 66 rows holds
 LENGTHS = (23, 4, 11, 11, 1, 7)
 
