@@ -88,6 +88,7 @@ def test_too_many_values() -> None:
 def test_values_of_any_length() -> None:
     before = csv.field_size_limit()
     assert read(f"id,text\n1,{'word ' * 40_000}\n")["text"] == ["word " * 40_000]
+    assert read(f"id,{'x' * 200_000}\n1,a\n")["x" * 200_000] == ["a"]
     assert csv.field_size_limit() == before
 
 

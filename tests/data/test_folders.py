@@ -198,6 +198,13 @@ def test_a_readme_that_is_no_yaml(tmp_path: Path) -> None:
     refuses(r"cannot read .*README\.md: ", tmp_path)
 
 
+def test_a_readme_that_repeats_itself_without_end(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id,text\na,one\n")
+    bomb = "".join(f"b{i}: &b{i} [{', '.join([f'*b{i - 1}' if i else 'x'] * 9)}]\n" for i in range(9))
+    (tmp_path / "README.md").write_text(f"---\n{bomb}configs:\n- config_name: default\n  data_files: *b8\n---\n")
+    refuses(r"its README\.md declares more than 100,000 values", tmp_path)
+
+
 def test_links_within_image_folders(tmp_path: Path, pictures: Path) -> None:
     folder = tmp_path / "links"
     folder.mkdir()

@@ -21,6 +21,7 @@ FORMS: dict[str, Any] = {
     "rows by id": {row["id"]: {"text": row["text"]} for row in ROWS},
     "rows under a name": {"version": "1.0", "data": ROWS},
     "split": {"columns": ["id", "text"], "index": [0, 1, 2], "data": [list(row.values()) for row in ROWS]},
+    "columns under a name": {"data": COLUMNS},
     "table": {"schema": {"fields": []}, "data": ROWS},
 }
 
@@ -72,6 +73,7 @@ def test_values_that_are_missing() -> None:
         ('[{"id": 1}, 3]', "row 1 is 3: expected an object"),
         ('{"id": ["a", "b"], "text": ["one"]}', "columns of different lengths: 'id' 2, 'text' 1"),
         ('{"id": ["a", "b"], "text": "one"}', "mixes lists and single values"),
+        ('{"train": {"id": ["a", "b"]}, "test": {"id": ["c"]}}', "an object with several tables"),
         ('{"images": [{"id": 1}], "annotations": [{"id": 2}]}', r"several lists of rows \('images', 'annotations'\)"),
         ('{"id": ' + "9" * 5000 + "}", "holds a value that cannot be read"),
         ("3", "d.json is 3: expected rows"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +171,9 @@ def test_moving_a_file_changes_no_identity(tmp_path: Path, rows: list[dict[str, 
         ("a/b/c", "no such file or folder"),
         ("builtin:smiley", "unknown built-in data set 'builtin:smiley': there is builtin:emoji"),
         ("  ", "the data source is empty"),
+        ("~nobody-of-that-name/x.csv", "there is no user of that name"),
+        ("x" * 300 + ".csv", "File name too long"),
+        ("*.csv", r"no such file or folder: \*\.csv"),
     ],
 )
 def test_missing_source(source: str, message: str) -> None:
@@ -199,6 +203,58 @@ def test_folder_without_data(tmp_path: Path) -> None:
     (tmp_path / "readme.txt").write_text("nothing here")
     with pytest.raises(VlalignError, match="holds no samples: no image and no data file was found"):
         open_data(DataSpec(str(tmp_path)), {"vision"})
+
+
+@pytest.mark.parametrize("ending", ["parquet", "arrow", "saved", "csv", "tsv", "jsonl", "json"])
+def test_image_names_of_tables(tmp_path: Path, pictures: Path, ending: str) -> None:
+    """Only text tables, which their reader can read, name files outside."""
+    from datasets import Dataset
+
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "in.png").write_bytes((pictures / "red.png").read_bytes())
+    path = tmp_path / "set" / f"d.{ending}"
+
+    def read(image: Any) -> None:
+        row = {"id": "a", "image": image}
+        if ending == "parquet":
+            write_parquet(path, [row])
+        elif ending in ("arrow", "saved"):
+            Dataset.from_list([row]).save_to_disk(tmp_path / "made")
+            (tmp_path / "made").rename(tmp_path / "set" / "saved")
+        elif ending in ("csv", "tsv"):
+            path.write_text("\t,"[ending == "csv"].join(row) + "\n" + "\t,"[ending == "csv"].join(row.values()) + "\n")
+        else:
+            write_jsonl(path, [row])
+        if ending == "arrow":
+            next((tmp_path / "set" / "saved").glob("*.arrow")).rename(path)
+        try:
+            data = open_data(DataSpec(str(tmp_path / "set" / "saved" if ending == "saved" else path)), {"vision"})
+            assert data.image(0).getpixel((0, 0)) == RED
+        finally:
+            shutil.rmtree(tmp_path / "set" / "saved", ignore_errors=True)
+
+    if ending != "saved":
+        read("in.png")
+    for outside in ("../pictures/red.png", str(pictures / "red.png")):
+        if ending in ("parquet", "arrow", "saved"):
+            with pytest.raises(VlalignError, match=r"lies outside the data set; only a CSV, TSV or JSON file may name"):
+                read(outside)
+        else:
+            read(outside)
+    for wrong in ("/dev/zero", f"file://{pictures}/red.png", "https://example.org/a.png", "s3://b/a.png"):
+        with pytest.raises(VlalignError, match=r"is no ordinary file|lies outside|is a URL"):
+            read(wrong)
+
+
+def test_a_saved_data_set_that_names_a_file_outside(tmp_path: Path) -> None:
+    from datasets import Dataset
+
+    Dataset.from_dict({"text": ["a"]}).save_to_disk(tmp_path / "saved")
+    state = json.loads((tmp_path / "saved" / "state.json").read_text())
+    state["_data_files"] = [{"filename": "../other.arrow"}]
+    (tmp_path / "saved" / "state.json").write_text(json.dumps(state))
+    with pytest.raises(VlalignError, match=r"state.json names '\.\./other\.arrow', a file outside the folder"):
+        open_data(DataSpec(str(tmp_path / "saved")), {"text"})
 
 
 def test_split_revision_and_config_of_a_file(tmp_path: Path, rows: list[dict[str, Any]]) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vlalign.data.reading import raw_values
-from vlalign.data.spec import DataSpec, close, one_line
+from vlalign.data.spec import DataSpec, close, one_line, quoted
 from vlalign.errors import VlalignError
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def choose(dataset: Dataset, spec: DataSpec, modalities: Collection[str], where:
     for option, name in (("image", spec.image_column), ("text", spec.text_column), ("id", spec.id_column)):
         if name is not None and name not in features:
             raise VlalignError(
-                f"{where} has no column {name!r} for --{option}-column{close(name, list(features))}; "
+                f"{where} has no column {quoted(name)} for --{option}-column{close(name, list(features))}; "
                 f"its columns: {describe(features)}"
             )
     return Columns(
@@ -108,7 +108,7 @@ def _image(dataset: Dataset, spec: DataSpec, needed: bool, where: str) -> str | 
         feature = features[spec.image_column]
         if not could_be_image(feature):
             raise VlalignError(
-                f"column {spec.image_column!r} of {where} holds {type_name(feature)}, not images or file names; "
+                f"column {quoted(spec.image_column)} of {where} holds {type_name(feature)}, not images or file names; "
                 f"its columns: {describe(features)}"
             )
         return spec.image_column
@@ -125,7 +125,7 @@ def _text(dataset: Dataset, spec: DataSpec, needed: bool, where: str) -> str | N
         feature = features[spec.text_column]
         if type(_inner(feature)).__name__ not in ("Value", "ClassLabel"):
             raise VlalignError(
-                f"column {spec.text_column!r} of {where} holds {type_name(feature)}, not text; "
+                f"column {quoted(spec.text_column)} of {where} holds {type_name(feature)}, not text; "
                 f"its columns: {describe(features)}"
             )
         return spec.text_column
@@ -153,4 +153,4 @@ def _only(
         if found
         else (f"{where} has no column of {kind}s" if kind == "image" else f"{where} has no column of text")
     )
-    raise VlalignError(f"{problem}: name it with --{kind}-column; its columns: {describe(features)}")
+    raise VlalignError(f"{one_line(problem, 500)}: name it with --{kind}-column; its columns: {describe(features)}")

@@ -35,9 +35,8 @@ def parse_delimited(text: str, where: str, delimiter: str = ",", *, fixed: bool 
     """
     if declared := re.match(r"sep=(.)\r?\n", text):  # the first line that spreadsheets write
         text, delimiter, fixed = text[declared.end() :], declared[1], True
-    if not fixed:
-        delimiter = _delimiter(text, delimiter)
     with _fields_of_any_size(text):
+        delimiter = delimiter if fixed else _delimiter(text, delimiter)
         rows, problem = _quoted_rows(text, where, delimiter)
         if problem:
             rows = _plain_rows(text, delimiter, problem)

@@ -34,6 +34,7 @@ BUILDERS = {
 }
 METADATA = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
 IGNORED = {"README.md", "config.json", "dataset_info.json", "dataset_infos.json", "dataset_dict.json"}
+CARD_ENTRIES = 100_000
 _ABOUT = {"config_name", "default", "description", "version", "drop_labels", "drop_metadata"}
 SPLIT_FOLDERS = {"train", "training", "validation", "valid", "val", "dev", "test", "testing", "eval", "evaluation"}
 
@@ -72,18 +73,24 @@ def open_folder(spec: DataSpec, folder: Path) -> Source:
                 "file_name)", spec.source, len(images), some(beside),
             )  # fmt: skip
         return _image_folder(spec, folder, images, metadata)
+    if images:
+        log.warning("%s is read by its data files; its %d images are not: %s", spec.source, len(images), some(images))
     return _data_folder(spec, folder, card or Declared(splits_of(tables), {}))
 
 
 def listing(folder: Path) -> Iterator[str]:
     """Yield the files of a folder in order of their names, relative to it; hidden ones are left out."""
     names, visited = [], {folder.resolve()}
-    for place, folders, files in os.walk(folder, followlinks=True):
+    for place, folders, files in os.walk(folder, onerror=_unreadable, followlinks=True):
         inside = {entry: (Path(place) / entry).resolve() for entry in folders if not entry.startswith((".", "__"))}
         folders[:] = [entry for entry, target in inside.items() if target not in visited]
         visited.update(inside.values())
         names += [Path(place, name) for name in files if not name.startswith(".") and name not in IGNORED]
     yield from sorted(file.relative_to(folder).as_posix() for file in names if file.is_file())
+
+
+def _unreadable(error: OSError) -> None:
+    raise VlalignError(f"cannot read the folder {error.filename}: {error.strerror}") from error
 
 
 def is_image_file(name: str) -> bool:
@@ -200,7 +207,9 @@ def _card_files(spec: DataSpec, folder: Path, tables: list[str]) -> Declared | N
             if file.is_file():
                 text = read_text(file, f"{spec.source}/{name}")
                 values |= (DatasetCard(text).data.to_dict() if name == "README.md" else yaml.safe_load(text)) or {}
-        configs = MetadataConfigs.from_dataset_card_data(DatasetCardData(**values))
+        if _larger(values.get("configs"), [CARD_ENTRIES]):
+            raise VlalignError(f"{spec.source}: its README.md declares more than {CARD_ENTRIES:,} values")
+        configs = MetadataConfigs.from_dataset_card_data(DatasetCardData(configs=values.get("configs")))
         if not configs:
             return None
         default = configs.get_default_config_name()
@@ -238,6 +247,13 @@ def _card_files(spec: DataSpec, folder: Path, tables: list[str]) -> Declared | N
     return Declared(
         {split: [f"{start}/{name}".lstrip("/") for name in names] for split, names in splits.items()}, options
     )
+
+
+def _larger(value: Any, left: list[int]) -> bool:
+    """Whether a value of YAML has more entries than left, counting what an alias repeats each time."""
+    left[0] -= 1
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return left[0] < 0 or any(_larger(entry, left) for entry in inner)
 
 
 def _data_folder(spec: DataSpec, folder: Path, declared: Declared) -> Source:

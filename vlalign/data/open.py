@@ -116,7 +116,7 @@ def read_ids(dataset: Dataset, columns: Columns, source: Source) -> tuple[list[s
         if missing:
             rows = ", ".join(map(str, missing[:3]))
             raise VlalignError(
-                f"{len(missing)} of {len(ids)} samples of {source.where} have no id in column {columns.id!r} "
+                f"{len(missing)} of {len(ids)} samples of {source.where} have no id in column {quoted(columns.id)} "
                 f"(rows {rows}, counted from 0): fill them in or choose another with --id-column"
             )
         id_source = "column"
@@ -128,7 +128,7 @@ def read_ids(dataset: Dataset, columns: Columns, source: Source) -> tuple[list[s
         return [row_id(row) for row in range(len(dataset))], "row"
     twice = [name for name, count in Counter(ids).items() if count > 1]
     if twice:
-        place = f"column {columns.id!r}" if columns.id else "file names"
+        place = f"column {quoted(columns.id)}" if columns.id else "file names"
         examples = ", ".join(map(quoted, twice[:3]))
         raise VlalignError(
             f"{len(twice)} ids of {source.where} occur more than once in its {place}, such as {examples}: "
@@ -156,22 +156,25 @@ def read_captions(dataset: Dataset, column: str | None, caption: int, source: So
     values = raw_values(dataset, str(column))
     if caption and not any(isinstance(value, list) for value in values):
         raise VlalignError(
-            f"column {column!r} of {source.where} holds one caption per sample: there is only caption 0, not {caption}"
+            f"column {quoted(column)} of {source.where} holds one caption per sample: there is only caption 0, "
+            f"not {caption}"
         )
     captions = []
     for row, value in enumerate(values):
         if isinstance(value, list):
             if caption >= len(value):
-                bad[row] = f"has {len(value)} caption(s) in column {column!r}, so no caption {caption} (counted from 0)"
+                bad[row] = (
+                    f"has {len(value)} caption(s) in column {quoted(column)}, so no caption {caption} (counted from 0)"
+                )
                 value = None
             else:
                 value = value[caption]
         try:
             text = as_text(value)
         except UnicodeDecodeError:
-            bad[row], text = f"the caption in column {column!r} holds bytes that are not UTF-8", ""
+            bad[row], text = f"the caption in column {quoted(column)} holds bytes that are not UTF-8", ""
         if text is None or not text.strip():
-            bad.setdefault(row, f"the caption in column {column!r} is {'missing' if text is None else 'empty'}")
+            bad.setdefault(row, f"the caption in column {quoted(column)} is {'missing' if text is None else 'empty'}")
         captions.append(text or "")
     return captions
 

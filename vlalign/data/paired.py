@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlalign.data.images import BadImage, ImageFiles, decode, encoded
+from vlalign.data.spec import quoted
 from vlalign.errors import VlalignError
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class PairedData:
         try:
             return decode(encoded(self.images[self.rows[i]][self.image_column], self.files), self.alpha)
         except BadImage as error:
-            raise VlalignError(f"image of sample {self.ids[i]!r} of {self.name}: {error}") from error
+            raise VlalignError(f"image of sample {quoted(self.ids[i])} of {self.name}: {error}") from error
 
     def identity(self, modality: str) -> dict[str, Any]:
         """What tells this data apart, for the run key: plain values and SHA-256 hashes, the same on every machine.

@@ -96,9 +96,10 @@ def raw_values(dataset: Dataset, column: str) -> list[Any]:
 
 
 def undecoded(dataset: Dataset) -> Dataset:
-    """The same data set with every image column left as {bytes, path}; nothing is copied or decoded."""
+    """Return the data set without a format and its image columns as {bytes, path}; nothing is copied or decoded."""
     from datasets import Image
 
+    dataset = dataset.with_format(None)
     for name, feature in dataset.features.items():
         if isinstance(feature, Image) and feature.decode:
             dataset = dataset.cast_column(name, Image(decode=False))

@@ -84,7 +84,12 @@ def _object(value: dict[str, Any], where: str, lines: bool) -> dict[str, list[An
                 "write the one to read as a list, or as one object a line"
             )
         return _columns(value[tables[0]], where)
+    if len(inner) == 1 and isinstance(inner[0], dict) and any(isinstance(e, list | dict) for e in inner[0].values()):
+        return _object(inner[0], where, lines)  # columns under one name
     if inner and all(isinstance(entry, dict) for entry in inner):
+        if any(isinstance(entry.get("id"), list) for entry in inner):
+            names = ", ".join(map(quoted, list(value)[:4]))
+            raise VlalignError(f"{where} is an object with several tables ({names}): write the one to read as rows")
         places = [str(place) for place in range(len(inner[0]))]
         if places and all(list(entry) == places for entry in inner):  # pandas' to_json: {column: {row: value}}
             return {name: list(entry.values()) for name, entry in value.items()}

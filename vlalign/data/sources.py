@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from vlalign.data.edits import unedited
 from vlalign.data.folders import BUILDERS, open_folder, readable
 from vlalign.data.hub import open_hub
 from vlalign.data.reading import Source, load_files, reading, undecoded
-from vlalign.data.spec import BUILTIN, DataSpec
+from vlalign.data.spec import BUILTIN, DataSpec, quoted
 from vlalign.data.splits import select_split
 from vlalign.data.tables import KINDS, as_dataset, kind_of, read_columns
 from vlalign.errors import VlalignError
@@ -32,7 +33,7 @@ def open_source(spec: DataSpec) -> Source:
             raise VlalignError(f"{spec.source} is on disk: name the folder or file of configuration {spec.config!r}")
         return _folder(spec, path) if path.is_dir() else _file(spec, path)
     looks_local = spec.source.startswith((".", "/", "~")) or spec.source.count("/") > 1 or "\\" in spec.source
-    if looks_local or kind_of(path.name) in BUILDERS:
+    if looks_local or kind_of(spec.source) in BUILDERS:
         raise VlalignError(f"no such file or folder: {spec.source}")
     return open_hub(spec)
 
@@ -79,6 +80,12 @@ def _folder(spec: DataSpec, path: Path) -> Source:
     if "::" in str(folder):  # `datasets` takes it for a chained URL
         raise VlalignError(f"{spec.source}: a saved data set cannot be read from a path with '::': rename the folder")
     with reading(spec.source):  # written by save_to_disk
+        for state in [folder / "state.json", *folder.glob("*/state.json")]:
+            names = (
+                [file["filename"] for file in json.loads(state.read_bytes())["_data_files"]] if state.is_file() else []
+            )
+            if outside := [name for name in names if Path(name).name != name]:
+                raise VlalignError(f"{spec.source}: {state.name} names {quoted(outside[0])}, a file outside the folder")
         saved = load_from_disk(str(folder))
         splits = saved if isinstance(saved, DatasetDict) else {str(saved.split or "train"): saved, "train": saved}
         known = {name: functools.partial(undecoded, rows) for name, rows in splits.items()}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
+from vlalign.display import visible
 from vlalign.errors import VlalignError
 
 MODALITIES = ("text", "vision")
@@ -91,4 +92,4 @@ def quoted(value: object, limit: int = 100) -> str:
     "'xxxxx…xxxx'"
     """
     text = repr(f"{value[:limit]}{value[-limit:]}" if isinstance(value, str) and len(value) > 2 * limit else value)
-    return text if len(text) <= limit else f"{text[: limit // 2]}…{text[len(text) - (limit - 1) // 2 :]}"
+    return visible(text, most=limit)
