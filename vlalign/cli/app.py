@@ -215,11 +215,11 @@ def _quieten_libraries() -> None:
     """Leaves progress and log lines to this program; the libraries' warnings stay reachable with --debug."""
     import warnings
 
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "critical")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
     for name in ("transformers", "timm", "datasets", "accelerate", "bitsandbytes", "huggingface_hub", "httpx"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what they report is raised, too
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.filterwarnings(
         "ignore", category=UserWarning, module=r"(torch|timm|transformers|bitsandbytes|datasets)\b.*"

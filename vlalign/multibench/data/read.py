@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -20,6 +22,8 @@ from vlalign.store.files import sha256_file
 
 #: other names of splits
 ALIASES = {"val": "valid", "validation": "valid", "dev": "valid"}
+#: bytes that one byte of a .zip file can stand for, by its kind of compression: stored, deflated
+_MOST_PACKED = {0: 1, 8: 1032}
 _ROW = 16  # most entries of a row in a list of lists: ids of several parts
 
 Array = np.ndarray[Any, Any]
@@ -83,14 +87,40 @@ def read_array(path: str | Path) -> Array:
         if not head.startswith(b"\x93NUMPY"):
             what = what_it_is(head) or ("text" if is_text(head) else "something else")
             raise VlalignError(f"{path} is not a .npy file: it is {what}")
+        with Path(path).open("rb") as file:
+            _check_claim(file, Path(path).stat().st_size)
         found: Array = np.load(path, mmap_mode="r", allow_pickle=False)
     except OSError as error:
         raise VlalignError(f"cannot read {path}: {one_line(error)}") from error
-    except (ValueError, EOFError) as error:
+    except (ValueError, TypeError, EOFError) as error:
         raise VlalignError(f"{path} is not an array of numbers in .npy ({one_line(error)})") from error
     if not isinstance(found, np.ndarray):
         raise VlalignError(f"{path} is not one array in .npy")
     return found
+
+
+def _check_claim(file: IO[bytes], size: int) -> None:
+    """Check that the header of a .npy file fits what is there, before memory is set aside for its values.
+
+    Args:
+        file: at its start; it is read up to its values.
+        size: bytes of the file.
+
+    Raises:
+        ValueError: no such header, Python objects, a negative size, or fewer bytes than its shape needs.
+    """
+    version = np.lib.format.read_magic(file)
+    read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
+    if read is None:
+        raise ValueError("an array of records")
+    shape, _, dtype = read(file)
+    if dtype.hasobject:
+        raise ValueError("an array of Python objects")
+    if any(isinstance(length, bool) or length < 0 for length in shape):
+        raise ValueError(f"its shape is {shape}")
+    need, left = math.prod(shape) * dtype.itemsize, size - file.tell()
+    if need > left:
+        raise ValueError(f"its shape {list(shape)} needs {need:,} bytes, and it has {left:,}")
 
 
 def source_file(path: str | Path) -> dict[str, Any]:
@@ -180,19 +210,25 @@ def _read_folder(path: Path) -> dict[str, Array]:
 
 
 def _read_npz(path: Path) -> dict[str, Array]:
-    from zipfile import BadZipFile
+    from zipfile import BadZipFile, ZipFile
 
     found: dict[str, Array] = {}
     key = ""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            for key in file.files:
-                found[key] = file[key]
-    except (OSError, BadZipFile, EOFError, AttributeError, KeyError) as error:
-        raise VlalignError(f"{path} is not a whole .npz file ({one_line(error)}): copy or make it again") from error
-    except ValueError as error:
-        what = f"{key} is an array of Python objects, or broken" if key else "not a .npz file"
+        with ZipFile(path) as archive:
+            for entry in archive.infolist():
+                key = entry.filename.removesuffix(".npy")
+                if key != entry.filename:
+                    with archive.open(entry) as file:
+                        most = _MOST_PACKED.get(entry.compress_type, math.inf) * entry.compress_size
+                        _check_claim(file, int(min(entry.file_size, most)))
+                    with archive.open(entry) as file:
+                        found[key] = np.lib.format.read_array(file, allow_pickle=False)
+    except (ValueError, TypeError) as error:
+        what = f"{key} cannot be read: {one_line(error)}" if key else "not a .npz file"
         raise VlalignError(f"{path}: {what}: save arrays of numbers with numpy.savez") from error
+    except (OSError, BadZipFile, EOFError, RuntimeError, zlib.error) as error:
+        raise VlalignError(f"{path} is not a whole .npz file ({one_line(error)}): copy or make it again") from error
     return found
 
 
