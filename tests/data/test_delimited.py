@@ -27,6 +27,14 @@ def test_the_usual_delimiter_wins_where_the_header_holds_it() -> None:
     assert read("text\na; b\nc | d\n") == {"text": ["a; b", "c | d"]}  # one column: no delimiter at all
 
 
+def test_delimiters_within_headers_and_values() -> None:
+    assert read("id;text, english\n1;ein Hund\n") == {"id": ["1"], "text, english": ["ein Hund"]}
+    assert read("id;text, english\n1;ein, Hund\n") == {"id": ["1"], "text, english": ["ein, Hund"]}
+    assert read("a;b, c\n1;x\n2;y, z\n") == {"a": ["1", "2"], "b, c": ["x", "y, z"]}
+    assert read("id,text;note\n1,x;y\n") == {"id": ["1"], "text;note": ["x;y"]}
+    assert read('"id";"text"\n"1";"a; b"\n') == {"id": ["1"], "text": ["a; b"]}
+
+
 def test_the_delimiter_that_spreadsheets_declare() -> None:
     assert read("sep=;\r\nid;text\r\n1;a, b\r\n") == {"id": ["1"], "text": ["a, b"]}
 

@@ -155,6 +155,13 @@ def test_a_readme_that_names_data_outside(prh: HubServer, tmp_path: Path, place:
     fails(r"don't belong to|only its own files are read|lacks a file", DataSpec(name))
 
 
+def test_a_readme_that_repeats_itself_without_end(prh: HubServer, tmp_path: Path) -> None:
+    bomb = "".join(f"b{i}: &b{i} [{', '.join([f'*b{i - 1}' if i else 'x'] * 9)}]\n" for i in range(9))
+    head = f"---\n{bomb}configs:\n- config_name: default\n  data_files: *b8\n---\n"
+    prh.add_dataset("someone/bomb", repository(tmp_path / "set", {"README.md": head, "train.csv": "id,text\na,b\n"}))
+    fails(r"data set someone/bomb: its README\.md declares more than 100,000 values", DataSpec("someone/bomb"))
+
+
 def test_empty_repository(prh: HubServer, tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("nothing")
     prh.add_dataset("someone/empty", tmp_path)

@@ -12,12 +12,14 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import zip_longest
+from itertools import islice, zip_longest
 
 from vlalign.data.spec import quoted
 from vlalign.errors import VlalignError
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
+
+USUAL_NAMES = {"id", "text", "caption", "image", "file_name", "rate"}
 
 
 def parse_delimited(text: str, where: str, delimiter: str = ",", *, fixed: bool = False) -> dict[str, list[str]]:
@@ -54,13 +56,15 @@ def parse_delimited(text: str, where: str, delimiter: str = ",", *, fixed: bool 
 
 
 def _delimiter(text: str, usual: str) -> str:
-    """Return the usual delimiter if the header holds it, else the one that splits the header into most columns."""
-    header = next(csv.reader(io.StringIO(text[: 1 << 20], newline=""), delimiter=usual), [])
-    if len(header) != 1:
-        return usual
-    counts = {sign: header[0].count(sign) for sign in DELIMITERS if sign != usual}
-    best = max(counts, key=lambda sign: counts[sign])
-    return best if counts[best] else usual
+    """Return the delimiter of a text: one that the header holds, by which rows are even, and names are as expected."""
+
+    def score(sign: str) -> tuple[bool, bool, int, bool]:
+        rows = csv.reader(io.StringIO(text[: 1 << 20], newline=""), delimiter=sign)
+        header = next(rows, [])
+        even = all(len(row) in (0, len(header)) for row in islice(rows, 100))
+        return len(header) > 1, even, sum(name in USUAL_NAMES for name in header), sign == usual
+
+    return max(DELIMITERS, key=score)
 
 
 def _quoted_rows(text: str, where: str, delimiter: str) -> tuple[list[tuple[int, list[str]]], str]:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from vlalign.data.card import Declared, declared_files
 from vlalign.data.reading import Source, load_files, reading, undecoded
-from vlalign.data.spec import DataSpec, quoted
+from vlalign.data.spec import DataSpec, quoted, some
 from vlalign.data.splits import by_folder, select_split, splits_of
-from vlalign.data.tables import KINDS, append, as_dataset, kind_of, read_columns, read_text
+from vlalign.data.tables import KINDS, append, as_dataset, kind_of, read_columns
 from vlalign.errors import VlalignError
 
 if TYPE_CHECKING:
@@ -34,17 +33,7 @@ BUILDERS = {
 }
 METADATA = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
 IGNORED = {"README.md", "config.json", "dataset_info.json", "dataset_infos.json", "dataset_dict.json"}
-CARD_ENTRIES = 100_000
-_ABOUT = {"config_name", "default", "description", "version", "drop_labels", "drop_metadata"}
 SPLIT_FOLDERS = {"train", "training", "validation", "valid", "val", "dev", "test", "testing", "eval", "evaluation"}
-
-
-@dataclass(frozen=True)
-class Declared:
-    """Data files by split, and options of the `datasets` builder that reads them."""
-
-    splits: dict[str, list[str]]
-    options: dict[str, Any]
 
 
 def readable() -> str:
@@ -64,7 +53,7 @@ def open_folder(spec: DataSpec, folder: Path) -> Source:
     metadata = [name for name in tables if PurePosixPath(name).name in METADATA]
     if not images and not tables:
         raise VlalignError(f"{spec.source} holds no samples: no image and no data file was found; {readable()}")
-    card = _card_files(spec, folder, tables) if tables and not metadata else None
+    card = declared_files(spec.source, folder, tables) if tables and not metadata else None
     if metadata or (card is None and len(images) > len(tables)):
         beside = [name for name in tables if name not in metadata]
         if beside:
@@ -99,16 +88,6 @@ def is_image_file(name: str) -> bool:
 
     Image.init()
     return Image.EXTENSION.get(PurePosixPath(name.lower()).suffix) in Image.OPEN
-
-
-def some(names: Sequence[str]) -> str:
-    """Return the first names for a message.
-
-    >>> some(["a", "b", "c", "d", "e"])
-    "'a', 'b', 'c' and 2 more"
-    """
-    more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
-    return ", ".join(map(quoted, names[:3])) + more
 
 
 def _image_folder(spec: DataSpec, folder: Path, images: list[str], metadata: list[str]) -> Source:
@@ -186,74 +165,6 @@ def _named_file(folder: Path, name: Any, where: str, row: int) -> Path:
     if "://" in text or not path.is_relative_to(folder):
         raise VlalignError(f"{where}: row {row} names {quoted(text)}: a file_name is relative and stays in this folder")
     return path
-
-
-def _card_files(spec: DataSpec, folder: Path, tables: list[str]) -> Declared | None:
-    """Return the data files that the YAML head of README.md declares, or None.
-
-    Raises:
-        VlalignError: it names files outside the folder or that do not exist, or has several configurations.
-    """
-    import yaml
-    from datasets.data_files import sanitize_patterns
-    from datasets.utils.metadata import MetadataConfigs
-    from fsspec.utils import glob_translate
-    from huggingface_hub import DatasetCard, DatasetCardData
-
-    values: dict[str, Any] = {}
-    with reading(f"{spec.source}/README.md"):
-        for name in ("README.md", ".huggingface.yaml"):
-            file = folder / name
-            if file.is_file():
-                text = read_text(file, f"{spec.source}/{name}")
-                values |= (DatasetCard(text).data.to_dict() if name == "README.md" else yaml.safe_load(text)) or {}
-        if _larger(values.get("configs"), [CARD_ENTRIES]):
-            raise VlalignError(f"{spec.source}: its README.md declares more than {CARD_ENTRIES:,} values")
-        configs = MetadataConfigs.from_dataset_card_data(DatasetCardData(configs=values.get("configs")))
-        if not configs:
-            return None
-        default = configs.get_default_config_name()
-    if default is None:
-        names = some(list(configs))
-        raise VlalignError(f"{spec.source} has several configurations ({names}): name the folder or file of one")
-    options = {name: value for name, value in configs[default].items() if name not in _ABOUT and value is not None}
-    start = str(options.pop("data_dir", "") or "").rstrip("/")
-    declared = options.pop("data_files", None)
-    patterns = sanitize_patterns(declared) if declared else {}
-    for pattern in [start, *(pattern for entries in patterns.values() for pattern in entries)]:
-        if (
-            PurePosixPath(pattern).is_absolute()
-            or ".." in PurePosixPath(pattern).parts
-            or ":" in pattern
-            or pattern[:1] == "~"
-        ):
-            raise VlalignError(
-                f"{spec.source}: its README.md names {quoted(pattern)} as data: only files inside the folder are read"
-            )
-    inside = [name.removeprefix(f"{start}/") for name in tables if not start or name.startswith(f"{start}/")]
-    splits: dict[str, list[str]] = {}
-    for split, entries in patterns.items():
-        splits[split] = []
-        for pattern in entries:
-            plain = str(PurePosixPath(pattern))
-            matcher = re.compile(glob_translate(plain))
-            matching = [name for name in inside if name == plain or matcher.match(name)]
-            if not matching:
-                raise VlalignError(
-                    f"{spec.source}: its README.md names {quoted(pattern)} as data: no data file matches"
-                )
-            splits[split] += [name for name in matching if name not in splits[split]]
-    splits = splits or splits_of(inside)
-    return Declared(
-        {split: [f"{start}/{name}".lstrip("/") for name in names] for split, names in splits.items()}, options
-    )
-
-
-def _larger(value: Any, left: list[int]) -> bool:
-    """Whether a value of YAML has more entries than left, counting what an alias repeats each time."""
-    left[0] -= 1
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return left[0] < 0 or any(_larger(entry, left) for entry in inner)
 
 
 def _data_folder(spec: DataSpec, folder: Path, declared: Declared) -> Source:

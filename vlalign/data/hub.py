@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from vlalign.data.card import card_configs
 from vlalign.data.folders import METADATA, is_image_file
 from vlalign.data.reading import Source, reading, undecoded
 from vlalign.data.spec import DEFAULT_REVISIONS, DataSpec, quoted
@@ -66,6 +67,7 @@ def _load(spec: DataSpec, revision: str, commit: str) -> Dataset:
     if prepared is not None:
         return prepared.as_dataset(split=spec.split)
     try:
+        _check_card(spec, commit)
         builder = load_dataset_builder(spec.source, spec.config, revision=commit)
         files = _files_inside(builder, spec, commit)
         if files and _reads_text(builder):
@@ -91,6 +93,18 @@ def _load(spec: DataSpec, revision: str, commit: str) -> Dataset:
         if isinstance(failure, DatasetNotFoundError):  # does not say whether for want of a token: ask for a file
             HfApi().hf_hub_download(spec.source, "README.md", repo_type="dataset", revision=commit)
         raise failure
+
+
+def _check_card(spec: DataSpec, commit: str) -> None:
+    """Raise VlalignError for a README whose YAML repeats itself beyond any use, which `datasets` would write out."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    try:
+        card = hf_hub_download(spec.source, "README.md", repo_type="dataset", revision=commit)
+    except EntryNotFoundError:
+        return
+    card_configs(f"data set {spec.source}", Path(card).parent)
 
 
 def _files_inside(builder: Any, spec: DataSpec, commit: str) -> dict[str, list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -93,3 +94,13 @@ def quoted(value: object, limit: int = 100) -> str:
     """
     text = repr(f"{value[:limit]}{value[-limit:]}" if isinstance(value, str) and len(value) > 2 * limit else value)
     return visible(text, most=limit)
+
+
+def some(names: Sequence[str]) -> str:
+    """Return the first names for a message.
+
+    >>> some(["a", "b", "c", "d", "e"])
+    "'a', 'b', 'c' and 2 more"
+    """
+    more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
+    return ", ".join(map(quoted, names[:3])) + more
