@@ -12,7 +12,7 @@ from vlalign.errors import VlalignError
 from vlalign.extract import extract
 from vlalign.models.names import resolve
 from vlalign.models.source import locate
-from vlalign.models.text import load_tokenizer
+from vlalign.models.tokenizer import load_tokenizer
 
 
 def test_token_ids_beyond_the_embedding(tiny: TinyModels, tmp_path: Path) -> None:
