@@ -12,13 +12,14 @@ import numpy as np
 import torch
 from gpu_measure import DEVICE, Reporter
 from gpu_models import build_text_model, build_vision_model, random_weights, save_text_model, save_vision_model
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from vlalign.data import DataSpec
 from vlalign.extract.config import ExtractConfig
 from vlalign.extract.engine import Engine
 from vlalign.metrics import knn, metric_names
+from vlalign.models.precision import exact_float32
 from vlalign.score import ScoreRecord, score
 from vlalign.store import Run
 
@@ -45,12 +46,14 @@ def fresh_processes() -> Iterator[None]:
 
 def checks(report: Reporter, data: DataSpec, tiny: bool) -> None:
     """Compare features and scores with the CPU's."""
-    check_features(report, data, DEVICE)
+    with report.attempt("a float32 convolution against float64"):
+        check_convolution(report, DEVICE)
+    check_features(report, data)
     check_scores(report, DEVICE, tiny)
 
 
 # -- features ----------------------------------------------------------------------------------------------------------
-def check_features(report: Reporter, data: DataSpec, device: torch.device) -> None:
+def check_features(report: Reporter, data: DataSpec) -> None:
     """Features of small models on the device against the CPU's, and of small batches against large ones."""
     some = DataSpec(data.source, max_samples=min(64, data.max_samples or 64))
     for kind in ("llama-7b", "bloomz-560m", "small", "giant"):
@@ -63,6 +66,7 @@ def check_features(report: Reporter, data: DataSpec, device: torch.device) -> No
                 else save_vision_model(kind, Path(scratch), tiny=True)
             )
             model = (build_text_model if text else build_vision_model)(folder, CPU).float()
+            spread_weights(model)
             batches = {"batch_tokens": 64} if text else {"batch_images": 3}
             runs = {}
             with random_weights(model):
@@ -88,6 +92,28 @@ def check_features(report: Reporter, data: DataSpec, device: torch.device) -> No
                 bits = [np.asarray(runs[name].extra("bits")) for name in ("device", "cpu")]
                 numbers["bits_against_cpu"] = difference(*bits)
             report(what, **numbers)
+
+
+def spread_weights(model: nn.Module) -> None:
+    """Draw weights of a size at which every block changes its input (DINOv2 starts with blocks that change nothing)."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for weight in model.parameters():
+            drawn = torch.randn(weight.shape, generator=generator)
+            weight.copy_(drawn / weight[0].numel() ** 0.5 if weight.ndim >= 2 else 0.5 + 0.2 * drawn)
+
+
+def check_convolution(report: Reporter, device: torch.device) -> None:
+    """Report how far the patch embedding of a DINOv2-L is from float64, as cuDNN does it by default and exactly."""
+    generator = torch.Generator().manual_seed(0)
+    layer, x = nn.Conv2d(3, 1024, 14, 14), torch.randn(8, 3, 518, 518, generator=generator)
+    with torch.inference_mode():
+        expected = layer.double()(x.double())
+        layer = layer.float().to(device)
+        default = difference(layer(x.to(device)).cpu(), expected)
+        with exact_float32():
+            exact = difference(layer(x.to(device)).cpu(), expected)
+    report("a float32 convolution against float64", by_default=default, in_extraction=exact)
 
 
 def _apart(ours: Run, theirs: Run) -> float:

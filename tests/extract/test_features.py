@@ -14,6 +14,7 @@ from support.tiny import TinyModels
 from vlalign.data import DataSpec, open_data
 from vlalign.errors import VlalignError
 from vlalign.extract import extract
+from vlalign.extract.readers import VisionReader
 from vlalign.models.names import resolve
 from vlalign.models.source import locate
 from vlalign.models.tokenizer import load_tokenizer
@@ -267,3 +268,19 @@ def test_logits_that_are_more_than_the_heads_product(tiny: TinyModels, tmp_path:
         assert float(run.extra("bits")[i]) == pytest.approx(float(nats) / math.log(2), rel=1e-3)
         for layer, state in enumerate(output.hidden_states):
             torch.testing.assert_close(run.load(layer)[i], state[0].mean(0), rtol=1e-3, atol=1e-4)
+
+
+def test_float32_convolutions_are_not_rounded_to_tf32(
+    tiny: TinyModels, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting, seen = torch.backends.cudnn.conv, []
+    before, forward = setting.fp32_precision, VisionReader._forward
+
+    def watched(self: VisionReader, rows: list[int]) -> list[torch.Tensor]:
+        seen.append(setting.fp32_precision)
+        return forward(self, rows)
+
+    monkeypatch.setattr(VisionReader, "_forward", watched)
+    features(tiny, "timm_resnet", tmp_path)
+    assert set(seen) == {"ieee"}
+    assert setting.fp32_precision == before

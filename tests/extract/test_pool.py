@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from vlalign.errors import VlalignError
 from vlalign.extract.loss import bits_per_text
-from vlalign.extract.pool import StatePooler, last_token, mean_over_tokens, pool_vision
-from vlalign.extract.readers import pad_right
+from vlalign.extract.pool import StatePooler, last_token, mean_over_tokens, pool_vision, to_cpu
+from vlalign.extract.readers import _Assembly, pad_right
 from vlalign.models.structure import Tap
+from vlalign.store import Shard
 
 
 @given(st.lists(st.integers(1, 7), min_size=1, max_size=5), st.sampled_from([torch.float32, torch.bfloat16]))
@@ -65,3 +68,20 @@ def test_bits_do_not_depend_on_chunks_or_padding() -> None:
             logs = head(states[i, : len(sequence) - 1]).double().log_softmax(-1) / torch.log(torch.tensor(2.0).double())
             expected = -logs[torch.arange(len(sequence) - 1), torch.tensor(sequence[1:], dtype=torch.long)].sum()
             torch.testing.assert_close(bits[i], expected, rtol=1e-5, atol=1e-5)
+
+
+def test_states_of_one_device_keep_their_order_and_values() -> None:
+    states = [torch.randn(3, width) for width in (2, 5, 1)]
+    for ours, theirs in zip(to_cpu(states), states, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+
+
+def test_large_finite_states_whose_sum_overflows_are_kept() -> None:
+    tap = Tap("block_0", 2, "", "")
+    assembly = _Assembly(Shard(0, 0, 2), [tap], ["a", "b"], "model")
+    state = torch.full((2, 2), 3e38)
+    assembly.put([1, 0], [state])
+    torch.testing.assert_close(assembly.result.features["block_0"], state, rtol=0, atol=0)
+    state[1, 1] = float("inf")
+    with pytest.raises(VlalignError, match="sample 'a' are not finite at layer block_0"):
+        assembly.put([1, 0], [state])

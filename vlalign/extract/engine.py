@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from vlalign.data import DataSpec
 from vlalign.environment import environment
+from vlalign.extract.background import Background
 from vlalign.extract.command import extract_command
 from vlalign.extract.config import ExtractConfig
 from vlalign.extract.plan import ModelPlan, Plan, Sweep, make_plan
 from vlalign.extract.probe import probe
 from vlalign.extract.progress import Bars, Progress, followed
 from vlalign.extract.readers import TextReader, VisionReader
+from vlalign.models.precision import exact_float32
 from vlalign.models.source import ModelSource, model_errors
 from vlalign.models.text import TextModel, load_text_model
 from vlalign.models.vision import VisionModel, load_preprocessing, load_vision_model
@@ -146,8 +148,9 @@ class Engine:
                 seconds["load"] = time.perf_counter() - start
                 start = time.perf_counter()
                 layers = [Layer(i, tap.name, tap.width, tap.convention) for i, tap in enumerate(reader.taps)]
-                for shard, result in reader.read(mine, advance):
-                    writer.write(shard, result.features, layers, result.extras)
+                with exact_float32(), Background(writer.write) as write:
+                    for shard, result in reader.read(mine, advance):
+                        write(shard, result.features, layers, result.extras)
                 seconds["extract"] = time.perf_counter() - start
                 del reader
             meet(self.state)

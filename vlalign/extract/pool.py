@@ -92,11 +92,25 @@ class StatePooler:
         pooled, self._pooled = self._pooled, {}
         if absent := [tap.name for tap in self._taps if tap.name not in pooled]:
             raise MisshapenState(f"no state for {absent[0]}")
-        return [pooled[tap.name].cpu() for tap in self._taps]
+        return to_cpu([pooled[tap.name] for tap in self._taps])
 
     def discard(self) -> None:
         """Forgets what a forward that failed half-way left."""
         self._pooled.clear()
+
+
+def to_cpu(states: Sequence[Tensor]) -> list[Tensor]:
+    """Return states ``[B, D_layer]`` on the CPU; those of one GPU come in one copy through page-locked memory."""
+    import torch
+
+    device = states[0].device
+    if device.type != "cuda" or any(state.device != device for state in states):
+        return [state.cpu() for state in states]
+    joined = torch.cat(list(states), dim=1)
+    pinned = torch.empty(joined.shape, dtype=joined.dtype, pin_memory=True)
+    pinned.copy_(joined, non_blocking=True)
+    torch.cuda.current_stream(device).synchronize()
+    return list(pinned.split([state.shape[1] for state in states], dim=1))
 
 
 def mean_over_tokens(state: Tensor, mask: Tensor) -> Tensor:

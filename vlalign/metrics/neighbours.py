@@ -10,9 +10,9 @@ from torch import Tensor
 from vlalign.errors import VlalignError
 from vlalign.metrics.layers import scratch
 
-#: Bytes of inner products held at once when ``block`` is not given. It depends on nothing but N and the dtype, so that
-#: the same input is always cut the same way.
-BLOCK_BYTES = 128 * 2**20
+#: Bytes of inner products held at once when ``block`` is not given, on the CPU and on accelerators, which larger blocks
+#: keep busy. It depends on nothing but N and the dtype, so that the same input is always cut the same way.
+BLOCK_BYTES, DEVICE_BLOCK_BYTES = 128 * 2**20, 2**30
 _TILE = 128  # rows of a tile when the products are all held at once and only one triangle is computed
 _SEARCH_BYTES = 4 * 2**20  # of inner products searched together on the CPU: they stay in its cache
 _Ints = NDArray[np.int64]
@@ -63,7 +63,7 @@ def knn(x: Tensor, k: int = 10, *, block: int | None = None) -> Tensor:
     Args:
         x: features [N, D], float32 or float64 (float16 and bfloat16 are computed in float32).
         k: number of neighbours, 1 <= k < N.
-        block: rows per block; by default as many as keep the inner products within 128 MiB.
+        block: rows per block; by default as many as keep the inner products within 128 MiB (1 GiB on a GPU).
 
     Returns:
         int64 tensor [N, k] of row numbers, on the device of ``x``.
@@ -83,7 +83,7 @@ def knn(x: Tensor, k: int = 10, *, block: int | None = None) -> Tensor:
     if float(checked_norms(x).max()) < torch.finfo(x.dtype).tiny ** 0.5 and bool(x.any()):
         raise VlalignError(f"inner products of features underflow {x.dtype}: scale them up")
     if block is None:
-        block = BLOCK_BYTES // (n * x.element_size())
+        block = (BLOCK_BYTES if x.device.type == "cpu" else DEVICE_BLOCK_BYTES) // (n * x.element_size())
     blocks = -(-n // min(max(1, block), n))
     block = -(-n // blocks)  # even blocks: no small last one
     out = torch.empty((n, k), dtype=torch.int64, device=x.device)

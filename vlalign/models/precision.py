@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from vlalign.errors import VlalignError
@@ -90,3 +92,24 @@ def quantization_config(quantization: str, dtype: torch.dtype) -> Any:
         bnb_4bit_compute_dtype=dtype,
         bnb_4bit_use_double_quant=True,
     )
+
+
+@contextmanager
+def exact_float32() -> Iterator[None]:
+    """Compute float32 convolutions in float32 on GPUs, where cuDNN by default rounds their inputs to TF32 (10 bits)."""
+    import torch
+
+    cudnn: Any = torch.backends.cudnn
+    settings: list[tuple[Any, str, Any]]
+    if hasattr(cudnn, "conv"):
+        settings = [(cudnn.conv, "fp32_precision", "ieee"), (cudnn.rnn, "fp32_precision", "ieee")]
+    else:  # PyTorch 2.8
+        settings = [(cudnn, "allow_tf32", False)]
+    before = [getattr(place, name) for place, name, _ in settings]
+    for place, name, exact in settings:
+        setattr(place, name, exact)
+    try:
+        yield
+    finally:
+        for (place, name, _), value in zip(settings, before, strict=True):
+            setattr(place, name, value)

@@ -45,7 +45,7 @@ def clip_threshold(layers: Callable[[], Iterable[Tensor]], q: float) -> float:
 
     This is the reference's exact threshold (arXiv 2405.07987, released code): one number for the whole model. Nothing
     is sorted: positive floats order as their bits do, so a histogram of the leading 16 bits finds the bin of the
-    wanted value, and only that bin is selected from.
+    wanted value, and only that bin is selected from. Layers are read on their device.
 
     Args:
         layers: called twice, gives the layers [N, D_l] (all float32 or all float64), one after the other.
@@ -59,17 +59,18 @@ def clip_threshold(layers: Callable[[], Iterable[Tensor]], q: float) -> float:
     histogram = torch.zeros(2**15, dtype=torch.int64)
     for layer in layers():
         for part in _parts(layer):
-            histogram += torch.bincount(_leading_bits(part), minlength=2**15)
+            histogram = histogram.to(part.device) + torch.bincount(_leading_bits(part), minlength=2**15)
+    histogram = histogram.cpu()
     position = int(q * int(histogram.sum()))
     upto = histogram.cumsum(0)
     wanted = int(torch.searchsorted(upto, position, right=True))
     inside = position - (int(upto[wanted - 1]) if wanted else 0)
     values = torch.cat([part[_leading_bits(part) == wanted] for layer in layers() for part in _parts(layer)])
-    return float(values.kthvalue(inside + 1).values)
+    return float(values.cpu().kthvalue(inside + 1).values)
 
 
 def _parts(layer: Tensor) -> Iterator[Tensor]:
-    for part in layer.detach().cpu().split(max(1, 2**22 // layer.shape[1])):
+    for part in layer.detach().split(max(1, 2**22 // layer.shape[1])):
         yield part.abs().flatten()
 
 

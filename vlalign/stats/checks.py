@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from vlalign.errors import VlalignError
-from vlalign.metrics.neighbours import check_features, checked_norms, knn
+from vlalign.metrics.neighbours import DEVICE_BLOCK_BYTES, check_features, checked_norms, knn
 from vlalign.stats.groups import row_labels
 
 NEAR = 0.999  # cosine beyond which two samples are near-duplicates
@@ -87,7 +87,8 @@ def near_duplicates(layer: Tensor, near: float = NEAR) -> tuple[int, int]:
         raise VlalignError(f"the cosine of near-duplicates must lie between -1 and 1, got {near}")
     rows = layer / checked_norms(layer, "layer").clamp_min(1e-30)
     samples = pairs = 0
-    step = max(1, _BLOCK_BYTES // (len(rows) * rows.element_size()))
+    held = _BLOCK_BYTES if rows.device.type == "cpu" else DEVICE_BLOCK_BYTES
+    step = max(1, held // (len(rows) * rows.element_size()))
     for start in range(0, len(rows), step):
         above = rows[start : start + step] @ rows.T > near
         above.diagonal(start).fill_(False)
