@@ -74,7 +74,7 @@ def text_part(kind: str, real: bool) -> Callable[[Reporter, DataSpec, bool], Non
 
 def vision(report: Reporter, data: DataSpec, tiny: bool) -> None:
     """Measure DINOv2 S, L and g at the checkpoint's own 518 pixels, in float32 and bfloat16."""
-    for size, counts in {"small": (1024, 1024), "large": (256, 512), "giant": (64, 256)}.items():
+    for size, counts in {"small": (512, 1024), "large": (128, 512), "giant": (64, 128)}.items():
         for dtype, count in zip((torch.float32, torch.bfloat16), counts, strict=True):
             name = str(dtype).removeprefix("torch.")
             what, real = f"DINOv2-{size}, {name}", size != "giant"

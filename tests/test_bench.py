@@ -69,3 +69,15 @@ def test_quick_benchmark_of_the_leaderboard(tmp_path: Path) -> None:
     rows = json.loads(out.read_text())["rows"]
     assert [row["unit"] for row in rows] == ["s", "MB"]
     assert all(row["ours"] > 0 for row in rows)
+
+
+def test_tiny_benchmark_of_a_gpu(tmp_path: Path) -> None:
+    line = [sys.executable, "benchmarks/gpu.py", "--tiny", "--only", "llama", "--out", str(tmp_path)]
+    subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True)
+    rows = [json.loads(line) for line in (tmp_path / "gpu.jsonl").read_text().splitlines()]
+    assert not [row for row in rows if row.keys() & {"failed", "stopped", "skipped"}]
+    extracted = [row for row in rows if "samples_per_s" in row]
+    assert [row["what"] for row in extracted] == [
+        f"llama-7b, {texts}, {loss} loss" for texts in ("captions", "128 tokens") for loss in ("with", "no")
+    ]
+    assert all(row["samples_per_s"] > 0 and row["bare_s"] > 0 for row in extracted)
