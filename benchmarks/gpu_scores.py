@@ -26,11 +26,13 @@ def scores(report: Reporter, data: DataSpec, tiny: bool) -> None:
     sizes = (512, 1024) if tiny else (16_384, 65_536, 262_144, 1_000_000)
     taken: dict[str, tuple[int, float]] = {}  # size and seconds of the last measurement of each kind
 
-    def measure(kind: str, n: int, limit: float, work: Callable[[], Any], tera: float | None = None) -> None:
+    def measure(
+        kind: str, n: int, limit: float, work: Callable[[], Any], tera: float | None = None, power: int = 2
+    ) -> None:
         what = f"{kind}, N={n}"
         if kind in taken:
             size, seconds = taken[kind]
-            expected = seconds * (n / size) ** 2
+            expected = seconds * (n / size) ** power
             if expected > limit:
                 report(what, skipped=f"about {expected:.0f} s by the time at N={size}")
                 return
@@ -57,7 +59,7 @@ def scores(report: Reporter, data: DataSpec, tiny: bool) -> None:
         lists = torch.randint(0, n, (n, K), device=DEVICE)
         measure("checks of a layer", n, 20, partial(check_side, layer, neighbours=lists))
         kept = layer.cpu()
-        measure("clip threshold of a layer", n, 20, partial(threshold, kept))
+        measure("clip threshold of a layer", n, 20, partial(threshold, kept), power=1)
         del layer, lists, kept
     for n in sizes[:3]:
         x, y = features(n)
