@@ -58,7 +58,7 @@ def open_folder(spec: DataSpec, folder: Path) -> Source:
         beside = [name for name in tables if name not in metadata]
         if beside:
             log.warning(
-                "%s is read as a folder of %d images; not read: %s (captions belong into metadata.csv, with a column "
+                "%s is read as a folder of %d images; not read: %s (captions belong in metadata.csv, with a column "
                 "file_name)", spec.source, len(images), some(beside),
             )  # fmt: skip
         return _image_folder(spec, folder, images, metadata)
@@ -97,7 +97,8 @@ def _image_folder(spec: DataSpec, folder: Path, images: list[str], metadata: lis
     tops = {entry.name.lower() for entry in folder.iterdir() if entry.is_dir()}
     files = [*images, *metadata]
     splits = (by_folder(files) if tops & SPLIT_FOLDERS else {}) or {"train": files}
-    apart = [name for name in images if not any(name in named for named in splits.values())]
+    inside = {name for named in splits.values() for name in named}
+    apart = [name for name in images if name not in inside]
     if apart:
         log.warning(
             "%s: %d images lie outside its splits (%s) and are left out: %s",
@@ -105,12 +106,11 @@ def _image_folder(spec: DataSpec, folder: Path, images: list[str], metadata: lis
         )  # fmt: skip
 
     def rows(split: list[str]) -> Dataset:
-        inside = [name for name in split if is_image_file(name)]
+        names = [name for name in split if is_image_file(name)]
         if metadata:
-            tables = [name for name in split if name in set(metadata)]
-            return _with_metadata(spec, folder, tables, inside)
-        labels = [PurePosixPath(folder.name, name).parent.name for name in inside]
-        paths = [{"bytes": None, "path": str(folder / name)} for name in inside]
+            return _with_metadata(spec, folder, [name for name in metadata if name in split], names)
+        labels = [PurePosixPath(folder.name, name).parent.name for name in names]
+        paths = [{"bytes": None, "path": str(folder / name)} for name in names]
         features = Features({"image": Image(decode=False)})
         if len(set(labels)) > 1 and len({name.count("/") for name in images}) == 1:
             features["label"] = ClassLabel(names=sorted(set(labels)))
@@ -120,7 +120,8 @@ def _image_folder(spec: DataSpec, folder: Path, images: list[str], metadata: lis
     known = {name: partial(rows, split) for name, split in splits.items()}
     with reading(spec.source):
         dataset = select_split(known, spec.split, spec.source)
-    return Source(dataset, folder.name, spec.source, base=folder, files_are_ids=True, anywhere=True)
+    text = all(kind_of(name) in KINDS for name in metadata)
+    return Source(dataset, folder.name, spec.source, base=folder, files_are_ids=True, anywhere=text)
 
 
 def _with_metadata(spec: DataSpec, folder: Path, tables: list[str], images: list[str]) -> Dataset:
@@ -147,8 +148,8 @@ def _with_metadata(spec: DataSpec, folder: Path, tables: list[str], images: list
         append(columns, rows)
     if apart := [name for name in images if name not in named]:
         log.warning(
-            "%s: %d of %d images %s no row in %s and %s left out: %s", spec.source, len(apart), len(images),
-            *(("has", some(tables), "is") if len(apart) == 1 else ("have", some(tables), "are")), some(apart),
+            "%s: %d of %d images %s no row in %s: %s (left out)", spec.source, len(apart), len(images),
+            "has" if len(apart) == 1 else "have", ", ".join(tables[:3]), some(apart),
         )  # fmt: skip
     return as_dataset(columns, spec.source)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+import shutil
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from vlalign.data.card import card_configs
@@ -182,6 +182,7 @@ def _kept_tables(spec: DataSpec, commit: str) -> Dataset | None:
 def _read_tables(spec: DataSpec, commit: str, builder: Any, files: dict[str, list[str]]) -> Dataset:
     """Read the CSV or JSON files of all splits and keep the result in the cache; return the split that is asked for."""
     from datasets import DatasetDict
+    from filelock import FileLock
     from huggingface_hub import hf_hub_download
 
     usual = type(builder.config)()
@@ -197,10 +198,12 @@ def _read_tables(spec: DataSpec, commit: str, builder: Any, files: dict[str, lis
         splits[split] = as_dataset(columns, f"data set {spec.source}")
     folder = _tables_folder(spec, commit)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=f"{commit}-", suffix=".part", dir=folder.parent) as draft:
-        DatasetDict(splits).save_to_disk(f"{draft}/tables")
+    draft = folder.with_name(f"{commit}.part")
+    with FileLock(folder.with_name(f"{commit}.lock")):
         if not folder.is_dir():  # else another process kept it meanwhile
-            os.rename(f"{draft}/tables", folder)
+            shutil.rmtree(draft, ignore_errors=True)
+            DatasetDict(splits).save_to_disk(draft)
+            os.rename(draft, folder)
     kept = _kept_tables(spec, commit)
     assert kept is not None
     return kept

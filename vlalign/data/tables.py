@@ -148,7 +148,10 @@ def _array(values: list[Any]) -> pa.Array:
     except UnicodeEncodeError:
         raise
     except (pa.ArrowException, TypeError, OverflowError, ValueError):  # numbers beside text, or beyond 64 bits
-        return pa.array([_text(value) for value in values])
+        texts = [_text(value) for value in values]
+        if any(isinstance(value, dict) for value in values):  # JSON of objects is no text to be read by chance
+            texts = [text.encode() if isinstance(text, str) else None for text in texts]
+        return pa.array(texts)
 
 
 def _text(value: Any) -> Any:
