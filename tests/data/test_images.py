@@ -104,11 +104,21 @@ def test_grey_of_an_unknown_range(values: list[float], dtype: str) -> None:
         decode(grey(values, dtype))
 
 
-def test_twelve_bit_grey_tiff() -> None:
-    tags = [(256, 2), (257, 1), (258, 12), (259, 1), (262, 1), (273, 8 + 2 + 9 * 12 + 4), (277, 1), (278, 1), (279, 3)]
+def tiff(bits: int, content: bytes, sample_format: int = 1) -> bytes:
+    """A grey TIFF file of 2 x 1 pixels, written by hand: PIL writes neither 12 bits nor 16 bits with a sign."""
+    tags = [(256, 2), (257, 1), (258, bits), (259, 1), (262, 1), (273, 8 + 2 + 10 * 12 + 4), (277, 1), (278, 1)]
+    tags += [(279, len(content)), (339, sample_format)]
     entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
-    content = b"II*\0\x08\0\0\0" + struct.pack("<H", len(tags)) + entries + bytes(4) + bytes([0x80, 0x0F, 0xFF])
-    assert levels(content) == [128, 255]
+    return b"II*\0\x08\0\0\0" + struct.pack("<H", len(tags)) + entries + bytes(4) + content
+
+
+def test_grey_tiff_of_other_depths() -> None:
+    assert levels(tiff(12, bytes([0x80, 0x0F, 0xFF]))) == [128, 255]
+    assert levels(tiff(16, struct.pack("<hh", 0x4000, 0x7FFF), 2)) == [128, 255]
+    assert levels(tiff(16, struct.pack("<hh", 0, 0xFF), 2)) == [0, 1]
+    assert levels(tiff(16, struct.pack("<HH", 0x8000, 0xFFFF))) == [128, 255]
+    with pytest.raises(BadImage, match="values range from -1 to 0"):
+        decode(tiff(16, struct.pack("<hh", -1, 0), 2))
 
 
 def test_grey_tiff_where_white_is_zero() -> None:

@@ -102,6 +102,12 @@ def test_half_a_surrogate_pair(tmp_path: Path) -> None:
         open_data(DataSpec(str(tmp_path / "d.jsonl")), {"text"})
 
 
+def test_ids_that_are_no_values(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "d.jsonl").write_text('{"id": {"$oid": "a"}, "text": "x"}\n{"id": {"$oid": "b"}, "text": "y"}\n')
+    assert open_data(DataSpec(str(tmp_path / "d.jsonl")), {"text"}).id_source == "row"
+    assert "its column 'id' holds struct, no ids: rows are numbered instead" in caplog.text
+
+
 def test_ids_of_several_types(tmp_path: Path) -> None:
     def write(*ids: Any) -> DataSpec:
         rows = [{"id": name, "text": f"text {place}"} for place, name in enumerate(ids)]

@@ -115,7 +115,7 @@ def _image(dataset: Dataset, spec: DataSpec, needed: bool, where: str) -> str | 
     found = [name for name, feature in features.items() if is_image(feature)]
     if not found:
         found = [name for name in IMAGE_NAMES if name in features and could_be_image(features[name])]
-        found = [name for name in found if not _numbers(dataset, name)][:1]
+        found = ([name for name in found if not _numbers(dataset, name)] or found)[:1]
     return _only(found, IMAGE_NAMES, "image", features, needed, where)
 
 

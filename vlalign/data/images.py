@@ -174,7 +174,7 @@ def to_rgb(image: Image, alpha: str) -> Image:
 def eight_bits(image: Image) -> tuple[Image, bool]:
     """Return a grey image of more than 8 bits (a mode of DEEP) with 8, and whether earlier versions did otherwise.
 
-    16-bit values (and 10, 12 or 14 bits in a TIFF that says so) keep their upper 8 bits. 32-bit integers are taken for
+    16-bit values (12, or 15 and a sign, in a TIFF that says so) keep their upper 8 bits. 32-bit integers are taken for
     8-bit values up to 255 and for 16-bit values up to 65,535. Numbers with a fraction are taken for shares of white up
     to 1 and for 8-bit values up to 255.
     Raises BadImage for values outside these ranges: which of them is white is unknown.
@@ -189,17 +189,16 @@ def eight_bits(image: Image) -> tuple[Image, bool]:
         raise BadImage(
             f"its values range from {low:g} to {high:g}, so which is white is unknown: save it with 8 or 16 bits"
         )
-    sixteen = image.mode.startswith("I;16") or image.format == "PPM" or (image.mode == "I" and high > 255)
-    changed = image.mode != "I;16" and sixteen
-    bits = 16
+    stored, signed = tags.get(258, (32,))[0], tags.get(339, (1,))[0] == 2
+    bits = stored - signed if 8 < stored <= 16 else 16
+    sixteen = image.mode.startswith("I;16") or image.format == "PPM"
+    sixteen = sixteen or (image.mode == "I" and (high > 255 or stored == 16))
+    changed = (image.mode != "I;16" and sixteen) or bits < 16
     if image.mode == "F":
         changed = high <= 1
         values = values * 255 if changed else values
     elif sixteen:
-        stored = tags.get(258, (16,))[0]
-        bits = stored if 8 < stored < 16 else 16
         values = values.astype(np.uint16) >> (bits - 8)
-        changed = changed or bits < 16
     if tags.get(262) == 0 and (sixteen or image.mode == "F"):  # white is zero
         values, changed = 255 - values, True
     grey = Image.fromarray(values.clip(0, 255).astype(np.uint8))

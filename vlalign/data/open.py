@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlalign.data.columns import Columns, choose
+from vlalign.data.columns import ID_NAME, Columns, choose, type_name
 from vlalign.data.edits import row_id
 from vlalign.data.images import BadImage, ImageFiles, encoded, fingerprint, load, to_rgb
 from vlalign.data.paired import PairedData, sha256_of
@@ -125,6 +125,9 @@ def read_ids(dataset: Dataset, columns: Columns, source: Source) -> tuple[list[s
         ids = [Path(os.path.relpath((file or {}).get("path") or "", source.base)).as_posix() for file in names]
         id_source = "file"
     else:
+        if ID_NAME in dataset.features:
+            kind = type_name(dataset.features[ID_NAME])
+            log.warning("%s: its column %r holds %s, no ids: rows are numbered instead", source.where, ID_NAME, kind)
         return [row_id(row) for row in range(len(dataset))], "row"
     twice = [name for name, count in Counter(ids).items() if count > 1]
     if twice:
