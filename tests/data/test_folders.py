@@ -122,6 +122,16 @@ def test_metadata_without_file_names(pictures: Path) -> None:
     refuses("metadata.csv has no column file_name; its columns: 'image', 'text'", pictures)
 
 
+def test_metadata_above_the_folders_of_splits(pictures: Path) -> None:
+    for split, colour in (("train", "red"), ("test", "green")):
+        (pictures / split).mkdir()
+        (pictures / f"{colour}.png").rename(pictures / split / f"{colour}.png")
+    (pictures / "metadata.csv").write_text("file_name,id,text\ntest/green.png,7,grass\ntrain/red.png,07,fire\n")
+    for split, name, text in (("train", "07", "fire"), ("test", "7", "grass")):
+        data = open_data(DataSpec(str(pictures), split=split), {"text", "vision"})
+        assert (data.ids, data.captions) == ([name], [text])
+
+
 def test_images_outside_the_splits(pictures: Path, caplog: pytest.LogCaptureFixture) -> None:
     (pictures / "test").mkdir()
     (pictures / "red.png").rename(pictures / "test" / "red.png")

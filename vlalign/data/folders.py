@@ -108,7 +108,8 @@ def _image_folder(spec: DataSpec, folder: Path, images: list[str], metadata: lis
     def rows(split: list[str]) -> Dataset:
         names = [name for name in split if is_image_file(name)]
         if metadata:
-            return _with_metadata(spec, folder, [name for name in metadata if name in split], names)
+            above = [name for name in metadata if name not in inside]
+            return _with_metadata(spec, folder, [*(name for name in metadata if name in split), *above], names, above)
         labels = [PurePosixPath(folder.name, name).parent.name for name in names]
         paths = [{"bytes": None, "path": str(folder / name)} for name in names]
         features = Features({"image": Image(decode=False)})
@@ -124,14 +125,19 @@ def _image_folder(spec: DataSpec, folder: Path, images: list[str], metadata: lis
     return Source(dataset, folder.name, spec.source, base=folder, files_are_ids=True, anywhere=text)
 
 
-def _with_metadata(spec: DataSpec, folder: Path, tables: list[str], images: list[str]) -> Dataset:
-    """Return the rows of the metadata files of one split, with file names (file_name, x_file_name) as images."""
+def _with_metadata(spec: DataSpec, folder: Path, tables: list[str], images: list[str], above: list[str]) -> Dataset:
+    """Return the rows of the metadata files of one split, with file names (file_name, x_file_name) as images.
+
+    images: those of the split. above: which tables lie outside its folder, so that only their rows of these images
+    belong to it.
+    """
     import pyarrow.parquet as pq
 
     if len({kind_of(table) for table in tables}) > 1:
         raise VlalignError(f"{spec.source} has metadata files of different formats: {some(tables)}; keep one format")
     columns: dict[str, list[Any]] = {}
     named: set[str] = set()
+    ours = set(images)
     for table in tables:
         where = f"{spec.source}/{table}"
         path = folder / table
@@ -139,12 +145,16 @@ def _with_metadata(spec: DataSpec, folder: Path, tables: list[str], images: list
         files = [name for name in rows if name == "file_name" or name.endswith("_file_name")]
         if rows and not files:
             raise VlalignError(f"{where} has no column file_name; its columns: {some(list(rows))}")
+        places: list[Path] = []
         for name in files:
             places = [_named_file(path.parent, value, where, row) for row, value in enumerate(rows.pop(name))]
             named |= {file.relative_to(folder).as_posix() for file in places}
             rows[name.removesuffix("file_name").removesuffix("_") or "image"] = [
                 {"bytes": None, "path": str(file)} for file in places
             ]
+        if table in above:
+            kept = [row for row, file in enumerate(places) if file.relative_to(folder).as_posix() in ours]
+            rows = {name: [values[row] for row in kept] for name, values in rows.items()}
         append(columns, rows)
     if apart := [name for name in images if name not in named]:
         log.warning(
