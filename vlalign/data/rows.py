@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
+from itertools import chain
 from typing import Any
 
 from vlalign.data.spec import one_line, quoted
@@ -25,31 +26,39 @@ def parse_rows(text: str, where: str, *, lines: bool) -> dict[str, list[Any]]:
     >>> parse_rows('{"id": ["a", "b"], "text": ["one", "two"]}', "d.json", lines=False)
     {'id': ['a', 'b'], 'text': ['one', 'two']}
     """
-    rows: Any = []
+    lines_in = (match for match in re.finditer(r"[^\r\n]+", text) if match[0].strip())
+    first = next(lines_in, None)
+    if first is None:
+        return {}
     try:
-        for number, line in enumerate(re.split(r"\r\n|\r|\n", text), 1):
-            if line.strip():
-                rows.append(_loads(line, f"{where}: line {number}"))
-                if not isinstance(rows[-1], dict):
-                    rows = None
-                    break
+        row = _loads(first[0], f"{where}: line {_number(text, first)}")
+    except json.JSONDecodeError:  # an object or a list over several lines
+        row = None
+    second = next(lines_in, None)
+    if isinstance(row, dict) and second is not None:
+        more = (_line(match, text, where) for match in chain([second], lines_in))
+        return _columns(chain([row], more), where)
+    try:
+        value = row if isinstance(row, dict) else _loads(text, where)
     except json.JSONDecodeError as error:
-        one_each = len(rows) > 0  # the first line was whole: one object a line is meant
-        rows = None
-        if one_each:
-            raise VlalignError(f"{where}: line {number} is no JSON: {one_line(error, 120)}") from None
-    if rows is None:
-        try:
-            rows = _loads(text, where)
-        except json.JSONDecodeError as error:
-            raise VlalignError(f"{where} is no JSON: {one_line(error, 120)}") from None
-        if isinstance(rows, dict):
-            return _object(rows, where, lines)
-        if not isinstance(rows, list):
-            raise VlalignError(f"{where} is {quoted(rows)}: expected rows, as a list or one object a line")
-    elif len(rows) == 1:
-        return _object(rows[0], where, lines)
-    return _columns(rows, where)
+        raise VlalignError(f"{where} is no JSON: {one_line(error, 120)}") from None
+    if isinstance(value, dict):
+        return _object(value, where, lines)
+    if not isinstance(value, list):
+        raise VlalignError(f"{where} is {quoted(value)}: expected rows, as a list or one object a line")
+    return _columns(value, where)
+
+
+def _number(text: str, match: re.Match[str]) -> int:
+    """Return the number of a line, counted from 1."""
+    return len(re.findall(r"\r\n|\r|\n", text[: match.start()])) + 1
+
+
+def _line(match: re.Match[str], text: str, where: str) -> Any:
+    try:
+        return _loads(match[0], where)
+    except json.JSONDecodeError as error:
+        raise VlalignError(f"{where}: line {_number(text, match)} is no JSON: {one_line(error, 120)}") from None
 
 
 def _loads(text: str, where: str) -> Any:
