@@ -26,7 +26,8 @@ from vlalign.extract.batches import token_batches
 from vlalign.extract.readers import TextReader, VisionReader, pad_right
 from vlalign.models.names import resolve
 from vlalign.models.source import locate
-from vlalign.models.text import load_text_model, load_tokenizer
+from vlalign.models.text import load_text_model
+from vlalign.models.tokenizer import load_tokenizer
 from vlalign.models.vision import load_preprocessing, load_vision_model
 from vlalign.store import Layer, RunKey, RunWriter
 
@@ -66,7 +67,7 @@ def text_rows(captions: str | None, count: int | None, usual_batches: int) -> li
     source = locate(resolve(TEXT_MODEL))
     tokens = load_tokenizer(source).encode(data.captions)
     model = AutoModelForCausalLM.from_pretrained(source.location, dtype=torch.float32).eval()
-    byte_counts = [len(text.encode()) for text in data.captions]
+    byte_counts = {"bytes": [len(text.encode()) for text in data.captions]}
     readers = {}
     for loss in (True, False):
         loaded = load_text_model(source, dtype=torch.float32, device=CPU, loss=loss)

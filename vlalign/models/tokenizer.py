@@ -91,7 +91,7 @@ def _auto_tokenizer(source: ModelSource) -> _Loaded:
 
     with model_errors(source, "tokenizer"):
         tokenizer = AutoTokenizer.from_pretrained(source.location, **source.pretrained_arguments())
-        if set(tokenizer.get_vocab().values()) <= set(tokenizer.all_special_ids):
+        if _is_bare(tokenizer):
             raise ValueError("it has no vocabulary but its special tokens: are its files missing?")
     tokenizer.model_max_length, own_limit = int(1e30), tokenizer.model_max_length
     known = isinstance(own_limit, int | float) and 0 < own_limit < _UNBOUNDED
@@ -113,6 +113,14 @@ def _auto_tokenizer(source: ModelSource) -> _Loaded:
     marks = (getattr(tokenizer, f"{name}_token_id", None) for name in ("bos", "cls", "eos", "sep", "pad", "unk"))
     filler = next((mark for mark in marks if mark is not None), None)
     return encode, policy, int(own_limit) if known else None, filler, kept_bytes
+
+
+def _is_bare(tokenizer: Any) -> bool:
+    """Whether a tokenizer knows nothing but its special tokens, as transformers makes one where files are missing."""
+    try:
+        return set(tokenizer.get_vocab().values()) <= set(tokenizer.all_special_ids)
+    except NotImplementedError:
+        return False
 
 
 def _sentencepiece(source: ModelSource) -> _Loaded:
