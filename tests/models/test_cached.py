@@ -64,13 +64,13 @@ def test_files_are_hashed_once(hub: HubServer, tiny: TinyModels, cache: Path, mo
     source = locate(resolve("once/vit"))
     weights = source.file("model.safetensors").resolve()
     hashed: list[Path] = []
-    checksum = cached._sha256
+    checksum = cached.sha256_file
 
     def counted(path: Path) -> str:
         hashed.append(path)
         return checksum(path)
 
-    monkeypatch.setattr(cached, "_sha256", counted)
+    monkeypatch.setattr(cached, "sha256_file", counted)
     source.check_cached()
     assert weights in hashed
     hashed.clear()

