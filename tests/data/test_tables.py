@@ -67,6 +67,16 @@ def test_files_that_unpack_to_far_more(tmp_path: Path, pack: Any) -> None:
         read_columns(tmp_path / "d.jsonl", "d.jsonl")
 
 
+def test_a_file_larger_than_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_large(_: Path) -> bytes:
+        raise MemoryError
+
+    (tmp_path / "d.csv").write_text(CSV)
+    monkeypatch.setattr(Path, "read_bytes", too_large)
+    with pytest.raises(VlalignError, match=r"d\.csv is too large for the memory at hand"):
+        read_columns(tmp_path / "d.csv", "d.csv")
+
+
 def test_archives_and_other_files(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "d.csv", "w") as archive:
         archive.writestr("d.csv", CSV)

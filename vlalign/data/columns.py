@@ -50,7 +50,7 @@ def is_text(feature: Any) -> bool:
 
 
 def _inner(feature: Any) -> Any:
-    """The feature of a list's entries; what is no list as it is."""
+    """Return the feature of a list's entries, and other features as they are."""
     return getattr(feature, "feature", feature[0] if isinstance(feature, list) and feature else feature)
 
 
@@ -73,7 +73,7 @@ def type_name(feature: Any) -> str:
 
 
 def choose(dataset: Dataset, spec: DataSpec, modalities: Collection[str], where: str) -> Columns:
-    """The columns to read, by the spec's names or by type and usual names; text that is all numbers is not taken.
+    """Choose the columns to read, by the spec's names or by type and usual names; text of numbers only comes last.
 
     where: the data set's name for errors. Raises VlalignError, which lists the columns, when a named column is not
     there or of the wrong type, and when one that a modality needs is not found or could be several.

@@ -70,7 +70,7 @@ class ImageFiles:
 
 def _open_at_once(file: str, flags: int) -> int:
     """Open a file without waiting for the other end of a pipe."""
-    return os.open(file, flags | os.O_NONBLOCK)
+    return os.open(file, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def encoded(value: Any, files: ImageFiles) -> bytes:

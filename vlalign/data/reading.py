@@ -21,9 +21,8 @@ class Source:
 
     name: as it goes into the run key; of a local file or folder only the last part, so that moving it changes nothing.
     where: as errors call it. revision: the commit, Hub only. base: folder that image file names start from.
-    anywhere: whether its image file names may leave base: those of a text table on disk may, which its reader wrote or
-    can read; others not. files_are_ids: an image folder, whose relative file names are the ids. file: the one local
-    file it is, if it is one.
+    anywhere: whether image file names may lead outside base: true for text tables on disk, which a user can inspect.
+    files_are_ids: an image folder, whose relative file names are the ids. file: the one local file it is, if it is one.
     """
 
     dataset: Dataset

@@ -50,12 +50,15 @@ def read_columns(path: Path, where: str, delimiter: str | None = None, kind: str
         VlalignError: the file cannot be read, is no text or no such table, or unpacks to far more than it holds.
     """
     kind = kind or kind_of(path.name)
-    text = read_text(path, where)
-    if not text.strip():
-        return {}
-    if kind in DELIMITER:
-        return dict(parse_delimited(text, where, delimiter or DELIMITER[kind], fixed=delimiter is not None))
-    return parse_rows(text, where, lines=kind != ".json")
+    try:
+        text = read_text(path, where)
+        if not text or text.isspace():
+            return {}
+        if kind in DELIMITER:
+            return dict(parse_delimited(text, where, delimiter or DELIMITER[kind], fixed=delimiter is not None))
+        return parse_rows(text, where, lines=kind != ".json")
+    except MemoryError:
+        raise VlalignError(f"{where} is too large for the memory at hand: split it, or write it as parquet") from None
 
 
 def read_text(path: Path, where: str) -> str:
