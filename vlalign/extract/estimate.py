@@ -35,6 +35,8 @@ class Sketch:
         flops: floating-point operations per token (text) or image (vision); None where they cannot be counted.
         vocabulary: rows of a text model's token embedding; None where the model has no such table.
         positions: tokens that a text model's table of learned positions has rows for; None without a table.
+        own_states: whether the layer axis is known to be the states that the model returns, for its blocks run more
+            than once (text) or its stages are no modules (vision).
     """
 
     taps: list[Tap]
@@ -43,6 +45,7 @@ class Sketch:
     flops: float | None
     vocabulary: int | None = None
     positions: int | None = None
+    own_states: bool = False
 
     def weight_bytes(self, dtype: str, quantization: str) -> int:
         """Memory of the weights, in bytes."""
@@ -69,13 +72,17 @@ def sketch(source: ModelSource, image_size: tuple[int, int] | None, requested_si
             taps, _, has_cls = vision_taps(module, source)
             inputs: tuple[Any, ...] = (torch.empty(1, 3, *(image_size or (224, 224))),)
             flops = _try(module.eval(), taps, inputs, arguments, source)
-            return Sketch(taps, count_parameters(module), has_cls, flops)
+            return Sketch(taps, count_parameters(module), has_cls, flops, own_states=not taps[0].module)
         config = load_config(source)
         base = base_factory(config).from_config(config, trust_remote_code=source.trust_remote_code)
         base = getattr(base, "text_model", base)
         taps, tokens = text_taps(base, base.config), 16
-        flops = _try(base.eval(), taps, (torch.zeros(1, tokens, dtype=torch.long),), {}, source)
-        return Sketch(taps, count_parameters(base), False, flops and flops / tokens, _rows(base), position_rows(base))
+        try:
+            flops, loops = _try(base.eval(), taps, (torch.zeros(1, tokens, dtype=torch.long),), {}, source), False
+        except MisshapenState:
+            flops, loops = None, True
+        rows, positions = _rows(base), position_rows(base)
+        return Sketch(taps, count_parameters(base), False, flops and flops / tokens, rows, positions, loops)
 
 
 def _rows(base: Any) -> int | None:
@@ -112,8 +119,8 @@ def _try(
             torch.no_grad(),
             FlopCounterMode(display=False) as counter,
         ):
-            module(*inputs, **arguments)
-    except (RuntimeError, NotImplementedError, TypeError, ValueError, AssertionError, MisshapenState) as error:
+            module.requires_grad_(False)(*inputs, **arguments)  # the counter cannot follow parameters without a graph
+    except (RuntimeError, NotImplementedError, TypeError, ValueError, AssertionError) as error:
         if "match model" in str(error):  # a size, in the words of timm and transformers
             raise VlalignError(
                 f"{source.location}: the model cannot read the images that its preprocessing gives ({summary(error)})"

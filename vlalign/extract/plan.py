@@ -182,6 +182,8 @@ def _plan_model(
         settings = {"text": tokenizer.policy}
         if padding_matters(load_config(source)):
             settings["text"] = tokenizer.policy | {"batches": "equal lengths"}
+        if outline.own_states:
+            settings["text"] = settings["text"] | {"states": "hidden_states"}
         loss = config.loss and is_causal(load_config(source))
         if loss and outline.flops is not None:  # the head's products, which the sketch leaves out
             vocabulary = getattr(load_config(source).get_text_config(), "vocab_size", 0)
@@ -190,6 +192,8 @@ def _plan_model(
         preprocessing = load_preprocessing(source, config.image_size)
         settings = {"image": preprocessing.settings}
         outline = sketch(source, preprocessing.size, config.image_size)
+        if outline.own_states:
+            settings["image"] = preprocessing.settings | {"states": "hidden_states"}
         if pool == "cls" and not outline.has_cls:
             if config.vision_pool == "cls":
                 raise VlalignError(f"--vision-pool cls: {source.spec.alias} has no class token; use --vision-pool avg")

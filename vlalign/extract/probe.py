@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from vlalign.errors import VlalignError
 from vlalign.extract.pool import MisshapenState
-from vlalign.extract.readers import NotFinite, TextReader
+from vlalign.extract.readers import FailedForward, NotFinite, TextReader, forwards
+from vlalign.models.source import summary
 from vlalign.models.structure import Tap
 from vlalign.models.text import Batches, TextModel
 from vlalign.store import Shard
@@ -28,8 +29,6 @@ _DEPENDS = {
     "equal": "padding, so texts are read in batches of equal lengths",
     "single": "the other texts of a batch, so texts are read one at a time",
 }
-
-_UNREADABLE = (AttributeError, TypeError, ValueError, KeyError, IndexError, AssertionError, RuntimeError)
 
 
 def probe(model: TextModel, name: str, limit: int | None, dtype: str, quantization: str) -> TextModel:
@@ -64,8 +63,8 @@ def probe(model: TextModel, name: str, limit: int | None, dtype: str, quantizati
         return model  # broken weights: extraction names the sample and the layer
     except MisshapenState as error:
         raise VlalignError(f"{name}: its layers cannot be read: {error}") from error
-    except _UNREADABLE as error:
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+    except FailedForward as error:
+        reason = summary(error.__cause__ or error)
         raise VlalignError(f"{name} cannot be read as a text model: {reason}") from error
     if batches != "padded":
         logger.info("%s: its states depend on %s", name, _DEPENDS[batches])
@@ -92,7 +91,7 @@ def _own_taps(model: TextModel) -> list[Tap]:
     import torch
 
     ids = torch.tensor(_made_up(model, [max(_LENGTHS)]), device=model.device)
-    with torch.inference_mode():
+    with torch.inference_mode(), forwards("", ""):
         output = model.module(input_ids=ids, attention_mask=torch.ones_like(ids), output_hidden_states=True)
     states = getattr(output, "hidden_states", None)
     if not states:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from vlalign.extract.batches import Halving, token_batches
 from vlalign.extract.decoding import decode
 from vlalign.extract.loss import bits_from_logits, bits_per_text
 from vlalign.extract.pool import MisshapenState, StatePooler, last_token, mean_over_tokens, pool_vision
+from vlalign.models.source import summary
 from vlalign.models.structure import Tap
 from vlalign.models.text import TextModel
 from vlalign.models.vision import Preprocessing, VisionModel
@@ -22,6 +24,23 @@ if TYPE_CHECKING:
     from vlalign.data import PairedData
 
 Advance = Callable[[int], None]
+
+
+class FailedForward(VlalignError):
+    """A model whose code raises an error."""
+
+
+@contextmanager
+def forwards(name: str, sample: str) -> Iterator[None]:
+    """Turn errors of a model's own code, other than those of full memory, into one line.
+
+    Raises:
+        FailedForward: names the model and the first sample of the batch.
+    """
+    try:
+        yield
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise FailedForward(f"{name} fails on the batch of sample {sample!r}: {summary(error)}") from error
 
 
 class NotFinite(VlalignError):
@@ -116,9 +135,10 @@ class TextReader:
                 lengths = [len(self.tokens[row]) for row in range(shard.start, shard.stop)]
                 budget = 1 if self.model.batches == "single" else self.batch_tokens
                 for batch in token_batches(lengths, budget, equal=self.model.batches == "equal"):
-                    for rows, (states, extras) in self._halving([shard.start + i for i in batch]):
-                        assembly.put(rows, states, **extras)
-                        advance(len(rows))
+                    with forwards(self.name, self.ids[shard.start + batch[0]]):
+                        for rows, (states, extras) in self._halving([shard.start + i for i in batch]):
+                            assembly.put(rows, states, **extras)
+                            advance(len(rows))
                 yield shard, assembly.result
 
     def _reduce(self, state: Tensor, tap: Tap) -> Tensor:
@@ -229,9 +249,10 @@ class VisionReader:
                     shard = next(pending)
                     assembly = _Assembly(shard, self.taps, self.data.ids, self.name)
                 self._pixels, self._first = pixels, batch[0]
-                for rows, states in self._halving(batch):
-                    assembly.put(rows, states)
-                    advance(len(rows))
+                with forwards(self.name, self.data.ids[batch[0]]):
+                    for rows, states in self._halving(batch):
+                        assembly.put(rows, states)
+                        advance(len(rows))
         yield shard, assembly.result
 
     def _forward(self, rows: list[int]) -> list[Tensor]:
@@ -239,6 +260,12 @@ class VisionReader:
 
         self._pooler.discard()
         pixels = self._pixels[rows[0] - self._first : rows[-1] + 1 - self._first]
+        pixels = pixels.to(self.model.device, self.model.dtype, non_blocking=True)
         with torch.inference_mode():
-            self.model.module(pixels.to(self.model.device, self.model.dtype, non_blocking=True), **self.model.arguments)
+            if self.taps[0].module:
+                self.model.module(pixels, **self.model.arguments)
+            else:
+                states = self.model.module(pixels, output_hidden_states=True, **self.model.arguments).hidden_states
+                for tap, state in zip(self.taps, states[-len(self.taps) :], strict=True):
+                    self._pooler.add(tap, state)
         return self._pooler.collect()

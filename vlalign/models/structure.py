@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +47,9 @@ def depth_of(config: Any) -> int | None:
 
 
 def find_blocks(model: nn.Module, depth: int) -> str:
-    """The dotted name of the list of ``depth`` blocks: the outermost ``ModuleList`` of that length.
+    """Return the dotted name of the list of ``depth`` blocks: the outermost ``ModuleList`` of that length.
+
+    Lists of patch embeddings and norms, which hierarchical models have beside that of their stages, do not count.
 
     Raises:
         VlalignError: the model keeps its blocks in another way.
@@ -54,7 +57,11 @@ def find_blocks(model: nn.Module, depth: int) -> str:
     from torch import nn
 
     names = [
-        name for name, m in model.named_modules() if isinstance(m, (nn.ModuleList, nn.Sequential)) and len(m) == depth
+        name
+        for name, m in model.named_modules()
+        if isinstance(m, (nn.ModuleList, nn.Sequential))
+        and len(m) == depth
+        and not re.search("embed|norm", name.rpartition(".")[2])
     ]
     if not names:
         raise VlalignError(
@@ -83,8 +90,10 @@ def position_rows(model: nn.Module) -> int | None:
 
 
 def first_tensor(output: Any) -> Tensor:
-    """The hidden state in what a block returns (a tensor, or a tuple that begins with it)."""
-    return output[0] if isinstance(output, (tuple, list)) else output
+    """Return the hidden state in what a block or model returns: a tensor, or something that begins with it."""
+    if hasattr(output, "to_tuple"):
+        output = output.to_tuple()
+    return first_tensor(output[0]) if isinstance(output, (tuple, list)) else output
 
 
 def count_parameters(model: nn.Module) -> int:

@@ -62,7 +62,8 @@ def load_tokenizer(source: ModelSource, max_length: int | None = None, positions
     encode, policy, own_limit, filler, kept_bytes = load(source)
     limits = [limit for limit in (*_config_limits(config), own_limit) if limit is not None]
     stated = min(limits, default=None)
-    limit = min([*limits, *([] if positions is None else [positions])], default=None)
+    alibi = getattr(config, "max_seq_len", None)  # MPT's biases end there
+    limit = min([*limits, *(n for n in (positions, alibi) if isinstance(n, int) and n > 0)], default=None)
     if max_length is not None:
         if max_length < 1 or (limit is not None and max_length > limit):
             raise VlalignError(f"--max-length {max_length}: {source.spec.alias} takes 1 to {limit} tokens")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from vlalign.errors import VlalignError
 from vlalign.models.loading import LoadReport, check_weights, load_pretrained, recorded_loads
 from vlalign.models.source import ModelSource, load_config, model_errors, read_config
+from vlalign.models.stages import stage_taps
 from vlalign.models.structure import Tap, depth_of, find_blocks, first_tensor
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class _Built:
         def result() -> Tensor:
             import torch
 
-            states: list[Tensor] = []
+            states: list[Tensor] = []  # of the last tap, or of the whole model where it returns all states itself
             last = self.module.get_submodule(taps[-1].module)
             handle = last.register_forward_hook(lambda module, args, output: states.append(first_tensor(output)))
             side = self.size if image_size is None else image_size
@@ -317,29 +318,20 @@ def _build_transformers(source: ModelSource, image_size: int | None, pretrained:
 
 def _transformers_taps(module: nn.Module) -> tuple[list[Tap], int, bool]:
     config: Any = module.config
-    if getattr(config, "mask_ratio", 0):
+    if getattr(config, "mask_ratio", 0) and config.model_type != "hiera":  # HieraModel masks only when pretrained
         raise VlalignError(
             f"{type(module).__name__} hides patches at random, so its features differ from run to run: use the "
             "checkpoint that timm has of it (e.g. vit-base-mae)"
         )
     depth = depth_of(config) if hasattr(config, "hidden_size") else None
-    if depth is not None:
-        blocks = find_blocks(module, depth)
-        taps = [
-            Tap(f"block_{i}", config.hidden_size, "output of the block, before the final norm", f"{blocks}.{i}")
-            for i in range(depth)
-        ]
-        has_cls = any(
-            name.rpartition(".")[2] in ("cls_token", "class_embedding") for name, _ in module.named_parameters()
-        )
-        distilled = any(name.endswith("distillation_token") for name, _ in module.named_parameters())
-        prefix = int(has_cls) + int(distilled) + int(getattr(config, "num_register_tokens", 0) or 0)
-        return taps, prefix, has_cls
-    widths = getattr(config, "hidden_sizes", None)
-    if not widths:
-        raise VlalignError(
-            f"{type(module).__name__}: its config names neither blocks nor stages, so its layers cannot be read"
-        )
-    stages = find_blocks(module, len(widths))
-    taps = [Tap(f"stage_{i}", w, f"spatial average of {stages}.{i}", f"{stages}.{i}") for i, w in enumerate(widths)]
-    return taps, 0, False
+    if depth is None or isinstance(getattr(config, "depths", None), (list, tuple)):
+        return stage_taps(module), 0, False
+    blocks = find_blocks(module, depth)
+    taps = [
+        Tap(f"block_{i}", config.hidden_size, "output of the block, before the final norm", f"{blocks}.{i}")
+        for i in range(depth)
+    ]
+    has_cls = any(name.rpartition(".")[2] in ("cls_token", "class_embedding") for name, _ in module.named_parameters())
+    distilled = any(name.endswith("distillation_token") for name, _ in module.named_parameters())
+    prefix = int(has_cls) + int(distilled) + int(getattr(config, "num_register_tokens", 0) or 0)
+    return taps, prefix, has_cls
