@@ -213,5 +213,8 @@ def _searched(text: str, count: int, from_left: bool, encode: Callable[[str], li
         low, high = (low, middle) if fits(middle) else (middle + 1, high)
     # tokens of a beginning may merge in another way than in the text, so that a shorter one fits again
     end = next((shorter for shorter in range(max(1, low - 16), low) if fits(shorter)), low)
-    dropped = len(encode(text[:end])) - count  # tokens of the last character, a byte each, where it is split
-    return len(text[:end].encode()) - min(max(0, dropped), len(text[end - 1 : end].encode()))
+    dropped = max(0, len(encode(text[:end])) - count)  # tokens of the last character, a byte each, where it is split
+    before = text[: end - 1]
+    if dropped and before != before.rstrip() and count == len(encode(before)) + 1 == len(encode(before.rstrip())) + 1:
+        return len(before.encode())  # the last token is a space, which texts do not end with in SentencePiece
+    return len(text[:end].encode()) - min(dropped, len(text[end - 1 : end].encode()))
