@@ -2,36 +2,48 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
-STAMP = $(VENV)/.installed
+DEMO = $(VENV)/.demo
+DEV = $(VENV)/.dev
 
-.PHONY: help setup demo test lint type bench clean
+.PHONY: help setup demo test kernels lint type bench clean
 .DEFAULT_GOAL := help
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(STAMP) ## a virtual environment in .venv with the package and its tools
+setup: $(DEV) ## a virtual environment in .venv with the package and all tools
 
-$(STAMP): pyproject.toml
+$(DEMO): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[demo]'
+	touch $@
+
+$(DEV): $(DEMO)
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
 
-demo: $(STAMP) ## two real pretrained models on the built-in image–text set, scored over all layer pairs
+demo: $(DEMO) ## two real pretrained models on the built-in image–text set, scored over all layer pairs
 	$(BIN)/vlalign demo
 
-test: $(STAMP) ## the whole test suite with doctests, on two cores
-	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
+# the tests of a file share fixtures, and the ports of launchers
+PYTEST = $(BIN)/python -m pytest -n 2 --dist loadfile
 
-lint: $(STAMP) ## ruff: style and mistakes
+test: $(DEV) ## the whole test suite with doctests, on two cores
+	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(PYTEST)
+
+kernels: $(DEV) ## the tests of numbers as another processor and number of threads compute them
+	MKL_CBWR=COMPATIBLE ATEN_CPU_CAPABILITY=default OMP_NUM_THREADS=2 MKL_NUM_THREADS=2 $(PYTEST) -q \
+		$(addprefix tests/,metrics stats score synthetic multibench reproduce)
+
+lint: $(DEV) ## ruff: style and mistakes
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-type: $(STAMP) ## mypy
+type: $(DEV) ## mypy
 	$(BIN)/mypy
 
-bench: $(STAMP) ## speeds as ratios (README, "Measured"); takes real data sets by path, see --help
+bench: $(DEV) ## speeds as ratios (README, "Measured"); takes real data sets by path, see --help
 	$(BIN)/python scripts/bench.py
 
 clean: ## remove what building and testing left; features and results stay

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import sys
 import tempfile
@@ -32,9 +33,10 @@ _HOME = pytest.StashKey[Path]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Start the stand-in Hub and point this process at it."""
+    """Start the stand-in Hub and point this process at it; let interrupts reach child processes."""
     if "huggingface_hub" in sys.modules:
         raise pytest.UsageError("huggingface_hub was imported before tests/conftest.py could redirect it")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job inherits that it is ignored
     server = config.stash[_SERVER] = HubServer().start()
     home = config.stash[_HOME] = Path(tempfile.mkdtemp(prefix="vlalign-tests-"))
     kept = server.env(home)
@@ -44,14 +46,6 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in set(os.environ) - set(kept):
         del os.environ[name]
     os.environ.update(kept)
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several workers: files stay whole, and what launches processes, whose ports are fixed, is on one worker."""
-    for item in items:
-        launches = "end_to_end" in item.nodeid
-        item.add_marker(pytest.mark.xdist_group("end_to_end" if launches else item.nodeid.partition("::")[0]))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -3,40 +3,40 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
+from typing import Any
+
+from support.forks import Fork
 
 from vlalign.metrics import metric_names
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def quick(part: str, folder: Path) -> tuple[list[dict[str, Any]], str]:
+    """Return the rows of a part of the quick benchmark and what it prints."""
+    out = folder / "bench.json"
+    done = Fork(["python", "scripts/bench.py", "--quick", "--only", part, "--json", str(out)], cwd=ROOT).wait()
+    assert done.returncode == 0, done.stderr
+    return json.loads(out.read_text())["rows"], done.stdout
+
+
 def test_quick_benchmark_of_metrics(tmp_path: Path) -> None:
-    out = tmp_path / "bench.json"
-    line = [sys.executable, "scripts/bench.py", "--quick", "--only", "metrics", "--json", str(out)]
-    subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True)
-    rows = json.loads(out.read_text())["rows"]
+    rows, _ = quick("metrics", tmp_path)
     assert all(row["ours"] > 0 for row in rows)
     assert {row["what"].split()[0] for row in rows} >= set(metric_names())
 
 
 def test_quick_benchmark(tmp_path: Path) -> None:
-    out = tmp_path / "bench.json"
-    line = [sys.executable, "scripts/bench.py", "--quick", "--only", "score", "--json", str(out)]
-    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True)
-    rows = json.loads(out.read_text())["rows"]
+    rows, printed = quick("score", tmp_path)
     assert {row["unit"] for row in rows} == {"s", "GiB"}
     assert rows[0]["same_matrix"] is True
     assert all(row["ours"] > 0 for row in rows)
-    assert "mutual-kNN grid" in done.stdout
+    assert "mutual-kNN grid" in printed
 
 
 def test_quick_benchmark_of_the_synthetic_study(tmp_path: Path) -> None:
-    out = tmp_path / "bench.json"
-    line = [sys.executable, "scripts/bench.py", "--quick", "--only", "synthetic", "--json", str(out)]
-    subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True)
-    rows = json.loads(out.read_text())["rows"]
+    rows, _ = quick("synthetic", tmp_path)
     assert all(row["ours"] > 0 for row in rows)
     for name in ("depth 1", "depth 2", "one seed of the paper's grid: estimate", "information", "alignment of one"):
         assert any(name in row["what"] for row in rows)
@@ -44,29 +44,20 @@ def test_quick_benchmark_of_the_synthetic_study(tmp_path: Path) -> None:
 
 
 def test_quick_benchmark_of_the_multibench_study(tmp_path: Path) -> None:
-    out = tmp_path / "bench.json"
-    line = [sys.executable, "scripts/bench.py", "--quick", "--only", "multibench", "--json", str(out)]
-    subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True)
-    rows = json.loads(out.read_text())["rows"]
+    rows, _ = quick("multibench", tmp_path)
     assert [row["reach"] for row in rows] == ["≥ 5×", "≥ 5×", "≥ 20×"]
     assert all(row["ours"] > 0 for row in rows)
     assert rows[-1]["difference"] < 1e-4
 
 
 def test_quick_benchmark_of_pushing(tmp_path: Path) -> None:
-    out = tmp_path / "bench.json"
-    line = [sys.executable, "scripts/bench.py", "--quick", "--only", "hub", "--json", str(out)]
-    subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True)
-    rows = json.loads(out.read_text())["rows"]
+    rows, _ = quick("hub", tmp_path)
     assert [row["reach"] for row in rows] == ["≤ 1.5×", "≥ 200 MB/s", "–"]
     assert all(row["ours"] > 0 for row in rows)
 
 
 def test_quick_benchmark_of_the_leaderboard(tmp_path: Path) -> None:
-    out = tmp_path / "bench.json"
-    line = [sys.executable, "scripts/bench.py", "--quick", "--only", "leaderboard", "--json", str(out)]
-    subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True)
-    rows = json.loads(out.read_text())["rows"]
+    rows, _ = quick("leaderboard", tmp_path)
     assert [row["unit"] for row in rows] == ["s", "MB"]
     assert all(row["ours"] > 0 for row in rows)
 

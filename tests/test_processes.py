@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 
 import pytest
-from support.forks import Fork
+from support.forks import Fork, launch
 
 from vlalign.errors import VlalignError
 from vlalign.processes import TIMEOUT, _Heartbeat, agree, start_processes
@@ -39,17 +38,10 @@ print("met")
 """
 
 
-def launch(code: str, **variables: str) -> tuple[Fork, Fork]:
+def two(code: str, **variables: str) -> tuple[Fork, ...]:
     """Start two processes that find each other."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    shared = {**os.environ, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, **variables}
-    first, second = (
-        Fork(["python", "-c", code], cwd=".", env={**shared, "OMP_NUM_THREADS": "1", "RANK": rank, "LOCAL_RANK": rank})
-        for rank in ("0", "1")
-    )
-    return first, second
+    env = {**os.environ, "OMP_NUM_THREADS": "1", **variables}
+    return launch(["python", "-c", code], 2, cwd=".", env=env)
 
 
 def test_alone() -> None:
@@ -67,7 +59,7 @@ def test_alone() -> None:
 
 
 def test_two_processes_hear_the_same_and_end_together() -> None:
-    main, other = (fork.wait() for fork in launch(AGREE))
+    main, other = (fork.wait() for fork in two(AGREE))
     assert main.stdout.strip() == other.stdout.strip() == "{'rank': 0} 2 cpu"
     assert [main.returncode, other.returncode] == [1, 1]
     assert "ValueError: cannot decide" in main.stderr
@@ -75,15 +67,23 @@ def test_two_processes_hear_the_same_and_end_together() -> None:
 
 
 def test_a_killed_process_ends_the_other_in_one_line() -> None:
-    main, other = (fork.wait() for fork in launch(MEET.replace("BODY", "os.kill(os.getpid(), signal.SIGKILL)")))
+    main, other = (fork.wait() for fork in two(MEET.replace("BODY", "os.kill(os.getpid(), signal.SIGKILL)")))
     assert (main.returncode, other.returncode) == (1, -signal.SIGKILL)
     (line,) = main.stderr.splitlines()
     assert line.startswith("error: another of the processes launched together ended")
 
 
+def test_a_process_that_a_launcher_ends_is_one_line() -> None:
+    main, other = (fork.wait() for fork in two(MEET.replace("BODY", "os.kill(os.getpid(), signal.SIGTERM)")))
+    assert (main.returncode, other.returncode) == (1, 1)
+    (line,) = other.stderr.splitlines()
+    assert line.startswith("error: ended from outside (SIGTERM)")
+    assert len(main.stderr.splitlines()) == 1
+
+
 @pytest.mark.parametrize("body", ["os.kill(os.getpid(), signal.SIGSTOP)", "time.sleep(1000)"])
 def test_a_stuck_process_ends_the_other_in_one_line(body: str) -> None:
-    first, second = launch(MEET.replace("BODY", body), **{TIMEOUT: "2"})
+    first, second = two(MEET.replace("BODY", body), **{TIMEOUT: "2"})
     main = first.wait()
     os.kill(second.pid, signal.SIGKILL)
     second.wait()
@@ -93,7 +93,7 @@ def test_a_stuck_process_ends_the_other_in_one_line(body: str) -> None:
 
 
 def test_a_process_that_keeps_the_store_and_is_stuck_ends_the_other() -> None:
-    first, second = launch(
+    first, second = two(
         MEET.replace("== 1", "== 0").replace("BODY", "os.kill(os.getpid(), signal.SIGSTOP)"), **{TIMEOUT: "2"}
     )
     other = second.wait()
@@ -105,7 +105,7 @@ def test_a_process_that_keeps_the_store_and_is_stuck_ends_the_other() -> None:
 def test_a_process_that_works_is_waited_for() -> None:
     """Three times longer than the time after which an idle one counts as stuck."""
     work = "end = time.monotonic() + 6\n        while time.monotonic() < end: sum(range(10_000))"
-    main, other = (fork.wait() for fork in launch(MEET.replace("BODY", work), **{TIMEOUT: "2"}))
+    main, other = (fork.wait() for fork in two(MEET.replace("BODY", work), **{TIMEOUT: "2"}))
     assert (main.stdout, other.stdout) == ("met\n", "met\n"), main.stderr
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -47,7 +48,16 @@ def start_processes(cpu: bool) -> PartialState:
         atexit.register(state.destroy_process_group)
     if state.num_processes > 1:
         _heartbeat(state.process_index, state.num_processes)
+        if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, _end)
     return state
+
+
+def _end(*_: object) -> None:
+    sys.exit(
+        "error: ended from outside (SIGTERM), as launchers do when another process failed; what is finished is kept, the "
+        "same command goes on from there"
+    )
 
 
 def _seconds() -> float:

@@ -135,7 +135,7 @@ def test_a_killed_run_goes_on(command: Command, whole: Path, tmp_path: Path) -> 
 
 def test_two_processes_find_the_same(command: Command, whole: Path, tmp_path: Path) -> None:
     shutil.copytree(whole / "pets", tmp_path / "pets")
-    done = command(f"torchrun --nproc_per_node 2 scripts/multibench.py run --data pets {FEW} --out run")
+    done = command(f"python scripts/multibench.py run --data pets {FEW} --out run", processes=2)
     same(tmp_path / "run", whole / "run")
     assert done.stdout.count("correlations.csv") == 1  # one of them speaks
     assert json.loads((tmp_path / "run" / "study.json").read_text())["environment"]["processes"] == 2

@@ -106,7 +106,7 @@ def test_a_killed_run_goes_on(command: Command, whole: Path, tmp_path: Path) -> 
 
 
 def test_two_processes_find_the_same(command: Command, whole: Path, tmp_path: Path) -> None:
-    done = command(f"torchrun --nproc_per_node 2 scripts/synthetic.py run {FEW} --out run --ensemble 10")
+    done = command(f"python scripts/synthetic.py run {FEW} --out run --ensemble 10", processes=2)
     assert table(tmp_path / "run") == table(whole)
     assert done.stdout.count("study.json") == 1  # one of them speaks
     assert json.loads((tmp_path / "run" / "study.json").read_text())["environment"]["processes"] == 2

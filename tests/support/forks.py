@@ -10,6 +10,7 @@ import atexit
 import multiprocessing
 import os
 import runpy
+import socket
 import subprocess
 import sys
 import tempfile
@@ -65,6 +66,20 @@ class Fork:
         return subprocess.CompletedProcess(self.line, status, stdout, stderr)
 
 
+def launch(
+    line: Sequence[str], count: int, *, cwd: str | Path, env: Mapping[str, str] | None = None
+) -> tuple[Fork, ...]:
+    """Start a command line as one process, or as several that find each other as those of a launcher do."""
+    if count == 1:
+        return (Fork(line, cwd=cwd, env=env),)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    shared = {**(os.environ if env is None else env), "WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count)}
+    shared |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    return tuple(Fork(line, cwd=cwd, env={**shared, "RANK": str(i), "LOCAL_RANK": str(i)}) for i in range(count))
+
+
 def _run(line: list[str], cwd: str, env: dict[str, str], outputs: list[str]) -> None:
     """Be the command, in the fork."""
     import torch
@@ -92,6 +107,7 @@ def _status(line: list[str]) -> int:
             exec(compile(line[2], "<string>", "exec"), {"__name__": "__main__"})
         else:
             sys.argv = line[1:]
+            sys.path.insert(0, str(Path(line[1]).resolve().parent))
             runpy.run_path(line[1], run_name="__main__")
         return 0
     except SystemExit as stop:

@@ -76,7 +76,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     running.add_argument("--parallel", choices=PARALLEL, help="see `vlalign extract` (default: replica)")
     running.add_argument("--batch-tokens", type=int, metavar="N", help="tokens per text batch (default: by device)")
     running.add_argument("--batch-images", type=int, metavar="N", help="images per batch (default: by device)")
-    running.add_argument("--workers", type=int, metavar="N", help="processes that decode images (default: by machine)")
+    running.add_argument(
+        "--workers", type=int, metavar="N",
+        help="processes that decode images, at most one per core (default: by machine)",
+    )  # fmt: skip
     running.add_argument("--shard-rows", type=int, metavar="N", help="samples per file of the store (default: 128)")
     running.add_argument("--cpu", action="store_true", help="stay on the CPU")
     running.add_argument(
