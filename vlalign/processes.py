@@ -55,8 +55,8 @@ def start_processes(cpu: bool) -> PartialState:
 
 def _end(*_: object) -> None:
     sys.exit(
-        "error: ended from outside (SIGTERM), as launchers do when another process failed; what is finished is kept, the "
-        "same command goes on from there"
+        "error: ended from outside (SIGTERM), as launchers do when another process failed; what is finished is kept, "
+        "the same command goes on from there"
     )
 
 
