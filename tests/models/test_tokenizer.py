@@ -89,7 +89,7 @@ def test_bytes_of_truncated_texts_with_byte_fallback(tiny: TinyModels, model: st
 
 
 def test_bytes_of_truncated_texts_with_sentencepiece(hub: HubServer) -> None:
-    """The search for the beginning that has the same tokens gives the sizes of the pieces."""
+    """They are the sizes of the pieces, of which one may be a byte or a space."""
     source = locate(resolve("open-llama-3b"))
     processor = SentencePieceProcessor(model_file=str(source.file("tokenizer.model")))
     text = "the old 😀😀 mill é 日本 by the river"  # which is not normalised
@@ -97,6 +97,20 @@ def test_bytes_of_truncated_texts_with_sentencepiece(hub: HubServer) -> None:
     sizes = [1 if processor.is_byte(i) else len(processor.id_to_piece(i).replace("▁", " ").encode()) for i in ids]
     expected = [sum(sizes[: i + 1]) - 1 for i in range(len(ids))]
     assert kept(load_tokenizer(source), text) == [0, *expected]
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_bytes_of_truncated_texts_with_a_tokenizer_in_python(tiny: TinyModels, tmp_path: Path, side: str) -> None:
+    """ByT5 has a token for each byte and one for the end of the text."""
+    from transformers import ByT5Tokenizer
+
+    folder = saved(tmp_path / "m", "gpt2", tiny)
+    for path in folder.glob("*token*"):
+        path.unlink()
+    ByT5Tokenizer(truncation_side=side).save_pretrained(folder)
+    tokenizer = load_tokenizer(locate(resolve(str(folder))))
+    assert tokenizer.policy["tokenizer"] == "ByT5Tokenizer"
+    assert kept(tokenizer, BYTES) == list(range(len(BYTES.encode()) + 1))
 
 
 def test_bytes_of_texts_truncated_on_the_left(tiny: TinyModels, tmp_path: Path) -> None:

@@ -135,7 +135,14 @@ def _sentencepiece(source: ModelSource) -> _Loaded:
         return [[bos, *ids][:limit] for ids in processor.encode(list(texts))]
 
     def kept_bytes(texts: Sequence[str], limit: int) -> list[int]:
-        return [_searched(text, limit - 1, False, processor.encode) for text in texts]
+        counts = []
+        for text in texts:
+            spans = processor.encode(text, return_type="offset_mapping", return_bytes=True)["offsets"][: limit - 1]
+            partial = 0  # bytes of a character, which has its span at the last of them
+            for start, end in spans:
+                partial = partial + 1 if start == end else 0
+            counts.append((spans[-1][1] if spans else 0) + partial)
+        return counts
 
     return encode, {"tokenizer": "sentencepiece", "special_tokens": True}, None, bos, kept_bytes
 
@@ -214,7 +221,4 @@ def _searched(text: str, count: int, from_left: bool, encode: Callable[[str], li
     # tokens of a beginning may merge in another way than in the text, so that a shorter one fits again
     end = next((shorter for shorter in range(max(1, low - 16), low) if fits(shorter)), low)
     dropped = max(0, len(encode(text[:end])) - count)  # tokens of the last character, a byte each, where it is split
-    before = text[: end - 1]
-    if dropped and before != before.rstrip() and count == len(encode(before)) + 1 == len(encode(before.rstrip())) + 1:
-        return len(before.encode())  # the last token is a space, which texts do not end with in SentencePiece
     return len(text[:end].encode()) - min(dropped, len(text[end - 1 : end].encode()))
