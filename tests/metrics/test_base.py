@@ -19,7 +19,7 @@ def test_subsets_of_neighbours(size: int) -> None:
     assert (kept[1] is None) == (size < 150)  # a long list pays for large subsets only
     for seed in range(5):
         rows = np.sort(np.random.default_rng(seed).choice(300, size, replace=False))
-        assert torch.equal(metric.subset(kept, rows), metric.prepare(layer[torch.from_numpy(rows)]))
+        assert torch.equal(metric.subset(kept, rows).y, metric.prepare(layer[torch.from_numpy(rows)]).y)
 
 
 def test_a_subset_beyond_the_long_lists_is_searched_afresh() -> None:
@@ -27,7 +27,7 @@ def test_a_subset_beyond_the_long_lists_is_searched_afresh() -> None:
     metric = MutualKnn(6)
     kept = metric.for_subsets(layer, 150)
     rows = np.arange(0, 300, 30)
-    assert torch.equal(metric.subset(kept, rows), metric.prepare(layer[torch.from_numpy(rows)]))
+    assert torch.equal(metric.subset(kept, rows).y, metric.prepare(layer[torch.from_numpy(rows)]).y)
 
 
 def test_parameters_from_text() -> None:

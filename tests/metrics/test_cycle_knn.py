@@ -23,8 +23,9 @@ def slow(x: Lists, y: Lists) -> float:
 @pytest.mark.parametrize("k", [1, 7, 39])
 def test_equals_the_definition(kind: str, k: int) -> None:
     x, y = pair_of(kind, 40)
-    nx, ny = knn(x, k).tolist(), knn(y, k).tolist()
+    nx, ny = knn(x, k).tolist(), knn(y, k, side="y").tolist()
     assert cycle_knn(x, y, k) == pytest.approx(slow(nx, ny), abs=1e-12)
+    nx, ny = knn(x, k, side="y").tolist(), knn(y, k).tolist()
     assert cycle_knn(y, x, k) == pytest.approx(slow(ny, nx), abs=1e-12)
 
 

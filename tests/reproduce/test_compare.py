@@ -18,6 +18,7 @@ from vlalign.metrics import Info
 from vlalign.metrics.base import Floats
 from vlalign.metrics.graph import NeighbourMetric
 from vlalign.metrics.registry import METRICS
+from vlalign.metrics.ties import Sided
 from vlalign.reproduce import compare as compared
 from vlalign.reproduce.compare import Reproduction, reproduce
 from vlalign.reproduce.platonic import KERNEL_METRICS, NEIGHBOUR_METRICS, _lcs, hsic_unbiased, reference_alignment
@@ -55,9 +56,9 @@ class Cycle(NeighbourMetric):
     name: ClassVar[str] = "cycle_knn"
     info: ClassVar[Info] = INFO
 
-    def grid(self, x: Sequence[Tensor], y: Sequence[Tensor]) -> Floats:
-        rows = range(len(x[0]))
-        return np.array([[np.mean([any(i in a[j] for j in b[i]) for i in rows]) for b in y] for a in x])
+    def grid(self, x: Sequence[Sided[Tensor]], y: Sequence[Sided[Tensor]]) -> Floats:
+        rows = range(len(x[0].x))
+        return np.array([[np.mean([any(i in a.x[j] for j in b.y[i]) for i in rows]) for b in y] for a in x])
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,8 @@ class Lcs(NeighbourMetric):
     name: ClassVar[str] = "lcs_knn"
     info: ClassVar[Info] = Info("", "", "", "", "")
 
-    def grid(self, x: Sequence[Tensor], y: Sequence[Tensor]) -> Floats:
-        return np.array([[_lcs(a, b) / self.k for b in y] for a in x])
+    def grid(self, x: Sequence[Sided[Tensor]], y: Sequence[Sided[Tensor]]) -> Floats:
+        return np.array([[_lcs(a.x, b.y) / self.k for b in y] for a in x])
 
 
 @dataclass(frozen=True)
@@ -221,15 +222,15 @@ def test_other_neighbours_are_rounding_only_if_they_are_as_near(
     x[40] = x[7]
     original = compared.knn
 
-    def other(layer: Tensor, k: int) -> Tensor:
-        lists = original(layer, k + 1)
+    def other(layer: Tensor, k: int, side: str = "x") -> Tensor:
+        lists = original(layer, k + 1, side=side)
         if twins:  # samples 7 and 40 change places in the lists of x
             swapped = torch.where(lists == 40, 7, torch.where(lists == 7, 40, lists))
             return (swapped if layer.shape[1] == 11 else lists)[:, :k]
         return torch.cat([lists[:, : k - 1], lists[:, k:]], dim=1)  # the k-th is passed over
 
     monkeypatch.setattr(compared, "knn", other)
-    monkeypatch.setattr("vlalign.metrics.graph.knn", other)
+    monkeypatch.setattr("vlalign.metrics.graph.knn_of_sides", lambda *a: Sided(other(*a), other(*a, side="y")))
     said = reasons(reproduce(x, y, k=5))
     assert ("not explained" in said) != twins
     assert "neighbour lists are not the same" in said["float32 rounding" if twins else "not explained"]

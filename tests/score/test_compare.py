@@ -171,3 +171,16 @@ def test_records_that_cannot_be_compared(other: object, reason: str) -> None:
     with pytest.raises(VlalignError, match=reason) as error:
         compare_records(made_up(), other)  # type: ignore[arg-type]
     assert "\n" not in str(error.value)
+
+
+def test_old_records_with_ties_are_not_compared_with_new_ones() -> None:
+    """Ties went to the lower row number, so only values without ties are those of today."""
+    new = made_up(y="b")
+    preprocessing = {name: value for name, value in new.preprocessing.items() if name != "ties"}
+    old = dataclasses.replace(made_up(), preprocessing=preprocessing)
+    assert compare_records(old, new).overlap is True
+    tied = dataclasses.replace(old, checks={**old.checks, "x": {**old.checks["x"], "duplicates": 4}})
+    with pytest.raises(VlalignError, match="ties in the order of the rows"):
+        compare_records(tied, new)
+    other = {"name": "cka", "params": {"kernel": "linear"}}
+    assert compare_records(*(dataclasses.replace(one, metric=other) for one in (tied, new))).overlap is True

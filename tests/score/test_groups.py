@@ -74,6 +74,14 @@ def test_identical_features(pair: Pair) -> None:
     assert any("exact duplicates" in note for note in grouped(*twice, None).checks["notes"])
 
 
+def test_identical_features_of_few_values_leave_nothing_to_permute() -> None:
+    draw = torch.Generator().manual_seed(0)
+    sides = [torch.eye(5)[torch.randint(0, 5, (60,), generator=draw)] for _ in range(2)]
+    with pytest.raises(VlalignError, match="join all 60 samples into one group"):
+        grouped(*sides, "exact")
+    assert grouped(*sides, None).p_value is not None
+
+
 def test_samples_of_their_own_are_no_groups(pair: Pair, runs: tuple[Any, Any]) -> None:
     plain = grouped(*pair, None)
     assert plain.moments is not None
@@ -94,8 +102,8 @@ def test_mistakes_before_any_work(pair: Pair, runs: tuple[Any, Any], tmp_path: P
     (tmp_path / "columns.csv").write_text("id,set\nsample-0,a\n")
     wrong: list[tuple[Any, Any, str]] = [
         (pair, LABELS[:-1], "groups has 59 labels for 60 samples"),
-        (pair, {"a": 1}, "plain features have no ids"),
-        (pair, tmp_path / "some.csv", "plain features have no ids"),
+        (pair, {"a": 1}, "features without ids need one label a row"),
+        (pair, tmp_path / "some.csv", "features without ids need one label a row"),
         (pair, 5, "not int"),
         (pair, np.array(5), "not int"),
         (pair, [*LABELS[:-1], None], r"sample 59 \(from 0\) has no group: None"),

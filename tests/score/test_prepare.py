@@ -64,7 +64,7 @@ def test_zero_rows_stay_zero_and_are_counted() -> None:
 def test_errors() -> None:
     with pytest.raises(VlalignError, match="platonic"):
         get_preset("platonik")
-    with pytest.raises(VlalignError, match="layer 1 hold a value that is not finite"):
+    with pytest.raises(VlalignError, match="a value of layer 1 is not finite"):
         prepare([torch.ones(3, 2), torch.tensor([[1.0, float("inf")]] * 3)])
     with pytest.raises(VlalignError, match="quantile"):
         clip_threshold(lambda: [torch.ones(2, 2)], 1.0)

@@ -91,7 +91,7 @@ def test_warnings() -> None:
     layer[:10] = layer[10:20]
     assert warnings(check_side(layer), "layer 3 of m") == [
         "layer 3 of m: 20 of 200 samples are exact duplicates (up to 2 alike), which are each other's neighbours: "
-        "name the groups they form, or p-values are too small"
+        "if they are repeats of one sample, name the groups they form, or p-values are too small"
     ]
     layer[:10] += 1e-5
     assert "have a near-duplicate (cosine > 0.999)" in warnings(check_side(layer))[0]

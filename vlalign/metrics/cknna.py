@@ -14,8 +14,10 @@ from torch import Tensor
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Floats, Info, Ints, Metric, Moments, of_pair, whole_number
 from vlalign.metrics.cka import UnbiasedCka
+from vlalign.metrics.graph import relabelled
 from vlalign.metrics.matches import find_matches
 from vlalign.metrics.mutual_knn import MutualKnn
+from vlalign.metrics.ties import Sided
 
 _GATHER_BYTES = 2**20  # of neighbours' features held at once
 _SUM_BYTES = 64 * 2**20  # of row and column sums held at once
@@ -57,10 +59,14 @@ class Masked(NamedTuple):
     returned: NDArray[np.bool_]  # [N, k] whether the neighbour lists the row too
     own: float  # HSIC with itself, 0 where not positive
 
+    def reorder(self, order: Ints) -> Masked:
+        """The samples in another order."""
+        return Masked(relabelled(self.lists, order), self.values[order], self.returned[order], self.own)
+
 
 @dataclass(frozen=True)
 class Cknna(Metric):
-    """The metric as the scorer uses it. A prepared layer is :class:`Masked`, or for k=None a centred kernel [N, N]."""
+    """The metric as the scorer uses it. A prepared layer is :class:`Masked`, for k=None a centred kernel [N, N]."""
 
     k: int | None = 10
 
@@ -113,8 +119,7 @@ class Cknna(Metric):
         """The prepared layer after its rows are put in another order."""
         if self.k is None:
             return prepared.reorder(order)
-        lists = self._lists.reorder(prepared.lists, order)
-        return Masked(lists, prepared.values[order], prepared.returned[order], prepared.own)
+        return prepared.map(lambda masked: masked.reorder(order))
 
     def for_subsets(self, layer: Tensor, smallest: int) -> Any:
         """The layer, with longer neighbour lists."""
@@ -132,7 +137,11 @@ def _largest(layer: Tensor) -> float:
     return float(layer.abs().max()) or 1.0
 
 
-def _masked(layer: Tensor, lists: Tensor) -> Masked:
+def _masked(layer: Tensor, lists: Sided[Tensor]) -> Sided[Masked]:
+    return lists.map(lambda one: _mask(layer, one))
+
+
+def _mask(layer: Tensor, lists: Tensor) -> Masked:
     n, k = lists.shape
     scale, index = _largest(layer), lists.to(layer.device)
     products = torch.empty((n, k), dtype=torch.float64)
@@ -157,7 +166,8 @@ def _hsic(returned: Any, total_a: Any, total_b: Any, crossed: Any, n: int) -> An
     return (returned + total_a * total_b / ((n - 1) * (n - 2)) - 2 * crossed / (n - 2)) / (n * (n - 3))
 
 
-def _values(x: Sequence[Masked], y: Sequence[Masked], permutations: Ints | None) -> Floats:
+def _values(x_layers: Sequence[Sided[Masked]], y_layers: Sequence[Sided[Masked]], permutations: Ints | None) -> Floats:
+    x, y = [layer.x for layer in x_layers], [layer.y for layer in y_layers]
     n = len(x[0].lists)
     count = 1 if permutations is None else len(permutations)
     step = max(1, _SUM_BYTES // (16 * n * len(x) * len(y)))

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vlalign.metrics.base import Floats, Info, Moments, of_pair
 from vlalign.metrics.matches import Groups, MatchMetric
+from vlalign.metrics.ties import Sided
 
 
 def cycle_knn(x: Tensor, y: Tensor, k: int = 10) -> float:
@@ -25,7 +26,7 @@ def cycle_knn(x: Tensor, y: Tensor, k: int = 10) -> float:
         k: number of neighbours, 1 <= k < N.
 
     Returns:
-        A share in [0, 1]. Degenerate layers have neighbours too: ties are broken by row number.
+        A share in [0, 1]. Ties are broken at random, independently for x and for y.
 
     Raises:
         VlalignError: as :func:`vlalign.metrics.base.of_pair`, or for k outside 1..N-1.
@@ -58,11 +59,11 @@ class CycleKnn(MatchMetric):
         """Value [G] of each row and layer pair that has matches."""
         return np.ones(len(groups.count))
 
-    def moments(self, x: Sequence[Tensor], y: Sequence[Tensor]) -> Moments:
+    def moments(self, x: Sequence[Sided[Tensor]], y: Sequence[Sided[Tensor]]) -> Moments:
         """Exact mean: row i counts unless k random others all miss the samples that have it as a neighbour in X."""
         from scipy.stats import hypergeom
 
-        n = len(x[0])
+        n = len(x[0].x)
         missed = hypergeom.pmf(0, n - 1, np.arange(n), self.k)  # by how many have the row as a neighbour
-        mean = [1 - missed[np.bincount(layer.numpy().ravel(), minlength=n)].mean() for layer in x]
+        mean = [1 - missed[np.bincount(layer.x.numpy().ravel(), minlength=n)].mean() for layer in x]
         return Moments(np.repeat(np.array(mean)[:, None], len(y), axis=1), None)

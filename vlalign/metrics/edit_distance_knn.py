@@ -22,8 +22,8 @@ def edit_distance_knn(x: Tensor, y: Tensor, k: int = 10) -> float:
         k: number of neighbours, 1 <= k < N.
 
     Returns:
-        A value in [0, 1], at most that of the longest common subsequence. Degenerate layers have neighbours too: ties
-        are broken by row number.
+        A value in [0, 1], at most that of the longest common subsequence. Ties are broken at random,
+        independently for x and for y.
 
     Raises:
         VlalignError: as :func:`vlalign.metrics.base.of_pair`, or for k outside 1..N-1.

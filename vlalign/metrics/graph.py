@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,14 +14,15 @@ from torch import Tensor
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Ints, Metric, whole_number
 from vlalign.metrics.moments import PairSums
-from vlalign.metrics.neighbours import knn
+from vlalign.metrics.neighbours import knn_of_sides
+from vlalign.metrics.ties import Sided
 
 
 @dataclass(frozen=True)
 class NeighbourMetric(Metric):
-    """A metric of the k nearest neighbours: its prepared layer is the list [N, k], on the CPU.
+    """A metric of the k nearest neighbours: its prepared layer is the list [N, k] of either side, on the CPU.
 
-    Ties are broken as :func:`vlalign.metrics.neighbours.knn` says: equal inner products by row number, lower first.
+    Ties are broken at random, independently on each side (:mod:`vlalign.metrics.ties`).
     """
 
     k: int = 10
@@ -41,18 +42,15 @@ class NeighbourMetric(Metric):
         if n <= self.k:
             raise VlalignError(f"{self.name} with k={self.k} needs more than {self.k} samples, got N={n}: lower k")
 
-    def prepare(self, layer: Tensor) -> Tensor:
-        """Neighbour list [N, k] of one layer [N, D]."""
-        return knn(layer, self.k).cpu()
+    def prepare(self, layer: Tensor) -> Sided[Tensor]:
+        """Neighbour lists [N, k] of one layer [N, D]."""
+        return knn_of_sides(layer, self.k).map(Tensor.cpu)
 
-    def reorder(self, prepared: Tensor, order: Ints) -> Tensor:
-        """Neighbour list of the rows in another order: relabelled, no distances needed."""
-        inverse = torch.empty(len(order), dtype=torch.int64)
-        forward = torch.from_numpy(order)
-        inverse[forward] = torch.arange(len(order))
-        return inverse[prepared[forward]]
+    def reorder(self, prepared: Sided[Tensor], order: Ints) -> Sided[Tensor]:
+        """Neighbour lists of the rows in another order: relabelled, no distances needed."""
+        return prepared.map(lambda lists: relabelled(lists, order))
 
-    def for_subsets(self, layer: Tensor, smallest: int) -> tuple[Tensor, Tensor | None]:
+    def for_subsets(self, layer: Tensor, smallest: int) -> tuple[Tensor, Sided[Tensor] | None]:
         """The layer, and so long a neighbour list that almost surely k of it are in every subset.
 
         No list where it would be most of the layer anyway: small subsets are cheaper to search afresh.
@@ -62,20 +60,44 @@ class NeighbourMetric(Metric):
         length = self.k
         while length < n and length * share - 7 * math.sqrt(length * share * (1 - share)) < self.k:
             length += 1 + length // 8
-        return layer, knn(layer, length).cpu() if length < n // 4 else None
+        return layer, knn_of_sides(layer, length).map(Tensor.cpu) if length < n // 4 else None
 
-    def subset(self, kept: tuple[Tensor, Tensor | None], rows: Ints) -> Tensor:
-        """Neighbour list of the rows ``rows``: the long lists without the samples that were left out."""
+    def subset(self, kept: tuple[Tensor, Sided[Tensor] | None], rows: Ints) -> Sided[Tensor]:
+        """Neighbour lists of the rows ``rows``: the long lists without the samples that were left out."""
         layer, long = kept
         if long is not None:
             new = np.full(len(layer), -1, dtype=np.int64)
             new[rows] = np.arange(len(rows))
-            lists = new[long.numpy()[rows]]
-            inside = lists >= 0
-            if (inside.sum(axis=1) >= self.k).all():
-                first = np.argsort(~inside, axis=1, kind="stable")[:, : self.k]
-                return torch.from_numpy(np.take_along_axis(lists, first, axis=1))
+            found = long.map(lambda lists: self._inside(new[lists.numpy()[rows]]))
+            if found.x is not None and found.y is not None:
+                return Sided(found.x, found.y)
         return self.prepare(layer[torch.from_numpy(rows).to(layer.device)])
+
+    def _inside(self, lists: Ints) -> Tensor | None:
+        """The first k entries of each row of ``lists`` that are not -1; None where a row has fewer."""
+        inside = lists >= 0
+        if not (inside.sum(axis=1) >= self.k).all():
+            return None
+        first = np.argsort(~inside, axis=1, kind="stable")[:, : self.k]
+        return torch.from_numpy(np.take_along_axis(lists, first, axis=1))
+
+
+def relabelled(lists: Tensor, order: Ints) -> Tensor:
+    """Neighbour lists [N, k] after the rows are put in another order: new row i is row ``order[i]``."""
+    inverse = torch.empty(len(order), dtype=torch.int64)
+    forward = torch.from_numpy(order)
+    inverse[forward] = torch.arange(len(order))
+    return inverse[lists[forward]]
+
+
+def shortened(prepared: Sided[Tensor], k: int) -> Sided[Tensor]:
+    """Neighbour lists [N, k] from longer ones."""
+    return prepared.map(lambda lists: lists[:, :k])
+
+
+def stacked(x: Sequence[Sided[Tensor]], y: Sequence[Sided[Tensor]]) -> tuple[Tensor, Tensor]:
+    """Neighbour lists [Lx, N, k] and [Ly, N, k] of prepared layers, each as its side has them."""
+    return torch.stack([layer.x for layer in x]), torch.stack([layer.y for layer in y])
 
 
 def checked_lists(nx: Tensor, ny: Tensor) -> tuple[Ints, Ints]:

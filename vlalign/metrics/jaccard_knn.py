@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vlalign.metrics.base import Floats, Info, Moments, of_pair
 from vlalign.metrics.matches import Groups, MatchMetric
+from vlalign.metrics.ties import Sided
 
 
 def jaccard_knn(x: Tensor, y: Tensor, k: int = 10) -> float:
@@ -23,7 +24,7 @@ def jaccard_knn(x: Tensor, y: Tensor, k: int = 10) -> float:
         k: number of neighbours, 1 <= k < N.
 
     Returns:
-        A value in [0, 1]. Degenerate layers have neighbours too: ties are broken by row number.
+        A value in [0, 1]. Ties are broken at random, independently for x and for y.
 
     Raises:
         VlalignError: as :func:`vlalign.metrics.base.of_pair`, or for k outside 1..N-1.
@@ -53,10 +54,10 @@ class JaccardKnn(MatchMetric):
         """Value [G] of each row and layer pair that has matches."""
         return groups.count / (2 * self.k - groups.count)
 
-    def moments(self, x: Sequence[Tensor], y: Sequence[Tensor]) -> Moments:
+    def moments(self, x: Sequence[Sided[Tensor]], y: Sequence[Sided[Tensor]]) -> Moments:
         """Exact mean: the overlap of a row is hypergeometric, k of N - 1 drawn twice. The sd has no simple formula."""
         from scipy.stats import hypergeom
 
         shared = np.arange(self.k + 1)
-        chance = hypergeom.pmf(shared, len(x[0]) - 1, self.k, self.k)
+        chance = hypergeom.pmf(shared, len(x[0].x) - 1, self.k, self.k)
         return Moments(np.full((len(x), len(y)), float(chance @ (shared / (2 * self.k - shared)))), None)

@@ -23,8 +23,8 @@ def lcs_knn(x: Tensor, y: Tensor, k: int = 10) -> float:
         k: number of neighbours, 1 <= k < N.
 
     Returns:
-        A value in [0, 1], at most that of mutual-kNN. Degenerate layers have neighbours too: ties are broken by row
-        number.
+        A value in [0, 1], at most that of mutual-kNN. Ties are broken at random, independently
+        for x and for y.
 
     Raises:
         VlalignError: as :func:`vlalign.metrics.base.of_pair`, or for k outside 1..N-1.

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from vlalign.metrics.base import Floats, Ints
-from vlalign.metrics.graph import NeighbourMetric, checked_lists
+from vlalign.metrics.graph import NeighbourMetric, checked_lists, stacked
+from vlalign.metrics.ties import Sided
 
 _TABLE_BYTES = 32 * 2**20  # of positions [rows, N, layers] held at once
 _FOUND_BYTES = 2**20  # of positions looked up at once; bounds the matches of one block, of which there are no more
@@ -147,18 +147,18 @@ class MatchMetric(NeighbourMetric):
     def of_groups(self, groups: Groups) -> Floats:
         """Value [G] of each row and layer pair that has matches."""
 
-    def grid(self, x: Sequence[Tensor], y: Sequence[Tensor]) -> Floats:
+    def grid(self, x: Sequence[Sided[Tensor]], y: Sequence[Sided[Tensor]]) -> Floats:
         """Values [Lx, Ly] of prepared layers."""
         return self._values(x, y, None)[0]
 
-    def permuted(self, x: Sequence[Tensor], y: Sequence[Tensor], permutations: Ints) -> Floats:
+    def permuted(self, x: Sequence[Sided[Tensor]], y: Sequence[Sided[Tensor]], permutations: Ints) -> Floats:
         """Values [P, Lx, Ly] after the rows of y are permuted by each of ``permutations`` [P, N]."""
         return self._values(x, y, permutations)
 
-    def _values(self, x: Sequence[Tensor], y: Sequence[Tensor], permutations: Ints | None) -> Floats:
-        lx, ly, n = len(x), len(y), len(x[0])
+    def _values(self, x: Sequence[Sided[Tensor]], y: Sequence[Sided[Tensor]], permutations: Ints | None) -> Floats:
+        lx, ly, n = len(x), len(y), len(x[0].x)
         sums = np.zeros((1 if permutations is None else len(permutations), lx * ly))
-        for matches in find_matches(torch.stack(list(x)), torch.stack(list(y)), permutations, self.back):
+        for matches in find_matches(*stacked(x, y), permutations, self.back):
             groups = group(matches, (lx, ly), self.k)
             sums[matches.permutation] += np.bincount(groups.pair, self.of_groups(groups), minlength=lx * ly)
         return sums.reshape(-1, lx, ly) / n

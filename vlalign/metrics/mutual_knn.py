@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vlalign.metrics.base import Floats, Info, Ints, Moments, same_rows
-from vlalign.metrics.graph import NeighbourMetric, checked_lists, graph_sums
+from vlalign.metrics.base import Floats, Info, Ints, Moments, same_rows, whole_number
+from vlalign.metrics.graph import NeighbourMetric, checked_lists, graph_sums, stacked
 from vlalign.metrics.moments import permutation_moments
-from vlalign.metrics.neighbours import knn
+from vlalign.metrics.neighbours import check_features, knn
+from vlalign.metrics.ties import Sided
 
 _TABLE_BYTES = 32 * 2**20  # of bit masks [rows, N] held at once
 _WORD = 32  # layers per mask word
@@ -33,8 +33,8 @@ def mutual_knn(x: Tensor, y: Tensor, k: int = 10) -> float:
         k: number of neighbours, 1 <= k < N.
 
     Returns:
-        A share in [0, 1]; chance is ``k / (N - 1)``. Rows that are all alike have neighbours by row number only, so two
-        such layers score 1; :func:`vlalign.score` gives layers that tell no samples apart 0.
+        A share in [0, 1]; chance is ``k / (N - 1)``. Ties are broken at random, independently for x and for y, so a
+        layer with more than ``k`` identical rows has less than 1 with itself, and constant layers are at chance.
 
     Raises:
         VlalignError: as :func:`vlalign.metrics.neighbours.knn`, or if the numbers of rows differ.
@@ -43,8 +43,10 @@ def mutual_knn(x: Tensor, y: Tensor, k: int = 10) -> float:
     >>> mutual_knn(x, 2 * x, k=1)
     1.0
     """
+    k = whole_number(k, "k", "mutual_knn")
+    x, y = check_features(x, "x"), check_features(y, "y")
     same_rows(x, y)
-    return mutual_knn_from_neighbours(knn(x, k), knn(y, k))
+    return mutual_knn_from_neighbours(knn(x, k), knn(y, k, side="y"))
 
 
 def mutual_knn_from_neighbours(nx: Tensor, ny: Tensor) -> float:
@@ -169,17 +171,16 @@ class MutualKnn(NeighbourMetric):
         source="Huh et al. 2024 (arXiv 2405.07987)",
     )
 
-    def grid(self, x: Sequence[Tensor], y: Sequence[Tensor]) -> Floats:
+    def grid(self, x: Sequence[Sided[Tensor]], y: Sequence[Sided[Tensor]]) -> Floats:
         """Scores [Lx, Ly] of prepared layers."""
-        return overlap_counts(torch.stack(list(x)), torch.stack(list(y))) / (len(x[0]) * self.k)
+        return overlap_counts(*stacked(x, y)) / (len(x[0].x) * self.k)
 
-    def permuted(self, x: Sequence[Tensor], y: Sequence[Tensor], permutations: Ints) -> Floats:
+    def permuted(self, x: Sequence[Sided[Tensor]], y: Sequence[Sided[Tensor]], permutations: Ints) -> Floats:
         """Scores [P, Lx, Ly] after the rows of y are permuted by each of ``permutations`` [P, N]."""
-        counts = overlap_counts_permuted(torch.stack(list(x)), torch.stack(list(y)), permutations)
-        return counts / (len(x[0]) * self.k)
+        return overlap_counts_permuted(*stacked(x, y), permutations) / (len(x[0].x) * self.k)
 
-    def moments(self, x: Sequence[Tensor], y: Sequence[Tensor]) -> Moments:
+    def moments(self, x: Sequence[Sided[Tensor]], y: Sequence[Sided[Tensor]]) -> Moments:
         """Exact: the mean is k / (N - 1), the sd depends on how often samples are neighbours of others."""
-        n = len(x[0])
-        mean, sd = permutation_moments([graph_sums(layer) for layer in x], [graph_sums(layer) for layer in y], n)
+        n = len(x[0].x)
+        mean, sd = permutation_moments([graph_sums(layer.x) for layer in x], [graph_sums(layer.y) for layer in y], n)
         return Moments(mean / (n * self.k), sd / (n * self.k))

@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vlalign.errors import VlalignError
+from vlalign.metrics.base import choice, whole_number
 from vlalign.metrics.layers import scratch
+from vlalign.metrics.ties import Sided, TieBreaking, row_labels
 
 #: Bytes of inner products held at once when ``block`` is not given, on the CPU and on accelerators, which larger blocks
 #: keep busy. It depends on nothing but N and the dtype, so that the same input is always cut the same way.
@@ -47,22 +49,24 @@ def checked_norms(x: Tensor, what: str = "features") -> Tensor:
         bad = torch.nonzero(~torch.isfinite(x[start : start + rows]).all(dim=1))
         if len(bad):
             row = start + int(bad[0, 0])
-            raise VlalignError(f"{what} hold a value that is not finite (first in row {row}): leave that sample out")
+            raise VlalignError(f"a value of {what} is not finite (first in row {row}): leave that sample out")
     raise VlalignError(f"inner products of {what} overflow {x.dtype}: scale them down")
 
 
-def knn(x: Tensor, k: int = 10, *, block: int | None = None) -> Tensor:
-    """The ``k`` rows of largest inner product with every row, the row itself excluded.
+def knn(x: Tensor, k: int = 10, *, side: str = "x", block: int | None = None) -> Tensor:
+    """Return the ``k`` rows of largest inner product with every row, the row itself excluded.
 
-    For cosine similarity pass L2-normalised rows. Neighbours are ordered by inner product, largest first; equal inner
-    products (as computed, in the dtype of ``x``) are ordered by row number, lower first, and the same rule decides who
-    is let in at the border. A zero row is equally similar to every row, so its neighbours are the first ``k`` others.
+    For cosine similarity pass L2-normalised rows. Neighbours are ordered by inner product, largest first. Equal ones
+    (identical rows, or equal products as computed in the dtype of ``x``) are in an order that depends on a hash of the
+    two row numbers and ``side``: give the two sides of a comparison different sides, or tied rows share neighbours
+    whatever their features. A zero row is equally similar to every row, so its neighbours are random ones.
 
     Works on the device of ``x`` in row blocks: beside the input, memory grows by about ``block * N`` values.
 
     Args:
         x: features [N, D], float32 or float64 (float16 and bfloat16 are computed in float32).
         k: number of neighbours, 1 <= k < N.
+        side: ``x`` or ``y``.
         block: rows per block; by default as many as keep the inner products within 128 MiB (1 GiB on a GPU).
 
     Returns:
@@ -76,31 +80,59 @@ def knn(x: Tensor, k: int = 10, *, block: int | None = None) -> Tensor:
     >>> knn(x, k=1).flatten().tolist()
     [1, 0, 3, 2]
     """
+    lists = knn_of_sides(x, k, block=block)
+    return lists.x if choice(side, "side", "knn", ("x", "y")) == "x" else lists.y
+
+
+def knn_of_sides(x: Tensor, k: int = 10, *, block: int | None = None) -> Sided[Tensor]:
+    """Return :func:`knn` of both sides, which differ where there are ties."""
     x = check_features(x).detach()
     n = len(x)
-    if not 1 <= k < n:
+    if not (k := whole_number(k, "k", "knn")) < n:
         raise VlalignError(f"k must be at least 1 and less than the number of samples, got k={k} with N={n}")
     if float(checked_norms(x).max()) < torch.finfo(x.dtype).tiny ** 0.5 and bool(x.any()):
         raise VlalignError(f"inner products of features underflow {x.dtype}: scale them up")
     if block is None:
         block = (BLOCK_BYTES if x.device.type == "cpu" else DEVICE_BLOCK_BYTES) // (n * x.element_size())
-    blocks = -(-n // min(max(1, block), n))
+    blocks = -(-n // min(max(1, whole_number(block, "block", "knn", least=0)), n))
     block = -(-n // blocks)  # even blocks: no small last one
+    labels = row_labels(x)
+    distinct = _Distinct(x, labels) if labels.max() + 1 < n else None
     out = torch.empty((n, k), dtype=torch.int64, device=x.device)
     buffer = scratch((block, n), x.dtype, x.device)
+    tied: list[tuple[_Ints, _Ints, _Ints]] = []  # row numbers, lists of x, lists of y
+    breaking = TieBreaking(x, labels)
     for start in range(0, n, block):
         rows = x[start : start + block]
         products = buffer[: len(rows)]
-        if blocks == 1:
+        if distinct is not None:
+            products = distinct.products(start, start + block)
+        elif blocks == 1:
             gram(x, products)
         else:
             torch.mm(rows, x.T, out=products)
         products.diagonal(start).fill_(-torch.inf)
-        if x.device.type == "cpu":
-            search_on_cpu(products, out[start : start + block])
-        else:
-            out[start : start + block] = search_on_device(products, k)
-    return out
+        search = search_on_cpu if x.device.type == "cpu" else search_on_device
+        tied += search(products, out[start : start + block], start, breaking)
+    y = out.clone() if tied else out
+    for numbers, of_x, of_y in tied:
+        index = torch.from_numpy(numbers).to(x.device)
+        out[index], y[index] = torch.from_numpy(of_x).to(x.device), torch.from_numpy(of_y).to(x.device)
+    return Sided(out, y)
+
+
+class _Distinct:
+    """The distinct rows of a layer [N, D], multiplied once, so that identical rows have identical products."""
+
+    def __init__(self, x: Tensor, labels: _Ints) -> None:
+        first = np.unique(labels, return_index=True)[1]
+        self.rows = x[torch.from_numpy(first).to(x.device)]
+        self.labels = torch.from_numpy(labels).to(x.device)
+
+    def products(self, start: int, stop: int) -> Tensor:
+        """Inner products [stop - start, N] of rows ``start`` to ``stop`` with all rows."""
+        needed, place = torch.unique(self.labels[start:stop], return_inverse=True)
+        return torch.mm(self.rows[needed], self.rows.T)[place][:, self.labels]
 
 
 def gram(x: Tensor, out: Tensor) -> None:
@@ -112,16 +144,27 @@ def gram(x: Tensor, out: Tensor) -> None:
             out[stop:, start:stop] = out[start:stop, stop:].T
 
 
-def search_on_cpu(products: Tensor, out: Tensor) -> None:
-    """Columns of the k largest of each row of ``products`` [rows, N] into ``out`` [rows, k], ties by lower column.
+def search_on_cpu(products: Tensor, out: Tensor, start: int, breaking: TieBreaking) -> list[tuple[_Ints, _Ints, _Ints]]:
+    """Write the columns of the k largest of each row of ``products`` [rows, N] to ``out`` [rows, k].
 
     A lower bound of the k-th largest value comes from the maxima of column groups: k groups have a maximum that large.
-    The few values that reach the bound are sorted stably.
+    The few values that reach the bound are sorted.
+
+    Returns:
+        Row numbers, counted from ``start``, and lists of either side, of the rows that have ties.
     """
-    step = max(1, _SEARCH_BYTES // (products.shape[1] * products.element_size()))
-    for start in range(0, len(products), step):
-        part = products[start : start + step]
-        _search_part(part.numpy(), _lower_bound(part, out.shape[1]), out[start : start + step].numpy())
+    step, tied = _rows_at_once(products), []
+    for low in range(0, len(products), step):
+        part = products[low : low + step]
+        lists = out[low : low + step].numpy()
+        rows = np.flatnonzero(_search_part(part.numpy(), _lower_bound(part, out.shape[1]), lists))
+        if len(rows):
+            tied.append(breaking.lists(part.numpy()[rows], start + low + rows, out.shape[1]))
+    return tied
+
+
+def _rows_at_once(products: Tensor) -> int:
+    return max(1, _SEARCH_BYTES // (products.shape[1] * products.element_size()))
 
 
 def _lower_bound(products: Tensor, k: int) -> NDArray[np.floating]:
@@ -135,7 +178,8 @@ def _lower_bound(products: Tensor, k: int) -> NDArray[np.floating]:
     return np.partition(values, last, axis=1)[:, last, None]
 
 
-def _search_part(products: NDArray[np.floating], bound: NDArray[np.floating], out: _Ints) -> None:
+def _search_part(products: NDArray[np.floating], bound: NDArray[np.floating], out: _Ints) -> NDArray[np.bool_]:
+    """Fill ``out`` [rows, k], except for the rows that are returned: those with ties, or too many above the bound."""
     rows, n = products.shape
     k = out.shape[1]
     found = np.flatnonzero(products >= bound)
@@ -143,45 +187,34 @@ def _search_part(products: NDArray[np.floating], bound: NDArray[np.floating], ou
     counts = np.bincount(row, minlength=rows)
     many = counts > 4 * k + 64  # many ties, or all the near ones in few groups
     if many.any():
-        for i in np.flatnonzero(many):
-            out[i] = _search_row(products[i], k)
         if not many.all():
             rest = np.empty((int(rows - many.sum()), k), dtype=np.int64)
-            _search_part(products[~many], bound[~many], rest)
+            tied = _search_part(products[~many], bound[~many], rest)
             out[~many] = rest
-        return
+            many[~many] = tied
+        return many
     width = int(counts.max())
     slot = np.arange(len(found)) + (np.arange(rows) * width - counts.cumsum() + counts)[row]
     negated = np.full(rows * width, np.inf, dtype=products.dtype)
     negated[slot] = -products.reshape(-1)[found]
     columns = np.zeros(rows * width, dtype=np.int64)
     columns[slot] = column
-    order = np.argsort(negated.reshape(rows, width), axis=1, kind="stable")[:, :k]
-    out[:] = np.take_along_axis(columns.reshape(rows, width), order, axis=1)
+    negated, columns = negated.reshape(rows, width), columns.reshape(rows, width)
+    order = np.argsort(negated, axis=1, kind="stable")[:, : k + 1]  # one more than asked for shows a tie at the border
+    out[:] = np.take_along_axis(columns, order[:, :k], axis=1)
+    values = np.take_along_axis(negated, order, axis=1)
+    return np.asarray((values[:, 1:] == values[:, :-1]).any(axis=1))
 
 
-def _search_row(row: NDArray[np.floating], k: int) -> _Ints:
-    last = np.partition(row, len(row) - k)[len(row) - k]
-    above = np.flatnonzero(row > last)
-    columns = np.concatenate([above, np.flatnonzero(row == last)[: k - len(above)]])
-    return columns[np.lexsort((columns, -row[columns]))]
-
-
-def search_on_device(products: Tensor, k: int) -> Tensor:
-    """As :func:`search_on_cpu`, in torch operations for an accelerator; returns int64 [rows, k]."""
+def search_on_device(
+    products: Tensor, out: Tensor, start: int, breaking: TieBreaking
+) -> list[tuple[_Ints, _Ints, _Ints]]:
+    """Search as :func:`search_on_cpu`, in torch operations for an accelerator; ties are broken on the CPU."""
+    k = out.shape[1]
     top = products.topk(k + 1, dim=1)  # one more than asked for shows a tie at the border
-    equal = top.values[:, 1:] == top.values[:, :-1]
-    columns = top.indices[:, :k]
-    if not bool(equal.any()):
-        return columns
-    border = torch.nonzero(equal[:, k - 1]).flatten()
-    columns = columns.clone()
-    for part in border.split(max(1, 2**22 // products.shape[1])):
-        values, last = products[part], top.values[part, k - 1 : k]
-        above, ties = values > last, values == last
-        room = k - above.sum(dim=1, keepdim=True)
-        chosen = above | (ties & (ties.cumsum(dim=1) <= room))
-        columns[part] = torch.nonzero(chosen)[:, 1].view(len(part), k)
-    columns = columns.sort(dim=1).values
-    order = products.gather(1, columns).sort(dim=1, descending=True, stable=True).indices
-    return columns.gather(1, order)
+    out.copy_(top.indices[:, :k])
+    equal = (top.values[:, 1:] == top.values[:, :-1]).any(dim=1)
+    tied = []
+    for rows in torch.nonzero(equal).flatten().split(_rows_at_once(products)):
+        tied.append(breaking.lists(products[rows].cpu().numpy(), start + rows.cpu().numpy(), k))
+    return tied

@@ -18,10 +18,12 @@ from torch import Tensor
 
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Floats, Info, Ints, Metric, Moments, of_pair, whole_number
+from vlalign.metrics.graph import relabelled
 from vlalign.metrics.layers import map_layers
 from vlalign.metrics.matches import find_matches
 from vlalign.metrics.mutual_knn import MutualKnn
-from vlalign.metrics.neighbours import knn
+from vlalign.metrics.neighbours import knn_of_sides
+from vlalign.metrics.ties import Sided
 
 _BLOCK_BYTES = 4 * 2**20  # of weights [layers, rows, N] held at once by each thread
 
@@ -36,7 +38,7 @@ def rnx(x: Tensor, y: Tensor, k: int = 10) -> float:
 
     Returns:
         1 for the same neighbours everywhere, 0 on average for a random pairing, at least ``-k / (N - 1 - k)``.
-        Degenerate layers have neighbours too: ties are broken by row number.
+        Ties are broken at random, independently for x and for y.
 
     Raises:
         VlalignError: as :func:`vlalign.metrics.base.of_pair`, or for N or k out of range.
@@ -57,8 +59,8 @@ def rnx_area(x: Tensor, y: Tensor, max_k: int | None = None) -> float:
         max_k: largest number of neighbours, 1 <= max_k <= N - 2; None for N - 2.
 
     Returns:
-        1 for the same order of neighbours everywhere, 0 on average for a random pairing. Degenerate layers have
-        neighbours too: ties are broken by row number.
+        1 for the same order of neighbours everywhere, 0 on average for a random pairing. Ties are broken at
+        random, independently for x and for y.
 
     Raises:
         VlalignError: as :func:`vlalign.metrics.base.of_pair`, or for N or max_k out of range.
@@ -88,17 +90,17 @@ class Rnx(MutualKnn):
         Metric.check(self, n)
         _check_k(self.name, "k", self.k, n)
 
-    def grid(self, x: Sequence[Tensor], y: Sequence[Tensor]) -> Floats:
+    def grid(self, x: Sequence[Sided[Tensor]], y: Sequence[Sided[Tensor]]) -> Floats:
         """Values [Lx, Ly] of prepared layers."""
-        return self._corrected(super().grid(x, y), len(x[0]))
+        return self._corrected(super().grid(x, y), len(x[0].x))
 
-    def permuted(self, x: Sequence[Tensor], y: Sequence[Tensor], permutations: Ints) -> Floats:
+    def permuted(self, x: Sequence[Sided[Tensor]], y: Sequence[Sided[Tensor]], permutations: Ints) -> Floats:
         """Values [P, Lx, Ly] after the rows of y are permuted by each of ``permutations`` [P, N]."""
-        return self._corrected(super().permuted(x, y, permutations), len(x[0]))
+        return self._corrected(super().permuted(x, y, permutations), len(x[0].x))
 
-    def moments(self, x: Sequence[Tensor], y: Sequence[Tensor]) -> Moments:
+    def moments(self, x: Sequence[Sided[Tensor]], y: Sequence[Sided[Tensor]]) -> Moments:
         """Exact: the mean is 0, the sd that of mutual-kNN on the new scale."""
-        n = len(x[0])
+        n = len(x[0].x)
         found = super().moments(x, y)
         assert found.sd is not None
         return Moments(np.zeros_like(found.mean), found.sd * (n - 1) / (n - 1 - self.k))
@@ -113,7 +115,7 @@ class RnxArea(Metric):
 
     A sample at rank r of a row in one layer and s in the other is shared from k = max(r, s) on, so each adds a weight
     ``w(max(r, s)) = min(w(r), w(s))``. A prepared layer is the matrix [N, N] of ranks (0 the nearest, max_k all
-    beyond), or the neighbour list [N, max_k] where that is smaller.
+    beyond), or the neighbour list [N, max_k] where that is smaller; one for either side.
     """
 
     max_k: int | None = None
@@ -142,36 +144,38 @@ class RnxArea(Metric):
         depth = self._depth(n)
         return 0 if _as_list(depth, n) else np.min_scalar_type(depth).itemsize * n * n * len(widths)
 
-    def prepare(self, layer: Tensor) -> Any:
+    def prepare(self, layer: Tensor) -> Sided[Any]:
         """Ranks [N, N] of one layer [N, D], or its neighbour list."""
         n = len(layer)
         depth = self._depth(n)
-        lists = knn(layer, depth).cpu()
-        if _as_list(depth, n):
-            return lists
-        ranks = np.full((n, n), depth, dtype=np.min_scalar_type(depth))
-        np.put_along_axis(ranks, lists.numpy(), np.arange(depth, dtype=ranks.dtype)[None], axis=1)
-        return ranks
 
-    def grid(self, x: Sequence[Any], y: Sequence[Any]) -> Floats:
+        def kept(lists: Tensor) -> Any:
+            if _as_list(depth, n):
+                return lists.cpu()
+            ranks = np.full((n, n), depth, dtype=np.min_scalar_type(depth))
+            np.put_along_axis(ranks, lists.cpu().numpy(), np.arange(depth, dtype=ranks.dtype)[None], axis=1)
+            return ranks
+
+        return knn_of_sides(layer, depth).map(kept)
+
+    def grid(self, x: Sequence[Sided[Any]], y: Sequence[Sided[Any]]) -> Floats:
         """Values [Lx, Ly] of prepared layers."""
-        return self.permuted(x, y, np.arange(len(x[0]))[None])[0]
+        return self.permuted(x, y, np.arange(len(x[0].x))[None])[0]
 
-    def reorder(self, prepared: Any, order: Ints) -> Any:
+    def reorder(self, prepared: Sided[Any], order: Ints) -> Sided[Any]:
         """The prepared layer after its rows are put in another order."""
-        if isinstance(prepared, Tensor):
-            return MutualKnn().reorder(prepared, order)
-        return prepared[order][:, order]
+        return prepared.map(lambda kept: relabelled(kept, order) if isinstance(kept, Tensor) else kept[order][:, order])
 
-    def permuted(self, x: Sequence[Any], y: Sequence[Any], permutations: Ints) -> Floats:
+    def permuted(self, x: Sequence[Sided[Any]], y: Sequence[Sided[Any]], permutations: Ints) -> Floats:
         """Values [P, Lx, Ly] after the rows of y are permuted by each of ``permutations`` [P, N]."""
-        n = len(x[0])
+        n = len(x[0].x)
         depth = self._depth(n)
         k = np.arange(1, depth + 1)
         per_k = 1 / (n - 1 - k) / (1 / k).sum()
         weights = np.append((per_k / k**2)[::-1].cumsum()[::-1] * (n - 1) / n, 0.0)  # of rank 0..depth-1, and beyond
-        summed = _of_lists if isinstance(x[0], Tensor) else _of_ranks
-        return summed(x, y, permutations, weights) - per_k.sum()
+        of_x, of_y = [layer.x for layer in x], [layer.y for layer in y]
+        summed = _of_lists if isinstance(of_x[0], Tensor) else _of_ranks
+        return summed(of_x, of_y, permutations, weights) - per_k.sum()
 
     def moments(self, x: Sequence[Any], y: Sequence[Any]) -> Moments:
         """The mean is exactly 0, as that of R_NX at every k; the sd has no simple formula."""

@@ -124,8 +124,12 @@ def _compare(
     (x, clip_x), (y, clip_y) = (prepare(side, "platonic") for side in layers)
     ready = [[metric.prepare(layer) for layer in side] for side in (x, y)]
     ours = metric.grid(*ready)
-    turned = ours if metric.info.symmetric else metric.grid(*ready[::-1]).T
-    lists = None if found.neighbours is None else tuple([knn(layer, k).cpu() for layer in side] for side in (x, y))
+    turned = ours
+    if not metric.info.symmetric:  # with the same neighbours of each side
+        turned = metric.grid(*([layer.turned() for layer in side] for side in ready[::-1])).T
+    lists = None
+    if found.neighbours is not None:
+        lists = tuple([knn(layer, k, side=name).cpu() for layer in side] for name, side in (("x", x), ("y", y)))
     assert clip_x is not None
     assert clip_y is not None
     case = Comparison(name, k, found, exact, tf32, ours, turned, (clip_x, clip_y), (x, y), lists, axes)

@@ -159,13 +159,13 @@ class Comparison:
             yield Difference(
                 "ties for the last neighbour",
                 f"in {border} of {rows} rows (samples of all layers) neighbour {self.k} and the next have equal inner "
-                "products: the reference leaves open which is in, ours takes the lower row number",
+                "products: the reference leaves open which is in, ours draws one at random, for each side separately",
             )
         if self.name in _ORDERED and inside:
             yield Difference(
                 "ties in the order",
                 f"in {inside} of {rows} rows (samples of all layers) neighbours have equal inner products: the "
-                "reference leaves their order open, ours is by row number",
+                "reference leaves their order open, ours is random, for each side separately",
             )
 
     def _rounding(self) -> Iterator[Difference]:

@@ -156,7 +156,7 @@ class Analysis:
         lists = self.metric.preparation == ("neighbours", k)
         for i, (name, side, layers) in enumerate((("x", self.x, self.x_layers), ("y", self.y, self.y_layers))):
             found[name] = check_side(
-                scored[i], k, neighbours=layers[self.best[i]] if lists else None, unclipped=raw[i],
+                scored[i], k, neighbours=getattr(layers[self.best[i]], name) if lists else None, unclipped=raw[i],
                 clip_threshold=side.threshold,
             )  # fmt: skip
             where = f"{side.axis[self._positions()[i]]['name']} of {side.side.model}"

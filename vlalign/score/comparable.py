@@ -69,6 +69,7 @@ def conditions(record: ScoreRecord, alone: str, *, edits: bool = True) -> Condit
     variant = [
         *(["with the concatenation of all layers"] if record.axes["x"][-1].get("index") == -1 else []),
         *([f"samples in {groups.get('groups')} groups"] if isinstance(groups, dict) else []),
+        *(["ties in the order of the rows"] if _has_ordered_ties(record) else []),
     ]
     if variant:
         parts["variant"] = ", ".join(variant)
@@ -77,6 +78,12 @@ def conditions(record: ScoreRecord, alone: str, *, edits: bool = True) -> Condit
     digest = hashlib.sha256(encode(canonical(whole))).hexdigest()[:12]
     symmetric = known is not None and known.info.symmetric
     return Conditions(digest, metric, symmetric, record.n, parts, len(told) == len(sides))
+
+
+def _has_ordered_ties(record: ScoreRecord) -> bool:
+    """Whether identical rows had neighbours by row number, as in records made before ties were broken at random."""
+    identical = any(record.checks[side].get("duplicates") for side in ("x", "y"))
+    return identical and bool({"k", "max_k"} & set(record.metric["params"])) and "ties" not in record.preprocessing
 
 
 def different(a: Conditions, b: Conditions) -> list[str]:

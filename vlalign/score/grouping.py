@@ -53,10 +53,15 @@ def resolve_groups(groups: Groups, ids: Sequence[str] | None, n: int, *sides: Pr
         return None
     if are_exact(groups):
         labels = exact_groups(*(side.raw(len(side.side.axis) - 1) for side in sides))
+        if n > 1 and not labels.any():
+            raise VlalignError(
+                f"identical features join all {n} samples into one group, so that nothing can be permuted: leave the "
+                "groups out (ties between equal rows are broken at random), or name the groups in a file"
+            )
         return _or_none(labels, EXACT)
     if isinstance(groups, str | Path | Mapping):
         if ids is None:
-            raise VlalignError("groups by id need runs of a store: plain features have no ids, give one label a row")
+            raise VlalignError("groups by id need sample ids: features without ids need one label a row")
         if isinstance(groups, Mapping):
             if missing := [name for name in ids if name not in groups]:
                 raise VlalignError(f"groups name no group for {len(missing)} samples, the first is {missing[0]!r}")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from vlalign.score.prepare import Preset
 from vlalign.score.prepared import PreparedSide, timed
 from vlalign.score.record import ScoreRecord
 from vlalign.score.sides import Features, Side, check_pairing
+from vlalign.version import __version__
 
 #: Half-samples of an interval where the caller names no number: a costly metric gets fewer and a wider quantile.
 HALF_SAMPLES, COSTLY_HALF_SAMPLES = 100, 20
@@ -78,20 +81,21 @@ class Scorer:
         if are_exact(wanted):
             groups = resolve_groups(wanted, ids, n, a, b)
         found = Analysis(metric, a, b, x_layers, y_layers, grid, (row, column), groups, seconds).run(
-            permutations=metric.info.permutations if self.options.permutations is None else self.options.permutations,
+            permutations=self._permutations(metric),
             half_samples=self._half_samples(metric),
             full=self.options.full,
             seed=self.options.seed,
         )
         preset = self.options.preset
         return ScoreRecord(
-            x=sides[0].describe(),
-            y=sides[1].describe(),
+            x=sides[0].describe(a.side.digest),
+            y=sides[1].describe(b.side.digest),
             metric={"name": metric.name, "params": {name: plain(value) for name, value in metric.params.items()}},
             preprocessing={
                 "preset": preset.name,
                 "clip_quantile": preset.clip_quantile,
                 "normalise": preset.normalise,
+                "ties": "random",
                 "x": a.preprocessing,
                 "y": b.preprocessing,
             },
@@ -114,6 +118,32 @@ class Scorer:
             seconds={stage: round(value, 4) for stage, value in seconds.items()},
         )
 
+    def request(self, metric: Metric, x: Features, y: Features) -> dict[str, Any] | None:
+        """Everything that the record of two runs depends on; None for other features, or groups that are no file."""
+        options, groups = self.options, self.options.groups
+        if not (hasattr(x, "key") and hasattr(y, "key")):
+            return None
+        if isinstance(groups, str | Path) and not are_exact(groups):
+            try:
+                groups = hashlib.sha256(Path(groups).read_bytes()).hexdigest()
+            except OSError:
+                return None  # scoring says why it cannot be read
+        elif groups is not None and not are_exact(groups):
+            return None
+        return {
+            "vlalign": __version__,
+            "x": x.key.hash,
+            "y": y.key.hash,
+            "metric": metric.label,
+            "preset": options.preset.name,
+            "permutations": self._permutations(metric),
+            "half_samples": self._half_samples(metric),
+            "groups": groups,
+            "full": bool(options.full),
+            "seed": options.seed,
+            "concat": bool(options.concat),
+        }
+
     def forget(self, metric: Metric) -> None:
         """Let go of what was prepared for a metric, except what other metrics may use too."""
         self._layers = {key: kept for key, kept in self._layers.items() if key[0] != metric}
@@ -124,6 +154,9 @@ class Scorer:
         gone = {id(side) for key, side in self._sides.items() if key[0] in keys}
         self._sides = {key: side for key, side in self._sides.items() if id(side) not in gone}
         self._layers = {key: kept for key, kept in self._layers.items() if key[1] not in gone}
+
+    def _permutations(self, metric: Metric) -> int:
+        return metric.info.permutations if self.options.permutations is None else self.options.permutations
 
     def _half_samples(self, metric: Metric) -> int:
         if self.options.half_samples is not None:

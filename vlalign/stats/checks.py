@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vlalign.errors import VlalignError
 from vlalign.metrics.neighbours import DEVICE_BLOCK_BYTES, check_features, checked_norms, knn
-from vlalign.stats.groups import row_labels
+from vlalign.metrics.ties import row_labels
 
 NEAR = 0.999  # cosine beyond which two samples are near-duplicates
 
@@ -147,7 +147,8 @@ def warnings(found: Mapping[str, Any], name: str = "layer", grouped: bool = Fals
     if found["duplicates"] > DUPLICATE_SHARE * n and not grouped:
         lines.append(
             f"{name}: {found['duplicates']} of {n} samples are exact duplicates (up to {found['largest_group']} "
-            "alike), which are each other's neighbours: name the groups they form, or p-values are too small"
+            "alike), which are each other's neighbours: if they are repeats of one sample, name the groups they form, "
+            "or p-values are too small"
         )
     elif found["near_duplicates"] > DUPLICATE_SHARE * n and not grouped:
         lines.append(

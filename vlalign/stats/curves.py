@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Metric, whole_number
-from vlalign.metrics.graph import NeighbourMetric
+from vlalign.metrics.graph import NeighbourMetric, shortened
 from vlalign.metrics.layers import map_layers
 from vlalign.metrics.registry import get_metric
 from vlalign.stats.null import generator
@@ -149,7 +149,7 @@ def k_curve(
 
     def at(k: int) -> tuple[list[Any], list[Any]]:
         if lists:
-            layers = [layer[:, :k] for layer in done]
+            layers = [shortened(layer, k) for layer in done]
         elif k in prepared:
             return prepared.pop(k)
         else:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vlalign.errors import VlalignError
+from vlalign.metrics.ties import row_labels
 from vlalign.paths import user_path
 
 Ints = NDArray[np.int64]
@@ -38,14 +39,6 @@ def checked_groups(groups: Any, n: int) -> Ints:
 def members(labels: Ints) -> list[Ints]:
     """Row numbers, ascending, of each group of labels as :func:`checked_groups` gives them."""
     return np.split(np.argsort(labels, kind="stable"), np.cumsum(np.bincount(labels))[:-1])
-
-
-def row_labels(layer: Tensor) -> Ints:
-    """Labels [N], equal where rows of [N, D] are identical; 0.0 and -0.0 are the same."""
-    rows = np.ascontiguousarray(layer.detach().cpu().numpy() + 0.0)
-    whole = rows.view(np.dtype((np.void, rows.shape[1] * rows.itemsize))).reshape(-1)
-    inverse = np.unique(whole, return_inverse=True)[1]
-    return np.asarray(inverse.reshape(-1), dtype=np.int64)
 
 
 def exact_groups(*layers: Tensor) -> Ints:
@@ -121,8 +114,7 @@ def _table(path: Path) -> Any:
     except FileNotFoundError as error:
         raise VlalignError(f"there is no file {path} to read groups from") from error
     except Exception as error:  # pandas and pyarrow raise kinds of their own for a broken file
-        told = " ".join(str(error).split()).removeprefix("Error tokenizing data. C error: ")
-        raise VlalignError(f"cannot read groups from {path}: {told}") from error
+        raise VlalignError(f"cannot read groups from {path}: {' '.join(str(error).split())}") from error
     raise VlalignError(f"cannot read groups from {path}: give a .csv, .tsv, .jsonl or .parquet file")
 
 

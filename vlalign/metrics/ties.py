@@ -1,0 +1,109 @@
+"""Ties between neighbours: rows that are identical, and a random order of equal neighbours for each side.
+
+If both sides broke ties in one order (by row number, say), tied rows would share neighbours whatever their features,
+and the permutation null would not know of it. Here equal neighbours are ordered by a hash of both rows' numbers, the
+side, and a digest of the layer that does not depend on rounding: which rows are identical, and where each is largest.
+So the lists of x and of y depend on each other through the features alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+_Ints = NDArray[np.int64]
+_Hashes = NDArray[np.uint64]
+_T = TypeVar("_T")
+_U = TypeVar("_U")
+_COLUMNS = 16  # compared first: rows that differ in them are not identical
+
+
+@dataclass(frozen=True)
+class Sided(Generic[_T]):
+    """A prepared layer as the x side and as the y side of a pair; ``y is x`` where there are no ties."""
+
+    x: _T
+    y: _T
+
+    def map(self, change: Callable[[_T], _U]) -> Sided[_U]:
+        """Both sides changed, the work done once where they are the same object."""
+        x = change(self.x)
+        return Sided(x, x if self.y is self.x else change(self.y))
+
+    def turned(self) -> Sided[_T]:
+        """Each side as the other one."""
+        return Sided(self.y, self.x)
+
+
+def row_labels(layer: Tensor) -> _Ints:
+    """Labels 0, 1, … [N] in order of first appearance, equal where rows of [N, D] are identical; 0.0 equals -0.0.
+
+    >>> import torch
+    >>> row_labels(torch.tensor([[1.0], [0.0], [1.0], [-0.0]])).tolist()
+    [0, 1, 0, 1]
+    """
+    layer = layer.detach()
+    n, width = layer.shape
+    first = np.arange(n)  # number of the first row that is identical
+    some = _as_bytes(layer[:, np.linspace(0, width - 1, min(width, _COLUMNS)).astype(np.int64)])
+    _, inverse, counts = np.unique(some, return_inverse=True, return_counts=True)
+    alike = np.flatnonzero(counts[inverse.reshape(-1)] > 1)
+    if len(alike):
+        _, index, inverse = np.unique(_as_bytes(layer[alike]), return_index=True, return_inverse=True)
+        first[alike] = alike[index[inverse.reshape(-1)]]
+    return np.asarray(np.unique(first, return_inverse=True)[1].reshape(-1), dtype=np.int64)
+
+
+def _as_bytes(rows: Tensor) -> NDArray[Any]:
+    """Each row [N, D] as one value that can be sorted."""
+    values = np.ascontiguousarray(rows.cpu().numpy() + 0.0)
+    return values.view(np.dtype((np.void, values.shape[1] * values.itemsize))).reshape(-1)
+
+
+class TieBreaking:
+    """The random orders of equal neighbours of a layer [N, D] with :func:`row_labels`, one for either side."""
+
+    def __init__(self, layer: Tensor, labels: _Ints) -> None:
+        self._layer, self._labels = layer, labels
+
+    @cached_property
+    def _seeds(self) -> tuple[int, int]:
+        digest = hashlib.sha256(b"vlalign ties")
+        for values in (self._labels, self._layer.argmax(dim=1).cpu().numpy()):
+            digest.update(values.astype("<i8").tobytes())
+        return int.from_bytes(digest.digest()[:8], "big"), int.from_bytes(digest.digest()[8:16], "big")
+
+    def lists(self, products: NDArray[np.floating], numbers: _Ints, k: int) -> tuple[_Ints, _Ints, _Ints]:
+        """Columns [rows, k] of the k largest of each row of ``products`` [rows, N]; equal ones in random order.
+
+        Args:
+            products: of some rows with all rows.
+            numbers: of those rows in the layer [rows].
+            k: 1 to N - 1.
+
+        Returns:
+            ``numbers``, the columns as the x side has them, and as the y side has them.
+        """
+        last = products.shape[1] - k
+        border = np.partition(products, last, axis=1)[:, last, None]
+        row, column = np.nonzero(products >= border)
+        negated = -products[row, column]
+        counts = np.bincount(row, minlength=len(products))
+        first = (np.cumsum(counts) - counts)[:, None] + np.arange(k)
+        x, y = (column[np.lexsort((_hashes(numbers[row], column, seed), negated, row))][first] for seed in self._seeds)
+        return numbers, x, y
+
+
+def _hashes(row: _Ints, column: _Ints, seed: int) -> _Hashes:
+    """Mixed bits of two row numbers and a seed (the finaliser of SplitMix64)."""
+    bits = (row.astype(np.uint64) << np.uint64(32)) ^ column.astype(np.uint64) ^ np.uint64(seed)
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.asarray(bits ^ (bits >> np.uint64(31)))
