@@ -1,5 +1,7 @@
 """Score alignment between models of a feature store, over all layer pairs.
 
+Records that are in the output folder already are kept, so the same command resumes after an interruption.
+
 Without names, every vision model is scored with every text model (or, in a store of one modality, every two models).
 
   vlalign score features dinov2-small llama-7b
@@ -62,21 +64,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--concat", action="store_true", help="also score the concatenation of all layers (index -1)")
     parser.add_argument("--device", help="where neighbours are computed (default: a GPU if there is one)")
     parser.add_argument("--out", default="results", metavar="FOLDER", help="where records and figures go")
+    parser.add_argument("--force", action="store_true", help="also compute the records that are in --out already")
     parser.add_argument("--no-figure", dest="figure", action="store_false", help="write no figures")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Scores, writes a record and a heat map per pair, and shows what came out."""
+    """Score pairs, write a record and a heat map for each, and show the result."""
     from vlalign.metrics import metric_names
     from vlalign.report.console import console
     from vlalign.report.score import show_records
-    from vlalign.score.api import score_pairs
+    from vlalign.score.api import prepare_pairs
+    from vlalign.score.resume import score_missing
     from vlalign.store import FeatureStore
 
     names = arguments.metric or ["mutual_knn"]
     pairs = choose_pairs(FeatureStore(arguments.store), arguments.runs)
     full = arguments.report == "full"
-    records = score_pairs(
+    planned = prepare_pairs(
         pairs,
         metric=[one for name in names for one in (metric_names() if name == "all" else [name])],
         k=arguments.k,
@@ -89,7 +93,9 @@ def run(arguments: argparse.Namespace) -> int:
         concat=arguments.concat,
         device=arguments.device,
     )
-    show_records(records, Path(arguments.out), console(), figure=arguments.figure, full=full)
+    out = Path(arguments.out)
+    records = score_missing(planned, out, force=arguments.force, progress=not arguments.quiet)
+    show_records(records, out, console(), figure=arguments.figure, full=full)
     return 0
 
 

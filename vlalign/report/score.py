@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vlalign.display import visible
+from vlalign.errors import VlalignError
 from vlalign.metrics.base import metric_text, value_text
 from vlalign.metrics.registry import METRICS, get_metric
 from vlalign.report.curves import drawable, save_curves
@@ -20,6 +21,8 @@ from vlalign.report.full import in_depth
 from vlalign.report.heatmap import save_heatmap
 from vlalign.report.null import save_null
 from vlalign.report.text import duration, p_text, signed_zero, truncated
+from vlalign.score.collect import read_record
+from vlalign.score.resume import records_in
 from vlalign.stats.fdr import benjamini_hochberg
 from vlalign.store.files import check_space
 from vlalign.tables import write_csv
@@ -34,10 +37,11 @@ _NOTES = 8  # shown below a table of many
 def show_records(
     found: Iterable[ScoreRecord], folder: Path, console: Console, *, figure: bool = True, full: bool = False
 ) -> list[ScoreRecord]:
-    """Writes a JSON record and figures per pair as soon as they are there, then shows one summary or a table of all.
+    """Write a JSON record and figures per pair as soon as they are computed, then show one summary or a table of all.
 
-    ``full`` shows every record in depth and draws its null and curves too. Of several records a table ``scores.csv`` is
-    written, with q-values of all their p-values (false discovery rate).
+    ``full`` shows every record in depth and draws its null and curves too. Where the folder then holds several records,
+    those of earlier calls included, a table ``scores.csv`` of all is written. q-values (false discovery rate) are over
+    all records of the folder.
 
     Raises:
         VlalignError: the folder cannot be written (found before the first record is computed).
@@ -45,41 +49,65 @@ def show_records(
     check_space(folder, 0)
     records, paths = [], []
     for record in found:
-        path = record.save(folder / record.filename)
-        made = save_figures(record, path, full) if figure else []
+        path = folder / record.filename
+        new = not _is_saved(record, path)
+        if new:
+            record.save(path)
+        made = save_figures(record, path, full, new) if figure else []
         if full:
             console.print(summary(record))
             console.print(in_depth(record))
         records.append(record)
         paths.append((path, made))
+    own = {path: record for record, (path, _) in zip(records, paths, strict=True)}
+    everything = dict(sorted({**records_in(folder), **own}.items()))
+    q_values = dict(zip(everything, false_discovery(list(everything.values())), strict=True))
+    table = folder / "scores.csv"
+    if len(everything) > 1:
+        save_table(list(everything.values()), list(q_values.values()), table, [path.name for path in everything])
     if len(records) == 1:
         if not full:
             console.print(summary(records[0]))
         for name, path in [("record", paths[0][0]), *(("figure", path) for path in paths[0][1])]:
             console.print(f"{name}    {path}", highlight=False, soft_wrap=True)
         return records
-    q_values = false_discovery(records)
-    console.print(records_table(records, q_values))
+    console.print(records_table(records, [q_values[path] for path, _ in paths]))
     notes = list(dict.fromkeys(note for record in records for note in record.checks["notes"]))
     for note in notes[:_NOTES]:
         console.print(Text(f"note  {note}", style="yellow"))
     if len(notes) > _NOTES:
         console.print(f"and {len(notes) - _NOTES} more notes in the records (checks, notes)")
-    table = save_table(records, q_values, folder / "scores.csv")
     console.print(
         f"{len(records)} records{' and figures' if figure else ''} in {folder}, table {table}", highlight=False
     )
     return records
 
 
-def save_figures(record: ScoreRecord, path: Path, full: bool) -> list[Path]:
-    """Heat map beside a record's file; in full also its null and its curves."""
-    made = [save_heatmap(record, path.with_suffix(".png"))]
+def _is_saved(record: ScoreRecord, path: Path) -> bool:
+    """Whether the file holds this very record."""
+    try:
+        return path.exists() and read_record(path) == record
+    except VlalignError:
+        return False
+
+
+def save_figures(record: ScoreRecord, path: Path, full: bool, new: bool = True) -> list[Path]:
+    """Save the heat map beside a record's file; in full also its null and its curves.
+
+    Returns:
+        Their paths. Figures of a record that is not ``new`` are drawn only where they are missing.
+    """
+    figures = [(save_heatmap, ".png")]
     if full and record.null is not None:
-        made.append(save_null(record, path.with_suffix(".null.png")))
+        figures.append((save_null, ".null.png"))
     if full and drawable(record):
-        made.append(save_curves(record, path.with_suffix(".curves.png")))
-    return made
+        figures.append((save_curves, ".curves.png"))
+    paths = []
+    for save, ending in figures:
+        paths.append(path.with_suffix(ending))
+        if new or not paths[-1].exists():
+            save(record, paths[-1])
+    return paths
 
 
 def summary(record: ScoreRecord) -> Panel:
@@ -138,8 +166,10 @@ def false_discovery(records: Sequence[ScoreRecord]) -> list[float | None]:
     return q_values
 
 
-def save_table(records: Sequence[ScoreRecord], q_values: Sequence[float | None], path: Path) -> Path:
-    """One line per record as CSV, best first within each metric.
+def save_table(
+    records: Sequence[ScoreRecord], q_values: Sequence[float | None], path: Path, files: Sequence[str] | None = None
+) -> Path:
+    """Write one line per record as CSV, best first within each metric; ``files`` are the names of the records.
 
     Raises:
         VlalignError: the file cannot be written.
@@ -151,6 +181,7 @@ def save_table(records: Sequence[ScoreRecord], q_values: Sequence[float | None],
             "x": record.x["model"],
             "y": record.y["model"],
             "metric": metric_label(record),
+            "preset": record.preprocessing["preset"],
             "score": record.score,
             "low": None if record.interval is None else record.interval["low"],
             "high": None if record.interval is None else record.interval["high"],
@@ -161,9 +192,9 @@ def save_table(records: Sequence[ScoreRecord], q_values: Sequence[float | None],
             "layer_x": record.best["x"]["name"],
             "layer_y": record.best["y"]["name"],
             "n": record.n,
-            "record": record.filename,
+            "record": file,
         }
-        for record, q in zip(records, q_values, strict=True)
+        for record, q, file in zip(records, q_values, files or [one.filename for one in records], strict=True)
     ]
     return write_csv(path, pd.DataFrame(rows, dtype=object).sort_values(["metric", "score"], ascending=[True, False]))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -38,6 +39,37 @@ def score_pairs(pairs: Iterable[tuple[Features, Features]], **options: Any) -> I
     return (one() for one in prepare_pairs(pairs, **options))
 
 
+@dataclass(frozen=True)
+class Planned:
+    """A score to compute: call it for the record, or :meth:`pass_over` where there is a record already.
+
+    Attributes:
+        title: of both models and the metric.
+        request: everything that the record depends on, as its ``environment`` keeps it; None where this is not known.
+    """
+
+    title: str
+    request: dict[str, Any] | None
+    _compute: Callable[[], ScoreRecord]
+    _release: Callable[[], None]
+
+    def __call__(self) -> ScoreRecord:
+        """Return the record."""
+        try:
+            record = self._compute()
+        finally:
+            self._release()
+        return (
+            record
+            if self.request is None
+            else replace(record, environment={**record.environment, "request": self.request})
+        )
+
+    def pass_over(self) -> None:
+        """Let go of what only this score needed."""
+        self._release()
+
+
 def prepare_pairs(
     pairs: Iterable[tuple[Features, Features]],
     *,
@@ -51,8 +83,8 @@ def prepare_pairs(
     seed: int = 0,
     concat: bool = False,
     device: str | torch.device | None = None,
-) -> list[Callable[[], ScoreRecord]]:
-    """As :func:`score_pairs`, but each record is a function to call, in order; one that fails may be passed over.
+) -> list[Planned]:
+    """Plan :func:`score_pairs`: each record is a function to call, in order; one that fails may be passed over.
 
     The keywords are those of :func:`vlalign.score`; ``metric`` may be several.
     """
@@ -75,16 +107,26 @@ def prepare_pairs(
     scorer = Scorer(options)
     last = {id(side): i for i, pair in enumerate(pairs) for side in pair}
 
-    def record(chosen: Metric, i: int) -> ScoreRecord:
-        try:
-            return scorer.pair(chosen, *pairs[i])
-        finally:
-            if chosen is metrics[-1]:
-                scorer.release([side for side in pairs[i] if last[id(side)] == i])
-            if i == len(pairs) - 1:
-                scorer.forget(chosen)
+    def release(chosen: Metric, i: int) -> None:
+        if chosen is metrics[-1]:
+            scorer.release([side for side in pairs[i] if last[id(side)] == i])
+        if i == len(pairs) - 1:
+            scorer.forget(chosen)
 
-    return [partial(record, chosen, i) for chosen in metrics for i in range(len(pairs))]
+    return [
+        Planned(
+            f"{_title(pairs[i][0], 'x')} × {_title(pairs[i][1], 'y')} {chosen.name}",
+            scorer.request(chosen, *pairs[i]),
+            partial(scorer.pair, chosen, *pairs[i]),
+            partial(release, chosen, i),
+        )
+        for chosen in metrics
+        for i in range(len(pairs))
+    ]
+
+
+def _title(side: Features, label: str) -> str:
+    return str(side.key.title) if hasattr(side, "key") else getattr(side, "name", None) or label
 
 
 def check_pair(x: Features, y: Features, *, metric: str | Metric = "mutual_knn", k: int = 10) -> None:

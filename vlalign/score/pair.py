@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from vlalign.errors import VlalignError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import torch
 
     from vlalign.metrics import Metric
@@ -29,12 +31,14 @@ def score(
     seed: int = 0,
     concat: bool = False,
     device: str | torch.device | None = None,
+    names: Sequence[str | None] | None = None,
+    ids: Sequence[Sequence[str | int] | None] | None = None,
 ) -> ScoreRecord:
     """Alignment of two models over all pairs of their layers, with chance level, permutation p-value and interval.
 
     Args:
         x, y: a run of a feature store, features [N, D], [N, L, D] (samples, layers, width), or a list of layers
-            [N, D_l]; numpy arrays will do. Two runs are paired by sample id, anything else by row.
+            [N, D_l]; numpy arrays will do. Two sides with sample ids are paired by id, anything else by row.
         metric: name of the metric, with parameters where wanted (``"cka:kernel=rbf,bandwidth=median"``), or a metric;
             ``vlalign metrics`` lists them.
         k: number of neighbours, for metrics that have them.
@@ -49,6 +53,8 @@ def score(
         concat: also score the concatenation of all layers (index -1, name "all"), as the last row and column. Layers
             are clipped, concatenated, then normalised, as the reference does.
         device: where layers are prepared; by default a GPU if there is one.
+        names: of the models of x and y, for the record and its file; None for a run, which has its own.
+        ids: of the samples of x and of y, unique; rows are then paired by id. None for a run, which has its own.
 
     Returns:
         The record: full matrix with named axes, best pair, chance level, null, interval, data checks, and how it was
@@ -65,9 +71,10 @@ def score(
     (1.0, 'layer_0', 0.01)
     """
     from vlalign.score.api import score_pairs
+    from vlalign.score.sides import with_names
 
     if isinstance(metric, list | tuple):
         raise VlalignError("score() takes one metric: score_pairs() takes several")
     options: dict[str, Any] = {"metric": metric, "k": k, "preset": preset, "permutations": permutations, "seed": seed}
     options |= {"half_samples": half_samples, "groups": groups, "full": full, "concat": concat, "device": device}
-    return next(score_pairs([(x, y)], **options))
+    return next(score_pairs([with_names(x, y, names, ids)], **options))

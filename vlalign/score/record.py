@@ -22,10 +22,11 @@ _LONGEST = 200  # file systems take 255 bytes, with what figures and copies add
 class ScoreRecord:
     """Alignment of two models over all layer pairs. All fields are JSON values; ``save`` writes them as they are."""
 
-    x: dict[str, Any]  # model, modality, run {"hash", "key", "facts"} or null, tensor {"n", "widths", "dtype"} or null
+    # model, modality, run {"hash", "key", "facts"} or null, tensor {"n", "widths", "dtype", "sha256"} or null
+    x: dict[str, Any]
     y: dict[str, Any]
     metric: dict[str, Any]  # name, params
-    preprocessing: dict[str, Any]  # preset, clip_quantile, x and y: {"clip_threshold", "zero_rows"}
+    preprocessing: dict[str, Any]  # preset, clip_quantile, ties: how broken, x and y: {"clip_threshold", "zero_rows"}
     pairing: dict[str, Any]  # by "id" or "row", whether y was put in the order of x, groups: {"source", …} or null
     n: int  # paired samples
     axes: dict[str, list[dict[str, Any]]]  # x (rows) and y (columns): index, name, width, convention of each layer
@@ -83,13 +84,14 @@ class ScoreRecord:
 
     @property
     def filename(self) -> str:
-        """A file name of its own for each pair of runs, metric and preset, with the concatenation or groups or without.
+        """A different file name for each pair of runs or arrays, metric and preset, and with concatenation or groups.
 
         Nothing is ever read back from it. A very long one is cut and ends in a hash of the whole.
         """
         sides = []
         for side in (self.x, self.y):
-            sides.append(_slug(side["model"]) + (f"-{side['run']['hash'][:8]}" if side["run"] else ""))
+            digest = side["run"]["hash"] if side["run"] else (side.get("tensor") or {}).get("sha256", "")
+            sides.append(_slug(side["model"]) + (f"-{digest[:8]}" if digest else ""))
         params = "".join(f"-{name}{value}" for name, value in sorted(self.metric["params"].items()))
         variant = "-concat" * (self.axes["x"][-1]["index"] == -1) + "-groups" * bool(self.pairing.get("groups"))
         what = _slug(f"{self.metric['name']}{params}-{self.preprocessing['preset']}{variant}")

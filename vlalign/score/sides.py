@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -16,10 +20,41 @@ if TYPE_CHECKING:
     from vlalign.store import Run
 
 #: What can be scored: a run, features [N, D], [N, L, D], or a list of layers [N, D_l].
-Features: TypeAlias = "Run | Tensor | np.ndarray | Sequence[Tensor | np.ndarray]"
+Features: TypeAlias = "Run | Arrays | Tensor | np.ndarray | Sequence[Tensor | np.ndarray]"
 
 _HELD_BYTES = 2 * 2**30  # up to this size all layers of a run are held, beyond it they are read one by one
 _ORIGIN = ("name", "revision", "config", "split", "file")
+
+
+@dataclass(frozen=True, eq=False)
+class Arrays:
+    """Features that are no run, with the name of their model and sample ids, each None where not given."""
+
+    features: Any
+    name: str | None = None
+    ids: Any = None
+
+
+def with_names(x: Features, y: Features, names: Any, ids: Any) -> tuple[Features, Features]:
+    """Return both sides with names and ids; each of ``names`` and ``ids`` is None or two values, for x and for y.
+
+    Raises:
+        VlalignError: another number of values, or a value for a run, which has its own.
+    """
+    sides = [x, y]
+    for what, values in (("names", names), ("ids", ids)):
+        if values is not None and (isinstance(values, str) or not isinstance(values, Sequence) or len(values) != 2):
+            raise VlalignError(f"{what} must be two, for x and for y (None where there is none)")
+    for i, label in enumerate("xy"):
+        name, own = (None if values is None else values[i] for values in (names, ids))
+        if name is None and own is None:
+            continue
+        if hasattr(sides[i], "key") and hasattr(sides[i], "load"):
+            raise VlalignError(f"{label} is a run, which has its own name and ids: give None for it")
+        if name is not None and not (isinstance(name, str) and name.strip()):
+            raise VlalignError(f"the name of {label} must be a text, got {name!r}")
+        sides[i] = Arrays(sides[i], name, own)
+    return sides[0], sides[1]
 
 
 class Side:
@@ -39,6 +74,10 @@ class Side:
         self._order: Tensor | None = None
         if hasattr(features, "key") and hasattr(features, "load"):
             self._from_run(features)  # type: ignore[arg-type]
+        elif isinstance(features, Arrays):
+            self._from_tensors(features.features)
+            self.model = features.name or label
+            self.ids = None if features.ids is None else _checked_ids(features.ids, self.n, label)
         else:
             self._from_tensors(features)
 
@@ -113,8 +152,20 @@ class Side:
         """For messages."""
         return f"{self.axis[i]['name']} of {self.model}"
 
-    def describe(self) -> dict[str, Any]:
-        """What a record says about this side."""
+    @cached_property
+    def digest(self) -> str | None:
+        """SHA-256 of the values of all layers and of the ids, in hexadecimal digits; None for a run."""
+        if self.run is not None:
+            return None
+        assert self._layers is not None
+        content = hashlib.sha256(repr(self.ids).encode())
+        for layer in self._layers:
+            content.update(f"{layer.dtype} {list(layer.shape)}".encode())
+            content.update(layer.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+        return content.hexdigest()
+
+    def describe(self, digest: str | None = None) -> dict[str, Any]:
+        """What a record says about this side; ``digest`` where it is known already."""
         run = None
         if self.run is not None:  # facts: what was truncated or left out at extraction
             run = {"hash": self.run.key.hash, "key": self.run.key.data, "facts": self.run.facts}
@@ -122,7 +173,12 @@ class Side:
         if self.run is None:
             assert self._layers is not None
             kinds = sorted({str(layer.dtype).removeprefix("torch.") for layer in self._layers})
-            tensor = {"n": self.n, "widths": [entry["width"] for entry in self.axis], "dtype": " ".join(kinds)}
+            tensor = {
+                "n": self.n,
+                "widths": [entry["width"] for entry in self.axis],
+                "dtype": " ".join(kinds),
+                "sha256": digest or self.digest,
+            }
         return {"model": self.model, "modality": self.modality, "run": run, "tensor": tensor}
 
     def performance(self) -> dict[str, float | None] | None:
@@ -143,19 +199,41 @@ def as_tensor(value: Any, what: str) -> Tensor:
     raise VlalignError(f"{what} must be a torch tensor or a numeric numpy array, not {type(value).__name__}")
 
 
+def _checked_ids(ids: Any, n: int, label: str) -> list[str]:
+    """Return ids as texts.
+
+    Raises:
+        VlalignError: not one for each of the ``n`` samples, duplicates, or values that are no text or whole number.
+    """
+    values = ids.tolist() if isinstance(ids, np.ndarray | Tensor) else ids
+    if isinstance(values, str) or not isinstance(values, Sequence):
+        raise VlalignError(f"the ids of {label} must be a list, one for each sample, not {type(ids).__name__}")
+    if len(values) != n:
+        raise VlalignError(f"{label} has {n} samples and {len(values)} ids: give one for each")
+    for i, one in enumerate(values):
+        if isinstance(one, bool) or not isinstance(one, str | int | np.integer):
+            raise VlalignError(f"id {i} (from 0) of {label} must be a text or a whole number, got {one!r}")
+    texts = [str(one) for one in values]
+    if len(set(texts)) != n:
+        twice = next(one for one, count in Counter(texts).items() if count > 1)
+        raise VlalignError(f"{label} has the id {twice!r} more than once: ids must be unique")
+    return texts
+
+
 def check_pairing(x: Side, y: Side) -> str:
     """How two sides can be paired: "id" when both have ids, else "row".
 
     Raises:
         VlalignError: if they do not hold the same samples, or if nothing says that they do.
     """
+    for one, other in ((x, y), (y, x)):
+        if one.ids is not None and one.run is None and other.ids is None:
+            raise VlalignError(f"ids are given for {one.label} only: give them for both sides, or for none")
     if x.ids is None or y.ids is None:
         if x.n != y.n:
             raise VlalignError(f"{x.model} has {x.n} rows and {y.model} has {y.n}: rows are pairs, so N must agree")
         return "row"
-    assert x.run is not None
-    assert y.run is not None
-    a, b = x.run.key.data.get("data") or {}, y.run.key.data.get("data") or {}
+    a, b = ({} if side.run is None else side.run.key.data.get("data") or {} for side in (x, y))
     if a.get("id_source") == b.get("id_source") == "row" and any(a.get(part) != b.get(part) for part in _ORIGIN):
         raise VlalignError(
             f"{x.model} and {y.model} come from different sets ({_origin(a)}; {_origin(b)}) and their ids are only row "
