@@ -12,6 +12,7 @@ import torch
 from support.tiny import randomise
 
 from vlalign.errors import VlalignError
+from vlalign.extract import probe as probe_module
 from vlalign.extract.probe import probe
 from vlalign.extract.readers import TextReader
 from vlalign.models.names import resolve
@@ -176,6 +177,26 @@ def test_states_that_other_texts_change_are_read_one_text_at_a_time(tmp_path: Pa
     model = loaded(build(bert("bert"), tmp_path / "m"))
     model.module.encoder.layer[0] = _Batchwise(lambda states: states + states.mean(0, keepdim=True))
     assert probe(model, "m", None, "float32", "none").batches == "single"
+
+
+@pytest.mark.parametrize(("free", "batches"), [(2**40, "padded"), (0, "equal")])
+def test_float32_decides_where_half_precision_leaves_doubt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, batches: str
+) -> None:
+    model = loaded(build(bert("bert"), tmp_path / "m"))
+    module = model.module.to(torch.bfloat16)
+    before = {name: weight.clone() for name, weight in module.state_dict().items()}
+    decide = probe_module._batches
+
+    def doubting(model: TextModel, *rest: Any) -> str:
+        return decide(model, *rest) if next(module.parameters()).dtype == torch.float32 else "equal"
+
+    monkeypatch.setattr(probe_module, "_batches", doubting)
+    monkeypatch.setattr(probe_module, "_free_bytes", lambda device: free)
+    assert probe(model, "m", None, "bfloat16", "none").batches == batches
+    for name, weight in module.state_dict().items():
+        assert weight.dtype == before[name].dtype
+        assert torch.equal(weight, before[name])
 
 
 def test_states_that_are_drawn_at_random_are_refused(tmp_path: Path) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,12 +17,14 @@ from vlalign.models.text import Batches, TextModel
 from vlalign.store import Shard
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    import torch
+    from torch import Tensor, nn
 
 logger = logging.getLogger(__name__)
 
 #: relative difference of a text's states that rounding can explain, by the dtype of the arithmetic
 _ROUNDING = {"float32": 5e-5, "float16": 3e-3, "bfloat16": 2e-2}
+_HALF = ("float16", "bfloat16")
 _ROUNDING_INT8 = 5e-2  # outlier features are chosen per batch
 
 _LENGTHS = (12, 3)  # tokens of the texts that are tried: one is padded to the other
@@ -37,7 +40,7 @@ def probe(model: TextModel, name: str, limit: int | None, dtype: str, quantizati
     Made-up texts are read alone and in a batch. A model whose blocks pass states of another shape than one vector
     per token is read through the ``hidden_states`` that it returns. States that padding changes beyond rounding
     (FNet mixes it in) are read in batches of equal lengths, and those that other texts change (experts with a
-    capacity) one text at a time.
+    capacity) one text at a time. Where half precision leaves doubt, float32 decides if memory allows.
 
     Args:
         model: loaded.
@@ -59,6 +62,11 @@ def probe(model: TextModel, name: str, limit: int | None, dtype: str, quantizati
             model = replace(model, own_states=True, taps=_own_taps(model))
             first = _read(replace(model, batches="single"), name, lengths)
         batches = _batches(model, name, first, lengths, rounding)
+        if batches != "padded" and dtype in _HALF and quantization == "none":
+            with _in_float32(model.module) as fits:
+                if fits:  # rounding adds up over many layers
+                    first = _read(replace(model, batches="single"), name, lengths)
+                    batches = _batches(model, name, first, lengths, _ROUNDING["float32"])
     except NotFinite:
         return model  # broken weights: extraction names the sample and the layer
     except MisshapenState as error:
@@ -69,6 +77,35 @@ def probe(model: TextModel, name: str, limit: int | None, dtype: str, quantizati
     if batches != "padded":
         logger.info("%s: its states depend on %s", name, _DEPENDS[batches])
     return replace(model, batches=batches)
+
+
+@contextmanager
+def _in_float32(module: nn.Module) -> Iterator[bool]:
+    """Hold half-precision weights in float32 inside the block; gives False and changes nothing if they do not fit."""
+    import torch
+
+    weights = [one for one in module.parameters() if one.dtype in (torch.float16, torch.bfloat16)]
+    before = [one.dtype for one in weights]
+    devices = {one.device for one in weights}
+    fits = sum(one.nbytes for one in weights) < 0.8 * min(map(_free_bytes, devices), default=0)
+    try:
+        if fits:
+            for one in weights:
+                one.data = one.data.float()
+        yield fits
+    finally:
+        for one, dtype in zip(weights, before, strict=True):
+            one.data = one.data.to(dtype)
+
+
+def _free_bytes(device: torch.device) -> int:
+    """Return the free memory of a device; 0 where it is not known."""
+    import psutil
+    import torch
+
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return int(psutil.virtual_memory().available) if device.type == "cpu" else 0
 
 
 def _batches(model: TextModel, name: str, first: list[Tensor], lengths: Sequence[int], rounding: float) -> Batches:
