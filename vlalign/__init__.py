@@ -13,9 +13,11 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # as in typing, which takes longer to import than all of this file
 if TYPE_CHECKING:
+    from typing import Any
+
     from vlalign.data import DataSpec
     from vlalign.errors import VlalignError
     from vlalign.extract import extract

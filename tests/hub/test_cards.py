@@ -177,3 +177,11 @@ def test_snippets_run(
     for text in (card.read_text(), hub.files("datasets/owner/card-perturbed")["README.md"].read().decode()):
         (code,) = snippets(text)
         assert data.ids[0] in execute(code, capsys)
+
+
+def test_names_of_files_are_literals_in_the_snippet(tmp_path: Path) -> None:
+    data = perturb_data(
+        open_data(DataSpec("builtin:emoji", max_samples=3), {"text"}), [parse_perturbation("char_delete:9")]
+    )
+    text = perturbed_card(data, 'a"b\x1b[2J\u202e.parquet')
+    assert 'data_files="a\\"b\\u001b[2J\\u202e.parquet"' in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -48,7 +49,7 @@ def render(name: str, metadata: Mapping[str, Any], **values: Any) -> str:
     environment = Environment(  # Markdown: escaped by the filter md where text comes from outside
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
-    environment.filters |= {"md": escape, "code": code, "number": _number}
+    environment.filters |= {"md": escape, "code": code, "quoted": quoted, "number": _number}
     told = DatasetCardData(**kept).to_yaml(line_break="\n")
     text = environment.from_string(template(name)).render(metadata=told, **values)
     if DatasetCard(text).data.to_dict() != kept or yaml.safe_load(told) != kept:
@@ -74,6 +75,15 @@ def code(value: object) -> str:
     "`a 'b'`"
     """
     return f"`{visible(' '.join(str(value).split())).replace('`', chr(39))}`"
+
+
+def quoted(value: object) -> str:
+    r"""Return text as a literal of Python, on one line.
+
+    >>> print(quoted('a"b\x1b\u202e'))
+    "a\"b\u001b\u202e"
+    """
+    return visible(json.dumps(str(value), ensure_ascii=False))
 
 
 def command_line(verb: str, *names: str, **flags: str | Sequence[str] | None) -> str:
