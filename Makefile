@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 DEMO = $(VENV)/.demo
 DEV = $(VENV)/.dev
 
-.PHONY: help setup demo test kernels lint type bench clean
+.PHONY: help setup demo test chaos kernels lint type bench clean
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -35,6 +35,9 @@ test: $(DEV) ## the whole test suite with doctests, on two cores
 kernels: $(DEV) ## the tests of numbers as another processor and number of threads compute them
 	MKL_CBWR=COMPATIBLE ATEN_CPU_CAPABILITY=default OMP_NUM_THREADS=2 MKL_NUM_THREADS=2 $(PYTEST) -q \
 		$(addprefix tests/,metrics stats score synthetic multibench reproduce)
+
+chaos: $(DEV) ## every command killed at each change of a file and run again (hours; `make test` has a sample)
+	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m chaos.campaign
 
 lint: $(DEV) ## ruff: style and mistakes
 	$(BIN)/ruff check .

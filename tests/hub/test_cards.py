@@ -185,3 +185,17 @@ def test_names_of_files_are_literals_in_the_snippet(tmp_path: Path) -> None:
     )
     text = perturbed_card(data, 'a"b\x1b[2J\u202e.parquet')
     assert 'data_files="a\\"b\\u001b[2J\\u202e.parquet"' in text
+
+
+def test_versions_of_every_extraction_are_told_or_their_lack(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "s", make_key("llama-7b"))
+    (run.path / "provenance.jsonl").unlink(missing_ok=True)
+    about = build.build_run(run, tmp_path / "a", "c", "float32")
+    assert about.extracted_with == {}
+    assert "except for `c`, where they were not recorded" in build.card([about], "owner/name", branch="main")
+    writer = FeatureStore(tmp_path / "s").writer(run.key, run.ids, run.shard_rows)
+    for shards, version in ((3, "2.8"), (1, "2.9"), (2, "2.9"), (0, "3.0")):
+        writer.log({"event": "extracted", "shards": shards, "environment": {"packages": {"torch": version}}})
+    about = build.build_run(run, tmp_path / "b", "c", "float32")
+    assert about.extracted_with == {"torch": "2.8, 2.9"}
+    assert "not recorded" not in build.card([about], "owner/name", branch="main")

@@ -58,6 +58,7 @@ def pull(repo: str, store: str | Path, *, revision: str | None = None, configs: 
         if run is not None and not run.verify():
             if _other_shards(about, run):
                 log.warning("%s was not made from what was pushed and differs in bytes; it stays", run.path)
+            target.writer(run.key, run.ids, run.shard_rows)  # removes what a killed process left
             pulled.append(Pulled(about, run, False))
             continue
         files = [_download(repo, commit, part.path, part.sha256) for part in about.parts]
