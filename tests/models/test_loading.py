@@ -64,6 +64,14 @@ def test_weights_under_a_prefix_are_refused(tiny: TinyModels, tmp_path: Path, na
     assert not (tmp_path / "s").exists() or not list((tmp_path / "s").rglob("*.safetensors"))
 
 
+def test_wrappers_within_names_are_named(tiny: TinyModels, tmp_path: Path) -> None:
+    def wrapped(held: dict[str, Any]) -> dict[str, Any]:
+        return {name.replace("layers.", "_orig_mod.layers."): value for name, value in held.items()}
+
+    with pytest.raises(VlalignError, match=r"27 weights .* names in its files hold '_orig_mod\.'"):
+        read(rewritten(tiny.path("llama"), tmp_path / "m", wrapped), tiny, tmp_path)
+
+
 @pytest.mark.parametrize("prefix", ["module.", "_orig_mod."])
 def test_prefixes_that_timm_removes_are_read(tiny: TinyModels, tmp_path: Path, prefix: str) -> None:
     folder = rewritten(tiny.path("timm_vit"), tmp_path / "m", prefixed(prefix))

@@ -86,7 +86,7 @@ def sketch(source: ModelSource, image_size: tuple[int, int] | None, requested_si
 
 
 def _rows(base: Any) -> int | None:
-    """Rows of the token embedding; None for models that embed in another way, such as by hashing."""
+    """Return the rows of the token embedding; None for models that embed in another way, such as by hashing."""
     from torch import nn
 
     try:

@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 #: real-valued buffers that a model computes when it is built, whether its checkpoint holds them or not
 _COMPUTED = re.compile(r"(^|\.)(inv_freq|attn_mask|masked_bias|attn\.bias|attention\.bias)$")
+#: parts of names that wrappers of a model leave behind where it is saved through them
+_WRAPPERS = ("_orig_mod.", "module.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.", "base_layer.")
 _NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
 
 
@@ -78,7 +80,7 @@ def recorded_loads() -> Iterator[LoadReport]:
         result = original(module, fitting, strict=False, assign=assign)
         report.missing.update(set(result.missing_keys) - report.mismatched.keys())
         report.unexpected.update(result.unexpected_keys)
-        return result
+        return type(result)([], [])  # timm would log them
 
     nn.Module.load_state_dict = load  # type: ignore[assignment, method-assign]
     try:
@@ -207,6 +209,9 @@ def _advice(missing: set[str], unexpected: set[str]) -> str:
     if longer:
         prefix = longer.most_common(1)[0][0]
         return f"the names in its files begin with {prefix!r}, so save it again without that prefix"
+    for part in _WRAPPERS:
+        if any(part in name and name.replace(part, "") in missing for name in unexpected):
+            return f"the names in its files hold {part!r}, so save the model itself again, not its wrapper"
     if shorter:
         prefix = shorter.most_common(1)[0][0]
         return f"the names in its files lack the prefix {prefix!r}, so save it again with it"
