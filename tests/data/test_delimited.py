@@ -49,10 +49,17 @@ def test_short_rows_and_repeated_names() -> None:
     assert read(",text,text\n1,a,b\n2\n") == {"Unnamed: 0": ["1", "2"], "text": ["a", ""], "text.1": ["b", ""]}
 
 
+def test_a_lone_quotation_mark_between_other_columns() -> None:
+    text = 'id,text,n\n1,"a red bus,5\n2,a dog,6\n3,a cat",7\n'
+    assert read(text) == {"id": ["1", "2", "3"], "text": ['"a red bus', "a dog", 'a cat"'], "n": ["5", "6", "7"]}
+
+
 def test_properly_quoted_values() -> None:
     text = 'id,text\n1,"say ""x"", y"\n2,"two\nlines, with a comma"\n3,"one\n\ntwo"\n'
     assert read(text)["text"] == ['say "x", y', "two\nlines, with a comma", "one\n\ntwo"]
     assert read('text\n"a red\nbus"\n')["text"] == ["a red\nbus"]
+    prose = "A bus, red.\nA dog, asleep,\nand a cat"
+    assert read(f'id,text\n1,"{prose}"\n2,b\n')["text"] == [prose, "b"]
 
 
 @pytest.mark.parametrize("delimiter", [",", "\t", ";"])
@@ -76,6 +83,7 @@ def test_lone_quotation_marks_are_characters(captions: list[str], delimiter: str
     "text",
     [
         'id,text\n1,"a red bus\n2,"a ""dog"""\n3,a cat"\n',  # some values are properly quoted
+        'id,text\n1,"a red bus, parked\n2,a dog\n3,a cat"\n',
         'id,text\n1,"Hello" he said, twice\n2,b\n',
         'id,text\n1,"He said \\"hi\\""\n',
     ],

@@ -85,15 +85,16 @@ def _quoted_rows(text: str, where: str, delimiter: str) -> tuple[list[tuple[int,
 
 
 def _swallows_rows(row: list[str], delimiter: str) -> bool:
-    """Whether a value over several lines holds rows: every line has a row's delimiters, none with a space after it."""
+    """Whether a value over several lines holds rows: each line has their delimiters, no space after one (prose)."""
+    sign = re.compile(re.escape(delimiter) + ("" if delimiter == "\t" else "(?! )"))
     for place, value in enumerate(row):
-        first, *others = re.split(r"\r\n|\r|\n", value)
-        if others and f"{delimiter} " not in value:
-            counts = [line.count(delimiter) for line in (first, *others)]
-            counts[0] += place
-            counts[-1] += len(row) - 1 - place
-            if set(counts) == {len(row) - 1} and (len(others) > 1 or delimiter in value):
-                return True
+        lines = re.split(r"\r\n|\r|\n", value)
+        counts = [len(sign.findall(line)) for line in lines]
+        held = sum(counts)
+        counts[0] += place
+        counts[-1] += len(row) - 1 - place
+        if len(lines) > 1 and held and set(counts) == {len(row) - 1}:
+            return True
     return False
 
 
