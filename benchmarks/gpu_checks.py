@@ -152,7 +152,7 @@ def check_scores(report: Reporter, device: torch.device, tiny: bool) -> None:
             ties_equal_to_cpu=float((knn(ties.to(device), 10).cpu() == knn(ties, 10)).double().mean()),
         )
     for name in [*metric_names(), "cka:kernel=rbf,bandwidth=median"]:
-        n = 64 if tiny else 200 if name == "linear_predictivity" else 500
+        n = 64 if tiny or name == "linear_predictivity" else 500
         with report.attempt(f"score, {name}, N={n}", 30):
             compare_scores(report, name, n, device, permutations=100, half_samples=20)
     for name in ("cka", "unbiased_cka:kernel=rbf,bandwidth=median", "rsa", "cmd"):  # beyond what is kept as N × N

@@ -56,7 +56,6 @@ def text_part(kind: str, real: bool) -> Callable[[Reporter, DataSpec, bool], Non
                 ("captions", data, True),
                 ("captions", data, False),
                 ("128 tokens", long, True),
-                ("128 tokens", long, False),
             ):
                 what = f"{kind}, {name}, {'with' if loss else 'no'} loss"
                 limits: Numbers = {} if source is data else {"max_length": 128}
@@ -73,9 +72,11 @@ def text_part(kind: str, real: bool) -> Callable[[Reporter, DataSpec, bool], Non
 
 
 def vision(report: Reporter, data: DataSpec, tiny: bool) -> None:
-    """Measure DINOv2 S, L and g at the checkpoint's own 518 pixels, in float32 and bfloat16."""
-    for size, counts in {"small": (512, 1024), "large": (128, 512), "giant": (64, 128)}.items():
+    """Measure DINOv2 S, L and g at the checkpoint's own 518 pixels, in float32 (not g) and bfloat16."""
+    for size, counts in {"small": (512, 1024), "large": (128, 512), "giant": (0, 128)}.items():
         for dtype, count in zip((torch.float32, torch.bfloat16), counts, strict=True):
+            if not count:
+                continue
             name = str(dtype).removeprefix("torch.")
             what, real = f"DINOv2-{size}, {name}", size != "giant"
             with report.attempt(what), tempfile.TemporaryDirectory() as scratch:

@@ -53,8 +53,6 @@ def scores(report: Reporter, data: DataSpec, tiny: bool) -> None:
         knn(layer[:1024], K)
         measure("neighbours, default blocks", n, 60, partial(knn, layer, K), tera)
         if n < 1_000_000:
-            block = 2**25 // n
-            measure("neighbours, blocks of 0.125 GiB as on a CPU", n, 60, partial(knn, layer, K, block=block), tera)
             measure("products alone, blocks of 1 GiB", n, 60, partial(products, layer), tera)
         lists = torch.randint(0, n, (n, K), device=DEVICE)
         measure("checks of a layer", n, 20, partial(check_side, layer, neighbours=lists))

@@ -69,7 +69,7 @@ def test_tiny_benchmark_of_a_gpu(tmp_path: Path) -> None:
     rows = [json.loads(line) for line in (tmp_path / "gpu.jsonl").read_text().splitlines()]
     assert not [row for row in rows if row.keys() & {"failed", "stopped", "skipped"}]
     extracted = [row for row in rows if "samples_per_s" in row]
-    assert [row["what"] for row in extracted] == [
-        f"llama-7b, {texts}, {loss} loss" for texts in ("captions", "128 tokens") for loss in ("with", "no")
-    ]
+    assert [row["what"].partition(", ")[2] for row in extracted] == [
+        "captions, with loss", "captions, no loss", "128 tokens, with loss",
+    ]  # fmt: skip
     assert all(row["samples_per_s"] > 0 and row["bare_s"] > 0 for row in extracted)
