@@ -74,6 +74,7 @@ def test_sweep_keeps_files_in_use_and_files_of_others(tmp_path: Path) -> None:
     dead = tmp_path / f".vlalign-{MACHINE}-1-0123abcd.tmp"
     dead.touch()
     others = ["x.tmp", ".x.part", "x.part", ".vlalign-x.tmp", "vlalign.tmp", "data.2020-12.tmp", "model.1.tmp"]
+    others += [".syncthing.film.2020.tmp", "build.1234-0123abcd.tmp", ".download.123.part"]
     for name in others:
         (tmp_path / name).touch()
         os.utime(tmp_path / name, (time.time() - 2 * DAY,) * 2)

@@ -29,9 +29,11 @@ except ImportError:  # Windows has no advisory locks: stale files are recognised
 #: nesting that :func:`parse_json` accepts; files of vlalign nest 10 deep
 MAX_DEPTH = 100
 _STALE_SECONDS = 24 * 3600
-_OWN = re.compile(r"\.?vlalign-(?P<machine>[0-9a-f]{8})-\d+-[0-9a-f]{8}(\.tmp)?")
+_OWN = re.compile(r"\.vlalign-(?P<machine>[0-9a-f]{8})-\d+-[0-9a-f]{8}(\.tmp)?")
 #: temporary files of earlier versions: with a lock, and without one
-_OLD_LOCKED, _OLD = re.compile(r".+\.\d+-[0-9a-f]{8}\.tmp"), re.compile(r"\..+\.\d+\.(part|tmp)")
+_KINDS = r"(safetensors|sha256|json|parquet|csv|md|html|js|css|yaml|png|pdf)"
+_OLD_LOCKED = re.compile(rf"(.+\.{_KINDS}|probe)\.\d+-[0-9a-f]{{8}}\.tmp")
+_OLD = re.compile(rf"\..+\.{_KINDS}\.\d+\.(part|tmp)")
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _STEP = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
 _swept: set[tuple[int, str]] = set()  # (process, folder) that new_file has cleaned
@@ -113,14 +115,22 @@ def new_file(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def work_folder() -> Iterator[Path]:
-    """Give an empty folder below the system's temporary one, removed at the end; those of killed processes go, too."""
-    parent = Path(tempfile.gettempdir())
-    for old in parent.glob(f"vlalign-{_machine()}-*"):
-        _remove_if_stale(old)
+def work_folder(parent: Path | None = None) -> Iterator[Path]:
+    """Give an empty folder that is removed at the end, with those that killed processes left.
+
+    Args:
+        parent: an existing folder (default: the system's temporary one).
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    parent = parent or Path(tempfile.gettempdir())
+    for old in parent.glob(".vlalign-*"):
+        if _OWN.fullmatch(old.name):
+            _remove_if_stale(old)
 
     def make() -> tuple[int, Path]:
-        folder = parent / _temporary_name()
+        folder = parent / f".{_temporary_name()}"
         folder.mkdir(mode=0o700)
         return (os.open(folder, os.O_RDONLY) if fcntl is not None else -1), folder
 

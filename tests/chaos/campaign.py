@@ -53,6 +53,7 @@ VERBS = {
         f"synthetic run --uniqueness 0 8 --phi-depths 1 --epochs 2 2 --samples 100 --align-samples 9 --out y {_GRID}"
     ),
     "synthetic-report": Verb("synthetic report y --out z -q", ("synthetic",)),
+    "synthetic-data": Verb("synthetic data --uniqueness 3 --samples 64 --out d -q"),
     "prepare": Verb("multibench prepare custom --array a=a.npy --array b=b.npy --labels y.npy --out p -q"),
     "multibench": Verb(
         "multibench run --data p --depths 1 --seeds 1 --epochs 1 --metrics mutual_knn:k=3 --out m --cpu -q",

@@ -16,7 +16,18 @@ from chaos.kills import differences, in_child, run_forked, tree
 
 KILLS = 40
 #: of the sample; the others draw figures or extract twice, which takes longer
-QUICK = ("prepare", "score", "synthetic", "multibench", "leaderboard", "perturb", "push", "pull", "compare", "extract")
+QUICK = (
+    "prepare",
+    "score",
+    "synthetic",
+    "synthetic-data",
+    "multibench",
+    "leaderboard",
+    "perturb",
+    "push",
+    "pull",
+    "extract",
+)
 
 
 @pytest.mark.timeout(900)

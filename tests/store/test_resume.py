@@ -87,7 +87,7 @@ def test_ctrl_c_leaves_no_temporary_file(toy, tmp_path, monkeypatch):
 
 def test_live_temporary_files_stay_and_dead_ones_go(toy, tmp_path):
     writer = toy.writer(tmp_path)
-    dead, live = writer.path / f".vlalign-{files._machine()}-1-0123abcd.tmp", writer.path / "x.2-0123abcd.tmp"
+    dead, live = writer.path / f".vlalign-{files._machine()}-1-0123abcd.tmp", writer.path / "x.json.2-0123abcd.tmp"
     dead.write_bytes(b"half")
     with live.open("wb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlalign.errors import VlalignError
-from vlalign.files import read_json, write_error
+from vlalign.files import read_json, work_folder, write_error
 from vlalign.store.files import canonical, check_space
 from vlalign.synthetic.config import identity
 from vlalign.synthetic.data import SyntheticData
@@ -56,7 +57,7 @@ def settings_of(data: SyntheticData, phi_depth: int) -> str:
 
 
 def save_datasets(data: SyntheticData, phi_depth: int, folder: str | Path) -> Path:
-    """Save the samples where ``datasets.load_from_disk`` reads them; returns the folder.
+    """Save the samples where ``datasets.load_from_disk`` reads them, all or nothing; returns the folder.
 
     Raises:
         VlalignError: the folder holds something else, or cannot be written.
@@ -67,9 +68,14 @@ def save_datasets(data: SyntheticData, phi_depth: int, folder: str | Path) -> Pa
         raise VlalignError(f"{folder} is there and holds no data set: name another folder with --out")
     if taken and _there(folder) != settings_of(data, phi_depth):
         raise VlalignError(f"{folder} holds a data set of other settings: name another folder with --out")
+    if taken and all((folder / split / "state.json").exists() for split in data.splits):
+        return folder
     check_space(folder, 0)
     try:
-        to_datasets(data, phi_depth).save_to_disk(str(folder))
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with work_folder(folder.parent) as work:
+            to_datasets(data, phi_depth).save_to_disk(str(work / "data"))
+            os.replace(work / "data", folder)  # the folder is not there, or empty
     except OSError as error:
         raise write_error(folder, error) from error
     return folder
