@@ -20,6 +20,7 @@ class FakeRun:
     ids: list[str]
     data: dict[str, Any] = field(default_factory=dict)
     bits: float | None = None
+    truncated: int = 0
     reads: int = 0
 
     def __post_init__(self) -> None:
