@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor, nn
 
-#: timm architectures whose class token joins after the blocks: their blocks hold patches only
-_LATE_CLASS_TOKEN = {"Cait", "Xcit"}
+#: timm architectures whose class token joins after the blocks (ConViT: before the last ones)
+_LATE_CLASS_TOKEN = {"Cait", "ConVit", "Xcit"}
 
 
 @dataclass(frozen=True)
