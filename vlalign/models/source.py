@@ -232,7 +232,7 @@ def model_errors(source: ModelSource, part: str) -> Iterator[None]:
 
 
 def summary(error: BaseException, limit: int = 300) -> str:
-    """Return an exception's message on one line, with its type where the message alone says little.
+    r"""Return an exception's message on one line, with its type where the message alone says little.
 
     >>> summary(KeyError("model_type")), summary(ValueError("bad\n  size"))
     ("KeyError: 'model_type'", 'bad size')
