@@ -22,8 +22,14 @@ FILE = NAME.replace("\udcff", "")  # safetensors opens no path that is not UTF-8
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("names")
     for i, modality in enumerate(["text", "vision", "vision"]):
-        make_run(folder / f"s{FILE}", make_key(f"{i}{NAME}", modality), ids=[f"{row}{NAME}" for row in range(40)], n=40)
-    rows = [{"id": f"{i}{NAME}", "text": f"a dog {i} {NAME}"} for i in range(5)]
+        make_run(
+            folder / f"s{FILE}",
+            make_key(f"{i}{NAME}", modality),
+            ids=[f"{row}{NAME}" for row in range(40)],
+            n=40,
+            widths=(6, 6),
+        )
+    rows = [{"id": f"{i}{FILE}", "text": f"a dog {i} {FILE}"} for i in range(5)]
     (folder / f"d{FILE}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     np.savez(folder / f"a{FILE}.npz", **{f"v{FILE}": np.ones((9, 4)), "labels": np.arange(9)})
     return folder

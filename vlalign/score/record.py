@@ -13,6 +13,7 @@ from typing import Any
 
 from vlalign.errors import VlalignError
 from vlalign.files import read_json, write_whole
+from vlalign.store.files import encode
 
 FORMAT = 2
 _LONGEST = 200  # file systems take 255 bytes, with what figures and copies add
@@ -150,7 +151,7 @@ def write_json(path: str | Path, data: dict[str, Any], what: str) -> Path:
         text = _dump(data)
     except ValueError as error:
         raise VlalignError(f"the {what} for {path} holds a value that is not finite: {error}") from error
-    return write_whole(path, text)
+    return write_whole(path, encode(text))
 
 
 def _dump(data: dict[str, Any]) -> str:

@@ -11,7 +11,7 @@ from string import Template
 from rich.console import Console
 from rich.text import Text
 
-from vlalign.display import html_text
+from vlalign.display import html_text, visible
 from vlalign.errors import VlalignError
 from vlalign.files import read_json, write_whole
 from vlalign.paths import user_path
@@ -142,11 +142,13 @@ def show_leaderboard(board: Board, out: str | Path, console: Console) -> None:
     """What is on the board, what could not be read, and where the site is."""
     console.print(Text(summary(board)))
     for group in board.groups[:_SHOWN]:
-        console.print(Text(f"  {len(group.entries):5d}  {group.conditions.title}"), soft_wrap=True)
+        console.print(Text(visible(f"  {len(group.entries):5d}  {group.conditions.title}")), soft_wrap=True)
     if len(board.groups) > _SHOWN:
         console.print(f"         and {len(board.groups) - _SHOWN} more groups")
     for one in board.invalid[:_SHOWN]:
-        console.print(Text(f"not valid  {one.source} {one.path}: {one.reason}", style="yellow"), soft_wrap=True)
+        console.print(
+            Text(visible(f"not valid  {one.source} {one.path}: {one.reason}"), style="yellow"), soft_wrap=True
+        )
     if len(board.invalid) > _SHOWN:
         console.print(f"and {len(board.invalid) - _SHOWN} more, all listed on the page")
-    console.print(f"site    {Path(out) / 'index.html'}", highlight=False, soft_wrap=True, markup=False)
+    console.print(visible(f"site    {Path(out) / 'index.html'}"), highlight=False, soft_wrap=True, markup=False)
