@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from support.tiny import TinyModels, save_gguf, save_timm
+from support.tiny import TinyModels, randomise, save_gguf, save_timm
 
 from vlalign.errors import VlalignError
 from vlalign.extract import extract
@@ -106,6 +106,21 @@ def test_weights_that_features_do_not_need_may_be_missing(
 ) -> None:
     folder = rewritten(tiny.path(name), tmp_path / "m", without(lost))
     same(read(folder, tiny, tmp_path), read(tiny.path(name), tiny, tmp_path))
+
+
+def test_a_final_norm_that_is_not_read_may_be_missing(tiny: TinyModels, tmp_path: Path) -> None:
+    """Swin's layers are read from the states that it returns, which are before its final norm."""
+    from transformers import SwinConfig, SwinModel
+
+    whole = tmp_path / "whole"
+    sizes: dict[str, Any] = {"image_size": 32, "embed_dim": 8, "depths": [1, 1], "num_heads": [2, 2], "window_size": 4}
+    randomise(SwinModel(SwinConfig(**sizes))).save_pretrained(whole)  # type: ignore[operator]
+    shutil.copy(tiny.path("vit") / "preprocessor_config.json", whole)
+    folder = rewritten(whole, tmp_path / "m", lambda held: {n: v for n, v in held.items() if n[:9] != "layernorm"})
+    same(read(folder, tiny, tmp_path), read(whole, tiny, tmp_path))
+    lost = rewritten(whole, tmp_path / "lost", without("embeddings.norm"))
+    with pytest.raises(VlalignError, match=r"embeddings\.norm\.weight\) are missing"):
+        read(lost, tiny, tmp_path)
 
 
 def test_a_missing_head_matters_for_bits_alone(tiny: TinyModels, tmp_path: Path) -> None:

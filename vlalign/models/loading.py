@@ -1,4 +1,4 @@
-"""Weights loaded from files: the libraries' errors as one line, and what of a checkpoint did not reach the model."""
+"""Weights from files into models, and whether all that the features depend on arrived."""
 
 from __future__ import annotations
 

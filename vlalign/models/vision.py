@@ -93,13 +93,16 @@ class _Built:
         def result() -> Tensor:
             import torch
 
-            states: list[Tensor] = []  # of the last tap, or of the whole model where it returns all states itself
-            last = self.module.get_submodule(taps[-1].module)
-            handle = last.register_forward_hook(lambda module, args, output: states.append(first_tensor(output)))
             side = self.size if image_size is None else image_size
+            sides = (side, side) if isinstance(side, int) else tuple(side)
+            pixels, read = torch.zeros(1, 3, *sides), self.module.eval()
+            if not taps[-1].module:  # a model whose own output holds the states
+                return read(pixels, **self.arguments, output_hidden_states=True).hidden_states[-1]
+            states: list[Tensor] = []
+            last = read.get_submodule(taps[-1].module)
+            handle = last.register_forward_hook(lambda module, args, output: states.append(first_tensor(output)))
             try:
-                sides = (side, side) if isinstance(side, int) else tuple(side)
-                self.module.eval()(torch.zeros(1, 3, *sides), **self.arguments)
+                read(pixels, **self.arguments)
             finally:
                 handle.remove()
             return states[0]
