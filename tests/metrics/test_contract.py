@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from inspect import signature
 from itertools import product
 
 import numpy as np
@@ -179,6 +182,49 @@ def test_numbers_of_neighbours(metric: Metric) -> None:
         with pytest.raises(VlalignError, match=f"N={n}"):
             of_pair(replace(metric, **{name: k}), x, x)  # type: ignore[type-var]
     assert of_pair(replace(metric, **{name: most}), x, x) == pytest.approx(1, abs=1e-6)  # type: ignore[type-var]
+
+
+ODD = [
+    None, "3", "nan", "", b"3", 3.0, 2.5, True, np.int64(3), np.float32(3), 0, -1, 31, 10**30, 10**5000, float("nan"),
+    float("inf"), 1e-300, 1e300, [], [3], (3,), {}, {3}, object(), 1j, torch.tensor(3), np.array([1, 2]),
+]  # fmt: skip
+
+
+@contextmanager
+def clear_error() -> Iterator[None]:
+    """Let only errors of this package pass, on one short line."""
+    try:
+        yield
+    except VlalignError as error:
+        message = str(error)
+        if "\n" in message or len(message) > 400:
+            raise
+
+
+@pytest.mark.parametrize("name", metric_names())
+def test_odd_parameters_give_a_value_or_one_clear_error(name: str) -> None:
+    x, y = pair_of("random", n=30)
+    function = getattr(vlalign.metrics, name)
+    for parameter, value in product(signature(function).parameters, ODD):
+        if parameter in ("x", "y"):
+            continue
+        with clear_error():
+            assert np.isfinite(function(x, y, **{parameter: value}))
+
+
+@pytest.mark.parametrize("name", metric_names())
+def test_odd_features_give_a_value_or_one_clear_error(name: str) -> None:
+    x, y = (side.float() for side in pair_of("random", n=30))
+    function = getattr(vlalign.metrics, name)
+    odd = [
+        None, 3, "x", [], x.tolist(), x.numpy(), x.numpy().astype(object), x.bool(), x.int(), x.to(torch.complex64),
+        x.half(), x.bfloat16(), x.to(torch.float8_e4m3fn), x.clone().requires_grad_(), x.to_sparse(), x.to("meta"),
+        x[:1], x[:0], x[:, :0], x[0], x[0, 0], x[None], x * 1e30, x * 1e-30, x * float("nan"), x / 0,
+    ]  # fmt: skip
+    for one in odd:
+        for pair in ((one, y), (y, one)):
+            with clear_error():
+                assert np.isfinite(function(*pair))
 
 
 @every_metric

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from vlalign.errors import VlalignError
 
+_HUGE = 10**1000  # Python refuses to write much longer numbers
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -141,9 +142,19 @@ def whole_number(value: Any, name: str, metric: str, least: int = 1) -> int:
     """
     if isinstance(value, np.integer):
         value = int(value)
+    if isinstance(value, int) and abs(value) >= _HUGE:
+        raise VlalignError(f"{metric} needs a whole number {name} of fewer digits")
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise VlalignError(f"{metric} needs a whole number {name} >= {least}, got {name}={value!r}")
+        raise VlalignError(f"{metric} needs a whole number {name} >= {least}, got {name}={shown(value)}")
     return int(value)
+
+
+def shown(value: Any) -> str:
+    """Return ``repr(value)`` for a message, cut to 200 characters; Python refuses it for numbers of 4,300 digits."""
+    try:
+        return repr(value)[:200]
+    except ValueError:
+        return "a number of thousands of digits"
 
 
 def choice(value: Any, name: str, metric: str, allowed: Sequence[str]) -> str:
@@ -152,8 +163,8 @@ def choice(value: Any, name: str, metric: str, allowed: Sequence[str]) -> str:
     Raises:
         VlalignError: for anything else.
     """
-    if value not in allowed:
-        raise VlalignError(f"{metric} knows {name} {' or '.join(allowed)}, got {name}={value!r}")
+    if not isinstance(value, str) or value not in allowed:
+        raise VlalignError(f"{metric} knows {name} {' or '.join(allowed)}, got {name}={shown(value)}")
     return str(value)
 
 

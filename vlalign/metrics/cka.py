@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from vlalign.errors import VlalignError
-from vlalign.metrics.base import Floats, Info, Ints, Metric, Moments, choice, of_pair
+from vlalign.metrics.base import Floats, Info, Ints, Metric, Moments, choice, of_pair, shown
 from vlalign.metrics.kernels import (
     Centred,
     as_floats,
@@ -101,15 +101,11 @@ class Cka(Metric):
 
     def __post_init__(self) -> None:
         choice(self.kernel, "kernel", self.name, ("linear", "rbf"))
-        if isinstance(self.bandwidth, str):
-            choice(self.bandwidth, "bandwidth", self.name, ("median", "a number"))
-        elif (
-            isinstance(self.bandwidth, bool)
-            or not isinstance(self.bandwidth, int | float)
-            or not (1e-12 <= self.bandwidth <= 1e12)
-        ):
+        width = self.bandwidth
+        known = isinstance(width, str) and width == "median"
+        if not known and (isinstance(width, bool) or not isinstance(width, int | float) or not 1e-12 <= width <= 1e12):
             raise VlalignError(
-                f"{self.name} needs a bandwidth between 1e-12 and 1e12, or median, got bandwidth={self.bandwidth!r}"
+                f"{self.name} needs a bandwidth between 1e-12 and 1e12, or median, got bandwidth={shown(width)}"
             )
         if self.kernel == "linear" and self.bandwidth != 1.0:
             raise VlalignError(f"{self.name} has a bandwidth with kernel=rbf only, got bandwidth={self.bandwidth!r}")

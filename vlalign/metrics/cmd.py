@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from vlalign.errors import VlalignError
-from vlalign.metrics.base import Floats, Info, Ints, Metric, Moments, choice, of_pair
+from vlalign.metrics.base import Floats, Info, Ints, Metric, Moments, choice, of_pair, shown
 from vlalign.metrics.cka import GRAM_SAMPLES
 from vlalign.metrics.kernels import Centred, linear_gram
 from vlalign.metrics.moments import PairSums, permutation_moments
@@ -69,7 +69,7 @@ class Cmd(Metric):
     def __post_init__(self) -> None:
         choice(self.contraction, "contraction", self.name, ("features", "samples"))
         if not isinstance(self.centred, bool):
-            raise VlalignError(f"cmd knows centred true or false, got centred={self.centred!r}")
+            raise VlalignError(f"cmd knows centred true or false, got centred={shown(self.centred)}")
 
     @property
     def paired(self) -> bool:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from vlalign.errors import VlalignError
-from vlalign.metrics.base import Floats, Info, Ints, Metric, choice, of_pair, whole_number
+from vlalign.metrics.base import Floats, Info, Ints, Metric, choice, of_pair, shown, whole_number
 from vlalign.metrics.basis import take_rows, unit_configuration
 from vlalign.metrics.layers import map_layers
 
@@ -196,9 +196,9 @@ def _penalties(value: Any) -> tuple[float, ...]:
     parts = value.split("/") if isinstance(value, str) else value if isinstance(value, Sequence) else [value]
     try:
         alphas = tuple(math.nan if isinstance(part, bool) else float(part) for part in parts)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         alphas = ()
     low, high = _RANGE
     if not alphas or not all(low <= alpha <= high for alpha in alphas):
-        raise VlalignError(f"linear_predictivity needs alphas between {low:g} and {high:g}, got alphas={value!r}")
+        raise VlalignError(f"linear_predictivity needs alphas between {low:g} and {high:g}, got alphas={shown(value)}")
     return alphas

@@ -47,9 +47,10 @@ def get_metric(name: str, **params: Any) -> Metric:
     >>> get_metric("mutual_knn", k=5).params
     {'k': 5}
     """
-    if name not in METRICS:
-        close = difflib.get_close_matches(name.lower(), METRICS) or metric_names()
-        raise VlalignError(f"unknown metric {name!r}: use one of {', '.join(close)}")
+    if not isinstance(name, str) or name not in METRICS:
+        close = difflib.get_close_matches(str(name).lower()[:100], METRICS)
+        advice = f"did you mean {' or '.join(close)}?" if close else f"use one of {', '.join(METRICS)}"
+        raise VlalignError(f"unknown metric {name!r}: {advice}")
     known = [field.name for field in fields(METRICS[name])]  # type: ignore[arg-type]
     for param in params:
         if param not in known:

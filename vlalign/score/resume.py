@@ -50,8 +50,8 @@ def score_missing(
     if count:
         log.info("%d of %d scores are in %s already: kept (--force computes them again)", count, len(planned), folder)
     bar = tqdm(
-        total=len(planned), initial=count, desc="scoring", unit=" pairs", disable=not progress or count == len(planned),
-        dynamic_ncols=True, leave=False,
+        total=len(planned), initial=count, desc="scoring", unit=" pairs", delay=1e-9, dynamic_ncols=True, leave=False,
+        disable=not progress or count == len(planned),
     )  # fmt: skip
     with bar:
         for one, record in zip(planned, kept, strict=True):
