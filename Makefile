@@ -33,7 +33,7 @@ test: $(DEV) ## the whole test suite with doctests, on two cores
 	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(PYTEST)
 
 kernels: $(DEV) ## the tests of numbers as another processor and number of threads compute them
-	MKL_CBWR=COMPATIBLE ATEN_CPU_CAPABILITY=default OMP_NUM_THREADS=2 MKL_NUM_THREADS=2 $(PYTEST) -q \
+	MKL_CBWR=COMPATIBLE ATEN_CPU_CAPABILITY=default OMP_NUM_THREADS=2 OMP_WAIT_POLICY=PASSIVE $(PYTEST) -q \
 		$(addprefix tests/,metrics stats score synthetic multibench reproduce)
 
 chaos: $(DEV) ## every command killed at each change of a file and run again (hours; `make test` has a sample)
