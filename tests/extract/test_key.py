@@ -63,6 +63,32 @@ def test_image_settings_change_the_key(tiny: TinyModels, settings: dict[str, Any
     assert [line.split(":")[0] for line in diff_keys(before, after)] == [path]
 
 
+@pytest.mark.parametrize(
+    ("kind", "more"),
+    [
+        ("bert", {"max_length": 66}),
+        ("roberta", {"max_length": 66}),
+        ("fnet", {"max_length": 66, "batches": "equal lengths"}),
+    ],
+)
+def test_only_families_whose_features_changed_have_another_key(
+    tiny: TinyModels, table: Path, tmp_path: Path, kind: str, more: dict[str, Any]
+) -> None:
+    """RoBERTa's key keeps the rows of its table, of which two take no token."""
+    from transformers import AutoConfig, AutoModel, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny.path("bert"))
+    tokenizer.model_max_length = int(1e30)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 4, "intermediate_size": 48}
+    limits = {"vocab_size": len(tokenizer), "max_position_embeddings": 66, "pad_token_id": 1}
+    AutoModel.from_config(AutoConfig.for_model(kind, **sizes, **limits)).save_pretrained(tmp_path / "m")
+    tokenizer.save_pretrained(tmp_path / "m")
+    plan = make_plan(ExtractConfig((str(tmp_path / "m"),), data=DataSpec(str(table)), store="nowhere"), CPU).models[0]
+    policy = {"tokenizer": type(tokenizer).__name__, "special_tokens": True, "padding": "right"}
+    assert plan.key.data["text"] == policy | more
+    assert plan.max_length == (64 if kind == "roberta" else 66)
+
+
 def test_content_of_data_and_model_change_the_key(tiny: TinyModels, table: Path, tmp_path: Path) -> None:
     model, data = tiny.path("llama"), DataSpec(str(table))
     before = key_of(model, data)
