@@ -17,6 +17,7 @@ from support.board import run_of
 from support.runs import FakeRun
 from torch import Tensor
 
+from vlalign.errors import VlalignError
 from vlalign.report.score import show_records
 from vlalign.score import ScoreRecord, score
 from vlalign.score.api import prepare_pairs
@@ -157,3 +158,18 @@ def test_arrays_are_never_taken_for_a_record(tmp_path: Path) -> None:
         (planned,) = prepare_pairs([(x, -x)], k=3, permutations=0, half_samples=0)
         assert planned.request is None
         score(x, -x, k=3, permutations=0, half_samples=0).save(tmp_path / "one.json")
+
+
+def test_a_record_of_a_damaged_run_is_not_kept_silently(
+    make_run: Run, pair: tuple[list[Tensor], list[Tensor]], tmp_path: Path
+) -> None:
+    made = runs(make_run, pair)
+    assert score_into(tmp_path, made) == 2
+
+    def damaged() -> None:
+        raise VlalignError("cannot read shard-00000: sha256 mismatch")
+
+    object.__setattr__(made[2], "check", damaged)
+    with pytest.raises(VlalignError, match="sha256 mismatch"):
+        score_into(tmp_path, made)
+    assert len(records_in(tmp_path)) == 2

@@ -216,3 +216,11 @@ def test_events_of_a_killed_writer(toy, tmp_path):
         file.write(b'{"event": "cut sh')
     writer.log({"event": "extracted"})
     assert [event["event"] for event in run.read_events(writer.layout)] == ["started", "extracted"]
+
+
+def test_check_refuses_damage_anywhere(toy, tmp_path, flip):
+    made = toy.make(tmp_path)
+    made.check()
+    flip(shard(made, 2))
+    with pytest.raises(VlalignError, match="shard-00002-of-00003"):
+        made.check()

@@ -52,6 +52,7 @@ class Planned:
     request: dict[str, Any] | None
     _compute: Callable[[], ScoreRecord]
     _release: Callable[[], None]
+    _sides: tuple[Features, ...] = ()
 
     def __call__(self) -> ScoreRecord:
         """Return the record."""
@@ -66,7 +67,14 @@ class Planned:
         )
 
     def pass_over(self) -> None:
-        """Let go of what only this score needed."""
+        """Check the runs' checksums, without which a record says nothing of them; free what only this score needed.
+
+        Raises:
+            VlalignError: a shard is missing or damaged.
+        """
+        for side in self._sides:
+            if hasattr(side, "check"):
+                side.check()
         self._release()
 
 
@@ -119,6 +127,7 @@ def prepare_pairs(
             scorer.request(chosen, *pairs[i]),
             partial(scorer.pair, chosen, *pairs[i]),
             partial(release, chosen, i),
+            pairs[i],
         )
         for chosen in metrics
         for i in range(len(pairs))

@@ -187,6 +187,15 @@ class Run:
                 return f"this command replaces what is damaged: {command} --store {shlex.quote(str(root))}"
         return "run the same extraction again, which replaces damaged shards"
 
+    def check(self) -> None:
+        """Check the checksums of all shards that were not checked in this process yet.
+
+        Raises:
+            VlalignError: a shard is missing or damaged.
+        """
+        for index in range(len(self._manifest.shards)):
+            self._read_shard(index, [])
+
     def load_shard(self, index: int) -> tuple[list[Tensor], dict[str, Tensor]]:
         """All layers of one shard in order, each float32 ``[rows, D_layer]``, and its extras ``[rows, ...]`` by name.
 
