@@ -250,3 +250,21 @@ def test_groups_keep_curves_and_notes_quiet(pair: Pair) -> None:
     assert score(x, y, k=5, permutations=19, half_samples=4, groups="exact").pairing["groups"]["groups"] == 60
     one = torch.arange(1.0, 41.0)[:, None]  # identical after normalisation, not as they were extracted
     assert score(one, one, k=2, permutations=0, half_samples=0, groups="exact", preset="none").pairing["groups"] is None
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"permutations": 10**30}, {"permutations": 2.0}, {"half_samples": 10**30}, {"half_samples": True},
+        {"seed": None}, {"seed": "0"}, {"k": None}, {"k": "3"}, {"k": 3.0}, {"k": 10**5000}, {"preset": 10**5000},
+        {"preset": None}, {"device": 10**30}, {"device": "moon"}, {"groups": 3}, {"groups": object()}, {"metric": 3},
+        {"metric": []}, {"names": 3}, {"ids": {}},
+    ],
+    ids=lambda options: next(iter(options)),
+)  # fmt: skip
+def test_odd_options_are_one_clear_error(options: dict[str, Any]) -> None:
+    x = torch.randn(30, 4, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(VlalignError) as caught:
+        score(x, -x, **options)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 400

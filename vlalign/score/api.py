@@ -207,6 +207,6 @@ def _device(device: str | torch.device | None) -> torch.device | None:
         if chosen.type == "meta":
             raise RuntimeError("it holds no values")
         torch.empty(0, device=chosen)
-    except (RuntimeError, AssertionError, TypeError) as error:
+    except (RuntimeError, AssertionError, TypeError, ValueError) as error:
         raise VlalignError(f"device {str(device)!r} cannot be used here: leave --device out or give cpu") from error
     return chosen

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from vlalign.errors import VlalignError
+from vlalign.metrics.base import shown
 from vlalign.metrics.neighbours import check_features, checked_norms
 
 
@@ -35,8 +36,8 @@ def get_preset(name: str) -> Preset:
         VlalignError: for an unknown name.
     """
     if not isinstance(name, str) or name not in PRESETS:
-        known = difflib.get_close_matches(str(name), PRESETS) or list(PRESETS)
-        raise VlalignError(f"unknown preset {name!r}: use {' or '.join(known)}")
+        known = (difflib.get_close_matches(name, PRESETS) if isinstance(name, str) else []) or list(PRESETS)
+        raise VlalignError(f"unknown preset {shown(name)}: use {' or '.join(known)}")
     return PRESETS[name]
 
 

@@ -24,6 +24,7 @@ from vlalign.version import __version__
 
 #: Half-samples of an interval where the caller names no number: a costly metric gets fewer and a wider quantile.
 HALF_SAMPLES, COSTLY_HALF_SAMPLES = 100, 20
+_MOST = 10**7  # permutations or half-samples
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Options:
             value = getattr(self, name)
             if value is not None:
                 object.__setattr__(self, name, whole_number(value, name, "a score", least=0))
+                if value > _MOST:
+                    raise VlalignError(f"a score takes at most {_MOST:,} {name}: give fewer")
         object.__setattr__(self, "seed", whole_number(self.seed, "seed", "a score", least=0))
         if self.half_samples == 1:
             raise VlalignError("an interval needs at least 2 half-samples, got 1 (0 leaves it out)")
