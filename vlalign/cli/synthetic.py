@@ -59,7 +59,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> list[argparse.ArgumentPars
     made["describe"].add_argument("--json", action="store_true", help="print JSON instead of a table")
     made["run"].add_argument("--dry-run", action="store_true", help="check everything and say what is to train")
     report = made["report"]
-    report.add_argument("run", nargs="?", metavar="RUN", help="folder of a finished run (default: that of --config)")
+    report.add_argument(
+        "run",
+        nargs="?",
+        metavar="RUN",
+        help="folder of a finished run (default: that of --config, else synthetic-runs/paper)",
+    )
     report.add_argument("--config", metavar="FILE", help="the settings that the run was made with")
     report.add_argument("--metric", metavar="NAME", help="one of the run's metrics (default: its first)")
     report.add_argument(
@@ -193,6 +198,7 @@ def _data(arguments: argparse.Namespace) -> None:
     from vlalign.cli.push import say_where
     from vlalign.errors import VlalignError
     from vlalign.files import write_whole
+    from vlalign.hub.repo import check_name
     from vlalign.hub.synthetic import card, push_synthetic
     from vlalign.report.console import console
     from vlalign.synthetic import make_data
@@ -200,6 +206,8 @@ def _data(arguments: argparse.Namespace) -> None:
 
     if not arguments.out and not arguments.push:
         raise VlalignError("nothing to do: name a folder with --out or a data set of the Hub with --push")
+    if arguments.push:
+        check_name(arguments.push)
     config = _config(arguments, uniqueness=(arguments.uniqueness,), phi_depths=(arguments.phi_depth,))
     data = make_data(config, arguments.uniqueness)
     if arguments.out:

@@ -91,7 +91,7 @@ def look(repo: str, *, branch: str | None = None, tag: str | None = None, privat
     from huggingface_hub import HfApi, RepoFile, get_token
     from huggingface_hub.errors import RepositoryNotFoundError
 
-    _check_name(repo)
+    check_name(repo)
     if get_token() is None:
         raise VlalignError("no token of the Hub: log in with `hf auth login` or set HF_TOKEN")
     api, name = HfApi(), branch or "main"
@@ -185,7 +185,8 @@ def fetch(target: Target, paths: Iterable[str]) -> dict[str, bytes]:
     return found
 
 
-def _check_name(repo: str) -> None:
+def check_name(repo: str) -> None:
+    """Raise VlalignError unless ``repo`` can be the name of a data set of the Hub, with its owner."""
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils import validate_repo_id
 
@@ -194,7 +195,7 @@ def _check_name(repo: str) -> None:
         if repo.count("/") != 1:
             raise HFValidationError("the owner is missing")
     except HFValidationError as error:
-        raise VlalignError(f"{repo!r} is no name of a data set: give --repo owner/name") from error
+        raise VlalignError(f"{repo!r} is not a name of a data set on the Hub: give owner/name") from error
 
 
 def _check_namespace(repo: str, me: Mapping[str, object]) -> None:

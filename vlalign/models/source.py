@@ -149,8 +149,8 @@ def _inspect(source: ModelSource) -> ModelSource:
     with model_errors(source, "config"):
         modality = source.modality or _modality_of(config, source)
         names = getattr(config, "architectures", None) or [type(config).__name__]
-        if not all(isinstance(name, str) for name in names):
-            raise ValueError(f"architectures are no names, but {names}")
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ValueError(f"architectures are no list of names, but {names!r}")
         depth = depth_of(config)
         if depth is not None and not 1 <= depth <= _DEEPEST:
             raise ValueError(f"{depth} layers where models have 1 to {_DEEPEST}")
@@ -228,6 +228,8 @@ def model_errors(source: ModelSource, part: str) -> Iterator[None]:
             text = "its tensors cannot be merged as the architecture needs: some are missing or of another shape"
             raise VlalignError(f"{source.location}: the weights cannot be loaded ({text})") from error
         where = f"{source.location}/{source.gguf_file}" if source.gguf_file else source.location
+        if source.gguf_file and part == "config":
+            raise VlalignError(f"{where} is damaged, or of a kind that is not known ({summary(error)})") from error
         raise VlalignError(f"{where}: the {part} cannot be loaded ({summary(error)})") from error
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from torch import Tensor, nn
 
+_SIDES = ("height", "width", "shortest_edge")  # in the settings of image processors, in pixels
+_LONGEST_SIDE = 10_000
 #: timm architectures whose class token joins after the blocks (ConViT: before the last ones)
 _LATE_CLASS_TOKEN = {"Cait", "ConVit", "Xcit"}
 
@@ -159,18 +161,25 @@ def _timm_preprocessing(source: ModelSource, image_size: int | None) -> Preproce
         settings = resolve_data_config(arguments, pretrained_cfg=_timm_config(source))
         settings = {key: list(v) if isinstance(v, tuple) else v for key, v in settings.items()}
         transform = create_transform(**{**settings, "input_size": tuple(settings["input_size"])}, is_training=False)
-        height, width = _tried(transform)
+        sides = [side / (settings.get("crop_pct") or 1) for side in settings["input_size"][1:]]
+        height, width = _tried(transform, sides)
     return Preprocessing(transform, {"processor": "timm", **settings}, (height, width))
 
 
-def _tried(transform: Callable[[Image], Tensor]) -> tuple[int, int]:
+def _tried(transform: Callable[[Image], Tensor], sides: Iterable[float]) -> tuple[int, int]:
     """Preprocess a grey picture; return the (height, width) of its pixels.
 
+    Args:
+        transform: what is tried.
+        sides: lengths in pixels that it resizes to.
+
     Raises:
-        ValueError: the result is not a finite picture of three channels.
+        ValueError: the result is not a finite picture of three channels, or would not fit in memory.
     """
     from PIL import Image
 
+    if (longest := max(sides, default=0)) > _LONGEST_SIDE:
+        raise ValueError(f"a side of {longest:.0f} pixels, but vision models read up to {_LONGEST_SIDE}")
     pixels = transform(Image.new("RGB", (64, 64), (99, 99, 99)))
     if pixels.ndim != 3 or len(pixels) != 3:
         raise ValueError(f"pixels of shape {list(pixels.shape)} where [3, height, width] is expected")
@@ -281,7 +290,8 @@ def _processor_of(processor: Any, image_size: int | None) -> Preprocessing:
         if getattr(processor, "crop_size", None):
             processor.crop_size = _resized(processor.crop_size, image_size)
     transform = _ProcessorTransform(processor)
-    size = _tried(transform)
+    sizes = [dict(getattr(processor, name, None) or {}) for name in ("size", "crop_size")]
+    size = _tried(transform, [one[key] for one in sizes for key in _SIDES if one.get(key)])
     settings = {k: v for k, v in processor.to_dict().items() if not k.startswith("_") and v is not None}
     settings = json.loads(json.dumps(settings, default=str))
     return Preprocessing(transform, {**settings, "processor": type(processor).__name__}, size)

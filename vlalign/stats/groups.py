@@ -114,7 +114,8 @@ def _table(path: Path) -> Any:
     except FileNotFoundError as error:
         raise VlalignError(f"there is no file {path} to read groups from") from error
     except Exception as error:  # pandas and pyarrow raise kinds of their own for a broken file
-        raise VlalignError(f"cannot read groups from {path}: {' '.join(str(error).split())}") from error
+        told = " ".join(str(error).split()).removeprefix("Error tokenizing data. C error: ")
+        raise VlalignError(f"cannot read groups from {path}: {told}") from error
     raise VlalignError(f"cannot read groups from {path}: give a .csv, .tsv, .jsonl or .parquet file")
 
 

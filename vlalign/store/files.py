@@ -78,7 +78,7 @@ def check_space(folder: Path, need: int) -> None:
     while not os.path.lexists(there):
         there = there.parent
     if not there.is_dir():
-        raise write_error(folder, f"{there} is not a folder")
+        raise write_error(folder, f"{'it' if there == folder.absolute() else there} is not a folder")
     if not os.access(there, os.W_OK | os.X_OK):
         raise write_error(folder, f"no permission to write in {there}")
     usage = shutil.disk_usage(there)

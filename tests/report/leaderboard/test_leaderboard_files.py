@@ -21,7 +21,7 @@ from support.html import EMPTY, Page
 
 from vlalign.cli import main
 from vlalign.errors import VlalignError
-from vlalign.report.leaderboard import save_leaderboard
+from vlalign.report.leaderboard import check_site, save_leaderboard
 from vlalign.report.leaderboard.board import make_board
 from vlalign.report.leaderboard.files import to_csv, to_json, to_markdown
 from vlalign.report.pair_command import pair_commands
@@ -284,10 +284,13 @@ def test_a_site_that_was_cut_short_is_finished_by_the_next_call(
 
 @pytest.mark.parametrize("out", ["", " "])
 def test_a_site_needs_a_folder(out: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["leaderboard", "nowhere", "--out", out]) == 1
+    with pytest.raises(SystemExit):
+        main(["leaderboard", "nowhere", "--out", out])
     error = capsys.readouterr().err
-    assert "has no name" in error
+    assert "argument --out: it is empty" in error
     assert error.count("\n") == 1
+    with pytest.raises(VlalignError, match="has no name"):
+        check_site(out)
 
 
 def test_pages_of_an_earlier_board_go_and_other_files_stay(tmp_path: Path) -> None:
