@@ -118,7 +118,7 @@ def test_members_in_single_precision_are_as_exact_as_torch_is(shape: Shape) -> N
         ours = (numbers(member(found.parameters, m)) - true).abs().max()
         theirs = (numbers(network) - true).abs().max()
         assert ours < 4 * theirs + 1e-6
-        assert theirs < 1e-3
+        assert theirs < 4 * one.rate  # a gradient that rounding takes across zero moves a number by up to two steps
         assert int(found.epoch[m]) == epoch
         assert accuracies(found, m) == pytest.approx(expected, abs=1.5 / 77)  # a sample that lies on a border
 
