@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlalign.errors import VlalignError
-from vlalign.files import read_json, work_folder, write_error
+from vlalign.files import read_json, sweep, work_folder, write_error
 from vlalign.store.files import canonical, check_space
 from vlalign.synthetic.config import identity
 from vlalign.synthetic.data import SyntheticData
@@ -68,6 +68,7 @@ def save_datasets(data: SyntheticData, phi_depth: int, folder: str | Path) -> Pa
         raise VlalignError(f"{folder} is there and holds no data set: name another folder with --out")
     if taken and _there(folder) != settings_of(data, phi_depth):
         raise VlalignError(f"{folder} holds a data set of other settings: name another folder with --out")
+    sweep(folder.parent)
     if taken and all((folder / split / "state.json").exists() for split in data.splits):
         return folder
     check_space(folder, 0)
