@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from pathlib import Path
 
@@ -22,8 +23,15 @@ VIT, BERT = "d1eff8e32ff3eb71", "c439daf2a9922510"
 def golden(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the golden files of one version, which is the working folder, too."""
     shutil.copytree(request.param, tmp_path / "golden")
+    for leftover in temporary(tmp_path / "golden"):
+        os.utime(leftover, (0, 0))  # of a process killed long ago
     monkeypatch.chdir(tmp_path / "golden")
     return tmp_path / "golden"
+
+
+def temporary(folder: Path) -> list[Path]:
+    """Files that a killed process had not finished."""
+    return [path for path in folder.rglob("*") if path.suffix in (".tmp", ".part")]
 
 
 def hashes(folder: Path, pattern: str = "*") -> dict[str, str]:
@@ -57,6 +65,7 @@ def test_a_killed_extraction_resumes(golden: Path, monkeypatch: pytest.MonkeyPat
     assert {name: after[name] for name in before} == before
     whole, resumed = (vlalign.FeatureStore(name).find("bert") for name in ("store", "half-store"))
     assert resumed.key.short == BERT
+    assert not temporary(golden / "half-store")
     for one, other in zip(whole.features(), resumed.features(), strict=True):
         assert (one - other).abs().max() < 1e-5 * one.abs().max()  # float32 sums of another processor
 
@@ -89,6 +98,7 @@ def test_a_killed_uniqueness_study_resumes(golden: Path, monkeypatch: pytest.Mon
     after = written(golden / "study/records", "*platonic.json")
     assert {name: after[name] for name in before} == before
     assert len(after) == 3
+    assert not temporary(golden / "study")
 
 
 @pytest.mark.parametrize(
@@ -103,6 +113,7 @@ def test_a_killed_study_of_encoders_resumes(golden: Path, command: str, folder: 
     after = written(golden / folder, "*.safetensors")
     assert {name: after[name] for name in before} == before
     assert len(after) == cells
+    assert not temporary(golden / folder)
 
 
 def test_pushed_files_come_back_as_the_store(golden: Path, hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
