@@ -70,6 +70,11 @@ def test_ids(save: Save, rows: list[dict[str, Any]]) -> None:
     assert open_data(DataSpec(save(rows)), {"text"}).ids == ["0", "10", "20", "30", "40", "50"]
 
 
+def test_ids_below_a_header_with_spaces(tmp_path: Path) -> None:
+    (tmp_path / "d.csv").write_text(" id , text\n007, a dog\n008, a cat\n")
+    assert open_data(DataSpec(str(tmp_path / "d.csv")), {"text"}).ids == ["007", "008"]
+
+
 def test_repeated_file_of_an_image_folder(pictures: Path) -> None:
     (pictures / "metadata.csv").write_text("file_name,text\nred.png,a\nred.png,b\n")
     fails("occur more than once in its file names, such as 'red.png'", DataSpec(str(pictures)), {"text"})

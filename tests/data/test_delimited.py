@@ -36,13 +36,21 @@ def test_delimiters_within_headers_and_values() -> None:
 
 
 def test_the_delimiter_that_spreadsheets_declare() -> None:
-    assert read("sep=;\r\nid;text\r\n1;a, b\r\n") == {"id": ["1"], "text": ["a, b"]}
+    for line in ("sep=;", '"sep=;"'):
+        assert read(line + "\r\nid;text\r\n1;a, b\r\n") == {"id": ["1"], "text": ["a, b"]}
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_line_ends(end: str) -> None:
     text = end.join(["id,text", "1,a", "", "2,b", "  ", "3,", ""])
     assert read(text) == {"id": ["1", "2", "3"], "text": ["a", "b", ""]}
+
+
+@pytest.mark.parametrize("delimiter", [":", "^", "\x01"])
+def test_other_delimiters_are_refused(delimiter: str) -> None:
+    with pytest.raises(VlalignError, match=r"^d\.csv: the header '.*' is one column: put one of comma, semicolon, tab"):
+        parse_delimited(f"id{delimiter}text\n1{delimiter}a\n", "d.csv")
+    assert parse_delimited("image caption\na dog\n", "d.csv") == {"image caption": ["a dog"]}
 
 
 def test_short_rows_and_repeated_names() -> None:

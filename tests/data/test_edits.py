@@ -109,6 +109,7 @@ WRONG: dict[str, tuple[str, Any, str]] = {
     "an entry": ("a.json", json.dumps([*released(1), {"Index 1": {}}]), "entry 1 is not"),
     "no object": ("a.json", json.dumps([*released(1), "a"]), "entry 1 is not"),
     "two": ("a.json", json.dumps([*released(1), {"Index - 0": {"sentences": {"Caption 0 - 10%": "b"}}}]), "two texts"),
+    "long index": ("a.json", '[{"Index - %s": {"sentences": {}}}]' % ("9" * 5000), "is no file of edited captions"),
     "ending": ("a.txt", "a", ".json, .parquet, .csv, .tsv, .jsonl"),
     "column": ("a.csv", "id,text\na,b\n", "lacks the column rate"),
     "columns": ("a.tsv", "name\tfoo\na\tb\n", "lacks the column id, rate, text"),

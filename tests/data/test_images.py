@@ -192,6 +192,21 @@ def test_names_stay_inside_unless_they_may_leave(tmp_path: Path) -> None:
             ImageFiles().read(name)
 
 
+def test_snapshots_in_the_cache_of_the_hub(tmp_path: Path) -> None:
+    repository = tmp_path / "datasets--owner--name"
+    snapshot, blobs = repository / "snapshots" / ("a" * 40), repository / "blobs"
+    (snapshot / "images").mkdir(parents=True)
+    blobs.mkdir()
+    for file in (blobs / "0123", tmp_path / "out.png"):
+        file.write_bytes(file_of(Image.new("RGB", (2, 2))))
+    (snapshot / "images" / "a.png").symlink_to("../../../blobs/0123")
+    (snapshot / "b.png").symlink_to(tmp_path / "out.png")
+    assert ImageFiles(snapshot).read("images/a.png") == ImageFiles(snapshot / "images").read("a.png")
+    for name in ("b.png", str(tmp_path / "out.png"), "../../../out.png"):
+        with pytest.raises(BadImage, match="lies outside the data set"):
+            ImageFiles(snapshot).read(name)
+
+
 @pytest.mark.parametrize("anywhere", [True, False])
 def test_what_is_no_ordinary_file(tmp_path: Path, anywhere: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     files = ImageFiles(tmp_path, anywhere)

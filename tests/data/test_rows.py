@@ -39,6 +39,18 @@ def test_lines(end: str, lines: bool) -> None:
     assert parse_rows(end.join(map(json.dumps, ROWS)) + end, "d", lines=lines) == COLUMNS
 
 
+@pytest.mark.parametrize("lines", [True, False])
+@pytest.mark.parametrize("between", ["", " ", "\n", "\r\n\r\n"])
+@pytest.mark.parametrize("indent", [None, 1])
+def test_objects_that_follow_each_other(indent: int | None, between: str, lines: bool) -> None:
+    text = between.join(json.dumps(row, indent=indent) for row in ROWS)
+    assert parse_rows(text, "d", lines=lines) == COLUMNS
+    with pytest.raises(
+        VlalignError, match=r"^d: line \d+ is no JSON: Expecting value|^d: line \d+ is no JSON: Extra data"
+    ):
+        parse_rows(text + "\nnonsense", "d", lines=lines)
+
+
 def test_lists_of_strings_and_of_captions() -> None:
     assert parse_rows('["one", "two"]', "d", lines=False) == {"text": ["one", "two"]}
     assert parse_rows('[["one", "1"], ["two"]]', "d", lines=False) == {"text": [["one", "1"], ["two"]]}

@@ -85,15 +85,16 @@ def choose(dataset: Dataset, spec: DataSpec, modalities: Collection[str], where:
                 f"{where} has no column {quoted(name)} for --{option}-column{close(name, list(features))}; "
                 f"its columns: {describe(features)}"
             )
+    ids = [name for name, feature in features.items() if name.strip() == ID_NAME and _scalar(feature)]
     return Columns(
         image=_image(dataset, spec, "vision" in modalities, where),
         text=_text(dataset, spec, "text" in modalities, where),
-        id=spec.id_column or (ID_NAME if _scalar(features.get(ID_NAME)) else None),
+        id=spec.id_column or min(ids, key=len, default=None),
     )
 
 
 def _scalar(feature: Any) -> bool:
-    return feature is not None and type(feature).__name__ in ("Value", "ClassLabel")
+    return type(feature).__name__ in ("Value", "ClassLabel")
 
 
 def _numbers(dataset: Dataset, name: str) -> bool:

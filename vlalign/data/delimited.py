@@ -30,12 +30,13 @@ def parse_delimited(text: str, where: str, delimiter: str = ",", *, fixed: bool 
     short row lacks are empty; blank lines are left out.
 
     Raises:
-        VlalignError: a row has more values than the header, or a quotation mark is not closed or opens within rows.
+        VlalignError: a row has more values than the header, or a quotation mark is not closed or opens within rows; the
+            header holds several usual names with another delimiter between them.
 
     >>> parse_delimited('id;text\\n007;NA\\n', "d.csv")
     {'id': ['007'], 'text': ['NA']}
     """
-    if declared := re.match(r"sep=(.)\r?\n", text):  # the first line that spreadsheets write
+    if declared := re.match(r'"?sep=(.)"?\r?\n', text):  # the first line that spreadsheets write
         text, delimiter, fixed = text[declared.end() :], declared[1], True
     with _fields_of_any_size(text):
         delimiter = delimiter if fixed else _delimiter(text, delimiter)
@@ -45,6 +46,11 @@ def parse_delimited(text: str, where: str, delimiter: str = ",", *, fixed: bool 
     if not rows:
         return {}
     header = _header(rows[0][1])
+    if len(header) == 1 and len(USUAL_NAMES & set(re.split(r"[^\w ]", header[0]))) > 1:
+        raise VlalignError(
+            f"{where}: the header {quoted(header[0])} is one column: put one of {', '.join(DELIMITERS.values())} "
+            "between its names and between the values"
+        )
     for line, row in rows:
         if len(row) > len(header):
             raise VlalignError(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 COLUMNS = ("id", "rate", "text")
-_INDEX, _CAPTION = re.compile(r"Index - (\d+)"), re.compile(r"Caption \d+ - (\d+(?:\.\d+)?)%")
+_INDEX, _CAPTION = re.compile(r"Index - (\d{1,15})"), re.compile(r"Caption \d+ - (\d+(?:\.\d+)?)%")
 
 
 @dataclass(frozen=True)

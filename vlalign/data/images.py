@@ -49,7 +49,7 @@ class ImageFiles:
             raise BadImage(f"{shown} is a file name, but the data set carries no such file")
         file = self.base / name
         try:
-            if not self.anywhere and not file.resolve().is_relative_to(self.base.resolve()):
+            if not self.anywhere and not file.resolve().is_relative_to(_whole(self.base.resolve())):
                 raise BadImage(f"{shown} lies outside the data set; only a CSV, TSV or JSON file may name such files")
             with open(file, "rb", opener=_open_at_once) as handle:
                 status = os.fstat(handle.fileno())
@@ -66,6 +66,14 @@ class ImageFiles:
         if not content:
             raise BadImage(f"{shown} has 0 bytes")
         return content
+
+
+def _whole(base: Path) -> Path:
+    """Return the folder that holds all files of a data set: in the Hub's cache, a snapshot has links to files above."""
+    for folder in base.parents:
+        if folder.name == "snapshots" and folder.parent.name.startswith("datasets--"):
+            return folder.parent
+    return base
 
 
 def _open_at_once(file: str, flags: int) -> int:

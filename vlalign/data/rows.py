@@ -1,10 +1,11 @@
-"""Rows of JSON files: one object a line, a list of objects, or an object of columns or of rows."""
+"""Rows of JSON files: objects that follow each other, a list of objects, or an object of columns or of rows."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import chain
 from typing import Any
 
@@ -12,6 +13,7 @@ from vlalign.data.spec import one_line, quoted
 from vlalign.errors import VlalignError
 
 DEPTH = 32  # levels of lists and objects within a value
+_DECODER = json.JSONDecoder(parse_constant=lambda _: None)
 
 
 def parse_rows(text: str, where: str, *, lines: bool) -> dict[str, list[Any]]:
@@ -41,6 +43,8 @@ def parse_rows(text: str, where: str, *, lines: bool) -> dict[str, list[Any]]:
     try:
         value = row if isinstance(row, dict) else _loads(text, where)
     except json.JSONDecodeError as error:
+        if error.msg == "Extra data" and text.lstrip().startswith("{"):
+            return _columns(_objects(text, where), where)
         raise VlalignError(f"{where} is no JSON: {one_line(error, 120)}") from None
     if isinstance(value, dict):
         return _object(value, where, lines)
@@ -61,9 +65,27 @@ def _line(match: re.Match[str], text: str, where: str) -> Any:
         raise VlalignError(f"{where}: line {_number(text, match)} is no JSON: {one_line(error, 120)}") from None
 
 
+def _objects(text: str, where: str) -> Iterator[Any]:
+    """Yield the objects of a text in which they follow each other, on one line or each over several."""
+    end = 0
+    while start := re.compile(r"\s*(?=\S)").match(text, end):
+        try:
+            with _readable(where):
+                value, end = _DECODER.raw_decode(text, start.end())
+        except json.JSONDecodeError as error:
+            raise VlalignError(f"{where}: line {error.lineno} is no JSON: {one_line(error, 120)}") from None
+        yield value
+
+
 def _loads(text: str, where: str) -> Any:
+    with _readable(where):
+        return _DECODER.decode(text)
+
+
+@contextmanager
+def _readable(where: str) -> Iterator[None]:
     try:
-        return json.loads(text, parse_constant=lambda _: None)
+        yield
     except RecursionError:
         raise VlalignError(f"{where} is nested too deeply to be rows of data") from None
     except json.JSONDecodeError:
