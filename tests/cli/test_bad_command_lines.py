@@ -57,7 +57,7 @@ extract --model {{llama}} --data texts.csv/x       | texts.csv/x
 {EXTRACT} --store {"s" * 300}                      | File name too long
 {EXTRACT} --cpu=1                                  | ignored explicit argument '1'
 {EXTRACT} extra                                    | unexpected argument 'extra'
-score                                              | required: store
+score                                              | required: store (see
 score nowhere                                      | nowhere does not exist
 score text.txt                                     | text.txt is not a folder
 score empty                                        | scoring needs two

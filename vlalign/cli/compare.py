@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", help="platonic, cosine or none (default: platonic)")
     parser.add_argument(
         "--groups", metavar="FILE",
-        help="samples that belong together, drawn as wholes, as for `vlalign score` (default: none; of records: theirs "
+        help="samples that belong together, drawn as blocks, as for `vlalign score` (default: none; of records: theirs "
         "where these are exact)",
     )  # fmt: skip
     parser.add_argument("--concat", action="store_true", help="also score the concatenation of all layers")

@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "runs",
         nargs="*",
+        default=[],  # without it argparse calls RUN required when the store is missing
         metavar="RUN",
         help='two runs: model names ("name char_delete:30" for edited data), or name@digits of the key (see '
         "`vlalign runs`)",
@@ -53,14 +54,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--groups", metavar="FILE",
-        help="samples that belong together, permuted and drawn as wholes: a .csv, .tsv, .jsonl or .parquet file with "
+        help="samples that belong together, permuted and drawn as blocks: a .csv, .tsv, .jsonl or .parquet file with "
         "columns id and group, or exact (samples with identical features)",
     )  # fmt: skip
     parser.add_argument(
         "--report", choices=("compact", "full"), default="compact",
         help="full: best layers, data checks, curves against N and k, interval of the maximum, three figures",
     )  # fmt: skip
-    parser.add_argument("--seed", type=int, default=0, help="of permutations and half-samples")
+    parser.add_argument("--seed", type=int, default=0, help="random seed for permutations and half-samples")
     parser.add_argument("--concat", action="store_true", help="also score the concatenation of all layers (index -1)")
     parser.add_argument("--device", help="where neighbours are computed (default: a GPU if there is one)")
     parser.add_argument("--out", default="results", metavar="FOLDER", help="where records and figures go")
@@ -120,7 +121,7 @@ def choose_pairs(store: object, names: list[str]) -> list[tuple[Run, Run]]:
     text = [run for run in runs if run.key.modality == "text"]
     pairs = list(product(vision, text)) or list(combinations(runs, 2))
     if not pairs:
-        raise VlalignError(f"{store.root} holds {len(runs)} complete run(s): scoring needs two")
+        raise VlalignError(f"{store.root} holds {len(runs)} complete run(s), scoring needs two: extract another")
     return pairs
 
 

@@ -95,34 +95,43 @@ def _bits_note(run: Run) -> str | None:
 
 
 def runs_table(runs: Sequence[Run], incomplete: Sequence[Path]) -> Group:
-    """What a store holds."""
-    table = Table(box=box.SIMPLE_HEAD)
-    for column in ("model", "key", "modality", "data", "edits", "precision", "pool"):
-        table.add_column(column, overflow="fold")
-    for column in ("layers", "samples", "bits/byte"):
-        table.add_column(column, justify="right")
+    """Return the list of the runs of a store; what all have in common is one line, so that 80 columns suffice."""
+    rows = []
     for run in runs:
         data = run.key.data
         quantization = data.get("quantization", "none")
-        table.add_row(
-            visible(run.key.model),
-            run.key.short[:8],
-            run.key.modality,
-            visible(source.get("name", "?") if isinstance(source := data.get("data"), dict) else "?"),
-            visible(run.key.edits or "–"),
-            str(data.get("dtype", "?"))
-            + ("" if quantization == "none" else f" {quantization}")
-            + (f", stored as {data['stored']}" if "stored" in data else ""),
-            str(data.get("pooling", "?")),
-            str(len(run.layers)),
-            str(run.n),
-            _listed_bits(run),
+        rows.append(
+            {
+                "model": visible(run.key.model),
+                "key": run.key.short[:8],
+                "modality": run.key.modality,
+                "data": visible(source.get("name", "?") if isinstance(source := data.get("data"), dict) else "?"),
+                "edits": visible(run.key.edits or "–"),
+                "precision": str(data.get("dtype", "?"))
+                + ("" if quantization == "none" else f" {quantization}")
+                + (f", stored as {data['stored']}" if "stored" in data else ""),
+                "pool": str(data.get("pooling", "?")),
+                "layers": str(len(run.layers)),
+                "samples": str(run.n),
+                "bits/byte": _listed_bits(run),
+            }
         )
+    columns = list(rows[0]) if rows else []
+    shared = [name for name in ("data", "edits", "precision", "samples") if len({row[name] for row in rows}) == 1]
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in columns:
+        if name not in shared:
+            right = name in ("layers", "samples", "bits/byte")
+            table.add_column(name, justify="right" if right else "left", overflow="fold", no_wrap=name == "key")
+    for row in rows:
+        table.add_row(*(text for name, text in row.items() if name not in shared))
+    all_runs = ", ".join(f"{name} {rows[0][name]}" for name in shared if rows[0][name] != "–")
     notes = [
         Text(visible(f"  {note}"), style="yellow", overflow="fold") for note in filter(None, map(_bits_note, runs))
     ]
     notes += [Text(visible(f"  not complete: {path}"), style="yellow") for path in incomplete]
-    return Group(table, *notes)
+    head = [Text(f"  all runs: {all_runs}", overflow="fold")] if all_runs else []
+    return Group(*head, table, *notes)
 
 
 def _listed_bits(run: Run) -> str:

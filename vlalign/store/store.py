@@ -174,8 +174,8 @@ class FeatureStore:
             names = sorted({run.key.model for run in runs})
             close = difflib.get_close_matches(query.partition("@")[0], names, n=3)
             shown = ", ".join(close or names[:10]) + (" …" if not close and len(names) > 10 else "")
-            lead = "did you mean" if close else "there is"
-            raise VlalignError(f"no {kind} {query!r} in {self.root}: {lead} {shown}")
+            hint = f"did you mean {shown}?" if close else f"there is {shown}"
+            raise VlalignError(f"no {kind} {query!r} in {self.root}: {hint}")
         return found
 
     def verify(self) -> list[Problem]:
