@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import os
 import shutil
@@ -10,8 +11,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 
 from vlalign.errors import VlalignError
+from vlalign.report import extraction
+from vlalign.report.extraction import runs_table
 from vlalign.store import FeatureStore, Run, files, run
 from vlalign.store.files import sha256_file
 from vlalign.store.manifest import Manifest
@@ -87,12 +91,50 @@ def test_the_second_read_is_free(toy, tmp_path, count):
     assert count[3:] == [shard(made, 1)]
 
 
-def test_a_list_of_runs_reads_no_features(toy, tmp_path, count, flip):
+def test_a_file_that_keeps_its_time_is_checked_again(toy, tmp_path, flip):
     made = toy.make(tmp_path)
-    value = made.bits_per_byte()
+    made.features()
+    before = shard(made, 0).stat()
+    flip(shard(made, 0))
+    os.utime(shard(made, 0), ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(VlalignError, match="sha256 mismatch"):
+        made.load(0)
+
+
+@pytest.fixture
+def with_bits(toy, monkeypatch):
+    """Let runs of the toy have bits per byte."""
+    plain = toy.extras()
+    monkeypatch.setattr(type(toy), "extras", lambda self: plain | {"bytes_read": plain["bytes"]})
+    return toy
+
+
+def shown(made: Run) -> str:
+    console = Console(file=io.StringIO(), width=300)
+    console.print(runs_table([Run(made.path)], []))
+    return console.file.getvalue()
+
+
+def test_a_list_of_runs_names_damage_and_repair(with_bits, tmp_path, flip):
+    made = with_bits.make(tmp_path)
+    value = f"{made.bits_per_byte():.3f}"
+    assert value in shown(made)
+    flip(shard(made, 1))
+    text = shown(made)
+    assert value not in text
+    assert " damaged" in text
+    assert "run the same extraction again, which replaces damaged shards" in text
+
+
+def test_a_list_of_large_runs_reads_no_features(with_bits, tmp_path, count, flip, monkeypatch):
+    monkeypatch.setattr(extraction, "_CHECKED_BYTES", 0)
+    made = with_bits.make(tmp_path)
+    value = f"{made.bits_per_byte():.3f}"
     flip(shard(made, 1))
     count.clear()
-    assert Run(made.path).bits_per_byte(check=False) == value
+    text = shown(made)
+    assert value in text
+    assert "bits per byte read without checksums, see `vlalign verify`" in text
     assert count == []
 
 

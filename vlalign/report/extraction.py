@@ -16,6 +16,8 @@ from vlalign.errors import VlalignError
 from vlalign.report.text import duration, size, truncated
 from vlalign.store import Run
 
+_CHECKED_BYTES = 2**30  # of shards whose checksums a list of runs checks: about a second
+
 if TYPE_CHECKING:
     import torch
 
@@ -97,7 +99,12 @@ def _bits_note(run: Run) -> str | None:
 def runs_table(runs: Sequence[Run], incomplete: Sequence[Path]) -> Group:
     """Return the list of the runs of a store; what all have in common is one line, so that 80 columns suffice."""
     rows = []
+    notes: list[str] = []
+    to_check = 0
     for run in runs:
+        to_check += sum(entry.bytes for entry in run.shards) if "bits" in run.extras else 0
+        bits, note = _listed_bits(run, check=to_check <= _CHECKED_BYTES)
+        notes += [note] if note else []
         data = run.key.data
         quantization = data.get("quantization", "none")
         rows.append(
@@ -113,7 +120,7 @@ def runs_table(runs: Sequence[Run], incomplete: Sequence[Path]) -> Group:
                 "pool": str(data.get("pooling", "?")),
                 "layers": str(len(run.layers)),
                 "samples": str(run.n),
-                "bits/byte": _listed_bits(run),
+                "bits/byte": bits,
             }
         )
     columns = list(rows[0]) if rows else []
@@ -126,21 +133,21 @@ def runs_table(runs: Sequence[Run], incomplete: Sequence[Path]) -> Group:
     for row in rows:
         table.add_row(*(text for name, text in row.items() if name not in shared))
     all_runs = ", ".join(f"{name} {rows[0][name]}" for name in shared if rows[0][name] != "–")
-    notes = [
-        Text(visible(f"  {note}"), style="yellow", overflow="fold") for note in filter(None, map(_bits_note, runs))
-    ]
-    notes += [Text(visible(f"  not complete: {path}"), style="yellow") for path in incomplete]
+    notes += [f"not complete: {path}" for path in incomplete]
     head = [Text(f"  all runs: {all_runs}", overflow="fold")] if all_runs else []
-    return Group(*head, table, *notes)
+    tail = [Text(visible(f"  {note}"), style="yellow", overflow="fold") for note in notes]
+    return Group(*head, table, *tail)
 
 
-def _listed_bits(run: Run) -> str:
-    """Return the bits per byte of a run for a list: read without checksums, which would read all features."""
+def _listed_bits(run: Run, check: bool) -> tuple[str, str | None]:
+    """Return the bits per byte of a run for a list, and a note on them; checksums mean reading all features."""
     try:
-        bits = run.bits_per_byte(check=False)
-    except VlalignError:
-        return "damaged"
-    return _bits(run, bits)
+        bits = run.bits_per_byte(check=check)
+    except VlalignError as error:
+        return "damaged", f"{run.key.title}: {error}"
+    if bits is None or check:
+        return _bits(run, bits), _bits_note(run)
+    return _bits(run, bits), f"{run.key.title}: bits per byte read without checksums, see `vlalign verify`"
 
 
 def _bits(run: Run, bits: float | None) -> str:

@@ -13,7 +13,7 @@ from vlalign.errors import VlalignError
 from vlalign.files import write_error
 from vlalign.paths import user_path
 
-_Mark = tuple[int, int, int, int]  # size, time, inode, device
+_Mark = tuple[int, ...]  # size, times, inode, device
 _known: dict[str, tuple[_Mark, str]] = {}  # path -> mark and sha256 of files read in this process
 
 
@@ -63,9 +63,9 @@ def known_sha256(path: Path) -> str:
 
 
 def file_mark(path: Path) -> _Mark:
-    """Return what changes when a file is written again: size, time, inode, device."""
+    """Return what changes when a file is written again: size, times (the second one cannot be set), inode, device."""
     found = path.stat()
-    return found.st_size, found.st_mtime_ns, found.st_ino, found.st_dev
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_dev
 
 
 def check_space(folder: Path, need: int) -> None:
