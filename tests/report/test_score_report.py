@@ -131,6 +131,25 @@ def test_records_and_figures_are_written_and_named(count: int, tmp_path: Path) -
     assert ScoreRecord.load(tmp_path / "out" / records[0].filename) == records[0]
 
 
+def test_figures_of_an_earlier_record_do_not_stay(tmp_path: Path) -> None:
+    console, names = Console(file=io.StringIO(), width=200), (".png", ".null.png", ".curves.png")
+    show_records([make_record()], tmp_path, console)
+    path = tmp_path / make_record().filename
+    for name in names:
+        path.with_suffix(name).touch()
+    show_records([dataclasses.replace(make_record(), n=1023)], tmp_path, console, figure=False)
+    assert [name for name in names if path.with_suffix(name).exists()] == []
+
+
+def test_the_table_follows_records_that_were_deleted(tmp_path: Path) -> None:
+    records = [make_record(), make_record(x={**make_record().x, "model": "other"})]
+    console = Console(file=io.StringIO(), width=200)
+    show_records(records, tmp_path, console, figure=False)
+    (tmp_path / records[1].filename).unlink()
+    show_records(records[:1], tmp_path, console, figure=False)
+    assert len((tmp_path / "scores.csv").read_text().splitlines()) == 2
+
+
 def test_notes_stand_once_below_a_table_of_many(tmp_path: Path) -> None:
     def noted(model: str, notes: list[str]) -> ScoreRecord:
         return make_record(

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from vlalign.score import ScoreRecord
 
 
+_FIGURES = (".png", ".null.png", ".curves.png")  # endings of the heat map, the null and the curves of a record
 _NOTES = 8  # shown below a table of many
 
 
@@ -52,8 +53,12 @@ def show_records(
         path = folder / record.filename
         new = not _is_saved(record, path)
         if new:
+            for (
+                ending
+            ) in _FIGURES:  # of an earlier record: a kill between the record and its figures must not keep them
+                path.with_suffix(ending).unlink(missing_ok=True)
             record.save(path)
-        made = save_figures(record, path, full, new) if figure else []
+        made = save_figures(record, path, full) if figure else []
         if full:
             console.print(summary(record))
             console.print(in_depth(record))
@@ -63,7 +68,7 @@ def show_records(
     everything = dict(sorted({**records_in(folder), **own}.items()))
     q_values = dict(zip(everything, false_discovery(list(everything.values())), strict=True))
     table = folder / "scores.csv"
-    if len(everything) > 1:
+    if len(everything) > 1 or table.exists():
         save_table(list(everything.values()), list(q_values.values()), table, [path.name for path in everything])
     if len(records) == 1:
         if not full:
@@ -91,21 +96,22 @@ def _is_saved(record: ScoreRecord, path: Path) -> bool:
         return False
 
 
-def save_figures(record: ScoreRecord, path: Path, full: bool, new: bool = True) -> list[Path]:
-    """Save the heat map beside a record's file; in full also its null and its curves.
+def save_figures(record: ScoreRecord, path: Path, full: bool) -> list[Path]:
+    """Save the heat map beside a record's file where it is missing; in full also its null and its curves.
 
     Returns:
-        Their paths. Figures of a record that is not ``new`` are drawn only where they are missing.
+        Their paths.
     """
-    figures = [(save_heatmap, ".png")]
+    heatmap, null, curves = _FIGURES
+    figures = [(save_heatmap, heatmap)]
     if full and record.null is not None:
-        figures.append((save_null, ".null.png"))
+        figures.append((save_null, null))
     if full and drawable(record):
-        figures.append((save_curves, ".curves.png"))
+        figures.append((save_curves, curves))
     paths = []
     for save, ending in figures:
         paths.append(path.with_suffix(ending))
-        if new or not paths[-1].exists():
+        if not paths[-1].exists():
             save(record, paths[-1])
     return paths
 
