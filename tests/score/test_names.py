@@ -28,6 +28,18 @@ def test_other_values_have_another_file() -> None:
     assert scored(X, Y).filename == scored(X.clone(), Y.numpy()).filename
 
 
+def test_names_that_look_the_same_in_a_file_name_have_another_file() -> None:
+    names = ["a b", "a-b", "a/b", "\u00e4", "\u00f6", ".", "..", "\ud800", "model"]
+    assert len({scored(X, Y, names=(name, "y")).filename for name in names}) == len(names)
+
+
+def test_masked_values_are_refused() -> None:
+    hidden = np.ma.masked_greater(X.numpy(), 1.0)
+    with pytest.raises(VlalignError, match="x has masked values"):
+        scored(hidden, Y)
+    assert scored(np.ma.masked_greater(X.numpy(), 1e9), Y).matrix == scored(X, Y).matrix
+
+
 def test_names_are_in_the_record_and_safe_in_its_file() -> None:
     record = scored(X, Y, names=("vision/../a b", None))
     assert (record.x["model"], record.y["model"]) == ("vision/../a b", "y")

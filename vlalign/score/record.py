@@ -92,7 +92,10 @@ class ScoreRecord:
         sides = []
         for side in (self.x, self.y):
             digest = side["run"]["hash"] if side["run"] else (side.get("tensor") or {}).get("sha256", "")
-            sides.append(_slug(side["model"]) + (f"-{digest[:8]}" if digest else ""))
+            slug = _slug(side["model"])
+            if not side["run"] and slug != side["model"]:  # other names may have the same slug
+                digest = hashlib.sha256(encode(f"{digest} {side['model']}")).hexdigest()
+            sides.append(slug + (f"-{digest[:8]}" if digest else ""))
         params = "".join(f"-{name}{value}" for name, value in sorted(self.metric["params"].items()))
         variant = "-concat" * (self.axes["x"][-1]["index"] == -1) + "-groups" * bool(self.pairing.get("groups"))
         what = _slug(f"{self.metric['name']}{params}-{self.preprocessing['preset']}{variant}")

@@ -193,6 +193,8 @@ def as_tensor(value: Any, what: str) -> Tensor:
     """A tensor of a tensor or numpy array."""
     if isinstance(value, Tensor):
         return value.detach()
+    if isinstance(value, np.ma.MaskedArray) and value.mask.any():
+        raise VlalignError(f"{what} has masked values: fill them or leave their samples out first")
     if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
         native = np.float64 if value.dtype.kind == "f" and value.dtype.itemsize > 8 else value.dtype.newbyteorder("=")
         return torch.from_numpy(np.array(value, dtype=native))  # a copy: arrays may be read-only or of foreign bytes
