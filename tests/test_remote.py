@@ -24,6 +24,7 @@ ANSWERS: dict[str, tuple[tuple[int, bytes, dict[str, str]], str]] = {
     "an empty object": ((200, b"{}", JSON), NO_HUB),
     "a list": ((200, b"[]", JSON), NO_HUB),
     "null": ((200, b"null", JSON), NO_HUB),
+    "nesting without end": ((200, b"[" * 50_000, JSON), NO_HUB),
     "half of an object": ((200, b'{"sha": "abc', JSON), NO_HUB),
     "no commit": ((200, b'{"id": "owner/name"}', JSON), NO_HUB),
     "a commit that is none": ((200, b'{"id": "owner/name", "sha": "../../x"}', JSON), NO_HUB),

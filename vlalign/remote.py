@@ -113,11 +113,11 @@ def _status_text(cause: BaseException, what: str, page: str) -> str | None:
 
 
 def _is_nonsense(error: BaseException) -> bool:
-    """Whether the Hub's client failed to understand an answer: no JSON, fields that are missing, redirects for ever."""
+    """Whether the Hub's client failed to understand an answer: no JSON, missing fields, redirects for ever."""
     names = {f"{c.__module__.split('.')[0].rstrip('2')}.{c.__name__}" for c in type(error).__mro__}
     if names & {"httpx.DecodingError", "httpx.TooManyRedirects", "requests.TooManyRedirects"}:
         return True
-    if not isinstance(error, (ValueError, LookupError, TypeError, AttributeError, AssertionError)):
+    if not isinstance(error, (ValueError, LookupError, TypeError, AttributeError, AssertionError, RecursionError)):
         return False
     packages, step = [], error.__traceback__
     while step is not None:

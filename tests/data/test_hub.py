@@ -152,7 +152,21 @@ def test_a_readme_that_names_data_outside(prh: HubServer, tmp_path: Path, place:
     }
     files["train.csv"] = "id,text\na,theirs\n"
     prh.add_dataset(name, repository(tmp_path / "set", files))
-    fails(r"don't belong to|only its own files are read|lacks a file", DataSpec(name))
+    fails(r"its README\.md names '.*' as data: only files inside", DataSpec(name))
+
+
+@pytest.mark.parametrize("name", ["README.md", ".huggingface.yaml"])
+def test_a_folder_of_this_machine_is_not_listed(
+    prh: HubServer, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = []
+    monkeypatch.setattr("datasets.data_files.resolve_pattern", lambda *call, **options: listed.append(call) or [])
+    yaml = f"configs:\n- config_name: default\n  data_dir: {tmp_path}\n"
+    files: dict[str, str | bytes] = {"train.csv": "id,text\na,x\n"}
+    files[name] = f"---\n{yaml}---\n" if name == "README.md" else yaml
+    prh.add_dataset(f"someone/dir-{name[-4:]}", repository(tmp_path / "set", files))
+    fails(r"its README\.md names '/.*' as data: only files inside", DataSpec(f"someone/dir-{name[-4:]}"))
+    assert not listed
 
 
 def test_a_readme_that_repeats_itself_without_end(prh: HubServer, tmp_path: Path) -> None:

@@ -106,6 +106,12 @@ def test_columns_of_several_types(values: list[Any], stored: list[Any]) -> None:
     assert as_dataset({"x": values}, "d")[:]["x"] == stored
 
 
+def test_a_pointer_of_git_lfs(tmp_path: Path) -> None:
+    (tmp_path / "d.csv").write_text(f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 5\n")
+    with pytest.raises(VlalignError, match=r"d\.csv is a pointer of Git LFS, not the data: fetch them with `git lfs"):
+        open_data(DataSpec(str(tmp_path / "d.csv")), {"text"})
+
+
 def test_half_a_surrogate_pair(tmp_path: Path) -> None:
     (tmp_path / "d.jsonl").write_text('{"id": "a", "text": "\\ud83d"}\n')
     with pytest.raises(VlalignError, match="holds half of a surrogate pair"):

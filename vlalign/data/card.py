@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -63,6 +63,7 @@ def declared_files(source: str, folder: Path, files: Sequence[str]) -> Declared 
     declared = card_configs(source, folder)
     if not declared:
         return None
+    refuse_outside(source, declared)
     with reading(f"{source}/README.md"):
         configs = MetadataConfigs.from_dataset_card_data(DatasetCardData(configs=declared))
         default = configs.get_default_config_name()
@@ -73,18 +74,37 @@ def declared_files(source: str, folder: Path, files: Sequence[str]) -> Declared 
         start = str(options.pop("data_dir", "") or "").rstrip("/")
         patterns = options.pop("data_files", None)
         splits = sanitize_patterns(patterns) if patterns else {}
-        for pattern in [start, *(str(pattern) for entries in splits.values() for pattern in entries)]:
-            path = PurePosixPath(pattern)
-            if path.is_absolute() or ".." in path.parts or "://" in pattern or "::" in pattern or pattern[:1] == "~":
-                raise VlalignError(
-                    f"{source}: its README.md names {quoted(pattern)} as data: only files inside the folder are read"
-                )
         inside = [name.removeprefix(f"{start}/") for name in files if not start or name.startswith(f"{start}/")]
         named = {split: _matching(source, map(str, entries), inside) for split, entries in splits.items()}
         named = named or splits_of(inside)
     return Declared(
         {split: [f"{start}/{name}".lstrip("/") for name in names] for split, names in named.items()}, options
     )
+
+
+def refuse_outside(source: str, configs: Any, own: str = "") -> None:
+    """Raise VlalignError if configurations name data outside their folder. own: how its own URLs start, if it has any.
+
+    To be called before `datasets` sees them, which would list the files of this machine below an absolute ``data_dir``.
+    """
+    for config in configs if isinstance(configs, list) else ():
+        for key in ("data_dir", "data_files"):
+            for place in _texts(config.get(key)) if isinstance(config, dict) else ():
+                if own and place.startswith(own) and ".." not in place:
+                    continue
+                path = PurePosixPath(place)
+                if path.is_absolute() or ".." in path.parts or "://" in place or "::" in place or place[:1] == "~":
+                    raise VlalignError(
+                        f"{source}: its README.md names {quoted(place)} as data: only files inside the folder are read"
+                    )
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield the strings in nested lists and mappings."""
+    if isinstance(value, str):
+        yield value
+    for entry in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _texts(entry)
 
 
 def _matching(source: str, patterns: Iterable[str], files: Sequence[str]) -> list[str]:

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlalign.data.card import card_configs
+from vlalign.data.card import card_configs, refuse_outside
 from vlalign.data.folders import METADATA, is_image_file
 from vlalign.data.reading import Source, reading, undecoded
 from vlalign.data.spec import DEFAULT_REVISIONS, DataSpec, quoted
@@ -96,15 +96,22 @@ def _load(spec: DataSpec, revision: str, commit: str) -> Dataset:
 
 
 def _check_card(spec: DataSpec, commit: str) -> None:
-    """Raise VlalignError for a README whose YAML repeats itself beyond any use, which `datasets` would write out."""
+    """Raise VlalignError for a README that `datasets` must not see.
+
+    Its YAML repeats itself beyond any use, which `datasets` would write out, or names data outside the data set.
+    """
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError
 
-    try:
-        card = hf_hub_download(spec.source, "README.md", repo_type="dataset", revision=commit)
-    except EntryNotFoundError:
-        return
-    card_configs(f"data set {spec.source}", Path(card).parent)
+    folder = None
+    for name in ("README.md", ".huggingface.yaml"):
+        try:
+            folder = Path(hf_hub_download(spec.source, name, repo_type="dataset", revision=commit)).parent
+        except EntryNotFoundError:
+            continue
+    if folder is not None:
+        where = f"data set {spec.source}"
+        refuse_outside(where, card_configs(where, folder), f"hf://datasets/{spec.source}")
 
 
 def _files_inside(builder: Any, spec: DataSpec, commit: str) -> dict[str, list[str]]:

@@ -24,6 +24,7 @@ DELIMITER = {".csv": ",", ".tsv": "\t"}
 KINDS = (*DELIMITER, ".json", ".jsonl", ".ndjson")
 UNPACK: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
 PACKED = {b"PK\x03\x04": "a zip archive", b"7z\xbc\xaf": "a 7z archive", b"Rar!": "a rar archive"}
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 ENCODINGS = [
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -75,6 +76,8 @@ def read_text(path: Path, where: str) -> str:
         content = _content(path, where, start)
     except (OSError, EOFError, lzma.LZMAError, ValueError) as error:
         raise VlalignError(f"cannot read {where}: {one_line(error)}") from error
+    if content.startswith(LFS_POINTER):
+        raise VlalignError(f"{where} is a pointer of Git LFS, not the data: fetch them with `git lfs pull`")
     encoding = next((name for mark, name in ENCODINGS if content.startswith(mark)), "utf-8")
     try:
         return content.decode(encoding)
