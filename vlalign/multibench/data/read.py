@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from vlalign.display import visible
 from vlalign.errors import VlalignError
 from vlalign.files import one_line
 from vlalign.multibench.data.checks import SPLITS
@@ -107,18 +109,21 @@ def _check_claim(file: IO[bytes], size: int) -> None:
         size: bytes of the file.
 
     Raises:
-        ValueError: no such header, Python objects, a negative size, or fewer bytes than its shape needs.
+        ValueError: no such header, Python objects, an impossible size, or fewer bytes than its shape needs.
     """
     version = np.lib.format.read_magic(file)
     read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
     if read is None:
         raise ValueError("an array of records")
-    shape, _, dtype = read(file)
+    try:
+        shape, _, dtype = read(file)
+    except Exception as error:  # of Python's parser: MemoryError, RecursionError, TokenError …
+        raise ValueError(visible(one_line(error), most=200) or "its header cannot be parsed") from error
     if dtype.hasobject:
         raise ValueError("an array of Python objects")
-    if any(isinstance(length, bool) or length < 0 for length in shape):
+    if any(isinstance(length, bool) or not 0 <= length <= sys.maxsize for length in shape):
         raise ValueError(f"its shape is {shape}")
-    need, left = math.prod(shape) * dtype.itemsize, size - file.tell()
+    need, left = math.prod(shape) * max(dtype.itemsize, 1), size - file.tell()
     if need > left:
         raise ValueError(f"its shape {list(shape)} needs {need:,} bytes, and it has {left:,}")
 
