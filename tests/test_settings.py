@@ -143,7 +143,10 @@ def _bomb(levels: int) -> str:
         ("a:\n\tb: 1", "cannot start any token"),
         ("- 1", "is not a file of settings"),
         ("out: a\0b", "special characters are not allowed"),
-        ("a: " + "x" * 10**6, "more than 1000 kB"),
+        ("a: " + "x" * 200_000, "more than 200 kB"),
+        ("samples: 0x" + "f" * 4000, "line 1: not valid YAML: a number of more than 300 bits"),
+        ("samples: " + ":".join(["59"] * 3000), "a number of more than 300 bits"),
+        ('out: "\\U00110000"', "not valid YAML: chr"),
     ],
 )
 def test_odd_yaml_is_refused_on_one_line(tmp_path: Path, text: str, message: str) -> None:

@@ -12,8 +12,9 @@ from vlalign.display import visible
 from vlalign.errors import VlalignError
 from vlalign.paths import user_path
 
-_LARGEST = 10**6  # bytes of a file of settings
+_LARGEST = 200_000  # bytes of a file of settings
 _DEEPEST = 20  # lists and mappings inside each other
+_BITS = 300  # of a whole number
 _MOST = 100_000  # values, references written out
 #: what the types of fields are called, and what is one
 _KINDS: dict[str, tuple[str, type | tuple[type, ...]]] = {
@@ -46,7 +47,7 @@ def read_yaml(path: str | Path) -> dict[Any, Any]:
         values = yaml.load(data.decode("utf-8-sig"), Loader=_loader())
     except UnicodeDecodeError as error:
         raise VlalignError(f"{path} is not a file of settings: it is not text in UTF-8") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: the escape code of no character
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
         what = " ".join(str(getattr(error, "problem", None) or error).split())
@@ -92,7 +93,10 @@ def _loader() -> Any:
 
         def construct_object(self, node: Any, deep: bool = False) -> Any:
             try:
-                return super().construct_object(node, deep)
+                value = super().construct_object(node, deep)
+                if isinstance(value, int) and value.bit_length() > _BITS:
+                    raise error(f"a number of more than {_BITS} bits", node.start_mark)
+                return value
             except (ValueError, TypeError, OverflowError, KeyError, IndexError, AttributeError) as problem:
                 value = visible(getattr(node, "value", node.tag), most=40)
                 raise error(f"{value!r} cannot be read as {node.tag.rpartition(':')[2]}", node.start_mark) from problem
