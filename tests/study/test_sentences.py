@@ -25,7 +25,7 @@ def test_a_falling_curve() -> None:
         "ρ = −1.00 (95 % interval −1.00 to 0.17 for 5 rates, were they independent)"
     )
     assert chance == (
-        "dino: cannot be told from chance (is not above the null's 95 % point) from 40 % on; more samples may tell"
+        "dino: indistinguishable from chance (not above the null's 95 % point) from 40 % on; more samples may decide"
     )
     assert linear == "dino: a straight line of −0.002 per % has r² = 1.000"
 
@@ -59,9 +59,11 @@ def test_trends() -> None:
 
 def test_chance() -> None:
     assert "dino: not compared with chance: there is no permutation null" in told(values([0.3, 0.2]))
-    assert any("cannot be told from chance" in text and "at any rate" in text for text in told(values([0.3, 0.2], 0.4)))
+    assert any(
+        "indistinguishable from chance" in text and "at any rate" in text for text in told(values([0.3, 0.2], 0.4))
+    )
     dip = told(values([0.5, 0.1, 0.4, 0.1], threshold=0.2))
-    assert any("cannot be told from chance" in text and "from 30 % on" in text for text in dip)
+    assert any("indistinguishable from chance" in text and "from 30 % on" in text for text in dip)
     assert "dino: is not above chance at 10 % either" in dip
     back = told(values([0.5, 0.1, 0.4], threshold=0.2))
     assert "dino: is still above chance at 20 %: 0.400 against 0.200" in back

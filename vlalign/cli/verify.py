@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     for problem in problems:
         print(visible(problem))
     if problems:
-        print(f"{len(problems)} problem(s): run the extraction's command again to mend them", file=sys.stderr)
+        print(f"{len(problems)} problem(s): run the extraction's command again to repair them", file=sys.stderr)
         return 1
     print(f"{len(store.runs())} complete run(s), every shard as it was written")
     return 0

@@ -44,7 +44,7 @@ def with_names(x: Features, y: Features, names: Any, ids: Any) -> tuple[Features
     sides = [x, y]
     for what, values in (("names", names), ("ids", ids)):
         if values is not None and (isinstance(values, str) or not isinstance(values, Sequence) or len(values) != 2):
-            raise VlalignError(f"{what} must be two, for x and for y (None where there is none)")
+            raise VlalignError(f"{what} must be a pair: those of x, those of y (None for a side without)")
     for i, label in enumerate("xy"):
         name, own = (None if values is None else values[i] for values in (names, ids))
         if name is None and own is None:

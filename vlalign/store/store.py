@@ -149,6 +149,7 @@ class FeatureStore:
         if len(found) > 1:
             shown = ", ".join(_names(found)[:6]) + (" …" if len(found) > 6 else "")
             differences = [line for run in found[1:] for line in diff_keys(found[0].key, run.key)]
+            differences = [re.sub(r"\b([0-9a-f]{8})[0-9a-f]{56}\b", r"\1…", line) for line in differences]
             shown_differences = "; ".join(list(dict.fromkeys(differences))[:6])
             raise VlalignError(
                 f"{query!r} fits {len(found)} runs in {self.root}: {shown}; they differ in {shown_differences}; "

@@ -71,7 +71,7 @@ def about_points(curves: Sequence[FamilyCurve], points: Sequence[Point]) -> list
     pairs = max((max(curve.pairs) for curve in curves), default=0)
     if pairs > 1 and any(threshold is not None for curve in curves for threshold in curve.thresholds):
         found.append(
-            f"the null pays for the choice of the best layers, not for that of the best of up to {pairs} pairs of "
+            f"the null accounts for selecting the best layers, not for selecting the best of up to {pairs} pairs of "
             "models: a maximum just above its 95 % point may still be chance"
         )
     return found
@@ -128,11 +128,11 @@ def _chance(curve: FamilyCurve) -> list[str]:
     rate, value, threshold = known[-1]
     if curve.reaches_chance is not None:
         if len(below) == len(known):
-            return ["cannot be told from chance (is not above the null's 95 % point) at any rate"]
+            return ["indistinguishable from chance (not above the null's 95 % point) at any rate"]
         found.insert(
             0,
-            f"cannot be told from chance (is not above the null's 95 % point) from {curve.reaches_chance:g} % on; "
-            "more samples may tell",
+            f"indistinguishable from chance (not above the null's 95 % point) from {curve.reaches_chance:g} % on; "
+            "more samples may decide",
         )
         below = [rate for rate in below if rate < curve.reaches_chance]
     elif threshold is not None:

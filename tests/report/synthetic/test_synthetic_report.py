@@ -42,6 +42,12 @@ def test_the_table_of_a_task() -> None:
         assert word in text
 
 
+def test_80_columns_hold_the_table_of_a_task() -> None:
+    text = text_of(describe_table([information(Task(), 3)]), 80)
+    assert all(word in text for word in ("I(X1;Y)", "interaction", "5 shared, 1 + 2 unique"))
+    assert "…" not in text
+
+
 def test_console_tells_maxima_and_medians() -> None:
     text = text_of(lambda console: show_result(made_up_result(), console), 160)
     assert "U 8" in text

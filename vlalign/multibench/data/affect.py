@@ -194,7 +194,8 @@ def check_layout(source: Source) -> None:
             if key in arrays and (arrays[key].ndim == 0 or len(arrays[key]) != len(first)):
                 count = len(arrays[key]) if arrays[key].ndim else "no"
                 raise VlalignError(
-                    f"{source.title(split, key)} has {count} samples, vision has {len(first)}: expected are as many"
+                    f"{source.title(split, key)} has {count} samples, vision has {len(first)}: "
+                    f"expected {len(first)} samples"
                 )
             if key in MODALITIES and arrays[key].shape[1] != first.shape[1]:
                 raise VlalignError(

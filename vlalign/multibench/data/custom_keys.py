@@ -42,7 +42,7 @@ def find_modalities(source: Source, parts: Mapping[str, Mapping[str, Array]]) ->
             if values.ndim == 0 or len(values) != count:
                 there = len(values) if values.ndim else "no"
                 raise VlalignError(
-                    f"{source.title(split, key)} has {there} samples, {found[0]} has {count}: expected are as many"
+                    f"{source.title(split, key)} has {there} samples, {found[0]} has {count}: expected {count} samples"
                 )
             if key.endswith(LENGTHS) and key.removesuffix(LENGTHS) not in found:
                 raise VlalignError(f"{source.title(split, key)} is of no modality: there is {', '.join(found)}")

@@ -32,7 +32,8 @@ PAGE, FOLDER = "RESULTS.md", "results"
 def describe_table(found: Sequence[Information]) -> Group:
     """The exact quantities, a row for each U."""
     modalities = range(1, len(found[0].single) + 1)
-    informed, accuracy = Table(box=box.SIMPLE_HEAD), Table(box=box.SIMPLE_HEAD)
+    informed = Table(box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)  # 80 columns hold two modalities
+    accuracy = Table(box=box.SIMPLE_HEAD)
     names = ["U", "bits", *(f"I(X{m};Y)" for m in modalities), "I(all;Y)", "I(X1;X2)", "interaction"]
     for table, columns in ((informed, names), (accuracy, ["U", *(f"from x{m}" for m in modalities), "from all"])):
         for column in columns:
