@@ -76,6 +76,27 @@ def test_bytes_of_truncated_texts_with_byte_level_tokens(tiny: TinyModels, model
     assert expected[-1] == len(BYTES.encode())
 
 
+@pytest.mark.parametrize("lost", ["decoder", "pre_tokenizer"])
+def test_bytes_of_truncated_texts_without_a_part_that_names_the_byte_level(
+    tiny: TinyModels, tmp_path: Path, lost: str
+) -> None:
+    """A tokenizer with one token a byte: n tokens keep n bytes, whichever of its parts says that tokens are bytes."""
+    from tokenizers import pre_tokenizers
+
+    folder = saved(tmp_path / "m", "gpt2", tiny)
+    file = folder / "tokenizer.json"
+    held = json.loads(file.read_text())
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    held |= {"post_processor": None, "added_tokens": [], "decoder": None}
+    held["model"] |= {"vocab": {letter: i for i, letter in enumerate(alphabet)}, "merges": []}
+    if lost == "pre_tokenizer":
+        held |= {"normalizer": {"type": "ByteLevel"}, "pre_tokenizer": None}
+    file.write_text(json.dumps(held))
+    tokenizer = load_tokenizer(locate(resolve(str(folder))))
+    text = "é 😀日本 a"
+    assert kept(tokenizer, text) == list(range(1, len(text.encode()) + 1))
+
+
 @pytest.mark.parametrize(("model", "first_space"), [("llama", 1), ("gemma", 0)])
 def test_bytes_of_truncated_texts_with_byte_fallback(tiny: TinyModels, model: str, first_space: int) -> None:
     """``<0xF0>`` is one byte, ``▁`` a space (the one that LLaMA puts before a text is none of its bytes)."""

@@ -161,7 +161,8 @@ class _Pieces:
 def _pieces(tokenizer: Any, texts: Sequence[str]) -> list[tuple[str, _Pieces]]:
     """Every text with its pieces, from the fast tokenizer below, whose post-processor would trim spaces off spans."""
     backend = tokenizer.backend_tokenizer
-    by_bytes = b"ByteLevel" in backend.decoder.__getstate__() if backend.decoder else False
+    parts = (backend.normalizer, backend.pre_tokenizer, backend.decoder)  # some tokenizers have no decoder
+    by_bytes = any(b"ByteLevel" in part.__getstate__() for part in parts if part)
     backend.no_truncation()
     processor, backend.post_processor = backend.post_processor, None
     try:
