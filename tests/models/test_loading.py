@@ -222,6 +222,25 @@ def test_other_shapes_than_the_config(
         read(folder, tiny, tmp_path)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize(
+    ("name", "weight"),
+    [
+        ("llama", "model.layers.1.self_attn.q_proj.weight"),
+        ("vit", "encoder.layer.0.attention.attention.key.weight"),
+        ("timm_vit", "blocks.1.attn.qkv.weight"),  # NaN in one row of the queries leaves finite features
+    ],
+)
+def test_weights_that_are_not_finite(tiny: TinyModels, tmp_path: Path, name: str, weight: str, value: float) -> None:
+    def change(held: dict[str, Any]) -> dict[str, Any]:
+        held[weight][0, 3] = value
+        return held
+
+    folder = rewritten(tiny.path(name), tmp_path / "m", change)
+    with pytest.raises(VlalignError, match=r"m: weight \S+\.weight is not finite: try"):
+        read(folder, tiny, tmp_path)
+
+
 def test_checkpoints_with_other_heads_are_read(tiny: TinyModels, tmp_path: Path) -> None:
     """A masked language model and an image classifier: their heads are left out, the features are the same."""
     from transformers import BertForMaskedLM, ViTForImageClassification

@@ -109,8 +109,8 @@ def check_weights(
         result: runs a small input and returns what the features end with (state or logits).
 
     Raises:
-        VlalignError: weights that the features depend on are missing or of another shape, or the checkpoint has
-            more blocks than its config.
+        VlalignError: weights that the features depend on are missing, of another shape or not finite, or the
+            checkpoint has more blocks than its config.
     """
     path = next(name for name, module in model.named_modules() if module is base)
     path = f"{path}." if path else ""
@@ -138,6 +138,7 @@ def check_weights(
             f"of random weights: {_advice(needed, report.unexpected)}"
         )
     _check_unexpected(source, model, report.unexpected, path, blocks)
+    _check_finite(source, model, blocks or (path,))
 
 
 def _check_unexpected(
@@ -161,6 +162,26 @@ def _check_unexpected(
             "%s: %s in its checkpoint, but not in the model that its config describes, and left out",
             source.spec.alias, _some(inside),
         )  # fmt: skip
+
+
+def _check_finite(source: ModelSource, model: nn.Module, parts: tuple[str, ...]) -> None:
+    """Refuse weights that are not finite in the parts that are read: fused attention can hide NaN in its result."""
+    import torch
+
+    broken = [
+        name
+        for name, weight in model.named_parameters()
+        if name.startswith(parts)
+        and "pooler." not in name
+        and weight.is_floating_point()
+        and not weight.is_meta
+        and not (torch.isfinite(weight.sum()) or torch.isfinite(weight).all())  # a finite sum is quick to see
+    ]
+    if broken:
+        raise VlalignError(
+            f"{source.location}: {_some(broken)} not finite: try --dtype float32 or bfloat16 (float16 overflows in "
+            "some models), or fetch the model again"
+        )
 
 
 def _needed(model: nn.Module, names: set[str], result: Callable[[], Tensor]) -> set[str]:
