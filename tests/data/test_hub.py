@@ -124,6 +124,15 @@ def test_metadata_on_the_hub_keeps_its_text(prh: HubServer, pictures: Path, capl
         assert (data.ids, data.captions) == (["007", "1.0"], ["NA", "None"])
         assert data.image(1).getpixel((0, 0)) == (0, 128, 0)
     assert "4 of 6 images have no row in its metadata, left out" in caplog.text
+    assert "outside" not in caplog.text
+
+
+def test_images_on_the_hub_outside_the_splits(prh: HubServer, pictures: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (pictures / "metadata.csv").unlink(missing_ok=True)
+    (pictures / "red.png").rename(pictures / "a train.png")
+    prh.add_dataset("someone/names", pictures)
+    assert open_data(DataSpec("someone/names"), {"vision"}).n == 1
+    assert "5 images lie outside its splits (train) and are left out: 'black.png', 'blue" in caplog.text
 
 
 def test_images_of_this_machine_are_not_read(prh: HubServer, tmp_path: Path, pictures: Path) -> None:

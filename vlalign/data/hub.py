@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from vlalign.data.card import card_configs, refuse_outside
 from vlalign.data.folders import METADATA, is_image_file
 from vlalign.data.reading import Source, reading, undecoded
-from vlalign.data.spec import DEFAULT_REVISIONS, DataSpec, quoted
+from vlalign.data.spec import DEFAULT_REVISIONS, DataSpec, quoted, some
 from vlalign.data.splits import select_split
 from vlalign.data.tables import append, as_dataset, read_columns
 from vlalign.errors import VlalignError
@@ -78,7 +78,7 @@ def _load(spec: DataSpec, revision: str, commit: str) -> Dataset:
         builder.download_and_prepare()
         dataset = builder.as_dataset(split=spec.split)
         if all(commit in Path(file["filename"]).parts for file in dataset.cache_files):
-            _warn_of_lone_images(files.get(spec.split, []), dataset, spec)
+            _warn_of_lone_images(files, dataset, spec, commit)
             return dataset
         failure: Exception = OfflineModeIsEnabled(f"{spec.source} was cached at another commit than {commit}")
     except (VlalignError, ValueError, DatasetBuildError):
@@ -157,11 +157,23 @@ def _metadata_table(metadata_file: str, metadata_ext: str = "") -> Iterator[Any]
         yield as_dataset(read_columns(Path(metadata_file), where, kind=metadata_ext), where).data.table
 
 
-def _warn_of_lone_images(files: list[str], dataset: Dataset, spec: DataSpec) -> None:
-    images = sum(map(is_image_file, files))
-    if dataset.builder_name == "imagefolder" and images > len(dataset):
+def _warn_of_lone_images(files: dict[str, list[str]], dataset: Dataset, spec: DataSpec, commit: str) -> None:
+    """Warn of images of an image folder that have no row in its metadata, or that no name assigns to a split."""
+    from huggingface_hub import HfApi
+
+    if dataset.builder_name != "imagefolder":
+        return
+    images = sum(map(is_image_file, files.get(spec.split, [])))
+    if images > len(dataset):
         lone = images - len(dataset)
         log.warning("data set %s: %d of %d images have no row in its metadata, left out", spec.source, lone, images)
+    inside = {name for named in files.values() for name in named}
+    every = HfApi().list_repo_files(spec.source, repo_type="dataset", revision=commit) if files else []
+    if inside and (apart := [name for name in every if is_image_file(name) and name not in inside]):
+        log.warning(
+            "data set %s: %d images lie outside its splits (%s) and are left out: %s",
+            spec.source, len(apart), ", ".join(files), some(apart),
+        )  # fmt: skip
 
 
 def _text_cache() -> Path:
