@@ -27,10 +27,12 @@ def csv_text(table: pd.DataFrame, float_format: str | None = None) -> str:
         table: any; names of its columns are texts from outside, too.
         float_format: of floating-point numbers, such as "%.4f" (default: all digits).
     """
+    import pandas as pd
+
     safe = table.copy()
     for name in table.columns:
         if table[name].dtype == object or str(table[name].dtype) in ("str", "string", "category"):
-            safe[name] = table[name].astype(object).map(safe_cell)
+            safe[name] = pd.Series(map(safe_cell, table[name]), table.index, dtype=object)  # 0 beside None stays 0
     safe.columns = [safe_cell(str(name)) for name in table.columns]
     return str(safe.to_csv(index=False, float_format=float_format, lineterminator="\n"))
 

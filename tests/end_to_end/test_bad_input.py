@@ -143,8 +143,9 @@ def test_the_hub_says_no(capsys: pytest.CaptureFixture[str], hub: HubServer, tmp
     assert "wit_9" in error_of(capsys, *line, "llama-7b", "--data-revision", "wit_9")
 
 
-def test_no_network(command: Command) -> None:
-    done = command("vlalign extract --model llama-7b", status=1, env={"HF_ENDPOINT": "http://127.0.0.1:9"})
+def test_no_network(command: Command, tmp_path: Path) -> None:
+    nothing_cached = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path / "home")}
+    done = command("vlalign extract --model llama-7b", status=1, env=nothing_cached)
     assert "no network" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
 

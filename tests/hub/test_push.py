@@ -179,8 +179,8 @@ def test_other_content_is_refused_then_forced(store: Path, hub: HubServer, tmp_p
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
-    "name": ({"repo": "no owner"}, "no name of a data set: give --repo owner/name"),
-    "no owner": ({"repo": "name"}, "no name of a data set"),
+    "name": ({"repo": "no owner"}, "'no owner' is not a name of a data set on the Hub: give owner/name"),
+    "no owner": ({"repo": "name"}, "'name' is not a name of a data set"),
     "namespace": ({"repo": "strangers/x"}, "cannot make one there: it is of 'owner'"),
     "dtype": ({"dtype": "bfloat16"}, "float16 or float32"),
     "model": ({"models": ["lama-7b"]}, "did you mean llama-7b"),

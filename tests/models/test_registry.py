@@ -161,7 +161,7 @@ def test_broken_local_folders_are_refused(tmp_path):
     with pytest.raises(VlalignError, match=r"holds no config\.json"):
         resolve(str(tmp_path))
     (tmp_path / "config.json").write_text("{")
-    with pytest.raises(VlalignError, match="is not a model config"):
+    with pytest.raises(VlalignError, match="cannot be read as JSON"):
         resolve(str(tmp_path))
 
 

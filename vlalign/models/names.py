@@ -44,10 +44,9 @@ def resolve(name: str) -> ModelSpec:
     if colon and scheme in SCHEMES:
         return {"hub": _hub, "timm": _timm, "wheel": _wheel, "local": _local, "gguf": _gguf}[scheme](rest)
 
-    path = user_path(name)
     if name.lower().endswith(".gguf"):
         return _gguf(name)
-    if name and path.is_dir():
+    if name and user_path(name).is_dir():
         return _local(name)
     if name.startswith(("/", "./", "../", "~", ".\\")):
         raise VlalignError(f"there is no model folder {name}: name one that exists, an alias or a Hub repository")
