@@ -238,3 +238,6 @@ def test_metrics_as_text() -> None:
     text = said(metrics_table([METRICS["mutual_knn"], METRICS["cycle_knn"]]), width=500)
     assert text.count("not symmetric") == 1
     assert text.count("k=10") == 2
+    narrow = said(metrics_table([METRICS["svcca"]]), width=80)
+    assert "…" not in narrow
+    assert "source: Raghu et al. 2017 (arXiv 1706.05806)" in narrow

@@ -17,18 +17,22 @@ if TYPE_CHECKING:
 
 
 def metrics_table(metrics: Sequence[type[Metric]]) -> Table:
-    """Name with parameters and defaults, what it is, range, invariances, cost, source."""
+    """Return name with parameters and defaults, and what the metric is, range, invariances, cost, source."""
     table = Table(box=box.HORIZONTALS, show_lines=True)
     table.add_column("metric", no_wrap=True)  # names and parameters are there to be copied
-    for column, ratio in (("what", 6), ("range", 4), ("unchanged by", 4), ("cost", 5), ("source", 4)):
-        table.add_column(column, ratio=ratio)
+    table.add_column("what it is")  # one column: six would be a few letters wide on 80 columns
     for metric in metrics:
         info = metric.info
-        summary = info.summary if info.symmetric else f"{info.summary}; not symmetric"
+        facts = {"range": info.range, "unchanged by": info.invariances, "cost": info.cost, "source": info.source}
         table.add_row(
             Text("\n").join([Text(metric.name, style="bold"), *map(Text, parameters(metric))]),
-            summary, info.range, info.invariances, info.cost, info.source,
-        )  # fmt: skip
+            Text("\n").join(
+                [
+                    Text(info.summary if info.symmetric else f"{info.summary}; not symmetric"),
+                    *(Text.assemble((f"{name}: ", "dim"), text) for name, text in facts.items()),
+                ]
+            ),
+        )
     return table
 
 
