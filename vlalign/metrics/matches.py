@@ -61,6 +61,7 @@ def find_matches(nx: Tensor, ny: Tensor, permutations: Ints | None = None, back:
     Raises:
         VlalignError: if the lists are not integer [L, N, k] of row numbers, or differ in N or k.
 
+    >>> import torch
     >>> nx, ny = torch.tensor([[[1, 2], [0, 2], [0, 1]]]), torch.tensor([[[2, 1], [0, 2], [0, 1]]])
     >>> found = next(find_matches(nx, ny))
     >>> sorted(zip(found.row.tolist(), found.a.tolist(), found.b.tolist()))

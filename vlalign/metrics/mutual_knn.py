@@ -39,6 +39,7 @@ def mutual_knn(x: Tensor, y: Tensor, k: int = 10) -> float:
     Raises:
         VlalignError: as :func:`vlalign.metrics.neighbours.knn`, or if the numbers of rows differ.
 
+    >>> import torch
     >>> x = torch.eye(4)[[0, 0, 1, 1]]
     >>> mutual_knn(x, 2 * x, k=1)
     1.0
@@ -64,6 +65,7 @@ def overlap_counts(nx: Tensor, ny: Tensor) -> Ints:
     Returns:
         int64 [Lx, Ly]; divide by ``N * k`` for the mutual-kNN scores.
 
+    >>> import torch
     >>> nx = torch.tensor([[[1], [0], [0]], [[2], [2], [1]]])
     >>> overlap_counts(nx, nx).tolist()
     [[3, 0], [0, 3]]

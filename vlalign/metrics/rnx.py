@@ -65,7 +65,7 @@ def rnx_area(x: Tensor, y: Tensor, max_k: int | None = None) -> float:
     Raises:
         VlalignError: as :func:`vlalign.metrics.base.of_pair`, or for N or max_k out of range.
 
-    >>> x = torch.eye(4)[[0, 0, 1, 1]]
+    >>> x = torch.tensor([[4.0, 1.0], [3.0, 2.0], [1.0, 3.0], [0.0, 5.0]])
     >>> round(rnx_area(x, 2 * x), 6)
     1.0
     """
