@@ -90,6 +90,7 @@ def test_variants_have_files_of_their_own(record: ScoreRecord) -> None:
         record,
         dataclasses.replace(record, axes={**record.axes, "x": [*record.axes["x"], whole]}),
         dataclasses.replace(record, pairing={**record.pairing, "groups": {"source": "a file"}}),
+        dataclasses.replace(record, pairing={**record.pairing, "groups": {"source": "another file"}}),
         dataclasses.replace(record, metric={"name": "mutual_knn", "params": {"k": 4}}),
     ]
     assert len({one.filename for one in variants}) == len(variants)

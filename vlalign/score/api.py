@@ -14,7 +14,7 @@ import torch
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Metric
 from vlalign.metrics.registry import parse_metric
-from vlalign.score.grouping import Groups
+from vlalign.score.grouping import Groups, are_exact, resolve_groups
 from vlalign.score.prepare import get_preset
 from vlalign.score.record import ScoreRecord
 from vlalign.score.scorer import Options, Scorer
@@ -109,7 +109,7 @@ def prepare_pairs(
         device=_device(device),
     )
     for x, y in pairs:
-        _check(x, y, metrics, concat)
+        _check(x, y, metrics, concat, groups)
     for chosen in metrics:
         _check_memory(chosen, pairs, concat, options.device)
     scorer = Scorer(options)
@@ -147,9 +147,11 @@ def check_pair(x: Features, y: Features, *, metric: str | Metric = "mutual_knn",
     _check(x, y, _metrics(metric, k), concat=False)
 
 
-def _check(x: Features, y: Features, metrics: Sequence[Metric], concat: bool) -> None:
+def _check(x: Features, y: Features, metrics: Sequence[Metric], concat: bool, groups: Groups = None) -> None:
     a, b = Side(x, "x"), Side(y, "y")
     check_pairing(a, b)
+    if not are_exact(groups):
+        resolve_groups(groups, a.ids, a.n)
     for metric in metrics:
         metric.check(a.n, [*_widths(a, concat), *_widths(b, concat)])
 

@@ -85,7 +85,7 @@ class ScoreRecord:
 
     @property
     def filename(self) -> str:
-        """A different file name for each pair of runs or arrays, metric and preset, and with concatenation or groups.
+        """A different file name for each pair of runs or arrays, metric, preset, concatenation and source of groups.
 
         Nothing is ever read back from it. A very long one is cut and ends in a hash of the whole.
         """
@@ -97,7 +97,9 @@ class ScoreRecord:
                 digest = hashlib.sha256(encode(f"{digest} {side['model']}")).hexdigest()
             sides.append(slug + (f"-{digest[:8]}" if digest else ""))
         params = "".join(f"-{name}{value}" for name, value in sorted(self.metric["params"].items()))
-        variant = "-concat" * (self.axes["x"][-1]["index"] == -1) + "-groups" * bool(self.pairing.get("groups"))
+        variant = "-concat" * (self.axes["x"][-1]["index"] == -1)
+        if groups := self.pairing.get("groups"):
+            variant += f"-groups-{groups.get('source')}"
         what = _slug(f"{self.metric['name']}{params}-{self.preprocessing['preset']}{variant}")
         name = "__".join([*sides, what])
         if len(name) > _LONGEST:
