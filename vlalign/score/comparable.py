@@ -82,7 +82,7 @@ def conditions(record: ScoreRecord, alone: str, *, edits: bool = True) -> Condit
 
 def _has_ordered_ties(record: ScoreRecord) -> bool:
     """Whether identical rows had neighbours by row number, as in records made before ties were broken at random."""
-    identical = any(record.checks[side].get("duplicates") for side in ("x", "y"))
+    identical = any(record.checks.get(side, {}).get("duplicates") for side in ("x", "y"))
     return identical and bool({"k", "max_k"} & set(record.metric["params"])) and "ties" not in record.preprocessing
 
 
