@@ -294,3 +294,15 @@ def test_timm_checkpoints_of_another_model(tiny: TinyModels, tmp_path: Path) -> 
     shutil.copy(tiny.path("timm_resnet") / "model.safetensors", folder)
     with pytest.raises(VlalignError, match="its files hold other names, such as"):
         read(folder, tiny, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["bert", "llama", "vit", "timm_vit"])
+@pytest.mark.parametrize("dtype", [torch.int8, torch.uint8], ids=str)
+def test_quantized_weights_need_their_settings(tiny: TinyModels, tmp_path: Path, name: str, dtype: torch.dtype) -> None:
+    def quantized(held: dict[str, Any]) -> dict[str, Any]:
+        return {key: (100 * value.abs()).clamp(max=120).to(dtype) for key, value in held.items()}
+
+    folder = rewritten(tiny.path(name), tmp_path / "m", quantized)
+    with pytest.raises(VlalignError, match=r"stored as (I8|U8), and its config\.json has no quantization_config"):
+        read(folder, tiny, tmp_path)
+    assert not list((tmp_path / "s").rglob("shard-*"))

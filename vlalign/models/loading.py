@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from vlalign.errors import VlalignError
-from vlalign.models.source import ModelSource, model_errors
+from vlalign.models.source import ModelSource, model_errors, read_config
 from vlalign.models.structure import Tap
 
 if TYPE_CHECKING:
@@ -110,8 +110,9 @@ def check_weights(
 
     Raises:
         VlalignError: weights that the features depend on are missing, of another shape or not finite, or the
-            checkpoint has more blocks than its config.
+            checkpoint has more blocks than its config, or holds whole numbers without settings of quantization.
     """
+    _check_stored(source)
     path = next(name for name, module in model.named_modules() if module is base)
     path = f"{path}." if path else ""
     blocks = tuple(f"{path}{tap.module}." for tap in taps if tap.module)
@@ -139,6 +140,24 @@ def check_weights(
         )
     _check_unexpected(source, model, report.unexpected, path, blocks)
     _check_finite(source, model, blocks or (path,))
+
+
+def _check_stored(source: ModelSource) -> None:
+    """Refuse weights that are stored as whole numbers without the settings that turn them into values."""
+    from safetensors import safe_open
+
+    if source.gguf_file or read_config(source.file("config.json")).get("quantization_config"):
+        return
+    for file in sorted(source.file("config.json").parent.glob("*.safetensors")):
+        with model_errors(source, "weights"), safe_open(file, "pt") as stored:
+            kinds = {name: stored.get_slice(name).get_dtype() for name in stored.keys()}  # noqa: SIM118
+        numbers = {name: kind for name, kind in kinds.items() if name.endswith((".weight", ".bias"))}
+        whole = sorted(name for name, kind in numbers.items() if kind == "BOOL" or kind[0] in "IU")
+        if whole:
+            raise VlalignError(
+                f"{source.location}: {_some(whole)} stored as {kinds[whole[0]]}, and its config.json has no "
+                "quantization_config that says how to read them: take the original weights (and --quantization)"
+            )
 
 
 def _check_unexpected(
