@@ -122,3 +122,21 @@ def test_masks_of_pretraining_are_refused(tmp_path: Path) -> None:
     ViTMAEModel(ViTMAEConfig(**sizes, image_size=32, patch_size=8)).save_pretrained(tmp_path / "m")
     with pytest.raises(VlalignError, match="hides patches at random"):
         sketch(locate(resolve(str(tmp_path / "m"))), (32, 32), None)
+
+
+@pytest.mark.parametrize("kind", ["beit", "data2vec-vision"])
+@pytest.mark.parametrize("shared", [False, True])
+def test_the_estimate_leaves_no_tensors_without_values(tmp_path: Path, kind: str, shared: bool) -> None:
+    from transformers import AutoConfig, AutoModel
+
+    flag = "use_shared_relative_position_bias" if shared else "use_relative_position_bias"
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
+    config = AutoConfig.for_model(kind, image_size=32, patch_size=8, **{flag: True}, **sizes)
+    model = randomise(AutoModel.from_config(config)).eval()
+    model.save_pretrained(tmp_path / "m")
+    source = locate(resolve(str(tmp_path / "m")))
+    sketch(source, (32, 32), None)
+    with torch.no_grad():
+        states = model(torch.stack([pixels(row) for row in range(COUNT)]), output_hidden_states=True).hidden_states
+    for layer, state in zip(read(source, "cls", COUNT), states[1:], strict=True):
+        torch.testing.assert_close(layer, state[:, 0], rtol=1e-5, atol=1e-5)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import gc
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +68,7 @@ def sketch(source: ModelSource, image_size: tuple[int, int] | None, requested_si
     """
     import torch
 
-    with model_errors(source, "config"), torch.device("meta"):
+    with model_errors(source, "config"), torch.device("meta"), _uncached():
         if source.modality == "vision":
             module, arguments = build_vision_model(source, requested_size, pretrained=False)
             taps, _, has_cls = vision_taps(module, source)
@@ -94,6 +96,23 @@ def _rows(base: Any) -> int | None:
     except (AttributeError, NotImplementedError):
         return None
     return table.num_embeddings if isinstance(table, nn.Embedding) else None
+
+
+@contextmanager
+def _uncached() -> Iterator[None]:
+    """Forget what functions of the libraries cached meanwhile: tensors on the meta device have no values.
+
+    BEiT caches the index of its relative positions by the window's size; one from the meta device would give a loaded
+    model of that size wrong features.
+    """
+    try:
+        yield
+    finally:
+        for one in gc.get_objects():
+            if type(one) is functools._lru_cache_wrapper and one.__module__.startswith(
+                ("transformers.models.", "timm.")
+            ):
+                one.cache_clear()
 
 
 def _try(
