@@ -108,11 +108,10 @@ def _uncached() -> Iterator[None]:
     try:
         yield
     finally:
-        for one in gc.get_objects():
-            if type(one) is functools._lru_cache_wrapper and one.__module__.startswith(
-                ("transformers.models.", "timm.")
-            ):
-                one.cache_clear()
+        caches = [one for one in gc.get_objects() if type(one) is functools._lru_cache_wrapper]
+        for cache in caches:
+            if (cache.__module__ or "").startswith(("transformers.models.", "timm.")):
+                cache.cache_clear()
 
 
 def _try(
