@@ -18,7 +18,7 @@ from vlalign.models.source import ModelSource, load_config, locate
 from vlalign.models.spec import ModelSpec
 from vlalign.models.text import is_causal, padding_matters
 from vlalign.models.tokenizer import load_tokenizer
-from vlalign.models.vision import load_preprocessing
+from vlalign.models.vision import has_relative_positions, load_preprocessing
 from vlalign.perturb import Perturbation, check_perturbations, describe_perturbations, perturb_data
 from vlalign.store import FeatureStore, RunKey, Shard, plan_shards
 
@@ -194,6 +194,8 @@ def _plan_model(
         outline = sketch(source, preprocessing.size, config.image_size)
         if outline.own_states:
             settings["image"] = preprocessing.settings | {"states": "hidden_states"}
+        if has_relative_positions(source):  # an earlier version gave these models wrong features
+            settings["image"] = settings["image"] | {"positions": "relative"}
         if pool == "cls" and not outline.has_cls:
             if config.vision_pool == "cls":
                 raise VlalignError(f"--vision-pool cls: {source.spec.alias} has no class token; use --vision-pool avg")

@@ -65,6 +65,13 @@ class VisionModel:
     arguments: dict[str, Any]
 
 
+def has_relative_positions(source: ModelSource) -> bool:
+    """Whether a model of transformers adds a bias by relative position (BEiT, Data2Vec)."""
+    config = load_config(source) if source.backend == "transformers" else None
+    names = ("use_relative_position_bias", "use_shared_relative_position_bias")
+    return any(bool(getattr(config, name, False)) for name in names)
+
+
 def load_preprocessing(source: ModelSource, image_size: int | None = None) -> Preprocessing:
     """The checkpoint's own preprocessing: timm's evaluation transform, or the image processor of transformers (PIL).
 
