@@ -161,7 +161,7 @@ def probe(folder: Path) -> None:
 
 
 def _create(folder: Path) -> tuple[int, Path]:
-    """Open a locked temporary file in `folder`; the lock tells other processes that it is in use."""
+    """Open a locked temporary file in `folder`; the lock shows other processes that it is in use."""
 
     def make() -> tuple[int, Path]:
         temp = folder / f".{_temporary_name()}.tmp"
@@ -190,7 +190,7 @@ def _locked(make: Callable[[], tuple[int, Path]]) -> tuple[int, Path]:
 
 
 def _temporary_name() -> str:
-    """Return a name that tells on which machine and by which process a file was made."""
+    """Return a name with the machine and the process that made a file."""
     return f"vlalign-{_machine()}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
 
 

@@ -119,7 +119,7 @@ def check_weights(
     computed = {n for n, buffer in model.named_buffers() if _COMPUTED.search(n) or not buffer.is_floating_point()}
     absent = (report.missing | report.mismatched.keys()) - computed
     needed = {name for name in absent if name.startswith(blocks)}
-    # inside the blocks every weight counts; one forward tells about the few outside (poolers, final norms, heads)
+    # inside the blocks every weight counts; one forward decides about the few outside (poolers, final norms, heads)
     needed = absent - _poolers(absent) if needed else _needed(model, absent, result)
     if mismatched := sorted(needed & report.mismatched.keys()):
         held, expected = report.mismatched[mismatched[0]]
