@@ -34,7 +34,7 @@ test: $(DEV) ## the whole test suite with doctests, on two cores
 
 kernels: $(DEV) ## the tests of numbers as another processor and number of threads compute them
 	MKL_CBWR=COMPATIBLE ATEN_CPU_CAPABILITY=default OMP_NUM_THREADS=2 OMP_WAIT_POLICY=PASSIVE $(PYTEST) -q \
-		$(addprefix tests/,metrics stats score synthetic multibench reproduce)
+		$(addprefix tests/,metrics stats scoring synthetic multibench reproduce)
 
 chaos: $(DEV) ## every command killed at each change of a file and run again (hours; `make test` has a sample)
 	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m chaos.campaign
@@ -47,7 +47,7 @@ type: $(DEV) ## mypy
 	$(BIN)/mypy
 
 bench: $(DEV) ## speeds as ratios (README, "Measured"); takes real data sets by path, see --help
-	$(BIN)/python scripts/bench.py
+	$(BIN)/python benchmarks/cpu.py
 
 clean: ## remove what building and testing left; features and results stay
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

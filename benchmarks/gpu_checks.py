@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from vlalign.data import DataSpec
-from vlalign.extract.config import ExtractConfig
-from vlalign.extract.engine import Engine
+from vlalign.extraction.config import ExtractConfig
+from vlalign.extraction.engine import Engine
 from vlalign.metrics import knn, metric_names
 from vlalign.models.precision import exact_float32
-from vlalign.score import ScoreRecord, score
+from vlalign.scoring import ScoreRecord, score
 from vlalign.store import Run
 
 CPU = torch.device("cpu")

@@ -26,11 +26,11 @@ from gpu_models import (
 from torch import nn
 
 from vlalign.data import DataSpec
-from vlalign.extract.batches import token_batches
-from vlalign.extract.config import ExtractConfig
-from vlalign.extract.engine import Engine
-from vlalign.extract.plan import ModelPlan
-from vlalign.extract.readers import pad_right
+from vlalign.extraction.batches import token_batches
+from vlalign.extraction.config import ExtractConfig
+from vlalign.extraction.engine import Engine
+from vlalign.extraction.plan import ModelPlan
+from vlalign.extraction.readers import pad_right
 from vlalign.store import RunWriter
 
 Numbers = dict[str, Any]

@@ -14,8 +14,8 @@ from torch.nn.functional import normalize
 
 from vlalign.data import DataSpec
 from vlalign.metrics import knn
-from vlalign.score import ScoreRecord, score
-from vlalign.score.prepare import clip_threshold
+from vlalign.scoring import ScoreRecord, score
+from vlalign.scoring.preprocessing import clip_threshold
 from vlalign.stats.checks import check_side
 
 WIDTH, K = 768, 10

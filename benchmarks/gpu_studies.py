@@ -16,8 +16,8 @@ from gpu_measure import Reporter
 
 from vlalign.data import DataSpec
 from vlalign.multibench import MultibenchConfig, MultibenchStudy, PreparedSplit, write_prepared
-from vlalign.multibench.encoders import all_members
-from vlalign.multibench.encoders import ensembles as multibench_ensembles
+from vlalign.multibench.checkpoints import all_members
+from vlalign.multibench.checkpoints import ensembles as multibench_ensembles
 from vlalign.synthetic import SyntheticConfig, SyntheticStudy
 from vlalign.synthetic.cells import all_cells, ensembles
 

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 def quick(part: str, folder: Path) -> tuple[list[dict[str, Any]], str]:
     """Return the rows of a part of the quick benchmark and what it prints."""
     out = folder / "bench.json"
-    done = Fork(["python", "scripts/bench.py", "--quick", "--only", part, "--json", str(out)], cwd=ROOT).wait()
+    done = Fork(["python", "benchmarks/cpu.py", "--quick", "--only", part, "--json", str(out)], cwd=ROOT).wait()
     assert done.returncode == 0, done.stderr
     return json.loads(out.read_text())["rows"], done.stdout
 

@@ -1,18 +1,13 @@
 """How aligned are independently trained vision and language models, and does it matter for your data?
 
 - :func:`vlalign.extract`: pooled features of every layer of a model, into a feature store;
-- :class:`vlalign.FeatureStore`: what is in a store;
-- :func:`vlalign.score`: alignment over all layer pairs of two runs, or of plain tensors.
+- :class:`vlalign.FeatureStore`: the runs of a store;
+- :func:`vlalign.score`, :func:`vlalign.score_pairs`: alignment over all layer pairs of two runs, or of plain tensors.
 
-The functions bear the names of the rooms they live in, and ``vlalign.score`` is always the function. Everything is
-imported when it is first used, so that the command line starts at once and can be interrupted from its start.
+Public names are imported when they are first used, so that the command line starts at once.
 """
 
 from __future__ import annotations
-
-import sys
-from importlib import import_module
-from types import ModuleType
 
 TYPE_CHECKING = False  # as in typing, which takes longer to import than all of this file
 if TYPE_CHECKING:
@@ -20,42 +15,41 @@ if TYPE_CHECKING:
 
     from vlalign.data import DataSpec
     from vlalign.errors import VlalignError
-    from vlalign.extract import extract
-    from vlalign.score import ScoreRecord, score
+    from vlalign.extraction import extract
+    from vlalign.scoring import ScoreRecord, score, score_pairs
     from vlalign.store import FeatureStore
     from vlalign.version import __version__
 
-__all__ = ["DataSpec", "FeatureStore", "ScoreRecord", "VlalignError", "__version__", "extract", "score"]
+_MODULES = {
+    "DataSpec": "data",
+    "FeatureStore": "store",
+    "ScoreRecord": "scoring",
+    "VlalignError": "errors",
+    "__version__": "version",
+    "extract": "extraction",
+    "score": "scoring",
+    "score_pairs": "scoring",
+}
+
+__all__ = [
+    "DataSpec",
+    "FeatureStore",
+    "ScoreRecord",
+    "VlalignError",
+    "__version__",
+    "extract",
+    "score",
+    "score_pairs",
+]
 
 
-class _Public:
-    """A name that is imported from a room when it is first asked for."""
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
 
-    def __init__(self, room: str) -> None:
-        self.room = f"vlalign.{room}"
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
-
-    def __get__(self, module: ModuleType, owner: type) -> Any:
-        return module.__dict__.get(f"_{self.name}") or getattr(import_module(self.room), self.name)
-
-    def __set__(self, module: ModuleType, value: Any) -> None:
-        if not isinstance(value, ModuleType):  # Python sets the room itself, under the name of its function
-            module.__dict__[f"_{self.name}"] = value
+    if name not in _MODULES:
+        raise AttributeError(f"module 'vlalign' has no attribute {name!r}")
+    return getattr(import_module(f"vlalign.{_MODULES[name]}"), name)
 
 
-class _Package(ModuleType):
-    DataSpec = _Public("data")
-    FeatureStore = _Public("store")
-    ScoreRecord = _Public("score")
-    VlalignError = _Public("errors")
-    extract = _Public("extract")
-    score = _Public("score")
-    __version__ = _Public("version")
-
-    def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *__all__})
-
-
-sys.modules[__name__].__class__ = _Package
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

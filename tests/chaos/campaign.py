@@ -205,8 +205,8 @@ LIBRARIES = (
     "torch", "transformers", "timm", "datasets", "pandas", "pyarrow.parquet", "safetensors.torch", "scipy.stats",
     "matplotlib.figure", "matplotlib.backends.backend_agg", "accelerate", "huggingface_hub", "PIL.Image", "yaml",
     "transformers.models.gpt2.modeling_gpt2", "transformers.models.bert.modeling_bert",
-    "transformers.models.vit.modeling_vit", "vlalign.cli.extract", "vlalign.cli.score", "vlalign.extract.engine",
-    "vlalign.report.score", "vlalign.hub.push", "vlalign.hub.pull", "vlalign.synthetic.study", "vlalign.score.api",
+    "transformers.models.vit.modeling_vit", "vlalign.cli.extract", "vlalign.cli.score", "vlalign.extraction.engine",
+    "vlalign.report.score", "vlalign.hub.push", "vlalign.hub.pull", "vlalign.synthetic.study", "vlalign.scoring.batch",
     "vlalign.multibench.study", "vlalign.report.leaderboard.output",
 )  # fmt: skip
 

@@ -53,8 +53,8 @@ def test_the_package_is_imported_lazily() -> None:
 
 def test_public_names_stay_functions_when_their_rooms_are_imported() -> None:
     import vlalign
-    import vlalign.extract.engine
-    import vlalign.score.api
+    import vlalign.extraction.engine
+    import vlalign.scoring.batch
     from vlalign import __all__, extract, score
 
     assert vlalign.score is score

@@ -13,7 +13,7 @@ from support.tiny import TinyModels
 
 from vlalign.cli import main
 from vlalign.errors import VlalignError
-from vlalign.extract import ExtractConfig, extract, make_plan
+from vlalign.extraction import ExtractConfig, extract, make_plan
 from vlalign.store import FeatureStore
 
 

@@ -15,7 +15,7 @@ from support.hub import HubServer
 from support.tiny import TinyModels
 
 from vlalign.cli import main
-from vlalign.extract import extract
+from vlalign.extraction import extract
 from vlalign.store import FeatureStore
 
 PRH = "--data {prh} --cpu --shard-rows 5"

@@ -19,7 +19,7 @@ from support.hub import STRANGER, TOKEN, HubServer
 
 from vlalign import ScoreRecord
 from vlalign.report.pair_command import pair_commands
-from vlalign.score.comparable import precision_of
+from vlalign.scoring.conditions import precision_of
 from vlalign.store import FeatureStore
 
 

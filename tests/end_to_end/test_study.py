@@ -16,7 +16,7 @@ from support.hub import HubServer
 
 from vlalign.cli import main
 from vlalign.store import FeatureStore
-from vlalign.study import UniquenessResult
+from vlalign.uniqueness import UniquenessResult
 
 MODELS = "--x dinov2-small --y llama-7b bloomz-560m"
 FEW = "--max-samples 20 --k 5 --permutations 19 --half-samples 4 --shard-rows 5 --cpu --workers 0"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.features import make_key
 
-from vlalign.hub.about import STORED
+from vlalign.hub.metadata import STORED
 from vlalign.hub.naming import name_runs
 
 

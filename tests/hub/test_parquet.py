@@ -12,8 +12,8 @@ from support.features import make_key, make_run
 
 from vlalign.errors import VlalignError
 from vlalign.hub import parquet
-from vlalign.hub.about import About
 from vlalign.hub.build import build_run
+from vlalign.hub.metadata import About
 from vlalign.hub.parquet import ShardReader, check_written, extras_of, measure, write_run
 
 

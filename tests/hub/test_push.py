@@ -16,8 +16,8 @@ from support.hub import STRANGER, TOKEN, HubServer
 from vlalign.cli import main
 from vlalign.errors import VlalignError
 from vlalign.hub import pull, push, push_results, read_results
-from vlalign.hub.about import STORED
-from vlalign.score import score
+from vlalign.hub.metadata import STORED
+from vlalign.scoring import score
 from vlalign.store import FeatureStore
 
 

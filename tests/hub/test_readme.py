@@ -20,7 +20,7 @@ from vlalign.hub import push, push_results
 from vlalign.hub.perturbed import push_perturbed
 from vlalign.hub.synthetic import push_synthetic
 from vlalign.perturb import parse_perturbation, perturb_data
-from vlalign.score import score
+from vlalign.scoring import score
 from vlalign.synthetic import make_data
 
 MARK = r"<!-- vlalign [0-9a-f]{16}(, license \S+)?: what is above is .*; what is below stays -->"

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from vlalign.errors import VlalignError
 from vlalign.metrics.cka import Cka, UnbiasedCka, cka, unbiased_cka
-from vlalign.metrics.kernels import median_distance
+from vlalign.metrics.engine.kernels import median_distance
 
 cka_module = importlib.import_module("vlalign.metrics.cka")  # the package exports the function of that name
 
@@ -73,8 +73,8 @@ def test_without_any_square_matrix(kind: str, metric: Cka, monkeypatch: pytest.M
     expected = metric.grid(small[:2], small[2:]), metric.permuted(small[:2], small[2:], order)
     moments = metric.moments(small[:2], small[2:])
     monkeypatch.setattr(cka_module, "GRAM_SAMPLES", 10)
-    monkeypatch.setattr("vlalign.metrics.streamed._BLOCK_BYTES", 8 * 60 * 7)
-    monkeypatch.setattr("vlalign.metrics.kernels._ROWS", 7)
+    monkeypatch.setattr("vlalign.metrics.engine.streamed._BLOCK_BYTES", 8 * 60 * 7)
+    monkeypatch.setattr("vlalign.metrics.engine.kernels._ROWS", 7)
     large = [metric.prepare(side) for side in (x, z, y)]
     assert metric.holds(60, [3]) == 0
     assert metric.grid(large[:2], large[2:]) == pytest.approx(expected[0], abs=2e-6)

@@ -17,7 +17,7 @@ import vlalign.metrics
 from vlalign.errors import VlalignError
 from vlalign.metrics import Metric, get_metric, metric_names
 from vlalign.metrics.base import of_pair
-from vlalign.metrics.ties import Sided
+from vlalign.metrics.engine.ties import Sided
 
 #: every metric with its defaults, and the other modes of those that have some
 TEXTS: list[tuple[str, dict[str, object]]] = [

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from support.inputs import KINDS, pair_of
 
 from vlalign.metrics import knn
-from vlalign.metrics.chains import best_chains
 from vlalign.metrics.edit_distance_knn import edit_distance_knn
+from vlalign.metrics.engine.chains import best_chains
+from vlalign.metrics.engine.matches import Groups
 from vlalign.metrics.lcs_knn import lcs_knn
-from vlalign.metrics.matches import Groups
 
 Lists = list[list[int]]
 

@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from support.tiny import TinyModels
 
 from vlalign.errors import VlalignError
-from vlalign.extract import extract
+from vlalign.extraction import extract
 
 Break = Callable[[Path], None]
 

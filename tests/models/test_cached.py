@@ -10,7 +10,7 @@ from support.hub import HubServer
 from support.tiny import TinyModels
 
 from vlalign.errors import VlalignError
-from vlalign.extract import extract
+from vlalign.extraction import extract
 from vlalign.models import cached
 from vlalign.models.names import resolve
 from vlalign.models.source import locate

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 from support.tiny import TinyModels, randomise, save_gguf, save_timm
 
 from vlalign.errors import VlalignError
-from vlalign.extract import extract
+from vlalign.extraction import extract
 from vlalign.store import Run
 
 Change = Callable[[dict[str, Any]], dict[str, Any]]

@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
+from vlalign.demo.wheels import WHEELS
 from vlalign.errors import VlalignError
 from vlalign.models.names import resolve
 from vlalign.models.registry import ALIASES, MODEL_SETS, MODELS, SOURCES
-from vlalign.models.wheels import WHEELS
 
 TIMM = [spec for spec in MODELS if spec.scheme == "timm"]
 LLAMA = {"vocab_size": 32000, "tie_word_embeddings": False}
@@ -167,7 +167,7 @@ def test_broken_local_folders_are_refused(tmp_path):
 
 def test_importing_is_light():
     code = (
-        "import sys, vlalign.models.registry, vlalign.models.spec, vlalign.models.wheels as w;"
+        "import sys, vlalign.models.registry, vlalign.models.spec, vlalign.demo.wheels as w;"
         "print([m for m in ('torch', 'timm', 'transformers', 'onnx', 'gguf', 'numpy') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

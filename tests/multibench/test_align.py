@@ -12,7 +12,7 @@ from vlalign.metrics.cka import unbiased_cka
 from vlalign.metrics.mutual_knn import mutual_knn
 from vlalign.multibench import MultibenchResult, MultibenchStudy, load_encoder, open_prepared
 from vlalign.multibench.align import best_members
-from vlalign.multibench.encoders import Member, TrainedEncoder
+from vlalign.multibench.checkpoints import Member, TrainedEncoder
 
 QUANTILE = 0.8
 

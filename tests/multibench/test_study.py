@@ -13,7 +13,7 @@ from support.multibench_study import small, toy_data
 
 from vlalign.errors import VlalignError
 from vlalign.multibench import MultibenchConfig, MultibenchResult, MultibenchStudy, Prepared
-from vlalign.multibench.encoders import Member
+from vlalign.multibench.checkpoints import Member
 from vlalign.multibench.study import MultibenchPlan
 
 ENCODERS = 3 * 2 * 2  # modalities × depths × seeds

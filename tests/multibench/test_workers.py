@@ -16,7 +16,7 @@ from support.multibench_study import small, toy_data
 
 from vlalign.errors import VlalignError
 from vlalign.multibench import MultibenchStudy, Prepared
-from vlalign.multibench.encoders import Member
+from vlalign.multibench.checkpoints import Member
 from vlalign.multibench.workers import Workers
 
 
@@ -87,7 +87,7 @@ def test_an_interruption_ends_the_workers(data: Prepared, tmp_path: Path, monkey
     def interrupted(*rest: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("vlalign.jobs.WorkBar.advance", interrupted)
+    monkeypatch.setattr("vlalign.study.jobs.WorkBar.advance", interrupted)
     with pytest.raises(KeyboardInterrupt):
         study.run()
     assert not (tmp_path / "study.json").exists()

@@ -23,7 +23,7 @@ from vlalign.report.heatmap import _outline, save_heatmap
 from vlalign.report.metrics import metrics_table, parameters
 from vlalign.report.null import save_null
 from vlalign.report.score import false_discovery, metric_label, records_table, save_table, show_records, summary
-from vlalign.score.api import score_pairs
+from vlalign.scoring.batch import score_pairs
 
 GENERATOR = torch.Generator().manual_seed(0)
 X = [torch.randn(40, 6, generator=GENERATOR) for _ in range(2)]

@@ -16,13 +16,13 @@ from torch import Tensor
 from vlalign.errors import VlalignError
 from vlalign.metrics import Info
 from vlalign.metrics.base import Floats
-from vlalign.metrics.graph import NeighbourMetric
+from vlalign.metrics.engine.graph import NeighbourMetric
+from vlalign.metrics.engine.ties import Sided
 from vlalign.metrics.registry import METRICS
-from vlalign.metrics.ties import Sided
 from vlalign.reproduce import compare as compared
 from vlalign.reproduce.compare import Reproduction, reproduce
 from vlalign.reproduce.platonic import KERNEL_METRICS, NEIGHBOUR_METRICS, _lcs, hsic_unbiased, reference_alignment
-from vlalign.score import score
+from vlalign.scoring import score
 
 Models = tuple[Tensor, Tensor]
 IDS = [f"sample-{i}" for i in range(60)]
@@ -230,7 +230,7 @@ def test_other_neighbours_are_rounding_only_if_they_are_as_near(
         return torch.cat([lists[:, : k - 1], lists[:, k:]], dim=1)  # the k-th is passed over
 
     monkeypatch.setattr(compared, "knn", other)
-    monkeypatch.setattr("vlalign.metrics.graph.knn_of_sides", lambda *a: Sided(other(*a), other(*a, side="y")))
+    monkeypatch.setattr("vlalign.metrics.engine.graph.knn_of_sides", lambda *a: Sided(other(*a), other(*a, side="y")))
     said = reasons(reproduce(x, y, k=5))
     assert ("not explained" in said) != twins
     assert "neighbour lists are not the same" in said["float32 rounding" if twins else "not explained"]

@@ -18,7 +18,7 @@ from vlalign.reproduce.platonic import (
     hsic_unbiased,
     reference_alignment,
 )
-from vlalign.score.prepare import clip_threshold
+from vlalign.scoring.preprocessing import clip_threshold
 
 Models = tuple[Tensor, Tensor]
 

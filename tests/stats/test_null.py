@@ -11,7 +11,7 @@ from support.metrics import GramCorrelation, Unpaired
 
 from vlalign.errors import VlalignError
 from vlalign.metrics import MutualKnn
-from vlalign.score import score
+from vlalign.scoring import score
 from vlalign.stats import null as null_module
 from vlalign.stats.null import Null, permutation_null, permutations
 

@@ -17,7 +17,7 @@ from vlalign.errors import VlalignError
 from vlalign.report import extraction
 from vlalign.report.extraction import runs_table
 from vlalign.store import FeatureStore, Run, files, run
-from vlalign.store.files import sha256_file
+from vlalign.store.checksums import sha256_file
 from vlalign.store.manifest import Manifest
 
 READS = {

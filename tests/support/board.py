@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from support.runs import made_up_pair
-from vlalign.score import ScoreRecord, score
-from vlalign.score.collect import Collected, Found
+from vlalign.scoring import ScoreRecord, score
+from vlalign.scoring.collect import Collected, Found
 from vlalign.store import RunKey
 
 

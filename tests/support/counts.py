@@ -10,7 +10,7 @@ import pytest
 
 def counted_loads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
     """A list that gets (alias, keyword arguments) whenever an extraction loads a model's weights."""
-    engine: Any = import_module("vlalign.extract.engine")
+    engine: Any = import_module("vlalign.extraction.engine")
     found: list[tuple[str, dict[str, Any]]] = []
 
     def counted(original: Any) -> Any:
@@ -27,7 +27,7 @@ def counted_loads(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, 
 
 def counted_scores(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """A list that gets the title of every record that is computed."""
-    scorer: Any = import_module("vlalign.score.scorer").Scorer
+    scorer: Any = import_module("vlalign.scoring.scorer").Scorer
     found: list[str] = []
     original = scorer.pair
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vlalign.data import DataSpec
-from vlalign.extract import extract
+from vlalign.extraction import extract
 from vlalign.store import Run
 
 CAPTIONS = ["a red circle on a table", "two ships in a storm", "the old bridge", "a map of the northern towns", "sheep"]

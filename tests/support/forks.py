@@ -22,8 +22,8 @@ WARM = [
     "accelerate", "datasets", "matplotlib.pyplot", "pandas", "pyarrow.parquet", "rich.table",
     "scipy.stats", "timm", "torch", "torch.distributed", "torch.utils.data", "torchvision.transforms",
     "transformers.models.auto", "transformers.models.llama.modeling_llama", "transformers.models.bloom.modeling_bloom",
-    "huggingface_hub.hf_api", "vlalign.extract.engine", "vlalign.multibench.study", "vlalign.report.score",
-    "vlalign.score.api", "vlalign.study.uniqueness", "vlalign.synthetic.study", "vlalign.hub.push",
+    "huggingface_hub.hf_api", "vlalign.extraction.engine", "vlalign.multibench.study", "vlalign.report.score",
+    "vlalign.scoring.batch", "vlalign.uniqueness.study", "vlalign.synthetic.study", "vlalign.hub.push",
 ]  # fmt: skip
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(WARM)

@@ -7,7 +7,7 @@ from typing import Any
 
 from vlalign.data import DataSpec
 from vlalign.store import FeatureStore, Run
-from vlalign.study import UniquenessConfig, UniquenessResult, UniquenessStudy
+from vlalign.uniqueness import UniquenessConfig, UniquenessResult, UniquenessStudy
 
 X, Y = ("dinov2-small", "dinov2-giant"), ("llama-7b", "bloomz-560m")
 FAST: dict[str, Any] = {"k": 5, "permutations": 19, "half_samples": 4, "cpu": True, "workers": 0, "shard_rows": 10}

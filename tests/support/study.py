@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from vlalign.score import ScoreRecord
-from vlalign.study import Point, UniquenessResult
+from vlalign.scoring import ScoreRecord
+from vlalign.uniqueness import Point, UniquenessResult
 
 RATES = (0, 10, 20, 30, 40, 50, 60, 70, 80, 90)
 CHANCE = 10 / 1023

@@ -13,7 +13,7 @@ from support.synthetic import small
 
 from vlalign.errors import VlalignError
 from vlalign.settings import yaml_text
-from vlalign.store.files import canonical
+from vlalign.store.checksums import canonical
 from vlalign.synthetic import SyntheticConfig
 from vlalign.synthetic.config import GROWING, RUNNING, check_tuned, identity, read_config, read_tuned, resolved
 from vlalign.synthetic.published import SETTINGS, published

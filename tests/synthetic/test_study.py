@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from support.synthetic import member, numbers, small, trained_alone
 
 from vlalign.errors import VlalignError
-from vlalign.jobs import deal
+from vlalign.study.jobs import deal
 from vlalign.synthetic import SyntheticConfig, SyntheticResult, SyntheticStudy
 from vlalign.synthetic.cells import Cell, all_cells, shape_of
 from vlalign.synthetic.config import read_config

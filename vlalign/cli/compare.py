@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from vlalign.score import ScoreRecord
-    from vlalign.score.compare import Comparison
+    from vlalign.scoring import ScoreRecord
+    from vlalign.scoring.compare import Comparison
     from vlalign.store import FeatureStore, Run
 
 
@@ -59,8 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
     from vlalign.paths import user_path
     from vlalign.report.compare import show_comparisons
     from vlalign.report.console import console
-    from vlalign.score.record import write_json
-    from vlalign.store.files import check_space
+    from vlalign.scoring.record import write_json
+    from vlalign.store.checksums import check_space
 
     if arguments.json:
         check_space(user_path(arguments.json).absolute().parent, 0)
@@ -101,7 +101,7 @@ def _of_records(a: ScoreRecord, b: ScoreRecord, arguments: argparse.Namespace) -
     """From the records alone, or from their runs in the store where one is named."""
     from vlalign.errors import VlalignError
     from vlalign.metrics.base import metric_text
-    from vlalign.score.compare import compare_records, compare_runs, shared_sides
+    from vlalign.scoring.compare import compare_records, compare_runs, shared_sides
     from vlalign.store import FeatureStore
 
     found = compare_records(a, b, edits_may_differ=arguments.store is not None)
@@ -124,7 +124,7 @@ def _of_records(a: ScoreRecord, b: ScoreRecord, arguments: argparse.Namespace) -
 def _groups(record: ScoreRecord, arguments: argparse.Namespace) -> str | None:
     """The groups to test with: a record says how many there are, but which samples only where they are exact."""
     from vlalign.errors import VlalignError
-    from vlalign.score.grouping import EXACT
+    from vlalign.scoring.grouping import EXACT
 
     told = record.pairing.get("groups")
     if arguments.groups is not None or told is None:
@@ -136,7 +136,7 @@ def _groups(record: ScoreRecord, arguments: argparse.Namespace) -> str | None:
 
 def _record(path: Path) -> ScoreRecord:
     from vlalign.errors import VlalignError
-    from vlalign.score.collect import read_record, record_files
+    from vlalign.scoring.collect import read_record, record_files
 
     files = record_files(path)
     if len(files) > 1:
@@ -146,7 +146,7 @@ def _record(path: Path) -> ScoreRecord:
 
 def _of_runs(arguments: argparse.Namespace) -> list[Comparison]:
     from vlalign.errors import VlalignError
-    from vlalign.score.compare import adjust, compare_runs
+    from vlalign.scoring.compare import adjust, compare_runs
     from vlalign.store import FeatureStore
 
     store = FeatureStore(arguments.store or "features")

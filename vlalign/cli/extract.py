@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from vlalign.extract.config import PARALLEL, PRESETS, TEXT_POOLS, VISION_POOLS, ExtractConfig
+from vlalign.extraction.config import PARALLEL, PRESETS, TEXT_POOLS, VISION_POOLS, ExtractConfig
 from vlalign.models.precision import DTYPES, QUANTIZATIONS
 
 
@@ -93,7 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
         perturb=tuple(arguments.perturb),
     )  # fmt: skip
 
-    from vlalign.extract.engine import Engine
+    from vlalign.extraction.engine import Engine
     from vlalign.report.console import console
     from vlalign.report.extraction import extraction_table, plan_table
 

@@ -13,7 +13,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from vlalign.score.collect import Collected
+    from vlalign.scoring.collect import Collected
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -161,8 +161,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _inspect(arguments: argparse.Namespace) -> None:
     from vlalign.multibench.data.inspect import inspect_file, inspect_prepared
     from vlalign.multibench.data.prepared import is_prepared, open_prepared
+    from vlalign.multibench.report import show_inspection, show_prepared
     from vlalign.report.console import console
-    from vlalign.report.multibench import show_inspection, show_prepared
 
     told: dict[str, Any]
     if is_prepared(arguments.file):
@@ -179,8 +179,8 @@ def _inspect(arguments: argparse.Namespace) -> None:
 
 
 def _prepare(arguments: argparse.Namespace) -> None:
+    from vlalign.multibench.report import show_written
     from vlalign.report.console import console
-    from vlalign.report.multibench import show_written
 
     out = Path(arguments.out or f"multibench-data/{arguments.kind}")
     common = {"pool": arguments.pool, "force": arguments.force}
@@ -232,8 +232,8 @@ def _run(arguments: argparse.Namespace) -> None:
     from vlalign.cli.fields import given
     from vlalign.multibench import MultibenchConfig, MultibenchStudy
     from vlalign.multibench.config import read_config
+    from vlalign.multibench.report import show_plan, show_result
     from vlalign.report.console import console
-    from vlalign.report.multibench import show_plan, show_result
 
     values = read_config(arguments.config) if arguments.config else {}
     names = [name for group in _groups().values() for name in group]
@@ -257,8 +257,8 @@ def _run(arguments: argparse.Namespace) -> None:
 def _report(arguments: argparse.Namespace) -> None:
     from vlalign.errors import VlalignError
     from vlalign.multibench import MultibenchResult
+    from vlalign.multibench.report import save_multibench, save_table1, show_result, show_table1
     from vlalign.report.console import console
-    from vlalign.report.multibench import save_multibench, save_table1, show_result, show_table1
 
     results = [MultibenchResult.load(run) for run in arguments.runs]
     if len(results) > 1:

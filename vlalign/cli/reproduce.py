@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     from vlalign.report.reproduce import show_reproduction
     from vlalign.reproduce.compare import reproduce
     from vlalign.store import FeatureStore
-    from vlalign.store.files import check_space
+    from vlalign.store.checksums import check_space
 
     store = FeatureStore(arguments.store)
     x, y = store.find(arguments.x), store.find(arguments.y)

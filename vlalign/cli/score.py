@@ -74,8 +74,8 @@ def run(arguments: argparse.Namespace) -> int:
     from vlalign.metrics import metric_names
     from vlalign.report.console import console
     from vlalign.report.score import show_records
-    from vlalign.score.api import prepare_pairs
-    from vlalign.score.resume import score_missing
+    from vlalign.scoring.batch import prepare_pairs
+    from vlalign.scoring.resume import score_missing
     from vlalign.store import FeatureStore
 
     names = arguments.metric or ["mutual_knn"]

@@ -32,7 +32,7 @@ _FLAGS = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The verb's flags; those that are not given are left to the file, then to the defaults."""
     from vlalign.cli.common import add_data_arguments
-    from vlalign.extract.config import PARALLEL, TEXT_POOLS, VISION_POOLS
+    from vlalign.extraction.config import PARALLEL, TEXT_POOLS, VISION_POOLS
     from vlalign.models.precision import DTYPES, QUANTIZATIONS
 
     parser.add_argument("study", choices=("uniqueness",), help="which study")
@@ -94,10 +94,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Plans, extracts, scores, draws, and says where everything is."""
     from vlalign.report.console import console
     from vlalign.report.extraction import plan_table
-    from vlalign.report.uniqueness import save_uniqueness, show_files, show_uniqueness
-    from vlalign.study import UniquenessStudy
-    from vlalign.study.config import make_config, merge, read_config
-    from vlalign.study.records import load_of
+    from vlalign.uniqueness import UniquenessStudy
+    from vlalign.uniqueness.config import make_config, merge, read_config
+    from vlalign.uniqueness.records import load_of
+    from vlalign.uniqueness.report import save_uniqueness, show_files, show_uniqueness
 
     flags: dict[str, Any] = {name: getattr(arguments, name) for name in _FLAGS}
     flags["data"] = {field: value for flag, field in _DATA.items() if (value := getattr(arguments, flag)) is not None}

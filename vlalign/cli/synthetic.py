@@ -139,8 +139,8 @@ def _config(arguments: argparse.Namespace, **more: Any) -> SyntheticConfig:
 
 def _describe(arguments: argparse.Namespace) -> None:
     from vlalign.report.console import console
-    from vlalign.report.synthetic import describe_table
     from vlalign.synthetic import information
+    from vlalign.synthetic.report import describe_table
 
     config = _config(arguments)
     found = [information(config, u) for u in config.uniqueness]
@@ -152,8 +152,8 @@ def _describe(arguments: argparse.Namespace) -> None:
 
 def _run(arguments: argparse.Namespace) -> None:
     from vlalign.report.console import console
-    from vlalign.report.synthetic import show_plan, show_result
     from vlalign.synthetic import SyntheticStudy
+    from vlalign.synthetic.report import show_plan, show_result
 
     study = SyntheticStudy(_config(arguments))
     plan = study.plan()
@@ -175,9 +175,9 @@ def _run(arguments: argparse.Namespace) -> None:
 def _report(arguments: argparse.Namespace) -> None:
     from vlalign.errors import VlalignError
     from vlalign.report.console import console
-    from vlalign.report.synthetic import save_synthetic, show_result
     from vlalign.synthetic import SyntheticConfig, SyntheticResult
     from vlalign.synthetic.config import read_config
+    from vlalign.synthetic.report import save_synthetic, show_result
 
     if arguments.run and arguments.config:
         raise VlalignError("give the folder of a run or --config, not both")
@@ -224,7 +224,7 @@ def _data(arguments: argparse.Namespace) -> None:
 
 def _tune(arguments: argparse.Namespace) -> None:
     from vlalign.report.console import console
-    from vlalign.report.synthetic import tuned_table
+    from vlalign.synthetic.report import tuned_table
     from vlalign.synthetic.tune import tune
 
     found = tune(_config(arguments), arguments.out, trials=arguments.trials, progress=not arguments.quiet)

@@ -9,12 +9,12 @@ from typing import Any
 
 from vlalign.errors import VlalignError
 from vlalign.files import write_whole
-from vlalign.hub.about import About
 from vlalign.hub.cards import render, size_category, versions
+from vlalign.hub.metadata import About
 from vlalign.hub.parquet import check_written, extras_of, write_run
 from vlalign.models.registry import ALIASES, SOURCES
 from vlalign.store import Run, RunKey
-from vlalign.store.files import sha256_file
+from vlalign.store.checksums import sha256_file
 from vlalign.store.layout import Layout
 from vlalign.store.run import read_events
 
@@ -65,7 +65,7 @@ def build_runs(jobs: Sequence[tuple[Run, str]], folder: Path, dtype: str, comman
     """:func:`build_run` of several runs with their configurations, as many at a time as there are threads."""
     import torch
 
-    from vlalign.jobs import run_jobs
+    from vlalign.study.jobs import run_jobs
 
     made: dict[str, About] = {}
 

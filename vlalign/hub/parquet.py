@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from vlalign.errors import VlalignError
 from vlalign.files import new_file, one_line
-from vlalign.hub.about import DATA, Extra, Part, Precision, layer_columns, part_path
+from vlalign.hub.metadata import DATA, Extra, Part, Precision, layer_columns, part_path
 from vlalign.store import Run
-from vlalign.store.files import canonical, encode, sha256_file
+from vlalign.store.checksums import canonical, encode, sha256_file
 from vlalign.store.manifest import Entry
 
 if TYPE_CHECKING:

@@ -13,16 +13,16 @@ from pathlib import Path
 
 from vlalign.errors import VlalignError
 from vlalign.files import work_folder, write_whole
-from vlalign.hub.about import DATA, DTYPES, FOLDER, About, read_all_abouts
 from vlalign.hub.build import build_runs, card, describe
 from vlalign.hub.cards import command_line
+from vlalign.hub.metadata import DATA, DTYPES, FOLDER, About, read_all_abouts
 from vlalign.hub.naming import name_runs
 from vlalign.hub.parquet import row_bytes
 from vlalign.hub.readme import README, look_at_readme
 from vlalign.hub.repo import Target, commit, fetch, look
 from vlalign.paths import user_path
 from vlalign.store import FeatureStore, Run
-from vlalign.store.files import check_space
+from vlalign.store.checksums import check_space
 
 log = logging.getLogger(__name__)
 

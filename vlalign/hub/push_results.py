@@ -12,13 +12,13 @@ from vlalign.errors import VlalignError
 from vlalign.files import parse_json
 from vlalign.hub.cards import command_line, render, size_category, versions
 from vlalign.hub.readme import README, look_at_readme
-from vlalign.hub.records import FOLDER, Plan, plan_records
+from vlalign.hub.record_changes import FOLDER, Plan, plan_records
+from vlalign.hub.record_sources import Found, Invalid, is_repo, read_results
+from vlalign.hub.record_table import from_parquet, groups_of, row_of, to_parquet
 from vlalign.hub.repo import Target, commit, fetch, look
-from vlalign.hub.results import Found, Invalid, is_repo, read_results
-from vlalign.hub.table import from_parquet, groups_of, row_of, to_parquet
-from vlalign.score.collect import find_flaw
-from vlalign.score.record import ScoreRecord
-from vlalign.store.files import pretty
+from vlalign.scoring.collect import find_flaw
+from vlalign.scoring.record import ScoreRecord
+from vlalign.store.checksums import pretty
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from vlalign.errors import VlalignError
 from vlalign.files import work_folder
 from vlalign.hub.readme import README, look_at_readme
 from vlalign.hub.repo import Target, commit, fetch, look
-from vlalign.store.files import pretty
+from vlalign.store.checksums import pretty
 
 
 class PushedSamples(NamedTuple):

@@ -6,11 +6,11 @@ from vlalign.metrics.cknna import cknna
 from vlalign.metrics.cmd import cmd
 from vlalign.metrics.cycle_knn import cycle_knn
 from vlalign.metrics.edit_distance_knn import edit_distance_knn
+from vlalign.metrics.engine.neighbours import knn
 from vlalign.metrics.jaccard_knn import jaccard_knn
 from vlalign.metrics.lcs_knn import lcs_knn
 from vlalign.metrics.linear_predictivity import linear_predictivity
 from vlalign.metrics.mutual_knn import MutualKnn, mutual_knn, mutual_knn_from_neighbours, overlap_counts
-from vlalign.metrics.neighbours import knn
 from vlalign.metrics.procrustes import angular_shape, angular_shape_distance, procrustes, procrustes_distance
 from vlalign.metrics.pwcca import pwcca
 from vlalign.metrics.registry import get_metric, metric_names, parse_metric

@@ -181,7 +181,7 @@ def of_pair(metric: Metric, x: Tensor, y: Tensor) -> float:
         VlalignError: not floating [N, D] tensors, numbers of rows that differ, values that are not finite, or what the
             metric itself refuses.
     """
-    from vlalign.metrics.neighbours import check_features, checked_norms
+    from vlalign.metrics.engine.neighbours import check_features, checked_norms
 
     same_rows(x, y)
     checked = [check_features(side, name).detach() for side, name in ((x, "x"), (y, "y"))]

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Floats, Info, Ints, Metric, Moments, choice, of_pair, shown
-from vlalign.metrics.kernels import (
+from vlalign.metrics.engine.kernels import (
     Centred,
     as_floats,
     column_means,
@@ -31,14 +31,22 @@ from vlalign.metrics.kernels import (
     rbf,
     unbiased_centred,
 )
-from vlalign.metrics.moments import permutation_moments
-from vlalign.metrics.pairwise import (
+from vlalign.metrics.engine.moments import permutation_moments
+from vlalign.metrics.engine.pairwise import (
     PairMatrix,
     cosine_moments,
     cosines,
     cosines_permuted,
 )
-from vlalign.metrics.streamed import Linear, Rbf, biased_hsic, centred_sums, norm, streamed_products, unbiased_hsic
+from vlalign.metrics.engine.streamed import (
+    Linear,
+    Rbf,
+    biased_hsic,
+    centred_sums,
+    norm,
+    streamed_products,
+    unbiased_hsic,
+)
 
 #: Up to so many samples a layer is kept as its N × N kernel matrix; beyond, no such matrix is built.
 GRAM_SAMPLES = 2048

@@ -14,10 +14,10 @@ from torch import Tensor
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Floats, Info, Ints, Metric, Moments, of_pair, whole_number
 from vlalign.metrics.cka import UnbiasedCka
-from vlalign.metrics.graph import relabelled
-from vlalign.metrics.matches import find_matches
+from vlalign.metrics.engine.graph import relabelled
+from vlalign.metrics.engine.matches import find_matches
+from vlalign.metrics.engine.ties import Sided
 from vlalign.metrics.mutual_knn import MutualKnn
-from vlalign.metrics.ties import Sided
 
 _GATHER_BYTES = 2**20  # of neighbours' features held at once
 _SUM_BYTES = 64 * 2**20  # of row and column sums held at once

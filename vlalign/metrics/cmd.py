@@ -13,10 +13,10 @@ from torch import Tensor
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Floats, Info, Ints, Metric, Moments, choice, of_pair, shown
 from vlalign.metrics.cka import GRAM_SAMPLES
-from vlalign.metrics.kernels import Centred, linear_gram
-from vlalign.metrics.moments import PairSums, permutation_moments
-from vlalign.metrics.pairwise import PairMatrix, cosine_moments, cosines, cosines_permuted
-from vlalign.metrics.streamed import Linear, norm, streamed_products, with_diagonal
+from vlalign.metrics.engine.kernels import Centred, linear_gram
+from vlalign.metrics.engine.moments import PairSums, permutation_moments
+from vlalign.metrics.engine.pairwise import PairMatrix, cosine_moments, cosines, cosines_permuted
+from vlalign.metrics.engine.streamed import Linear, norm, streamed_products, with_diagonal
 
 
 def cmd(x: Tensor, y: Tensor, contraction: str = "features", centred: bool = False) -> float:

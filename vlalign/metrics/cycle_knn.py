@@ -10,8 +10,8 @@ import numpy as np
 from torch import Tensor
 
 from vlalign.metrics.base import Floats, Info, Moments, of_pair
-from vlalign.metrics.matches import Groups, MatchMetric
-from vlalign.metrics.ties import Sided
+from vlalign.metrics.engine.matches import Groups, MatchMetric
+from vlalign.metrics.engine.ties import Sided
 
 
 def cycle_knn(x: Tensor, y: Tensor, k: int = 10) -> float:

@@ -8,8 +8,8 @@ from typing import ClassVar
 from torch import Tensor
 
 from vlalign.metrics.base import Floats, Info, of_pair
-from vlalign.metrics.chains import best_chains
-from vlalign.metrics.matches import Groups, MatchMetric
+from vlalign.metrics.engine.chains import best_chains
+from vlalign.metrics.engine.matches import Groups, MatchMetric
 
 
 def lcs_knn(x: Tensor, y: Tensor, k: int = 10) -> float:

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vlalign.metrics.base import Floats, Info, Ints, Moments, same_rows, whole_number
-from vlalign.metrics.graph import NeighbourMetric, checked_lists, graph_sums, stacked
-from vlalign.metrics.moments import permutation_moments
-from vlalign.metrics.neighbours import check_features, knn
-from vlalign.metrics.ties import Sided
+from vlalign.metrics.engine.graph import NeighbourMetric, checked_lists, graph_sums, stacked
+from vlalign.metrics.engine.moments import permutation_moments
+from vlalign.metrics.engine.neighbours import check_features, knn
+from vlalign.metrics.engine.ties import Sided
 
 _TABLE_BYTES = 32 * 2**20  # of bit masks [rows, N] held at once
 _WORD = 32  # layers per mask word
@@ -37,7 +37,7 @@ def mutual_knn(x: Tensor, y: Tensor, k: int = 10) -> float:
         layer with more than ``k`` identical rows has less than 1 with itself, and constant layers are at chance.
 
     Raises:
-        VlalignError: as :func:`vlalign.metrics.neighbours.knn`, or if the numbers of rows differ.
+        VlalignError: as :func:`vlalign.metrics.engine.neighbours.knn`, or if the numbers of rows differ.
 
     >>> import torch
     >>> x = torch.eye(4)[[0, 0, 1, 1]]

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from vlalign.metrics.base import Floats, Info, Ints, Metric, of_pair
-from vlalign.metrics.basis import pair_grid, take_rows, unit_configuration
+from vlalign.metrics.engine.basis import pair_grid, take_rows, unit_configuration
 
 
 def procrustes(x: Tensor, y: Tensor) -> float:

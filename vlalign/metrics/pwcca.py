@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vlalign.metrics.base import Floats, Info, Ints, Metric, of_pair
-from vlalign.metrics.basis import centred, pair_grid, standardised, take_rows, thin_basis
+from vlalign.metrics.engine.basis import centred, pair_grid, standardised, take_rows, thin_basis
 
 _TIE = 1e-9  # by how much, relatively, the leading principal axis of x is preferred among equal correlations
 _SMALL = 1e-4  # correlation below which variates of the wider side are not read off those of the other

@@ -12,8 +12,8 @@ from scipy.stats import rankdata
 from torch import Tensor
 
 from vlalign.metrics.base import Floats, Info, Ints, Metric, Moments, choice, of_pair
-from vlalign.metrics.kernels import Centred
-from vlalign.metrics.pairwise import PairMatrix, cosine_moments, cosines, cosines_permuted
+from vlalign.metrics.engine.kernels import Centred
+from vlalign.metrics.engine.pairwise import PairMatrix, cosine_moments, cosines, cosines_permuted
 
 _TIES = 2.0**40  # distances of cosines are rounded to 1/_TIES, so that those of equal rows tie for their ranks
 _CONSTANT = 1e-9  # dissimilarities that vary less than this, relatively, are all equal

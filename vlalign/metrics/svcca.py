@@ -19,8 +19,8 @@ from torch import Tensor
 
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Floats, Info, Ints, Metric, of_pair, whole_number
-from vlalign.metrics.basis import centred, standardised, take_rows, thin_basis
-from vlalign.metrics.layers import map_layers
+from vlalign.metrics.engine.basis import centred, standardised, take_rows, thin_basis
+from vlalign.metrics.engine.layers import map_layers
 
 
 def svcca(x: Tensor, y: Tensor, dim: int = 10) -> float:

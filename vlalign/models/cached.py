@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from vlalign.demo.wheels import DONE, cache_folder, model_folder, sha256_file
 from vlalign.errors import VlalignError
 from vlalign.files import write_whole
-from vlalign.models.wheels import DONE, cache_folder, model_folder, sha256_file
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _READ = {".json", ".safetensors", ".bin", ".model", ".txt", ".gguf", ".py", ".jinja"}
@@ -48,7 +48,7 @@ def check_cached(repo: str, revision: str, gguf_file: str | None = None) -> None
 
 
 def check_wheel(name: str) -> None:
-    """Refuse a model from a wheel whose converted files were changed or damaged; see :mod:`vlalign.models.wheels`.
+    """Refuse a model from a wheel whose converted files were changed or damaged; see :mod:`vlalign.demo.wheels`.
 
     Raises:
         VlalignError: a file does not match the checksum that was noted when it was written.

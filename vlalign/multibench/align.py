@@ -12,13 +12,13 @@ from torch import Tensor
 
 from vlalign.metrics import parse_metric
 from vlalign.metrics.base import Floats
-from vlalign.metrics.layers import map_layers
+from vlalign.metrics.engine.layers import map_layers
+from vlalign.multibench.checkpoints import EncoderFiles, Member, TrainedEncoder
 from vlalign.multibench.config import MultibenchConfig
 from vlalign.multibench.encoder import Stack
-from vlalign.multibench.encoders import EncoderFiles, Member, TrainedEncoder
 from vlalign.multibench.passes import Passes
 from vlalign.multibench.train import Samples, states_of
-from vlalign.score.prepare import clip, clip_threshold, normalise_rows
+from vlalign.scoring.preprocessing import clip, clip_threshold, normalise_rows
 
 Row = dict[str, Any]
 

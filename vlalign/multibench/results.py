@@ -13,7 +13,7 @@ from vlalign.errors import VlalignError
 from vlalign.files import parse_json, write_whole
 from vlalign.multibench.config import MultibenchConfig
 from vlalign.paths import user_path
-from vlalign.score.record import write_json
+from vlalign.scoring.record import write_json
 from vlalign.tables import write_csv
 
 if TYPE_CHECKING:

@@ -15,17 +15,17 @@ import torch
 from vlalign.environment import environment
 from vlalign.errors import VlalignError
 from vlalign.files import write_whole
-from vlalign.jobs import WorkBar, deal, run_jobs
 from vlalign.multibench.align import align, best_members
+from vlalign.multibench.checkpoints import EncoderFiles, Member, TrainedEncoder, all_members, ensembles
 from vlalign.multibench.config import MultibenchConfig, complete, identity, rates_of, read_config, resolved
 from vlalign.multibench.data.prepared import is_prepared, open_prepared
-from vlalign.multibench.encoders import EncoderFiles, Member, TrainedEncoder, all_members, ensembles
 from vlalign.multibench.results import TABLES, MultibenchResult, make_table
 from vlalign.multibench.train import Samples, train_ensemble
 from vlalign.multibench.workers import Workers
 from vlalign.processes import agree, meet, start_processes
 from vlalign.settings import shown, yaml_text
-from vlalign.store.files import check_space
+from vlalign.store.checksums import check_space
+from vlalign.study.jobs import WorkBar, deal, run_jobs
 
 log = logging.getLogger(__name__)
 

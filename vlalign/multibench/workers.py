@@ -19,8 +19,8 @@ from queue import SimpleQueue
 from typing import Any
 
 from vlalign.errors import VlalignError
+from vlalign.multibench.checkpoints import Member
 from vlalign.multibench.config import MultibenchConfig, resolved
-from vlalign.multibench.encoders import Member
 
 #: how a launcher tells a process of the others; a worker has none
 _LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "GROUP_RANK")

@@ -15,11 +15,11 @@ from rich.text import Text
 from vlalign.display import visible
 from vlalign.metrics.base import metric_text
 from vlalign.report.console import titled
-from vlalign.report.text import signed
-from vlalign.score.comparable import precision_of
+from vlalign.report.format import signed
+from vlalign.scoring.conditions import precision_of
 
 if TYPE_CHECKING:
-    from vlalign.score.compare import Comparison
+    from vlalign.scoring.compare import Comparison
 
 ALPHA = 0.05
 _LAYERS = 8  # shown

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from vlalign.report.figures import COLOURS, named, new_figure, save
 
 if TYPE_CHECKING:
-    from vlalign.score import ScoreRecord
+    from vlalign.scoring import ScoreRecord
 
 _AXES = {"n": "samples N", "k": "neighbours k"}
 

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from vlalign.display import visible
 from vlalign.errors import VlalignError
-from vlalign.report.text import duration, size, truncated
+from vlalign.report.format import duration, size, truncated
 from vlalign.store import Run
 
 _CHECKED_BYTES = 2**30  # of shards whose checksums a list of runs checks: about a second
@@ -21,12 +21,12 @@ _CHECKED_BYTES = 2**30  # of shards whose checksums a list of runs checks: about
 if TYPE_CHECKING:
     import torch
 
-    from vlalign.extract import ExtractConfig, Extraction, Plan
+    from vlalign.extraction import ExtractConfig, Extraction, Plan
 
 
 def plan_table(plan: Plan, device: torch.device, config: ExtractConfig) -> Group:
     """What ``--dry-run`` shows: every model's size, precision, and rough cost."""
-    from vlalign.extract.checks import free_bytes
+    from vlalign.extraction.checks import free_bytes
 
     data = plan.data
     table = Table(box=box.SIMPLE_HEAD, title_justify="left", title=f"plan: {len(data)} samples of {visible(data.name)}")

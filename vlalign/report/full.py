@@ -10,10 +10,10 @@ from rich.console import Group
 from rich.table import Table
 
 from vlalign.display import visible
-from vlalign.report.text import duration
+from vlalign.report.format import duration
 
 if TYPE_CHECKING:
-    from vlalign.score import ScoreRecord
+    from vlalign.scoring import ScoreRecord
 
 _BEST = 5  # layer pairs shown
 

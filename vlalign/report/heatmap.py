@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from vlalign.metrics.base import value_text
 from vlalign.report.figures import named, new_figure, save
-from vlalign.report.text import p_text
+from vlalign.report.format import p_text
 
 if TYPE_CHECKING:
-    from vlalign.score import ScoreRecord
+    from vlalign.scoring import ScoreRecord
 
 MAP = "viridis"  # perceptually even, and the same to colour-blind eyes
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich import box
 from rich.table import Table
 
-from vlalign.report.text import count
+from vlalign.report.format import count
 
 if TYPE_CHECKING:
     from vlalign.models.spec import ModelSpec

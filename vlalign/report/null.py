@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vlalign.report.figures import COLOURS, named, new_figure, save
-from vlalign.report.text import p_text
+from vlalign.report.format import p_text
 
 if TYPE_CHECKING:
-    from vlalign.score import ScoreRecord
+    from vlalign.scoring import ScoreRecord
 
 
 def save_null(record: ScoreRecord, path: str | Path) -> Path:

@@ -10,7 +10,7 @@ from vlalign.metrics.base import metric_text
 from vlalign.models.registry import ALIASES
 
 if TYPE_CHECKING:
-    from vlalign.score import ScoreRecord
+    from vlalign.scoring import ScoreRecord
 
 _STORE = "features"
 

@@ -17,18 +17,18 @@ from vlalign.errors import VlalignError
 from vlalign.metrics.base import metric_text, value_text
 from vlalign.metrics.registry import METRICS, get_metric
 from vlalign.report.curves import drawable, save_curves
+from vlalign.report.format import duration, p_text, signed_zero, truncated
 from vlalign.report.full import in_depth
 from vlalign.report.heatmap import save_heatmap
 from vlalign.report.null import save_null
-from vlalign.report.text import duration, p_text, signed_zero, truncated
-from vlalign.score.collect import read_record
-from vlalign.score.resume import records_in
+from vlalign.scoring.collect import read_record
+from vlalign.scoring.resume import records_in
 from vlalign.stats.fdr import benjamini_hochberg
-from vlalign.store.files import check_space
+from vlalign.store.checksums import check_space
 from vlalign.tables import write_csv
 
 if TYPE_CHECKING:
-    from vlalign.score import ScoreRecord
+    from vlalign.scoring import ScoreRecord
 
 
 _FIGURES = (".png", ".null.png", ".curves.png")  # endings of the heat map, the null and the curves of a record

@@ -13,13 +13,13 @@ from torch import Tensor
 from vlalign.environment import environment
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Metric
-from vlalign.metrics.neighbours import knn
+from vlalign.metrics.engine.neighbours import knn
 from vlalign.metrics.registry import parse_metric
 from vlalign.reproduce.differences import Comparison, Difference, largest
 from vlalign.reproduce.platonic import check_request, check_widths, reference_alignment
-from vlalign.score.prepare import prepare
-from vlalign.score.record import write_json
-from vlalign.score.sides import Features, Side, check_pairing
+from vlalign.scoring.inputs import Features, Side, check_pairing
+from vlalign.scoring.preprocessing import prepare
+from vlalign.scoring.record import write_json
 
 QUANTILES = ("exact", "mean")
 

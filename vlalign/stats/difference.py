@@ -88,7 +88,7 @@ def paired_differences(
     one that is a little worse, which costs a model with many nearly-best layers: it leans to the other side. Models
     are told apart by :attr:`Differences.p_value` where both say so. With d the difference and sd the half-sampled
     standard deviation of the difference of the maxima, ``p = 2 P(t >= |d| / sd)`` (Student's t, as many degrees of
-    freedom as cuts). ``scripts/simulate.py`` measures how often either, and both, tell equal models apart. The halves
+    freedom as cuts). ``benchmarks/simulate.py`` measures how often either, and both, separate equal models. The halves
     are half as large as the data, so ``crossed`` is a difference of scores at N/2 (of mutual-kNN at the same k, say,
     larger than at N).
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vlalign.errors import VlalignError
-from vlalign.metrics.ties import row_labels
+from vlalign.metrics.engine.ties import row_labels
 from vlalign.paths import user_path
 
 Ints = NDArray[np.int64]

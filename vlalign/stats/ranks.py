@@ -17,7 +17,7 @@ def rank_ranges(intervals: Sequence[tuple[float, float] | None]) -> list[tuple[i
     overlap or touch are not told apart. Without an interval no rank is claimed, and none is taken from others.
 
     Overlap of two intervals is a careful criterion, not a test: differences that a paired test finds
-    (:func:`vlalign.score.compare.compare_runs`) may share a rank.
+    (:func:`vlalign.scoring.compare.compare_runs`) may share a rank.
 
     Raises:
         VlalignError: an interval whose ends are not numbers in ascending order.

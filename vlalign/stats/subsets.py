@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Ints, Metric
-from vlalign.metrics.layers import map_layers
+from vlalign.metrics.engine.layers import map_layers
 
 _FEW = 192  # rows: below, handing layers to threads takes longer than the work
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from vlalign.errors import VlalignError
 from vlalign.files import one_line, read_json
-from vlalign.store.files import canonical, encode, pretty, sha256_bytes
+from vlalign.store.checksums import canonical, encode, pretty, sha256_bytes
 
 _SHOWN = 80  # characters of a value shown in a difference: a sha256 fits
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from vlalign.errors import VlalignError
 from vlalign.files import one_line, read_json
-from vlalign.store.files import canonical, encode, pretty, sha256_bytes
+from vlalign.store.checksums import canonical, encode, pretty, sha256_bytes
 from vlalign.store.layout import FORMAT, Layer, Layout, Shard
 
 

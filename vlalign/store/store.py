@@ -11,7 +11,7 @@ from pathlib import Path
 from vlalign.errors import VlalignError
 from vlalign.files import one_line
 from vlalign.paths import user_path
-from vlalign.store.files import check_space
+from vlalign.store.checksums import check_space
 from vlalign.store.key import RunKey, diff_keys
 from vlalign.store.layout import Layout, Problem
 from vlalign.store.manifest import Manifest, read_sidecar

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vlalign.errors import VlalignError
 from vlalign.files import parse_json, write_error, write_whole
-from vlalign.store.files import sha256_bytes
+from vlalign.store.checksums import sha256_bytes
 
 _META = "vlalign"
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from vlalign.errors import VlalignError
 from vlalign.files import new_file, one_line, probe, sweep, write_error, write_whole
-from vlalign.store.files import canonical, encode, pretty, sha256_bytes
+from vlalign.store.checksums import canonical, encode, pretty, sha256_bytes
 from vlalign.store.key import RunKey
 from vlalign.store.layout import FORMAT, Layer, Layout, Shard, plan_shards
 from vlalign.store.manifest import Entry, Manifest, read_sidecar

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from vlalign.metrics import Metric, parse_metric
 from vlalign.metrics.base import Floats
-from vlalign.metrics.layers import map_layers
-from vlalign.score.prepare import normalise_rows
+from vlalign.metrics.engine.layers import map_layers
+from vlalign.scoring.preprocessing import normalise_rows
 from vlalign.synthetic.cells import Cell, CellFiles, Encoders, all_cells
 from vlalign.synthetic.config import SyntheticConfig
 from vlalign.synthetic.data import SyntheticData

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from vlalign.errors import VlalignError
-from vlalign.store.files import canonical, sha256_bytes
+from vlalign.store.checksums import canonical, sha256_bytes
 from vlalign.store.tensors import load_tensors, save_tensors
 from vlalign.synthetic.config import SyntheticConfig, encoder_identity
 from vlalign.synthetic.encoder import Shape, Stack

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from vlalign.errors import VlalignError
 from vlalign.files import read_json, sweep, work_folder, write_error
-from vlalign.store.files import canonical, check_space
+from vlalign.store.checksums import canonical, check_space
 from vlalign.synthetic.config import identity
 from vlalign.synthetic.data import SyntheticData
 from vlalign.synthetic.distribution import all_bits

@@ -13,7 +13,7 @@ import numpy as np
 from vlalign.errors import VlalignError
 from vlalign.files import parse_json, write_whole
 from vlalign.paths import user_path
-from vlalign.score.record import write_json
+from vlalign.scoring.record import write_json
 from vlalign.synthetic.config import SyntheticConfig
 from vlalign.tables import write_csv
 

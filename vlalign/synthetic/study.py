@@ -15,10 +15,10 @@ import torch
 from vlalign.environment import environment
 from vlalign.errors import VlalignError
 from vlalign.files import write_whole
-from vlalign.jobs import WorkBar, deal, run_jobs
 from vlalign.processes import agree, meet, start_processes
 from vlalign.settings import shown, yaml_text
-from vlalign.store.files import check_space
+from vlalign.store.checksums import check_space
+from vlalign.study.jobs import WorkBar, deal, run_jobs
 from vlalign.synthetic.align import alignment_rows
 from vlalign.synthetic.cells import Cell, CellFiles, Encoders, all_cells, ensembles, shape_of
 from vlalign.synthetic.config import SyntheticConfig, check_tuned, identity, read_config, read_tuned, resolved

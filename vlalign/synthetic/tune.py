@@ -9,9 +9,9 @@ import torch
 
 from vlalign.errors import VlalignError
 from vlalign.files import write_whole
-from vlalign.jobs import run_jobs
 from vlalign.settings import yaml_text
-from vlalign.store.files import check_space
+from vlalign.store.checksums import check_space
+from vlalign.study.jobs import run_jobs
 from vlalign.synthetic.cells import Cell, shape_of
 from vlalign.synthetic.config import SyntheticConfig
 from vlalign.synthetic.study import SyntheticStudy

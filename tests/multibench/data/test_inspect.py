@@ -13,7 +13,7 @@ from support.multibench import affect_data, made_up, write_pickle
 from vlalign.errors import VlalignError
 from vlalign.multibench.data.affect import prepare_affect
 from vlalign.multibench.data.inspect import inspect_file, inspect_prepared
-from vlalign.report.multibench.data import labels_text, show_inspection, show_prepared
+from vlalign.multibench.report.data import labels_text, show_inspection, show_prepared
 
 
 def inspect(folder: Path, data: Any) -> Any:

@@ -9,7 +9,7 @@ import pytest
 from support.board import collected, made_up, run_of, small_grid
 
 from vlalign.report.leaderboard.board import ALL, Board, Group, Ranking, make_board
-from vlalign.score import ScoreRecord
+from vlalign.scoring import ScoreRecord
 from vlalign.stats.fdr import benjamini_hochberg
 
 EDIT = {"operation": "char_delete", "rate": 30, "seed": 0, "version": 1}

@@ -23,7 +23,7 @@ from vlalign.multibench.data.speech import (
     need_audio,
     read_speech,
 )
-from vlalign.store.files import sha256_bytes
+from vlalign.store.checksums import sha256_bytes
 
 if TYPE_CHECKING:
     from vlalign.multibench.data.prepared import Prepared

@@ -20,7 +20,7 @@ from vlalign.errors import VlalignError
 from vlalign.files import new_file, one_line, parse_json, read_json, write_error, write_whole
 from vlalign.multibench.data.checks import SPLITS, check_finite, check_split, check_splits, check_task
 from vlalign.paths import user_path
-from vlalign.store.files import canonical, pretty, sha256_bytes, sha256_file
+from vlalign.store.checksums import canonical, pretty, sha256_bytes, sha256_file
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -20,7 +20,7 @@ from vlalign.multibench.data.magic import is_text, what_it_is
 from vlalign.multibench.data.standins import key_text
 from vlalign.multibench.data.unpickle import read_pickle
 from vlalign.paths import user_path
-from vlalign.store.files import sha256_file
+from vlalign.store.checksums import sha256_file
 
 #: other names of splits
 ALIASES = {"val": "valid", "validation": "valid", "dev": "valid"}

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from vlalign.errors import VlalignError
 from vlalign.models.registry import ALIASES, SOURCES
+from vlalign.report.format import p_text
 from vlalign.report.score import false_discovery
-from vlalign.report.text import p_text
-from vlalign.score.collect import Collected, Invalid
-from vlalign.score.comparable import Conditions, conditions, precision_of
+from vlalign.scoring.collect import Collected, Invalid
+from vlalign.scoring.conditions import Conditions, conditions, precision_of
 from vlalign.stats.ranks import rank_ranges
 
 if TYPE_CHECKING:
-    from vlalign.score import ScoreRecord
+    from vlalign.scoring import ScoreRecord
 
 ALL = "all pairs"  # instead of a reference: every pair of a group
 #: raised where a record is not as its format says

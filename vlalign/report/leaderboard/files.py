@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from vlalign.display import html_text
+from vlalign.report.format import count, p_text, signed_zero, truncated
 from vlalign.report.leaderboard.board import ALL, Board, Group, Ranking, Row
 from vlalign.report.markdown import table
-from vlalign.report.text import count, p_text, signed_zero, truncated
 from vlalign.tables import csv_text
 
 FORMAT = 1

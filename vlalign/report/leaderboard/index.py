@@ -9,10 +9,10 @@ from typing import Any
 
 from vlalign.display import html_text
 from vlalign.report import page
+from vlalign.report.format import count, p_text
 from vlalign.report.leaderboard.board import ALL, Board, Entry, Group
 from vlalign.report.leaderboard.files import DUPLICATE, RULES
 from vlalign.report.leaderboard.pair import SITE, embedded
-from vlalign.report.text import count, p_text
 
 TITLE = "Alignment leaderboard"
 #: told apart by colour-blind eyes (Okabe and Ito), on light and dark paper; with a mark of another shape beside them

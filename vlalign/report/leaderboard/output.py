@@ -19,8 +19,8 @@ from vlalign.report.leaderboard.board import FLAWED, Board, make_board, not_whol
 from vlalign.report.leaderboard.files import to_csv, to_json, to_markdown
 from vlalign.report.leaderboard.index import TITLE, asset, index_page, summary
 from vlalign.report.leaderboard.pair import pair_page
-from vlalign.score.collect import Collected, Invalid
-from vlalign.store.files import check_space
+from vlalign.scoring.collect import Collected, Invalid
+from vlalign.store.checksums import check_space
 from vlalign.version import __version__
 
 _PAIR = re.compile(r"[0-9a-f]{16}\.html")

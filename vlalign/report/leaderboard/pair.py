@@ -13,14 +13,14 @@ import numpy as np
 
 from vlalign.display import html_text
 from vlalign.report import page
+from vlalign.report.format import count, p_text, truncated
 from vlalign.report.leaderboard.board import Board, Entry
 from vlalign.report.leaderboard.files import fixed
 from vlalign.report.pair_command import pair_commands
-from vlalign.report.text import count, p_text, truncated
-from vlalign.store.files import canonical
+from vlalign.store.checksums import canonical
 
 if TYPE_CHECKING:
-    from vlalign.score import ScoreRecord
+    from vlalign.scoring import ScoreRecord
 
 SITE = Path(__file__).parent / "site"
 _BEST = 5  # layer pairs named

@@ -1,0 +1,177 @@
+"""Measure extraction: against the usual loop, and against the bare forward of the same model over the same batches.
+
+  python benchmarks/cpu_extraction.py --captions captions_wit_1024_edits.json --images flickr8k_1024.parquet
+
+Without paths the built-in set is measured. What is compared takes turns, shard by shard, so that a machine whose speed
+drifts is fair to both. The usual loop (batches of 4, padded to the longest of the set, all hidden states stacked, full
+logits) is timed on evenly spaced batches and scaled to all of them, for it takes the same time for each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from cpu_scores import Row, print_row, row_of
+from torch import Tensor, nn
+
+from vlalign.data import DataSpec, open_data
+from vlalign.extraction.batches import token_batches
+from vlalign.extraction.readers import TextReader, VisionReader, pad_right
+from vlalign.models.names import resolve
+from vlalign.models.source import locate
+from vlalign.models.text import load_text_model
+from vlalign.models.tokenizer import load_tokenizer
+from vlalign.models.vision import load_preprocessing, load_vision_model
+from vlalign.store import Layer, RunKey, RunWriter
+
+TEXT_MODEL, VISION_MODEL = "demo-smollm2-135m", "demo-dinov2-small"
+BATCH_TOKENS, BATCH_IMAGES = 2048, 16  # the extractor's own choice on a CPU
+CPU = torch.device("cpu")
+
+
+def usual_loop(model: nn.Module, tokens: list[list[int]], texts: list[str], rows: list[int]) -> float:
+    """Seconds of one batch of the usual loop: all hidden states stacked, full logits, loss of every position."""
+    longest = max(map(len, tokens))
+    ids = torch.zeros(len(rows), longest, dtype=torch.long)
+    mask = torch.zeros(len(rows), longest, dtype=torch.long)
+    for i, row in enumerate(rows):  # padded on the left, as the reference does
+        ids[i, longest - len(tokens[row]) :] = torch.tensor(tokens[row])
+        mask[i, longest - len(tokens[row]) :] = 1
+    start = time.perf_counter()
+    with torch.no_grad():
+        output = model(input_ids=ids, attention_mask=mask, output_hidden_states=True)
+        logits = output.logits[:, :-1].permute(0, 2, 1)
+        loss = mask[:, :-1] * nn.functional.cross_entropy(logits, ids[:, 1:], reduction="none")
+        bits = loss.sum(1) / torch.tensor([len(texts[row].encode()) for row in rows])
+        states = torch.stack(output.hidden_states).permute(1, 0, 2, 3)
+        weights = mask[:, None, :, None]
+        features = (states * weights).sum(2) / weights.sum(2)
+    assert torch.isfinite(features).all()
+    assert torch.isfinite(bits).all()
+    return time.perf_counter() - start
+
+
+def text_rows(captions: str | None, count: int | None, usual_batches: int) -> list[Row]:
+    """Text extraction with loss, against the usual loop and against the bare model."""
+    from transformers import AutoModelForCausalLM
+
+    data = open_data(DataSpec(captions or "builtin:emoji", max_samples=count), {"text"})
+    assert data.captions is not None
+    source = locate(resolve(TEXT_MODEL))
+    tokens = load_tokenizer(source).encode(data.captions)
+    model = AutoModelForCausalLM.from_pretrained(source.location, dtype=torch.float32).eval()
+    byte_counts = {"bytes": [len(text.encode()) for text in data.captions]}
+    readers = {}
+    for loss in (True, False):
+        loaded = load_text_model(source, dtype=torch.float32, device=CPU, loss=loss)
+        readers[loss] = TextReader(loaded, TEXT_MODEL, data.ids, tokens, byte_counts, "mean", BATCH_TOKENS)
+    usual = [list(range(start, min(start + 4, len(tokens)))) for start in range(0, len(tokens), 4)]
+    chosen = usual[:: max(1, len(usual) // usual_batches)]
+    seconds = dict.fromkeys(("with loss", "bare with head", "without loss", "bare", "usual"), 0.0)
+    with tempfile.TemporaryDirectory() as folder:
+        key = {"model": {"name": TEXT_MODEL, "modality": "text"}}
+        writers = {loss: RunWriter(folder, RunKey({**key, "loss": loss}), data.ids) for loss in (True, False)}
+        shards = writers[True].shards
+        _extract(readers[True], writers[True], shards[-1])  # warm up
+        _bare(model, tokens, shards[-1])
+        usual_loop(model, tokens, data.captions, usual[0])
+        for number, shard in enumerate(shards):
+            seconds["with loss"] += _extract(readers[True], writers[True], shard)
+            seconds["bare with head"] += _bare(model, tokens, shard)
+            seconds["without loss"] += _extract(readers[False], writers[False], shard)
+            seconds["bare"] += _bare(model.base_model, tokens, shard)
+            for rows in chosen[number :: len(shards)]:
+                seconds["usual"] += usual_loop(model, tokens, data.captions, rows)
+    scaled = seconds["usual"] * len(usual) / len(chosen)
+    where = Path(captions).name if captions else "the built-in set"
+    what = f"text extraction, {len(tokens)} captions of {where}, {TEXT_MODEL}"
+    usual_note = f"{len(chosen)} of {len(usual)} batches timed"
+    made, plain = seconds["with loss"], seconds["without loss"]
+    return [
+        row_of(f"{what}, with loss", "the usual loop", made, scaled, "s", at_least=8, usual=usual_note),
+        row_of(f"{what}, with loss", "bare forward with head", made, seconds["bare with head"], "s", at_most=1.15),
+        row_of(f"{what}, no loss", "bare forward, no head", plain, seconds["bare"], "s", at_most=1.15),
+    ]
+
+
+def _extract(reader: Any, writer: RunWriter, shard: Any) -> float:
+    """Seconds to read one shard and write it to disk."""
+    layers = [Layer(i, tap.name, tap.width, tap.convention) for i, tap in enumerate(reader.taps)]
+    start = time.perf_counter()
+    for made, result in reader.read([shard], lambda count: None):
+        writer.write(made, result.features, layers, result.extras)
+    return time.perf_counter() - start
+
+
+def _bare(model: Any, tokens: list[list[int]], shard: Any) -> float:
+    """Seconds of the model alone over the batches of one shard."""
+    rows = range(shard.start, shard.stop)
+    batches = [
+        pad_right([tokens[rows[i]] for i in b]) for b in token_batches([len(tokens[r]) for r in rows], BATCH_TOKENS)
+    ]
+    start = time.perf_counter()
+    with torch.inference_mode():
+        for ids, mask in batches:
+            model(input_ids=ids, attention_mask=mask.long(), use_cache=False)
+    return time.perf_counter() - start
+
+
+def image_rows(images: str | None, count: int | None, workers: int) -> list[Row]:
+    """Image extraction from encoded pictures, against the model alone on tensors in memory."""
+    data = open_data(DataSpec(images or "builtin:emoji", max_samples=count), {"vision"})
+    source = locate(resolve(VISION_MODEL))
+    preprocessing = load_preprocessing(source, 224)
+    model = load_vision_model(source, dtype=torch.float32, device=CPU, image_size=224)
+    reader = VisionReader(model, VISION_MODEL, data, preprocessing, "cls", BATCH_IMAGES, workers)
+    ours = bare = 0.0
+    with tempfile.TemporaryDirectory() as folder:
+        writer = RunWriter(folder, RunKey({"model": {"name": VISION_MODEL, "modality": "vision"}}), data.ids)
+        for number, shard in enumerate([writer.shards[-1], *writer.shards]):
+            pixels = torch.stack([preprocessing.transform(data.image(row)) for row in range(shard.start, shard.stop)])
+            a, b = _extract(reader, writer, shard), _bare_images(model.module, pixels)
+            if number:  # the first round warms up
+                ours, bare = ours + a, bare + b
+    where = Path(images).name if images else "the built-in set"
+    what = f"image extraction, {len(data)} images of {where}, {VISION_MODEL} at 224 px"
+    return [row_of(what, "bare timm forward, tensors in memory", ours, bare, "s", at_most=1.15, workers=workers)]
+
+
+def _bare_images(model: nn.Module, pixels: Tensor) -> float:
+    start = time.perf_counter()
+    with torch.inference_mode():
+        for batch in pixels.split(BATCH_IMAGES):
+            model(batch)
+    return time.perf_counter() - start
+
+
+def rows(captions: str | None, images: str | None, quick: bool) -> list[Row]:
+    """All rows; ``quick`` measures a few samples, to see that everything runs."""
+    count = 32 if quick else None
+    return [*text_rows(captions, count, 4 if quick else 24), *image_rows(images, count, 1)]
+
+
+def main() -> int:
+    """Measure, show, write JSON where asked."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--captions", metavar="FILE", help="a data set, or a JSON file of edited captions")
+    parser.add_argument("--images", metavar="FILE", help="a data set of images")
+    parser.add_argument("--quick", action="store_true", help="a few samples: shows that it runs, not how fast")
+    parser.add_argument("--json", metavar="FILE", help="write the rows there too")
+    arguments = parser.parse_args()
+    made = rows(arguments.captions, arguments.images, arguments.quick)
+    for row in made:
+        print_row(row)
+    if arguments.json:
+        Path(arguments.json).write_text(json.dumps(made, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

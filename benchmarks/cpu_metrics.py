@@ -1,0 +1,220 @@
+"""Measure the metrics and their statistics: layer grids, permutations, memory.
+
+  python benchmarks/cpu_metrics.py
+  python benchmarks/cpu_metrics.py --quick --json metrics.json
+
+The permutation null is compared with the algorithm of the calibrated-similarity package, which runs the metric again
+for every permutation: with the package itself where it is installed (pip install calibrated-similarity). It is timed
+for one permutation and scaled, since a thousand take hours. Measure on an idle machine.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from cpu_scores import Row, make_layers, peak_bytes, reference_mutual_knn, row_of, run_alone
+from torch import Tensor
+
+from vlalign.metrics import get_metric, metric_names, overlap_counts, unbiased_cka
+from vlalign.metrics.base import Metric
+from vlalign.metrics.engine.layers import map_layers
+from vlalign.scoring import score
+from vlalign.stats import permutation_null
+
+Shape = tuple[int, int]  # layers, width
+_X, _Y, _N = (31, 576), (12, 384), 1024
+
+
+def two_models(n: int, x: Shape, y: Shape) -> tuple[list[Tensor], list[Tensor]]:
+    """Layers of two made-up models of the same samples."""
+    shared = torch.randn(n, 16, generator=torch.Generator().manual_seed(0))
+    return make_layers(n, *x, 1, shared), make_layers(n, *y, 2, shared)
+
+
+def reference_unbiased_cka(x: Tensor, y: Tensor) -> float:
+    """Unbiased linear CKA of one layer pair, as the definition is written down (Song et al. 2012, eq. 5)."""
+    n = len(x)
+
+    def hsic(k: Tensor, m: Tensor) -> Tensor:
+        k, m = k.clone().fill_diagonal_(0), m.clone().fill_diagonal_(0)
+        cross = torch.sum(k * m.T) + k.sum() * m.sum() / ((n - 1) * (n - 2)) - 2 * torch.mm(k, m).sum() / (n - 2)
+        return cross / (n * (n - 3))
+
+    k, m = x @ x.T, y @ y.T
+    return float(hsic(k, m) / torch.sqrt(hsic(k, k) * hsic(m, m)))
+
+
+def grid_of(metric: Metric, x: list[Tensor], y: list[Tensor]) -> np.ndarray:
+    """The whole grid from features."""
+    return metric.grid(map_layers(metric.prepare, x), map_layers(metric.prepare, y))
+
+
+def cka_row(n: int = _N, x_shape: Shape = _X, y_shape: Shape = _Y, repeats: int = 5) -> Row:
+    """Unbiased CKA of all layer pairs against pair by pair from features; the values must agree."""
+    x, y = two_models(n, x_shape, y_shape)
+    metric = get_metric("unbiased_cka")
+    grid_of(metric, x, y)
+    theirs = np.zeros((len(x), len(y)))
+    slow, fast = 0.0, []
+    found = theirs
+    for i, a in enumerate(x):  # the pairs are timed as a whole, ours now and then beside them
+        start = time.perf_counter()
+        for j, b in enumerate(y):
+            theirs[i, j] = reference_unbiased_cka(a, b)
+        slow += time.perf_counter() - start
+        if i % max(1, len(x) // repeats) == 0:
+            start = time.perf_counter()
+            found = grid_of(metric, x, y)
+            fast.append(time.perf_counter() - start)
+    difference = float(np.abs(found - theirs).max())
+    exact = abs(unbiased_cka(x[0].double(), y[0].double()) - found[0, 0])
+    if difference > 1e-3 or exact > 1e-5:  # the definition in float32 loses digits, ours must not
+        raise AssertionError(f"the grid differs from the pairs by {difference}, from float64 by {exact}")
+    what = f"unbiased_cka grid, N={n}, {x_shape[0]}×{x_shape[1]} and {y_shape[0]}×{y_shape[1]} layers"
+    return row_of(what, "pair by pair", statistics.median(fast), slow, "s", at_least=50, difference=difference)
+
+
+def metric_rows(n: int = _N, x_shape: Shape = _X, y_shape: Shape = _Y) -> list[Row]:
+    """Every metric over all layer pairs from features, and all of them together."""
+    x, y = two_models(n, x_shape, y_shape)
+    rows = []
+    for name in metric_names():
+        start = time.perf_counter()
+        values = grid_of(get_metric(name), x, y)
+        seconds = time.perf_counter() - start
+        if not np.isfinite(values).all():
+            raise AssertionError(f"{name} gave a value that is not finite")
+        rows.append(row_of(f"{name} over {values.size} layer pairs, N={n}", "–", seconds, None, "s"))
+    total = sum(row["ours"] for row in rows)
+    whole = row_of(f"all {len(rows)} metrics over {len(x) * len(y)} layer pairs, N={n}", "–", total, None, "s")
+    return [*rows, {**whole, "reach": "< 60 s", "met": total < 60}]
+
+
+def null_row(n: int = _N, x_shape: Shape = _X, y_shape: Shape = _Y, count: int = 1000) -> list[Row]:
+    """A permutation null of the layer maximum against running the metric again for every permutation."""
+    x, y = two_models(n, x_shape, y_shape)
+    start = time.perf_counter()
+    metric = get_metric("mutual_knn")
+    layers = map_layers(metric.prepare, x), map_layers(metric.prepare, y)
+    best = float(metric.grid(*layers).max())
+    null = permutation_null(metric, *layers, n=n, observed=best, count=count, stop_after=None)
+    ours = time.perf_counter() - start
+    assert len(null.maxima) == count
+
+    def sim(a: Tensor, b: Tensor) -> float:
+        return reference_mutual_knn(a, b, 10)
+
+    start = time.perf_counter()
+    against = rerun(x, y, sim)
+    theirs = (time.perf_counter() - start) / 2 * (count + 1)  # one grid for the observed value, one a permutation
+    row = row_of(
+        f"{count} permutations with layer maximum, N={n}, from features", f"{against}, scaled from 1", ours, theirs,
+        "s", at_least=1000,
+    )  # fmt: skip
+    return [row, {**row, "theirs": None, "ratio": None, "against": "–", "reach": "< 15 s", "met": ours < 15}]
+
+
+def rerun(x: list[Tensor], y: list[Tensor], sim: Callable[[Tensor, Tensor], float]) -> str:
+    """The observed grid and one permutation, by the package or by its algorithm; returns which."""
+    try:
+        from calibrated_similarity import calibrate_layers
+    except ImportError:
+        order = torch.randperm(len(y[0]))
+        for layers in (y, [layer[order] for layer in y]):
+            max(sim(a, b) for a in x for b in layers)
+        return "the metric run again"
+    calibrate_layers(x, y, sim, K=1)
+    return "calibrated-similarity"
+
+
+def overlap_rows(n: int = 20_000, layers: tuple[int, int] = (31, 12), k: int = 10) -> list[Row]:
+    """The mutual-kNN grid of many samples, from neighbour lists."""
+    growth, seconds = in_process(f"grid_growth({n}, {layers}, {k})")
+    what = f"mutual-kNN grid after neighbours, N={n}, {layers[0]}×{layers[1]} layers"
+    return [
+        {**row_of(what, "–", seconds, None, "s"), "reach": "< 20 s", "met": seconds < 20},
+        {**row_of(f"{what}: peak memory", "–", growth, None, "GiB"), "reach": "< 3 GiB", "met": growth < 3},
+    ]
+
+
+def linear_cka_rows(n: int = 200_000, width: int = 768) -> list[Row]:
+    """Growth of the peak memory during linear CKA of two layers."""
+    rows = []
+    for name in ("cka", "unbiased_cka"):
+        growth, seconds = in_process(f"cka_growth({name!r}, {n}, {width})")
+        row = row_of(f"linear {name}, N={n}, D={width}: growth of peak memory", "–", growth, None, "GiB")
+        rows.append({**row, "reach": "< 1 GiB", "met": growth < 1, "seconds": round(seconds, 1)})
+    return rows
+
+
+def in_process(call: str) -> tuple[float, float]:
+    """Growth in GiB and seconds that a function of this file prints, in a process of its own."""
+    line = [sys.executable, "-c", f"import cpu_metrics; cpu_metrics.{call}"]
+    done = subprocess.run(line, cwd=Path(__file__).resolve().parent, check=True, capture_output=True, text=True)
+    growth, seconds = (float(part) for part in done.stdout.split())
+    if not growth > 0:
+        raise AssertionError(f"{call} grew by {growth} GiB: the measurement is broken")
+    return growth, seconds
+
+
+def print_growth(work: Callable[[], object]) -> None:
+    """GiB that the peak resident memory grows by during ``work``, and its seconds."""
+    before, start = peak_bytes(), time.perf_counter()
+    work()
+    seconds = time.perf_counter() - start
+    print((peak_bytes() - before) / 2**30, seconds)
+
+
+def grid_growth(n: int, layers: tuple[int, int], k: int) -> None:
+    """For :func:`overlap_rows`: the memory of lists and grid together."""
+    random = np.random.default_rng(0)
+
+    def work() -> None:
+        lists = [np.sort(random.integers(0, n - k, (n, k)), axis=1) + np.arange(k) for _ in range(sum(layers))]
+        both = torch.from_numpy(np.stack(lists))  # each row without repetition
+        overlap_counts(both[: layers[0]], both[layers[0] :])
+
+    print_growth(work)
+
+
+def cka_growth(name: str, n: int, width: int) -> None:
+    """For :func:`linear_cka_rows`."""
+    x, y = (torch.randn(n, width, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1))
+    metric = get_metric(name)
+    grid_of(metric, [x[:16]], [y[:16]])  # what libraries allocate once
+    print_growth(lambda: grid_of(metric, [x], [y]))
+
+
+def report_row(n: int = _N, x_shape: Shape = _X, y_shape: Shape = _Y) -> list[Row]:
+    """What `vlalign score` does by default, and in full, beside the bare grid."""
+    x, y = two_models(n, x_shape, y_shape)
+    times = {}
+    for name, options in (
+        ("grid alone", {"permutations": 0, "half_samples": 0}), ("default", {}), ("full", {"full": True}),
+    ):  # fmt: skip
+        start = time.perf_counter()
+        score(x, y, **options)
+        times[name] = time.perf_counter() - start
+    return [row_of(f"vlalign.score, mutual_knn, {name}, N={n}", "–", spent, None, "s") for name, spent in times.items()]
+
+
+def rows(quick: bool = False) -> list[Row]:
+    """All rows; ``quick`` measures smaller cases, to see that everything runs."""
+    if quick:
+        small = (128, (3, 24), (2, 16))
+        return [
+            cka_row(*small, 2), *metric_rows(*small), *null_row(*small, 50), *report_row(*small),
+            *overlap_rows(2000, (3, 2)), *linear_cka_rows(20_000, 256),
+        ]  # fmt: skip
+    return [cka_row(), *metric_rows(), *null_row(), *report_row(), *overlap_rows(), *linear_cka_rows()]
+
+
+if __name__ == "__main__":
+    sys.exit(run_alone(rows, __doc__))

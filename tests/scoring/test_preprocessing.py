@@ -1,0 +1,71 @@
+"""Presets: equal to the plain reference code."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn.functional import normalize
+
+from vlalign.errors import VlalignError
+from vlalign.scoring.preprocessing import PRESETS, clip_threshold, get_preset, normalise_rows, prepare
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), min_size=1, max_size=4),
+    st.floats(0, 0.999),
+    st.integers(0, 10**6),
+    st.sampled_from([torch.float32, torch.float64]),
+    st.sampled_from(["normal", "ties", "wide"]),
+)
+def test_threshold_equals_a_full_sort(
+    shapes: list[tuple[int, int]], q: float, seed: int, dtype: torch.dtype, kind: str
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    layers = [torch.randn(*shape, generator=generator, dtype=dtype) for shape in shapes]
+    if kind == "ties":
+        layers = [layer.round() for layer in layers]
+    elif kind == "wide":
+        layers = [layer**9 * 1e-20 for layer in layers]
+    values = torch.cat([layer.flatten() for layer in layers]).abs().sort().values
+    assert clip_threshold(lambda: layers, q) == values[int(q * len(values))].item()
+
+
+def test_platonic_equals_the_reference_code() -> None:
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(40, 5, 12, generator=generator) ** 3  # [N, L, D]
+    bound = features.abs().flatten().sort().values[int(0.95 * features.numel())]
+    expected = [normalize(features.clamp(-bound, bound)[:, i], p=2, dim=-1) for i in range(5)]
+    found, threshold = prepare(list(features.unbind(1)), "platonic")
+    assert threshold == bound.item()
+    for ours, theirs in zip(found, expected, strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_widths_may_differ_and_other_presets() -> None:
+    layers = [torch.randn(10, 3), torch.randn(10, 7)]
+    assert [layer.shape[1] for layer in prepare(layers)[0]] == [3, 7]
+    cosine, threshold = prepare(layers, "cosine")
+    assert threshold is None
+    assert torch.equal(cosine[1], normalize(layers[1], dim=1))
+    assert all(torch.equal(a, b) for a, b in zip(prepare(layers, "none")[0], layers, strict=True))
+    assert prepare([layer.double() for layer in layers])[0][0].dtype == torch.float64
+    assert prepare([layer.half() for layer in layers])[0][0].dtype == torch.float32
+
+
+def test_zero_rows_stay_zero_and_are_counted() -> None:
+    layer, zero = normalise_rows(torch.tensor([[0.0, 0.0], [3.0, 4.0]]))
+    assert zero == 1
+    assert layer.tolist() == [[0.0, 0.0], pytest.approx([0.6, 0.8])]
+
+
+def test_errors() -> None:
+    with pytest.raises(VlalignError, match="platonic"):
+        get_preset("platonik")
+    with pytest.raises(VlalignError, match="a value of layer 1 is not finite"):
+        prepare([torch.ones(3, 2), torch.tensor([[1.0, float("inf")]] * 3)])
+    with pytest.raises(VlalignError, match="quantile"):
+        clip_threshold(lambda: [torch.ones(2, 2)], 1.0)
+    assert list(PRESETS) == ["platonic", "cosine", "none"]

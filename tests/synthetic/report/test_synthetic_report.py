@@ -1,0 +1,144 @@
+"""Tables, figures and page of a synthetic study."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from dataclasses import fields
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from PIL import Image
+from support.shown import text_of
+from support.synthetic_results import made_up_result
+
+from vlalign.cli.fields import given
+from vlalign.cli.synthetic import add_arguments
+from vlalign.errors import VlalignError
+from vlalign.synthetic import SyntheticConfig, Task, information
+from vlalign.synthetic import published as paper
+from vlalign.synthetic.config import resolved
+from vlalign.synthetic.report import describe_table, save_synthetic, show_result
+from vlalign.synthetic.report.page import results_page
+from vlalign.synthetic.report.text import findings
+
+FIGURES = {name: Path("results") / f"{name}.png" for name in ("alignment", "heatmaps", "correlations", "performance")}
+
+
+def page_of(metric: str = "unbiased_cka", **settings: object) -> str:
+    return results_page(made_up_result(**settings), metric, FIGURES)
+
+
+def row_of(page: str, start: str) -> list[str]:
+    """The cells of the only table row that begins like this."""
+    (found,) = [line for line in page.splitlines() if line.startswith(f"| {start} |")]
+    return [cell.strip() for cell in found.strip("|").split("|")]
+
+
+def test_the_table_of_a_task() -> None:
+    text = text_of(describe_table([information(Task(modalities=3, unique_bits=2), u) for u in (0, 3)]), 160)
+    for word in ("I(X3;Y)", "from x3", "5 shared, 1 + 1 + 1 unique", "p(y) from 0.2"):
+        assert word in text
+
+
+def test_80_columns_hold_the_table_of_a_task() -> None:
+    text = text_of(describe_table([information(Task(), 3)]), 80)
+    assert all(word in text for word in ("I(X1;Y)", "interaction", "5 shared, 1 + 2 unique"))
+    assert "…" not in text
+
+
+def test_console_tells_maxima_and_medians() -> None:
+    text = text_of(lambda console: show_result(made_up_result(), console), 160)
+    assert "U 8" in text
+    assert "−1.00 (−1.00 to" in text
+    assert "falls with U: Spearman's ρ from −1.00 to −1.00 over 2 D_φ" in text
+    assert "median ρ 1.00 at U = 0, 0.05 at U = 8, over 2 of them each" in text
+
+
+def test_findings_claim_no_fall_that_the_interval_does_not_show() -> None:
+    result = made_up_result()
+    table = result.table
+    table.loc[table["uniqueness"] > 4, "unbiased_cka"] += 0.4  # falls, rises, falls
+    (first, *_) = findings(result, "unbiased_cka")
+    assert "falls with U" not in first
+    assert "against U" in first
+
+
+def test_files_and_figures(tmp_path: Path) -> None:
+    files = save_synthetic(made_up_result(), tmp_path / "new" / "folder")
+    assert [path.name for path in files] == [
+        "alignment.csv", "alignment.png", "heatmaps.png", "correlations.png", "performance.png", "RESULTS.md",
+    ]  # fmt: skip
+    for path in files[1:-1]:
+        with Image.open(path) as image:
+            colours = image.convert("RGB").getcolors(maxcolors=2**24)
+            assert len(colours or []) > 50  # something is drawn
+    rows = pd.read_csv(files[0])
+    assert len(rows) == 9 * 2 * 5  # U × φ × depths, of the shallowest reference
+    assert set(rows["reference_depth"]) == {1}
+
+
+def test_the_page_shows_ours_beside_the_published() -> None:
+    page = page_of(depths=tuple(range(1, 11)))
+    (phi,) = [line for line in page.splitlines() if line.startswith("| 1 | −1.00 (")]
+    assert phi.endswith("| −0.950 | −0.050 |")
+    assert row_of(page, "D_φ = 1")[1] == "0.90"
+    assert row_of(page, "published, D_φ = 1, read off")[1:3] == [f"{paper.MAXIMA[0]:.2f}", f"{paper.MAXIMA[1]:.2f}"]
+    u = [line for line in page.splitlines() if line.startswith("| 0 | 1.00")]
+    assert u == ["| 0 | 1.00 | 0.68 | 1.00 | 0.53 to 0.76 | 1.00 | 0.93 | 0.511 to 0.603 | 0.78 to 0.91 |"]
+    assert "settings | those of the paper" in page
+    for name in ("alignment", "heatmaps", "correlations", "performance"):
+        assert f"](results/{name}.png)" in page
+
+
+@pytest.mark.parametrize("settings", [{"temperature": 0.1}, {"epochs": (5, 10)}, {"widths": (6, 24)}])
+def test_nothing_published_stands_beside_other_settings(settings: dict[str, object]) -> None:
+    page = page_of(**settings)
+    assert "published" not in page
+    assert f"as in the paper, but for {next(iter(settings))} " in page
+
+
+def test_nothing_published_stands_beside_a_part_of_the_grid() -> None:
+    assert "published" not in page_of(depths=(1, 2, 3, 4, 5))
+    assert "published" not in page_of(depths=tuple(range(1, 11)), uniqueness=(0, 1, 2, 3, 4))
+
+
+def test_the_command_on_the_page_makes_the_same_settings() -> None:
+    settings = {"clip": 2, "metrics": ("cka:kernel=rbf", "rsa"), "out": "a b", "cpu": True, "unique_split": (3, 1)}
+    result = made_up_result(**settings, uniqueness=(0, 4))
+    (line,) = [line for line in results_page(result, "rsa", FIGURES).splitlines() if line.startswith("| command |")]
+    words = shlex.split(line.split("`")[1])
+    assert words[:3] == ["vlalign", "synthetic", "run"]
+    parser = argparse.ArgumentParser()
+    run = add_arguments(parser) and parser.parse_args(words[2:])
+    names = [entry.name for entry in fields(SyntheticConfig)]
+    assert resolved(SyntheticConfig(**given(run, names))) == result.config
+
+
+def test_another_metric_than_the_first() -> None:
+    page = page_of("mutual_knn:k=100")
+    assert "Mutual-knn, k=100" in page
+    assert row_of(page, "D_φ = 1")[1] == "0.88"
+    assert "published" not in page
+
+
+def test_three_modalities_have_figures_of_their_own(tmp_path: Path) -> None:
+    files = save_synthetic(made_up_result(modalities=3, uniqueness=(0, 8)), tmp_path)
+    names = [path.name for path in files]
+    assert "alignment-modality3.png" in names
+    page = files[-1].read_text(encoding="utf-8")
+    assert "## Alignment against uniqueness of modality 3" in page
+    assert page.count("](results/alignment.png)") == page.count("](results/alignment-modality3.png)") == 1
+
+
+def test_small_grids_have_dashes_where_nothing_can_be_said() -> None:
+    page = page_of(uniqueness=(0, 3), depths=(1, 2), seeds=(2, 3))
+    assert row_of(page, "1")[1:3] == ["–", "–"]
+    assert "| 3 | – |" in page
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(VlalignError, match="file"):
+        save_synthetic(made_up_result(), tmp_path / "file")

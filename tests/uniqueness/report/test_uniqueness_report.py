@@ -1,0 +1,193 @@
+"""Page, files and console output of a uniqueness study."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+from support.html import Page
+from support.study import made_up_points, made_up_record, made_up_study, study_of
+
+from vlalign.errors import VlalignError
+from vlalign.report.page import page, table
+from vlalign.uniqueness import UniquenessResult
+from vlalign.uniqueness.report import save_uniqueness, show_uniqueness, uniqueness_table
+from vlalign.uniqueness.report.page import uniqueness_page
+from vlalign.uniqueness.report.text import p_value_text
+
+COMMAND = "vlalign uniqueness --x a --y b --op char_delete --rates 0 50"
+
+
+def said(thing: Any) -> str:
+    console = Console(width=160, record=True, file=io.StringIO())
+    show_uniqueness(thing, console) if isinstance(thing, UniquenessResult) else console.print(thing)
+    return console.export_text()
+
+
+def pixels(path: Path | None) -> np.ndarray:
+    assert path is not None
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def drawn(path: Path | None) -> bool:
+    found = pixels(path)
+    return len(np.unique(found.reshape(-1, 3), axis=0)) > 20 and found.shape[1] < 3000
+
+
+@pytest.fixture(scope="module")
+def usual() -> UniquenessResult:
+    return made_up_study(2, 2)
+
+
+@pytest.fixture(scope="module")
+def files(usual: UniquenessResult, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The files of the usual study."""
+    return save_uniqueness(usual, tmp_path_factory.mktemp("files") / "new" / "study", made_up_record, COMMAND)
+
+
+def test_files_and_page(usual: UniquenessResult, files: list[Path]) -> None:
+    made = files
+    names = ["alignment.png", "performance.png", "layers-vision-a.png", "layers-vision-b.png", "report.html"]
+    assert [path.name for path in made] == names
+    assert sorted(path.name for path in made[0].parent.iterdir()) == sorted(names)
+    found = Page(made[-1].read_text(encoding="utf-8"))
+    inside = [base64.b64decode(str(image["src"]).removeprefix("data:image/png;base64,")) for image in found.all("img")]
+    assert inside == [path.read_bytes() for path in made[:-1]]
+    assert all(image["alt"] for image in found.all("img"))
+    assert len(found.all("h1")) == 1
+    assert len(found.all("h2")) >= 6
+    assert COMMAND in found.texts["code"]
+    text = "".join(found.texts["main"]).replace("\u00a0", " ")
+    for finding in usual.findings:
+        assert finding in text
+    for curve in usual.curves:
+        assert all(f"{value:.4f}" in text for value in curve.maxima)
+
+
+def test_the_page_needs_nothing_but_itself(files: list[Path]) -> None:
+    text = files[-1].read_text(encoding="utf-8")
+    found = Page(text)
+    assert {tag for tag, _ in found.elements}.isdisjoint({"script", "link", "iframe", "object", "embed"})
+    assert "://" not in text
+    assert "url(" not in text
+    assert "@import" not in text
+    addresses = [
+        value for _, attributes in found.elements for name, value in attributes.items() if name in ("src", "href")
+    ]
+    assert addresses
+    assert all(str(address).startswith("data:image/png;base64,") for address in addresses)
+    assert not [name for _, attributes in found.elements for name in attributes if name.startswith("on")]
+    assert "prefers-color-scheme: dark" in text
+
+
+def test_tables_say_what_their_cells_belong_to(usual: UniquenessResult) -> None:
+    found = Page(uniqueness_page(usual, COMMAND))
+    assert len(found.all("table")) == len(found.all("caption")) == 2
+    assert {heading.get("scope") for heading in found.all("th")} == {"col", "row"}
+    assert len(found.all("tr")) == 1 + 10 + 1 + len(usual.points)
+
+
+def test_findings_of_many_models_stand_below_their_figure() -> None:
+    few, many = made_up_study(1, 4, (0, 50), 6), made_up_study(1, 5, (0, 50), 6)
+    for result, apart in ((few, 0), (many, 5)):
+        found = Page(uniqueness_page(result, COMMAND))
+        assert found.texts["section"][0].count("against performance") == (0 if apart else 4)
+        assert len(found.texts["li"]) == len(result.findings)
+        assert any("Findings of all 5 models" in text for text in found.texts["summary"]) == bool(apart)
+
+
+def test_names_are_escaped(tmp_path: Path) -> None:
+    result = made_up_study(2, 1, (0, 50), name=lambda name: f"<script>{name}</script>&\"'$x_{{$")
+    made = save_uniqueness(result, tmp_path, made_up_record, "vlalign <i>x</i>")
+    assert len(made) == 5
+    found = Page(made[-1].read_text(encoding="utf-8"))
+    assert not found.all("script")
+    assert not found.all("i")
+    assert result.points[0].title in "".join(found.texts["th"])
+    assert found.texts["code"][0] == "vlalign <i>x</i>"
+    assert result.points[0].x in said(result)
+
+
+def test_families_with_the_same_file_name(tmp_path: Path) -> None:
+    points = [
+        dataclasses.replace(point, x_family={"vision-a": "a/b", "vision-b": "A b"}.get(point.x_family, "…"))
+        for point in made_up_points(3, 1, (0, 50), 1)
+    ]
+    names = [path.name for path in save_uniqueness(study_of(points), tmp_path, made_up_record, COMMAND)]
+    assert sorted(names[2:-1]) == ["layers-A-b.png", "layers-a-b-2.png", "layers-family.png"]
+
+
+def test_no_language_model_no_records(tmp_path: Path) -> None:
+    result = made_up_study(1, 2, performances=False, nulls=False, intervals=False)
+    made = save_uniqueness(result, tmp_path, lambda point: None, COMMAND)
+    assert [path.name for path in made] == ["alignment.png", "report.html"]
+    assert drawn(made[0])
+    text = made[-1].read_text(encoding="utf-8")
+    assert "No pair here has a score and a performance" in text
+    assert len(Page(text).all("img")) == 1
+    assert "None" not in text
+    assert "–" in said(uniqueness_table(result))
+
+
+def test_no_score_at_all(tmp_path: Path) -> None:
+    points = [dataclasses.replace(p, score=None, note="weights [b]missing[/b]") for p in made_up_points(1, 1, (0, 50))]
+    made = save_uniqueness(study_of(points), tmp_path, made_up_record, COMMAND)
+    assert [path.name for path in made] == ["report.html"]
+    assert "so there is no figure" in made[0].read_text(encoding="utf-8")
+    assert "weights [b]missing[/b] (4 points)" in said(study_of(points))
+
+
+def test_single_scores_may_be_missing(tmp_path: Path) -> None:
+    points = [
+        dataclasses.replace(point, score=None, low=None, high=None, threshold=None) if point.rate == 50 else point
+        for point in made_up_points(1, 1, (0, 25, 50, 75), 1)
+    ]
+    result = study_of(points)
+    assert result.curves[0].rates == [0, 25, 75]
+    made = save_uniqueness(result, tmp_path, made_up_record, COMMAND)
+    assert all(drawn(path) for path in made[:-1])
+
+
+def test_the_table_has_every_family_and_rate(usual: UniquenessResult) -> None:
+    text = said(usual)
+    for curve in usual.curves:
+        for value in curve.maxima:
+            assert f"{value:.4f}" in text
+    assert text.count("≤ 0.001") == 20
+    assert "characters deleted from captions: largest mutual-knn" in text
+    for finding in usual.findings:
+        assert finding in " ".join(text.split())
+
+
+def test_p_values_at_the_least_possible() -> None:
+    settings = {"known": {"permutations": 99}, "default": {"permutations": None}, "none": {"permutations": 0}}
+    known, default, none = (made_up_study(1, 1, (0,), config=config) for config in settings.values())
+    assert p_value_text(0.01, known) == "≤ 0.01"
+    assert p_value_text(0.02, known) == "0.02"
+    assert p_value_text(1 / 1001, default) == "≤ 0.001"
+    assert p_value_text(0.01, none) == "0.01"
+    assert p_value_text(None, known) == "–"
+
+
+def test_a_folder_that_cannot_be_written(usual: UniquenessResult, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(VlalignError, match="file"):
+        save_uniqueness(usual, tmp_path / "file", made_up_record, COMMAND)
+
+
+def test_parts_of_pages() -> None:
+    text = page("a < b", [table("<c>", ["d", "e"], [["f\ng", "90 %"]], left=["e"]), ""])
+    found = Page(text)
+    assert found.texts["title"] == found.texts["h1"] == ["a < b"]
+    assert found.texts["caption"] == ["<c>"]
+    assert found.texts["small"] == ["g"]
+    assert found.texts["td"] == ["90\u00a0%"]
+    assert found.all("td") == [{"class": "word"}]

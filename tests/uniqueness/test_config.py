@@ -1,0 +1,280 @@
+"""Settings: what is refused, YAML files, flags over files, and folders that hold another study."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vlalign.data import DataSpec
+from vlalign.errors import VlalignError
+from vlalign.extraction import ExtractConfig
+from vlalign.uniqueness import config as config_file
+from vlalign.uniqueness.config import check_folder, make_config, merge, read_config, resolved, write_config
+from vlalign.uniqueness.settings import UniquenessConfig
+
+BASE: dict[str, Any] = {"x": ("dinov2-small",), "y": ("llama-7b",), "op": "char_delete", "rates": (10.0,)}
+
+
+def made(**values: Any) -> UniquenessConfig:
+    return UniquenessConfig(**{**BASE, **values})
+
+
+def refused(message: str, **values: Any) -> None:
+    with pytest.raises(VlalignError, match=message) as caught:
+        made(**values)
+    assert "\n" not in str(caught.value)
+
+
+def test_rates_are_sorted_once_each_and_start_at_zero() -> None:
+    assert made(rates=[90, 10, 10.0, 50]).rates == (0.0, 10.0, 50.0, 90.0)
+    assert made(rates=(0,)).rates == (0.0,)
+    assert made(rates=(-0.0, 1)).rates == (0.0, 1.0)
+
+
+def test_names() -> None:
+    assert made(x="dinov2-small").x == ("dinov2-small",)
+    assert made(y=["a", "b", "a"]).y == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"x": ()}, "no model on side x: name one with --x"),
+        ({"y": []}, "no model on side y"),
+        ({"y": ("a", " ")}, "--y has an empty name"),
+        ({"rates": ()}, "no rates given"),
+        ({"rates": (10, 101)}, "--rates 101: .* 0 to 100"),
+        ({"rates": (-1,)}, "--rates -1"),
+        ({"rates": (float("nan"),)}, "--rates nan"),
+        ({"rates": ("much",)}, "--rates much"),
+        ({"rates": (True,)}, "--rates True"),
+        ({"op": "char_delet"}, "unknown operation 'char_delet' .did you mean char_delete"),
+        ({"op": "char_delete:30"}, "names a rate of its own: leave it out and give --rates"),
+        ({"op": "char_delete:0"}, "names a rate"),
+        ({"op": "char_delete:100"}, "names a rate"),
+        ({"op": "patch_delete:grid=8,rate=10"}, "names a rate"),
+        ({"op": "char_delete:seed=0"}, "names a seed of its own: leave it out and give --seed"),
+        ({"op": "patch_delete:gird=8"}, "no parameter 'gird'"),
+        ({"op": "captions_file"}, "needs a file"),
+        ({"side": "z"}, "--side z: choose one of auto, x, y"),
+        ({"seed": -1}, "seed"),
+        ({"k": 0}, "--k 0"),
+        ({"permutations": -1}, "--permutations -1"),
+        ({"half_samples": 1}, "--half-samples 1"),
+        ({"metric": " "}, "--metric is empty"),
+        ({"out": ""}, "--out is empty"),
+        ({"dtype": "float8"}, "--dtype float8"),
+        ({"shard_rows": 0}, "--shard-rows 0"),
+        ({"cpu": True, "parallel": "split"}, "--parallel split"),
+    ],
+)
+def test_wrong_values(values: dict[str, Any], message: str) -> None:
+    refused(message, **values)
+
+
+def test_settings_of_extractions_have_one_default() -> None:
+    shared = {entry.name for entry in fields(ExtractConfig)} - {"models", "revision", "perturb"}
+    assert shared <= {entry.name for entry in fields(UniquenessConfig)}
+    plain = made()
+    assert plain.extraction(["llama-7b"]) == ExtractConfig(models=("llama-7b",))
+    assert made(dtype="float16", store="s", loss=False).extraction(["a", "b"]) == ExtractConfig(
+        models=("a", "b"), dtype="float16", store="s", loss=False
+    )
+
+
+def test_perturbation() -> None:
+    found = made(op="patch_delete:grid=8", seed=3).perturbation(20)
+    assert str(found) == "patch_delete:20,grid=8,seed=3"
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "study.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_read(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        "x: dinov2-small\ny: [llama-7b, bloomz-560m]\nop: patch_delete:grid=8\nrates: [0, 12.5]\n"
+        "data: {source: builtin:emoji, max_samples: 30}\nloss: no\nmax_length: null\nk: 5\n",
+    )
+    values = read_config(path)
+    assert values == {
+        "x": ("dinov2-small",),
+        "y": ("llama-7b", "bloomz-560m"),
+        "op": "patch_delete:grid=8",
+        "rates": (0.0, 12.5),
+        "data": {"source": "builtin:emoji", "max_samples": 30},
+        "loss": False,
+        "max_length": None,
+        "k": 5,
+    }
+    config = make_config(values)
+    assert config.data == DataSpec("builtin:emoji", max_samples=30)
+    assert read_config(written(tmp_path, "data: pictures/")) == {"data": {"source": "pictures/"}}
+    assert read_config(written(tmp_path, "# nothing yet\n")) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("ratse: [1]", "unknown key ratse .did you mean rates"),
+        ("zzz: 1", "unknown key zzz: there is x, y, op"),
+        ("data: {max_sample: 3}", "unknown key data.max_sample .did you mean max_samples"),
+        ("rates: 10", "rates is a list of numbers, not 10"),
+        ("rates: [10, '20']", "rates is a list of numbers"),
+        ("rates: [true]", "rates is a list of numbers"),
+        ("x: 3", "x is a name or a list of names, not 3"),
+        ("y: [a, 3]", "y is a name or a list of names"),
+        ("k: ten", "k is a whole number, not 'ten'"),
+        ("k: 1.5", "k is a whole number"),
+        ("seed: true", "seed is a whole number, not true"),
+        ("k: null", "k is a whole number, not null"),
+        ("loss: 0", "loss is true or false, not 0"),
+        ("max_length: long", r"max_length is a whole number or nothing \(null\)"),
+        ("store: 3", "store is a text in quotes, not 3"),
+        ("data: 3", "data is a source or a mapping"),
+        ("data: {revision: 12}", "data.revision is a text in quotes or nothing"),
+        ("data: {caption: first}", "data.caption is a whole number"),
+        ("k: 3\nrates: [1, 2\nseed: 0\n", r"study\.yaml, line 3: not valid YAML"),
+        ("k: 3\nseed: 1\nk: 4\n", r"study\.yaml, line 3: not valid YAML: k is there twice"),
+        ("k: !!python/object/apply:os.getcwd []", "line 1: not valid YAML"),
+        ("[1, 2]: 3\n", "line 1: not valid YAML: a key that is no text"),
+        ("- x", "is not a file of settings"),
+        ("just words", "is not a file of settings"),
+    ],
+)
+def test_wrong_files(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(VlalignError, match=message) as caught:
+        read_config(written(tmp_path, text))
+    assert "\n" not in str(caught.value)
+    assert "study.yaml" in str(caught.value)
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(VlalignError, match=r"cannot read the settings .*nowhere\.yaml: No such file"):
+        read_config(tmp_path / "nowhere.yaml")
+    (tmp_path / "study.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(VlalignError, match="not text in UTF-8"):
+        read_config(tmp_path / "study.yaml")
+
+
+def test_flags_go_first() -> None:
+    file = {"x": ("a",), "k": 5, "seed": 1, "loss": False, "data": {"source": "s", "text_column": "t"}}
+    merged = merge(file, {"k": 7, "seed": 0, "y": ("b",), "x": [], "metric": None, "data": {"max_samples": 9}})
+    assert merged == {
+        "x": ("a",), "k": 7, "seed": 0, "loss": False, "y": ("b",),
+        "data": {"source": "s", "text_column": "t", "max_samples": 9},
+    }  # fmt: skip
+    assert file["data"] == {"source": "s", "text_column": "t"}
+
+
+def test_another_source_drops_what_was_said_of_the_first() -> None:
+    file = {"data": {"source": "s", "text_column": "t", "revision": "r", "max_samples": 9, "alpha": "drop"}}
+    assert merge(file, {"data": "other"})["data"] == {"source": "other", "max_samples": 9, "alpha": "drop"}
+    assert merge(file, {"data": {"source": "s"}})["data"] == file["data"]
+    assert merge({}, {"data": {"source": "other"}}) == {"data": {"source": "other"}}
+
+
+def test_a_setting_that_nothing_gives() -> None:
+    for name in BASE:
+        values = {key: value for key, value in BASE.items() if key != name}
+        with pytest.raises(VlalignError, match=f"nothing says {name}: give --{name}"):
+            make_config(values)
+    assert make_config({**BASE, "data": "builtin:emoji"}).data == DataSpec("builtin:emoji")
+    assert make_config(BASE).data == DataSpec()
+
+
+CONFIGS = st.builds(
+    made,
+    rates=st.lists(st.floats(0, 100), min_size=1, max_size=5),
+    seed=st.integers(0, 2**40),
+    x=st.lists(st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1), min_size=1, max_size=3),
+    y=st.sampled_from([("null",), ("1e3", "yes"), ("~/m: #x",), ("2024-01-01",)]),
+    data=st.builds(
+        DataSpec, source=st.sampled_from(["builtin:emoji", "a b"]), max_samples=st.none() | st.integers(1, 9)
+    ),
+    permutations=st.none() | st.integers(0, 9),
+    loss=st.booleans(),
+    quantization=st.sampled_from(["none", "nf4"]),
+)
+
+
+@given(CONFIGS)
+def test_round_trips(tmp_path_factory: pytest.TempPathFactory, config: UniquenessConfig) -> None:
+    folder = tmp_path_factory.mktemp("study")
+    path = write_config(config, folder)
+    assert make_config(read_config(path)) == config
+    assert make_config(json.loads(json.dumps(resolved(config)))) == config
+    check_folder(folder, config)
+
+
+def test_resolved_is_in_the_order_of_the_fields(tmp_path: Path) -> None:
+    values = resolved(made(rates=(12.5, 50)))
+    assert list(values) == [entry.name for entry in fields(UniquenessConfig)]
+    assert values["rates"] == [0, 12.5, 50]
+    assert "rates: [0, 12.5, 50]\n" in write_config(made(rates=(12.5, 50)), tmp_path).read_text()
+    assert [file.name for file in tmp_path.iterdir()] == ["config.yaml"]
+
+
+def test_a_folder_may_grow(tmp_path: Path) -> None:
+    there = made(op="patch_delete")
+    check_folder(tmp_path / "new", there)
+    write_config(there, tmp_path)
+    for values in (
+        {"x": ("vit",), "y": ("a", "b"), "rates": (5,), "out": "elsewhere", "store": "other", "batch_tokens": 7},
+        {"batch_images": 3, "workers": 0, "shard_rows": 5, "cpu": True},
+        {"parallel": "split"},
+        {"allow_empty": True},
+        {"op": "patch_delete:grid=14"},  # its default, spelt out
+    ):
+        check_folder(tmp_path, replace(there, **values))
+
+
+def test_what_a_folder_loses_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(config_file.log, "warning", lambda text, *values: told.append(text % values))
+    write_config(made(x=("vit", "dino"), rates=(20, 60)), tmp_path)
+    check_folder(tmp_path, made(x=("vit", "dino", "clip"), rates=(20, 40, 60)))
+    assert not told
+    check_folder(tmp_path, made(x=("vit",), rates=(40, 60)))
+    assert [text.partition("also holds ")[2].partition(":")[0] for text in told] == ["x dino", "rates 20"]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"op": "word_delete"}, "op is 'char_delete' there, 'word_delete' here"),
+        ({"op": "patch_delete:grid=8"}, "op is 'char_delete' there, 'patch_delete:grid=8' here"),
+        ({"k": 5, "seed": 2}, "seed is 0 there, 2 here; k is 10 there, 5 here"),
+        ({"data": DataSpec(max_samples=9)}, "data.max_samples is null there, 9 here"),
+        ({"loss": False}, "loss is true there, false here"),
+        ({"side": "y"}, "side is 'auto' there, 'y' here"),
+        ({"dtype": "float32"}, "dtype"),
+        ({"permutations": 9}, "permutations is null there, 9 here"),
+    ],
+)
+def test_a_folder_of_another_study(tmp_path: Path, values: dict[str, Any], message: str) -> None:
+    write_config(made(), tmp_path)
+    with pytest.raises(VlalignError) as caught:
+        check_folder(tmp_path, made(**values))
+    assert message in str(caught.value)
+    assert str(caught.value).endswith("name another folder with --out")
+
+
+def test_settings_import_no_heavy_library() -> None:
+    code = (
+        "import sys, vlalign.uniqueness, vlalign.uniqueness.config\n"
+        "print([m for m in ['torch', 'pandas', 'datasets', 'PIL', 'scipy', 'timm', 'matplotlib'] if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,1 @@
+"""The demonstration: where its two models come from without a Hub."""

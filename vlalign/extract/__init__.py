@@ -1,7 +1,0 @@
-"""Extraction: a plan, then batch → forward → pool every layer → shard, on one process or many."""
-
-from vlalign.extract.config import ExtractConfig
-from vlalign.extract.engine import Engine, Extraction, extract
-from vlalign.extract.plan import ModelPlan, Plan, make_plan
-
-__all__ = ["Engine", "ExtractConfig", "Extraction", "ModelPlan", "Plan", "extract", "make_plan"]

@@ -1,0 +1,254 @@
+"""The engine: one plan made by the main process, shards shared out over all of them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from vlalign.data import DataSpec
+from vlalign.environment import environment
+from vlalign.extraction.background import Background
+from vlalign.extraction.command import extract_command
+from vlalign.extraction.config import ExtractConfig
+from vlalign.extraction.plan import ModelPlan, Plan, Sweep, make_plan
+from vlalign.extraction.probe import probe
+from vlalign.extraction.progress import Bars, Progress, followed
+from vlalign.extraction.readers import TextReader, VisionReader
+from vlalign.models.precision import exact_float32
+from vlalign.models.source import ModelSource, model_errors
+from vlalign.models.text import TextModel, load_text_model
+from vlalign.models.vision import VisionModel, load_preprocessing, load_vision_model
+from vlalign.processes import agree, meet, start_processes
+from vlalign.store import FeatureStore, Layer, Run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import torch
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """What came of one model.
+
+    Attributes:
+        run: its features.
+        seconds: time per stage: ``load`` (weights), ``extract``.
+        samples: how many were extracted now (the rest was there).
+    """
+
+    run: Run
+    seconds: dict[str, float]
+    samples: int
+
+
+def extract(
+    models: str | Path | Sequence[str | Path],
+    *,
+    data: str | Path | DataSpec = "minhuh/prh",
+    store: str | Path = "features",
+    progress: bool = False,
+    **settings: Any,
+) -> list[Run]:
+    """Extracts pooled features of every layer of every model into a store; what is there already is kept.
+
+    Under ``accelerate launch`` or ``torchrun`` every process calls this and takes its share of the shards.
+
+    Args:
+        models: one or several names: aliases, Hub ids, folders, ``timm:`` names, GGUF files.
+        data: a data set by name, or with its columns as a :class:`~vlalign.data.DataSpec`.
+        store: folder of the feature store.
+        progress: show a progress bar on the main process.
+        **settings: fields of :class:`~vlalign.extraction.ExtractConfig`.
+
+    Returns:
+        One run per model, in order.
+
+    Raises:
+        VlalignError: anything that a plan can find wrong, before weights load; or features that are not finite.
+    """
+    config = ExtractConfig(
+        models=(str(models),) if isinstance(models, str | Path) else tuple(map(str, models)),
+        data=data if isinstance(data, DataSpec) else DataSpec(str(data)),
+        store=str(store),
+        **settings,
+    )
+    return [extraction.run for extraction in Engine(config).run(progress=progress)]
+
+
+class Engine:
+    """Plans and runs an extraction on the processes that were launched together."""
+
+    def __init__(self, config: ExtractConfig) -> None:
+        self.state = start_processes(config.cpu)
+        self.config = config
+        self.device: torch.device = self.state.device
+        self._loaded: tuple[ModelSource, TextModel | VisionModel] | None = None
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process speaks for all."""
+        return bool(self.state.is_main_process)
+
+    def plan(self) -> Plan:
+        """The plan, made by the main process and told to the others; its errors end all of them.
+
+        Raises:
+            VlalignError: see :func:`~vlalign.extraction.plan.make_plan`; ``SystemExit`` on the other processes.
+        """
+        return self.agree(self.make_plan)
+
+    def make_plan(self, sweep: Sweep | None = None) -> Plan:
+        """:func:`~vlalign.extraction.plan.make_plan` for this config and device, on this process alone."""
+        return make_plan(self.config, self.device, self.state.num_processes, sweep)
+
+    def agree(self, make: Callable[[], T]) -> T:
+        """What the main process makes, told to all; what it raises ends all of them."""
+        return agree(self.state, make)
+
+    def run(self, plan: Plan | None = None, *, progress: bool | Progress = False) -> list[Extraction]:
+        """Carries a plan out and returns what came of each run. Weights are loaded once for the runs of one model.
+
+        Args:
+            plan: by default, the plan of the config.
+            progress: show a bar per run, or tell it to this object (main process only).
+        """
+        plan = plan or self.plan()
+        shown = (Bars() if progress is True else progress or None) if self.is_main else None
+        try:
+            return [self._run_model(model, shown) for model in plan.models]
+        finally:
+            self._free()
+
+    def _run_model(self, plan: ModelPlan, progress: Progress | None) -> Extraction:
+        store, data = FeatureStore(self.config.store), plan.data
+        writer = store.writer(plan.key, data.ids, self.config.shard_rows)
+        meet(self.state)  # nobody writes before everybody has looked
+        mine = plan.missing[self.state.process_index :: self.state.num_processes]
+        seconds = {"load": 0.0, "extract": 0.0}
+        if self.is_main and plan.missing:
+            writer.log({"event": "started", **self._provenance(plan)})  # kept if this run is killed
+        with followed(plan, writer, mine, progress) as advance:
+            if mine:
+                start = time.perf_counter()
+                with _library_bars(isinstance(progress, Bars)):
+                    reader = self._reader(plan)
+                if progress is not None:
+                    progress.loaded(plan)
+                seconds["load"] = time.perf_counter() - start
+                start = time.perf_counter()
+                layers = [Layer(i, tap.name, tap.width, tap.convention) for i, tap in enumerate(reader.taps)]
+                with exact_float32(), Background(writer.write) as write:
+                    for shard, result in reader.read(mine, advance):
+                        write(shard, result.features, layers, result.extras)
+                seconds["extract"] = time.perf_counter() - start
+                del reader
+            meet(self.state)
+        run = None
+        if self.is_main:
+            run = store.open(plan.key) if not plan.missing else None
+            if run is None:
+                rounded = {name: round(value, 3) for name, value in seconds.items()}
+                writer.log({"event": "extracted", **self._provenance(plan), "seconds": rounded})
+                run = writer.finish(plan.facts)
+        meet(self.state)
+        return Extraction(run or Run(writer.path), seconds, sum(s.stop - s.start for s in plan.missing))
+
+    def _reader(self, plan: ModelPlan) -> TextReader | VisionReader:
+        config, data, model = self.config, plan.data, self._model(plan)
+        on_accelerator = self.device.type != "cpu"
+        if isinstance(model, TextModel):
+            assert plan.texts is not None
+            assert data.captions is not None
+            sizes = [len(text.encode("utf-8")) for text in data.captions]
+            byte_counts = {"bytes": sizes}
+            if plan.texts.kept_bytes:
+                byte_counts["bytes_read"] = [plan.texts.kept_bytes.get(row, size) for row, size in enumerate(sizes)]
+            budget = config.batch_tokens or (16384 if on_accelerator else 2048)
+            return TextReader(model, plan.name, data.ids, plan.texts.ids, byte_counts, plan.pool, budget)
+        preprocessing = load_preprocessing(plan.source, config.image_size)
+        batch = config.batch_images or (64 if on_accelerator else 16)
+        workers = config.workers
+        if workers is None:
+            cores = (os.cpu_count() or 1) // self.state.num_processes
+            workers = min(8, max(1, cores - 1)) if on_accelerator else int(cores > 1)
+        return VisionReader(model, plan.name, data, preprocessing, plan.pool, batch, workers)
+
+    def _model(self, plan: ModelPlan) -> TextModel | VisionModel:
+        """The model with its weights, kept for the next run if that is of the same model."""
+        import torch
+
+        if self._loaded is not None and self._loaded[0] == plan.source:
+            return self._loaded[1]
+        self._free()
+        logger.info("%s: %s (%s)", plan.name, plan.dtype, plan.dtype_reason)
+        config, dtype = self.config, getattr(torch, plan.dtype)
+        model: TextModel | VisionModel
+        with model_errors(plan.source, "weights"):
+            if plan.source.modality == "text":
+                model = load_text_model(
+                    plan.source,
+                    dtype=dtype,
+                    device=self.device,
+                    quantization=config.quantization,
+                    split=config.parallel == "split",
+                    loss=plan.loss,
+                )
+                model = probe(model, plan.name, plan.max_length, plan.dtype, config.quantization)
+            else:
+                model = load_vision_model(plan.source, dtype=dtype, device=self.device, image_size=config.image_size)
+        plan.source.check_cached()  # only now every file has been fetched
+        self._loaded = plan.source, model
+        return model
+
+    def _free(self) -> None:
+        if self._loaded is None:
+            return
+        import gc
+
+        from accelerate.utils.memory import clear_device_cache
+
+        self._loaded = None
+        gc.collect()
+        clear_device_cache()
+
+    def _provenance(self, plan: ModelPlan) -> dict[str, Any]:
+        return {
+            "shards": len(plan.missing),
+            "samples": sum(s.stop - s.start for s in plan.missing),
+            "processes": self.state.num_processes,
+            "device": str(self.device),
+            "dtype_reason": plan.dtype_reason,
+            "command": extract_command(self.config, plan),
+            "settings": asdict(self.config),
+            "environment": environment(),
+        }
+
+
+@contextmanager
+def _library_bars(shown: bool) -> Iterator[None]:
+    """Lets the libraries show how far fetching and loading weights are, or keeps them silent."""
+    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+    from transformers.utils import logging as transformers_logging
+
+    hub, models = not are_progress_bars_disabled(), transformers_logging.is_progress_bar_enabled()
+    if not shown:
+        disable_progress_bars()
+        transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if hub:
+            enable_progress_bars()
+        if models:
+            transformers_logging.enable_progress_bar()

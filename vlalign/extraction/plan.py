@@ -1,0 +1,235 @@
+"""The plan: everything that an extraction will do, checked before any weight is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from vlalign.data import PairedData, open_data
+from vlalign.errors import VlalignError
+from vlalign.extraction.checks import check_edits, check_flags, check_ids, check_memory
+from vlalign.extraction.config import ExtractConfig
+from vlalign.extraction.estimate import Sketch, matmul_rate, seconds_for, sketch
+from vlalign.extraction.tokens import Texts, Tokens
+from vlalign.models.names import resolve
+from vlalign.models.precision import check_quantization, choose_dtype
+from vlalign.models.source import ModelSource, load_config, locate
+from vlalign.models.spec import ModelSpec
+from vlalign.models.text import is_causal, padding_matters
+from vlalign.models.tokenizer import load_tokenizer
+from vlalign.models.vision import has_relative_positions, load_preprocessing
+from vlalign.perturb import Perturbation, check_perturbations, describe_perturbations, perturb_data
+from vlalign.store import FeatureStore, RunKey, Shard, plan_shards
+
+if TYPE_CHECKING:
+    import torch
+
+FORMAT = 1
+
+#: Lists of edits that a model is to be run under, each a run of its own.
+Sweep = Mapping[ModelSpec, Sequence[Sequence[Perturbation]]]
+
+
+@dataclass(frozen=True)
+class ModelPlan:
+    """What will be done with one model.
+
+    Attributes:
+        source: exact weights.
+        data: the samples as this run reads them, edits included.
+        key: identity of the features.
+        dtype: of the weights, by name.
+        dtype_reason: why.
+        quantization: of the weights.
+        pool: ``mean``, ``last``, ``cls`` or ``avg``.
+        loss: whether bits per byte are computed.
+        texts: token ids of the captions (text).
+        max_length: longest text in tokens; None without a limit, and for images.
+        sketch: size of the model and of its features.
+        missing: shards to be made.
+    """
+
+    source: ModelSource
+    data: PairedData
+    key: RunKey
+    dtype: str
+    dtype_reason: str
+    quantization: str
+    pool: str
+    loss: bool
+    texts: Tokens | None
+    max_length: int | None
+    sketch: Sketch
+    missing: list[Shard]
+
+    @property
+    def name(self) -> str:
+        """The model's name in messages."""
+        return self.key.model
+
+    @property
+    def title(self) -> str:
+        """The model's name with the edits of its modality."""
+        return self.key.title
+
+    @property
+    def samples(self) -> int:
+        """Samples of the data set."""
+        return len(self.data)
+
+    @property
+    def to_do(self) -> int:
+        """Samples of the missing shards."""
+        return sum(shard.stop - shard.start for shard in self.missing)
+
+    @property
+    def amount(self) -> int:
+        """Tokens (text) or images (vision) of the missing shards: what the cost is proportional to."""
+        if self.texts is None:
+            return self.to_do
+        return sum(len(self.texts.ids[row]) for shard in self.missing for row in range(shard.start, shard.stop))
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What the manifest notes about the run: the same whoever makes it, and on how many processes."""
+        found = {"parameters": self.sketch.parameters, "skipped": self.data.skipped}
+        return found if self.texts is None else found | self.texts.facts
+
+    def bytes_to_write(self) -> int:
+        """Disk space that the missing shards need."""
+        return self.sketch.feature_bytes(self.to_do)
+
+    def seconds(self, device: torch.device) -> float | None:
+        """Rough time of the forwards on this device; None where operations cannot be counted."""
+        import torch
+
+        dtype = torch.float32 if self.quantization == "int8" else getattr(torch, self.dtype)
+        return seconds_for(self.sketch.flops, self.amount, matmul_rate(device, dtype)) if self.missing else 0.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The data as it is without edits, and the runs to be made: those of one model follow each other."""
+
+    data: PairedData
+    models: list[ModelPlan]
+
+
+def make_plan(
+    config: ExtractConfig,
+    device: torch.device,
+    processes: int = 1,
+    sweep: Sweep | None = None,
+) -> Plan:
+    """Checks everything that can be checked without weights: models, data, edits, settings, space.
+
+    Args:
+        config: what is asked for.
+        device: where models will run.
+        processes: how many run together.
+        sweep: by model, several lists of edits instead of ``config.perturb``, each a run of its own.
+
+    Raises:
+        VlalignError: the first thing that would go wrong.
+    """
+    if config.parallel == "split" and processes > 1:
+        raise VlalignError(
+            f"--parallel split spreads one copy over all devices from one process, but {processes} processes run: "
+            "start it with --num_processes 1, or use --parallel replica"
+        )
+    specs = list(dict.fromkeys(resolve(name) for name in config.models))
+    if all(spec.modality == "vision" for spec in specs):  # before the Hub is asked anything
+        check_quantization(config.quantization, "vision", specs[0].alias)
+    sources = [locate(spec, revision=config.revision, trust_remote_code=config.trust_remote_code) for spec in specs]
+    check_flags(config, sources)
+    check_edits(config.edits, sources)
+    data = open_data(config.data, sorted({source.modality for source in sources}))
+    edited: dict[tuple[Perturbation, ...], PairedData] = {}
+    plans = []
+    for source in sources:
+        versions = []
+        for wanted in (sweep or {}).get(source.spec, [config.edits]):
+            variant = tuple(p for p in check_perturbations(wanted) if p.modality == source.modality)
+            if variant not in edited:
+                edited[variant] = perturb_data(data, variant, allow_empty=config.allow_empty)
+            versions.append(edited[variant])
+        plans += _plan_model(config, source, versions, device, processes)
+    store = FeatureStore(config.store)
+    if any(plan.missing or not store.is_complete(plan.key) for plan in plans):  # else a read-only store will do
+        store.check_space(sum(plan.bytes_to_write() for plan in plans))
+    return Plan(data, plans)
+
+
+def _plan_model(
+    config: ExtractConfig,
+    source: ModelSource,
+    versions: Sequence[PairedData],
+    device: torch.device,
+    processes: int,
+) -> list[ModelPlan]:
+    """A plan for every version of the data; what depends on the model alone is found once."""
+    quantization = config.quantization if source.modality == "text" else "none"
+    dtype, reason = choose_dtype(config.dtype, source.modality, device, quantization)
+    pool = config.pool(source.modality)
+    settings: dict[str, Any]
+    loss, texts, limit = False, None, None
+    if source.modality == "text":
+        outline = sketch(source, None, None)
+        tokenizer = load_tokenizer(source, config.max_length, outline.positions)
+        limit = tokenizer.max_length
+        texts = Texts(tokenizer, source.spec.alias, config.allow_empty)
+        settings = {"text": tokenizer.policy}
+        if padding_matters(load_config(source)):
+            settings["text"] = tokenizer.policy | {"batches": "equal lengths"}
+        if outline.own_states:
+            settings["text"] = settings["text"] | {"states": "hidden_states"}
+        loss = config.loss and is_causal(load_config(source))
+        if loss and outline.flops is not None:  # the head's products, which the sketch leaves out
+            vocabulary = getattr(load_config(source).get_text_config(), "vocab_size", 0)
+            outline = replace(outline, flops=outline.flops + 2 * outline.taps[-1].width * vocabulary)
+    else:
+        preprocessing = load_preprocessing(source, config.image_size)
+        settings = {"image": preprocessing.settings}
+        outline = sketch(source, preprocessing.size, config.image_size)
+        if outline.own_states:
+            settings["image"] = preprocessing.settings | {"states": "hidden_states"}
+        if has_relative_positions(source):  # an earlier version gave these models wrong features
+            settings["image"] = settings["image"] | {"positions": "relative"}
+        if pool == "cls" and not outline.has_cls:
+            if config.vision_pool == "cls":
+                raise VlalignError(f"--vision-pool cls: {source.spec.alias} has no class token; use --vision-pool avg")
+            pool = "avg"
+    check_memory(config, source, outline, dtype, quantization, device, processes)
+    plans = []
+    for data in versions:
+        key = RunKey(
+            {
+                "format": FORMAT,
+                "model": source.identity(),
+                "dtype": dtype,
+                "quantization": quantization,
+                "layers": "all",
+                "data": data.identity(source.modality),
+                "perturbations": describe_perturbations(data, source.modality),
+                **settings,
+                "pooling": pool,
+            }
+        )
+        read = None if texts is None else texts.read(data, count_bytes=loss)
+        if read is not None:
+            check_ids(source, read, data.ids, outline.vocabulary)
+        required = ("bits", *(("bytes_read",) if read and read.truncated else ())) if loss else ()
+        missing = _missing(config, key, data, required)
+        plans.append(
+            ModelPlan(source, data, key, dtype, reason, quantization, pool, loss, read, limit, outline, missing)
+        )
+    return plans
+
+
+def _missing(config: ExtractConfig, key: RunKey, data: PairedData, required: Sequence[str]) -> list[Shard]:
+    """Shards that are not there yet, found without creating anything."""
+    store = FeatureStore(config.store)
+    if not (store.path(key) / "key.json").is_file():
+        return plan_shards(len(data), config.shard_rows)
+    return store.writer(key, data.ids, config.shard_rows).missing(required)

@@ -1,0 +1,271 @@
+"""Readers: a loaded model and the data, shard by shard, to pooled features."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from vlalign.errors import VlalignError
+from vlalign.extraction.batches import Halving, token_batches
+from vlalign.extraction.decoding import decode
+from vlalign.extraction.loss import bits_from_logits, bits_per_text
+from vlalign.extraction.pool import MisshapenState, StatePooler, last_token, mean_over_tokens, pool_vision
+from vlalign.models.source import summary
+from vlalign.models.structure import Tap
+from vlalign.models.text import TextModel
+from vlalign.models.vision import Preprocessing, VisionModel
+from vlalign.store import Shard
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from vlalign.data import PairedData
+
+Advance = Callable[[int], None]
+
+
+class FailedForward(VlalignError):
+    """A model whose code raises an error."""
+
+
+@contextmanager
+def forwards(name: str, sample: str) -> Iterator[None]:
+    """Turn errors of a model's own code, other than those of full memory, into one line.
+
+    Raises:
+        FailedForward: names the model and the first sample of the batch.
+    """
+    try:
+        yield
+    except (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise FailedForward(f"{name} fails on the batch of sample {sample!r}: {summary(error)}") from error
+
+
+class NotFinite(VlalignError):
+    """Features or a loss that are not finite."""
+
+
+@dataclass
+class ShardFeatures:
+    """Features of one shard in the order of the data set.
+
+    Attributes:
+        features: layer name to ``[n, D_layer]`` float32 on the CPU.
+        extras: name to ``[n]``.
+    """
+
+    features: dict[str, Tensor]
+    extras: dict[str, Tensor] = field(default_factory=dict)
+
+
+class _Assembly:
+    """Collects batches, in whatever order they come, into one shard; refuses features that are not finite."""
+
+    def __init__(self, shard: Shard, taps: Sequence[Tap], ids: Sequence[str], model: str) -> None:
+        import torch
+
+        self.shard, self._taps, self._ids, self._model = shard, taps, ids, model
+        n = shard.stop - shard.start
+        self.result = ShardFeatures({tap.name: torch.empty(n, tap.width) for tap in taps})
+
+    def put(self, rows: Sequence[int], states: Sequence[Tensor], **extras: Tensor) -> None:
+        import torch
+
+        places = torch.tensor([row - self.shard.start for row in rows])
+        for tap, state in zip(self._taps, states, strict=True):
+            if not torch.isfinite(state.sum()) and not torch.isfinite(state).all():  # a finite sum is quick to see
+                bad = int((~torch.isfinite(state)).any(1).nonzero()[0, 0])
+                raise NotFinite(
+                    f"{self._model}: features of sample {self._ids[rows[bad]]!r} are not finite at layer {tap.name}: "
+                    "try --dtype float32 or bfloat16 (float16 overflows in some models)"
+                )
+            self.result.features[tap.name].index_copy_(0, places, state)
+        for name, values in extras.items():
+            if not torch.isfinite(values).all():
+                bad = int((~torch.isfinite(values)).nonzero()[0, 0])
+                raise NotFinite(
+                    f"{self._model}: {name} of sample {self._ids[rows[bad]]!r} are not finite, for the head gives "
+                    "values that are not: try --dtype float32, or leave the loss out with --no-loss"
+                )
+            if name not in self.result.extras:
+                self.result.extras[name] = torch.zeros(self.shard.stop - self.shard.start, dtype=values.dtype)
+            self.result.extras[name][places] = values
+
+
+@dataclass
+class TextReader:
+    """Reads texts with a text model.
+
+    Args:
+        model: loaded.
+        name: shown in messages.
+        ids: sample ids.
+        tokens: token ids per sample.
+        byte_counts: UTF-8 bytes per text, for bits per byte: ``bytes`` of the whole text and, where texts are
+            truncated, ``bytes_read`` of the part that is read.
+        pool: ``mean`` or ``last``.
+        batch_tokens: budget of a batch, padding included.
+    """
+
+    model: TextModel
+    name: str
+    ids: Sequence[str]
+    tokens: Sequence[Sequence[int]]
+    byte_counts: Mapping[str, Sequence[int]]
+    pool: str
+    batch_tokens: int
+
+    def __post_init__(self) -> None:
+        self.taps = self.model.taps
+        module: Any = self.model.module
+        self._attention = module.config.attention_type if hasattr(module, "set_attention_type") else None
+        self._halving = Halving(
+            self._forward, lambda rows: len(rows) * max(len(self.tokens[r]) for r in rows), "tokens", "--batch-tokens"
+        )
+
+    def read(self, shards: Sequence[Shard], advance: Advance) -> Iterator[tuple[Shard, ShardFeatures]]:
+        """Yields every shard's features; calls ``advance`` with the number of samples after each batch."""
+        hooked = [] if self.model.own_states else self.taps
+        with StatePooler(self.model.module, self.taps, self._reduce, entering=True, hooked=hooked) as pooler:
+            self._pooler = pooler
+            for shard in shards:
+                assembly = _Assembly(shard, self.taps, self.ids, self.name)
+                lengths = [len(self.tokens[row]) for row in range(shard.start, shard.stop)]
+                budget = 1 if self.model.batches == "single" else self.batch_tokens
+                for batch in token_batches(lengths, budget, equal=self.model.batches == "equal"):
+                    with forwards(self.name, self.ids[shard.start + batch[0]]):
+                        for rows, (states, extras) in self._halving([shard.start + i for i in batch]):
+                            assembly.put(rows, states, **extras)
+                            advance(len(rows))
+                yield shard, assembly.result
+
+    def _reduce(self, state: Tensor, tap: Tap) -> Tensor:
+        if self._attention is not None:
+            state = state[:, : self._mask.shape[1]]  # BigBird pads on the right to whole blocks
+        if state.ndim != 3 or state.shape[:2] != self._mask.shape or state.shape[2] != tap.width:
+            texts, tokens = self._mask.shape
+            raise MisshapenState(
+                f"{tap.name} of {texts} × {tokens} tokens is {list(state.shape)} and not {[texts, tokens, tap.width]}"
+            )
+        return (mean_over_tokens if self.pool == "mean" else last_token)(state, self._mask)
+
+    def _forward(self, rows: list[int]) -> tuple[list[Tensor], dict[str, Tensor]]:
+        import torch
+
+        self._pooler.discard()
+        ids, mask = pad_right([self.tokens[row] for row in rows])
+        ids, mask = ids.to(self.model.device), mask.to(self.model.device)
+        self._mask = mask
+        arguments: dict[str, Any] = {"input_ids": ids, "attention_mask": mask.long()}
+        if "use_cache" in self.model.accepts:
+            arguments["use_cache"] = False
+        if self._attention is not None:  # BigBird keeps to full attention after a first short text
+            self.model.module.set_attention_type(self._attention)  # type: ignore[operator]
+        extras: dict[str, Tensor] = {"tokens": torch.tensor([len(self.tokens[row]) for row in rows])}
+        with torch.inference_mode():
+            if self.model.full is not None:
+                output = self.model.full(**arguments, output_hidden_states=True)
+                states = output.hidden_states
+                extras["bits"] = bits_from_logits(output.logits, ids, mask)
+            else:
+                more = {"output_hidden_states": True} if self.model.own_states else {}
+                output = self.model.module(**arguments, **more)
+                if getattr(output, "last_hidden_state", None) is None:
+                    raise MisshapenState("its output holds no last_hidden_state")
+                states = output.hidden_states if self.model.own_states else [output.last_hidden_state]
+                if self.model.head is not None:
+                    extras["bits"] = bits_per_text(output.last_hidden_state, ids, mask, self.model.head)
+            by_hand = slice(None) if self.model.own_states else slice(-1, None)
+            for tap, state in zip(self.taps[by_hand], states[by_hand], strict=True):
+                self._pooler.add(tap, state)
+        if "bits" in extras:
+            for name, counts in self.byte_counts.items():
+                extras[name] = torch.tensor([counts[row] for row in rows])
+        return self._pooler.collect(), extras
+
+
+def pad_right(sequences: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    """Token ids ``[B, T]`` (int64) and mask ``[B, T]`` (bool); the id under the mask is 0 and never counts."""
+    import torch
+
+    longest = max(map(len, sequences))
+    ids = torch.zeros(len(sequences), longest, dtype=torch.long)
+    mask = torch.zeros(len(sequences), longest, dtype=torch.bool)
+    for i, sequence in enumerate(sequences):
+        ids[i, : len(sequence)] = torch.tensor(sequence)
+        mask[i, : len(sequence)] = True
+    return ids, mask
+
+
+@dataclass
+class VisionReader:
+    """Reads images with a vision model; other processes decode and preprocess ahead of it.
+
+    Args:
+        model: loaded.
+        name: shown in messages.
+        data: the images.
+        preprocessing: pictures to pixels.
+        pool: ``cls`` or ``avg``.
+        batch_images: images per batch.
+        workers: processes that decode, see :func:`~vlalign.extraction.decoding.decode`.
+    """
+
+    model: VisionModel
+    name: str
+    data: PairedData
+    preprocessing: Preprocessing
+    pool: str
+    batch_images: int
+    workers: int
+
+    def __post_init__(self) -> None:
+        self.taps = self.model.taps
+        self._halving = Halving(self._forward, len, "images", "--batch-images")
+
+    def read(self, shards: Sequence[Shard], advance: Advance) -> Iterator[tuple[Shard, ShardFeatures]]:
+        """Yields every shard's features; calls ``advance`` with the number of samples after each batch."""
+        batches = [
+            list(range(start, min(start + self.batch_images, shard.stop)))
+            for shard in shards
+            for start in range(shard.start, shard.stop, self.batch_images)
+        ]
+        pinned = self.model.device.type == "cuda"
+        images = decode(self.data, self.preprocessing, batches, self.workers, pinned)
+
+        def reduce(state: Tensor, tap: Tap) -> Tensor:
+            return pool_vision(state, tap, self.pool, self.model.prefix_tokens)
+
+        pending = iter(shards)
+        shard = next(pending)
+        assembly = _Assembly(shard, self.taps, self.data.ids, self.name)
+        with StatePooler(self.model.module, self.taps, reduce, entering=False) as pooler:
+            self._pooler = pooler
+            for batch, pixels in zip(batches, images, strict=True):
+                if batch[0] >= shard.stop or batch[0] < shard.start:
+                    yield shard, assembly.result
+                    shard = next(pending)
+                    assembly = _Assembly(shard, self.taps, self.data.ids, self.name)
+                self._pixels, self._first = pixels, batch[0]
+                with forwards(self.name, self.data.ids[batch[0]]):
+                    for rows, states in self._halving(batch):
+                        assembly.put(rows, states)
+                        advance(len(rows))
+        yield shard, assembly.result
+
+    def _forward(self, rows: list[int]) -> list[Tensor]:
+        import torch
+
+        self._pooler.discard()
+        pixels = self._pixels[rows[0] - self._first : rows[-1] + 1 - self._first]
+        pixels = pixels.to(self.model.device, self.model.dtype, non_blocking=True)
+        with torch.inference_mode():
+            if self.taps[0].module:
+                self.model.module(pixels, **self.model.arguments)
+            else:
+                states = self.model.module(pixels, output_hidden_states=True, **self.model.arguments).hidden_states
+                for tap, state in zip(self.taps, states[-len(self.taps) :], strict=True):
+                    self._pooler.add(tap, state)
+        return self._pooler.collect()

@@ -1,0 +1,99 @@
+"""Score records of local folders and of data sets of the Hub."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from vlalign.errors import VlalignError
+from vlalign.paths import user_path
+from vlalign.remote import hub_errors, resolve_revision
+from vlalign.scoring.collect import Collected, Found, Invalid, add, collect, record_files
+
+#: Records with their source, and what could not be read with the reason.
+Results = Collected
+
+__all__ = ["Found", "Invalid", "Results", "is_repo", "read_repo", "read_results"]
+
+_SCHEME = "hf://datasets/"
+_REPO = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+?)(@(?P<revision>[^\s@]+))?")
+
+
+def read_results(sources: Sequence[str]) -> Results:
+    """Read the score records of several sources.
+
+    Args:
+        sources: files, folders, and data sets of the Hub as ``owner/name``, ``owner/name@revision`` or
+            ``hf://datasets/owner/name@revision``; what exists here goes before what may be on the Hub.
+
+    Returns:
+        Records and files that hold none, each with its source as given and its path there.
+
+    Raises:
+        VlalignError: no sources; a source does not exist, cannot be reached, or holds no JSON file at all.
+    """
+    if not sources:
+        raise VlalignError("no results given: name folders, files or data sets of the Hub (owner/name)")
+    results = Results()
+    local: list[str] = []
+
+    def flush() -> None:
+        found = collect(local)
+        results.records += found.records
+        results.invalid += found.invalid
+        local.clear()
+
+    for source in sources:
+        if not is_repo(source):
+            local.append(source)
+            continue
+        flush()
+        read_repo(source, results)
+    flush()
+    return results
+
+
+def is_repo(source: str) -> bool:
+    """Whether a source is to be looked for on the Hub.
+
+    >>> [is_repo(source) for source in ("hf://datasets/a/b", "owner/name@v1", "./results", "a/b/c", "a/b.json")]
+    [True, True, False, False, False]
+    """
+    if source.startswith(_SCHEME):
+        return True
+    if user_path(source).exists() or source.startswith((".", "~", "/")) or source.endswith(".json"):
+        return False
+    return _REPO.fullmatch(source) is not None
+
+
+def read_repo(source: str, results: Results) -> None:
+    """Read the records of a data set of the Hub into what is read.
+
+    Raises:
+        VlalignError: as :func:`read_results`.
+    """
+    from huggingface_hub import snapshot_download
+
+    found = _REPO.fullmatch(source.removeprefix(_SCHEME))
+    if found is None:
+        raise VlalignError(f"{source!r} is no data set of the Hub: write {_SCHEME}owner/name or …@revision")
+    repo, revision = found["repo"], found["revision"]
+    try:
+        commit = resolve_revision(repo, kind="dataset", revision=revision)
+    except VlalignError as error:
+        if source.startswith(_SCHEME):
+            raise
+        raise VlalignError(f"no file or folder {source} here, and on the Hub: {error}") from error
+    with hub_errors(repo, kind="dataset", revision=revision):
+        folder = Path(
+            snapshot_download(
+                repo, repo_type="dataset", revision=commit, allow_patterns="*.json", ignore_patterns="vlalign/*"
+            )
+        )
+    try:
+        files = record_files(folder)
+    except VlalignError as error:
+        raise VlalignError(f"no score records in data set {repo!r}: push some with `vlalign push-results`") from error
+    names = [(file, file.relative_to(folder).as_posix()) for file in files]
+    add(results, source, [(file, name) for file, name in names if not name.startswith("vlalign/")])

@@ -1,0 +1,165 @@
+"""Matches between the neighbour lists of many layers: who is in both lists of a row, and at which positions.
+
+For each block of rows a table says at which position the list of row i in layer l has sample j; the lists of the other
+side look their entries up, all layers of the table at once. Random pairings match in about k / N of the entries, so
+permutations cost little beside the look-ups; the table of a block serves all of them.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vlalign.metrics.base import Floats, Ints
+from vlalign.metrics.engine.graph import NeighbourMetric, checked_lists, stacked
+from vlalign.metrics.engine.ties import Sided
+
+_TABLE_BYTES = 32 * 2**20  # of positions [rows, N, layers] held at once
+_FOUND_BYTES = 2**20  # of positions looked up at once; bounds the matches of one block, of which there are no more
+
+
+@dataclass(frozen=True)
+class Matches:
+    """Entries that stand in both lists: ``x_list[x][row, a] == y_list[y][row, b]``, in no order that matters."""
+
+    permutation: int  # which of the permutations
+    row: Ints  # [M] row of x, and of the permuted y
+    x: Ints  # [M] layer of x
+    y: Ints  # [M] layer of y
+    a: Ints  # [M] position in the list of x, from 0
+    b: Ints  # [M] position in the list of y
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Matches of one row and layer pair together, ordered by their position in the list of y."""
+
+    pair: Ints  # [G] layer of x * Ly + layer of y
+    first: Ints  # [G] where the group begins in a and b
+    count: Ints  # [G] its matches, at least 1
+    a: Ints  # [M] positions in the list of x
+    b: Ints  # [M] positions in the list of y
+
+
+def find_matches(nx: Tensor, ny: Tensor, permutations: Ints | None = None, back: bool = False) -> Iterator[Matches]:
+    """All matches between the lists of all layer pairs, after the rows of y are permuted, in blocks of rows.
+
+    All matches of one row come in the same block. Memory is bounded whatever N, except for the copy of the lists.
+
+    Args:
+        nx, ny: neighbour lists [Lx, N, k] and [Ly, N, k], each row without repetition.
+        permutations: int64 [P, N], each row a permutation of 0..N-1: sample i of the permuted y is ``perm[i]`` of y.
+            None for the identity alone.
+        back: turn the edges of x round: matches are then ``j = y_list[y][row, b]`` with ``x_list[x][j, a] == row``.
+
+    Raises:
+        VlalignError: if the lists are not integer [L, N, k] of row numbers, or differ in N or k.
+
+    >>> import torch
+    >>> nx, ny = torch.tensor([[[1, 2], [0, 2], [0, 1]]]), torch.tensor([[[2, 1], [0, 2], [0, 1]]])
+    >>> found = next(find_matches(nx, ny))
+    >>> sorted(zip(found.row.tolist(), found.a.tolist(), found.b.tolist()))
+    [(0, 0, 1), (0, 1, 0), (1, 0, 0), (1, 1, 1), (2, 0, 0), (2, 1, 1)]
+    """
+    lists = checked_lists(nx, ny)
+    # Either side can be the table, the other one permuted by the inverse; turned edges must be those of the table.
+    swap = len(lists[0]) < len(lists[1]) and not back
+    table, other = lists[::-1] if swap else lists
+    layers, n, k = table.shape
+    dtype = np.min_scalar_type(k)
+    lanes = 8 // dtype.itemsize
+    words = -(-layers // lanes)
+    width = other.shape[0] * k
+    rows = max(1, min(n, _TABLE_BYTES // (8 * words * n), _FOUND_BYTES // (8 * words * width)))
+    flat = np.ascontiguousarray(other.transpose(1, 0, 2)).reshape(n, width)
+    positions = np.zeros((rows * n, words * lanes), dtype=dtype)
+    by_word = positions.view(np.uint64)
+    found = np.empty((rows * width, words), dtype=np.uint64)
+    inverse = np.arange(n)
+    for start in range(0, n, rows):
+        stop = min(n, start + rows)
+        base = np.arange(stop - start)[:, None] * n
+        filled = _fill(positions, table, start, stop, back)
+        for p in range(1 if permutations is None else len(permutations)):
+            if permutations is None:
+                index = flat[start:stop] + base
+            else:
+                inverse[permutations[p]] = np.arange(n)
+                forward, relabel = (inverse, permutations[p]) if swap else (permutations[p], inverse)
+                index = relabel.take(flat.take(forward[start:stop], axis=0)) + base
+            part = found[: index.size]
+            by_word.take(index.ravel(), axis=0, out=part, mode="clip")
+            hit = np.flatnonzero(part.ravel() != 0)
+            entries = part.ravel()[hit].view(dtype)
+            entry = np.flatnonzero(entries != 0)
+            word = hit[entry // lanes]
+            place, layer = word // words, word % words * lanes + entry % lanes
+            local, place = place // width, place % width
+            row = inverse[start + local] if swap and permutations is not None else start + local
+            here, there = entries[entry].astype(np.int64) - 1, place % k
+            if swap:
+                yield Matches(p, row, place // k, layer, there, here)
+            else:
+                yield Matches(p, row, layer, place // k, here, there)
+        for layer, at in enumerate(filled):
+            positions[at, layer] = 0
+
+
+def _fill(positions: NDArray[Any], table: Ints, start: int, stop: int, back: bool) -> list[Ints]:
+    """Write position + 1 of sample j in the list of row i (or of i in that of j) at [(i - start) * N + j, layer]."""
+    n, k = table.shape[1:]
+    filled = []
+    values = np.broadcast_to(np.arange(1, k + 1), (n, k))
+    for layer, lists in enumerate(table):
+        if back:
+            inside = np.nonzero((lists >= start) & (lists < stop))
+            at, value = (lists[inside] - start) * n + inside[0], values[inside]
+        else:
+            at = (lists[start:stop] + np.arange(stop - start)[:, None] * n).ravel()
+            value = values[: stop - start].ravel()
+        positions[at, layer] = value
+        filled.append(at)
+    return filled
+
+
+def group(matches: Matches, pairs: tuple[int, int], k: int) -> Groups:
+    """Bring the matches of each row and layer pair together; ``pairs`` are the numbers of layers (Lx, Ly)."""
+    lx, ly = pairs
+    keys = np.sort((((matches.row * lx + matches.x) * ly + matches.y) * k + matches.b) * k + matches.a)
+    triple, place = keys // (k * k), keys % (k * k)
+    first = np.flatnonzero(np.diff(triple, prepend=-1))
+    count = np.diff(first, append=len(keys))
+    return Groups(triple[first] % (lx * ly), first, count, a=place % k, b=place // k)
+
+
+@dataclass(frozen=True)
+class MatchMetric(NeighbourMetric):
+    """A metric that is a mean over rows of something that the matches of the row decide, 0 where it has none."""
+
+    back: ClassVar[bool] = False  # turn the edges of x round
+
+    @abstractmethod
+    def of_groups(self, groups: Groups) -> Floats:
+        """Value [G] of each row and layer pair that has matches."""
+
+    def grid(self, x: Sequence[Sided[Tensor]], y: Sequence[Sided[Tensor]]) -> Floats:
+        """Values [Lx, Ly] of prepared layers."""
+        return self._values(x, y, None)[0]
+
+    def permuted(self, x: Sequence[Sided[Tensor]], y: Sequence[Sided[Tensor]], permutations: Ints) -> Floats:
+        """Values [P, Lx, Ly] after the rows of y are permuted by each of ``permutations`` [P, N]."""
+        return self._values(x, y, permutations)
+
+    def _values(self, x: Sequence[Sided[Tensor]], y: Sequence[Sided[Tensor]], permutations: Ints | None) -> Floats:
+        lx, ly, n = len(x), len(y), len(x[0].x)
+        sums = np.zeros((1 if permutations is None else len(permutations), lx * ly))
+        for matches in find_matches(*stacked(x, y), permutations, self.back):
+            groups = group(matches, (lx, ly), self.k)
+            sums[matches.permutation] += np.bincount(groups.pair, self.of_groups(groups), minlength=lx * ly)
+        return sums.reshape(-1, lx, ly) / n

@@ -1,0 +1,220 @@
+"""Nearest neighbours by inner product, in row blocks of bounded memory."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vlalign.errors import VlalignError
+from vlalign.metrics.base import choice, whole_number
+from vlalign.metrics.engine.layers import scratch
+from vlalign.metrics.engine.ties import Sided, TieBreaking, row_labels
+
+#: Bytes of inner products held at once when ``block`` is not given, on the CPU and on accelerators, which larger blocks
+#: keep busy. It depends on nothing but N and the dtype, so that the same input is always cut the same way.
+BLOCK_BYTES, DEVICE_BLOCK_BYTES = 128 * 2**20, 2**30
+_TILE = 128  # rows of a tile when the products are all held at once and only one triangle is computed
+_SEARCH_BYTES = 4 * 2**20  # of inner products searched together on the CPU: they stay in its cache
+_Ints = NDArray[np.int64]
+
+
+def check_features(x: Tensor, what: str = "features") -> Tensor:
+    """Check that ``x`` is a floating [N, D] tensor; return it in float32, or float64 if it was float64.
+
+    Raises:
+        VlalignError: not a tensor, not two-dimensional, empty, or not floating.
+    """
+    if not isinstance(x, Tensor) or x.layout != torch.strided or x.is_meta:
+        kind = f"one on {x.device}, {x.layout}" if isinstance(x, Tensor) else type(x).__name__
+        raise VlalignError(f"{what} must be a dense torch tensor [N, D], got {kind}: convert it first")
+    if x.ndim != 2 or 0 in x.shape:
+        raise VlalignError(f"{what} must be a tensor [N, D] with N, D >= 1, got shape {list(x.shape)}")
+    if not x.is_floating_point():
+        raise VlalignError(f"{what} must be floating point, got {x.dtype}: convert with .float()")
+    return x if x.dtype in (torch.float32, torch.float64) else x.float()
+
+
+def checked_norms(x: Tensor, what: str = "features") -> Tensor:
+    """L2 norms [N, 1] of the rows of ``x``; the pass that finds values that are not finite, too.
+
+    Raises:
+        VlalignError: for NaN or infinity in ``x``, or rows so large that their inner products overflow.
+    """
+    norms = torch.linalg.vector_norm(x, dim=1, keepdim=True)
+    if bool(norms.max() < torch.finfo(x.dtype).max ** 0.5):  # false for NaN
+        return norms
+    for start in range(0, len(x), rows := max(1, 2**22 // x.shape[1])):
+        bad = torch.nonzero(~torch.isfinite(x[start : start + rows]).all(dim=1))
+        if len(bad):
+            row = start + int(bad[0, 0])
+            raise VlalignError(f"a value of {what} is not finite (first in row {row}): leave that sample out")
+    raise VlalignError(f"inner products of {what} overflow {x.dtype}: scale them down")
+
+
+def knn(x: Tensor, k: int = 10, *, side: str = "x", block: int | None = None) -> Tensor:
+    """Return the ``k`` rows of largest inner product with every row, the row itself excluded.
+
+    For cosine similarity pass L2-normalised rows. Neighbours are ordered by inner product, largest first. Equal ones
+    (identical rows, or equal products as computed in the dtype of ``x``) are in an order that depends on a hash of the
+    two row numbers and ``side``: give the two sides of a comparison different sides, or tied rows share neighbours
+    whatever their features. A zero row is equally similar to every row, so its neighbours are random ones.
+
+    Works on the device of ``x`` in row blocks: beside the input, memory grows by about ``block * N`` values.
+
+    Args:
+        x: features [N, D], float32 or float64 (float16 and bfloat16 are computed in float32).
+        k: number of neighbours, 1 <= k < N.
+        side: ``x`` or ``y``.
+        block: rows per block; by default as many as keep the inner products within 128 MiB (1 GiB on a GPU).
+
+    Returns:
+        int64 tensor [N, k] of row numbers, on the device of ``x``.
+
+    Raises:
+        VlalignError: for input of another shape or kind, values that are not finite, ``k`` outside 1..N-1, or features
+            so large that inner products overflow.
+
+    >>> x = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]])
+    >>> knn(x, k=1).flatten().tolist()
+    [1, 0, 3, 2]
+    """
+    lists = knn_of_sides(x, k, block=block)
+    return lists.x if choice(side, "side", "knn", ("x", "y")) == "x" else lists.y
+
+
+def knn_of_sides(x: Tensor, k: int = 10, *, block: int | None = None) -> Sided[Tensor]:
+    """Return :func:`knn` of both sides, which differ where there are ties."""
+    x = check_features(x).detach()
+    n = len(x)
+    if not (k := whole_number(k, "k", "knn")) < n:
+        raise VlalignError(f"k must be at least 1 and less than the number of samples, got k={k} with N={n}")
+    if float(checked_norms(x).max()) < torch.finfo(x.dtype).tiny ** 0.5 and bool(x.any()):
+        raise VlalignError(f"inner products of features underflow {x.dtype}: scale them up")
+    if block is None:
+        block = (BLOCK_BYTES if x.device.type == "cpu" else DEVICE_BLOCK_BYTES) // (n * x.element_size())
+    blocks = -(-n // min(max(1, whole_number(block, "block", "knn", least=0)), n))
+    block = -(-n // blocks)  # even blocks: no small last one
+    labels = row_labels(x)
+    distinct = _Distinct(x, labels) if labels.max() + 1 < n else None
+    out = torch.empty((n, k), dtype=torch.int64, device=x.device)
+    buffer = scratch((block, n), x.dtype, x.device)
+    tied: list[tuple[_Ints, _Ints, _Ints]] = []  # row numbers, lists of x, lists of y
+    breaking = TieBreaking(x, labels)
+    for start in range(0, n, block):
+        rows = x[start : start + block]
+        products = buffer[: len(rows)]
+        if distinct is not None:
+            products = distinct.products(start, start + block)
+        elif blocks == 1:
+            gram(x, products)
+        else:
+            torch.mm(rows, x.T, out=products)
+        products.diagonal(start).fill_(-torch.inf)
+        search = search_on_cpu if x.device.type == "cpu" else search_on_device
+        tied += search(products, out[start : start + block], start, breaking)
+    y = out.clone() if tied else out
+    for numbers, of_x, of_y in tied:
+        index = torch.from_numpy(numbers).to(x.device)
+        out[index], y[index] = torch.from_numpy(of_x).to(x.device), torch.from_numpy(of_y).to(x.device)
+    return Sided(out, y)
+
+
+class _Distinct:
+    """The distinct rows of a layer [N, D], multiplied once, so that identical rows have identical products."""
+
+    def __init__(self, x: Tensor, labels: _Ints) -> None:
+        first = np.unique(labels, return_index=True)[1]
+        self.rows = x[torch.from_numpy(first).to(x.device)]
+        self.labels = torch.from_numpy(labels).to(x.device)
+
+    def products(self, start: int, stop: int) -> Tensor:
+        """Inner products [stop - start, N] of rows ``start`` to ``stop`` with all rows."""
+        needed, place = torch.unique(self.labels[start:stop], return_inverse=True)
+        return torch.mm(self.rows[needed], self.rows.T)[place][:, self.labels]
+
+
+def gram(x: Tensor, out: Tensor) -> None:
+    """All inner products of ``x`` into ``out`` [N, N]: one triangle of tiles is computed, the other copied."""
+    for start in range(0, len(x), _TILE):
+        stop = start + _TILE
+        torch.mm(x[start:stop], x[start:].T, out=out[start:stop, start:])
+        if stop < len(x):
+            out[stop:, start:stop] = out[start:stop, stop:].T
+
+
+def search_on_cpu(products: Tensor, out: Tensor, start: int, breaking: TieBreaking) -> list[tuple[_Ints, _Ints, _Ints]]:
+    """Write the columns of the k largest of each row of ``products`` [rows, N] to ``out`` [rows, k].
+
+    A lower bound of the k-th largest value comes from the maxima of column groups: k groups have a maximum that large.
+    The few values that reach the bound are sorted.
+
+    Returns:
+        Row numbers, counted from ``start``, and lists of either side, of the rows that have ties.
+    """
+    step, tied = _rows_at_once(products), []
+    for low in range(0, len(products), step):
+        part = products[low : low + step]
+        lists = out[low : low + step].numpy()
+        rows = np.flatnonzero(_search_part(part.numpy(), _lower_bound(part, out.shape[1]), lists))
+        if len(rows):
+            tied.append(breaking.lists(part.numpy()[rows], start + low + rows, out.shape[1]))
+    return tied
+
+
+def _rows_at_once(products: Tensor) -> int:
+    return max(1, _SEARCH_BYTES // (products.shape[1] * products.element_size()))
+
+
+def _lower_bound(products: Tensor, k: int) -> NDArray[np.floating]:
+    """A value [rows, 1] that at least k entries of each row reach, and few more."""
+    groups = max(32, -(-3 * k // 16) * 16)
+    size = products.shape[1] // groups
+    if size > 1:  # group g holds the columns g, g + groups, ...; the left-over columns could only raise the bound
+        products = products[:, : size * groups].unflatten(1, (size, groups)).amax(dim=1)
+    values: NDArray[np.floating] = products.numpy()
+    last = values.shape[1] - k
+    return np.partition(values, last, axis=1)[:, last, None]
+
+
+def _search_part(products: NDArray[np.floating], bound: NDArray[np.floating], out: _Ints) -> NDArray[np.bool_]:
+    """Fill ``out`` [rows, k], except for the rows that are returned: those with ties, or too many above the bound."""
+    rows, n = products.shape
+    k = out.shape[1]
+    found = np.flatnonzero(products >= bound)
+    row, column = np.divmod(found, n)
+    counts = np.bincount(row, minlength=rows)
+    many = counts > 4 * k + 64  # many ties, or all the near ones in few groups
+    if many.any():
+        if not many.all():
+            rest = np.empty((int(rows - many.sum()), k), dtype=np.int64)
+            tied = _search_part(products[~many], bound[~many], rest)
+            out[~many] = rest
+            many[~many] = tied
+        return many
+    width = int(counts.max())
+    slot = np.arange(len(found)) + (np.arange(rows) * width - counts.cumsum() + counts)[row]
+    negated = np.full(rows * width, np.inf, dtype=products.dtype)
+    negated[slot] = -products.reshape(-1)[found]
+    columns = np.zeros(rows * width, dtype=np.int64)
+    columns[slot] = column
+    negated, columns = negated.reshape(rows, width), columns.reshape(rows, width)
+    order = np.argsort(negated, axis=1, kind="stable")[:, : k + 1]  # one more than asked for shows a tie at the border
+    out[:] = np.take_along_axis(columns, order[:, :k], axis=1)
+    values = np.take_along_axis(negated, order, axis=1)
+    return np.asarray((values[:, 1:] == values[:, :-1]).any(axis=1))
+
+
+def search_on_device(
+    products: Tensor, out: Tensor, start: int, breaking: TieBreaking
+) -> list[tuple[_Ints, _Ints, _Ints]]:
+    """Search as :func:`search_on_cpu`, in torch operations for an accelerator; ties are broken on the CPU."""
+    k = out.shape[1]
+    top = products.topk(k + 1, dim=1)  # one more than asked for shows a tie at the border
+    out.copy_(top.indices[:, :k])
+    equal = (top.values[:, 1:] == top.values[:, :-1]).any(dim=1)
+    tied = []
+    for rows in torch.nonzero(equal).flatten().split(_rows_at_once(products)):
+        tied.append(breaking.lists(products[rows].cpu().numpy(), start + rows.cpu().numpy(), k))
+    return tied

@@ -1,0 +1,110 @@
+"""Symmetric matrices of sample pairs [N, N], compared entry by entry: Gram matrices and dissimilarities.
+
+A prepared layer is its matrix after centring, so that a metric of this kind is the cosine of two matrices,
+``Σ_ij A_ij B_ij / (‖A‖ ‖B‖)``: all layer pairs are one matrix product, under row permutations too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vlalign.metrics.base import Floats, Ints
+from vlalign.metrics.engine.moments import PairSums, permutation_moments
+
+_BLOCK_ENTRIES = 2**16  # of a matrix in one product; partial sums are added up in float64
+_PERMUTED_BYTES = 2**27  # of permuted blocks held at once
+
+
+@dataclass(frozen=True)
+class PairMatrix:
+    """A centred matrix of sample pairs, its Frobenius norm, and its sums after it is divided by that."""
+
+    matrix: Tensor  # [N, N], symmetric
+    norm: float  # 0 where there is nothing to compare
+    sums: PairSums
+
+    @classmethod
+    def of(cls, matrix: Tensor, smallest: float = 0.0, rows: Floats | None = None) -> PairMatrix:
+        """A symmetric ``matrix`` [N, N]; all zero where its norm is not above ``smallest``.
+
+        ``rows``: its row sums without the diagonal, where they are known.
+        """
+        norm = frobenius_norm(matrix)
+        if not norm > smallest:
+            return cls(matrix.zero_(), 0.0, PairSums(*[0.0] * 6))
+        diagonal = matrix.diagonal().double().cpu().numpy()
+        if rows is None:
+            rows = matrix.sum(dim=1, dtype=torch.float64).cpu().numpy() - diagonal
+        squares = norm**2 - float(diagonal @ diagonal)
+        return cls(matrix, norm, PairSums.of(rows, rows, squares, squares, diagonal).scaled(1 / norm))
+
+    def reorder(self, order: Ints) -> PairMatrix:
+        """The matrix of the samples in another order."""
+        index = torch.from_numpy(order).to(self.matrix.device)
+        return PairMatrix(self.matrix[index][:, index], self.norm, self.sums)
+
+
+def frobenius_norm(matrix: Tensor) -> float:
+    """Frobenius norm [N, M], summed up in float64 over blocks of rows."""
+    norm = sum(float(part.square().sum(dtype=torch.float64)) for part in matrix.split(256)) ** 0.5
+    if 1e-15 < norm < 1e15:
+        return norm
+    peak = float(matrix.abs().max())  # squares that the dtype cannot hold
+    if not peak:
+        return 0.0
+    return float(peak * sum(float((part.double() / peak).square().sum()) for part in matrix.split(64)) ** 0.5)
+
+
+def cosines(x: Sequence[PairMatrix], y: Sequence[PairMatrix]) -> Floats:
+    """``Σ_ij A_ij B_ij / (‖A‖ ‖B‖)`` [Lx, Ly] of all pairs of matrices; 0 where one of them is 0."""
+    return cosines_permuted(x, y, None)[0]
+
+
+def cosines_permuted(x: Sequence[PairMatrix], y: Sequence[PairMatrix], permutations: Ints | None) -> Floats:
+    """``Σ_ij A_ij B_π(i)π(j) / (‖A‖ ‖B‖)`` [P, Lx, Ly] for each permutation π; None stands for the identity alone.
+
+    The side with fewer layers is permuted (the other one by the inverse gives the same sum), one triangle at a time.
+    """
+    if len(x) < len(y) and permutations is not None:
+        inverse = np.argsort(permutations, axis=1)
+        return cosines_permuted(y, x, inverse).transpose(0, 2, 1)
+    a, b = [side.matrix for side in x], [side.matrix for side in y]
+    n, device = len(a[0]), a[0].device
+    count = 1 if permutations is None else len(permutations)
+    # the permuted ones in float32 where the matrices are: they need fewer digits and are many
+    dtype = torch.promote_types(a[0].dtype, b[0].dtype) if permutations is not None else torch.float64
+    orders = None if permutations is None else torch.from_numpy(permutations).to(device)
+    result = torch.zeros((len(a), count * len(b)), dtype=torch.float64, device=device)
+    step = max(1, _BLOCK_ENTRIES // n)
+    for start in range(0, n, step):
+        stop = min(n, start + step)
+        left = torch.stack([matrix[start:stop, start:] for matrix in a]).to(dtype)
+        left[:, :, stop - start :] *= 2  # the other triangle
+        left = left.flatten(1)
+        per = max(1, _PERMUTED_BYTES // (left[0].numel() * left.element_size() * len(b)))
+        for first in range(0, count, per):
+            if orders is None:
+                right = torch.stack([matrix[start:stop, start:] for matrix in b])
+            else:
+                right = torch.stack(
+                    [
+                        matrix[order[start:stop]].index_select(1, order[start:])
+                        for order in orders[first : first + per]
+                        for matrix in b
+                    ]
+                )
+            columns = slice(first * len(b), first * len(b) + len(right))
+            result[:, columns] += (left @ right.to(dtype).flatten(1).T).double()
+    products: Floats = result.view(len(a), count, len(b)).transpose(0, 1).cpu().numpy()
+    norms = np.outer([side.norm for side in x], [side.norm for side in y])
+    return np.divide(products, norms, out=np.zeros_like(products), where=norms > 0)
+
+
+def cosine_moments(x: Sequence[PairMatrix], y: Sequence[PairMatrix]) -> tuple[Floats, Floats]:
+    """Exact mean and sd [Lx, Ly] of the cosines under a random pairing of the samples."""
+    return permutation_moments([side.sums for side in x], [side.sums for side in y], len(x[0].matrix))

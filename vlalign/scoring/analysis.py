@@ -1,0 +1,167 @@
+"""What the best value of a layer grid is worth: chance level, null, interval, curves, checks of the data."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from scipy.stats import norm
+from torch import Tensor
+
+from vlalign.errors import VlalignError
+from vlalign.metrics.base import Floats, Metric
+from vlalign.scoring.grouping import GroupLabels
+from vlalign.scoring.layers import PreparedSide, timed
+from vlalign.stats.checks import check_side, warnings
+from vlalign.stats.curves import k_curve, n_curve
+from vlalign.stats.interval import half_sampling
+from vlalign.stats.null import permutation_null
+
+log = logging.getLogger(__name__)
+
+ALPHA = 0.05  # of the null's point that the calibrated score starts at
+_TELL_SECONDS = 60  # of a null that are worth a word before it starts
+
+
+@dataclass
+class Analysis:
+    """One metric on two prepared sides; ``run`` gives the fields of the record.
+
+    Layers, matrix and best pair are those of the layers that tell samples apart (``varied`` of each side).
+    """
+
+    metric: Metric
+    x: PreparedSide
+    y: PreparedSide
+    x_layers: list[Any]
+    y_layers: list[Any]
+    matrix: Floats
+    best: tuple[int, int]
+    groups: GroupLabels | None
+    seconds: dict[str, float]
+
+    def run(self, *, permutations: int, half_samples: int, full: bool, seed: int) -> dict[str, Any]:
+        """``chance``, ``moments``, ``null``, ``interval``, ``curves`` and ``checks`` of a :class:`ScoreRecord`."""
+        notes: list[str] = []
+        labels = None if self.groups is None else self.groups.labels
+        moments = self._moments()
+        null = self._null(permutations, seed, labels, notes)
+        with timed(self.seconds, "checks"):
+            (x_raw, x), (y_raw, y) = (side.both(i) for side, i in zip((self.x, self.y), self._positions(), strict=True))
+            checks = self._checks((x_raw, y_raw), (x, y), notes)
+        interval = self._interval(x, y, half_samples, seed, labels, full, notes)
+        curves = self._curves(seed, notes) if full else None
+        chance = None
+        if moments is not None:
+            chance = moments["mean"]
+        elif null is not None:
+            chance = null["pair_mean"]
+        return {
+            "chance": chance,
+            "moments": moments,
+            "null": null,
+            "interval": interval,
+            "curves": curves,
+            "checks": {**checks, "notes": notes},
+        }
+
+    def _moments(self) -> dict[str, Any] | None:
+        """Exact mean and sd of the best pair under a random pairing; they do not know of groups."""
+        i, j = self.best
+        found = None if self.groups is not None else self.metric.moments([self.x_layers[i]], [self.y_layers[j]])
+        if found is None:
+            return None
+        mean, sd = float(found.mean[0, 0]), None if found.sd is None else float(found.sd[0, 0])
+        z = (float(self.matrix[self.best]) - mean) / sd if sd else None
+        p = None if z is None else float(norm.sf(z))
+        return {
+            "mean": mean,
+            "sd": sd,
+            "z": z,
+            "p_value": p,  # normal approximation, of this layer pair alone
+            "p_selected": None if p is None else min(1.0, p * self.matrix.size),  # Bonferroni over all layer pairs
+        }
+
+    def _null(self, permutations: int, seed: int, labels: Any, notes: list[str]) -> dict[str, Any] | None:
+        if not self.metric.paired:
+            notes.append(f"{self.metric.label} does not depend on which rows are paired: no null, no p-value")
+            return None
+        if not permutations:
+            if self.metric.info.permutations == 0:
+                notes.append(
+                    f"no permutation null: a permutation costs as much as the grid, {self.seconds['grid']:.1f} s; "
+                    "ask for some with --permutations"
+                )
+            return None
+        expected = permutations * self.seconds["grid"]
+        if type(self.metric).permuted is Metric.permuted and expected > _TELL_SECONDS:
+            log.info("%s: %d permutations, up to about %.0f s", self.metric.label, permutations, expected)
+        with timed(self.seconds, "null"):
+            null = permutation_null(
+                self.metric, self.x_layers, self.y_layers, n=self.x.side.n, observed=float(self.matrix[self.best]),
+                count=permutations, seed=seed, groups=labels,
+            )  # fmt: skip
+        if len(null.maxima) + 1 < 1 / ALPHA:
+            notes.append(f"no calibrated score: it needs at least {round(1 / ALPHA) - 1} permutations")
+        assert null.pair_mean is not None
+        return {**null.summary(ALPHA), "pair_mean": float(null.pair_mean[self.best]), "maxima": null.maxima.tolist()}
+
+    def _interval(
+        self, x: Tensor, y: Tensor, half_samples: int, seed: int, labels: Any, full: bool, notes: list[str]
+    ) -> dict[str, Any] | None:
+        if not half_samples:
+            return None
+        try:
+            with timed(self.seconds, "interval"):
+                found = half_sampling(self.metric, [x], [y], count=half_samples, seed=seed, groups=labels).summary()
+        except VlalignError as error:
+            notes.append(f"no interval: {error}")
+            return None
+        if found["sd"] < 1e-9 < 1e-6 < abs(found["mean_of_halves"] - found["observed"]):
+            notes.append(f"no interval: every half of the samples gives {found['mean_of_halves']:.4f}, too few to tell")
+            return None
+        if full and self.matrix.size > 1:  # the same samples, so it fails only where the one above does
+            with timed(self.seconds, "interval"):
+                layers = self._all_layers()
+                found["maximum"] = half_sampling(
+                    self.metric, *layers, count=half_samples, seed=seed, groups=labels
+                ).summary()
+        return found
+
+    def _all_layers(self) -> tuple[list[Any], list[Any]]:
+        x, y = ([side.layer(i) for i in side.varied] for side in (self.x, self.y))
+        return x, y
+
+    def _positions(self) -> tuple[int, int]:
+        """Positions of the best pair among all layers."""
+        return self.x.varied[self.best[0]], self.y.varied[self.best[1]]
+
+    def _curves(self, seed: int, notes: list[str]) -> dict[str, Any] | None:
+        if self.groups is not None:
+            notes.append("no curves: random subsets would cut the groups apart")
+            return None
+        with timed(self.seconds, "curves"):
+            layers = self._all_layers()
+            repeats = 10 if self.metric.info.permutations else 3
+            curves = {"n": n_curve(self.metric, *layers, repeats=repeats, seed=seed, pair=self.best)}
+            if "k" in self.metric.params:
+                curves["k"] = k_curve(self.metric, *layers, pair=self.best)
+        return {name: curve.summary() for name, curve in curves.items()}
+
+    def _checks(self, raw: tuple[Tensor, Tensor], scored: tuple[Tensor, Tensor], notes: list[str]) -> dict[str, Any]:
+        """Checks of the two layers of the best pair."""
+        found = {}
+        k = self.metric.params.get("k") or min(10, self.x.side.n - 1)
+        lists = self.metric.preparation == ("neighbours", k)
+        for i, (name, side, layers) in enumerate((("x", self.x, self.x_layers), ("y", self.y, self.y_layers))):
+            found[name] = check_side(
+                scored[i], k, neighbours=getattr(layers[self.best[i]], name) if lists else None, unclipped=raw[i],
+                clip_threshold=side.threshold,
+            )  # fmt: skip
+            where = f"{side.axis[self._positions()[i]]['name']} of {side.side.model}"
+            notes.extend(line for line in warnings(found[name], where, self.groups is not None) if line not in notes)
+            flat = [str(entry["name"]) for p, entry in enumerate(side.axis) if p not in side.varied]
+            if flat:
+                notes.append(f"{', '.join(flat)} of {side.side.model} give all samples the same features: scored 0")
+        return found

@@ -1,0 +1,214 @@
+"""Score models over all layer pairs: check everything, then one record after the other."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import psutil
+import torch
+
+from vlalign.errors import VlalignError
+from vlalign.metrics.base import Metric
+from vlalign.metrics.registry import parse_metric
+from vlalign.scoring.grouping import Groups, are_exact, resolve_groups
+from vlalign.scoring.inputs import Features, Side, check_pairing
+from vlalign.scoring.preprocessing import get_preset
+from vlalign.scoring.record import ScoreRecord
+from vlalign.scoring.scorer import Options, Scorer
+
+log = logging.getLogger(__name__)
+
+_TELL_BYTES = 2**30  # of kept matrices that are worth a word
+
+
+def score_pairs(pairs: Iterable[tuple[Features, Features]], **options: Any) -> Iterator[ScoreRecord]:
+    """:func:`vlalign.score` of many pairs, with one metric or several; a layer's work is done once for all its pairs.
+
+    All pairs are checked at once; records are computed one by one as they are asked for, so that each can be kept.
+    ``seconds`` of a record counts the work done for it: nothing for a side that an earlier pair had prepared. What was
+    prepared of a side is let go after its last pair, so put the pairs of one side next to each other.
+
+    Args:
+        pairs: sides x and y of each.
+        **options: of :func:`prepare_pairs`.
+    """
+    return (one() for one in prepare_pairs(pairs, **options))
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A score to compute: call it for the record, or :meth:`pass_over` where there is a record already.
+
+    Attributes:
+        title: of both models and the metric.
+        request: everything that the record depends on, as its ``environment`` keeps it; None where this is not known.
+    """
+
+    title: str
+    request: dict[str, Any] | None
+    _compute: Callable[[], ScoreRecord]
+    _release: Callable[[], None]
+    _sides: tuple[Features, ...] = ()
+
+    def __call__(self) -> ScoreRecord:
+        """Return the record."""
+        try:
+            record = self._compute()
+        finally:
+            self._release()
+        return (
+            record
+            if self.request is None
+            else replace(record, environment={**record.environment, "request": self.request})
+        )
+
+    def pass_over(self) -> None:
+        """Check the runs' checksums, without which a record says nothing of them; free what only this score needed.
+
+        Raises:
+            VlalignError: a shard is missing or damaged.
+        """
+        for side in self._sides:
+            if hasattr(side, "check"):
+                side.check()
+        self._release()
+
+
+def prepare_pairs(
+    pairs: Iterable[tuple[Features, Features]],
+    *,
+    metric: str | Metric | Sequence[str | Metric] = "mutual_knn",
+    k: int = 10,
+    preset: str = "platonic",
+    permutations: int | None = None,
+    half_samples: int | None = None,
+    groups: Groups = None,
+    full: bool = False,
+    seed: int = 0,
+    concat: bool = False,
+    device: str | torch.device | None = None,
+) -> list[Planned]:
+    """Plan :func:`score_pairs`: each record is a function to call, in order; one that fails may be passed over.
+
+    The keywords are those of :func:`vlalign.score`; ``metric`` may be several.
+    """
+    pairs = list(pairs)
+    metrics = _metrics(metric, k)
+    options = Options(
+        preset=get_preset(preset),
+        permutations=permutations,
+        half_samples=half_samples,
+        groups=groups,
+        full=full,
+        seed=seed,
+        concat=concat,
+        device=_device(device),
+    )
+    for x, y in pairs:
+        _check(x, y, metrics, concat, groups)
+    for chosen in metrics:
+        _check_memory(chosen, pairs, concat, options.device)
+    scorer = Scorer(options)
+    last = {id(side): i for i, pair in enumerate(pairs) for side in pair}
+
+    def release(chosen: Metric, i: int) -> None:
+        if chosen is metrics[-1]:
+            scorer.release([side for side in pairs[i] if last[id(side)] == i])
+        if i == len(pairs) - 1:
+            scorer.forget(chosen)
+
+    return [
+        Planned(
+            f"{_title(pairs[i][0], 'x')} × {_title(pairs[i][1], 'y')} {chosen.name}",
+            scorer.request(chosen, *pairs[i]),
+            partial(scorer.pair, chosen, *pairs[i]),
+            partial(release, chosen, i),
+            pairs[i],
+        )
+        for chosen in metrics
+        for i in range(len(pairs))
+    ]
+
+
+def _title(side: Features, label: str) -> str:
+    return str(side.key.title) if hasattr(side, "key") else getattr(side, "name", None) or label
+
+
+def check_pair(x: Features, y: Features, *, metric: str | Metric = "mutual_knn", k: int = 10) -> None:
+    """Check that two sides can be paired and are large enough for the metric, without reading features.
+
+    Raises:
+        VlalignError: as :func:`vlalign.score`.
+    """
+    _check(x, y, _metrics(metric, k), concat=False)
+
+
+def _check(x: Features, y: Features, metrics: Sequence[Metric], concat: bool, groups: Groups = None) -> None:
+    a, b = Side(x, "x"), Side(y, "y")
+    check_pairing(a, b)
+    if not are_exact(groups):
+        resolve_groups(groups, a.ids, a.n)
+    for metric in metrics:
+        metric.check(a.n, [*_widths(a, concat), *_widths(b, concat)])
+
+
+def _widths(side: Side, concat: bool) -> list[int]:
+    found = [int(entry["width"]) for entry in side.axis]
+    return [*found, sum(found)] if concat else found
+
+
+def _metrics(metric: str | Metric | Sequence[str | Metric], k: int) -> list[Metric]:
+    found: list[Metric] = []
+    for one in metric if isinstance(metric, list | tuple) else [metric]:
+        if not isinstance(one, str | Metric):
+            raise VlalignError(f"a metric is given by its name or as a metric, not as {type(one).__name__}")
+        found.append(one if isinstance(one, Metric) else parse_metric(one, k=k))
+    if not found:
+        raise VlalignError("no metric is given: name at least one")
+    return list(dict.fromkeys(found))
+
+
+def _check_memory(
+    metric: Metric, pairs: Sequence[tuple[Features, Features]], concat: bool, device: torch.device | None
+) -> None:
+    """Say how much N × N work will be kept where that is much, and refuse what cannot fit."""
+    sides = {id(side): Side(side, "x") for pair in pairs for side in pair}
+    holds = {name: metric.holds(side.n, _widths(side, concat)) for name, side in sides.items()}
+    places: dict[int, list[int]] = {}
+    for i, pair in enumerate(pairs):
+        for side in pair:
+            places.setdefault(id(side), []).append(i)
+    alive = (
+        sum(size for name, size in holds.items() if places[name][0] <= i <= places[name][-1]) for i in range(len(pairs))
+    )
+    needed = max(alive, default=0)
+    if needed < _TELL_BYTES:
+        return
+    if device is not None and device.type == "cuda":
+        free = torch.cuda.mem_get_info(device)[0]
+    else:
+        free = psutil.virtual_memory().available
+    n = max(side.n for side in sides.values())
+    text = f"{metric.label} keeps {needed / 2**30:.1f} GiB: it needs N × N matrices of every layer, N = {n}"
+    if needed > 0.9 * free:
+        raise VlalignError(
+            f"{text}, and {free / 2**30:.1f} GiB are free: score fewer samples, fewer pairs at once, or another metric"
+        )
+    log.info(text)
+
+
+def _device(device: str | torch.device | None) -> torch.device | None:
+    if device is None:
+        return torch.device("cuda") if torch.cuda.is_available() else None
+    try:
+        chosen = torch.device(device)
+        if chosen.type == "meta":
+            raise RuntimeError("it holds no values")
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError, TypeError, ValueError) as error:
+        raise VlalignError(f"device {str(device)!r} cannot be used here: leave --device out or give cpu") from error
+    return chosen

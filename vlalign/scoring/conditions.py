@@ -1,0 +1,136 @@
+"""Under which conditions a record was measured: only records of equal conditions may be compared."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from vlalign.metrics.base import metric_text
+from vlalign.metrics.registry import METRICS
+from vlalign.scoring.record import ScoreRecord
+from vlalign.store.checksums import canonical, encode
+
+#: What a run key says of the data beside its content: where it was read from does not change it.
+_ORIGIN = ("name", "revision", "config", "split", "id_source", "image_column", "text_column")
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Metric, preset, samples and variant of a score.
+
+    Attributes:
+        id: digest of all of them; equal for records that may be compared.
+        metric: name and parameters, as ``--metric`` takes them.
+        symmetric: whether exchanging the sides leaves the score as it is; False for metrics not known here.
+        n: paired samples.
+        parts: name and text of each condition, in the order in which they are told.
+        known: False where nothing says what the samples are (plain tensors): such a record is like no other.
+    """
+
+    id: str
+    metric: str
+    symmetric: bool
+    n: int
+    parts: Mapping[str, str]
+    known: bool
+
+    @property
+    def title(self) -> str:
+        """All conditions on one line."""
+        return ", ".join(f"{name} {text}" for name, text in self.parts.items())
+
+
+def conditions(record: ScoreRecord, alone: str, *, edits: bool = True) -> Conditions:
+    """The conditions of a record.
+
+    The data of both sides count by content: ids, captions or pictures, caption index and edits. Data sets of the same
+    content are the same wherever they were read from; pairs of other modalities are pairs of other data.
+
+    Args:
+        record: a sound one (see :mod:`vlalign.scoring.collect`).
+        alone: names the record where it does not say what its samples are, so that it is equal to itself only.
+        edits: whether edits count.
+    """
+    metric = metric_text(record.metric["name"], record.metric["params"])
+    known = METRICS.get(record.metric["name"])
+    parts = {"metric": metric, "preset": _preset(record.preprocessing), "N": str(record.n)}
+    sides = [data_of(side) for side in (record.x, record.y)]
+    told = [side for side in sides if side is not None]
+    if len(told) == len(sides):
+        parts["data"] = "; ".join(sorted({text for text, _ in told}))
+        counted = ({**content, "edits": content["edits"] if edits else []} for _, content in told)
+        samples: Any = sorted({canonical(content) for content in counted})
+    else:
+        parts["data"] = f"not recorded, {alone}"
+        samples = alone
+    groups = record.pairing.get("groups")
+    variant = [
+        *(["with the concatenation of all layers"] if record.axes["x"][-1].get("index") == -1 else []),
+        *([f"samples in {groups.get('groups')} groups"] if isinstance(groups, dict) else []),
+        *(["ties in the order of the rows"] if _has_ordered_ties(record) else []),
+    ]
+    if variant:
+        parts["variant"] = ", ".join(variant)
+    settings = {name: record.preprocessing.get(name) for name in ("preset", "clip_quantile", "normalise")}
+    whole = {"metric": record.metric, "preprocessing": settings, "n": record.n, "data": samples, "variant": variant}
+    digest = hashlib.sha256(encode(canonical(whole))).hexdigest()[:12]
+    symmetric = known is not None and known.info.symmetric
+    return Conditions(digest, metric, symmetric, record.n, parts, len(told) == len(sides))
+
+
+def _has_ordered_ties(record: ScoreRecord) -> bool:
+    """Whether identical rows had neighbours by row number, as in records made before ties were broken at random."""
+    identical = any(record.checks.get(side, {}).get("duplicates") for side in ("x", "y"))
+    return identical and bool({"k", "max_k"} & set(record.metric["params"])) and "ties" not in record.preprocessing
+
+
+def different(a: Conditions, b: Conditions) -> list[str]:
+    """In what two records differ that may not be compared, as ``name: a, b``; empty if they may be."""
+    if a.id == b.id:
+        return []
+    names = dict.fromkeys([*a.parts, *b.parts])
+    found = [
+        f"{name}: {a.parts.get(name, 'none')} and {b.parts.get(name, 'none')}"
+        for name in names
+        if a.parts.get(name) != b.parts.get(name)
+    ]
+    return found or ["the content of their data"]
+
+
+def _preset(preprocessing: Mapping[str, Any]) -> str:
+    quantile = preprocessing.get("clip_quantile")
+    return str(preprocessing["preset"]) + (f" (clip {quantile:g})" if isinstance(quantile, float | int) else "")
+
+
+def data_of(side: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
+    """Text and content of what one side of a record read; None where its run does not say."""
+    key = side["run"]["key"] if side.get("run") else {}
+    data = key.get("data")
+    if not isinstance(data, dict) or not data:
+        return None
+    modality = str(side.get("modality") or "")
+    edits = key.get("perturbations") or []
+    by_content = {name: value for name, value in data.items() if "content" not in data or name not in _ORIGIN}
+    words = [str(data["name"])] if data.get("name") else []
+    words += [{"vision": "images", "text": "texts"}.get(modality, modality)]
+    if isinstance(data.get("content"), str):
+        words.append(data["content"][:8])
+    if modality == "text" and data.get("caption") is not None:
+        words.append(f"caption {data['caption']}")
+    words += [f"{one['operation']}:{one.get('rate')}" for one in edits if isinstance(one, dict) and "operation" in one]
+    return " ".join(words), {"modality": modality, "data": by_content, "edits": edits}
+
+
+def precision_of(side: Mapping[str, Any]) -> str:
+    """Quantization of the run of a side, else the dtype of its weights, and what its features were rounded to on the
+    way; empty where nothing says it.
+
+    >>> precision_of({"run": {"key": {"dtype": "float32", "quantization": "none", "stored": "float16"}}})
+    'float32, stored as float16'
+    """
+    key = side["run"]["key"] if side.get("run") else {}
+    quantization = str(key.get("quantization") or "none")
+    weights = quantization if quantization != "none" else str(key.get("dtype") or "")
+    return ", ".join([*([weights] if weights else []), *([f"stored as {key['stored']}"] if key.get("stored") else [])])

@@ -1,0 +1,260 @@
+"""One side of a score: a run of the store or plain tensors, seen as layers with names."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vlalign.errors import VlalignError
+from vlalign.scoring.record import finite_or_none
+
+if TYPE_CHECKING:
+    from vlalign.store import Run
+
+#: What can be scored: a run, features [N, D], [N, L, D], or a list of layers [N, D_l].
+Features: TypeAlias = "Run | Arrays | Tensor | np.ndarray | Sequence[Tensor | np.ndarray]"
+
+_HELD_BYTES = 2 * 2**30  # up to this size all layers of a run are held, beyond it they are read one by one
+_ORIGIN = ("name", "revision", "config", "split", "file")
+
+
+@dataclass(frozen=True, eq=False)
+class Arrays:
+    """Features that are no run, with the name of their model and sample ids, each None where not given."""
+
+    features: Any
+    name: str | None = None
+    ids: Any = None
+
+
+def with_names(x: Features, y: Features, names: Any, ids: Any) -> tuple[Features, Features]:
+    """Return both sides with names and ids; each of ``names`` and ``ids`` is None or two values, for x and for y.
+
+    Raises:
+        VlalignError: another number of values, or a value for a run, which has its own.
+    """
+    sides = [x, y]
+    for what, values in (("names", names), ("ids", ids)):
+        if values is not None and (isinstance(values, str) or not isinstance(values, Sequence) or len(values) != 2):
+            raise VlalignError(f"{what} must be a pair: those of x, those of y (None for a side without)")
+    for i, label in enumerate("xy"):
+        name, own = (None if values is None else values[i] for values in (names, ids))
+        if name is None and own is None:
+            continue
+        if hasattr(sides[i], "key") and hasattr(sides[i], "load"):
+            raise VlalignError(f"{label} is a run, which has its own name and ids: give None for it")
+        if name is not None and not (isinstance(name, str) and name.strip()):
+            raise VlalignError(f"the name of {label} must be a text, got {name!r}")
+        sides[i] = Arrays(sides[i], name, own)
+    return sides[0], sides[1]
+
+
+class Side:
+    """Layers with names; ``load`` gives one [N, D_l] at a time.
+
+    Raises:
+        VlalignError: input that is no run, tensor or list of tensors, or layers that differ in the number of rows.
+    """
+
+    def __init__(self, features: Features, label: str) -> None:
+        self.label = label
+        self.modality: str | None = None
+        self.axis: list[dict[str, Any]] = []
+        self.run: Run | None = None
+        self.ids: list[str] | None = None
+        self._layers: list[Tensor] | None = None
+        self._order: Tensor | None = None
+        if hasattr(features, "key") and hasattr(features, "load"):
+            self._from_run(features)  # type: ignore[arg-type]
+        elif isinstance(features, Arrays):
+            self._from_tensors(features.features)
+            self.model = features.name or label
+            self.ids = None if features.ids is None else _checked_ids(features.ids, self.n, label)
+        else:
+            self._from_tensors(features)
+
+    def _from_run(self, run: Run) -> None:
+        self.run = run
+        self.ids = list(run.ids)
+        self.n = len(self.ids)
+        self.model, self.modality = run.key.title, run.key.modality
+        self.axis = [
+            {"index": layer.index, "name": layer.name, "width": layer.width, "convention": layer.convention}
+            for layer in run.layers
+        ]
+        if len(set(self.ids)) != self.n:
+            raise VlalignError(f"{self.model} holds duplicate sample ids: extract it again from a set with unique ids")
+
+    def _from_tensors(self, features: Any) -> None:
+        if isinstance(features, np.ndarray | Tensor):
+            whole = as_tensor(features, self.label)
+            if whole.ndim not in (2, 3):
+                raise VlalignError(f"{self.label} must be [N, D] or [N, L, D], got shape {list(whole.shape)}")
+            layers = [whole] if whole.ndim == 2 else list(whole.unbind(1))
+        elif isinstance(features, Sequence) and not isinstance(features, str):
+            layers = [as_tensor(layer, f"{self.label}[{i}]") for i, layer in enumerate(features)]
+        else:
+            kind = type(features).__name__
+            raise VlalignError(f"{self.label} must be a run of a store, a tensor or a list of tensors, not {kind}")
+        if not layers:
+            raise VlalignError(f"{self.label} has no layers: give at least one tensor [N, D]")
+        for i, layer in enumerate(layers):
+            if layer.ndim != 2 or len(layer) != len(layers[0]):
+                raise VlalignError(
+                    f"{self.label}: every layer must be [N, D] with one N, but layer 0 is {list(layers[0].shape)} "
+                    f"and layer {i} is {list(layer.shape)}"
+                )
+        if len({layer.dtype for layer in layers}) > 1 and any(layer.dtype == torch.float64 for layer in layers):
+            layers = [layer.double() for layer in layers]  # one clip threshold needs one precision
+        self.n = len(layers[0])
+        self.model = self.label
+        self._layers = layers
+        self.axis = [
+            {"index": i, "name": f"layer_{i}", "width": layer.shape[1], "convention": ""}
+            for i, layer in enumerate(layers)
+        ]
+
+    def hold(self) -> None:
+        """Read all layers now, if they are small enough to be held."""
+        if self.run is not None and 4 * self.n * sum(int(entry["width"]) for entry in self.axis) <= _HELD_BYTES:
+            self._layers = list(self.run.features())
+
+    def release(self) -> None:
+        """Let go of the layers that :meth:`hold` read."""
+        if self.run is not None:
+            self._layers = None
+
+    def put_in_order(self, ids: Sequence[str]) -> None:
+        """Give rows in the order of ``ids`` from now on."""
+        assert self.ids is not None
+        if list(ids) != self.ids:
+            row = {name: i for i, name in enumerate(self.ids)}
+            self._order = torch.tensor([row[name] for name in ids])
+
+    def load(self, i: int) -> Tensor:
+        """Features [N, D_i] of the layer at position ``i``."""
+        if self._layers is not None:
+            layer = self._layers[i]
+        else:
+            assert self.run is not None
+            layer = self.run.load(i)
+        return layer if self._order is None else layer[self._order.to(layer.device)]
+
+    def layer_name(self, i: int) -> str:
+        """For messages."""
+        return f"{self.axis[i]['name']} of {self.model}"
+
+    @cached_property
+    def digest(self) -> str | None:
+        """SHA-256 of the values of all layers and of the ids, in hexadecimal digits; None for a run."""
+        if self.run is not None:
+            return None
+        assert self._layers is not None
+        content = hashlib.sha256(repr(self.ids).encode())
+        for layer in self._layers:
+            content.update(f"{layer.dtype} {list(layer.shape)}".encode())
+            content.update(layer.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+        return content.hexdigest()
+
+    def describe(self, digest: str | None = None) -> dict[str, Any]:
+        """What a record says about this side; ``digest`` where it is known already."""
+        run = None
+        if self.run is not None:  # facts: what was truncated or left out at extraction
+            run = {"hash": self.run.key.hash, "key": self.run.key.data, "facts": self.run.facts}
+        tensor = None
+        if self.run is None:
+            assert self._layers is not None
+            kinds = sorted({str(layer.dtype).removeprefix("torch.") for layer in self._layers})
+            tensor = {
+                "n": self.n,
+                "widths": [entry["width"] for entry in self.axis],
+                "dtype": " ".join(kinds),
+                "sha256": digest or self.digest,
+            }
+        return {"model": self.model, "modality": self.modality, "run": run, "tensor": tensor}
+
+    def performance(self) -> dict[str, float | None] | None:
+        """Bits per byte of the run's texts under its model, and how many texts were truncated; None for other sides."""
+        value = None if self.run is None else finite_or_none(self.run.bits_per_byte())
+        if self.run is None or value is None:
+            return None
+        return {"bits_per_byte": value, **({"truncated": self.run.truncated} if self.run.truncated else {})}
+
+
+def as_tensor(value: Any, what: str) -> Tensor:
+    """A tensor of a tensor or numpy array."""
+    if isinstance(value, Tensor):
+        return value.detach()
+    if isinstance(value, np.ma.MaskedArray) and value.mask.any():
+        raise VlalignError(f"{what} has masked values: fill them or leave their samples out first")
+    if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
+        native = np.float64 if value.dtype.kind == "f" and value.dtype.itemsize > 8 else value.dtype.newbyteorder("=")
+        return torch.from_numpy(np.array(value, dtype=native))  # a copy: arrays may be read-only or of foreign bytes
+    raise VlalignError(f"{what} must be a torch tensor or a numeric numpy array, not {type(value).__name__}")
+
+
+def _checked_ids(ids: Any, n: int, label: str) -> list[str]:
+    """Return ids as texts.
+
+    Raises:
+        VlalignError: not one for each of the ``n`` samples, duplicates, or values that are no text or whole number.
+    """
+    values = ids.tolist() if isinstance(ids, np.ndarray | Tensor) else ids
+    if isinstance(values, str) or not isinstance(values, Sequence):
+        raise VlalignError(f"the ids of {label} must be a list, one for each sample, not {type(ids).__name__}")
+    if len(values) != n:
+        raise VlalignError(f"{label} has {n} samples and {len(values)} ids: give one for each")
+    for i, one in enumerate(values):
+        if isinstance(one, bool) or not isinstance(one, str | int | np.integer):
+            raise VlalignError(f"id {i} (from 0) of {label} must be a text or a whole number, got {one!r}")
+    texts = [str(one) for one in values]
+    if len(set(texts)) != n:
+        twice = next(one for one, count in Counter(texts).items() if count > 1)
+        raise VlalignError(f"{label} has the id {twice!r} more than once: ids must be unique")
+    return texts
+
+
+def check_pairing(x: Side, y: Side) -> str:
+    """How two sides can be paired: "id" when both have ids, else "row".
+
+    Raises:
+        VlalignError: if they do not hold the same samples, or if nothing says that they do.
+    """
+    for one, other in ((x, y), (y, x)):
+        if one.ids is not None and one.run is None and other.ids is None:
+            raise VlalignError(f"ids are given for {one.label} only: give them for both sides, or for none")
+    if x.ids is None or y.ids is None:
+        if x.n != y.n:
+            raise VlalignError(f"{x.model} has {x.n} rows and {y.model} has {y.n}: rows are pairs, so N must agree")
+        return "row"
+    a, b = ({} if side.run is None else side.run.key.data.get("data") or {} for side in (x, y))
+    if a.get("id_source") == b.get("id_source") == "row" and any(a.get(part) != b.get(part) for part in _ORIGIN):
+        raise VlalignError(
+            f"{x.model} and {y.model} come from different sets ({_origin(a)}; {_origin(b)}) and their ids are only row "
+            "numbers, so nothing says that the rows are pairs: extract both with an id column (--id-column)"
+        )
+    xs, ys = set(x.ids), set(y.ids)
+    if xs != ys:
+        raise VlalignError(
+            f"{x.model} ({x.n} samples) and {y.model} ({y.n} samples) do not hold the same ids: "
+            f"{_missing(x.ids, ys, x.model)}, {_missing(y.ids, xs, y.model)}; extract both from the same samples"
+        )
+    return "id"
+
+
+def _origin(data: dict[str, Any]) -> str:
+    return " ".join(str(data[part]) for part in _ORIGIN if data.get(part)) or "unnamed"
+
+
+def _missing(ids: Sequence[str], other: set[str], model: str) -> str:
+    only = [name for name in ids if name not in other]
+    shown = ", ".join(repr(name) for name in only[:3]) + (", …" if len(only) > 3 else "")
+    return f"{len(only)} only in {model}" + (f" ({shown})" if only else "")

@@ -1,0 +1,123 @@
+"""One side of a score after the preset: layers that are read, clipped and normalised on demand, and prepared once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vlalign.errors import VlalignError
+from vlalign.metrics.base import Metric
+from vlalign.metrics.engine.layers import map_layers
+from vlalign.metrics.engine.neighbours import check_features, checked_norms
+from vlalign.scoring.inputs import Side
+from vlalign.scoring.preprocessing import Preset, clip, clip_threshold, normalise_rows
+
+_CONCATENATION = {"index": -1, "name": "all", "convention": "concatenation of all layers"}
+
+
+class PreparedSide:
+    """The layers of one side as a preset makes them, with the concatenation of all as the last one where wanted."""
+
+    def __init__(self, side: Side, preset: Preset, concat: bool, device: torch.device | None) -> None:
+        self.side = side
+        self.preset = preset
+        self.concat = concat
+        self.device = device
+        self.threshold: float | None = None
+        self.zero_rows: list[int] | None = None  # of each layer, known after the first preparation
+        self.varied: list[int] = []  # positions of layers that tell samples apart, known after the first preparation
+        self.axis = list(side.axis)
+        if concat:
+            self.axis.append({**_CONCATENATION, "width": sum(int(entry["width"]) for entry in side.axis)})
+        self._clipped = preset.clip_quantile is None
+
+    @property
+    def widths(self) -> list[int]:
+        """Width of every layer."""
+        return [int(entry["width"]) for entry in self.axis]
+
+    @property
+    def preprocessing(self) -> dict[str, Any]:
+        """What a record says about it."""
+        return {"clip_threshold": self.threshold, "zero_rows": sum(self.zero_rows or [])}
+
+    def prepare(self, metric: Metric, seconds: dict[str, float]) -> list[Any]:
+        """What the metric keeps of every layer; the layers are read once."""
+        with timed(seconds, "load"):
+            self.side.hold()
+        if not self._clipped:
+            with timed(seconds, "clip"):
+                q = self.preset.clip_quantile
+                assert q is not None
+                self.threshold = clip_threshold(lambda: (self.raw(i) for i in range(len(self.side.axis))), q)
+                self._clipped = True
+            if self.threshold == 0:
+                raise VlalignError(
+                    f"the {q:g} quantile of |feature| of {self.side.model} is 0, so that clipping would leave nothing: "
+                    "use the preset cosine (--preset cosine)"
+                )
+        with timed(seconds, "neighbours" if "k" in metric.params else "layers"):
+            positions = range(len(self.side.axis))
+            parts: dict[int, Tensor] = {}
+
+            def work(i: int) -> tuple[Any, int, bool]:
+                layer = self._clip(i) if i < len(positions) else torch.cat([parts.pop(j) for j in positions], dim=1)
+                if self.concat and i < len(positions):
+                    parts[i] = layer
+                layer, zero = self._normalise(layer, i)
+                return metric.prepare(layer), zero, not bool((layer == layer[:1]).all())
+
+            on_cpu = self.device is None or self.device.type == "cpu"
+            done = map_layers(work, positions) if on_cpu else [work(i) for i in positions]
+            if self.concat:
+                done.append(work(len(positions)))
+        self.side.release()
+        self.zero_rows = [zero for _, zero, _ in done]
+        self.varied = [i for i, (_, _, varies) in enumerate(done) if varies]
+        if not self.varied:
+            raise VlalignError(
+                f"every layer of {self.side.model} gives all samples the same features: nothing to compare"
+            )
+        return [layer for layer, _, _ in done]
+
+    def layer(self, position: int) -> Tensor:
+        """The layer [N, D] as it is scored."""
+        return self.both(position)[1]
+
+    def both(self, position: int) -> tuple[Tensor, Tensor]:
+        """The layer [N, D] as it was extracted, and as it is scored."""
+        positions = range(position) if position == len(self.side.axis) else [position]
+        parts = [self.raw(i) for i in positions]
+        raw = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+        return raw, self._normalise(clip(raw, self.threshold), position)[0]
+
+    def raw(self, i: int) -> Tensor:
+        """Features [N, D] of a layer (not of the concatenation) as they were extracted, on the device."""
+        layer = check_features(self.side.load(i), self.side.layer_name(i))
+        return layer if self.device is None else layer.to(self.device)
+
+    def _clip(self, i: int) -> Tensor:
+        layer = self.raw(i)
+        if self.threshold is not None:
+            checked_norms(layer, self.side.layer_name(i))  # clipping would hide an infinity
+        return clip(layer, self.threshold)
+
+    def _normalise(self, layer: Tensor, i: int) -> tuple[Tensor, int]:
+        what = self.side.layer_name(i) if i < len(self.side.axis) else f"all layers of {self.side.model}"
+        if not self.preset.normalise:
+            checked_norms(layer, what)
+            return layer.contiguous(), 0
+        return normalise_rows(layer, what)
+
+
+@contextmanager
+def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    """Adds the wall-clock time of the block to ``seconds[stage]``."""
+    start = perf_counter()
+    yield
+    seconds[stage] = seconds.get(stage, 0.0) + perf_counter() - start

@@ -1,0 +1,120 @@
+"""What is done to features before they are compared: the presets ``platonic``, ``cosine`` and ``none``."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vlalign.errors import VlalignError
+from vlalign.metrics.base import shown
+from vlalign.metrics.engine.neighbours import check_features, checked_norms
+
+
+@dataclass(frozen=True)
+class Preset:
+    """How features are prepared."""
+
+    name: str
+    clip_quantile: float | None  # of the absolute values of all layers of a model together; None = no clipping
+    normalise: bool  # L2-normalise the rows of each layer
+
+
+PRESETS = {
+    preset.name: preset
+    for preset in (Preset("platonic", 0.95, True), Preset("cosine", None, True), Preset("none", None, False))
+}
+
+
+def get_preset(name: str) -> Preset:
+    """The preset of that name.
+
+    Raises:
+        VlalignError: for an unknown name.
+    """
+    if not isinstance(name, str) or name not in PRESETS:
+        known = (difflib.get_close_matches(name, PRESETS) if isinstance(name, str) else []) or list(PRESETS)
+        raise VlalignError(f"unknown preset {shown(name)}: use {' or '.join(known)}")
+    return PRESETS[name]
+
+
+def clip_threshold(layers: Callable[[], Iterable[Tensor]], q: float) -> float:
+    """The value at sorted position ``int(q * numel)`` of |feature| over all layers of a model together.
+
+    This is the reference's exact threshold (arXiv 2405.07987, released code): one number for the whole model. Nothing
+    is sorted: positive floats order as their bits do, so a histogram of the leading 16 bits finds the bin of the
+    wanted value, and only that bin is selected from. Layers are read on their device.
+
+    Args:
+        layers: called twice, gives the layers [N, D_l] (all float32 or all float64), one after the other.
+        q: 0 <= q < 1.
+
+    >>> clip_threshold(lambda: [torch.tensor([[-4.0, 1.0]]), torch.tensor([[2.0], [-3.0]])], 0.5)
+    3.0
+    """
+    if not 0 <= q < 1:
+        raise VlalignError(f"the clip quantile must be in [0, 1), got {q}")
+    histogram = torch.zeros(2**15, dtype=torch.int64)
+    for layer in layers():
+        for part in _parts(layer):
+            histogram = histogram.to(part.device) + torch.bincount(_leading_bits(part), minlength=2**15)
+    histogram = histogram.cpu()
+    position = int(q * int(histogram.sum()))
+    upto = histogram.cumsum(0)
+    wanted = int(torch.searchsorted(upto, position, right=True))
+    inside = position - (int(upto[wanted - 1]) if wanted else 0)
+    values = torch.cat([part[_leading_bits(part) == wanted] for layer in layers() for part in _parts(layer)])
+    return float(values.cpu().kthvalue(inside + 1).values)
+
+
+def _parts(layer: Tensor) -> Iterator[Tensor]:
+    for part in layer.detach().split(max(1, 2**22 // layer.shape[1])):
+        yield part.abs().flatten()
+
+
+def _leading_bits(magnitudes: Tensor) -> Tensor:
+    if magnitudes.dtype == torch.float64:
+        return magnitudes.view(torch.int64) >> 48
+    return magnitudes.view(torch.int32) >> 16
+
+
+def clip(layer: Tensor, threshold: float | None) -> Tensor:
+    """Clamp a layer to +-``threshold``; as it is where that is None."""
+    return layer if threshold is None else layer.clamp(-threshold, threshold)
+
+
+def normalise_rows(layer: Tensor, what: str = "features") -> tuple[Tensor, int]:
+    """L2-normalise the rows of [N, D], and the number of zero rows. ``what`` names the features in errors.
+
+    A zero row stays zero: it has inner product 0 with every row, so its neighbours are the first k other rows.
+    """
+    norms = checked_norms(layer, what)
+    return layer / norms.clamp_min(1e-12), int((norms == 0).sum())
+
+
+def prepare(layers: list[Tensor], preset: str = "platonic") -> tuple[list[Tensor], float | None]:
+    """Apply a preset to all layers [N, D_l] of a model.
+
+    ``platonic``: clamp to +- the 0.95 quantile of |feature| over all layers (:func:`clip_threshold`), then L2-normalise
+    the rows of each layer. ``cosine``: L2-normalise only. ``none``: leave as is.
+
+    Returns:
+        The prepared layers (float32, or float64 where the input was float64) and the threshold, None without clipping.
+
+    Raises:
+        VlalignError: for an unknown preset or features that are not finite floating [N, D].
+    """
+    chosen = get_preset(preset)
+    checked = [check_features(layer, f"layer {i}") for i, layer in enumerate(layers)]
+    for i, layer in enumerate(checked):
+        checked_norms(layer, f"layer {i}")
+    threshold = None
+    if chosen.clip_quantile is not None:
+        if len({layer.dtype for layer in checked}) > 1:
+            checked = [layer.double() for layer in checked]
+        threshold = clip_threshold(lambda: checked, chosen.clip_quantile)
+    clipped = [clip(layer, threshold) for layer in checked]
+    return [normalise_rows(layer)[0] for layer in clipped] if chosen.normalise else clipped, threshold

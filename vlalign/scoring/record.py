@@ -1,0 +1,185 @@
+"""The record of one score: everything needed to read it later, in plain JSON."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from vlalign.errors import VlalignError
+from vlalign.files import read_json, write_whole
+from vlalign.store.checksums import encode
+
+FORMAT = 2
+_LONGEST = 200  # file systems take 255 bytes, with what figures and copies add
+
+
+@dataclass(frozen=True)
+class ScoreRecord:
+    """Alignment of two models over all layer pairs. All fields are JSON values; ``save`` writes them as they are."""
+
+    # model, modality, run {"hash", "key", "facts"} or null, tensor {"n", "widths", "dtype", "sha256"} or null
+    x: dict[str, Any]
+    y: dict[str, Any]
+    metric: dict[str, Any]  # name, params
+    preprocessing: dict[str, Any]  # preset, clip_quantile, ties: how broken, x and y: {"clip_threshold", "zero_rows"}
+    pairing: dict[str, Any]  # by "id" or "row", whether y was put in the order of x, groups: {"source", …} or null
+    n: int  # paired samples
+    axes: dict[str, list[dict[str, Any]]]  # x (rows) and y (columns): index, name, width, convention of each layer
+    matrix: list[list[float]]  # score of every layer pair [len(axes.x)][len(axes.y)]
+    best: dict[str, Any]  # x and y: position in the matrix, index and name of the layer; score
+    chance: float | None  # mean score of the best pair under a random pairing: exact, else over the permutations
+    moments: dict[str, Any] | None  # exact mean and sd of the best pair under a random pairing, z, p_value, p_selected
+    null: dict[str, Any] | None  # permutation null of the maximum over layer pairs; null if it was not asked for
+    interval: dict[str, Any] | None  # of the score of the best pair by half-sampling; "maximum": with layer selection
+    curves: dict[str, Any] | None  # score against N ("n") and number of neighbours ("k"), for a full report
+    checks: dict[str, Any]  # of the best pair's layers x and y: duplicates, hubs, effective dimension; notes: warnings
+    # x and y: {"bits_per_byte", "truncated" (captions, where any)} of text models where the run has it, else null
+    performance: dict[str, Any]
+    environment: dict[str, Any]  # versions, platform, commit
+    seconds: dict[str, float]  # wall-clock time of each stage
+    format: int = FORMAT
+
+    @property
+    def score(self) -> float:
+        """The largest value of the matrix."""
+        return float(self.best["score"])
+
+    @property
+    def p_value(self) -> float | None:
+        """Permutation p-value of the largest value, layer selection included; None if no null was computed."""
+        return None if self.null is None else float(self.null["p_value"])
+
+    @property
+    def calibrated(self) -> float | None:
+        """Calibrated score: 0 up to the null's 95 % point, 1 at most; None without enough permutations."""
+        found = None if self.null is None else self.null["calibrated"]
+        return None if found is None else float(found)
+
+    @property
+    def times_chance(self) -> float | None:
+        """How many times the chance level the score is."""
+        return self.score / self.chance if self.chance is not None and abs(self.chance) > 1e-9 else None
+
+    def measured(self, side: str) -> dict[str, Any]:
+        """Performance of a side, ``x`` or ``y``, by name; empty where it is not comparable or not known.
+
+        Earlier versions divided the bits of truncated captions by the bytes of the whole captions: those are left out.
+        """
+        values = self.performance.get(side) or {}
+        run = getattr(self, side).get("run")
+        facts = run.get("facts") if isinstance(run, dict) else None
+        if isinstance(facts, dict) and facts.get("truncated") and "truncated" not in values:
+            return {name: value for name, value in values.items() if name != "bits_per_byte"}
+        return dict(values)
+
+    @property
+    def title(self) -> str:
+        """``x model × y model``."""
+        return f"{self.x['model']} × {self.y['model']}"
+
+    @property
+    def filename(self) -> str:
+        """A different file name for each pair of runs or arrays, metric, preset, concatenation and source of groups.
+
+        Nothing is ever read back from it. A very long one is cut and ends in a hash of the whole.
+        """
+        sides = []
+        for side in (self.x, self.y):
+            digest = side["run"]["hash"] if side["run"] else (side.get("tensor") or {}).get("sha256", "")
+            slug = _slug(side["model"])
+            if not side["run"] and slug != side["model"]:  # other names may have the same slug
+                digest = hashlib.sha256(encode(f"{digest} {side['model']}")).hexdigest()
+            sides.append(slug + (f"-{digest[:8]}" if digest else ""))
+        params = "".join(f"-{name}{value}" for name, value in sorted(self.metric["params"].items()))
+        variant = "-concat" * (self.axes["x"][-1]["index"] == -1)
+        if groups := self.pairing.get("groups"):
+            variant += f"-groups-{groups.get('source')}"
+        what = _slug(f"{self.metric['name']}{params}-{self.preprocessing['preset']}{variant}")
+        name = "__".join([*sides, what])
+        if len(name) > _LONGEST:
+            name = f"{name[: _LONGEST - 17]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+        return f"{name}.json"
+
+    def save(self, path: str | Path) -> Path:
+        """Write the record as JSON, whole or not at all; folders are made. Returns the path.
+
+        Raises:
+            VlalignError: if the file cannot be written or a value is not finite.
+        """
+        return write_json(path, asdict(self), "record")
+
+    @classmethod
+    def load(cls, path: str | Path) -> ScoreRecord:
+        """Read a record.
+
+        Raises:
+            VlalignError: if the file is missing, is not JSON, or is not a record of this format.
+        """
+        path = Path(path)
+        try:
+            data = read_json(path)
+        except OSError as error:
+            raise VlalignError(f"cannot read the record {path}: {error.strerror or error}") from error
+        except ValueError as error:
+            raise VlalignError(f"{path} is not a score record: it is not valid JSON ({error})") from error
+        return cls.from_dict(data, str(path))
+
+    @classmethod
+    def from_dict(cls, data: Any, where: str = "record") -> ScoreRecord:
+        """The record of a JSON object; ``where`` names it in errors."""
+        if not isinstance(data, Mapping) or "matrix" not in data:
+            raise VlalignError(f"{where} is not a score record: write one with `vlalign score`")
+        if data.get("format") != FORMAT:
+            raise VlalignError(f"{where} has record format {data.get('format')!r}, this vlalign reads {FORMAT}")
+        names = {field.name for field in fields(cls)}
+        if missing := sorted(names - set(data)):
+            raise VlalignError(f"{where} is not a whole score record: it lacks {', '.join(missing)}")
+        return cls(**{name: data[name] for name in names})
+
+
+def write_json(path: str | Path, data: dict[str, Any], what: str) -> Path:
+    """Write ``data`` as JSON, whole or not at all; folders are made. ``what`` names the file in errors.
+
+    Returns the path.
+
+    Raises:
+        VlalignError: if the file cannot be written or a value is not finite.
+    """
+    path = Path(path)
+    try:
+        text = _dump(data)
+    except ValueError as error:
+        raise VlalignError(f"the {what} for {path} holds a value that is not finite: {error}") from error
+    return write_whole(path, encode(text))
+
+
+def _dump(data: dict[str, Any]) -> str:
+    """Indented JSON in which lists of numbers and the entries of the axes stand on one line, to be read by eye."""
+
+    def write(value: Any, depth: int) -> str:
+        flat = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        plain = depth > 1 and not any(bracket in flat[1:] for bracket in "[{")
+        if plain or not value or not isinstance(value, dict | list):
+            return flat
+        pad, end = "\n" + " " * (depth + 1), "\n" + " " * depth
+        if isinstance(value, dict):
+            parts = [f"{json.dumps(str(name))}: {write(part, depth + 1)}" for name, part in value.items()]
+            return "{" + pad + f",{pad}".join(parts) + end + "}"
+        return "[" + pad + f",{pad}".join(write(part, depth + 1) for part in value) + end + "]"
+
+    return write(data, 0) + "\n"
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text.replace("/", "--")).strip("-.") or "model"
+
+
+def finite_or_none(value: float | None) -> float | None:
+    """``value``, or None where it is missing or not finite."""
+    return None if value is None or not math.isfinite(value) else float(value)

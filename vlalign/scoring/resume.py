@@ -1,0 +1,66 @@
+"""Records of a folder: those that were computed before are kept, and all of them make its table."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from vlalign.display import visible
+from vlalign.errors import VlalignError
+from vlalign.scoring.batch import Planned
+from vlalign.scoring.collect import read_record
+from vlalign.scoring.record import ScoreRecord
+from vlalign.store.checksums import canonical, encode
+
+log = logging.getLogger(__name__)
+
+_TITLE = 50  # characters of a pair beside the bar
+
+
+def records_in(folder: Path) -> dict[Path, ScoreRecord]:
+    """Return the sound records directly in a folder by their files, sorted; other files are passed over."""
+    found = {}
+    for path in sorted(folder.glob("*.json")):
+        try:
+            found[path] = read_record(path)
+        except VlalignError as error:
+            log.debug("%s", error)
+    return found
+
+
+def score_missing(
+    planned: Sequence[Planned], folder: Path, *, force: bool = False, progress: bool = True
+) -> Iterator[ScoreRecord]:
+    """Give the record of each planned score: the one in the folder where it was computed before, else a new one.
+
+    A record is kept if it was made from the same runs with the same settings by this version of vlalign.
+
+    Args:
+        planned: scores, in order.
+        folder: of earlier records; need not exist.
+        force: compute all of them.
+        progress: show a bar on standard error.
+    """
+    from tqdm import tqdm
+
+    earlier = {} if force else {encode(canonical(r.environment.get("request"))): r for r in records_in(folder).values()}
+    kept = [None if one.request is None else earlier.get(encode(canonical(one.request))) for one in planned]
+    count = sum(record is not None for record in kept)
+    if count:
+        log.info("%d of %d scores are in %s already: kept (--force computes them again)", count, len(planned), folder)
+    bar = tqdm(
+        total=len(planned), initial=count, desc="scoring", unit=" pairs", delay=1e-9, dynamic_ncols=True, leave=False,
+        disable=not progress or count == len(planned),
+    )  # fmt: skip
+    with bar:
+        for one, record in zip(planned, kept, strict=True):
+            if record is not None:
+                one.pass_over()
+                yield record
+                continue
+            bar.set_postfix_str(visible(one.title, most=_TITLE))
+            record = one()
+            bar.clear()
+            yield record  # saved and shown by the caller
+            bar.update()

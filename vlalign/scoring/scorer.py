@@ -1,0 +1,191 @@
+"""From two sides to one record: the grid of all layer pairs, the best one, and what its value is worth."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from vlalign.environment import environment
+from vlalign.errors import VlalignError
+from vlalign.metrics.base import Metric, whole_number
+from vlalign.scoring.analysis import Analysis
+from vlalign.scoring.grouping import Groups, are_exact, resolve_groups
+from vlalign.scoring.inputs import Features, Side, check_pairing
+from vlalign.scoring.layers import PreparedSide, timed
+from vlalign.scoring.preprocessing import Preset
+from vlalign.scoring.record import ScoreRecord
+from vlalign.version import __version__
+
+#: Half-samples of an interval where the caller names no number: a costly metric gets fewer and a wider quantile.
+HALF_SAMPLES, COSTLY_HALF_SAMPLES = 100, 20
+_MOST = 10**7  # permutations or half-samples
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is done beside the grid; see :func:`vlalign.score`."""
+
+    preset: Preset
+    permutations: int | None = None
+    half_samples: int | None = None
+    groups: Groups = None
+    full: bool = False
+    seed: int = 0
+    concat: bool = False
+    device: torch.device | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("permutations", "half_samples"):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, whole_number(value, name, "a score", least=0))
+                if value > _MOST:
+                    raise VlalignError(f"a score takes at most {_MOST:,} {name}: give fewer")
+        object.__setattr__(self, "seed", whole_number(self.seed, "seed", "a score", least=0))
+        if self.half_samples == 1:
+            raise VlalignError("an interval needs at least 2 half-samples, got 1 (0 leaves it out)")
+
+
+@dataclass
+class Scorer:
+    """Keeps what was prepared, so that each layer is worked on once for all pairs."""
+
+    options: Options
+    _sides: dict[Any, PreparedSide] = field(default_factory=dict)
+    _layers: dict[Any, list[Any]] = field(default_factory=dict)
+    _orders: dict[frozenset[str], list[str]] = field(default_factory=dict)
+
+    def pair(self, metric: Metric, x: Features, y: Features) -> ScoreRecord:
+        """The record of one pair."""
+        seconds: dict[str, float] = {}
+        sides = Side(x, "x"), Side(y, "y")
+        by = check_pairing(*sides)
+        order = None
+        if by == "id":  # one order for all runs of the same samples, so that what is prepared can be reused
+            assert sides[0].ids is not None
+            order = self._orders.setdefault(frozenset(sides[0].ids), sides[0].ids)
+        a, b = (self._side(side, given, order) for side, given in zip(sides, (x, y), strict=True))
+        wanted, ids, n = self.options.groups, sides[0].ids if order is None else order, sides[0].n
+        groups = None if are_exact(wanted) else resolve_groups(wanted, ids, n, a, b)  # mistakes before any work
+        x_layers, y_layers = (self._prepared(metric, side, seconds) for side in (a, b))
+        x_layers, y_layers = ([kept[i] for i in s.varied] for kept, s in ((x_layers, a), (y_layers, b)))
+        with timed(seconds, "grid"):
+            grid = metric.grid(x_layers, y_layers)
+        matrix = np.zeros((len(a.axis), len(b.axis)))  # a layer that tells no samples apart scores 0
+        matrix[np.ix_(a.varied, b.varied)] = grid
+        row, column = (int(p) for p in np.unravel_index(int(np.argmax(grid)), grid.shape))
+        i, j = a.varied[row], b.varied[column]
+        if are_exact(wanted):
+            groups = resolve_groups(wanted, ids, n, a, b)
+        found = Analysis(metric, a, b, x_layers, y_layers, grid, (row, column), groups, seconds).run(
+            permutations=self._permutations(metric),
+            half_samples=self._half_samples(metric),
+            full=self.options.full,
+            seed=self.options.seed,
+        )
+        preset = self.options.preset
+        return ScoreRecord(
+            x=sides[0].describe(a.side.digest),
+            y=sides[1].describe(b.side.digest),
+            metric={"name": metric.name, "params": {name: plain(value) for name, value in metric.params.items()}},
+            preprocessing={
+                "preset": preset.name,
+                "clip_quantile": preset.clip_quantile,
+                "normalise": preset.normalise,
+                "ties": "random",
+                "x": a.preprocessing,
+                "y": b.preprocessing,
+            },
+            pairing={
+                "by": by,
+                "reordered": by == "id" and sides[0].ids != sides[1].ids,
+                "groups": None if groups is None else groups.describe(),
+            },
+            n=sides[0].n,
+            axes={"x": a.axis, "y": b.axis},
+            matrix=matrix.tolist(),
+            best={
+                "x": {"position": i, "index": a.axis[i]["index"], "name": a.axis[i]["name"]},
+                "y": {"position": j, "index": b.axis[j]["index"], "name": b.axis[j]["name"]},
+                "score": float(matrix[i, j]),
+            },
+            **found,
+            performance={"x": sides[0].performance(), "y": sides[1].performance()},
+            environment=environment(),
+            seconds={stage: round(value, 4) for stage, value in seconds.items()},
+        )
+
+    def request(self, metric: Metric, x: Features, y: Features) -> dict[str, Any] | None:
+        """Everything that the record of two runs depends on; None for other features, or groups that are no file."""
+        options, groups = self.options, self.options.groups
+        if not (hasattr(x, "key") and hasattr(y, "key")):
+            return None
+        if isinstance(groups, str | Path) and not are_exact(groups):
+            try:
+                groups = hashlib.sha256(Path(groups).read_bytes()).hexdigest()
+            except OSError:
+                return None  # scoring says why it cannot be read
+        elif groups is not None and not are_exact(groups):
+            return None
+        return {
+            "vlalign": __version__,
+            "x": x.key.hash,
+            "y": y.key.hash,
+            "metric": metric.label,
+            "preset": options.preset.name,
+            "permutations": self._permutations(metric),
+            "half_samples": self._half_samples(metric),
+            "groups": groups,
+            "full": bool(options.full),
+            "seed": options.seed,
+            "concat": bool(options.concat),
+        }
+
+    def forget(self, metric: Metric) -> None:
+        """Let go of what was prepared for a metric, except what other metrics may use too."""
+        self._layers = {key: kept for key, kept in self._layers.items() if key[0] != metric}
+
+    def release(self, given: Sequence[Features]) -> None:
+        """Let go of all that was prepared of sides."""
+        keys = {_name(side) for side in given}
+        gone = {id(side) for key, side in self._sides.items() if key[0] in keys}
+        self._sides = {key: side for key, side in self._sides.items() if id(side) not in gone}
+        self._layers = {key: kept for key, kept in self._layers.items() if key[1] not in gone}
+
+    def _permutations(self, metric: Metric) -> int:
+        return metric.info.permutations if self.options.permutations is None else self.options.permutations
+
+    def _half_samples(self, metric: Metric) -> int:
+        if self.options.half_samples is not None:
+            return self.options.half_samples
+        return HALF_SAMPLES if metric.info.permutations else COSTLY_HALF_SAMPLES
+
+    def _side(self, side: Side, given: Features, order: list[str] | None) -> PreparedSide:
+        key = (_name(given), None if order is None else frozenset(order))
+        if key not in self._sides:
+            if order is not None:
+                side.put_in_order(order)
+            self._sides[key] = PreparedSide(side, self.options.preset, self.options.concat, self.options.device)
+        return self._sides[key]
+
+    def _prepared(self, metric: Metric, side: PreparedSide, seconds: dict[str, float]) -> list[Any]:
+        key = metric.preparation, id(side)
+        if key not in self._layers:
+            self._layers[key] = side.prepare(metric, seconds)
+        return self._layers[key]
+
+
+def _name(given: Features) -> Any:
+    """What tells sides apart: the key of a run, and of features which object they are."""
+    return given.key.hash if hasattr(given, "key") else id(given)
+
+
+def plain(value: Any) -> Any:
+    """A parameter as JSON gives it back."""
+    return list(value) if isinstance(value, tuple) else value  # as JSON gives it back

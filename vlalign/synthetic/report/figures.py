@@ -1,0 +1,157 @@
+"""Figures of a synthetic study, after figures 4, 6, 7 and 9 of arXiv 2502.16282."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vlalign.report.figures import COLOURS, new_figure, plain, save
+from vlalign.report.format import metric_title, rho_short
+from vlalign.report.heatmap import MAP
+from vlalign.synthetic.report.text import chance_of
+from vlalign.synthetic.results import OF_DEPTHS, headline, maxima, rank_correlations, rho_of_maxima
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from vlalign.synthetic import SyntheticResult
+
+_PANELS = 5  # of D_φ, and of U, at most
+_LEAST = 5  # values that a box is drawn for; fewer are dots
+
+
+def save_figures(result: SyntheticResult, metric: str, folder: Path) -> dict[str, Path]:
+    """Draw all figures as PNG into ``folder``, by name; a modality beyond the second has its own, with its number.
+
+    Raises:
+        VlalignError: a file cannot be written.
+    """
+    made = {}
+    table = headline(result.table)
+    for modality in sorted(table["modality"].unique()):
+        rows = table[table["modality"] == modality]
+        end = f"-modality{modality}" if modality > 2 else ""
+        for name, draw in (
+            ("alignment", _alignment), ("heatmaps", _heatmaps), ("correlations", _correlations),
+            ("performance", _performance),
+        ):  # fmt: skip
+            figure = draw(rows, metric, result)
+            made[name + end] = save(figure, folder / f"{name}{end}.png")
+    return made
+
+
+def _alignment(table: pd.DataFrame, metric: str, result: SyntheticResult) -> Any:
+    """Alignment of every encoder against U, a panel for each D_φ, with the maxima and their ρ."""
+    phis = _some(sorted(table["phi_depth"].unique()))
+    figure = new_figure(2.15 * len(phis) + 0.6, 2.6)
+    grid = figure.subplots(1, len(phis), sharex=True, sharey=True, squeeze=False)[0]
+    most, rhos = maxima(table, metric), rho_of_maxima(table, metric)
+    chance = chance_of(metric, int(result.config["align_samples"]))
+    modality = int(table["modality"].iloc[0])
+    for axes, phi in zip(grid, phis, strict=True):
+        rows = table[table["phi_depth"] == phi]
+        axes.scatter(rows["uniqueness"], rows[metric], s=7, color=COLOURS[0], alpha=0.35, linewidths=0, zorder=2)
+        best = most.loc[(modality, phi)]
+        axes.plot(best.index, best, "-o", color=COLOURS[1], markersize=4, linewidth=1.4, zorder=3)
+        if chance is not None:
+            axes.axhline(chance, color=COLOURS[2], linestyle=":", linewidth=1, zorder=1)
+        axes.set_title(f"$D_\\phi$ = {phi}\nρ = {rho_short(rhos[modality, phi])}", fontsize=8, loc="left")
+        axes.set_xticks(sorted(table["uniqueness"].unique()))
+        plain(axes)
+    figure.supxlabel("uniqueness U", fontsize=9)
+    grid[0].set_ylabel(metric_title(metric), fontsize=9)
+    return figure
+
+
+def _heatmaps(table: pd.DataFrame, metric: str, result: SyntheticResult) -> Any:
+    """Mean alignment over seeds, D_φ across and D_Enc up, a panel for each U; one scale of colours."""
+    us = sorted(table["uniqueness"].unique())
+    columns = min(_PANELS, len(us))
+    lines = -(-len(us) // columns)
+    figure = new_figure(1.75 * columns + 1.0, 1.75 * lines + 0.6)
+    grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
+    means = table.groupby(["uniqueness", "depth", "phi_depth"])[metric].mean()
+    low, high = min(0.0, float(means.min())), float(means.max())
+    image = None
+    for axes, u in zip(grid.flat, us, strict=False):
+        cells = means.loc[u].unstack()
+        image = axes.imshow(cells, origin="lower", cmap=MAP, vmin=low, vmax=high, aspect="auto")
+        axes.set_title(f"U = {u}", fontsize=8, loc="left")
+        for axis, names in ((axes.xaxis, cells.columns), (axes.yaxis, cells.index)):
+            step = -(-len(names) // 10)
+            axis.set_ticks(range(0, len(names), step), labels=[str(name) for name in names[::step]])
+        axes.tick_params(labelsize=6)
+    for axes in grid.flat[len(us) :]:
+        axes.set_visible(False)
+    for column in range(len(us) - columns, len(us)):
+        grid.flat[column].tick_params(labelbottom=True)
+    bar = figure.colorbar(image, ax=grid, shrink=0.8)
+    bar.set_label(metric_title(metric), fontsize=8)
+    bar.ax.tick_params(labelsize=7)
+    figure.supxlabel("depth of φ, $D_\\phi$", fontsize=9)
+    figure.supylabel("depth of the encoder, $D_{Enc}$", fontsize=9)
+    return figure
+
+
+def _correlations(table: pd.DataFrame, metric: str, result: SyntheticResult) -> Any:
+    """Box plots by U, over φ and seeds, of the rank correlations of alignment, performance and depth."""
+    found = rank_correlations(table, metric)
+    us = sorted(found["uniqueness"].unique())
+    figure = new_figure(9.6, 2.8)
+    grid = figure.subplots(1, len(OF_DEPTHS), sharey=True)
+    for axes, name in zip(grid, OF_DEPTHS, strict=True):
+        axes.axhline(0, color=COLOURS[2], linewidth=0.8, linestyle=":")
+        for at, u in enumerate(us):
+            values = found.loc[found["uniqueness"] == u, name].dropna().to_numpy()
+            if len(values) >= _LEAST:
+                axes.boxplot(
+                    values, positions=[at], widths=0.6, medianprops={"color": COLOURS[1], "linewidth": 1.6},
+                    flierprops={"markersize": 2.5},
+                )  # fmt: skip
+            else:
+                axes.plot([at] * len(values), values, ".", color=COLOURS[0])
+        axes.set_xticks(range(len(us)), labels=[str(u) for u in us])
+        axes.set_title(name, fontsize=9, loc="left")
+        axes.set_ylim(-1.05, 1.05)
+        plain(axes)
+    grid[0].set_ylabel("Spearman's ρ over encoders", fontsize=9)
+    figure.supxlabel("uniqueness U", fontsize=9)
+    return figure
+
+
+def _performance(table: pd.DataFrame, metric: str, result: SyntheticResult) -> Any:
+    """Alignment against test accuracy, a panel for some U: the deepest encoders by D_φ, the others in grey."""
+    us = _some(sorted(table["uniqueness"].unique()))
+    figure = new_figure(2.15 * len(us) + 1.0, 2.6)
+    grid = figure.subplots(1, len(us), sharey=True, squeeze=False)[0]
+    deepest = table["depth"] == table["depth"].max()
+    phis = table["phi_depth"]
+    dots = None
+    for axes, u in zip(grid, us, strict=True):
+        here = table["uniqueness"] == u
+        others, rows = table[here & ~deepest], table[here & deepest]
+        axes.scatter(others["test"], others[metric], s=5, color="#c9c9c9", linewidths=0, zorder=1)
+        dots = axes.scatter(
+            rows["test"], rows[metric], s=18, c=rows["phi_depth"], cmap=MAP, vmin=phis.min(), vmax=phis.max(),
+            edgecolors="#333333", linewidths=0.3, zorder=2,
+        )  # fmt: skip
+        axes.set_title(f"U = {u}", fontsize=8, loc="left")
+        axes.locator_params(axis="x", nbins=4)
+        plain(axes)
+    bar = figure.colorbar(dots, ax=grid, ticks=_some(sorted(phis.unique())))
+    bar.set_label("$D_\\phi$ of the deepest encoders", fontsize=8)
+    bar.ax.tick_params(labelsize=7)
+    figure.supxlabel("test accuracy", fontsize=9)
+    grid[0].set_ylabel(metric_title(metric), fontsize=9)
+    return figure
+
+
+def _some(values: Sequence[Any]) -> list[Any]:
+    """At most five, evenly chosen, the first among them.
+
+    >>> _some(range(1, 11)), _some(range(9)), _some([1, 2])
+    ([1, 3, 5, 7, 9], [0, 2, 4, 6, 8], [1, 2])
+    """
+    step = -(-len(values) // _PANELS)
+    return list(values[::step])

@@ -1,0 +1,83 @@
+"""The score records of a study, one file a pair and rate: what was scored before is found again."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vlalign.errors import VlalignError
+
+if TYPE_CHECKING:
+    from vlalign.metrics import Metric
+    from vlalign.scoring import ScoreRecord
+    from vlalign.uniqueness.points import Point
+
+log = logging.getLogger(__name__)
+
+FOLDER = "records"
+
+
+class Records:
+    """The folder of records of a study.
+
+    Args:
+        out: the study's folder; nothing is created until a record is put there.
+        metric: records of other metrics are not found.
+    """
+
+    def __init__(self, out: str | Path, metric: Metric) -> None:
+        self.out = Path(out)
+        self._wanted = {"name": metric.name, "params": {name: _plain(v) for name, v in metric.params.items()}}
+        self._found: dict[tuple[str, str], tuple[str, ScoreRecord]] | None = None
+
+    def get(self, x: str, y: str) -> tuple[str, ScoreRecord] | None:
+        """Path (relative to the study's folder) and record of the runs with these hashes, if they were scored."""
+        if self._found is None:
+            self._found = self._read()
+        return self._found.get((x, y))
+
+    def put(self, record: ScoreRecord) -> str:
+        """Keep a record; returns its path relative to the study's folder.
+
+        Raises:
+            VlalignError: it cannot be written.
+        """
+        path = f"{FOLDER}/{record.filename}"
+        record.save(self.out / path)
+        return path
+
+    def _read(self) -> dict[tuple[str, str], tuple[str, ScoreRecord]]:
+        found = {}
+        for path in sorted((self.out / FOLDER).glob("*.json")):
+            try:
+                record = load(path)
+                runs = record.x["run"], record.y["run"]
+                key = tuple(run["hash"] for run in runs if run)
+            except VlalignError as error:  # made again, and then replaced
+                log.warning("%s", error)
+                continue
+            except (TypeError, KeyError):
+                log.warning("%s is not a whole score record: it does not say of which runs it is", path)
+                continue
+            if record.metric == self._wanted and len(key) == 2:
+                found[key] = f"{FOLDER}/{path.name}", record
+        return found
+
+
+def load(path: str | Path) -> ScoreRecord:
+    """A record by its path."""
+    from vlalign.scoring import ScoreRecord
+
+    return ScoreRecord.load(path)
+
+
+def load_of(out: str | Path, point: Point) -> ScoreRecord | None:
+    """The record of a point; None where it has none, or the file is gone."""
+    if point.record is None or not (Path(out) / point.record).is_file():
+        return None
+    return load(Path(out) / point.record)
+
+
+def _plain(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value

@@ -1,0 +1,250 @@
+"""Figures of a uniqueness study: alignment against U, alignment against performance, layer maps at every U."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vlalign.report.figures import COLOURS, evenly, legend, named, new_figure, plain, save
+from vlalign.report.format import signed
+from vlalign.report.heatmap import MAP, set_ticks
+from vlalign.uniqueness.analysis import LEAST
+from vlalign.uniqueness.report.text import (
+    chosen_models,
+    edits_text,
+    family_side,
+    metric_name,
+    rate_text,
+    rho_text,
+)
+
+if TYPE_CHECKING:
+    from vlalign.scoring import ScoreRecord
+    from vlalign.uniqueness import FamilyCurve, PerformanceFit, Point, UniquenessResult
+
+    Load = Callable[[Point], ScoreRecord | None]
+
+MUTED = ("#88CCEE", "#CC6677", "#DDCC77", "#117733", "#AA4499", "#44AA99", "#999933", "#882255")  # Paul Tol's
+_INK = "#1a1a1a"
+_ROWS = 6  # panel rows of the performance figure
+_COLUMNS = 5  # and columns
+_NAMED = 4  # so many models are named in the panel, more are numbered
+_LETTERS = 16  # and longer names too
+
+
+def save_alignment_vs_u(result: UniquenessResult, path: str | Path) -> Path | None:
+    """Draws alignment against U as a PNG: a panel per family, a thin line per pair, a thick one for their maximum.
+
+    Returns:
+        The path; None, and nothing is written, where no family has a score.
+
+    Raises:
+        VlalignError: the file cannot be written.
+    """
+    families = result.curves
+    if not families:
+        return None
+    columns = len(families) if len(families) <= 4 else 4 if len(families) in (7, 8) else 3
+    rows = -(-len(families) // columns)
+    figure = new_figure(max(3.1 * columns, 4.6) + 0.4, 2.5 * rows + 0.6)
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    side = family_side(result)
+    shades = _shades(result.points, "y" if side == "x" else "x")
+    drawn: dict[str, Any] = {}
+    for axes, curve in zip(grid.flat, families, strict=False):
+        for other, line in _lines(result.points, side, curve.family):
+            name, colour = shades[other]
+            thin = axes.plot(
+                *zip(*line, strict=True), color=colour, linewidth=0.9, marker=".", markersize=2.5, zorder=5
+            )[0]
+            drawn.setdefault(name, thin)
+        drawn |= _maximum(axes, curve)
+        if len(curve.rates) == 1:
+            axes.set_xticks(curve.rates)
+        axes.set_title(f"{named(curve.family, 36)}\n{rho_text(curve.rho, curve.reason)}", fontsize=8, loc="left")
+        plain(axes)
+    for axes in grid.flat[len(families) :]:
+        axes.set_visible(False)
+    for column in range(len(families) - columns, len(families)):  # the lowest panel of each column
+        grid.flat[column].tick_params(labelbottom=True)
+    figure.supxlabel(f"{edits_text(result)} (%)", fontsize=9)
+    figure.supylabel(f"{metric_name(result)} of the best layers", fontsize=9)
+    shown = sorted(drawn.items(), key=lambda item: item[0] not in _KEY)  # what every panel has comes first
+    legend(figure, [handle for _, handle in shown], [named(name) for name, _ in shown])
+    return save(figure, path)
+
+
+_KEY = ("largest of all pairs", "its 95 % interval", "null's 95 % point", "chance")
+
+
+def _maximum(axes: Any, curve: FamilyCurve) -> dict[str, Any]:
+    """Draws a family's maximum with its interval, the null's 95 % point and chance; handles for the legend."""
+    drawn: dict[str, Any] = {}
+    drawn[_KEY[0]] = axes.plot(curve.rates, curve.maxima, "-o", color=_INK, linewidth=2, markersize=3.5, zorder=4)[0]
+    wide = [
+        (rate, low, high)
+        for rate, low, high in zip(curve.rates, curve.low, curve.high, strict=True)
+        if low is not None and high is not None
+    ]
+    if wide:
+        rates, low, high = zip(*wide, strict=True)
+        if len(wide) > 1:
+            drawn[_KEY[1]] = axes.fill_between(rates, low, high, color=_INK, alpha=0.18, linewidth=0, zorder=3)
+        else:
+            drawn[_KEY[1]] = axes.vlines(rates, low, high, color=_INK, alpha=0.5, linewidth=3, zorder=3)
+    for name, values, style in ((_KEY[2], curve.thresholds, "--"), (_KEY[3], curve.chance, ":")):
+        at = [(rate, value) for rate, value in zip(curve.rates, values, strict=True) if value is not None]
+        if len(at) == 1:  # a line needs two ends
+            at = [(at[0][0] + shift, at[0][1]) for shift in (-1, 1)]
+        if at:
+            drawn[name] = axes.plot(*zip(*at, strict=True), style, color=COLOURS[1], linewidth=1.1, zorder=2)[0]
+    return drawn
+
+
+def save_performance(result: UniquenessResult, path: str | Path) -> Path | None:
+    """Draws alignment against performance as a PNG: a panel per x model and U, a point per language model.
+
+    At most six x models are shown (the best ones of their families first) and at most five U, evenly chosen.
+
+    Returns:
+        The path; None, and nothing is written, where no model has a performance.
+
+    Raises:
+        VlalignError: the file cannot be written.
+    """
+    fits = result.fits
+    if not fits:
+        return None
+    models = chosen_models(
+        result.points, list(dict.fromkeys(fit.x for fit in fits)), _ROWS, side="y" if fits[0].swapped else "x"
+    )
+    rates = evenly(sorted({fit.rate for fit in fits}), _COLUMNS)
+    others = list(dict.fromkeys(name for fit in fits for name in fit.y))
+    spelt = len(others) <= _NAMED and max(map(len, others)) <= _LETTERS
+    numbers = None if spelt else {name: i + 1 for i, name in enumerate(others)}
+    figure = new_figure(max(2.3 * len(rates), 4.6) + 0.5, 2.0 * len(models) + 0.8)
+    grid = figure.subplots(len(models), len(rates), sharex="col", sharey="row", squeeze=False)
+    at = {(fit.x, fit.rate): fit for fit in fits}
+    for row, model in zip(grid, models, strict=True):
+        for axes, rate in zip(row, rates, strict=True):
+            if fit := at.get((model, rate)):
+                _performances(axes, fit, numbers)
+            plain(axes)
+            axes.margins(x=0.14, y=0.2)
+        row[0].set_ylabel(named(model, 26), fontsize=8)
+    figure.supxlabel("performance: − bits per byte of the captions", fontsize=9)
+    figure.supylabel(f"{metric_name(result)} of the best layers", fontsize=9)
+    if numbers is not None:
+        from matplotlib.lines import Line2D
+
+        handles = [Line2D([], [], linestyle="") for _ in numbers]
+        legend(figure, handles, [f"{n}  {named(name)}" for name, n in numbers.items()], handlelength=0, handletextpad=0)
+    return save(figure, path)
+
+
+def _performances(axes: Any, fit: PerformanceFit, numbers: dict[str, int] | None) -> None:
+    """One panel: points with names or numbers, the line of least squares, and what the correlation is worth."""
+    found = sorted(zip(fit.performances, fit.scores, fit.y, strict=True))
+    left, right = found[0][0], found[-1][0]
+    if fit.slope is not None and fit.intercept is not None and len(found) >= LEAST:
+        line = [fit.intercept + fit.slope * end for end in (left, right)]
+        axes.plot([left, right], line, color=COLOURS[1], linewidth=1.2, zorder=1)
+    size = 14 if numbers is None else 70
+    axes.scatter([p for p, _, _ in found], [s for _, s, _ in found], s=size, color=COLOURS[0], zorder=2, linewidths=0)
+    for i, (performance, score, name) in enumerate(found):
+        if numbers is not None:
+            axes.annotate(
+                numbers[name], (performance, score), ha="center", va="center_baseline", fontsize=6, color="white"
+            )
+            continue
+        above = i % 2 == 0
+        side = "left" if performance == left < right else "right" if performance == right > left else "center"
+        axes.annotate(
+            named(name), (performance, score), xytext=(0, 5 if above else -5), textcoords="offset points", fontsize=6,
+            ha=side, va="bottom" if above else "top",
+        ).set_in_layout(False)  # fmt: skip
+    few = (
+        f"{len(found)} {'model' if len(found) == 1 else 'models'}: too few for a line or ρ"
+        if len(found) < LEAST
+        else ""
+    )
+    said = [] if fit.slope is None or few else [f"slope {signed(fit.slope, 3)}"]
+    said.append(few or rho_text(fit.rho, fit.reason))
+    axes.set_title(f"U = {rate_text(fit.rate)}\n{', '.join(said)}", fontsize=7, loc="left")
+
+
+def save_layer_maps(result: UniquenessResult, load: Load, path: str | Path, x: str, y: str) -> Path | None:
+    """Draws the layer × layer matrices of one pair as a PNG: a panel per U, one scale of colour, best cells marked.
+
+    The longer axis lies horizontally.
+
+    Args:
+        result: of the study.
+        load: the record of a point, or None where there is none.
+        path: of the figure.
+        x, y: names of the models.
+
+    Returns:
+        The path; None, and nothing is written, where no record was found.
+
+    Raises:
+        VlalignError: the file cannot be written.
+    """
+    import numpy as np
+    from matplotlib.patches import Rectangle
+
+    points = sorted((p for p in result.points if (p.x, p.y) == (x, y)), key=lambda point: point.rate)
+    found = [(point, record) for point in points if (record := load(point)) is not None]
+    if not found:
+        return None
+    matrices = [np.asarray(record.matrix, dtype=float) for _, record in found]
+    turned = matrices[0].shape[0] > matrices[0].shape[1]
+    rows_of, columns_of = ("y", "x") if turned else ("x", "y")
+    height, width = sorted(matrices[0].shape)
+    across = min(len(found), 2 if width > 3 * height else 3 if width > 1.5 * height else 4)
+    down = -(-len(found) // across)
+    cell = min(0.3, 10 / across / width)
+    panel = max(cell * width, 1.2), max(cell * height, 0.6)
+    figure = new_figure(across * (panel[0] + 0.3) + 1.6, down * (panel[1] + 0.35) + 1.3)
+    figure.set_layout_engine("compressed")  # for panels whose shape is given
+    grid = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
+    low, high = min(float(m.min()) for m in matrices), max(float(m.max()) for m in matrices)
+    image = None
+    for axes, (point, record), matrix in zip(grid.flat, found, matrices, strict=False):
+        image = axes.imshow(matrix.T if turned else matrix, cmap=MAP, vmin=low, vmax=high, interpolation="nearest")
+        row, column = (record.best[side]["position"] for side in (rows_of, columns_of))
+        for colour, line in (("black", 2.6), ("white", 1.3)):
+            axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=colour, linewidth=line))
+        axes.set_title(f"U = {rate_text(point.rate)}: {record.score:.3f}", fontsize=8, loc="left")
+    for axes in grid.flat[len(found) :]:
+        axes.set_visible(False)
+    first, axes_of = grid.flat[0], found[0][1].axes
+    set_ticks(first.xaxis, axes_of[columns_of], room=panel[0])
+    set_ticks(first.yaxis, axes_of[rows_of], room=panel[1])
+    for axes in grid.flat:
+        axes.tick_params(labelsize=7)
+        axes.tick_params(axis="x", labelrotation=90)
+    figure.supxlabel(f"layers of {named(x if turned else y, 30)}", fontsize=9)
+    figure.supylabel(f"layers of {named(y if turned else x, 30)}", fontsize=9)
+    bar = figure.colorbar(image, ax=grid.ravel().tolist(), shrink=0.9, pad=0.015, aspect=30)
+    bar.set_label(metric_name(result), fontsize=9)
+    bar.ax.tick_params(labelsize=7)
+    return save(figure, path)
+
+
+def _lines(points: Sequence[Point], side: str, family: str) -> list[tuple[str, list[tuple[float, float]]]]:
+    """Per pair of a family: the model of the other side, and its rates with scores."""
+    lines: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for point in sorted(points, key=lambda point: point.rate):
+        if getattr(point, f"{side}_family") == family and point.score is not None:
+            lines.setdefault((point.x, point.y), []).append((point.rate, point.score))
+    return [(y if side == "x" else x, line) for (x, y), line in lines.items()]
+
+
+def _shades(points: Sequence[Point], side: str) -> dict[str, tuple[str, str]]:
+    """Per model of a side its line's name in the legend and colour: its own if models are few, else its family's."""
+    models = {getattr(point, side): getattr(point, f"{side}_family") for point in points}
+    named = {name: name for name in models} if len(models) <= len(MUTED) else models
+    names = list(dict.fromkeys(named.values()))
+    return {model: (name, MUTED[names.index(name) % len(MUTED)]) for model, name in named.items()}

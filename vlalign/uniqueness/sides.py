@@ -1,0 +1,80 @@
+"""The two sides of a study: their models, what they read, and which of them is edited."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vlalign.errors import VlalignError
+from vlalign.models.names import resolve
+from vlalign.models.source import locate
+from vlalign.models.spec import ModelSpec
+from vlalign.uniqueness.settings import UniquenessConfig
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Models of both sides.
+
+    Attributes:
+        x, y: models, each once.
+        modalities: of x and y, ``text`` or ``vision``.
+        edited: ``x`` or ``y``.
+    """
+
+    x: tuple[ModelSpec, ...]
+    y: tuple[ModelSpec, ...]
+    modalities: tuple[str, str]
+    edited: str
+
+    @property
+    def language(self) -> str:
+        """The side whose models may have a performance as language models: y, unless only x reads texts."""
+        return "x" if self.modalities == ("text", "vision") else "y"
+
+    @property
+    def moving(self) -> tuple[ModelSpec, ...]:
+        """The models of the edited side."""
+        return self.x if self.edited == "x" else self.y
+
+    def pairs(self) -> list[tuple[ModelSpec, ModelSpec]]:
+        """All pairs (x, y); those of one edited model follow each other."""
+        if self.edited == "x":
+            return [(x, y) for x in self.x for y in self.y]
+        return [(x, y) for y in self.y for x in self.x]
+
+
+def find_sides(config: UniquenessConfig) -> Sides:
+    """The sides of a study, without reading weights.
+
+    Raises:
+        VlalignError: an unknown model, models of both modalities on one side, or no side that the operation can edit.
+    """
+    x, y = (tuple(dict.fromkeys(resolve(name) for name in names)) for names in (config.x, config.y))
+    modalities = _modality(x, "x", config), _modality(y, "y", config)
+    operation = config.perturbation(0)
+    able = [side for side, modality in zip("xy", modalities, strict=True) if modality == operation.modality]
+    what = {"text": "texts", "vision": "images"}
+    if config.side != "auto" and config.side not in able:
+        reads = what[modalities["xy".index(config.side)]]
+        raise VlalignError(
+            f"--side {config.side}: {operation.name} edits {what[operation.modality]}, but the models of that side "
+            f"read {reads}"
+        )
+    if not able:
+        raise VlalignError(
+            f"{operation.name} edits {what[operation.modality]}, but the models of both sides read "
+            f"{what[modalities[0]]}: choose another --op, or other models"
+        )
+    return Sides(x, y, modalities, able[-1] if config.side == "auto" else config.side)
+
+
+def _modality(specs: tuple[ModelSpec, ...], side: str, config: UniquenessConfig) -> str:
+    found = {
+        spec.alias: spec.modality or locate(spec, trust_remote_code=config.trust_remote_code).modality for spec in specs
+    }
+    if len(set(found.values())) > 1:
+        text, vision = (next(name for name, m in found.items() if m == kind) for kind in ("text", "vision"))
+        raise VlalignError(
+            f"--{side} mixes a text model ({text}) and a vision model ({vision}): put one modality on each side"
+        )
+    return next(iter(found.values()))

@@ -1,0 +1,284 @@
+"""The uniqueness study: one side is edited more and more, and alignment is measured at every rate."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Hashable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vlalign.environment import environment
+from vlalign.errors import VlalignError
+from vlalign.extraction import Engine, Extraction, Plan
+from vlalign.models.spec import ModelSpec
+from vlalign.perturb import applied
+from vlalign.uniqueness.config import check_folder, resolved, write_config
+from vlalign.uniqueness.edits import measure_edits
+from vlalign.uniqueness.points import Point
+from vlalign.uniqueness.progress import StudyProgress, Work
+from vlalign.uniqueness.records import Records
+from vlalign.uniqueness.results import UniquenessResult
+from vlalign.uniqueness.settings import UniquenessConfig
+from vlalign.uniqueness.sides import Sides, find_sides
+
+if TYPE_CHECKING:
+    from vlalign.metrics import Metric
+    from vlalign.scoring import ScoreRecord
+    from vlalign.store import Run
+
+#: batches of images run about twice as near to the matrix-product rate as those of short texts; decoding, resizing and
+#: small kernels of an image are no operations
+_IMAGE_SHARE, _IMAGE_SECONDS = 0.5, 0.015
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two models at one rate of edits."""
+
+    x: ModelSpec
+    y: ModelSpec
+    rate: float
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """What a study will do.
+
+    Attributes:
+        extraction: the runs to be made, or there already.
+        sides: the models.
+        pairs: what will be scored, those of one edited run next to each other.
+        metric: of the scores.
+    """
+
+    extraction: Plan
+    sides: Sides
+    pairs: list[Pair]
+    metric: Metric
+
+    def blank(self) -> set[tuple[ModelSpec, float]]:
+        """Models and rates at which all samples are the same tokens, so that rounding alone tells them apart."""
+        return {
+            (model.source.spec, _rate(model.data))
+            for model in self.extraction.models
+            if model.texts is not None and len(set(map(tuple, model.texts.ids))) == 1
+        }
+
+
+class UniquenessStudy:
+    """Plans and runs a study on the processes that were launched together; the main one scores.
+
+    Args:
+        config: what is asked for.
+    """
+
+    def __init__(self, config: UniquenessConfig) -> None:
+        self.config = config
+        self.engine = Engine(config.extraction(dict.fromkeys([*config.x, *config.y])))
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process speaks for all."""
+        return self.engine.is_main
+
+    def plan(self) -> StudyPlan:
+        """Checks everything that can be checked without weights: folder, models, data, every rate's edits, the metric.
+
+        Raises:
+            VlalignError: the first thing that would go wrong; ``SystemExit`` on the other processes.
+        """
+        return self.engine.agree(self._plan)
+
+    def _plan(self) -> StudyPlan:
+        from vlalign.metrics.registry import parse_metric
+        from vlalign.scoring.preprocessing import get_preset
+
+        config = self.config
+        check_folder(config.out, config)
+        metric = parse_metric(config.metric, k=config.k)
+        get_preset(config.preset)
+        sides = find_sides(config)
+        edits = [[config.perturbation(rate)] for rate in config.rates]
+        extraction = self.engine.make_plan(dict.fromkeys(sides.moving, edits))
+        widths = [tap.width for plan in extraction.models for tap in plan.sketch.taps]
+        metric.check(len(extraction.data), widths)
+        pairs = [Pair(x, y, rate) for rate in config.rates for x, y in sides.pairs()]
+        moving = sides.edited
+        pairs.sort(key=lambda pair: sides.moving.index(getattr(pair, moving)))  # stable: rate by rate
+        return StudyPlan(extraction, sides, pairs, metric)
+
+    def run(self, plan: StudyPlan | None = None, *, progress: bool = False) -> UniquenessResult | None:
+        """Extracts what is missing, scores what is not scored yet, and writes the study's files.
+
+        Args:
+            plan: by default, that of :meth:`plan`.
+            progress: show one bar with the time left.
+
+        Returns:
+            The result; None on other processes than the main one.
+        """
+        clock = time.perf_counter
+        seconds, start = {}, clock()
+        plan = plan or self.plan()
+        out = Path(self.config.out)
+        if not self.is_main:
+            self.engine.run(plan.extraction)
+            return None
+        write_config(self.config, out)
+        records = Records(out, plan.metric)
+        with StudyProgress(self._works(plan, records), shown=progress) as shown:
+            seconds["plan"], start = clock() - start, clock()
+            extractions = self.engine.run(plan.extraction, progress=shown)
+            seconds["extract"], start = clock() - start, clock()
+            points = self._points(plan, _by_rate(plan.extraction, extractions), records, shown)
+            seconds["score"] = clock() - start
+            forecast = shown.accuracy()
+        result = UniquenessResult.from_points(
+            points,
+            config=resolved(self.config),
+            data={
+                "name": plan.extraction.data.name,
+                "n": len(plan.extraction.data),
+                "reads": dict(zip("xy", plan.sides.modalities, strict=True)),
+                "edited": plan.sides.edited,
+            },
+            seconds={name: round(value, 3) for name, value in seconds.items()},
+            environment=environment(),
+            forecast=forecast,
+            edits=measure_edits(model.data for model in plan.extraction.models),
+        )
+        result.save(out)
+        return result
+
+    def _works(self, plan: StudyPlan, records: Records) -> dict[Hashable, Work]:
+        """The parts of the study as the forecast of the time left sees them."""
+        works: dict[Hashable, Work] = {}
+        hashes = {}
+        for model in plan.extraction.models:
+            hashes[model.source.spec, _rate(model.data)] = model.key.hash
+            seconds = model.seconds(self.engine.device)
+            work = works.setdefault(model.source.spec, Work(model.source.modality, 0.0, 0.0))
+            work.amount += model.amount
+            seconds = model.amount * 1e-3 if seconds is None else seconds
+            if model.source.modality == "vision":
+                seconds = _IMAGE_SHARE * seconds + _IMAGE_SECONDS * model.amount
+            work.expected += seconds
+        score = works["score"] = Work("score", 0.0, 0.0)
+        layers = {model.source.spec: len(model.sketch.taps) for model in plan.extraction.models}
+        blank = plan.blank()
+        for pair in plan.pairs:
+            sides = [(getattr(pair, side), self._side_rate(plan, pair, side)) for side in "xy"]
+            x, y = (hashes[side] for side in sides)
+            if blank.isdisjoint(sides) and records.get(x, y) is None:
+                score.amount += _pair_seconds(layers[pair.x], layers[pair.y], len(plan.extraction.data))
+        score.expected = score.amount
+        return works
+
+    def _side_rate(self, plan: StudyPlan, pair: Pair, side: str) -> float:
+        return pair.rate if side == plan.sides.edited else 0.0
+
+    def _points(
+        self, plan: StudyPlan, runs: dict[tuple[ModelSpec, float], Run], records: Records, shown: StudyProgress
+    ) -> list[Point]:
+        from vlalign.scoring.batch import prepare_pairs
+
+        names = [[(getattr(pair, side), self._side_rate(plan, pair, side)) for side in "xy"] for pair in plan.pairs]
+        sides = [(runs[x], runs[y]) for x, y in names]
+        blank = plan.blank()
+        notes = [next((_blank_note(*side) for side in pair if side in blank), "") for pair in names]
+        kept = [
+            None if note else records.get(x.key.hash, y.key.hash) for (x, y), note in zip(sides, notes, strict=True)
+        ]
+        todo = iter(
+            prepare_pairs(
+                [runs_ for runs_, record, note in zip(sides, kept, notes, strict=True) if record is None and not note],
+                metric=plan.metric,
+                preset=self.config.preset,
+                permutations=self.config.permutations,
+                half_samples=self.config.half_samples,
+            )
+        )
+        clean = {spec: _performance(run) for (spec, rate), run in runs.items() if rate == 0}
+        points = []
+        for pair, (x, y), known, note in zip(plan.pairs, sides, kept, notes, strict=True):
+            found = known
+            if found is None and not note:
+                try:
+                    record = next(todo)()
+                    found = records.put(record), record
+                except VlalignError as error:
+                    note = str(error)
+                shown.scored(
+                    f"{pair.x.alias} × {pair.y.alias} at {pair.rate:g} %",
+                    _pair_seconds(len(x.layers), len(y.layers), x.n),
+                )
+            language = plan.sides.language
+            speaker, run = (pair.x, x) if language == "x" else (pair.y, y)
+            points.append(
+                Point(
+                    x=x.key.model,
+                    y=y.key.model,
+                    x_family=pair.x.family or pair.x.alias,
+                    y_family=pair.y.family or pair.y.alias,
+                    rate=pair.rate,
+                    n=x.n,
+                    performance=_performance(run),
+                    performance_unedited=clean[speaker],
+                    performance_of=language,
+                    **_told(found, note, run),
+                )
+            )
+        return points
+
+
+def _blank_note(spec: ModelSpec, rate: float) -> str:
+    return f"all captions are the same to {spec.alias} at {rate:g} %: nothing to compare"
+
+
+def _told(found: tuple[str, ScoreRecord] | None, note: str, language: Run) -> dict[str, Any]:
+    """What a point takes from its record, and how many captions its language model read in part only."""
+    cut = [f"{language.truncated} captions of {language.key.model} truncated"] if language.truncated else []
+    names = ("score", "x_layer", "y_layer", "chance", "p_value", "calibrated", "low", "high", "threshold", "record")
+    if found is None:
+        return {**dict.fromkeys(names), "note": "; ".join([*([note] if note else []), *cut])}
+    path, record = found
+    interval, null = record.interval or {}, record.null or {}
+    return {
+        "score": record.score,
+        "x_layer": record.best["x"]["name"],
+        "y_layer": record.best["y"]["name"],
+        "chance": record.chance,
+        "p_value": record.p_value,
+        "calibrated": record.calibrated,
+        "low": interval.get("low"),
+        "high": interval.get("high"),
+        "threshold": null.get("threshold"),
+        "record": path,
+        "note": "; ".join([*record.checks["notes"], *cut]),
+    }
+
+
+def _pair_seconds(x_layers: int, y_layers: int, n: int) -> float:
+    """A guess for one pair by mutual-kNN on two CPU cores; what the first pairs take replaces its scale.
+
+    >>> _pair_seconds(12, 31, 1024), _pair_seconds(5, 7, 1024)
+    (2.25, 1.0723118279569892)
+    """
+    return 0.25 + 0.7 * n / 1024 + 1.3 * x_layers * y_layers * n / (12 * 31 * 1024)
+
+
+def _performance(run: Run) -> float | None:
+    bits = run.bits_per_byte()
+    return None if bits is None else -bits
+
+
+def _rate(data: Any) -> float:
+    return next((perturbation.rate for perturbation in applied(data)), 0.0)
+
+
+def _by_rate(plan: Plan, extractions: list[Extraction]) -> dict[tuple[ModelSpec, float], Run]:
+    return {
+        (model.source.spec, _rate(model.data)): extraction.run
+        for model, extraction in zip(plan.models, extractions, strict=True)
+    }
