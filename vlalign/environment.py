@@ -1,4 +1,4 @@
-"""With what a result was made: versions, hardware, commit."""
+"""Environment in which a result was produced: versions, hardware, commit."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ _PACKAGES = ("vlalign", "torch", "transformers", "timm", "datasets", "accelerate
 
 @cache
 def _commit() -> str | None:
-    """The git commit of the source tree this package runs from, marked if files differ; None outside of one."""
+    """Return the git commit of the source tree that the package runs from, marked if files differ; None without one."""
     root = Path(__file__).resolve().parent.parent
     if not (root / ".git").exists():
         return None
     try:
-        said = subprocess.run(
+        described = subprocess.run(
             ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
             capture_output=True, text=True, timeout=10, check=True,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         return None
-    return said.stdout.strip() or None
+    return described.stdout.strip() or None
 
 
 def environment() -> dict[str, Any]:
-    """Versions of Python and the packages that make features and scores, the platform, the accelerators, the commit.
+    """Return versions of Python and of the packages used, the platform, the accelerators and the commit.
 
     Example:
         >>> sorted(environment())

@@ -231,8 +231,8 @@ def _remove_if_stale(path: Path) -> None:
     with contextlib.suppress(OSError):
         is_old = time.time() - path.lstat().st_mtime > _STALE_SECONDS
         own = _OWN.fullmatch(path.name)
-        lock_tells = own["machine"] == _machine() if own else bool(_OLD_LOCKED.fullmatch(path.name))
-        if fcntl is None or not lock_tells:
+        has_lock = own["machine"] == _machine() if own else bool(_OLD_LOCKED.fullmatch(path.name))
+        if fcntl is None or not has_lock:
             if is_old:
                 _remove(path)
             return

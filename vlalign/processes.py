@@ -1,4 +1,4 @@
-"""Several processes that were launched together: what one of them decides for all, and one that is dead or stuck."""
+"""Processes launched together: decisions of the main one for all, and detection of one that is dead or stuck."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def start_processes(cpu: bool) -> PartialState:
     import torch
     from accelerate import PartialState
 
-    # without an accelerator, processes launched together find each other only if told that they are on CPUs;
+    # without an accelerator, processes launched together connect only with `cpu`;
     # one of them may work for hours longer than another: a heartbeat, not this time, ends the wait for a stuck one
     state = PartialState(cpu=cpu or not torch.accelerator.is_available(), timeout=timedelta(days=7))
     if state.backend == "gloo":
@@ -72,7 +72,7 @@ def _seconds() -> float:
 
 
 def agree(state: PartialState, make: Callable[[], T]) -> T:
-    """Return what the main process makes, on all; what it raises ends all of them (the others by ``SystemExit``).
+    """Return on all processes what the main one makes; its exception ends all of them (the others by ``SystemExit``).
 
     Raises:
         VlalignError: another process ended.
@@ -102,7 +102,7 @@ def agree(state: PartialState, make: Callable[[], T]) -> T:
 
 
 def meet(state: PartialState) -> None:
-    """Wait until every process is here.
+    """Wait until every process has reached this call.
 
     Raises:
         VlalignError: another process ended.
@@ -170,7 +170,7 @@ class _Heartbeat:
         self._marks = [b""] * count
         self._end = threading.Event()
         self.waiting = False
-        # apart, since the store blocks where the process that keeps it is the one that is stuck
+        # two threads, since the store blocks if the process that keeps it is the stuck one
         self._threads = [threading.Thread(target=act, daemon=True) for act in (self._exchange, self._watch)]
         for thread in self._threads:
             thread.start()

@@ -1,9 +1,9 @@
-"""The Hub about a repository: its commit, and one-line errors for all that it answers, or does not."""
+"""Requests to the Hub: the commit of a repository, and one-line errors for every answer or its absence."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from vlalign.errors import VlalignError
@@ -14,7 +14,7 @@ _CLIENT = ("huggingface_hub", "httpx", "requests")
 
 @contextmanager
 def hub_errors(repo: str, *, kind: str = "model", revision: str | None = None, writing: bool = False) -> Iterator[None]:
-    """Turns what huggingface_hub (or a library above it) raises about ``repo`` into one line that says what to do.
+    """Turn errors of huggingface_hub (or a library above it) about ``repo`` into one line of advice.
 
     Args:
         repo: ``owner/name``.
@@ -85,7 +85,7 @@ def _own_endpoint() -> str:
 
 
 def _status_text(cause: BaseException, what: str, page: str) -> str | None:
-    """Return what a status other than success says, and what to do; None where there was no such answer."""
+    """Return what a status of failure means and what to do; None if there was no such answer."""
     status = getattr(getattr(cause, "response", None), "status_code", None)
     if not isinstance(status, int) or status < 400:
         return None
@@ -113,9 +113,8 @@ def _status_text(cause: BaseException, what: str, page: str) -> str | None:
 
 
 def _is_nonsense(error: BaseException) -> bool:
-    """Whether the Hub's client failed to understand an answer: no JSON, missing fields, redirects for ever."""
-    names = {f"{c.__module__.split('.')[0].rstrip('2')}.{c.__name__}" for c in type(error).__mro__}
-    if names & {"httpx.DecodingError", "httpx.TooManyRedirects", "requests.TooManyRedirects"}:
+    """Return whether the Hub's client failed to understand an answer: no JSON, missing fields, endless redirects."""
+    if _class_names(error) & {"httpx.DecodingError", "httpx.TooManyRedirects", "requests.TooManyRedirects"}:
         return True
     if not isinstance(error, (ValueError, LookupError, TypeError, AttributeError, AssertionError, RecursionError)):
         return False
@@ -131,7 +130,7 @@ def _is_nonsense(error: BaseException) -> bool:
 
 
 def _write_refusal(cause: BaseException, what: str, revision: str | None) -> str | None:
-    """Why something was not written; None where it is the same as for reading."""
+    """Return why something was not written; None if the reason is the same as for reading."""
     from huggingface_hub import errors
 
     status = getattr(getattr(cause, "response", None), "status_code", None)
@@ -149,7 +148,7 @@ def _write_refusal(cause: BaseException, what: str, revision: str | None) -> str
 
 
 def resolve_revision(repo: str, *, kind: str = "model", revision: str | None = None) -> str:
-    """The commit that ``revision`` (a branch, tag or commit; None for the default branch) names now.
+    """Return the commit that ``revision`` (a branch, tag or commit; None for the default branch) names now.
 
     Without network, the commit that the local cache remembers for it.
 
@@ -174,40 +173,37 @@ def resolve_revision(repo: str, *, kind: str = "model", revision: str | None = N
 
 
 def _unreachable(error: BaseException) -> bool:
-    """Whether the error says that no server answered (the HTTP library differs by release of the Hub client)."""
-    names = {f"{c.__module__.split('.')[0].rstrip('2')}.{c.__name__}" for c in type(error).__mro__}
-    return isinstance(error, ConnectionError) or "httpx.TransportError" in names or "requests.ConnectionError" in names
+    """Return whether no server answered (the HTTP library differs by release of the Hub client)."""
+    return isinstance(error, ConnectionError) or bool(
+        _class_names(error) & {"httpx.TransportError", "requests.ConnectionError"}
+    )
+
+
+def _class_names(error: BaseException) -> set[str]:
+    """Return package and name of an error's classes, such as ``httpx.TransportError``."""
+    return {f"{c.__module__.split('.')[0].rstrip('2')}.{c.__name__}" for c in type(error).__mro__}
 
 
 def _hub_cause(error: BaseException) -> BaseException:
-    """The error of the Hub or of the connection somewhere in the chain of causes, else the error itself."""
+    """Return the most specific error of the Hub or the connection in the chain of causes, else the error itself."""
     from huggingface_hub import errors
 
-    said_no = (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.HFValidationError)
+    refusals = (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.HFValidationError)
+    missing, not_cached = errors.EntryNotFoundError, errors.LocalEntryNotFoundError
     chain: list[BaseException] = []
     link: BaseException | None = error
     while link is not None and link not in chain:
         chain.append(link)
         link = link.__cause__ or link.__context__
-    for found in chain:
-        if isinstance(found, said_no):
-            return found
-    for found in chain:
-        if _unreachable(found):
-            return found
-    for found in chain:
-        if isinstance(found, errors.HfHubHTTPError) and not isinstance(found, errors.EntryNotFoundError):
-            return found
-    for found in chain:
-        if isinstance(found, errors.EntryNotFoundError) and not isinstance(found, errors.LocalEntryNotFoundError):
-            return found
-    for found in chain:
-        if _is_nonsense(found):
-            return found
-    for found in chain:
-        if isinstance(found, errors.LocalEntryNotFoundError):
-            return found
-    return error
+    kinds: tuple[Callable[[BaseException], bool], ...] = (
+        lambda e: isinstance(e, refusals),
+        _unreachable,
+        lambda e: isinstance(e, errors.HfHubHTTPError) and not isinstance(e, missing),
+        lambda e: isinstance(e, missing) and not isinstance(e, not_cached),
+        _is_nonsense,
+        lambda e: isinstance(e, not_cached),
+    )
+    return next((link for is_kind in kinds for link in chain if is_kind(link)), error)
 
 
 def _first_line(error: BaseException) -> str:
