@@ -36,7 +36,7 @@ ALLOWED: dict[str, set[str]] = {
     "uniqueness": EXTRACTION | SCORES | {"study", "report"},
     "synthetic": SCORES | {"study", "report"},
     "multibench": SCORES | {"study", "report"},
-    "hub": EXTRACTION | SCORES | {"synthetic"},
+    "hub": EXTRACTION | SCORES | {"study", "synthetic"},
     "cli": EXTRACTION | SCORES | STUDIES | {"demo", "reproduce", "report", "hub"},
 }
 
