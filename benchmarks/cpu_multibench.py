@@ -3,13 +3,13 @@
   python benchmarks/cpu_multibench.py
   python benchmarks/cpu_multibench.py --quick --json multibench.json
 
-Ours is what `vlalign multibench run` does on CPUs: as many ensembles of three encoders (three seeds) at a time as torch
-has threads, each in a process of its own that was started before. Its time includes the start of the encoders,
+Ours is what `vlalign multibench run` does on CPUs: as many ensembles of three encoders (three seeds) at a time as
+torch has threads, each in a process of its own. Its time includes the start of these processes and of the encoders,
 validation after every epoch and the performance of the best checkpoint on all splits, spread over six epochs (the
-paper has 50 and 100). The usual loop trains one torch module after the other: a
-Dataset that makes tensors of single samples of all modalities, padded with a mask where there are lengths, a collate
-function, a DataLoader with two workers, AdamW, validation after the epoch. Both are timed in turn, after a round that
-warms up. The data are made up, of the shapes of AVMNIST and MOSI. Measure on an idle machine.
+paper has 50 and 100). The usual loop trains one torch module after the other: a Dataset that makes tensors of single
+samples of all modalities, padded with a mask where there are lengths, a collate function, a DataLoader with two
+workers, AdamW, validation after the epoch. Both are timed in turn, after a round that warms up. The data are made up,
+of the shapes of AVMNIST and MOSI. Measure on an idle machine.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,9 @@ from torch.utils.data import DataLoader, Dataset
 from vlalign.multibench import Encoder, MultibenchConfig, MultibenchStudy, PreparedSplit, load_encoder, write_prepared
 from vlalign.multibench.align import align
 from vlalign.multibench.checkpoints import Member, all_members, ensembles
-from vlalign.multibench.workers import Workers
-from vlalign.study.jobs import run_jobs
+from vlalign.multibench.study import _train_in_worker
+from vlalign.study.workers import run_in_workers
 
-CPU = torch.device("cpu")
 _SHAPES: dict[str, dict[str, tuple[int, int]]] = {  # tokens, features
     "avmnist": {"image": (49, 16), "audio": (20, 36)},
     "mosi": {"vision": (50, 20), "audio": (50, 5), "text": (50, 300)},
@@ -146,8 +146,12 @@ def training_row(name: str, modality: str, depth: int, train: int, epochs: int =
         study = MultibenchStudy(config)
         groups = [one for one in ensembles(study.config, all_members(study.config)) if one[0].modality == modality]
 
-        with Workers(study.config, threads) as workers:
-            fast, slow = alternate(lambda: run_jobs(groups, workers.train, CPU), Usual(study, modality, depth).epoch, 2)
+        work = partial(_train_in_worker, study.config)
+
+        def ours() -> None:
+            run_in_workers(work, groups, threads, lambda group: None)
+
+        fast, slow = alternate(ours, Usual(study, modality, depth).epoch, 2)
     models, (tokens, features) = sum(map(len, groups)), _SHAPES[name][modality]
     return row_of(
         f"a model-epoch of depth {depth}, {tokens}×{features} ({name} {modality}), {train:,} samples",

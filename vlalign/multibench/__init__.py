@@ -5,7 +5,7 @@ are imported when they are asked for: looking at a file and preparing it needs n
 
 ``data/``: files and arrays → a prepared folder. ``config`` → ``study``: what is asked → who trains what, and where.
 ``shape``, ``encoder``: one encoder, as a torch module and as a stack of parameters. ``passes``, ``train``: how one is
-trained; ``workers``: in which processes. ``encoders``: files of trained ones. ``align`` → ``results``: layer pairs →
+trained. ``encoders``: files of trained ones. ``align`` → ``results``: layer pairs →
 tables and correlations. ``published``: the paper's settings and Table 1.
 """
 

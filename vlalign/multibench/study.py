@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 from threading import Lock
 
@@ -21,16 +21,16 @@ from vlalign.multibench.config import MultibenchConfig, complete, identity, rate
 from vlalign.multibench.data.prepared import is_prepared, open_prepared
 from vlalign.multibench.results import TABLES, MultibenchResult, make_table
 from vlalign.multibench.train import Samples, train_ensemble
-from vlalign.multibench.workers import Workers
 from vlalign.processes import agree, meet, start_processes
 from vlalign.settings import shown, yaml_text
 from vlalign.store.checksums import check_space
 from vlalign.study.jobs import WorkBar, deal, run_jobs
+from vlalign.study.workers import run_in_workers
 
 log = logging.getLogger(__name__)
 
 CONFIG = "config.yaml"
-_WORTH = 60.0  # seconds of work that processes of its own are started for
+_WORTH = 60.0  # seconds of work from which on worker processes are started
 
 
 @dataclass(frozen=True)
@@ -188,16 +188,21 @@ class MultibenchStudy:
         assert config.train_samples is not None
         epochs = config.epochs
         seconds = 1e-9 * sum(map(self.cost, groups)) * epochs * config.train_samples
-        apart = self.device.type == "cpu" and min(threads, len(groups)) > 1 and seconds > _WORTH
-        with Workers(config, min(threads, len(groups))) if apart else nullcontext() as workers:
+        workers = min(threads, len(groups))
 
-            def work(group: Sequence[Member], check: Callable[[], None]) -> None:
-                def tick() -> None:
-                    check()
-                    bar.advance(self.cost(group) / epochs)
+        def advance(group: Sequence[Member]) -> None:
+            bar.advance(self.cost(group) / epochs)
 
-                (workers or self).train(group, tick)
+        def work(group: Sequence[Member], check: Callable[[], None]) -> None:
+            def tick() -> None:
+                check()
+                advance(group)
 
+            self.train(group, tick)
+
+        if self.device.type == "cpu" and workers > 1 and seconds > _WORTH:
+            run_in_workers(partial(_train_in_worker, config), groups, workers, advance)
+        else:
             run_jobs(groups, work, self.device)
         self._samples.clear()
 
@@ -235,6 +240,16 @@ class MultibenchStudy:
             state = {name: value.cpu().clone() for name, value in parameters.state(i).items()}
             train, valid, test = found.performance[i].tolist()
             self.files.save(member, TrainedEncoder(state, epoch, (train, valid, test)))
+
+
+@lru_cache(1)
+def _study(config: MultibenchConfig) -> MultibenchStudy:
+    return MultibenchStudy(config)
+
+
+def _train_in_worker(config: MultibenchConfig, group: Sequence[Member], tick: Callable[[], None]) -> None:
+    """Train a group in a worker process, which opens the data set once."""
+    _study(config).train(group, tick)
 
 
 def check_folder(config: MultibenchConfig, fingerprint: str) -> None:
