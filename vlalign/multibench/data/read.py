@@ -17,8 +17,7 @@ from vlalign.errors import VlalignError
 from vlalign.files import one_line
 from vlalign.multibench.data.checks import SPLITS
 from vlalign.multibench.data.magic import is_text, what_it_is
-from vlalign.multibench.data.standins import key_text
-from vlalign.multibench.data.unpickle import read_pickle
+from vlalign.multibench.data.unpickle import key_text, read_pickle
 from vlalign.paths import user_path
 from vlalign.store.checksums import sha256_file
 

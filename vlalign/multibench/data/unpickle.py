@@ -1,16 +1,19 @@
-"""Pickles without their dangers: arrays and plain values are built, nothing that a pickle names is imported or run.
+"""Safe reading of pickles: arrays and plain values are built, and nothing that a pickle names is imported or run.
 
-What a pickle asks for is looked up in a table of stand-ins. A stand-in checks what it is given and makes an array, a
-dtype or a plain value itself, so that not even numpy's own reconstruction sees the file. Only the instructions that
-such pickles need are carried out; sizes that a file claims are held against the bytes it has.
+A name in a pickle is looked up in a list of NumPy's and Python's harmless ones (:meth:`_Unpickler.find_class`). Even
+for these the pickle gets a substitute, which checks its arguments and makes a plain value or an array, so that not even
+NumPy's own reconstruction sees the file. The size of everything is checked against the bytes of the file.
 """
 
 from __future__ import annotations
 
 import io
+import math
 import pickle
 import re
 import struct
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 
@@ -18,21 +21,13 @@ import numpy as np
 
 from vlalign.errors import VlalignError
 from vlalign.multibench.data.magic import is_text, what_it_is
-from vlalign.multibench.data.standins import (
-    SCALARS,
-    STAND_INS,
-    Array,
-    DType,
-    Odd,
-    StandIn,
-    key_text,
-    members,
-    plain_key,
-)
 from vlalign.paths import user_path
 
-_DEPTH = 16  # data are nested two or three deep
-_ROW = 16  # entries of an id: video, start, end
+_PLAIN = (str, bytes, int, float, type(None), np.generic)
+#: bytes of the numbers that are read, by kind; beside these: bytes, strings and objects
+_SIZES = {"b": (1,), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8), "f": (2, 4, 8)}
+_DEPTH = 16  # most levels of nesting; data have two or three
+_ROW = 16  # most entries of an id: video, start, end
 _BROKEN = (
     pickle.UnpicklingError, EOFError, ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError,
     MemoryError, RecursionError, AssertionError, struct.error,
@@ -40,12 +35,13 @@ _BROKEN = (
 
 
 def read_pickle(path: str | Path) -> Any:
-    """What a pickle holds: dicts, lists and tuples of numpy arrays, texts, bytes and numbers.
+    """Load a pickle of dicts, lists and tuples of numpy arrays, strings, bytes and numbers.
 
-    Pickles of Python 2 and 3, of every protocol, written with any numpy. Texts of Python 2 are bytes, except as keys.
+    Pickles of Python 2 and 3, of every protocol, written with any numpy. Strings of Python 2 are bytes, except as keys.
 
     Raises:
-        VlalignError: the file cannot be read, is no pickle or broken, or asks for anything else, which is named.
+        VlalignError: the file cannot be read, is not a pickle or a broken one, or asks for anything else, which the
+            message names.
     """
     path = user_path(path)
     try:
@@ -54,192 +50,305 @@ def read_pickle(path: str | Path) -> Any:
             if other := what_it_is(head):
                 raise VlalignError(f"{path} is not a pickle: it is {other}")
             file.seek(0)
-            found = _Unpickler(file, path).load()
-            return _plain(found, str(path), "", {}, 0)
+            return _resolve(_Unpickler(file).load(), str(path), "", {}, 0)
     except OSError as error:
         raise VlalignError(f"cannot read {path}: {error.strerror or error}") from error
+    except _Refused as error:
+        hint = " (write it with numpy.savez instead)" if str(error).startswith(("joblib", "torch", "pandas")) else ""
+        raise VlalignError(
+            f"{path} is refused: it asks for {error}{hint}; a pickle can run anything, so only numpy arrays and plain "
+            "values are read, and nothing was run"
+        ) from error
     except _BROKEN as error:
         if is_text(head) and not head.startswith((b"(dp", b"(lp")):
-            told = "is not a pickle: it is text"
+            problem = "is not a pickle: it is text"
         elif isinstance(error, EOFError):
-            told = "ends in the middle of a pickle: copy or download it again"
+            problem = "ends in the middle of a pickle: copy or download it again"
         else:
-            told = "is not a pickle, or a broken one: copy or download it again"
-        raise VlalignError(f"{path} {told}") from error
+            problem = "is not a pickle, or a broken one: copy or download it again"
+        raise VlalignError(f"{path} {problem}") from error
+
+
+def key_text(key: str | bytes) -> str:
+    """Return a key as a string of one line that is safe to print.
+
+    >>> key_text(b"a\\nb")
+    'a?b'
+    """
+    text = key.decode("utf-8", "replace") if isinstance(key, bytes) else key
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+class _Refused(Exception):
+    """Something that is not read; the message names it."""
 
 
 class _Bounded:
-    """A file that refuses to be asked for more than it has before any memory is set aside."""
+    """A file that refuses to read more than it has before any memory is set aside."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        start = file.tell()
         self._end = file.seek(0, io.SEEK_END)
-        file.seek(start)
-
-    def left(self) -> int:
-        """Bytes to the end."""
-        return self._end - self._file.tell()
+        file.seek(0)
+        self.readline = file.readline
 
     def read(self, count: int) -> bytes:
-        """Exactly so many bytes."""
-        if not 0 <= count <= self.left():
+        if not 0 <= count <= self._end - self._file.tell():
             raise EOFError
         return self._file.read(count)
 
-    def readline(self) -> bytes:
-        """A line."""
-        return self._file.readline()
+
+# -- substitutes of names ------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class _Name:
+    """Substitute of a name, with what makes a plain value of the arguments of a call, where there is a way."""
+
+    name: str
+    make: Callable[..., Any] | None
 
 
-_Base: Any = pickle._Unpickler  # the one in C trusts sizes, and its table is closed
+class _DType:
+    """A dtype as a pickle describes it: a code such as f8, and the byte order, which comes later."""
 
-#: instructions that data need; the others make instances, call by code number, or fetch by persistent id
-_INSTRUCTIONS = (
-    "PROTO", "FRAME", "STOP", "POP", "POP_MARK", "DUP", "MARK", "NONE", "NEWTRUE", "NEWFALSE", "INT", "BININT",
-    "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT", "STRING", "BINSTRING", "SHORT_BINSTRING",
-    "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "TUPLE",
-    "EMPTY_TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "LIST", "EMPTY_LIST", "APPEND", "APPENDS", "EMPTY_DICT", "GET",
-    "BINGET", "LONG_BINGET", "PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE", "GLOBAL", "STACK_GLOBAL", "EMPTY_SET",
-)  # fmt: skip
-_FORBIDDEN = (
-    "NEWOBJ", "NEWOBJ_EX", "OBJ", "EXT1", "EXT2", "EXT4", "PERSID", "BINPERSID", "NEXT_BUFFER", "READONLY_BUFFER",
-)  # fmt: skip
+    def __init__(self, code: Any, align: Any = False, copy: Any = True) -> None:
+        self._code, self._order = _text(code), ""
+        kind, size = self._code[:1], self._code[1:]
+        number = int(size) if size.isascii() and size.isdigit() and len(size) < 9 else 0
+        if kind == "V":
+            raise _Refused("an array of records")
+        if not (kind == "O" or number in _SIZES.get(kind, ()) or (kind in "SU" and number > 0)):
+            raise _Refused(f"an array of dtype {self._code[:20]!r}")
+
+    def build(self, state: Any) -> None:
+        """Take (version, byte order, subarray, names, fields, itemsize, alignment, flags, metadata)."""
+        if self._order or not isinstance(state, tuple) or len(state) < 5 or _text(state[1]) not in tuple("<>|="):
+            raise ValueError("dtype")
+        if any(part is not None for part in (*state[2:5], *state[8:])):
+            raise _Refused("an array of records")
+        self._order = _text(state[1])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return np.dtype(object) if self._code[0] == "O" else np.dtype((self._order or "|") + self._code)
 
 
-def _code(name: str) -> int:
-    """Number of an instruction."""
-    return int(getattr(pickle, name)[0])
+class _Array:
+    """An array that a pickle makes in two steps."""
+
+    value: np.ndarray[Any, Any] | None = None
+
+    def build(self, state: Any) -> None:
+        """Take (version, shape, dtype, whether in Fortran's order, bytes or list of objects)."""
+        if self.value is not None or not isinstance(state, tuple) or len(state) != 5:
+            raise ValueError("array")
+        _, shape, dtype, fortran, data = state
+        self.value = _array(data, dtype, shape, "F" if fortran else "C")
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bytes):
+        return value.decode("latin1")
+    if not isinstance(value, str):
+        raise ValueError("string")
+    return value
+
+
+def _array(data: Any, dtype: Any, shape: Any, order: Any = "C") -> np.ndarray[Any, Any]:
+    """Make an array of bytes, or of a list of objects, which must be exactly as many as its shape needs."""
+    sizes, order = (shape,) if type(shape) is int else shape, _text(order)
+    if not isinstance(sizes, tuple) or len(sizes) > 32 or not all(type(n) is int and 0 <= n < 2**62 for n in sizes):
+        raise ValueError("shape")
+    if not isinstance(dtype, _DType) or order not in ("C", "F", "A"):
+        raise ValueError("array")
+    kind = dtype.dtype
+    objects = kind.hasobject
+    wanted: Any = list if objects else (bytes, bytearray)
+    data = data.encode("latin1") if isinstance(data, str) else data
+    if not isinstance(data, wanted) or (objects and order == "F"):
+        raise ValueError("data")
+    if len(data) != math.prod(sizes) * (1 if objects else kind.itemsize):
+        raise ValueError("an array whose values do not fit its shape")
+    if objects:
+        values = np.empty(len(data), dtype=object)
+        for at, value in enumerate(data):
+            values[at] = value
+        return values.reshape(sizes)
+    values = np.frombuffer(data, kind) if data else np.empty(0, kind)
+    return values.reshape(sizes, order="F" if order == "F" else "C")
+
+
+def _frombuffer(*arguments: Any) -> _Array:
+    made = _Array()
+    made.value = _array(*arguments)
+    return made
+
+
+def _reconstruct(kind: Any, shape: Any, typecode: Any) -> _Array:
+    if not isinstance(kind, _Name) or kind.name != "numpy.ndarray":
+        raise ValueError("array")
+    return _Array()
+
+
+def _scalar(dtype: Any, data: Any) -> Any:
+    if isinstance(data, list):
+        raise ValueError("scalar")
+    return _array(data, dtype, ())[()]
+
+
+def _encode(text: Any, encoding: Any = None) -> bytes:
+    """Make bytes as Python 3 writes them for Python 2."""
+    if not isinstance(text, str) or _text(encoding).replace("-", "").lower() != "latin1":
+        raise _Refused("_codecs.encode other than of bytes")
+    return text.encode("latin1")
+
+
+def _dict(pairs: Any = ()) -> dict[Any, Any]:
+    if not isinstance(pairs, list | tuple) or not all(isinstance(p, list | tuple) and len(p) == 2 for p in pairs):
+        raise ValueError("pairs")
+    return {_key(key): value for key, value in pairs}
+
+
+def _default_dict(factory: Any = None, pairs: Any = ()) -> dict[Any, Any]:
+    if factory is not None and not (isinstance(factory, _Name) and factory.name.startswith("builtins.")):
+        raise _Refused("a defaultdict of something other than a plain type")
+    return _dict(pairs)
+
+
+def _set(values: Any = ()) -> set[Any]:
+    if not isinstance(values, list | tuple):
+        raise ValueError("set")
+    return {_key(value) for value in values}
+
+
+def _key(value: Any) -> Any:
+    """Check a key or member; others could take forever, or overflow the stack, when they are hashed or compared."""
+    if not isinstance(value, _PLAIN):
+        raise _Refused(f"a {type(value).__name__.lstrip('_').lower()} as a key")
+    return value
+
+
+_MAKERS: dict[str, Callable[..., Any] | None] = {
+    "numpy.ndarray": None, "numpy.dtype": _DType, "numpy.core.multiarray._reconstruct": _reconstruct,
+    "numpy.core.multiarray.scalar": _scalar, "numpy.core.numeric._frombuffer": _frombuffer, "_codecs.encode": _encode,
+    "collections.OrderedDict": _dict, "collections.defaultdict": _default_dict, "builtins.bytes": lambda: b"",
+    "builtins.set": _set, "builtins.frozenset": _set,
+    **dict.fromkeys(f"builtins.{name}" for name in ("list", "dict", "tuple", "int", "float", "str", "bool")),
+}  # fmt: skip
+#: the names that a pickle may use, as numpy 1 and Python 3 write them
+NAMES = {name: _Name(name, make) for name, make in _MAKERS.items()}
+
+# -- instructions ----------------------------------------------------------------------------------------------------
+_Base: Any = pickle._Unpickler  # the one in C sets memory aside for any size that a file claims
 
 
 class _Unpickler(_Base):
-    """Carries out the instructions of a pickle that data need."""
+    """Loads a pickle of plain values, and of arrays as :class:`_Array`."""
 
-    dispatch: ClassVar[dict[int, Any]] = {_code(name): _Base.dispatch[_code(name)] for name in _INSTRUCTIONS}
+    dispatch: ClassVar[dict[int, Any]] = dict(_Base.dispatch)
 
-    def __init__(self, file: BinaryIO, path: Path) -> None:
-        self._bounded = _Bounded(file)
-        super().__init__(self._bounded, fix_imports=False, encoding="bytes")
-        self._path = path
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__(_Bounded(file), fix_imports=False, encoding="bytes")
 
-    def load(self) -> Any:
-        """The value."""
-        try:
-            return super().load()
-        except Odd as error:
-            raise self._refused(str(error)) from error
-
-    def find_class(self, module: str, name: str) -> Any:
-        """The stand-in of a name; nothing is imported."""
-        found = STAND_INS.get((module, name))
+    def find_class(self, module: str, name: str) -> _Name:
+        """Return the substitute of a name; nothing is imported."""
+        found = NAMES.get(f"{module.replace('numpy._core', 'numpy.core').replace('__builtin__', 'builtins')}.{name}")
         if found is None and not re.fullmatch(r"[\w.]+", module):
-            raise ValueError("no name of a module")
+            raise ValueError("not the name of a module")
         if found is None:
-            raise self._refused(ascii(f"{module}.{name}"[:80])[1:-1])
+            raise _Refused(ascii(f"{module}.{name}"[:80])[1:-1])
         return found
 
-    def _refused(self, what: str) -> VlalignError:
-        hint = " (write it with numpy.savez instead)" if what.startswith(("joblib", "torch", "pandas")) else ""
-        return VlalignError(
-            f"{self._path} is refused: it asks for {what}{hint}; a pickle can run anything, so only numpy arrays and "
-            "plain values are read, and nothing was run"
-        )
+    def _forbidden(self) -> None:
+        raise _Refused("an instruction that makes instances, or fetches what is not in the file")
 
     def _reduce(self) -> None:
         arguments, function = self.stack.pop(), self.stack.pop()
-        if not isinstance(function, StandIn) or function.make is None:
-            raise self._refused(f"a call of {function.name if isinstance(function, StandIn) else 'a value'}")
-        if not isinstance(arguments, tuple):
-            raise ValueError("arguments")
-        self.stack.append(function.make(*arguments))
+        if not isinstance(function, _Name) or function.make is None:
+            raise _Refused(f"a call of {function.name if isinstance(function, _Name) else 'a value'}")
+        self.append(function.make(*arguments))
 
     def _build(self) -> None:
         state, target = self.stack.pop(), self.stack[-1]
-        if not isinstance(target, Array | DType):
-            name = target.name if isinstance(target, StandIn) else f"a {type(target).__name__}"
-            raise self._refused(f"a change of {name}")
+        if not isinstance(target, _Array | _DType):
+            raise _Refused(f"a change of {target.name if isinstance(target, _Name) else type(target).__name__}")
         target.build(state)
 
-    def _instance(self) -> None:
-        module, name = (self.readline()[:-1].decode("ascii", "replace") for _ in range(2))
-        raise self._refused(ascii(f"{module}.{name}"[:80])[1:-1])
-
-    def _forbidden(self) -> None:
-        raise self._refused("an instruction that makes instances, or fetches what is not in the file")
-
-    def _set_items(self) -> None:
-        items = self.pop_mark()
-        self._put(self.stack[-1], items)
+    def _put(self, items: list[Any]) -> None:
+        """Put keys and values in turn into the dict on top of the stack."""
+        target = self.stack[-1]
+        if type(target) is not dict or len(items) % 2:
+            raise ValueError("dict")
+        target.update(_dict(list(zip(items[::2], items[1::2], strict=True))))
 
     def _set_item(self) -> None:
         value, key = self.stack.pop(), self.stack.pop()
-        self._put(self.stack[-1], [key, value])
-
-    def _put(self, target: Any, items: list[Any]) -> None:
-        if type(target) is not dict or len(items) % 2:
-            raise ValueError("dict")
-        target.update({plain_key(key): value for key, value in zip(items[::2], items[1::2], strict=True)})
+        self._put([key, value])
 
     def _dict(self) -> None:
         items = self.pop_mark()
-        made: dict[Any, Any] = {}
-        self._put(made, items)
-        self.append(made)
+        self.append({})
+        self._put(items)
 
     def _add_items(self) -> None:
         items = self.pop_mark()
         if type(self.stack[-1]) is not set:
             raise ValueError("set")
-        self.stack[-1].update(members(items))
-
-    def _frozen_set(self) -> None:
-        self.append(members(self.pop_mark()))
+        self.stack[-1].update(_set(items))
 
     def _byte_array(self) -> None:
-        (count,) = struct.unpack("<Q", self.read(8))
-        self.append(self.read(count))
+        self.append(self.read(*struct.unpack("<Q", self.read(8))))
 
-    dispatch |= dict.fromkeys(map(_code, _FORBIDDEN), _forbidden)
+    dispatch |= dict.fromkeys(
+        [getattr(pickle, name)[0] for name in (
+            "NEWOBJ", "NEWOBJ_EX", "OBJ", "EXT1", "EXT2", "EXT4", "PERSID", "BINPERSID", "NEXT_BUFFER",
+            "READONLY_BUFFER",
+        )],
+        _forbidden,
+    )  # fmt: skip
     dispatch |= {
-        pickle.REDUCE[0]: _reduce, pickle.BUILD[0]: _build, pickle.INST[0]: _instance, pickle.DICT[0]: _dict,
-        pickle.SETITEM[0]: _set_item, pickle.SETITEMS[0]: _set_items, pickle.ADDITEMS[0]: _add_items,
-        pickle.FROZENSET[0]: _frozen_set, pickle.BYTEARRAY8[0]: _byte_array,
-    }  # fmt: skip
+        pickle.REDUCE[0]: _reduce,
+        pickle.BUILD[0]: _build,
+        pickle.SETITEM[0]: _set_item,
+        pickle.SETITEMS[0]: lambda self: self._put(self.pop_mark()),
+        pickle.DICT[0]: _dict,
+        pickle.ADDITEMS[0]: _add_items,
+        pickle.FROZENSET[0]: lambda self: self.append(_set(self.pop_mark())),
+        pickle.BYTEARRAY8[0]: _byte_array,
+    }
 
 
-def _plain(value: Any, path: str, where: str, seen: dict[int, Any], depth: int) -> Any:
-    """The value with arrays in place of what stood for them, and keys as texts."""
-    if isinstance(value, SCALARS):
+def _resolve(value: Any, path: str, where: str, seen: dict[int, Any], depth: int) -> Any:
+    """Return the value with arrays in place of their substitutes, and keys as strings."""
+    if isinstance(value, _PLAIN):
         return value
     if id(value) in seen:
         return seen[id(value)]
     if depth > _DEPTH:
-        raise VlalignError(f"{path} is nested more than {_DEPTH} deep: expected are splits of arrays")
+        raise VlalignError(f"{path} is nested more than {_DEPTH} deep: expected splits of arrays")
+    title = f"{path}: {where.rstrip('.') or 'it'}"
     if isinstance(value, dict):
-        made: Any = {}
+        result: Any = {}
         for key, entry in value.items():
             name = key_text(key) if isinstance(key, str | bytes) else key
-            made[name] = _plain(entry, path, f"{where}{name}.", seen, depth + 1)
+            result[name] = _resolve(entry, path, f"{where}{name}.", seen, depth + 1)
     elif isinstance(value, list | tuple):
-        made = [_plain(entry, path, where, seen, depth + 1) for entry in value]
+        result = [_resolve(entry, path, where, seen, depth + 1) for entry in value]
     elif isinstance(value, set):
-        made = sorted(value, key=repr)
-    elif isinstance(value, Array) and value.value is not None:
-        made = value.value
-    elif isinstance(value, Array) and value.objects is not None:
-        made = _objects(value.objects, value.shape, f"{path}: {where.rstrip('.') or 'it'}")
+        result = sorted(value, key=repr)
+    elif isinstance(value, _Array) and value.value is not None:
+        result = _check_objects(value.value, title) if value.value.dtype.hasobject else value.value
     else:
-        raise VlalignError(f"{path}: {where.rstrip('.') or 'it'} is no data: expected are numpy arrays")
-    seen[id(value)] = made
-    return made
+        raise VlalignError(f"{title} is not data: expected numpy arrays")
+    seen[id(value)] = result
+    return result
 
 
-def _objects(values: list[Any], shape: tuple[int, ...], where: str) -> np.ndarray[Any, Any]:
-    """An array of Python objects, which must be plain: texts, bytes, numbers, or lists of them (ids)."""
-    found = np.empty(len(values), dtype=object)
-    for at, value in enumerate(values):
-        inner = value if isinstance(value, list | tuple) else (value,)
-        if len(inner) > _ROW or not all(isinstance(entry, SCALARS) for entry in inner):
+def _check_objects(values: np.ndarray[Any, Any], where: str) -> np.ndarray[Any, Any]:
+    """Check that Python objects are strings, bytes, numbers, or lists of them (ids), which become tuples."""
+    flat = values.reshape(-1)
+    for at, value in enumerate(flat):
+        row = value if isinstance(value, list | tuple) else (value,)
+        if len(row) > _ROW or not all(isinstance(entry, _PLAIN) for entry in row):
             raise VlalignError(f"{where} is an array of Python objects, not of numbers: save it as one numeric array")
-        found[at] = tuple(value) if isinstance(value, list | tuple) else value
-    return found.reshape(shape)
+        flat[at] = tuple(value) if isinstance(value, list | tuple) else value
+    return values
