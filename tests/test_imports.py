@@ -21,10 +21,10 @@ STUDIES = {"uniqueness", "synthetic", "multibench"}
 EXTRACTION = {"models", "data", "perturb", "extraction"}
 
 ALLOWED: dict[str, set[str]] = {
-    "models": {"demo"},
+    "models": set(),
     "data": set(),
     "store": set(),
-    "demo": set(),
+    "demo": {"data", "extraction", "models", "scoring"},
     "metrics": set(),
     "perturb": {"data"},
     "extraction": {"models", "data", "perturb", "store"},

@@ -1,4 +1,4 @@
-"""Paths that users name."""
+"""Paths that users name, and the cache folder."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from vlalign.errors import VlalignError
-from vlalign.paths import user_path
+from vlalign.paths import cache_folder, user_path
 
 
 def test_paths_that_are_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,3 +43,13 @@ def test_a_circle_of_links(tmp_path: Path) -> None:
     for path in (tmp_path / "one", tmp_path / "one" / "x"):
         with pytest.raises(VlalignError, match="Too many levels of symbolic links"):
             user_path(path)
+
+
+def test_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("VLALIGN_CACHE", "~/here")
+    assert cache_folder() == Path.home() / "here"
+    monkeypatch.delenv("VLALIGN_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / "vlalign"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert cache_folder() == Path.home() / ".cache" / "vlalign"

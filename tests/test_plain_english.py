@@ -22,11 +22,9 @@ PENDING = {
     "advise",
     "cli",
     "data",
-    "demo",
     "extraction",
     "hub",
     "metrics",
-    "models",
     "multibench",
     "perturb",
     "report",
@@ -44,7 +42,7 @@ PENDING = {
 BANNED = {
     r"(un)?told|tell(s|ing)?": "record, report, state, predict, distinguish",
     r"sa(y|ys|id|ying)": "state, show, report",
-    r"(what|with what) .{1,60} (came|comes) to|with what": "results of …, environment of …",
+    r"(what|with what) .{1,60} (came|comes) to|with what (a|an|the)": "results of …, environment of …",
     r"whoever": "callers, readers",
     r"kin|look(s|ed)? what": "similar models; scan",
     r"speaks? for": "is the main process; represents",
@@ -65,7 +63,7 @@ BANNED_NAMES = {"found", "told", "tell", "tells", "said", "say", "says", "kin", 
 #: no verb, or a verb in the third person
 NO_VERB = re.compile(
     r"(?:The|A|An|What|Which|Who|Where|When|Whether|How|With|Of|For|As|All|At|By|From|In|It|One|Every|Each|No|Only|So"
-    r"|True|False|(?!Pass\b|Process\b|Press\b|Compress\b|Address\b|Access\b|Guess\b)[A-Z][a-z]+s)\b"
+    r"|True|False|(?!Pass\b|Process\b|Preprocess\b|Press\b|Compress\b|Address\b|Access\b|Guess\b)[A-Z][a-z]+s)\b"
 )
 
 

@@ -257,6 +257,12 @@ def _remove(path: Path) -> None:
 
 
 # -- reading -----------------------------------------------------------------------------------------------------------
+def sha256_file(path: Path) -> str:
+    """Return the hex sha256 of a file, read in chunks."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def read_json(path: Path) -> Any:
     """Read a JSON file as :func:`parse_json` does.
 

@@ -1,7 +1,8 @@
-"""Paths that users name."""
+"""Paths: those that users name, and the cache folder."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from vlalign.errors import VlalignError
@@ -28,3 +29,12 @@ def user_path(name: str | Path) -> Path:
     except ValueError as error:
         raise VlalignError(f"{str(name)!r} cannot be the name of a file") from error
     return path
+
+
+def cache_folder() -> Path:
+    """Return the cache in use: ``$VLALIGN_CACHE``, else ``$XDG_CACHE_HOME/vlalign``, else ``~/.cache/vlalign``."""
+    if folder := os.environ.get("VLALIGN_CACHE"):
+        return user_path(folder)
+    if xdg := os.environ.get("XDG_CACHE_HOME"):
+        return user_path(xdg) / "vlalign"
+    return Path.home() / ".cache" / "vlalign"

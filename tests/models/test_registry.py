@@ -145,9 +145,9 @@ def test_unregistered_names_resolve(tmp_path, monkeypatch):
         ("timm:vit_small_patch14_dinov2.lvd142", r"close: vit_small_patch14_dinov2\.lvd142m"),
         ("timm:nothing_like_it_at_all_zzz", "timm has no pretrained model"),
         ("wheel:smollm", r"close: smollm2-135m"),
-        ("./not/there", "there is no model folder ./not/there"),
-        ("local:not/there", "there is no folder"),
-        ("nothing.gguf", "there is no GGUF file nothing.gguf"),
+        ("./not/there", "no model folder ./not/there"),
+        ("local:not/there", "no folder"),
+        ("nothing.gguf", "no GGUF file nothing.gguf"),
         ("hub:a/b/c", "not a Hub repository"),
     ],
 )

@@ -14,10 +14,10 @@ import torch
 from rich.console import Console
 
 from vlalign.errors import VlalignError
+from vlalign.files import sha256_file
 from vlalign.report import extraction
 from vlalign.report.extraction import runs_table
-from vlalign.store import FeatureStore, Run, files, run
-from vlalign.store.checksums import sha256_file
+from vlalign.store import FeatureStore, Run, checksums, run
 from vlalign.store.manifest import Manifest
 
 READS = {
@@ -38,7 +38,7 @@ def count(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         read.append(path)
         return sha256_file(path)
 
-    monkeypatch.setattr(files, "sha256_file", counted)
+    monkeypatch.setattr(checksums, "sha256_file", counted)
     return read
 
 

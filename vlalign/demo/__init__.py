@@ -1,1 +1,1 @@
-"""The demonstration: where its two models come from without a Hub."""
+"""The demonstration: two pretrained models from the Python package index, extracted and scored on the built-in set."""

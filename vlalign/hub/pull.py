@@ -11,11 +11,11 @@ from typing import Any
 
 from vlalign.environment import environment
 from vlalign.errors import VlalignError
+from vlalign.files import sha256_file
 from vlalign.hub.metadata import FOLDER, STORED, About, read_all_abouts
 from vlalign.hub.parquet import ShardReader, digest_of
 from vlalign.remote import hub_errors, resolve_revision
 from vlalign.store import FeatureStore, Run, RunWriter, Shard
-from vlalign.store.checksums import sha256_file
 from vlalign.store.manifest import Entry
 from vlalign.store.shard import ShardError
 

@@ -1,0 +1,1 @@
+"""Models that can be loaded: their names, sources, weights, tokenizers, preprocessing and layer axes."""

@@ -1,4 +1,4 @@
-"""Weights from files into models, and whether all that the features depend on arrived."""
+"""Loading of weights, and checks that all weights that the features depend on were loaded."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ logger = logging.getLogger(__name__)
 
 #: real-valued buffers that a model computes when it is built, whether its checkpoint holds them or not
 _COMPUTED = re.compile(r"(^|\.)(inv_freq|attn_mask|masked_bias|attn\.bias|attention\.bias)$")
-#: parts of names that wrappers of a model leave behind where it is saved through them
+#: parts of names that wrappers of a model leave behind if it is saved through them
 _WRAPPERS = ("_orig_mod.", "module.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.", "base_layer.")
 _NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
 
 
 @dataclass
 class LoadReport:
-    """What did not pass from a checkpoint into a model.
+    """Weights that did not pass from a checkpoint into a model.
 
     Attributes:
         missing: names that the model has and the checkpoint lacks.
@@ -42,7 +42,7 @@ class LoadReport:
 
 
 def load_pretrained(factory: Any, source: ModelSource, **arguments: Any) -> tuple[Any, LoadReport]:
-    """Load a model through an auto class of transformers and return it with what did not load.
+    """Load a model through an auto class of transformers; return it and a report of weights that did not load.
 
     Raises:
         VlalignError: the files cannot be read.
@@ -61,9 +61,9 @@ def load_pretrained(factory: Any, source: ModelSource, **arguments: Any) -> tupl
 
 @contextmanager
 def recorded_loads() -> Iterator[LoadReport]:
-    """Record what ``load_state_dict`` leaves out within the block, and let it pass.
+    """Record what ``load_state_dict`` leaves out within the block, without an error.
 
-    timm gives no report and drops the strict check where the classifier is left out.
+    timm gives no report and drops the strict check if the classifier is left out.
     """
     from torch import nn
 
@@ -98,7 +98,7 @@ def check_weights(
     taps: Sequence[Tap],
     result: Callable[[], Tensor],
 ) -> None:
-    """Refuse a model whose features would depend on weights that did not load.
+    """Refuse a model with features that would depend on weights that did not load.
 
     Args:
         source: the model, for messages.
@@ -106,11 +106,11 @@ def check_weights(
         report: what did not load.
         base: the part of ``model`` that is read.
         taps: the layer axis of ``base``.
-        result: runs a small input and returns what the features end with (state or logits).
+        result: runs a small input and returns the last features (state or logits).
 
     Raises:
         VlalignError: weights that the features depend on are missing, of another shape or not finite, or the
-            checkpoint has more blocks than its config, or holds whole numbers without settings of quantization.
+            checkpoint has more blocks than its config, or holds integers without settings of quantization.
     """
     _check_stored(source)
     path = next(name for name, module in model.named_modules() if module is base)
@@ -124,7 +124,7 @@ def check_weights(
     if mismatched := sorted(needed & report.mismatched.keys()):
         held, expected = report.mismatched[mismatched[0]]
         raise VlalignError(
-            f"{source.location}: {_some(mismatched)} of another shape than its config says "
+            f"{source.location}: {_some(mismatched)} of another shape than its config states "
             f"({mismatched[0]} is {held} in the checkpoint, {expected} by the config): "
             "the weights and config.json belong to different models, so fetch or save both again"
         )
@@ -143,7 +143,7 @@ def check_weights(
 
 
 def _check_stored(source: ModelSource) -> None:
-    """Refuse weights that are stored as whole numbers without the settings that turn them into values."""
+    """Refuse weights that are stored as integers without the settings that turn them into values."""
     from safetensors import safe_open
 
     if source.gguf_file or read_config(source.file("config.json")).get("quantization_config"):
@@ -156,14 +156,14 @@ def _check_stored(source: ModelSource) -> None:
         if whole:
             raise VlalignError(
                 f"{source.location}: {_some(whole)} stored as {kinds[whole[0]]}, and its config.json has no "
-                "quantization_config that says how to read them: take the original weights (and --quantization)"
+                "quantization_config to read them: use the original weights (and --quantization)"
             )
 
 
 def _check_unexpected(
     source: ModelSource, model: nn.Module, unexpected: set[str], path: str, blocks: tuple[str, ...]
 ) -> None:
-    """Refuse checkpoints with more blocks than the config; warn of weights that the blocks have no place for."""
+    """Refuse checkpoints with more blocks than the config; warn of weights that the blocks do not have."""
     config: Any = getattr(model, "config", None)
     prefix = getattr(model, "base_model_prefix", "")
     whole = {name: name.removeprefix(f"{prefix}.") if prefix else name for name in unexpected}
@@ -172,7 +172,7 @@ def _check_unexpected(
     more = sorted(name for name, short in whole.items() if {_NUMBER.sub("*", name), _NUMBER.sub("*", short)} & patterns)
     if more and not getattr(config, "num_nextn_predict_layers", 0):  # heads of multi-token prediction look like blocks
         raise VlalignError(
-            f"{source.location}: its checkpoint holds more blocks than its config says, for {_some(more)} left over: "
+            f"{source.location}: its checkpoint holds more blocks than its config states, for {_some(more)} left over: "
             "set the number of layers in config.json to that of the checkpoint, or save the model again"
         )
     inside = sorted(n for n in unexpected - set(more) if n.startswith(blocks) and not _COMPUTED.search(n))
@@ -204,7 +204,7 @@ def _check_finite(source: ModelSource, model: nn.Module, parts: tuple[str, ...])
 
 
 def _needed(model: nn.Module, names: set[str], result: Callable[[], Tensor]) -> set[str]:
-    """Return those weights that a forward's result depends on, by its graph; buffers and quantized weights always."""
+    """Return the weights on which a forward's result depends, by its graph; buffers and quantized weights always."""
     import torch
 
     parameters = dict(model.named_parameters(remove_duplicate=False))
@@ -221,8 +221,8 @@ def _needed(model: nn.Module, names: set[str], result: Callable[[], Tensor]) -> 
         if total.requires_grad:
             gradients = torch.autograd.grad(total, list(held.values()), allow_unused=True)
         needed -= {name for name, gradient in zip(held, gradients, strict=True) if gradient is None}
-    except Exception as error:  # whatever a family's code raises, the names alone decide then
-        logger.debug("which weights are used cannot be tried: %s", error)
+    except Exception as error:  # of a family's code: then the names alone decide
+        logger.debug("cannot try which weights are used: %s", error)
     finally:
         for parameter in held.values():
             parameter.requires_grad_(False)
@@ -234,30 +234,26 @@ def _poolers(names: set[str]) -> set[str]:
 
 
 def _some(names: Sequence[str]) -> str:
-    """``3 weights (a, b, c) are``: how many, and the first three."""
+    """Return ``3 weights (a, b, c) are``: the number and the first three names."""
     listed = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
     return f"weight {listed} is" if len(names) == 1 else f"{len(names)} weights ({listed}) are"
 
 
 def _advice(missing: set[str], unexpected: set[str]) -> str:
     """Name the likely cause: a prefix that the names in the files have, or lack, or another model."""
-    longer: Counter[str] = Counter()
-    shorter: Counter[str] = Counter()
-    for name in sorted(missing)[:50]:
-        longer.update(other.removesuffix(name) for other in unexpected if other.endswith(f".{name}"))
-        shorter.update(name.removesuffix(other) for other in unexpected if name.endswith(f".{other}"))
+    pairs = [(name, other) for name in sorted(missing)[:50] for other in unexpected]
+    longer = Counter(other.removesuffix(name) for name, other in pairs if other.endswith(f".{name}"))
+    shorter = Counter(name.removesuffix(other) for name, other in pairs if name.endswith(f".{other}"))
+    wrappers = [p for p in _WRAPPERS if any(p in name and name.replace(p, "") in missing for name in unexpected)]
     if longer:
         prefix = longer.most_common(1)[0][0]
         return f"the names in its files begin with {prefix!r}, so save it again without that prefix"
-    for part in _WRAPPERS:
-        if any(part in name and name.replace(part, "") in missing for name in unexpected):
-            return f"the names in its files hold {part!r}, so save the model itself again, not its wrapper"
+    if wrappers:
+        return f"the names in its files hold {wrappers[0]!r}, so save the model itself again, not its wrapper"
     if shorter:
         prefix = shorter.most_common(1)[0][0]
         return f"the names in its files lack the prefix {prefix!r}, so save it again with it"
     if unexpected:
-        return (
-            f"its files hold other names, such as {min(unexpected)}, so check that weights and config.json belong "
-            "together"
-        )
+        name = min(unexpected)
+        return f"its files hold other names, such as {name}, so check that weights and config.json belong together"
     return "fetch or save it again, and check the number of layers in config.json"

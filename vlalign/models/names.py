@@ -1,4 +1,4 @@
-"""From a name that a user types to a ModelSpec."""
+"""Resolution of a name that a user types to a ModelSpec."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _REPO = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
 def resolve(name: str) -> ModelSpec:
-    """Find the model called ``name``, without network and without reading weights.
+    """Return the model called ``name``, without network and without reading weights.
 
     ``name`` is an alias of the registry; or the source of a registered model, with or without its prefix; or a local
     folder or ``.gguf`` file; or ``timm:<name>``; or ``owner/repo`` and ``owner/repo/<file>.gguf`` on the Hub
-    (``hub:<repo>`` too). What exists on disk goes before what may be on the Hub.
+    (``hub:<repo>`` too). A folder or file on disk has priority over a repository of the same name.
 
     Raises:
-        VlalignError: ``name`` is none of these; the message lists close matches.
+        VlalignError: no model has this name; the message lists close matches.
 
     >>> resolve("llama-7b").source
     'hub:huggyllama/llama-7b'
@@ -49,8 +49,8 @@ def resolve(name: str) -> ModelSpec:
     if name and user_path(name).is_dir():
         return _local(name)
     if name.startswith(("/", "./", "../", "~", ".\\")):
-        raise VlalignError(f"there is no model folder {name}: name one that exists, an alias or a Hub repository")
-    if name.startswith("timm/"):  # timm's repositories on the Hub are called as its models
+        raise VlalignError(f"no model folder {name}: name an existing folder, an alias or a Hub repository")
+    if name.startswith("timm/"):  # timm's repositories on the Hub are called like its models
         return resolve(f"timm:{name.removeprefix('timm/')}")
     if _REPO.fullmatch(name) and "/" in name:
         return _hub(name)
@@ -75,7 +75,7 @@ def _timm(name: str) -> ModelSpec:
     if name not in names and not (name == architecture and is_model(name)):
         close = _close(name, names)
         raise VlalignError(f"timm has no pretrained model {name!r}{close}; timm.list_pretrained() lists all")
-    if name == architecture:  # no tag: timm's default weights, named so that the choice is on record
+    if name == architecture:  # no tag: timm's default weights, by name so that the record states the choice
         tag = getattr(get_pretrained_cfg(name), "tag", None)
         if not tag or f"{name}.{tag}" not in names:
             raise VlalignError(f"timm has no pretrained weights for {name!r}: choose a name of timm.list_pretrained()")
@@ -84,17 +84,16 @@ def _timm(name: str) -> ModelSpec:
 
 
 def _wheel(name: str) -> ModelSpec:
-
     names = [spec.location for spec in MODELS if spec.scheme == "wheel"]
-    raise VlalignError(f"unknown wheel model {name!r}{_close(name, names)}; there are: {', '.join(names)}")
+    raise VlalignError(f"unknown wheel model {name!r}{_close(name, names)}; known are: {', '.join(names)}")
 
 
 def _local(name: str) -> ModelSpec:
     folder = user_path(name).resolve()
     path = folder / "config.json"
     if not path.is_file():
-        what = f"{folder} holds no config.json" if folder.is_dir() else f"there is no folder {folder}"
-        raise VlalignError(f"{what}: a model folder has config.json and its weights, as save_pretrained writes them")
+        problem = f"{folder} holds no config.json" if folder.is_dir() else f"no folder {folder}"
+        raise VlalignError(f"{problem}: a model folder has config.json and its weights, as save_pretrained writes them")
     config = read_config(path)
     if timm_name := config.get("architecture"):
         return ModelSpec(folder.name, f"local:{folder}", "vision", timm_name.partition("_")[0])
@@ -108,11 +107,11 @@ def _gguf(name: str) -> ModelSpec:
     parts = name.split("/")
     if len(parts) >= 3 and _REPO.fullmatch("/".join(parts[:2])) and name.lower().endswith(".gguf"):
         return ModelSpec(name, f"gguf:{name}", "text", None)
-    raise VlalignError(f"there is no GGUF file {name}: name one that exists, or one on the Hub as owner/repo/file.gguf")
+    raise VlalignError(f"no GGUF file {name}: name an existing one, or one on the Hub as owner/repo/file.gguf")
 
 
 def _close(name: str, names: Iterable[str]) -> str:
-    """``" (close: a, b)"``, or nothing when no name is near."""
+    """Return ``" (close: a, b)"``, or an empty text if no name is near."""
     by_lower = {other.lower(): other for other in names}
     near = difflib.get_close_matches(name.lower(), by_lower, n=4, cutoff=0.5)
     return f" (close: {', '.join(by_lower[n] for n in near)})" if near else ""

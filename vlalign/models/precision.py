@@ -1,4 +1,4 @@
-"""Number formats: which dtype weights are held in, and quantization through bitsandbytes."""
+"""Number formats: dtype of the weights, and quantization through bitsandbytes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BYTES_PER_WEIGHT = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0, "int8": 1.0
 
 
 def choose_dtype(requested: str, modality: str, device: torch.device, quantization: str = "none") -> tuple[str, str]:
-    """The dtype of the weights and the reason for it.
+    """Choose the dtype of the weights; return it with the reason.
 
     ``auto`` is bfloat16 for text models on accelerators that compute in it (the reference code does the same), float16
     on older ones, and float32 everywhere else: on a CPU, and for vision models, whose published features are float32.
@@ -58,7 +58,7 @@ def choose_dtype(requested: str, modality: str, device: torch.device, quantizati
 
 
 def check_quantization(quantization: str, modality: str, model: str) -> None:
-    """Refuses what bitsandbytes cannot do, before any weight is read.
+    """Refuse quantization that bitsandbytes cannot do, before any weight is read.
 
     Raises:
         VlalignError: unknown kind, a vision model, or bitsandbytes missing.
@@ -79,7 +79,7 @@ def check_quantization(quantization: str, modality: str, model: str) -> None:
 
 
 def quantization_config(quantization: str, dtype: torch.dtype) -> Any:
-    """The transformers quantization config, or None. 4-bit weights are double-quantized, as in the reference code."""
+    """Return the transformers quantization config, or None. 4-bit weights are double-quantized, as in the reference."""
     if quantization == "none":
         return None
     from transformers import BitsAndBytesConfig
@@ -100,16 +100,13 @@ def exact_float32() -> Iterator[None]:
     import torch
 
     cudnn: Any = torch.backends.cudnn
-    settings: list[tuple[Any, str, Any]]
-    if hasattr(cudnn, "conv"):
-        settings = [(cudnn.conv, "fp32_precision", "ieee"), (cudnn.rnn, "fp32_precision", "ieee")]
-    else:  # PyTorch 2.8
-        settings = [(cudnn, "allow_tf32", False)]
-    before = [getattr(place, name) for place, name, _ in settings]
-    for place, name, exact in settings:
+    new = hasattr(cudnn, "conv")  # PyTorch 2.8 has one switch for both
+    places, name, exact = ([cudnn.conv, cudnn.rnn], "fp32_precision", "ieee") if new else ([cudnn], "allow_tf32", False)
+    before = [getattr(place, name) for place in places]
+    for place in places:
         setattr(place, name, exact)
     try:
         yield
     finally:
-        for (place, name, _), value in zip(settings, before, strict=True):
+        for place, value in zip(places, before, strict=True):
             setattr(place, name, value)

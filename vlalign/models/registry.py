@@ -1,7 +1,7 @@
-"""The models of the reference, and the small ones that a package index serves, by short names.
+"""Registered models: those of the reference, and the small ones of the package index, by short names.
 
 Parameter counts are those of the published configurations, counted on torch's meta device; licences are those stated by
-the authors' repositories (transformers) and by timm, ``None`` where neither says so for these very weights.
+the authors' repositories (transformers) and by timm, ``None`` where neither states one for these very weights.
 """
 
 from __future__ import annotations
@@ -150,4 +150,4 @@ MODEL_SETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "prh-2": _aliases("olmo", "gemma", "mistral", "mixtral", "llama-3"),
     }
 )
-"""Published sets: the grid of 12 language and 17 vision models, its halves, and the second set of language models."""
+"""Published sets: the grid of 12 language and 17 vision models, its two halves, and the second text set."""

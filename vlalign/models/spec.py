@@ -1,4 +1,4 @@
-"""What a model is called and where it comes from."""
+"""Specification of a model: its name and where it comes from."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SCHEMES = ("hub", "timm", "wheel", "local", "gguf")
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """A model that can be loaded. What is not known before its config is read is ``None``."""
+    """A model that can be loaded. Facts that are unknown before its config is read are ``None``."""
 
     alias: str
     """The name shown and stored: short for registered models, the repository id or file name for others."""
@@ -23,7 +23,7 @@ class ModelSpec:
     family: str | None
     """Models of one family share architecture and training recipe, e.g. ``bloomz``, ``dinov2``."""
     params: int | None = None
-    """Weights, tied ones once: with the LM head for text models, without the classifier for vision models."""
+    """Number of weights, tied ones once: with the LM head for text, without the classifier for vision models."""
     layers: int | None = None
     """Transformer blocks (a text model has one hidden state more: the embeddings)."""
     width: int | None = None
@@ -31,9 +31,9 @@ class ModelSpec:
     licence: str | None = None
     """As the Hub or timm states it."""
     gated: bool = False
-    """Whether the Hub asks for a token of someone who accepted the terms."""
+    """Whether the Hub requires the token of an account that accepted the terms."""
     tokenizer: str | None = None
-    """``sentencepiece``: read from ``tokenizer.model`` as it is; ``None``: the tokenizer that comes with the model."""
+    """``sentencepiece``: read directly from ``tokenizer.model``; ``None``: the model's own tokenizer."""
     note: str = ""
 
     @property

@@ -1,8 +1,10 @@
-"""Where the layers of a model are: the modules whose states become the layer axis."""
+"""Layer axis of a model: the blocks, or stages of a hierarchical vision model, whose states are read."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +40,7 @@ class Tap:
 
 
 def depth_of(config: Any) -> int | None:
-    """Number of blocks according to a transformers config, or None."""
+    """Return the number of blocks that a transformers config states, or None."""
     for key in DEPTH_KEYS:
         value = getattr(config, key, None)
         if isinstance(value, int):
@@ -49,10 +51,10 @@ def depth_of(config: Any) -> int | None:
 def find_blocks(model: nn.Module, depth: int) -> str:
     """Return the dotted name of the list of ``depth`` blocks: the outermost ``ModuleList`` of that length.
 
-    Lists of patch embeddings and norms, which hierarchical models have beside that of their stages, do not count.
+    Lists of patch embeddings and norms, which hierarchical models have besides that of their stages, do not count.
 
     Raises:
-        VlalignError: the model keeps its blocks in another way.
+        VlalignError: the model has no such list.
     """
     from torch import nn
 
@@ -65,14 +67,87 @@ def find_blocks(model: nn.Module, depth: int) -> str:
     ]
     if not names:
         raise VlalignError(
-            f"{type(model).__name__}: found no list of {depth} blocks in the model, so its layers cannot be read; "
+            f"{type(model).__name__}: the model has no list of {depth} blocks, so its layers cannot be read; "
             "please open an issue that names the model"
         )
     return min(names, key=lambda name: (name.count("."), names.index(name)))
 
 
+def stage_taps(module: nn.Module) -> list[Tap]:
+    """Return the layer axis of a hierarchical model, one tap a stage.
+
+    Taps have a module if the stages are modules. They have none if they are not (PVT, SegFormer), or if a stage ends
+    with states of another width than its config states (Swin joins patches): then the states that the model returns
+    are read, ``hidden_states`` without the input of the first stage.
+
+    Raises:
+        VlalignError: the stages are no modules and the model returns no states.
+    """
+    config: Any = module.config
+    widths = getattr(config, "hidden_sizes", None)
+    if widths:
+        with suppress(VlalignError):
+            stages = find_blocks(module, len(widths))
+            taps = [
+                Tap(f"stage_{i}", width, f"spatial average of {stages}.{i}", f"{stages}.{i}")
+                for i, width in enumerate(widths)
+            ]
+            if _fit(module, taps):
+                return taps
+    states = _blank(module, output_hidden_states=True).get("hidden_states")
+    if not states or any(getattr(state, "ndim", None) not in (3, 4) for state in states):
+        raise VlalignError(
+            f"{type(module).__name__}: its stages are no modules, and it returns no hidden states, so its layers "
+            "cannot be read"
+        )
+    stated = len(getattr(config, "depths", None) or widths or ())
+    first = int(len(states) == stated + 1)  # skips the input of the first stage
+    return [
+        Tap(f"stage_{i}", _channels(state), f"spatial average of hidden_states[{first + i}] of transformers", "")
+        for i, state in enumerate(states[first:])
+    ]
+
+
+def _blank(module: nn.Module, **arguments: Any) -> Any:
+    """Return the output of a model for one blank image (also on the meta device)."""
+    import torch
+
+    size = getattr(module.config, "image_size", 224)
+    sides = (size, size) if isinstance(size, int) else tuple(size)
+    weight = next(module.parameters())
+    pixels = torch.zeros(1, getattr(module.config, "num_channels", 3), *sides, device=weight.device, dtype=weight.dtype)
+    with torch.no_grad():
+        return module.eval()(pixels, **arguments)
+
+
+def _fit(module: nn.Module, taps: Sequence[Tap]) -> bool:
+    """Return whether every tap gives exactly one state in a forward, of the tap's width."""
+    shapes: dict[str, list[tuple[int, ...]]] = {tap.name: [] for tap in taps}
+
+    def note(tap: Tap) -> Callable[..., None]:
+        return lambda module, args, output: shapes[tap.name].append(tuple(first_tensor(output).shape))
+
+    handles = [module.get_submodule(tap.module).register_forward_hook(note(tap)) for tap in taps]
+    try:
+        _blank(module)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return all(
+        len(states) == 1 and tap.width in (states[0][-1], states[0][1] if len(states[0]) == 4 else None)
+        for tap, states in zip(taps, shapes.values(), strict=True)
+    )
+
+
+def _channels(state: Tensor) -> int:
+    """Return the width of a state: the last axis of tokens, the second of a map (the last if its sides are equal)."""
+    if state.ndim == 4 and state.shape[2] == state.shape[3]:
+        return int(state.shape[1])
+    return int(state.shape[-1])
+
+
 def position_rows(model: nn.Module) -> int | None:
-    """Longest input in tokens that a model's table of learned positions has rows for; None without a table.
+    """Return the longest input in tokens that a model's table of learned positions has rows for; None without a table.
 
     RoBERTa and its relatives count positions from ``padding_idx + 1``, OPT from its ``offset``: rows before are unused.
     """
@@ -90,14 +165,14 @@ def position_rows(model: nn.Module) -> int | None:
 
 
 def first_tensor(output: Any) -> Tensor:
-    """Return the hidden state in what a block or model returns: a tensor, or something that begins with it."""
+    """Return the hidden state in the output of a block or model: a tensor, or something that begins with it."""
     if hasattr(output, "to_tuple"):
         output = output.to_tuple()
     return first_tensor(output[0]) if isinstance(output, (tuple, list)) else output
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Number of weights; 4-bit weights, which bitsandbytes packs two in a byte, count as weights and not as bytes."""
+    """Return the number of weights; 4-bit weights, which bitsandbytes packs two in a byte, count one each."""
     total = 0
     for parameter in model.parameters():
         shape = getattr(getattr(parameter, "quant_state", None), "shape", None)

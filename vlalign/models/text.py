@@ -1,4 +1,4 @@
-"""Text models: causal and encoder transformers, their tokenizers and what of them is read."""
+"""Text models: causal and encoder transformers, their layer axis and language-model heads."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 
 def is_causal(config: Any) -> bool:
-    """Whether the checkpoint is a causal language model with its head, so that a loss can be computed.
+    """Return whether the checkpoint is a causal language model with its head, so that a loss can be computed.
 
     GGUF files name no architecture class; they hold causal language models.
     """
@@ -72,15 +72,15 @@ class TextModel:
 
 
 def padding_matters(config: Any) -> bool:
-    """Whether the states of a text are known to depend on how far its batch is padded, which the run key says.
+    """Return whether the states of a text are known to depend on how far its batch is padded, as the run key records.
 
-    What is not known is found out when a model is loaded, but a key is needed before that.
+    For unknown families this is tried when a model is loaded, but a key is needed before that.
     """
     return config.model_type in _PADDING_MATTERS
 
 
 def base_factory(config: Any) -> Any:
-    """The auto class that builds a model without its head: the encoder alone where the checkpoint has no more."""
+    """Return the auto class that builds a model without its head: the encoder alone if the checkpoint has no more."""
     from transformers import AutoModel, AutoModelForTextEncoding
 
     return AutoModelForTextEncoding if is_encoder_alone(config) else AutoModel
@@ -90,11 +90,11 @@ def text_taps(module: nn.Module, config: Any) -> list[Tap]:
     """Return the layer axis of a base text model (also one on the meta device); taps lack modules without blocks."""
     depth = depth_of(config)
     if depth is None:
-        raise VlalignError(f"{type(module).__name__}: its config does not say how many blocks it has")
+        raise VlalignError(f"{type(module).__name__}: its config does not state the number of blocks")
     width = config.hidden_size
     try:
         modules = [f"{find_blocks(module, depth)}.{i}" for i in range(depth)]
-    except VlalignError:  # ALBERT runs one block again and again
+    except VlalignError:  # ALBERT repeats one block
         modules = [""] * depth
     embeddings = "what enters block 0: token embeddings, with positions where they are added"
     taps = [Tap("embeddings", width, embeddings, modules[0])]
@@ -115,7 +115,7 @@ def load_text_model(
     split: bool = False,
     loss: bool = True,
 ) -> TextModel:
-    """Loads a text model for reading, in evaluation mode.
+    """Load a text model for reading, in evaluation mode.
 
     Args:
         source: exact weights.
@@ -169,13 +169,13 @@ def load_text_model(
 
 
 def _base_of(model: Any) -> Any:
-    """The language model without its head; LLaMA 4 names another attribute than the one that holds it."""
+    """Return the language model without its head; LLaMA 4 names another attribute than the one that holds it."""
     base = model.base_model
     return getattr(model, "model", model) if base is model else base
 
 
 def _head_gives_logits(model: nn.Module, base: nn.Module, head: Callable[[Tensor], Tensor]) -> bool:
-    """Whether ``head(state)`` gives the model's own logits, tried on four tokens (capping or scaling break it)."""
+    """Return whether ``head(state)`` gives the model's own logits, tried on four tokens (scaled logits differ)."""
     import torch
 
     ids = torch.arange(4, device=model.get_input_embeddings().weight.device)[None]  # type: ignore[operator]

@@ -11,7 +11,7 @@ from vlalign.errors import VlalignError
 from vlalign.models.source import ModelSource, load_config, model_errors
 
 _LENGTH_KEYS = ("max_position_embeddings", "n_positions", "seq_length", "max_sequence_length")
-_UNBOUNDED = 10**8  # tokenizers without a limit say 10**30
+_UNBOUNDED = 10**8  # tokenizers without a limit state 10**30
 _BYTE_TOKEN = re.compile("<0x[0-9A-F]{2}>")
 
 
@@ -23,10 +23,10 @@ class Encode(Protocol):
 
 @dataclass(frozen=True)
 class Tokenizer:
-    """Token ids of texts, and the settings that decide them.
+    """Token ids of texts, and the settings that determine them.
 
-    Padding is not the tokenizer's business: batches are padded on the right with an arbitrary id that the mask
-    hides, so families without a padding token (LLaMA) need no invented one.
+    The tokenizer does not pad: batches are padded on the right with an arbitrary id that the mask hides, so families
+    without a padding token (LLaMA) need no invented one.
 
     Attributes:
         encode: token ids of texts.
@@ -72,7 +72,7 @@ def load_tokenizer(source: ModelSource, max_length: int | None = None, positions
 
 
 def _config_limits(config: Any) -> list[int]:
-    """Longest inputs that a config states; families without a limit state none, -1, or raise when asked."""
+    """Return the longest inputs that a config states; families without a limit have no such value, -1, or raise."""
     limits = []
     for key in _LENGTH_KEYS:
         try:
@@ -117,7 +117,7 @@ def _auto_tokenizer(source: ModelSource) -> _Loaded:
 
 
 def _is_bare(tokenizer: Any) -> bool:
-    """Whether a tokenizer knows nothing but its special tokens, as transformers makes one where files are missing."""
+    """Return whether a tokenizer knows only its special tokens, as transformers makes one if files are missing."""
     try:
         return set(tokenizer.get_vocab().values()) <= set(tokenizer.all_special_ids)
     except NotImplementedError:
@@ -149,9 +149,9 @@ def _sentencepiece(source: ModelSource) -> _Loaded:
 
 @dataclass(frozen=True)
 class _Pieces:
-    """Tokens of a text without special tokens: where each lies in the text, and its own UTF-8 bytes.
+    """Tokens of a text without special tokens: the span of each in the text, and its UTF-8 bytes.
 
-    The tokens of a character that is split into bytes all lie on the whole character.
+    The tokens of a character that is split into bytes all have the span of the whole character.
     """
 
     spans: list[tuple[int, int]]
@@ -159,7 +159,7 @@ class _Pieces:
 
 
 def _pieces(tokenizer: Any, texts: Sequence[str]) -> list[tuple[str, _Pieces]]:
-    """Every text with its pieces, from the fast tokenizer below, whose post-processor would trim spaces off spans."""
+    """Return every text with its pieces, by the fast tokenizer below, whose post-processor would trim spaces."""
     backend = tokenizer.backend_tokenizer
     parts = (backend.normalizer, backend.pre_tokenizer, backend.decoder)  # some tokenizers have no decoder
     by_bytes = any(b"ByteLevel" in part.__getstate__() for part in parts if part)
@@ -175,17 +175,15 @@ def _pieces(tokenizer: Any, texts: Sequence[str]) -> list[tuple[str, _Pieces]]:
             return len(token) if by_bytes else 1
         return len(token.encode())
 
-    return [
-        (text, _Pieces(one.offsets, [size(token) for token in one.tokens]))
-        for text, one in zip(texts, encodings, strict=True)
-    ]
+    pieces = [_Pieces(encoding.offsets, [size(token) for token in encoding.tokens]) for encoding in encodings]
+    return list(zip(texts, pieces, strict=True))
 
 
 def _covered(text: str, count: int, from_left: bool, pieces: _Pieces) -> int:
-    """UTF-8 bytes of a text that its first (or last) ``count`` tokens cover."""
+    """Return the UTF-8 bytes of a text that its first (or last) ``count`` tokens cover."""
 
     def until(end: int) -> int:
-        """Bytes that the tokens before position ``end`` cover."""
+        """Return the bytes that the tokens before position ``end`` cover."""
         if end >= len(pieces.spans):
             return len(text.encode())
         stop = max((span[1] for span in pieces.spans[:end]), default=0)
@@ -193,7 +191,7 @@ def _covered(text: str, count: int, from_left: bool, pieces: _Pieces) -> int:
         for (start, after), size in zip(pieces.spans[end:], pieces.sizes[end:], strict=True):
             if start >= stop:
                 break
-            beyond = len(text[stop:after].encode())  # a merge with what follows the split character
+            beyond = len(text[stop:after].encode())  # a merge with characters after the split one
             whole -= min(max(0, size - beyond), len(text[start:stop].encode()) - 1)
         return max(0, whole)
 
@@ -203,7 +201,7 @@ def _covered(text: str, count: int, from_left: bool, pieces: _Pieces) -> int:
 
 
 def _searched(text: str, count: int, from_left: bool, encode: Callable[[str], list[int]]) -> int:
-    """:func:`_covered` for tokenizers without spans: the shortest beginning of the text that has the same tokens."""
+    """Return :func:`_covered` for tokenizers without spans, by the shortest beginning that has the same tokens."""
     ids = list(encode(text))
     if from_left:
         return len(text.encode()) - _searched(text, len(ids) - count, False, encode)
@@ -219,7 +217,7 @@ def _searched(text: str, count: int, from_left: bool, encode: Callable[[str], li
     while low < high:
         middle = (low + high) // 2
         low, high = (low, middle) if fits(middle) else (middle + 1, high)
-    # tokens of a beginning may merge in another way than in the text, so that a shorter one fits again
+    # tokens of a beginning may merge differently than in the text, so that a shorter beginning fits again
     end = next((shorter for shorter in range(max(1, low - 16), low) if fits(shorter)), low)
     dropped = max(0, len(encode(text[:end])) - count)  # tokens of the last character, a byte each, where it is split
     return len(text[:end].encode()) - min(dropped, len(text[end - 1 : end].encode()))

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 from vlalign.errors import VlalignError
 from vlalign.models.loading import LoadReport, check_weights, load_pretrained, recorded_loads
 from vlalign.models.source import ModelSource, load_config, model_errors, read_config
-from vlalign.models.stages import stage_taps
-from vlalign.models.structure import Tap, depth_of, find_blocks, first_tensor
+from vlalign.models.structure import Tap, depth_of, find_blocks, first_tensor, stage_taps
 
 if TYPE_CHECKING:
     import torch
@@ -28,7 +27,7 @@ _LATE_CLASS_TOKEN = {"Cait", "ConVit", "Xcit"}
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Pixels from pictures, and the settings that decide them.
+    """Pixels from pictures, and the settings that determine them.
 
     Attributes:
         transform: RGB picture to float tensor ``[3, H, W]``; can be pickled for the workers of a DataLoader.
@@ -49,7 +48,7 @@ class VisionModel:
         module: called with pixels ``[B, 3, H, W]``.
         taps: the layer axis: every block (states leave the module, before any final norm) or every stage of a
             convolutional net.
-        prefix_tokens: how many leading tokens are not patches (class token and registers).
+        prefix_tokens: number of leading tokens that are not patches (class token and registers).
         has_cls: whether the first of them is a class token.
         device: where pixels go.
         dtype: of the pixels.
@@ -66,14 +65,14 @@ class VisionModel:
 
 
 def has_relative_positions(source: ModelSource) -> bool:
-    """Whether a model of transformers adds a bias by relative position (BEiT, Data2Vec)."""
+    """Return whether a model of transformers adds a bias by relative position (BEiT, Data2Vec)."""
     config = load_config(source) if source.backend == "transformers" else None
     names = ("use_relative_position_bias", "use_shared_relative_position_bias")
     return any(bool(getattr(config, name, False)) for name in names)
 
 
 def load_preprocessing(source: ModelSource, image_size: int | None = None) -> Preprocessing:
-    """The checkpoint's own preprocessing: timm's evaluation transform, or the image processor of transformers (PIL).
+    """Load the checkpoint's preprocessing: timm's evaluation transform, or the image processor of transformers (PIL).
 
     Args:
         source: the model.
@@ -86,7 +85,7 @@ def load_preprocessing(source: ModelSource, image_size: int | None = None) -> Pr
 
 @dataclass
 class _Built:
-    """A module as a library built it: what is read of the whole ``model``, and what of its checkpoint did not load."""
+    """A module as a library built it: the part ``module`` of ``model`` that is read, and weights that did not load."""
 
     model: nn.Module
     module: nn.Module
@@ -122,7 +121,7 @@ class _Built:
 def build_vision_model(
     source: ModelSource, image_size: int | None, *, pretrained: bool
 ) -> tuple[nn.Module, dict[str, Any]]:
-    """The bare module and the extra arguments of its forward; without weights (``pretrained=False``) for estimates.
+    """Return the bare module and the extra arguments of its forward; for estimates without weights.
 
     Raises:
         VlalignError: ``image_size`` on a model that cannot take another one, or weights that did not load.
@@ -140,7 +139,7 @@ def build_vision_model(
 def load_vision_model(
     source: ModelSource, *, dtype: torch.dtype, device: torch.device, image_size: int | None = None
 ) -> VisionModel:
-    """Loads a vision model for reading, in evaluation mode."""
+    """Load a vision model for reading, in evaluation mode."""
     module, arguments = build_vision_model(source, image_size, pretrained=True)
     module = module.eval().requires_grad_(False).to(device=device, dtype=dtype)
     taps, prefix, has_cls = vision_taps(module, source)
@@ -148,7 +147,7 @@ def load_vision_model(
 
 
 def vision_taps(module: nn.Module, source: ModelSource) -> tuple[list[Tap], int, bool]:
-    """The layer axis of a vision model, its number of prefix tokens and whether it has a class token."""
+    """Return the layer axis of a vision model, its number of prefix tokens and whether it has a class token."""
     return _timm_taps(module) if source.backend == "timm" else _transformers_taps(module)
 
 
@@ -177,7 +176,7 @@ def _tried(transform: Callable[[Image], Tensor], sides: Iterable[float]) -> tupl
     """Preprocess a grey picture; return the (height, width) of its pixels.
 
     Args:
-        transform: what is tried.
+        transform: the preprocessing to try.
         sides: lengths in pixels that it resizes to.
 
     Raises:
@@ -189,7 +188,7 @@ def _tried(transform: Callable[[Image], Tensor], sides: Iterable[float]) -> tupl
         raise ValueError(f"a side of {longest:.0f} pixels, but vision models read up to {_LONGEST_SIDE}")
     pixels = transform(Image.new("RGB", (64, 64), (99, 99, 99)))
     if pixels.ndim != 3 or len(pixels) != 3:
-        raise ValueError(f"pixels of shape {list(pixels.shape)} where [3, height, width] is expected")
+        raise ValueError(f"pixels of shape {list(pixels.shape)}, expected [3, height, width]")
     if not bool(pixels.isfinite().all()):
         raise ValueError("pixels that are not finite: check its mean, standard deviation and rescale factor")
     return int(pixels.shape[1]), int(pixels.shape[2])
@@ -230,18 +229,16 @@ def _build_timm(source: ModelSource, image_size: int | None, pretrained: bool) -
 
 
 def _timm_weights(source: ModelSource) -> Path:
-    """Fetches the weights beside config.json, where timm looks for them."""
+    """Fetch the weights into the folder of config.json, where timm reads them."""
     from huggingface_hub.errors import EntryNotFoundError
 
     for name in ("model.safetensors", "pytorch_model.bin"):
         try:
-            path = source.file(name)
+            if (path := source.file(name)).is_file():
+                return path
         except VlalignError as error:
-            if isinstance(error.__cause__, EntryNotFoundError):
-                continue
-            raise
-        if path.is_file():
-            return path
+            if not isinstance(error.__cause__, EntryNotFoundError):
+                raise
     raise VlalignError(f"{source.location} holds neither model.safetensors nor pytorch_model.bin")
 
 
@@ -259,9 +256,7 @@ def _timm_taps(module: Any) -> tuple[list[Tap], int, bool]:
     info: Any = getattr(module, "feature_info", None)
     stages = info.get_dicts() if hasattr(info, "get_dicts") else info
     if not stages:
-        raise VlalignError(
-            f"timm's {type(module).__name__} does not say where its stages are, so its layers cannot be read"
-        )
+        raise VlalignError(f"timm's {type(module).__name__} does not list its stages, so its layers cannot be read")
     taps = [
         Tap(f"stage_{i}", int(s["num_chs"]), f"spatial average of {s['module']}", s["module"])
         for i, s in enumerate(stages)
@@ -305,7 +300,7 @@ def _processor_of(processor: Any, image_size: int | None) -> Preprocessing:
 
 
 def _crop_ratio(processor: Any) -> float:
-    """Side after the centre crop over side before it, so that another size keeps the same framing."""
+    """Return side after the centre crop over side before it, so that another size keeps the same framing."""
     size, crop = dict(processor.size), dict(getattr(processor, "crop_size", None) or {})
     if not (crop and getattr(processor, "do_center_crop", False)):
         return 1.0

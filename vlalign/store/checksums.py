@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vlalign.errors import VlalignError
-from vlalign.files import write_error
+from vlalign.files import sha256_file, write_error
 from vlalign.paths import user_path
 
 _Mark = tuple[int, ...]  # size, times, inode, device
@@ -39,12 +39,6 @@ def pretty(data: Any) -> bytes:
 def sha256_bytes(data: bytes) -> str:
     """Hex sha256 of bytes."""
     return hashlib.sha256(data).hexdigest()
-
-
-def sha256_file(path: Path) -> str:
-    """Hex sha256 of a file, read in chunks."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def known_sha256(path: Path) -> str:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlalign.errors import VlalignError
-from vlalign.files import one_line, parse_json
-from vlalign.store.checksums import file_mark, known_sha256, sha256_bytes, sha256_file
+from vlalign.files import one_line, parse_json, sha256_file
+from vlalign.store.checksums import file_mark, known_sha256, sha256_bytes
 from vlalign.store.key import RunKey, diff_keys
 from vlalign.store.layout import Layout, Problem
 from vlalign.store.manifest import Entry, Manifest, pending

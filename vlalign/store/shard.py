@@ -8,8 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlalign.files import one_line, parse_json
-from vlalign.store.checksums import sha256_file
+from vlalign.files import one_line, parse_json, sha256_file
 from vlalign.store.layout import FORMAT, Layer, Shard
 
 if TYPE_CHECKING:

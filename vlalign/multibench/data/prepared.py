@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlalign.errors import VlalignError
-from vlalign.files import new_file, one_line, parse_json, read_json, write_error, write_whole
+from vlalign.files import new_file, one_line, parse_json, read_json, sha256_file, write_error, write_whole
 from vlalign.multibench.data.checks import SPLITS, check_finite, check_split, check_splits, check_task
 from vlalign.paths import user_path
-from vlalign.store.checksums import canonical, pretty, sha256_bytes, sha256_file
+from vlalign.store.checksums import canonical, pretty, sha256_bytes
 
 if TYPE_CHECKING:
     from torch import Tensor

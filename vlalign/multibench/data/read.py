@@ -14,12 +14,11 @@ import numpy as np
 
 from vlalign.display import visible
 from vlalign.errors import VlalignError
-from vlalign.files import one_line
+from vlalign.files import one_line, sha256_file
 from vlalign.multibench.data.checks import SPLITS
 from vlalign.multibench.data.magic import is_text, what_it_is
 from vlalign.multibench.data.unpickle import key_text, read_pickle
 from vlalign.paths import user_path
-from vlalign.store.checksums import sha256_file
 
 #: other names of splits
 ALIASES = {"val": "valid", "validation": "valid", "dev": "valid"}

