@@ -89,7 +89,7 @@ synthetic run --noise nan                          | noise is nan
 synthetic run --depths 0                           | depths has 0
 synthetic run --learning-rate 1                    | give two
 synthetic run --metrics nosuch                     | unknown metric 'nosuch'
-synthetic run --tuned text.txt --dry-run           | text.txt is not a file of settings
+synthetic run --tuned text.txt --dry-run           | text.txt is not a settings file
 synthetic run --out loop --dry-run                 | loop: Too many levels
 synthetic report nowhere                           | nowhere holds no finished study
 synthetic data --uniqueness 2                      | nothing to do

@@ -182,7 +182,7 @@ def error_of(
         ("--x dinov2-small --y llama-7b --op char_delete --rates 100", ["20 of 20 captions empty", "--allow-empty"]),
         ("--x dinov2-small --y llama-7b --op char_delete --rates 10 --k 20", ["k=20", "N=20"]),
         ("--x dinov2-small --y llama-7b --op char_delete --rates 10 --metric mutual_nn", ["mutual_knn"]),
-        ("--config none.yaml", ["cannot read the settings none.yaml"]),
+        ("--config none.yaml", ["cannot read the settings file none.yaml"]),
         ("--x dinov2-small --y llama-7b --op captions_file:file=none.json --rates 10", ["cannot read", "none.json"]),
         ("--x dinov2-small --y llama-7b --op captions_file --rates 10", ["needs a file"]),
     ],

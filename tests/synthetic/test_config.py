@@ -189,8 +189,8 @@ def test_read(tmp_path: Path) -> None:
         ("phi_on: 3", "phi_on is a text in quotes, not 3"),
         ("cpu: 1", "cpu is true or false, not 1"),
         ("tuned: [a]", r"tuned is a text or nothing \(null\)"),
-        ("samples: 9\nsamples: 9", "line 2: not valid YAML: samples is there twice"),
-        ("- samples", "is not a file of settings"),
+        ("samples: 9\nsamples: 9", "line 2: not valid YAML: samples occurs twice"),
+        ("- samples", "is not a settings file"),
     ],
 )
 def test_wrong_files(tmp_path: Path, text: str, message: str) -> None:
@@ -260,7 +260,7 @@ def test_given_and_tuned_rates(tmp_path: Path) -> None:
         ("modality 1: {0: {learning_rate: fast, weight_decay: 0}}", "modality 1, 0: give"),
         ("modality 1: {zero: {learning_rate: 1, weight_decay: 0}}", "modality 1, zero: give"),
         ("modality 1: {0: {learning_rate: [1], weight_decay: 0}}", "modality 1, 0: give"),
-        ("- 1", "is not a file of settings"),
+        ("- 1", "is not a settings file"),
         ("modality 1: {0: {learning_rate: -1, weight_decay: 0}}", "learning_rate -1 and weight_decay 0: allowed is"),
         ("modality 1: {0: {learning_rate: .nan, weight_decay: 0}}", "learning_rate nan .* allowed is 1e-09 to 10"),
         ("modality 1: {0: {learning_rate: 0.1, weight_decay: 1000}}", "weight_decay 1000: allowed is .* 0 to 100"),

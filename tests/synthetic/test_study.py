@@ -340,7 +340,7 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
     for out in (tmp_path / "file", tmp_path / "file" / "run"):
         with pytest.raises(VlalignError, match="is not a folder"):
             SyntheticStudy(small(out)).plan()
-    with pytest.raises(VlalignError, match="cannot read the settings"):
+    with pytest.raises(VlalignError, match="cannot read the settings file"):
         SyntheticStudy(small(tmp_path, tuned=str(tmp_path / "nowhere.yaml")))
 
 

@@ -146,11 +146,11 @@ def test_read(tmp_path: Path) -> None:
         ("data: {revision: 12}", "data.revision is a text in quotes or nothing"),
         ("data: {caption: first}", "data.caption is a whole number"),
         ("k: 3\nrates: [1, 2\nseed: 0\n", r"study\.yaml, line 3: not valid YAML"),
-        ("k: 3\nseed: 1\nk: 4\n", r"study\.yaml, line 3: not valid YAML: k is there twice"),
+        ("k: 3\nseed: 1\nk: 4\n", r"study\.yaml, line 3: not valid YAML: k occurs twice"),
         ("k: !!python/object/apply:os.getcwd []", "line 1: not valid YAML"),
-        ("[1, 2]: 3\n", "line 1: not valid YAML: a key that is no text"),
-        ("- x", "is not a file of settings"),
-        ("just words", "is not a file of settings"),
+        ("[1, 2]: 3\n", "line 1: not valid YAML: a key that is not a text"),
+        ("- x", "is not a settings file"),
+        ("just words", "is not a settings file"),
     ],
 )
 def test_wrong_files(tmp_path: Path, text: str, message: str) -> None:
@@ -161,7 +161,7 @@ def test_wrong_files(tmp_path: Path, text: str, message: str) -> None:
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(VlalignError, match=r"cannot read the settings .*nowhere\.yaml: No such file"):
+    with pytest.raises(VlalignError, match=r"cannot read the settings file .*nowhere\.yaml: No such file"):
         read_config(tmp_path / "nowhere.yaml")
     (tmp_path / "study.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(VlalignError, match="not text in UTF-8"):

@@ -1,0 +1,355 @@
+"""Options: declared once, as fields of a frozen dataclass, and read strictly from YAML files.
+
+Declare an option as one field: its type, range, choices and default, and the string under it that describes it::
+
+    class ScoreOptions(Options):
+        \"""Options of a score.\"""
+
+        k: Annotated[int, Ge(1)] = 10
+        \"""neighbours, for metrics that have them\"""
+
+        quantile: Literal["exact", "mean"] = "exact"
+        \"""clip threshold of the reference\"""
+
+        seeds: Many[int] = (2, 22)
+        \"""random seeds of the encoders\"""
+
+        data: Annotated[DataSpec, Parameter(name="*")] = DataSpec()
+        \"""data set and its columns\"""
+
+The keyword (:func:`keywords`), the YAML key (:func:`read_options`), the flag and its help (:mod:`vlalign.cli`), the
+error and the stored settings (:func:`plain`) follow from the field. Ranges are those of ``annotated_types`` (``Ge``,
+``Gt``, ``Le``, ``Lt``, ``Interval``, ``MinLen``); types are strict: true is no number and "3" no whole number. A class
+contains the options of another by a field of that type. Checks of several fields, and values that follow from others,
+belong into ``__post_init__`` after ``super().__post_init__()``. A flag that is not named like its field has
+``cyclopts.Parameter(name="--model")`` in the annotation.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import functools
+import inspect
+import re
+import textwrap
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, dataclass_transform, overload
+
+from vlalign.display import visible
+from vlalign.errors import VlalignError
+from vlalign.paths import user_path
+from vlalign.yaml_files import read_yaml, shown, yaml_text
+
+__all__ = [
+    "Many", "Number", "Options", "check_values", "close_matches", "descriptions", "expected", "keywords", "plain",
+    "read_options", "read_yaml", "shown", "yaml_text",
+]  # fmt: skip
+
+T = TypeVar("T")
+O = TypeVar("O", covariant=True)  # noqa: E741
+R = TypeVar("R")
+X = TypeVar("X")
+Y = TypeVar("Y")
+P = ParamSpec("P")
+
+
+def _cached(function: Callable[[Any], T]) -> Callable[[Any], T]:
+    return functools.cache(function)  # which takes classes to be unhashable
+
+
+class _Before:
+    """Function applied to a value before its type is checked; pydantic is imported when it is first needed."""
+
+    def __init__(self, change: Callable[[Any], Any]) -> None:
+        self.change = change
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        from pydantic_core import core_schema
+
+        return core_schema.no_info_before_validator_function(self.change, handler(source))
+
+
+def _as_tuple(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return tuple(value)
+    return value if value is None or isinstance(value, dict) else (value,)
+
+
+def _as_number(value: Any) -> Any:
+    """Return a number that PyYAML takes for a text: 1e-3 without a point."""
+    return float(value) if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value) else value
+
+
+#: number with or without a point, stored as a float
+Number = Annotated[float, _Before(_as_number)]
+#: tuple of values; a list, or one value alone, is also accepted
+Many = Annotated[tuple[T, ...], _Before(_as_tuple)]
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(dataclasses.field,))
+class Options:
+    """Base of option classes: each subclass becomes a frozen dataclass with keyword-only fields, checked when made.
+
+    Raises (when an instance is made):
+        VlalignError: a value is not of its field's type or range.
+    """
+
+    if typing.TYPE_CHECKING:
+        __dataclass_fields__: typing.ClassVar[dict[str, Any]]
+
+    def __init_subclass__(cls) -> None:
+        dataclasses.dataclass(frozen=True, kw_only=True)(cls)
+
+    def __post_init__(self) -> None:
+        fields = dataclasses.fields(self)
+        given = {f.name: getattr(self, f.name) for f in fields if getattr(self, f.name) is not f.default}
+        for name, value in (check_values(type(self), given) if given else {}).items():
+            object.__setattr__(self, name, value)
+
+
+def check_values(cls: type[Options], values: Mapping[str, Any], where: str = "") -> dict[str, Any]:
+    """Return values of some fields of ``cls``, converted to their types: lists to tuples, numbers to floats.
+
+    Args:
+        cls: class of options.
+        values: by field names.
+        where: start of an error, such as ``grid.yaml: ``.
+
+    Raises:
+        VlalignError: a value is not of its field's type or range.
+    """
+    from pydantic import ValidationError
+
+    try:
+        model = _model(cls).model_validate(dict(values))
+    except ValidationError as error:
+        first = error.errors()[0]
+        name, *inner = first["loc"]
+        hint = _hints(cls)[str(name)]
+        value = values[str(name)]
+        if len(inner) == 1 and isinstance(value, list | tuple) and isinstance(inner[0], int):
+            value = value[inner[0]] if len(value) > 20 else value
+        raise VlalignError(f"{where}{name}: expected {expected(hint, value)}, got {shown(value)}") from None
+    return {name: getattr(model, name) for name in values}
+
+
+@_cached
+def _model(cls: Any) -> Any:
+    """Return a strict pydantic model with the fields of a class, all optional."""
+    from pydantic import ConfigDict, create_model
+
+    config = ConfigDict(strict=True, arbitrary_types_allowed=True, allow_inf_nan=False, protected_namespaces=())
+    fields: dict[str, Any] = {name: (hint, None) for name, hint in _hints(cls).items()}
+    return create_model(cls.__name__, __config__=config, **fields)
+
+
+@_cached
+def _hints(cls: Any) -> dict[str, Any]:
+    """Return the annotations of the fields of a class, with their ranges."""
+    hints = typing.get_type_hints(cls, include_extras=True)
+    return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
+
+
+_NAMES = {
+    str: ("a text", "texts"), int: ("a whole number", "whole numbers"), float: ("a number", "numbers"),
+    bool: ("true or false", "values true or false"), Any: ("a value", "values"),
+}  # fmt: skip
+
+
+def expected(hint: Any, value: Any = None) -> str:
+    """Describe the values of an annotation, with a hint at the choice that ``value`` may have meant.
+
+    >>> from annotated_types import Interval
+    >>> expected(Annotated[int, Interval(ge=1, le=9)] | None)
+    'a whole number from 1 to 9 or null'
+    >>> expected(Literal["exact", "mean"], "maen")
+    'exact or mean (did you mean mean?)'
+    """
+    kinds = [kind for kind in _alternatives(hint) if kind is not type(None)]
+    texts = list(dict.fromkeys(_kind(kind, 0, value) for kind in kinds))
+    if len(kinds) < len(_alternatives(hint)):
+        texts.append("null")
+    if str in kinds and isinstance(value, int | float):
+        texts[0] += " in quotes"
+    return " or ".join(texts)
+
+
+def _alternatives(hint: Any) -> tuple[Any, ...]:
+    return typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
+
+
+def _kind(hint: Any, number: int, value: Any) -> str:
+    """Describe one kind of values; ``number``: 0 for the singular, 1 for the plural."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated:
+        return _kind(arguments[0], number, value) + _range(arguments[1:])
+    if origin is Literal:
+        return _or(arguments) + (close_matches(value, arguments) if isinstance(value, str) else "")
+    if origin is tuple:
+        return "a list of " + " or ".join(_kind(inner, 1, value) for inner in _alternatives(arguments[0]))
+    if inspect.isclass(hint) and issubclass(hint, Options):
+        return f"a mapping of {', '.join(_hints(hint))}"
+    return _NAMES[hint][number] if hint in _NAMES else getattr(hint, "__name__", str(hint))
+
+
+def _range(marks: Iterable[Any]) -> str:
+    """Describe the range that marks of ``annotated_types`` give."""
+    bounds: dict[str, Any] = {}
+    for mark in marks:
+        for name in ("ge", "gt", "le", "lt", "min_length"):
+            if getattr(mark, name, None) is not None:
+                bounds[name] = getattr(mark, name)
+    if {"ge", "le"} <= set(bounds):
+        return f" from {bounds['ge']} to {bounds['le']}"
+    words = {"ge": "of at least", "gt": "above", "le": "of at most", "lt": "below", "min_length": "of length at least"}
+    return "".join(f" {words[name]} {bound}" for name, bound in bounds.items())
+
+
+def _or(names: Iterable[Any]) -> str:
+    *first, last = map(str, names)
+    return f"{', '.join(first)} or {last}" if first else last
+
+
+def close_matches(name: object, known: Iterable[object], *, otherwise: str = "") -> str:
+    """Return a hint at the known names that ``name`` may have meant, else ``otherwise``.
+
+    >>> close_matches("capton", ["caption", "image"])
+    ' (did you mean caption?)'
+    """
+    names = {str(one).lower(): str(one) for one in known}
+    matches = difflib.get_close_matches(str(name)[:100].lower(), list(names), n=3, cutoff=0.6)
+    return f" (did you mean {_or(names[match] for match in matches)}?)" if matches else otherwise
+
+
+@_cached
+def descriptions(cls: Any) -> dict[str, str]:
+    """Return the description of each field of a class: the string under it."""
+    from docstring_parser import parse_from_object
+
+    parsed = [entry for base in reversed(cls.__mro__[:-2]) for entry in parse_from_object(base).params]
+    return {entry.arg_name: " ".join((entry.description or "").split()) for entry in parsed}
+
+
+def plain(value: Any) -> Any:
+    """Return options, or a value of one, as JSON values: mappings, lists, texts, numbers, booleans and null.
+
+    >>> plain({"seeds": (1, 2), "out": Path("results")})
+    {'seeds': [1, 2], 'out': 'results'}
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {key: plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def read_options(cls: type[Options], path: str | Path) -> dict[str, Any]:
+    """Return the options that a YAML file gives, by field names; a part of them is enough.
+
+    A field that holds options of another class is a nested mapping in the file and in what is returned.
+
+    Raises:
+        VlalignError: the file is missing or no valid YAML, or a key is unknown or has a value of the wrong type.
+    """
+    return _checked(cls, read_yaml(path), user_path(path), "")
+
+
+def _checked(cls: type[Options], values: Mapping[Any, Any], path: Path, inside: str) -> dict[str, Any]:
+    hints = _hints(cls)
+    for key in values:
+        if key not in hints:
+            known = close_matches(key, hints, otherwise=f": known are {', '.join(hints)}")
+            raise VlalignError(f"{path}: unknown key {inside}{visible(key, most=80)}{known}")
+    nested = {
+        key: next(kind for kind in _alternatives(_unmarked(hints[key])) if _is_options(kind))
+        for key, value in values.items()
+        if isinstance(value, dict) and any(map(_is_options, _alternatives(_unmarked(hints[key]))))
+    }
+    flat = check_values(cls, {key: value for key, value in values.items() if key not in nested}, f"{path}: {inside}")
+    return {
+        key: _checked(nested[key], value, path, f"{inside}{key}.") if key in nested else flat[key]
+        for key, value in values.items()
+    }
+
+
+def _unmarked(hint: Any) -> Any:
+    return typing.get_args(hint)[0] if typing.get_origin(hint) is Annotated else hint
+
+
+def _is_options(kind: Any) -> bool:
+    return inspect.isclass(kind) and issubclass(kind, Options)
+
+
+class _Decorator(Protocol[P, O]):
+    """Makes the last parameter of a function, its options, keywords; at most three parameters stand before it."""
+
+    @overload
+    def __call__(self, function: Callable[[O], R], /) -> Callable[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[[X, O], R], /) -> Callable[Concatenate[X, P], R]: ...
+    @overload
+    def __call__(self, function: Callable[[X, Y, O], R], /) -> Callable[Concatenate[X, Y, P], R]: ...
+    def __call__(self, function: Any, /) -> Any: ...
+
+
+def keywords(cls: Callable[P, O]) -> _Decorator[P, O]:
+    """Let a function that takes options as its last parameter take each of them as a keyword.
+
+    Type checkers, :func:`inspect.signature` and the docstring show the fields of ``cls``: in the docstring, they
+    replace the line of ``Args:`` that describes the parameter ``options``.
+
+    >>> class Greeting(Options):
+    ...     times: int = 1
+    ...     loud: bool = False
+    >>> @keywords(Greeting)
+    ... def greet(name: str, options: Greeting) -> str:
+    ...     text = f"hello {name} " * options.times
+    ...     return text.upper() if options.loud else text
+    >>> greet("you", times=2)
+    'hello you hello you '
+    >>> greet("you", times=0.5)
+    Traceback (most recent call last):
+    ...
+    vlalign.errors.VlalignError: times: expected a whole number, got 0.5
+    """
+
+    def decorate(function: Any) -> Any:
+        *own, last = inspect.signature(function).parameters.values()
+        fields = [field.replace(annotation=hints[field.name]) for field in inspect.signature(cls).parameters.values()]
+        public = inspect.signature(function).replace(parameters=[*own, *fields])
+
+        @functools.wraps(function)
+        def call(*positional: Any, **named: Any) -> Any:
+            for name in named:
+                if name not in public.parameters:
+                    hint = close_matches(name, public.parameters)
+                    raise TypeError(f"{function.__name__}() got an unexpected keyword argument {name!r}{hint}")
+            bound = public.bind(*positional, **named).arguments
+            given = {field.name: bound.pop(field.name) for field in fields if field.name in bound}
+            return function(**bound, **{last.name: cls(**given)})  # type: ignore[call-arg]
+
+        call.__signature__ = public  # type: ignore[attr-defined]
+        call.__doc__ = _documented(function.__doc__ or "", last.name, descriptions(cls))
+        return call
+
+    hints = typing.get_type_hints(cls)
+    return decorate
+
+
+def _documented(doc: str, name: str, fields: Mapping[str, str]) -> str:
+    """Replace the line of ``Args:`` that describes a parameter by one line for each field."""
+
+    def lines(match: re.Match[str]) -> str:
+        texts = (f"{field}: {text}{'' if text.endswith('.') else '.'}" for field, text in fields.items())
+        return "".join(
+            textwrap.fill(text, 120, initial_indent=match[1], subsequent_indent=f"{match[1]}    ") + "\n"
+            for text in texts
+        )
+
+    return re.sub(rf"^( +){name}: .*\n", lines, doc, count=1, flags=re.MULTILINE)
