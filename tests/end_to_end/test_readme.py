@@ -1,0 +1,142 @@
+"""Every command of README.md runs, in its order and in one folder; those that cannot are listed with the reason."""
+
+from __future__ import annotations
+
+import pickle
+import re
+import shlex
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from end_to_end.conftest import ROOT, Command
+from support.data import picture
+from support.hub import TOKEN, HubServer
+from support.multibench import affect_data, write_idx, write_sounds
+from support.tiny import TinyModels
+
+#: commands that a test cannot run
+NOT_RUN = {
+    "make demo": "the checks of a change run it",
+    "make test": "the suite itself",
+    "pip install -e .": "the set-up of every virtual environment",
+    "accelerate launch scripts/extract.py --model-set prh": "29 models of the Hub",
+    "accelerate launch --quiet scripts/extract.py …": "no whole command",
+    "vlalign compare llama-7b@5f93 llama-7b@861e --reference dinov2-small": "run keys that depend on the weights",
+    "vlalign study uniqueness --x demo-dinov2-small demo-efficientnet-lite0 --y demo-smollm2-135m demo-minilm-l6 "
+    "--op char_delete --rates 10 20 30 40 50 60 70 80 90 --data builtin:emoji --image-size 224": (
+        "models of the Python package index"
+    ),
+}
+FEW_ENCODERS = "--uniqueness 0 5 --phi-depths 1 --depths 1 2 --seeds 2 --samples 512 --epochs 1 1 --batch 100 --cpu"
+FEW_SCORES = "--align-samples 48 --metrics unbiased_cka"
+#: flags that make a command small enough for a test, by how it begins; the first match counts
+SMALLER = {
+    "accelerate launch --num_processes 1 scripts/extract.py": "--dry-run",
+    "vlalign study uniqueness --x dinov2-small": "--k 3 --permutations 19 --half-samples 4 --workers 0 --cpu",
+    "vlalign synthetic run": f"{FEW_ENCODERS} {FEW_SCORES}",
+    "accelerate launch scripts/synthetic.py run": f"{FEW_ENCODERS} {FEW_SCORES}",
+    "vlalign synthetic data": "--samples 512",
+    "vlalign synthetic tune": f"{FEW_ENCODERS} --trials 1 --out tuned.yaml",
+    "vlalign multibench run": "--seeds 0 --epochs 1 --depths 1 2 --permutations 99",
+    "accelerate launch scripts/multibench.py run": "--depths 1 --seeds 0 --epochs 1 --permutations 99",
+}
+
+
+#: files that the commands of each part leave
+RESULTS = {
+    "features": ("results/scores.csv", "site/index.html", "study/report.html", "perturbed.png"),
+    "synthetic": ("synthetic-runs/quick/RESULTS.md", "my-data", "tuned.yaml"),
+    "multibench": ("multibench-runs/mine/report.html", "multibench-data/avmnist"),
+}
+
+
+#: started without their launcher, which other tests start and takes several times as long as the command
+LAUNCHER = re.compile(r"^(accelerate launch|torchrun) .*?scripts/")
+
+
+def part_of(line: str) -> str:
+    """Return the part of the commands that share files with a command."""
+    return next((part for part in ("synthetic", "multibench") if re.search(rf"\b{part}(\.py)? ", line)), "features")
+
+
+def readme_commands() -> list[str]:
+    """Return the commands of the README's shell blocks, without comments, lines that go on joined."""
+    blocks = re.findall(r"^```bash\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
+    lines = "".join(blocks).replace("\\\n", " ").splitlines()
+    commands = (" ".join(line.partition(" #")[0].split()) for line in lines)
+    return [command for command in commands if command and not command.startswith("#")]
+
+
+@pytest.fixture
+def user_folder(hub: HubServer, tiny: TinyModels, tmp_path: Path) -> Iterator[Path]:
+    """A folder with everything that the README's commands read and do not make."""
+    hub.add_model("huggyllama/llama-65b", tiny.path("llama"))
+    for name in ("synthetic", "multibench"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "my-model").symlink_to(tiny.path("llama"))
+    (tmp_path / "pictures").mkdir()
+    for index in range(4):
+        picture(index).save(tmp_path / "pictures" / f"{index}.png")
+    (tmp_path / "pictures" / "metadata.csv").write_text(
+        "file_name,text\n" + "".join(f"{index}.png,picture number {index}\n" for index in range(4))
+    )
+    draw = np.random.default_rng(0)
+    np.save(tmp_path / "images.npy", draw.normal(size=(120, 4)))
+    np.save(tmp_path / "sounds.npy", draw.normal(size=(120, 3, 2)))
+    np.save(tmp_path / "labels.npy", np.arange(120) % 3)
+    (tmp_path / "mosi_raw.pkl").write_bytes(pickle.dumps(affect_data("mosi", {"train": 14, "valid": 6, "test": 16})))
+    write_idx(tmp_path / "MNIST", 5030, 20)
+    write_sounds(tmp_path / "FSDD" / "recordings")
+    yield tmp_path
+    hub.repos.pop("models/huggyllama/llama-65b")
+
+
+def prepare(command: str, folder: Path) -> None:
+    """Make what a command takes from an earlier one that a user would have run on other models or data."""
+    if command.startswith("vlalign leaderboard results other-results") and not (folder / "other-results").exists():
+        shutil.copytree(folder / "results", folder / "other-results")
+    if command.startswith("vlalign push-results"):
+        shutil.copytree(folder / "results", folder / "more-results", dirs_exist_ok=True)
+    if command.startswith("vlalign compare results/a.json"):
+        for name, model in (("a", "llama-7b"), ("b", "bloomz-560m")):
+            (record,) = (folder / "results").glob(f"*dinov2-small*{model}*mutual_knn*.json")
+            shutil.copy(record, folder / "results" / f"{name}.json")
+
+
+def test_every_excluded_command_is_still_in_the_readme() -> None:
+    assert set(NOT_RUN) <= set(readme_commands())
+    assert all(any(line.startswith(start) for line in readme_commands()) for start in SMALLER)
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("part", ["features", "synthetic", "multibench"])
+def test_the_commands_of_the_readme(command: Command, user_folder: Path, part: str) -> None:
+    commands = [line for line in readme_commands() if line not in NOT_RUN and part_of(line) == part]
+    if part == "features":
+        # records come back from the Hub before the leaderboard reads them, as from somebody who pushed them earlier
+        push = next(line for line in commands if line.startswith("vlalign push-results"))
+        reader = next(i for i, line in enumerate(commands) if "owner/their-results" in line)
+        commands.insert(reader, f"{push.partition(' --repo')[0]} --repo owner/their-results")
+        # models that were extracted since are scored before two of them are compared
+        commands.insert(reader, "vlalign score features")
+    elif part == "multibench":
+        commands.sort(key=lambda line: "prepare custom" not in line)  # the first command takes data made before
+    failed = []
+    for line in commands:
+        prepare(line, user_folder)
+        more = next((flags for start, flags in SMALLER.items() if line.startswith(start)), "")
+        owner = "owner/private-" if "--private" in line else "owner/"
+        line = LAUNCHER.sub("python scripts/", line)
+        words = shlex.split(f"{line} {more}".replace("you/", owner))
+        begin = time.perf_counter()
+        done = command(words, status=None, token=TOKEN)
+        print(f"{time.perf_counter() - begin:5.1f} s  {shlex.join(words)}")
+        if done.returncode:
+            failed.append(f"{shlex.join(words)}: status {done.returncode}\n{done.stdout[-500:]}\n{done.stderr[-1500:]}")
+    assert not failed, "\n\n".join(failed)
+    for result in RESULTS[part]:
+        assert (user_folder / result).exists(), result
