@@ -21,7 +21,6 @@ PACKAGE = Path(__file__).resolve().parent.parent / "vlalign"
 PENDING = {
     "advise",
     "cli",
-    "data",
     "extraction",
     "hub",
     "metrics",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from html import escape
 
 #: characters that act on a terminal or change what a reader sees: control characters, controls of text direction,
@@ -40,6 +41,26 @@ def html_text(text: object, quote: bool = True) -> str:
     '&lt;b&gt;&amp;\\\\u202e'
     """
     return escape(visible(text, lines=True), quote=quote)
+
+
+def quoted(value: object, limit: int = 100) -> str:
+    """Return an outside value for a message: as Python writes it, so without control characters, its middle cut out.
+
+    >>> quoted("x" * 1000, 12)
+    "'xxxxx…xxxx'"
+    """
+    text = repr(f"{value[:limit]}{value[-limit:]}" if isinstance(value, str) and len(value) > 2 * limit else value)
+    return visible(text, most=limit)
+
+
+def some(names: Sequence[str]) -> str:
+    """Return the first names for a message.
+
+    >>> some(["a", "b", "c", "d", "e"])
+    "'a', 'b', 'c' and 2 more"
+    """
+    more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
+    return ", ".join(map(quoted, names[:3])) + more
 
 
 def _escaped(match: re.Match[str]) -> str:

@@ -1,4 +1,6 @@
-"""The exception that users meet."""
+"""The exception that users meet, and parts of its messages."""
+
+from collections.abc import Iterable
 
 
 class VlalignError(Exception):
@@ -6,3 +8,22 @@ class VlalignError(Exception):
 
     The command line prints it as one line and exits with status 1 (``--debug`` shows the traceback).
     """
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a hint for a misspelt name, or an empty text.
+
+    >>> did_you_mean("capton", ["caption", "image"])
+    ' (did you mean caption?)'
+    """
+    from difflib import get_close_matches  # only needed for mistakes
+
+    original = {entry.lower(): entry for entry in known}
+    matches = get_close_matches(name.lower(), original, n=3, cutoff=0.6)
+    return f" (did you mean {' or '.join(original[match] for match in matches)}?)" if matches else ""
+
+
+def short_line(error: BaseException | str, limit: int = 300) -> str:
+    """Return the first lines of an error as one line of at most `limit` characters."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -88,7 +88,7 @@ def test_caption_index(save: Save, rows: list[dict[str, Any]]) -> None:
     )
     for row in rows:
         row["text"] = "a string"
-    fails("column 'text' .* one caption per sample: there is only caption 0, not 1", DataSpec(save(rows), caption=1))
+    fails("column 'text' .* one caption per sample: caption 0, not 1", DataSpec(save(rows), caption=1))
 
 
 def test_captions_that_say_nothing(save: Save, rows: list[dict[str, Any]]) -> None:
@@ -96,7 +96,7 @@ def test_captions_that_say_nothing(save: Save, rows: list[dict[str, Any]]) -> No
     path = save(rows)
     fails(
         r"4 of 6 samples of .*set\.parquet cannot be used: 's0' \(the caption in column 'text' is empty\), 's1' \(the "
-        r"caption in column 'text' is missing\), 's2' \(.*\) and 1 more; mend them, or .* --on-bad-sample skip",
+        r"caption in column 'text' is missing\), 's2' \(.*\) and 1 more; correct them, or .* --on-bad-sample skip",
         DataSpec(path),
         {"text"},
     )

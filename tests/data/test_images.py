@@ -246,7 +246,7 @@ def test_base64_text() -> None:
         (None, "there is no image"),
         ({"bytes": None, "path": None}, "there is no image"),
         (b"", "0 bytes"),
-        (7, "an image file was expected, found int"),
+        (7, "expected an image file, not int"),
         ("https://example.org/a.png", "is a URL"),
         ("a.png", "the data set carries no such file"),
     ],

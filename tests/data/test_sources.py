@@ -201,7 +201,7 @@ def test_unreadable_files(tmp_path: Path, name: str, content: bytes, message: st
 
 def test_folder_without_data(tmp_path: Path) -> None:
     (tmp_path / "readme.txt").write_text("nothing here")
-    with pytest.raises(VlalignError, match="holds no samples: no image and no data file was found"):
+    with pytest.raises(VlalignError, match="holds no samples: it has no image and no data file"):
         open_data(DataSpec(str(tmp_path)), {"vision"})
 
 

@@ -205,14 +205,13 @@ def open_for(arguments: argparse.Namespace, edited: set[str]) -> PairedData:
 
 def choose_rows(data: PairedData, samples: int, ids: Sequence[str] | None) -> list[int]:
     """The rows to show: those of the ids, or so many spread evenly. Raises VlalignError for ids that are not there."""
-    from vlalign.data.spec import close
-    from vlalign.errors import VlalignError
+    from vlalign.errors import VlalignError, did_you_mean
 
     if not ids:
         return spread(data.n, samples)
     places = {name: row for row, name in enumerate(data.ids)}
     if missing := [name for name in ids if name not in places]:
-        hint = close(missing[0], data.ids) or f"; its first is {data.ids[0]!r}"
+        hint = did_you_mean(missing[0], data.ids) or f"; its first is {data.ids[0]!r}"
         raise VlalignError(f"{data.name} has no sample {missing[0]!r}{hint}")
     return [places[name] for name in dict.fromkeys(ids)]
 

@@ -1,4 +1,4 @@
-"""Data files that the YAML head of a data set's README.md declares."""
+"""Data files declared in the YAML head of a data set's README.md."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from vlalign.data.reading import reading
-from vlalign.data.spec import quoted, some
+from vlalign.data.source import reading
 from vlalign.data.splits import splits_of
 from vlalign.data.tables import read_text
+from vlalign.display import quoted, some
 from vlalign.errors import VlalignError
 
 CARD_ENTRIES = 100_000  # values that the configurations may have, aliases counted each time
@@ -30,7 +30,7 @@ def card_configs(source: str, folder: Path) -> Any:
     """Return the configurations that README.md or .huggingface.yaml of a folder declare; None without any.
 
     Raises:
-        VlalignError: a file cannot be read, is no YAML, or repeats itself by aliases to more than CARD_ENTRIES values.
+        VlalignError: a file cannot be read, is no YAML, or expands by aliases to more than CARD_ENTRIES values.
     """
     import yaml
     from huggingface_hub import DatasetCard
@@ -89,13 +89,13 @@ def refuse_outside(source: str, configs: Any, own: str = "") -> None:
     """
     for config in configs if isinstance(configs, list) else ():
         for key in ("data_dir", "data_files"):
-            for place in _texts(config.get(key)) if isinstance(config, dict) else ():
-                if own and place.startswith(own) and ".." not in place:
+            for name in _texts(config.get(key)) if isinstance(config, dict) else ():
+                if own and name.startswith(own) and ".." not in name:
                     continue
-                path = PurePosixPath(place)
-                if path.is_absolute() or ".." in path.parts or "://" in place or "::" in place or place[:1] == "~":
+                path = PurePosixPath(name)
+                if path.is_absolute() or ".." in path.parts or "://" in name or "::" in name or name[:1] == "~":
                     raise VlalignError(
-                        f"{source}: its README.md names {quoted(place)} as data: only files inside the folder are read"
+                        f"{source}: its README.md names {quoted(name)} as data: only files inside the folder are read"
                     )
 
 
@@ -123,7 +123,7 @@ def _matching(source: str, patterns: Iterable[str], files: Sequence[str]) -> lis
 
 
 def _larger(value: Any, left: list[int]) -> bool:
-    """Whether a value of YAML has more entries than left, counting what an alias repeats each time."""
+    """Return whether a value of YAML has more entries than ``left[0]``, counting repetitions by aliases."""
     left[0] -= 1
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return left[0] < 0 or any(_larger(entry, left) for entry in inner)

@@ -1,4 +1,4 @@
-"""Which columns hold the image, the text and the id."""
+"""Choice of the columns that hold the image, the text and the id."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vlalign.data.reading import raw_values
-from vlalign.data.spec import DataSpec, close, one_line, quoted
-from vlalign.errors import VlalignError
+from vlalign.data.source import raw_values
+from vlalign.data.spec import DataSpec
+from vlalign.display import quoted
+from vlalign.errors import VlalignError, did_you_mean, short_line
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -25,7 +26,7 @@ _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
 
 @dataclass(frozen=True)
 class Columns:
-    """The columns of a data set that are read; None where there is none."""
+    """The columns of a data set that are read; None if it has no such column."""
 
     image: str | None
     text: str | None
@@ -33,19 +34,19 @@ class Columns:
 
 
 def is_image(feature: Any) -> bool:
-    """An image by its type: an Image feature, or a struct of bytes and path as parquet files without metadata hold."""
+    """Return whether a type is an image: an Image feature, or bytes and path as in parquet files without metadata."""
     from datasets import Image
 
     return isinstance(feature, Image) or (isinstance(feature, dict) and set(feature) == {"bytes", "path"})
 
 
 def could_be_image(feature: Any) -> bool:
-    """Image types, and types that can hold a file's name or its bytes."""
+    """Return whether a type is an image or can hold a file's name or its bytes."""
     return is_image(feature) or getattr(feature, "dtype", None) in (*STRINGS, *BYTES)
 
 
 def is_text(feature: Any) -> bool:
-    """A string or a list of strings."""
+    """Return whether a type is a string or a list of strings."""
     return getattr(_inner(feature), "dtype", None) in STRINGS
 
 
@@ -55,12 +56,12 @@ def _inner(feature: Any) -> Any:
 
 
 def describe(features: Features) -> str:
-    """The columns with their types, for error messages."""
-    return one_line(", ".join(f"{name} ({type_name(feature)})" for name, feature in features.items()), 500) or "none"
+    """Return the columns with their types, for error messages."""
+    return short_line(", ".join(f"{name} ({type_name(feature)})" for name, feature in features.items()), 500) or "none"
 
 
 def type_name(feature: Any) -> str:
-    """A short name of a feature's type, such as "string", "image" or "list of string"."""
+    """Return a short name of a feature's type, such as "string", "image" or "list of string"."""
     if is_image(feature):
         return "image"
     if isinstance(feature, dict):
@@ -75,14 +76,14 @@ def type_name(feature: Any) -> str:
 def choose(dataset: Dataset, spec: DataSpec, modalities: Collection[str], where: str) -> Columns:
     """Choose the columns to read, by the spec's names or by type and usual names; text of numbers only comes last.
 
-    where: the data set's name for errors. Raises VlalignError, which lists the columns, when a named column is not
-    there or of the wrong type, and when one that a modality needs is not found or could be several.
+    where: the data set's name for errors. Raises VlalignError, which lists the columns, if a named column is missing or
+    of the wrong type, or if a needed column is missing or ambiguous.
     """
     features = dataset.features
     for option, name in (("image", spec.image_column), ("text", spec.text_column), ("id", spec.id_column)):
         if name is not None and name not in features:
             raise VlalignError(
-                f"{where} has no column {quoted(name)} for --{option}-column{close(name, list(features))}; "
+                f"{where} has no column {quoted(name)} for --{option}-column{did_you_mean(name, list(features))}; "
                 f"its columns: {describe(features)}"
             )
     ids = [name for name, feature in features.items() if name.strip() == ID_NAME and _scalar(feature)]
@@ -98,7 +99,7 @@ def _scalar(feature: Any) -> bool:
 
 
 def _numbers(dataset: Dataset, name: str) -> bool:
-    """Whether a column of strings holds numbers only, as every column of numbers of a text table does."""
+    """Return whether a column of strings holds numbers only, as number columns of text tables do."""
     values = raw_values(dataset, name) if getattr(dataset.features[name], "dtype", None) in STRINGS else []
     return any(values) and all(_NUMBER.fullmatch(value) for value in values if value)
 
@@ -106,52 +107,49 @@ def _numbers(dataset: Dataset, name: str) -> bool:
 def _image(dataset: Dataset, spec: DataSpec, needed: bool, where: str) -> str | None:
     features = dataset.features
     if spec.image_column is not None:
-        feature = features[spec.image_column]
-        if not could_be_image(feature):
-            raise VlalignError(
-                f"column {quoted(spec.image_column)} of {where} holds {type_name(feature)}, not images or file names; "
-                f"its columns: {describe(features)}"
-            )
+        if not could_be_image(features[spec.image_column]):
+            raise _wrong_type(spec.image_column, features, where, "images or file names")
         return spec.image_column
-    found = [name for name, feature in features.items() if is_image(feature)]
-    if not found:
-        found = [name for name in IMAGE_NAMES if name in features and could_be_image(features[name])]
-        found = ([name for name in found if not _numbers(dataset, name)] or found)[:1]
-    return _only(found, IMAGE_NAMES, "image", features, needed, where)
+    names = [name for name, feature in features.items() if is_image(feature)]
+    if not names:
+        names = [name for name in IMAGE_NAMES if name in features and could_be_image(features[name])]
+        names = ([name for name in names if not _numbers(dataset, name)] or names)[:1]
+    return _only(names, IMAGE_NAMES, "image", features, needed, where)
 
 
 def _text(dataset: Dataset, spec: DataSpec, needed: bool, where: str) -> str | None:
     features = dataset.features
     if spec.text_column is not None:
-        feature = features[spec.text_column]
-        if type(_inner(feature)).__name__ not in ("Value", "ClassLabel"):
-            raise VlalignError(
-                f"column {quoted(spec.text_column)} of {where} holds {type_name(feature)}, not text; "
-                f"its columns: {describe(features)}"
-            )
+        if not _scalar(_inner(features[spec.text_column])):
+            raise _wrong_type(spec.text_column, features, where, "text")
         return spec.text_column
-    found = [name for name in TEXT_NAMES if name in features and is_text(features[name])][:1]
-    if not found:
+    names = [name for name in TEXT_NAMES if name in features and is_text(features[name])][:1]
+    if not names:
         taken = {spec.id_column, ID_NAME, spec.image_column, *IMAGE_NAMES}
-        found = [name for name, feature in features.items() if name not in taken and is_text(feature)]
-        if len(found) > 1:
-            found = [name for name in found if not _numbers(dataset, name)] or found
-    return _only(found, TEXT_NAMES, "text", features, needed, where)
+        names = [name for name, feature in features.items() if name not in taken and is_text(feature)]
+        if len(names) > 1:
+            names = [name for name in names if not _numbers(dataset, name)] or names
+    return _only(names, TEXT_NAMES, "text", features, needed, where)
+
+
+def _wrong_type(name: str, features: Features, where: str, expected: str) -> VlalignError:
+    return VlalignError(
+        f"column {quoted(name)} of {where} holds {type_name(features[name])}, not {expected}; "
+        f"its columns: {describe(features)}"
+    )
 
 
 def _only(
-    found: list[str], names: tuple[str, ...], kind: str, features: Features, needed: bool, where: str
+    names: list[str], usual: tuple[str, ...], kind: str, features: Features, needed: bool, where: str
 ) -> str | None:
-    """The one column found; of several, the one with the most usual name. None, or an error if needed."""
-    if len(found) > 1:
-        found = [name for name in names if name in found][:1] or found
-    if len(found) == 1:
-        return found[0]
+    """Return the only candidate; of several, that with the most usual name. None without one, or an error if needed."""
+    if len(names) > 1:
+        names = [name for name in usual if name in names][:1] or names
+    if len(names) == 1:
+        return names[0]
     if not needed:
         return None
-    problem = (
-        f"{where} has several columns that could hold the {kind} ({', '.join(found)})"
-        if found
-        else (f"{where} has no column of {kind}s" if kind == "image" else f"{where} has no column of text")
-    )
-    raise VlalignError(f"{one_line(problem, 500)}: name it with --{kind}-column; its columns: {describe(features)}")
+    problem = f"{where} has no column of {'images' if kind == 'image' else 'text'}"
+    if names:
+        problem = f"{where} has several columns that could hold the {kind} ({', '.join(names)})"
+    raise VlalignError(f"{short_line(problem, 500)}: name it with --{kind}-column; its columns: {describe(features)}")

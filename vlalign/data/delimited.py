@@ -1,7 +1,7 @@
-"""Tables of text with delimiters (CSV, TSV): every value stays the text that it is.
+"""Tables of text with delimiters (CSV, TSV), every value kept as text.
 
 Read by the standard library's csv module: unlike pandas and pyarrow it can be strict about quotation marks (pandas
-joins rows at a lone one), and it converts nothing: "007" becomes no number and "NA" no missing value.
+joins rows at an unpaired one), and it converts nothing: "007" becomes no number and "NA" no missing value.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice, zip_longest
 
-from vlalign.data.spec import quoted
+from vlalign.display import quoted
 from vlalign.errors import VlalignError
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "vertical bar"}
@@ -25,9 +25,9 @@ USUAL_NAMES = {"id", "text", "caption", "image", "file_name", "rate"}
 def parse_delimited(text: str, where: str, delimiter: str = ",", *, fixed: bool = False) -> dict[str, list[str]]:
     """Return the columns of a CSV or TSV text by name, in the order of the header.
 
-    text: the file's content. where: the file as errors name it. delimiter: the one that the file's ending stands for;
-    unless it is fixed, another of ``,`` ``;`` tab and ``|`` is used where the header holds that one only. Values that a
-    short row lacks are empty; blank lines are left out.
+    text: the file's content. where: the file as errors name it. delimiter: that of the file's ending; unless it is
+    fixed, another of ``,`` ``;`` tab and ``|`` is used if the header holds only that. Values that a short row lacks are
+    empty; blank lines are left out.
 
     Raises:
         VlalignError: a row has more values than the header, or a quotation mark is not closed or opens within rows; the
@@ -62,7 +62,7 @@ def parse_delimited(text: str, where: str, delimiter: str = ",", *, fixed: bool 
 
 
 def _delimiter(text: str, usual: str) -> str:
-    """Return the delimiter of a text: one that the header holds, by which rows are even, and names are as expected."""
+    """Return the delimiter of a text: the header holds it, rows have equal lengths by it, and names are usual ones."""
 
     def score(sign: str) -> tuple[bool, bool, int, bool]:
         rows = csv.reader(io.StringIO(text[: 1 << 20], newline=""), delimiter=sign)
@@ -74,7 +74,7 @@ def _delimiter(text: str, usual: str) -> str:
 
 
 def _quoted_rows(text: str, where: str, delimiter: str) -> tuple[list[tuple[int, list[str]]], str]:
-    """Return (line, values) of every row, read with quotation marks, and what is wrong with the marks, if anything."""
+    """Return (line, values) of every row, read with quotation marks, and the problem of the marks, if they have one."""
     rows: list[tuple[int, list[str]]] = []
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     line = 1
@@ -91,7 +91,7 @@ def _quoted_rows(text: str, where: str, delimiter: str) -> tuple[list[tuple[int,
 
 
 def _swallows_rows(row: list[str], delimiter: str) -> bool:
-    """Whether a value over several lines holds rows: each line has their delimiters, no space after one (prose)."""
+    """Return whether a value over several lines holds rows: each line has their delimiters, not as in prose."""
     sign = re.compile(re.escape(delimiter) + ("" if delimiter == "\t" else "(?! )"))
     for place, value in enumerate(row):
         lines = re.split(r"\r\n|\r|\n", value)
@@ -108,7 +108,7 @@ def _plain_rows(text: str, delimiter: str, problem: str) -> list[tuple[int, list
     """Return the rows of a text that uses quotation marks as plain characters; see `_quoted_rows`.
 
     Raises:
-        VlalignError: problem, where the rows then differ in length or other values are properly quoted.
+        VlalignError: problem, if the rows then differ in length or other values are properly quoted.
     """
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=csv.QUOTE_NONE)
     rows = [(reader.line_num, row) for row in reader if any(value.strip() for value in row)]
@@ -119,7 +119,7 @@ def _plain_rows(text: str, delimiter: str, problem: str) -> list[tuple[int, list
 
 
 def _header(names: list[str]) -> list[str]:
-    """Return the columns' names, made different as pandas does: Unnamed: 0, text, text.1."""
+    """Return the columns' names, made unique like in pandas: Unnamed: 0, text, text.1."""
     seen: Counter[str] = Counter()
     header = []
     for place, name in enumerate(names):
@@ -133,7 +133,7 @@ def _header(names: list[str]) -> list[str]:
 
 @contextmanager
 def _fields_of_any_size(text: str) -> Iterator[None]:
-    """Lift the csv module's limit of 131,072 characters a value for the time of reading."""
+    """Lift the csv module's limit of 131,072 characters per value while reading."""
     before = csv.field_size_limit()
     csv.field_size_limit(max(len(text) + 1, before))
     try:

@@ -1,8 +1,8 @@
-"""Captions edited by someone else, per sample and rate: the released JSON format, or a table of id, rate, text.
+"""Captions edited by another program, per sample and rate: the released JSON format, or a table of id, rate, text.
 
 The JSON format is that of arXiv 2502.16282: a list of objects
 ``{"Index - i": {"sentences": {"Caption j - p%": text}}}``, one a sample, where 0 % is the caption before editing. Its
-samples have no ids but row numbers; here they get the ids ``row-00000i`` that data sets without an id column have.
+samples have row numbers instead of ids; they get the ids ``row-00000i`` of data sets without an id column.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlalign.data.spec import one_line
 from vlalign.data.tables import KINDS, read_columns, read_text
-from vlalign.errors import VlalignError
+from vlalign.errors import VlalignError, short_line
 from vlalign.files import parse_json
 from vlalign.paths import user_path
 
@@ -40,12 +39,12 @@ class EditedCaptions:
 
     @property
     def rates(self) -> list[float]:
-        """The rates there are, in percent, rising."""
+        """Rates in percent, ascending."""
         return sorted(self.texts)
 
 
 def is_edits(value: Any) -> bool:
-    """Whether a JSON value looks like the released format."""
+    """Return whether a JSON value looks like the released format."""
     return (
         isinstance(value, list)
         and bool(value)
@@ -56,7 +55,7 @@ def is_edits(value: Any) -> bool:
 
 
 def row_id(row: int) -> str:
-    """The id of a sample that has only its row number.
+    """Return the id of a sample that has only its row number.
 
     >>> row_id(7)
     'row-000007'
@@ -65,7 +64,7 @@ def row_id(row: int) -> str:
 
 
 def read_edits(path: str | Path) -> EditedCaptions:
-    """Reads edited captions: .json in the released format, or .parquet, .csv, .tsv, .jsonl with id, rate, text.
+    """Read edited captions: .json in the released format, or .parquet, .csv, .tsv, .jsonl with id, rate, text.
 
     Raises:
         VlalignError: the file is missing or cannot be read, a column or value is missing, or an id has two texts at
@@ -80,7 +79,7 @@ def read_edits(path: str | Path) -> EditedCaptions:
 
 
 def unedited(path: Path) -> Dataset | None:
-    """The captions at 0 % of a file in the released format, as a data set with id and text; None for other files.
+    """Return the captions at 0 % of a file in the released format, with id and text; None for other files.
 
     Raises:
         VlalignError: a file in that format that is damaged, or has no captions at 0 %.
@@ -93,7 +92,7 @@ def unedited(path: Path) -> Dataset | None:
         return None
     edits = read_edits(path)
     if 0.0 not in edits.texts:
-        raise VlalignError(f"{path} has no captions at 0 %: without the unedited ones it is no data set by itself")
+        raise VlalignError(f"{path} has no captions at 0 %: without the unedited captions it is no data set")
     return Dataset.from_dict({"id": list(edits.texts[0.0]), "text": list(edits.texts[0.0].values())})
 
 
@@ -103,7 +102,7 @@ def _read(path: Path, _modified: int, _size: int) -> EditedCaptions:
         try:
             value = parse_json(read_text(path, str(path)))
         except ValueError as error:
-            raise VlalignError(f"cannot read the captions file {path}: {one_line(error)}") from error
+            raise VlalignError(f"cannot read the captions file {path}: {short_line(error)}") from error
         if not is_edits(value):
             raise VlalignError(
                 f'{path} is no file of edited captions: expected [{{"Index - i": {{"sentences": {{"Caption j - p%": '
@@ -123,7 +122,7 @@ def _columns(path: Path) -> dict[str, list[Any]]:
     except VlalignError:
         raise
     except Exception as error:  # pyarrow raises dozens of kinds
-        raise VlalignError(f"cannot read the captions file {path}: {one_line(error)}") from error
+        raise VlalignError(f"cannot read the captions file {path}: {short_line(error)}") from error
     if not columns:
         raise VlalignError(f"cannot read the captions file {path}: it holds no samples")
     return columns
@@ -138,10 +137,10 @@ def _released(path: Path, value: list[Any]) -> EditedCaptions:
             if index is None or not isinstance(sentences, dict):
                 raise VlalignError(f'{path}: entry {position} is not {{"Index - i": {{"sentences": …}}}}')
             for label, text in sentences.items():
-                found = _CAPTION.fullmatch(label)
-                if found is None or not isinstance(text, str):
+                match = _CAPTION.fullmatch(label)
+                if match is None or not isinstance(text, str):
                     raise VlalignError(f'{path}: entry {position}: {label!r} is not "Caption j - p%": text')
-                _add(path, texts, float(found[1]), row_id(int(index[1])), text)
+                _add(path, texts, float(match[1]), row_id(int(index[1])), text)
     return EditedCaptions(path.name, texts)
 
 

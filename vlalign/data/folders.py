@@ -11,10 +11,11 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from vlalign.data.card import Declared, declared_files
-from vlalign.data.reading import Source, load_files, reading, undecoded
-from vlalign.data.spec import DataSpec, quoted, some
+from vlalign.data.source import Source, load_files, reading, undecoded
+from vlalign.data.spec import DataSpec
 from vlalign.data.splits import by_folder, select_split, splits_of
 from vlalign.data.tables import KINDS, append, as_dataset, kind_of, read_columns
+from vlalign.display import quoted, some
 from vlalign.errors import VlalignError
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ SPLIT_FOLDERS = {"train", "training", "validation", "valid", "val", "dev", "test
 
 
 def readable() -> str:
-    """Return what can be read, for error messages."""
+    """Return the readable formats, for error messages."""
     return f"give one of {', '.join(BUILDERS)}, or a folder of images"
 
 
@@ -52,7 +53,7 @@ def open_folder(spec: DataSpec, folder: Path) -> Source:
     tables = [name for name in files if kind_of(name) in BUILDERS]
     metadata = [name for name in tables if PurePosixPath(name).name in METADATA]
     if not images and not tables:
-        raise VlalignError(f"{spec.source} holds no samples: no image and no data file was found; {readable()}")
+        raise VlalignError(f"{spec.source} holds no samples: it has no image and no data file; {readable()}")
     card = declared_files(spec.source, folder, tables) if tables and not metadata else None
     if metadata or (card is None and len(images) > len(tables)):
         beside = [name for name in tables if name not in metadata]
@@ -83,7 +84,7 @@ def _unreadable(error: OSError) -> None:
 
 
 def is_image_file(name: str) -> bool:
-    """Whether a file's ending is that of a format that PIL reads."""
+    """Return whether a file's ending is that of a format that PIL reads."""
     from PIL import Image
 
     Image.init()
@@ -93,7 +94,7 @@ def is_image_file(name: str) -> bool:
 def _image_folder(spec: DataSpec, folder: Path, images: list[str], metadata: list[str]) -> Source:
     from datasets import ClassLabel, Dataset, Features, Image
 
-    # Without folders named after splits all files are one split: a file's name ("test_1.png") says nothing.
+    # without folders named after splits all files are one split: the name of a file ("test_1.png") does not count
     tops = {entry.name.lower() for entry in folder.iterdir() if entry.is_dir()}
     files = [*images, *metadata]
     splits = (by_folder(files) if tops & SPLIT_FOLDERS else {}) or {"train": files}
@@ -128,8 +129,7 @@ def _image_folder(spec: DataSpec, folder: Path, images: list[str], metadata: lis
 def _with_metadata(spec: DataSpec, folder: Path, tables: list[str], images: list[str], above: list[str]) -> Dataset:
     """Return the rows of the metadata files of one split, with file names (file_name, x_file_name) as images.
 
-    images: those of the split. above: which tables lie outside its folder, so that only their rows of these images
-    belong to it.
+    images: those of the split. above: tables outside its folder, of which only rows of these images belong to it.
     """
     import pyarrow.parquet as pq
 
@@ -190,11 +190,7 @@ def _data_folder(spec: DataSpec, folder: Path, declared: Declared) -> Source:
 def _of_one_format(spec: DataSpec, files: list[str]) -> list[str]:
     """Return the files of the most common format (of equally common ones the first of BUILDERS); warn of the others."""
     counts = Counter(BUILDERS[kind_of(name)] for name in files)
-    best = max(counts, key=lambda builder: counts[builder])
-    for builder in dict.fromkeys(BUILDERS.values()):
-        if counts[builder] == counts[best]:
-            best = builder
-            break
+    best = max(dict.fromkeys(BUILDERS.values()), key=lambda builder: counts[builder])
     others = [name for name in files if BUILDERS[kind_of(name)] != best]
     if others:
         log.warning("%s: of its data files those of format %s are read, not %s", spec.source, best, some(others))

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from vlalign.data.card import card_configs, refuse_outside
 from vlalign.data.folders import METADATA, is_image_file
-from vlalign.data.reading import Source, reading, undecoded
-from vlalign.data.spec import DEFAULT_REVISIONS, DataSpec, quoted, some
+from vlalign.data.source import Source, reading, undecoded
+from vlalign.data.spec import DEFAULT_REVISIONS, DataSpec
 from vlalign.data.splits import select_split
 from vlalign.data.tables import append, as_dataset, read_columns
+from vlalign.display import quoted, some
 from vlalign.errors import VlalignError
 from vlalign.remote import hub_errors, resolve_revision
 
@@ -51,8 +52,8 @@ def open_hub(spec: DataSpec) -> Source:
 def _load(spec: DataSpec, revision: str, commit: str) -> Dataset:
     """Load one split at a commit.
 
-    A commit does not change, so what was prepared from it once is taken from the cache, without network. Where the Hub
-    does not answer, `datasets` would take whatever version of the set it cached last; here only this commit will do.
+    A commit does not change, so a version prepared from it is read from the cache, without network. If the Hub does not
+    answer, `datasets` would take the version of the set that it cached last, whatever its commit; this does not.
     """
     from datasets import config, load_dataset_builder
     from datasets.exceptions import DatasetBuildError, DatasetNotFoundError
@@ -82,7 +83,7 @@ def _load(spec: DataSpec, revision: str, commit: str) -> Dataset:
             return dataset
         failure: Exception = OfflineModeIsEnabled(f"{spec.source} was cached at another commit than {commit}")
     except (VlalignError, ValueError, DatasetBuildError):
-        raise  # a wrong split or configuration, or broken files: the Hub is not at fault
+        raise  # a wrong split or configuration, or broken files: not a failure of the Hub
     except Exception as error:
         if type(error).__name__ in ("EmptyDatasetError", "DataFilesNotFoundError"):
             raise
@@ -90,15 +91,15 @@ def _load(spec: DataSpec, revision: str, commit: str) -> Dataset:
     if earlier is not None:  # without network: as an earlier version prepared it
         return earlier.as_dataset(split=spec.split)
     with hub_errors(spec.source, kind="dataset", revision=revision):
-        if isinstance(failure, DatasetNotFoundError):  # does not say whether for want of a token: ask for a file
+        if isinstance(failure, DatasetNotFoundError):  # perhaps for lack of a token: a request for a file shows it
             HfApi().hf_hub_download(spec.source, "README.md", repo_type="dataset", revision=commit)
         raise failure
 
 
 def _check_card(spec: DataSpec, commit: str) -> None:
-    """Raise VlalignError for a README that `datasets` must not see.
+    """Raise VlalignError for a README that `datasets` must not read.
 
-    Its YAML repeats itself beyond any use, which `datasets` would write out, or names data outside the data set.
+    Its YAML expands by aliases to a huge size, or names data outside the data set.
     """
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError
@@ -115,7 +116,7 @@ def _check_card(spec: DataSpec, commit: str) -> None:
 
 
 def _files_inside(builder: Any, spec: DataSpec, commit: str) -> dict[str, list[str]]:
-    """Return the data files of each split, relative to the repository; empty where the builder reads from the cache.
+    """Return the data files of each split, relative to the repository; empty if the builder reads from the cache.
 
     Raises:
         VlalignError: the README of the data set names a file of another place, such as one of this machine.
@@ -130,7 +131,7 @@ def _files_inside(builder: Any, spec: DataSpec, commit: str) -> dict[str, list[s
 
 
 def _reads_text(builder: Any) -> bool:
-    """Whether a `datasets` builder reads CSV or JSON, or images with such metadata, by its usual options.
+    """Return whether a `datasets` builder reads CSV or JSON, or images with such metadata, by its usual options.
 
     These are read by `vlalign.data.tables` instead: `datasets` takes "007" for a number and "NA" for a missing value.
     """
@@ -147,7 +148,7 @@ def _reads_text(builder: Any) -> bool:
 
 
 def _metadata_table(metadata_file: str, metadata_ext: str = "") -> Iterator[Any]:
-    """Yield the rows of an image folder's metadata file, as `datasets` asks for them, with every text as it is."""
+    """Yield the rows of an image folder's metadata file, as `datasets` requests them, with every text unchanged."""
     import pyarrow.parquet as pq
 
     if metadata_ext == ".parquet":
@@ -177,7 +178,7 @@ def _warn_of_lone_images(files: dict[str, list[str]], dataset: Dataset, spec: Da
 
 
 def _text_cache() -> Path:
-    """Return the folder of what is read as text: apart from what `datasets` reads, which takes "007" for 7."""
+    """Return the cache of tables read as text, separate from that of `datasets`, which reads "007" as 7."""
     from datasets import config
 
     return Path(config.HF_DATASETS_CACHE).expanduser() / "vlalign_text"
@@ -188,7 +189,7 @@ def _tables_folder(spec: DataSpec, commit: str) -> Path:
 
 
 def _kept_tables(spec: DataSpec, commit: str) -> Dataset | None:
-    """Return a split of what `_read_tables` kept of this commit and configuration, or None."""
+    """Return a split that `_read_tables` cached for this commit and configuration, or None."""
     from datasets import load_from_disk
 
     folder = _tables_folder(spec, commit)
@@ -199,7 +200,7 @@ def _kept_tables(spec: DataSpec, commit: str) -> Dataset | None:
 
 
 def _read_tables(spec: DataSpec, commit: str, builder: Any, files: dict[str, list[str]]) -> Dataset:
-    """Read the CSV or JSON files of all splits and keep the result in the cache; return the split that is asked for."""
+    """Read the CSV or JSON files of all splits and cache the result; return the requested split."""
     from datasets import DatasetDict
     from filelock import FileLock
     from huggingface_hub import hf_hub_download
@@ -219,7 +220,7 @@ def _read_tables(spec: DataSpec, commit: str, builder: Any, files: dict[str, lis
     folder.parent.mkdir(parents=True, exist_ok=True)
     draft = folder.with_name(f"{commit}.part")
     with FileLock(folder.with_name(f"{commit}.lock")):
-        if not folder.is_dir():  # else another process kept it meanwhile
+        if not folder.is_dir():  # else another process cached it meanwhile
             shutil.rmtree(draft, ignore_errors=True)
             DatasetDict(splits).save_to_disk(draft)
             os.rename(draft, folder)
@@ -229,22 +230,17 @@ def _read_tables(spec: DataSpec, commit: str, builder: Any, files: dict[str, lis
 
 
 def _cached(spec: DataSpec, commit: str, cache: Path) -> Any:
-    """The `datasets` builder of what was prepared in a cache at this very commit and configuration, or None."""
+    """Return the `datasets` builder of a set prepared in a cache at exactly this commit and configuration, or None."""
     from datasets.naming import camelcase_to_snakecase
     from datasets.packaged_modules.cache.cache import Cache
 
     *owner, name = spec.source.split("/")
     folder = cache / "___".join([*owner, camelcase_to_snakecase(name)])
     configuration = spec.config or "default"
-    found = sorted(entry for entry in folder.glob(f"{configuration}/*/{commit}") if entry.is_dir())
-    if not found:
+    folders = sorted(entry for entry in folder.glob(f"{configuration}/*/{commit}") if entry.is_dir())
+    if not folders:
         return None
-    version = found[-1].parts[-2]
     return Cache(
-        cache_dir=str(cache),
-        dataset_name=name,
-        repo_id=spec.source,
-        config_name=configuration,
-        version=version,
-        hash=commit,
-    )
+        cache_dir=str(cache), dataset_name=name, repo_id=spec.source, config_name=configuration,
+        version=folders[-1].parts[-2], hash=commit,
+    )  # fmt: skip

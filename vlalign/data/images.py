@@ -1,4 +1,4 @@
-"""Encoded images in a data set: finding their bytes, decoding them, and making them RGB."""
+"""Encoded images in a data set: reading their bytes, decoding, and conversion to RGB."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlalign.data.spec import one_line, quoted
+from vlalign.display import quoted
+from vlalign.errors import short_line
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -29,20 +30,20 @@ class BadImage(ValueError):
 
 @dataclass(frozen=True)
 class ImageFiles:
-    """Where the image file names of a data set lead.
+    """The files that image file names of a data set refer to.
 
-    base: folder that relative names start from; None where there is none. anywhere: whether names may leave it. In a
-    text table on disk they may, not in a Hub data set or a parquet file, whose author could name any file of the user.
+    base: folder that relative names start from; None without one. anywhere: whether names may leave it: in a text table
+    on disk, but not in a Hub data set or a parquet file, whose author could name any file of the user.
     """
 
     base: Path | None = None
     anywhere: bool = False
 
     def read(self, name: str) -> bytes:
-        """Return the content of an image file. Raises BadImage: not there, outside, no ordinary file, or too large."""
+        """Return the content of an image file. Raises BadImage: missing, outside, no ordinary file, or too large."""
         shown = quoted(name)
         if "://" in name:
-            raise BadImage(f"{shown} is a URL: images are not downloaded one by one")
+            raise BadImage(f"{shown} is a URL: single images are not downloaded")
         if len(name) > MAX_NAME:
             raise BadImage(f"{shown} is no file name: {len(name):,} characters, perhaps an encoded image")
         if self.base is None:
@@ -62,14 +63,14 @@ class ImageFiles:
             if isinstance(error, BadImage):
                 raise
             code = getattr(error, "errno", None)
-            raise BadImage(f"{shown}: {os.strerror(code) if code else one_line(error)}") from None
+            raise BadImage(f"{shown}: {os.strerror(code) if code else short_line(error)}") from None
         if not content:
             raise BadImage(f"{shown} has 0 bytes")
         return content
 
 
 def _whole(base: Path) -> Path:
-    """Return the folder that holds all files of a data set: in the Hub's cache, a snapshot has links to files above."""
+    """Return the folder with all files of a data set: in the Hub's cache, a snapshot links to files above it."""
     for folder in base.parents:
         if folder.name == "snapshots" and folder.parent.name.startswith("datasets--"):
             return folder.parent
@@ -85,7 +86,7 @@ def encoded(value: Any, files: ImageFiles) -> bytes:
     """Return the bytes of an image file.
 
     value: {"bytes", "path"} (an undecoded `datasets` image), bytes, or the name of a file; base64 text is decoded.
-    files: where names lead.
+    files: that names refer to.
     Raises BadImage with the reason.
     """
     path: str | None = None
@@ -99,7 +100,7 @@ def encoded(value: Any, files: ImageFiles) -> bytes:
             raise BadImage("the image has 0 bytes")
         return bytes(value)
     if not isinstance(value, str):
-        raise BadImage(f"an image file was expected, found {type(value).__name__}")
+        raise BadImage(f"expected an image file, not {type(value).__name__}")
     return _base64(value) or files.read(value)
 
 
@@ -117,8 +118,8 @@ def _base64(text: str) -> bytes | None:
 def fingerprint(content: bytes, image: Image) -> bytes:
     """Return the SHA-256 digest of an encoded image, which goes into run keys.
 
-    image: the content as `load` gives it. Where its values are scaled to 8 bits by another rule than in earlier
-    versions, the digest covers that too, so that features made with the earlier rule are not taken for today's.
+    image: the content as `load` returns it. If its values are scaled to 8 bits by another rule than in earlier
+    versions, the digest covers that too, so that features by the earlier rule are not mistaken for today's.
     """
     scaled = image.mode in DEEP and eight_bits(image)[1]
     return hashlib.sha256(content + (b"scaled to 8 bits" if scaled else b"")).digest()
@@ -128,8 +129,8 @@ def decode(content: bytes, alpha: str = "white") -> Image:
     """Decode an image file to RGB; the first frame of an animation.
 
     alpha: "white" lays transparent pixels on white; "drop" keeps the colours stored under them.
-    The orientation mark (EXIF) of a photograph is not applied: pixels stay as they are stored. Grey of more than 8 bits
-    is scaled to 8; see `eight_bits`.
+    The EXIF orientation of a photograph is not applied: pixels stay as stored. Grey of more than 8 bits is scaled to 8;
+    see `eight_bits`.
     Raises BadImage: not an image, truncated, of more pixels than PIL's limit, or grey of an unknown range.
     """
     return to_rgb(load(content), alpha)
@@ -142,7 +143,7 @@ def load(content: bytes) -> Image:
     try:
         image = Image.open(io.BytesIO(content))
         most = Image.MAX_IMAGE_PIXELS or MAX_BYTES
-        if image.width * image.height > most:  # of these PIL itself only refuses those of twice as many
+        if image.width * image.height > most:  # PIL itself refuses only twice this number
             raise BadImage(f"too many pixels (decompression bomb): {image.width} x {image.height}, more than {most:,}")
         image.load()
         return image
@@ -155,7 +156,7 @@ def load(content: bytes) -> Image:
     except MemoryError:
         raise BadImage("too large for the memory at hand") from None
     except Exception as error:  # decoders raise OSError, SyntaxError, ValueError, struct.error, zlib.error …
-        raise BadImage(f"cannot be decoded: {one_line(error)}") from error
+        raise BadImage(f"cannot be decoded: {short_line(error)}") from error
 
 
 def to_rgb(image: Image, alpha: str) -> Image:
@@ -176,16 +177,16 @@ def to_rgb(image: Image, alpha: str) -> Image:
     except ValueError as error:
         if isinstance(error, BadImage):
             raise
-        raise BadImage(f"of mode {image.mode} cannot be made RGB: {one_line(error)}") from error
+        raise BadImage(f"of mode {image.mode} cannot be made RGB: {short_line(error)}") from error
 
 
 def eight_bits(image: Image) -> tuple[Image, bool]:
     """Return a grey image of more than 8 bits (a mode of DEEP) with 8, and whether earlier versions did otherwise.
 
-    16-bit values (12, or 15 and a sign, in a TIFF that says so) keep their upper 8 bits. 32-bit integers are taken for
-    8-bit values up to 255 and for 16-bit values up to 65,535. Numbers with a fraction are taken for shares of white up
-    to 1 and for 8-bit values up to 255.
-    Raises BadImage for values outside these ranges: which of them is white is unknown.
+    16-bit values (12, or 15 and a sign, in a TIFF that declares so) keep their upper 8 bits. 32-bit integers count as
+    8-bit values up to 255 and as 16-bit values up to 65,535. Floating-point numbers are read as shares of white up to 1
+    and as 8-bit values up to 255.
+    Raises BadImage for values outside these ranges: the value of white is unknown.
     """
     import numpy as np
     from PIL import Image
@@ -211,7 +212,7 @@ def eight_bits(image: Image) -> tuple[Image, bool]:
         values, changed = 255 - values, True
     grey = Image.fromarray(values.clip(0, 255).astype(np.uint8))
     clear = image.info.get("transparency")
-    if isinstance(clear, int) and sixteen:  # one grey value stands for transparent pixels
+    if isinstance(clear, int) and sixteen:  # a grey value that marks transparent pixels
         grey.putalpha(Image.fromarray(np.where(np.asarray(image) == clear, 0, 255).astype(np.uint8)))
         changed = True
     return grey, changed

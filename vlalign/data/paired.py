@@ -1,4 +1,4 @@
-"""A data set that is ready to be read: checked, with stable ids."""
+"""Checked paired data with stable ids."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlalign.data.images import BadImage, ImageFiles, decode, encoded
-from vlalign.data.spec import quoted
+from vlalign.display import quoted
 from vlalign.errors import VlalignError
 
 if TYPE_CHECKING:
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PairedData:
-    """Images and captions with stable ids; `open_data` makes it. Can be pickled: images are read when asked for.
+    """Images and captions with stable ids; `open_data` returns it. Can be pickled: images are read on demand.
 
     ids: one per sample, all different. id_source: "column", "file" (name in an image folder) or "row" (row number).
     name, revision: of the data set; the commit for Hub sets, else None.
-    captions: one per sample, or None if text was not asked for. has_images: whether images were asked for.
+    captions: one per sample, or None if text was not requested. has_images: whether images were requested.
     skipped: {"id", "reason"} of every bad sample left out.
     """
 
@@ -55,7 +55,7 @@ class PairedData:
         return self.files.base if self.revision is None else None
 
     def image(self, i: int) -> Image:
-        """Image i as RGB, decoded now. Raises VlalignError naming the id if its file has since become unreadable."""
+        """Decode image i to RGB. Raises VlalignError naming the id if its file has since become unreadable."""
         if self.images is None:
             raise VlalignError(f"{self.name} was opened without images: ask for the modality vision")
         try:
@@ -64,9 +64,9 @@ class PairedData:
             raise VlalignError(f"image of sample {quoted(self.ids[i])} of {self.name}: {error}") from error
 
     def identity(self, modality: str) -> dict[str, Any]:
-        """What tells this data apart, for the run key: plain values and SHA-256 hashes, the same on every machine.
+        """Return what identifies this data in the run key: plain values and SHA-256 hashes, the same on every machine.
 
-        modality: "text" or "vision", one of those asked for at opening; else VlalignError.
+        modality: "text" or "vision", requested at opening; else VlalignError.
         """
         if modality not in self.identities:
             raise VlalignError(f"{self.name} was opened for {' and '.join(self.identities)}, not for {modality}")
@@ -74,7 +74,7 @@ class PairedData:
 
 
 def sha256_of(parts: Iterable[bytes]) -> str:
-    """SHA-256 of a sequence of byte strings, each preceded by its length.
+    """Return the SHA-256 of a sequence of byte strings, each preceded by its length.
 
     >>> sha256_of([b"ab", b"c"]) == sha256_of([b"a", b"bc"])
     False

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from itertools import chain
 from typing import Any
 
-from vlalign.data.spec import one_line, quoted
-from vlalign.errors import VlalignError
+from vlalign.display import quoted
+from vlalign.errors import VlalignError, short_line
 
 DEPTH = 32  # levels of lists and objects within a value
 _DECODER = json.JSONDecoder(parse_constant=lambda _: None)
@@ -45,7 +45,7 @@ def parse_rows(text: str, where: str, *, lines: bool) -> dict[str, list[Any]]:
     except json.JSONDecodeError as error:
         if error.msg == "Extra data" and text.lstrip().startswith("{"):
             return _columns(_objects(text, where), where)
-        raise VlalignError(f"{where} is no JSON: {one_line(error, 120)}") from None
+        raise VlalignError(f"{where} is no JSON: {short_line(error, 120)}") from None
     if isinstance(value, dict):
         return _object(value, where, lines)
     if not isinstance(value, list):
@@ -62,7 +62,7 @@ def _line(match: re.Match[str], text: str, where: str) -> Any:
     try:
         return _loads(match[0], where)
     except json.JSONDecodeError as error:
-        raise VlalignError(f"{where}: line {_number(text, match)} is no JSON: {one_line(error, 120)}") from None
+        raise VlalignError(f"{where}: line {_number(text, match)} is no JSON: {short_line(error, 120)}") from None
 
 
 def _objects(text: str, where: str) -> Iterator[Any]:
@@ -73,7 +73,7 @@ def _objects(text: str, where: str) -> Iterator[Any]:
             with _readable(where):
                 value, end = _DECODER.raw_decode(text, start.end())
         except json.JSONDecodeError as error:
-            raise VlalignError(f"{where}: line {error.lineno} is no JSON: {one_line(error, 120)}") from None
+            raise VlalignError(f"{where}: line {error.lineno} is no JSON: {short_line(error, 120)}") from None
         yield value
 
 
@@ -91,7 +91,7 @@ def _readable(where: str) -> Iterator[None]:
     except json.JSONDecodeError:
         raise
     except ValueError as error:  # a number with more digits than Python reads
-        raise VlalignError(f"{where} holds a value that cannot be read: {one_line(error, 120)}") from None
+        raise VlalignError(f"{where} holds a value that cannot be read: {short_line(error, 120)}") from None
 
 
 def _object(value: dict[str, Any], where: str, lines: bool) -> dict[str, list[Any]]:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
-from vlalign.display import visible
 from vlalign.errors import VlalignError
 
 MODALITIES = ("text", "vision")
@@ -67,40 +64,3 @@ def one_of(what: str, value: str, known: tuple[str, ...]) -> None:
     """Raise VlalignError unless value is one of known."""
     if value not in known:
         raise VlalignError(f"{what} is {value!r}: choose {' or '.join(known)}")
-
-
-def close(name: str, known: list[str]) -> str:
-    """A hint for a misspelt name, or nothing.
-
-    >>> close("capton", ["caption", "image"])
-    ' (did you mean caption?)'
-    """
-    matches = get_close_matches(name.lower(), [entry.lower() for entry in known], n=3, cutoff=0.6)
-    original = {entry.lower(): entry for entry in known}
-    return f" (did you mean {' or '.join(original[match] for match in matches)}?)" if matches else ""
-
-
-def one_line(error: BaseException | str, limit: int = 300) -> str:
-    """The first lines of an error as one line of at most `limit` characters."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-def quoted(value: object, limit: int = 100) -> str:
-    """Return an outside value for a message: as Python writes it, so without control characters, its middle cut out.
-
-    >>> quoted("x" * 1000, 12)
-    "'xxxxx…xxxx'"
-    """
-    text = repr(f"{value[:limit]}{value[-limit:]}" if isinstance(value, str) and len(value) > 2 * limit else value)
-    return visible(text, most=limit)
-
-
-def some(names: Sequence[str]) -> str:
-    """Return the first names for a message.
-
-    >>> some(["a", "b", "c", "d", "e"])
-    "'a', 'b', 'c' and 2 more"
-    """
-    more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
-    return ", ".join(map(quoted, names[:3])) + more

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from vlalign.data.spec import close, quoted
-from vlalign.errors import VlalignError
+from vlalign.display import quoted
+from vlalign.errors import VlalignError, did_you_mean
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -23,7 +23,7 @@ _SHARD = re.compile(r"data/(?P<split>\w+(?:\.\w+)*)-\d{5}-of-\d{5}[^/]*\.[^/]*")
 
 def splits_of(files: Sequence[str]) -> dict[str, list[str]]:
     """Return the files of each split, as `datasets` assigns them by name: data/{split}-00000-of-00001.*, else folders
-    named after splits, else files named after splits; where no name says a split, all are "train".
+    named after splits, else files named after splits; if no name holds a split, all are "train".
 
     files: names relative to the data set's folder, with "/".
 
@@ -42,23 +42,23 @@ def splits_of(files: Sequence[str]) -> dict[str, list[str]]:
 
 
 def by_folder(files: Sequence[str]) -> dict[str, list[str]]:
-    """Return the files of each split by names of folders; empty where no folder is named after one."""
+    """Return the files of each split by names of folders; empty if no folder is named after a split."""
     return _by(files, r"{words}(?:[-._ 0-9].*)?", lambda name: PurePosixPath(name).parts[:-1])
 
 
 def _by(files: Sequence[str], pattern: str, parts: Callable[[str], Iterable[str]]) -> dict[str, list[str]]:
-    found = {}
+    splits = {}
     for split, words in WORDS.items():
         matcher = re.compile(r"(?:.*[-._ 0-9])?" + pattern.format(words=f"(?:{words})"), re.DOTALL)
         if named := [name for name in files if any(matcher.fullmatch(part) for part in parts(name))]:
-            found[split] = named
-    return found
+            splits[split] = named
+    return splits
 
 
 def select_split(known: Mapping[str, Callable[[], Dataset]], wanted: str, where: str) -> Dataset:
     """Return the rows of a split, such as "test", "train[:100]", "train+test" or "all".
 
-    known: how to read each split, by name; only those that are wanted are read.
+    known: function that reads each split, by name; only wanted splits are read.
 
     Raises:
         VlalignError: no such split.
@@ -71,7 +71,7 @@ def select_split(known: Mapping[str, Callable[[], Dataset]], wanted: str, where:
     names = {part.split("[")[0].strip() for part in wanted.split("+")}
     if missing := sorted(names - set(known)):
         has = f"its one split is {next(iter(known))}" if len(known) == 1 else f"it has {', '.join(known)}"
-        hint = close(missing[0], list(known))
+        hint = did_you_mean(missing[0], list(known))
         raise VlalignError(f"{where} has no split {quoted(missing[0])}{hint}: {has}; choose with --split")
     held = {name: known[name]() for name in sorted(names)}
     try:

@@ -1,4 +1,4 @@
-"""Tables of text: CSV, TSV, JSON and JSON lines files, all read by this path, compressed or not."""
+"""Tables of text: CSV, TSV, JSON and JSON lines files, compressed or not."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from vlalign.data.delimited import parse_delimited
 from vlalign.data.rows import parse_rows
-from vlalign.data.spec import one_line, quoted
-from vlalign.errors import VlalignError
+from vlalign.display import quoted
+from vlalign.errors import VlalignError, short_line
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,7 +36,7 @@ UNPACKED_FREE, UNPACKED_TIMES, UNPACKED_MOST = 64 << 20, 50, 4 << 30  # bytes a 
 
 
 def kind_of(name: str) -> str:
-    """Return what a file is by its ending, in lower case: of ``a.jsonl.gz`` the ending before ``.gz``."""
+    """Return the ending that states a file's kind, in lower case: of ``a.jsonl.gz`` the ending before ``.gz``."""
     path = Path(name.lower())
     return Path(path.stem).suffix if path.suffix in (".gz", ".bz2", ".xz", ".zst") else path.suffix
 
@@ -45,7 +45,7 @@ def read_columns(path: Path, where: str, delimiter: str | None = None, kind: str
     """Return the columns of a CSV, TSV, JSON or JSON lines file by name, without rows for an empty one.
 
     where: the file as errors name it. delimiter: of a CSV file that declares it; None detects it.
-    kind: the ending that says what the file is; "" takes the path's.
+    kind: the ending that states the file's kind; "" takes the path's.
 
     Raises:
         VlalignError: the file cannot be read, is no text or no such table, or unpacks to far more than it holds.
@@ -63,7 +63,7 @@ def read_columns(path: Path, where: str, delimiter: str | None = None, kind: str
 
 
 def read_text(path: Path, where: str) -> str:
-    """Return the text of a file: UTF-8, or what its byte order mark says; gzip, bzip2, xz and zstd are unpacked.
+    """Return the text of a file: UTF-8, or by its byte order mark; gzip, bzip2, xz and zstd are unpacked.
 
     Raises:
         VlalignError: see `read_columns`.
@@ -75,7 +75,7 @@ def read_text(path: Path, where: str) -> str:
             start = file.read(6)
         content = _content(path, where, start)
     except (OSError, EOFError, lzma.LZMAError, ValueError) as error:
-        raise VlalignError(f"cannot read {where}: {one_line(error)}") from error
+        raise VlalignError(f"cannot read {where}: {short_line(error)}") from error
     if content.startswith(LFS_POINTER):
         raise VlalignError(f"{where} is a pointer of Git LFS, not the data: fetch them with `git lfs pull`")
     encoding = next((name for mark, name in ENCODINGS if content.startswith(mark)), "utf-8")

@@ -1,4 +1,4 @@
-"""An opened data set, and what reading one can raise."""
+"""An opened, unchecked data set, and errors of reading one."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlalign.data.spec import one_line
-from vlalign.errors import VlalignError
+from vlalign.errors import VlalignError, short_line
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -19,10 +18,10 @@ if TYPE_CHECKING:
 class Source:
     """An opened data set, its images undecoded.
 
-    name: as it goes into the run key; of a local file or folder only the last part, so that moving it changes nothing.
-    where: as errors call it. revision: the commit, Hub only. base: folder that image file names start from.
+    name: for the run key; of a local file or folder only the last part, so that moving it changes nothing.
+    where: its name in errors. revision: the commit, Hub only. base: folder that image file names start from.
     anywhere: whether image file names may lead outside base: true for text tables on disk, which a user can inspect.
-    files_are_ids: an image folder, whose relative file names are the ids. file: the one local file it is, if it is one.
+    files_are_ids: an image folder, whose relative file names are the ids. file: of a data set of one local file.
     """
 
     dataset: Dataset
@@ -37,17 +36,17 @@ class Source:
 
 @contextmanager
 def reading(where: str) -> Iterator[None]:
-    """Turn what `datasets` raises for a broken file or a wrong split into one VlalignError."""
+    """Turn errors of `datasets` about a broken file or a wrong split into a VlalignError of one line."""
     try:
         yield
     except (VlalignError, KeyboardInterrupt, MemoryError):
         raise
     except Exception as error:
         if "Unknown split" in str(error):
-            raise VlalignError(f"{where}: {one_line(error)} Choose with --split") from error
+            raise VlalignError(f"{where}: {short_line(error)} Choose with --split") from error
         if "Config name is missing" in str(error):
             raise VlalignError(
-                f"{where} has several configurations, name one with --data-config: {one_line(error)}"
+                f"{where} has several configurations, name one with --data-config: {short_line(error)}"
             ) from error
         cause: BaseException = error
         while cause.__cause__ is not None and type(cause).__name__.startswith("DatasetGeneration"):
@@ -56,14 +55,14 @@ def reading(where: str) -> Iterator[None]:
         if "corresponds to no data" in str(cause):
             raise VlalignError(f"{where} holds no samples") from error
         if kind in ("EmptyDatasetError", "DataFilesNotFoundError", "EmptyDataError", "SchemaInferenceError"):
-            raise VlalignError(f"{where} holds no samples: {one_line(cause)}") from error
-        raise VlalignError(f"cannot read {where}: {kind}: {one_line(cause)}") from error
+            raise VlalignError(f"{where} holds no samples: {short_line(cause)}") from error
+        raise VlalignError(f"cannot read {where}: {kind}: {short_line(cause)}") from error
 
 
 def load_files(builder: str, files: Sequence[Path], **options: Any) -> Dataset:
     """Load local files by a builder of `datasets`, each name taken literally; options: the builder's.
 
-    What `datasets` makes of the files lies in its cache on disk and is mapped into memory.
+    `datasets` writes the rows to its cache on disk and maps them into memory.
     """
     import glob
 
@@ -90,7 +89,7 @@ def _table(file: Path) -> Any:
 
 
 def raw_values(dataset: Dataset, column: str) -> list[Any]:
-    """Return a column as it is stored: nothing is decoded, so no file is opened that a value may name."""
+    """Return a column as stored: nothing is decoded, so no file is opened that a value may name."""
     return dataset.select_columns([column]).with_format("arrow")[:].column(column).to_pylist()
 
 
