@@ -25,7 +25,6 @@ PENDING = {
     "hub",
     "metrics",
     "multibench",
-    "perturb",
     "report",
     "reproduce",
     "scoring",

@@ -65,12 +65,12 @@ def test_a_file_that_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = EditedCaptions("edits.json", {0.0: dict.fromkeys(ids, "old"), 10.0: dict.fromkeys(ids, "new")})
     with pytest.raises(VlalignError, match=r"edits other captions.* 6 of 6 samples, first 'r0'"):
         from_file(ids, ["something else"] * 6, 10, whole)
-    told: list[str] = []
-    monkeypatch.setattr(captions.log, "warning", told.append)
+    warnings: list[str] = []
+    monkeypatch.setattr(captions.log, "warning", warnings.append)
     assert from_file(ids, ["old"] * 4 + ["mended"] * 2, 10, whole) == ["new"] * 6
     assert from_file(ids, ["old"] * 4 + ["mended"] * 2, 10, whole) == ["new"] * 6
-    assert told == [f"{whole.name}: its unedited captions differ from the data's for 2 of 6 samples"]  # once
-    captions._tell.cache_clear()
+    assert warnings == [f"{whole.name}: 2 of 6 of its unedited captions differ from the data's"]  # once
+    captions._warn_once.cache_clear()
 
 
 def test_a_file_at_rate_0_is_not_read(tmp_path: Path) -> None:

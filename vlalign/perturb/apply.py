@@ -1,4 +1,4 @@
-"""A data set as perturbations leave it: the same ids in the same order, other captions or pixels."""
+"""Perturbed data sets: the same ids in the same order, with edited captions or pixels."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PerturbedData(PairedData):
-    """A data set whose captions and images are edited; :func:`perturb_data` makes it. Can be pickled.
+    """A data set with edited captions and images; :func:`perturb_data` returns it. Can be pickled.
 
-    Captions are edited already, images when they are asked for. ``identity`` stays that of the unedited data; what the
-    edits add to the run key is ``perturbations(modality)``.
+    Captions are edited already, images on demand. ``identity`` stays that of the unedited data;
+    :func:`describe_perturbations` is what the edits add to the run key.
     """
 
     applied: tuple[Perturbation, ...] = ()
     original: PairedData | None = field(default=None, repr=False)
 
     def image(self, i: int) -> Image:
-        """Image i as RGB, edited now. Raises VlalignError naming the id if its file has since become unreadable."""
+        """Return image i as RGB, edited on demand. Raises VlalignError if its file has since become unreadable."""
         picture = super().image(i)
         for perturbation in self.applied:
             if perturbation.modality == "vision":
@@ -35,11 +35,11 @@ class PerturbedData(PairedData):
 
 
 def check_perturbations(perturbations: Sequence[Perturbation]) -> tuple[Perturbation, ...]:
-    """Those that edit anything, in order.
+    """Return the perturbations with a rate above 0, in order.
 
     Raises:
-        VlalignError: an operation is there twice: its second turn would draw the very same places; or captions_file
-            comes after another edit of texts, which it would throw away.
+        VlalignError: an operation is repeated: it would draw the same positions again; or captions_file comes after
+            another edit of texts, which it would discard.
     """
     names = [perturbation.name for perturbation in perturbations]
     if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
@@ -47,22 +47,22 @@ def check_perturbations(perturbations: Sequence[Perturbation]) -> tuple[Perturba
     edits = tuple(perturbation for perturbation in perturbations if perturbation.rate > 0)
     texts = [perturbation.name for perturbation in edits if perturbation.modality == "text"]
     if "captions_file" in texts[1:]:
-        raise VlalignError(f"captions_file throws away what {texts[0]} does before it: give captions_file first")
+        raise VlalignError(f"captions_file would discard the edits of {texts[0]} before it: give captions_file first")
     return edits
 
 
 def applied(data: PairedData) -> tuple[Perturbation, ...]:
-    """The perturbations of a data set, in order."""
+    """Return the perturbations of a data set, in order."""
     return data.applied if isinstance(data, PerturbedData) else ()
 
 
 def perturb_data(data: PairedData, perturbations: Sequence[Perturbation], *, allow_empty: bool = False) -> PairedData:
-    """The data set with every perturbation applied in the order given; the data itself where all rates are 0.
+    """Return the data set with every perturbation applied in the given order; the data itself if all rates are 0.
 
     Args:
-        data: opened for every modality that is to be edited; what was edited before is edited further.
+        data: opened for every modality to edit; edits of earlier calls are kept.
         perturbations: each operation once.
-        allow_empty: let captions lose all their characters.
+        allow_empty: allow captions without characters.
 
     Raises:
         VlalignError: a text operation without captions, an image operation without images, captions left empty, or a
@@ -96,14 +96,14 @@ def perturb_data(data: PairedData, perturbations: Sequence[Perturbation], *, all
 
 
 def describe_perturbations(data: PairedData, modality: str) -> list[dict[str, Any]]:
-    """What the run key says of the edits of one modality: operations, rates and seeds, and a hash of edited texts.
+    """Return the run key's description of a modality's edits: operations, rates and seeds, and a hash of edited texts.
 
-    Edits of the other modality change nothing about its features, so they are not in it: an unedited side shares its
-    features with ordinary runs.
+    Edits of the other modality do not change its features, so they are left out: an unedited side shares its features
+    with ordinary runs.
     """
-    found = [perturbation.describe() for perturbation in applied(data) if perturbation.modality == modality]
-    if found and modality == "text":
+    edits = [perturbation.describe() for perturbation in applied(data) if perturbation.modality == modality]
+    if edits and modality == "text":
         assert data.captions is not None
         parts = (part.encode() for pair in zip(data.ids, data.captions, strict=True) for part in pair)
-        found.append({"captions": sha256_of(parts)})
-    return found
+        edits.append({"captions": sha256_of(parts)})
+    return edits

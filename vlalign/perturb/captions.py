@@ -1,4 +1,4 @@
-"""Edits that need the captions of all samples at once: swapped pairs, and captions edited by someone else."""
+"""Edits that need the captions of all samples: swapped pairs, and captions edited by another program."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _SHOWN = 3
 
 
 def swap_order(ids: Sequence[str], rate: float, seed: int) -> list[int]:
-    """Row that every row takes its caption from: ``int(n · rate / 100)`` rows in a ring, so that each of them changes.
+    """Return the row of each row's new caption: ``int(n · rate / 100)`` rows exchange theirs in a ring, so all change.
 
-    Rows are taken by SHA-256 of (seed, id), whatever their order in the set; those of a smaller rate come first. One
-    row alone cannot swap.
+    Rows are chosen by SHA-256 of (seed, id), whatever their order in the set; those of a smaller rate come first. A
+    single row cannot swap.
 
     >>> swap_order(["a", "b", "c", "d"], 50, 0), swap_order(["a", "b", "c", "d"], 0, 0)
     ([0, 1, 3, 2], [0, 1, 2, 3])
@@ -40,12 +40,12 @@ def swap_order(ids: Sequence[str], rate: float, seed: int) -> list[int]:
 
 
 def caption_swap(ids: Sequence[str], texts: Sequence[str], rate: float, seed: int) -> list[str]:
-    """Captions of which a seeded part goes to other images of that part: shared information goes, fluency stays."""
+    """Move a seeded part of the captions to other images of that part: it removes shared information, not fluency."""
     return [texts[row] for row in swap_order(ids, rate, seed)]
 
 
 def from_file(ids: Sequence[str], texts: Sequence[str], rate: float, edits: EditedCaptions) -> list[str]:
-    """The captions that a file holds for a rate.
+    """Return the captions of a file for a rate.
 
     Raises:
         VlalignError: the file lacks the rate or ids, or its unedited captions are not those of the data.
@@ -53,10 +53,10 @@ def from_file(ids: Sequence[str], texts: Sequence[str], rate: float, edits: Edit
     if rate not in edits.rates:
         has = ", ".join(f"{known:g}" for known in edits.rates)
         raise VlalignError(f"{edits.name} has no captions at {rate:g} %: it has {has}")
-    found = edits.texts[rate]
-    if missing := [name for name in ids if name not in found]:
+    captions = edits.texts[rate]
+    if missing := [name for name in ids if name not in captions]:
         shown = ", ".join(map(repr, missing[:_SHOWN])) + (", …" if len(missing) > _SHOWN else "")
-        have = ", ".join(map(repr, list(found)[:_SHOWN]))
+        have = ", ".join(map(repr, list(captions)[:_SHOWN]))
         raise VlalignError(
             f"{edits.name} lacks {len(missing)} of {len(ids)} ids at {rate:g} %: {shown}; it has ids such as {have}"
         )
@@ -68,10 +68,12 @@ def from_file(ids: Sequence[str], texts: Sequence[str], rate: float, edits: Edit
                 f"{len(ids)} samples, first {other[0]!r}; give the file of this data set (or another --caption)"
             )
         if other:
-            _tell(f"{edits.name}: its unedited captions differ from the data's for {len(other)} of {len(ids)} samples")
-    return [found[name] for name in ids]
+            _warn_once(
+                f"{edits.name}: its unedited captions differ from the data's for {len(other)} of {len(ids)} samples"
+            )
+    return [captions[name] for name in ids]
 
 
 @functools.lru_cache(maxsize=64)  # once, not for every rate
-def _tell(message: str) -> None:
+def _warn_once(message: str) -> None:
     log.warning(message)

@@ -1,4 +1,4 @@
-"""Random draws that belong to a sample: the same in any order, batch or world size, and nested across rates."""
+"""Random draws of a sample: the same in any order, batch or world size, and nested across rates."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ if TYPE_CHECKING:
 
 
 def draws(seed: int, operation: str, sample: str) -> np.random.RandomState:
-    """The random numbers of one sample under one operation, from SHA-256 of (seed, operation, id).
+    """Return the random numbers of a sample under an operation, seeded by SHA-256 of (seed, operation, id).
 
-    The rate is no part of it: an operation draws as if everything were to be edited and takes as much of it as the rate
-    asks for, so that what is edited at 10 % is edited in the same way at 20 %. ``RandomState`` is used because numpy
-    promises never to change its streams (NEP 19).
+    The rate does not count: an operation draws for all positions and uses the share that the rate requires, so edits at
+    10 % are the same at 20 %. ``RandomState`` is used because numpy promises never to change its streams (NEP 19).
 
     >>> draws(0, "char_delete", "a").randint(100) == draws(0, "char_delete", "a").randint(100)
     True
@@ -28,7 +27,9 @@ def draws(seed: int, operation: str, sample: str) -> np.random.RandomState:
 
 
 def share(n: int, rate: float) -> int:
-    """How many of ``n`` things a rate in percent takes, rounded down as the reference does: ``int(n · rate / 100)``.
+    """Return the number of ``n`` items that a rate in percent takes, rounded down like the reference.
+
+    The formula is ``int(n · rate / 100)``.
 
     >>> share(7, 50), share(7, 100)
     (3, 7)
@@ -37,7 +38,7 @@ def share(n: int, rate: float) -> int:
 
 
 def chosen(n: int, rate: float, draw: np.random.RandomState) -> NDArray[np.int64]:
-    """The positions [share] of 0 … n−1 that a rate takes, in the order drawn; those of a smaller rate come first.
+    """Return the positions [share] of 0 … n−1 that a rate takes, in the order drawn; a smaller rate's come first.
 
     >>> few, more = (chosen(20, rate, draws(0, "op", "a")) for rate in (20, 50))
     >>> bool((more[: len(few)] == few).all())

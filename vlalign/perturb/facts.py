@@ -1,4 +1,4 @@
-"""What perturbations did to a data set, measured: characters removed, tokens, pixels changed, and what to know."""
+"""Measured effects of perturbations on a data set: characters removed, tokens, changed pixels, and notes."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _BY_WORD = {"word_delete": 1, "word_shuffle": 2}  # fewest words that an edit ne
 
 @dataclass(frozen=True)
 class TextFacts:
-    """Captions before and after.
+    """Counts of captions before and after.
 
     Attributes:
         n: captions.
         characters_before, characters_after: in all captions, as grapheme clusters.
-        changed: captions that are not what they were.
+        changed: captions that differ.
         empty: captions without characters. blank: captions of white space only.
-        tokens_before, tokens_after: in all captions; None where no tokenizer was given.
+        tokens_before, tokens_after: in all captions; None without a tokenizer.
     """
 
     n: int
@@ -41,22 +41,22 @@ class TextFacts:
 
     @property
     def unchanged(self) -> int:
-        """Captions that are what they were."""
+        """Number of captions that are the same."""
         return self.n - self.changed
 
     @property
     def removed(self) -> float:
-        """Share of the characters that are gone, in percent; below 0 where texts grew."""
+        """Share of the characters that were removed, in percent; below 0 if texts grew."""
         return 100 * (1 - self.characters_after / self.characters_before) if self.characters_before else 0.0
 
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """Images before and after.
+    """Measured changes of images.
 
     Attributes:
-        n: images looked at.
-        changed: pixels that are not what they were, in percent, averaged over images.
+        n: measured images.
+        changed: pixels that differ, in percent, averaged over images.
         difference: absolute change of a value (0 to 255), averaged over all pixels of an image, then over images.
         shorter_side: median over images, in pixels. large: images with a shorter side above 512 pixels.
     """
@@ -71,10 +71,10 @@ class ImageFacts:
 def text_facts(
     before: Sequence[str], after: Sequence[str], encode: Callable[[Sequence[str]], list[list[int]]] | None = None
 ) -> TextFacts:
-    """Facts about captions and what became of them, in the same order.
+    """Count captions before and after an edit, in the same order.
 
-    ``encode`` gives the token ids of texts, such as that of ``vlalign.models.tokenizer.load_tokenizer``; empty texts
-    have none.
+    ``encode`` returns the token ids of texts, such as that of ``vlalign.models.tokenizer.load_tokenizer``; empty texts
+    count 0.
 
     >>> text_facts(["one two"], ["one"]).removed
     57.14285714285714
@@ -99,7 +99,7 @@ def text_facts(
 
 
 def image_facts(data: PairedData, rows: Sequence[int]) -> ImageFacts:
-    """Facts about the images of some rows of a data set that :func:`perturb_data` made; one image is held at a time.
+    """Measure the images of some rows of a perturbed data set; one image is held at a time.
 
     Raises:
         ValueError: no rows.
@@ -127,20 +127,20 @@ def image_facts(data: PairedData, rows: Sequence[int]) -> ImageFacts:
 
 
 def unedited(data: PairedData) -> PairedData:
-    """The data set before its perturbations; itself where it has none."""
+    """Return the data set before its perturbations; itself if it has no perturbations."""
     return data.original if isinstance(data, PerturbedData) and data.original is not None else data
 
 
 def notes(data: PairedData, images: ImageFacts | None = None) -> list[str]:
-    """What is worth knowing about an edited data set, a line each; none for data without perturbations."""
+    """Return notes about an edited data set, a line each; empty for data without perturbations."""
     if not isinstance(data, PerturbedData):
         return []
-    before, found = unedited(data).captions, []
+    before, lines = unedited(data).captions, []
     for perturbation in data.applied:
         if perturbation.modality == "text" and before is not None:
-            found += _text_notes(perturbation, data.ids, before)
+            lines += _text_notes(perturbation, data.ids, before)
         elif perturbation.name in _SHRUNK and images is not None and images.large:
-            found.append(
+            lines.append(
                 f"{perturbation.name}: {images.large} of {images.n} images have a shorter side above {LARGE} pixels; "
                 "models shrink them first, which averages edits of pixels away (patch_delete is not affected)"
             )
@@ -148,19 +148,19 @@ def notes(data: PairedData, images: ImageFacts | None = None) -> list[str]:
     if before is not None and data.captions is not None and applied and applied[0].name != "caption_swap":
         same = sum(old == new for old, new in zip(before, data.captions, strict=True))
         if same:
-            found.append(f"{' + '.join(map(str, applied))}: {same} of {data.n} captions are unchanged")
-    return found
+            lines.append(f"{' + '.join(map(str, applied))}: {same} of {data.n} captions are unchanged")
+    return lines
 
 
 def _text_notes(perturbation: Perturbation, ids: Sequence[str], before: Sequence[str]) -> list[str]:
-    """Captions that an operation cannot edit, judged by the unedited captions."""
-    n, found = len(before), []
+    """Return notes about captions that an operation cannot edit, judged by the unedited captions."""
+    n, lines = len(before), []
     if (least := _BY_WORD.get(perturbation.name)) is not None:
         counts = [len(words(text)) for text in before]
         short = sum(share(count, perturbation.rate) < least for count in counts)
         single = sum(count < 2 for count in counts)
         if short:
-            found.append(
+            lines.append(
                 f"{perturbation}: {short} of {n} captions have too few words for this rate to take {least}"
                 + (f" ({single} of them one word)" if single and least == 2 else "")
             )
@@ -169,7 +169,7 @@ def _text_notes(perturbation: Perturbation, ids: Sequence[str], before: Sequence
         swapped = [row for row in range(n) if source[row] != row]
         same = sum(before[row] == before[source[row]] for row in swapped)
         if same:
-            found.append(f"{perturbation}: {same} of {len(swapped)} swapped captions got a caption of the same text")
+            lines.append(f"{perturbation}: {same} of {len(swapped)} swapped captions got a caption of the same text")
         if not swapped:
-            found.append(f"{perturbation}: no caption is swapped, {share(n, perturbation.rate)} of {n} is too few")
-    return found
+            lines.append(f"{perturbation}: no caption is swapped, {share(n, perturbation.rate)} of {n} is too few")
+    return lines

@@ -16,17 +16,17 @@ GRID = 14  # patches a side, as a ViT/16 cuts 224 pixels
 
 
 def pixel_delete(pixels: Pixels, rate: float, draw: np.random.RandomState) -> Pixels:
-    """Each pixel, with probability rate/100, becomes the image's mean colour."""
+    """Set each pixel, with probability rate/100, to the image's mean colour."""
     import numpy as np
 
     return np.where(_hit(pixels, rate, draw), _to_bytes(pixels.mean((0, 1))), pixels)
 
 
 def pixel_noise(pixels: Pixels, rate: float, draw: np.random.RandomState) -> Pixels:
-    """Each pixel (its three channels together), with probability rate/100, becomes Gaussian noise (arXiv 2502.16282).
+    """Set each pixel (its three channels), with probability rate/100, to Gaussian noise (arXiv 2502.16282).
 
-    The noise has the mean and the standard deviation of all values of the image, drawn for each channel by itself,
-    rounded and cut to 0 … 255.
+    The noise has the mean and the standard deviation of all values of the image, drawn for each channel separately,
+    rounded and clipped to 0 … 255.
     """
     import numpy as np
 
@@ -36,12 +36,12 @@ def pixel_noise(pixels: Pixels, rate: float, draw: np.random.RandomState) -> Pix
 
 
 def patch_delete(pixels: Pixels, rate: float, draw: np.random.RandomState, grid: int = GRID) -> Pixels:
-    """Of ``grid`` × ``grid`` patches, ``int(n · rate / 100)`` become the image's mean colour."""
+    """Set ``int(n · rate / 100)`` of ``grid`` × ``grid`` patches to the image's mean colour."""
     import numpy as np
 
     height, width = pixels.shape[:2]
     rows, columns = (np.minimum(np.arange(side) * grid // side, grid - 1) for side in (height, width))
-    patches = len(np.unique(rows)), len(np.unique(columns))  # fewer than the grid where the image is smaller
+    patches = len(np.unique(rows)), len(np.unique(columns))  # fewer than the grid if the image is smaller
     gone = np.zeros(patches, dtype=bool)
     gone.ravel()[chosen(gone.size, rate, draw)] = True
     at = gone[np.unique(rows, return_inverse=True)[1]][:, np.unique(columns, return_inverse=True)[1]]

@@ -1,17 +1,17 @@
-"""A perturbation: an operation, a rate, a seed, and what it does to texts and images."""
+"""Perturbations of texts and images: the operations by name, and one with its rate and seed."""
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from vlalign.errors import VlalignError
+from vlalign.errors import VlalignError, did_you_mean
+from vlalign.perturb import captions, image, text
 from vlalign.perturb.draws import draws
-from vlalign.perturb.operations import OPERATIONS, Operation
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -20,17 +20,64 @@ _START = re.compile(r"([^:,]*)([:,]?)(.*)", re.DOTALL)
 
 
 @dataclass(frozen=True)
+class Operation:
+    """An edit that gives one modality information that the other lacks.
+
+    Attributes:
+        name: used in perturbations.
+        modality: ``text`` or ``vision``.
+        scope: ``sample`` (edits one text or image at a time) or ``set`` (needs all captions).
+        edit: the function; its arguments depend on modality and scope.
+        summary: one line.
+        parameters: further settings and their defaults; None for a required one.
+        version: raised if the function returns other results for the same draws.
+    """
+
+    name: str
+    modality: str
+    scope: str
+    edit: Callable[..., Any]
+    summary: str
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    version: int = 1
+
+
+_ALL = (
+    Operation("char_delete", "text", "sample", text.char_delete, "deletes characters"),
+    Operation("char_replace", "text", "sample", text.char_replace, "replaces characters by random ASCII letters"),
+    Operation("word_delete", "text", "sample", text.word_delete, "deletes words"),
+    Operation("word_shuffle", "text", "sample", text.word_shuffle, "moves words to other places in the caption"),
+    Operation("caption_swap", "text", "set", captions.caption_swap, "gives captions to other images"),
+    Operation(
+        "captions_file", "text", "set", captions.from_file, "takes captions edited by another program", {"file": None}
+    ),
+    Operation("pixel_delete", "vision", "sample", image.pixel_delete, "sets pixels to the image's mean colour"),
+    Operation(
+        "pixel_noise", "vision", "sample", image.pixel_noise,
+        "replaces pixels by Gaussian noise of the image's mean and standard deviation",
+    ),
+    Operation(
+        "patch_delete", "vision", "sample", image.patch_delete, "sets patches to the image's mean colour",
+        {"grid": image.GRID},
+    ),
+)  # fmt: skip
+
+OPERATIONS: Mapping[str, Operation] = MappingProxyType({operation.name: operation for operation in _ALL})
+"""All operations by name, in the order of listings."""
+
+
+@dataclass(frozen=True)
 class Perturbation:
-    """One operation at one rate. Every draw comes from (seed, sample id, operation).
+    """An operation at one rate. Every draw is seeded by (seed, sample id, operation).
 
     Args:
-        name: of the operation; ``OPERATIONS`` lists them.
+        name: of the operation, a key of ``OPERATIONS``.
         rate: percent of characters, words, captions, pixels or patches that are edited, 0 to 100.
-        seed: a whole number of at least 0.
+        seed: integer of at least 0.
         parameters: of the operation, such as ``grid`` of patch_delete or ``file`` of captions_file.
 
     Raises:
-        VlalignError: unknown operation or parameter, rate or seed out of range, or a parameter missing.
+        VlalignError: unknown operation or parameter, rate or seed out of range, or a missing parameter.
 
     >>> Perturbation("char_delete", 50).texts(["a"], ["platonic"])
     ['laic']
@@ -43,12 +90,12 @@ class Perturbation:
 
     def __post_init__(self) -> None:
         if self.name not in OPERATIONS:
-            raise VlalignError(f"unknown operation {self.name!r}{_close(self.name)}: there is {', '.join(OPERATIONS)}")
+            raise _unknown(self.name)
         known = OPERATIONS[self.name].parameters
         object.__setattr__(self, "rate", _rate(self.rate, self.name))
         object.__setattr__(self, "seed", _whole(self.seed, "seed", self.name, 0))
         if unknown := sorted(set(self.parameters) - set(known)):
-            takes = ", ".join(known) if known else "none but rate and seed"
+            takes = ", ".join(known) or "only rate and seed"
             raise VlalignError(f"{self.name} has no parameter {unknown[0]!r}: it takes {takes}")
         if lacking := [name for name, value in known.items() if value is None and not self.parameters.get(name)]:
             raise VlalignError(f"{self.name} needs a {lacking[0]}: give it as {self.name}:…,{lacking[0]}=PATH")
@@ -68,7 +115,7 @@ class Perturbation:
 
     @property
     def operation(self) -> Operation:
-        """What it does."""
+        """The operation of this name."""
         return OPERATIONS[self.name]
 
     @property
@@ -77,13 +124,16 @@ class Perturbation:
         return self.operation.modality
 
     def describe(self) -> dict[str, Any]:
-        """For the run key: everything that decides the draws; no paths (edited texts have a hash of their own)."""
+        """Return the perturbation's part of the run key: all that determines the draws, without paths.
+
+        Edited texts add a hash to the key, so the path of a file of captions does not matter.
+        """
         parameters = {name: value for name, value in self.parameters.items() if name != "file"}
         version = self.operation.version
         return {"operation": self.name, "rate": _number(self.rate), "seed": self.seed, "version": version, **parameters}
 
     def texts(self, ids: Sequence[str], texts: Sequence[str]) -> list[str]:
-        """The edited captions [N] of all samples; at rate 0 the captions as they are.
+        """Return the edited captions [N] of all samples; at rate 0 the captions unchanged.
 
         Raises:
             VlalignError: a captions file that cannot be read, or lacks the rate or ids.
@@ -103,7 +153,7 @@ class Perturbation:
         ]
 
     def image(self, sample: str, picture: Image) -> Image:
-        """The edited image (RGB) of one sample, of the same size."""
+        """Return the edited image (RGB) of one sample, of the same size."""
         import numpy as np
         from PIL import Image
 
@@ -115,21 +165,21 @@ class Perturbation:
 
 
 def parse_perturbation(text: str, *, rate: float | None = None, seed: int | None = None) -> Perturbation:
-    """``name[:rate][,param=value…]`` as a perturbation.
+    """Parse ``name[:rate][,param=value…]``.
 
     Args:
         text: such as ``char_delete:30``, ``patch_delete:20,grid=8`` or ``captions_file:50,file=edits.json,seed=1``.
-        rate, seed: used where the text names none.
+        rate, seed: used if the text has no rate or seed.
 
     Raises:
-        VlalignError: see :class:`Perturbation`; or no rate at all.
+        VlalignError: see :class:`Perturbation`; or no rate.
 
     >>> parse_perturbation("patch_delete:20,grid=8,seed=1").describe()
     {'operation': 'patch_delete', 'rate': 20, 'seed': 1, 'version': 1, 'grid': 8}
     """
-    name, sign, rest = _START.fullmatch(text.strip()).groups()  # type: ignore[union-attr]  # it fits every text
+    name, sign, rest = _START.fullmatch(text.strip()).groups()  # type: ignore[union-attr]  # matches every text
     if name not in OPERATIONS:
-        raise VlalignError(f"unknown operation {name!r}{_close(name)}: there is {', '.join(OPERATIONS)}")
+        raise _unknown(name)
     values: dict[str, Any] = {}
     for i, part in enumerate(part for part in rest.split(",") if part.strip()):
         key, equals, value = (piece.strip() for piece in part.partition("="))
@@ -138,22 +188,20 @@ def parse_perturbation(text: str, *, rate: float | None = None, seed: int | None
         elif not equals:
             raise VlalignError(f"{text!r}: {part!r} is no param=value; write {name}:RATE,param=value")
         if key in values:
-            raise VlalignError(f"{text!r} gives the {key} twice")
+            raise VlalignError(f"{text!r} has two values of {key}")
         values[key] = value
-    given = {"rate": rate, "seed": seed}
-    known = {key: values.pop(key, default) for key, default in given.items()}
-    if known["rate"] is None:
+    rate, seed = values.pop("rate", rate), values.pop("seed", seed)
+    if rate is None:
         raise VlalignError(f"{text!r} has no rate: write {name}:RATE with a rate in percent, 0 to 100")
-    return Perturbation(name, known["rate"], 0 if known["seed"] is None else known["seed"], parameters=values)
+    return Perturbation(name, rate, 0 if seed is None else seed, parameters=values)
+
+
+def _unknown(name: str) -> VlalignError:
+    return VlalignError(f"unknown operation {name!r}{did_you_mean(name, OPERATIONS)}: choose {', '.join(OPERATIONS)}")
 
 
 def _number(rate: float) -> int | float:
     return int(rate) if rate == int(rate) else rate
-
-
-def _close(name: str) -> str:
-    found = difflib.get_close_matches(name, OPERATIONS, n=2)
-    return f" (did you mean {' or '.join(found)}?)" if found else ""
 
 
 def _rate(value: Any, name: str) -> float:
@@ -172,5 +220,5 @@ def _whole(value: Any, what: str, name: str, least: int) -> int:
         if number != float(value) or number < least:
             raise ValueError
     except (TypeError, ValueError, OverflowError):
-        raise VlalignError(f"{name}: {what} is a whole number of at least {least}, not {value}") from None
+        raise VlalignError(f"{name}: {what} must be an integer of at least {least}, not {value}") from None
     return number

@@ -1,4 +1,4 @@
-"""Edits of one text. Characters are grapheme clusters, what a reader calls a character: none is ever split."""
+"""Edits of a single text. Characters are grapheme clusters, as a reader counts them, and are never split."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LETTERS = string.ascii_letters
 
 
 def clusters(text: str) -> list[str]:
-    """The extended grapheme clusters of a text (Unicode UAX 29), by the library ``regex``.
+    """Return the extended grapheme clusters of a text (Unicode UAX 29), by the library ``regex``.
 
     >>> len("👩‍👩‍👧é"), len(clusters("👩‍👩‍👧é"))
     (6, 2)
@@ -26,7 +26,7 @@ def clusters(text: str) -> list[str]:
 
 
 def words(text: str) -> list[str]:
-    """What white space separates, each word with the white space after it (and the first with that before it).
+    """Split at white space, each word with the white space after it (and the first with that before it).
 
     >>> words("a  red kite")
     ['a  ', 'red ', 'kite']
@@ -35,24 +35,24 @@ def words(text: str) -> list[str]:
 
 
 def char_delete(text: str, rate: float, draw: np.random.RandomState) -> str:
-    """``text`` without ``int(n · rate / 100)`` of its n characters, drawn without replacement (arXiv 2502.16282)."""
+    """Delete ``int(n · rate / 100)`` of the n characters, drawn without replacement (arXiv 2502.16282)."""
     parts = clusters(text)
     gone = set(chosen(len(parts), rate, draw).tolist())
     return "".join(part for i, part in enumerate(parts) if i not in gone)
 
 
 def char_replace(text: str, rate: float, draw: np.random.RandomState) -> str:
-    """``text`` with ``int(n · rate / 100)`` of its n characters replaced by random ASCII letters."""
+    """Replace ``int(n · rate / 100)`` of the n characters by random ASCII letters."""
     parts = clusters(text)
     places = chosen(len(parts), rate, draw)
-    letters = draw.randint(len(LETTERS), size=len(parts))  # one for every place, so that it is the same at every rate
+    letters = draw.randint(len(LETTERS), size=len(parts))  # of all positions: the same at every rate
     for place in places.tolist():
         parts[place] = LETTERS[letters[place]]
     return "".join(parts)
 
 
 def word_delete(text: str, rate: float, draw: np.random.RandomState) -> str:
-    """``text`` without ``int(n · rate / 100)`` of its n words, each with the white space after it."""
+    """Delete ``int(n · rate / 100)`` of the n words, each with the white space after it."""
     parts = words(text)
     gone = set(chosen(len(parts), rate, draw).tolist())
     if not gone:
@@ -62,9 +62,9 @@ def word_delete(text: str, rate: float, draw: np.random.RandomState) -> str:
 
 
 def word_shuffle(text: str, rate: float, draw: np.random.RandomState) -> str:
-    """``text`` with ``int(n · rate / 100)`` of its n words changing places in a ring, so that each of them moves.
+    """Exchange ``int(n · rate / 100)`` of the n words in a ring, so that each of them moves.
 
-    White space stays where it is. One word alone cannot move: where the rate takes one, the text stays as it is.
+    White space keeps its position. A single word cannot move: if the rate takes one word, the text is unchanged.
     """
     parts = words(text)
     if not parts:

@@ -1,4 +1,4 @@
-"""A perturbed data set as one parquet file, to look at, to share, or to read with other programs."""
+"""Export of a perturbed data set to a parquet file, to inspect, to share, or for other programs."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ GROUP_ROWS, GROUP_BYTES = 256, 64 << 20  # a row group ends at whichever comes f
 
 
 def check_target(data: PairedData, path: str | Path) -> Path:
-    """The path, where a data set can be written to.
+    """Return the path if a data set can be written to it.
 
     Raises:
-        VlalignError: no .parquet, no such folder, a folder, or the file that the data are read from.
+        VlalignError: not .parquet, no such folder, a folder, or the file that the data are read from.
     """
     path = user_path(path)
     if path.suffix.lower() != ".parquet":
         raise VlalignError(f"perturbed data are written as parquet: name a file ending in .parquet, not {path}")
     if not path.absolute().parent.is_dir() or path.is_dir():
-        raise VlalignError(f"cannot write {path}: {'it' if path.is_dir() else path.parent} is no "
-                           f"{'file' if path.is_dir() else 'folder'}")  # fmt: skip
+        problem = f"{path.parent} is no folder" if not path.is_dir() else "it is no file"
+        raise VlalignError(f"cannot write {path}: {problem}")
     if data.base is not None and path.exists() and path.resolve() == (data.base / data.name).resolve():
         raise VlalignError(f"{path} holds the unedited data: choose another name for the perturbed")
     return path
 
 
 def write_perturbed(data: PairedData, path: str | Path) -> Path:
-    """Writes ids, captions and images as they are edited; returns the path.
+    """Write ids and the edited captions and images; return the path.
 
     Columns are ``id``, ``text`` (if the data have captions) and ``image`` (if they have images: PNG without loss, an
     Image feature of `datasets`). The file has its name only when it is complete. Images are edited and written group by
-    group. Captions that are left empty are written too, but :func:`~vlalign.data.open_data` takes them for bad samples.
+    group. Empty captions are written too, but are bad samples for :func:`~vlalign.data.open_data`.
 
     Raises:
         VlalignError: see :func:`check_target`; no space or permission; or an image has become unreadable.
