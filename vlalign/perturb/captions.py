@@ -68,9 +68,7 @@ def from_file(ids: Sequence[str], texts: Sequence[str], rate: float, edits: Edit
                 f"{len(ids)} samples, first {other[0]!r}; give the file of this data set (or another --caption)"
             )
         if other:
-            _warn_once(
-                f"{edits.name}: its unedited captions differ from the data's for {len(other)} of {len(ids)} samples"
-            )
+            _warn_once(f"{edits.name}: {len(other)} of {len(ids)} of its unedited captions differ from the data's")
     return [captions[name] for name in ids]
 
 
