@@ -32,7 +32,7 @@ def test_the_command_repairs_a_damaged_run(
     shard.write_bytes(shard.read_bytes()[:-1] + b"\x7f")
     with pytest.raises(VlalignError) as error:
         run.features()
-    _, _, command = str(error.value).partition("this command replaces what is damaged: ")
+    _, _, command = str(error.value).partition("this command replaces damaged files: ")
     assert shlex.split(command)[:4] == ["vlalign", "extract", "--model", str(tiny.path("gpt2"))]
     assert main([*shlex.split(command)[1:], "--workers", "0", "-q"]) == 0
     assert contents(tmp_path / "a store") == before

@@ -75,7 +75,7 @@ def test_the_command_that_repairs_is_named(toy, tmp_path, flip):
     with pytest.raises(VlalignError) as error:
         made.load(0)
     command = f"vlalign extract --model 'x y' --data z --store '{tmp_path / 'a store'}'"
-    assert str(error.value).endswith(f"this command replaces what is damaged: {command}")
+    assert str(error.value).endswith(f"this command replaces damaged files: {command}")
 
 
 def test_the_second_read_is_free(toy, tmp_path, count):

@@ -25,7 +25,7 @@ def test_resume_writes_only_what_is_missing(toy, tmp_path, tree):
     assert FeatureStore(tmp_path / "cut").open(toy.key()) is None
     second = toy.writer(tmp_path / "cut")
     assert second.missing() == second.shards[2:]
-    with pytest.raises(VlalignError, match=r"1 of 3 shards are not there: shard-00002\S* \(missing\)"):
+    with pytest.raises(VlalignError, match=r"1 of 3 shards are missing: shard-00002\S* \(missing\)"):
         second.finish({})
     toy.write(second, second.missing())
     second.finish({"truncated": 2, "skipped": []})

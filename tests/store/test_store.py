@@ -115,7 +115,7 @@ def test_find_says_what_is_ambiguous(store):
 
 def test_find_says_what_there_is(store):
     assert "did you mean zebra?" in message(lambda: store.find("zebrra"))
-    assert "there is clip, dino, llama-7b, zebra" in message(lambda: store.find("something-else"))
+    assert "it has clip, dino, llama-7b, zebra" in message(lambda: store.find("something-else"))
     assert "no run 'zebra@0000000'" in message(lambda: store.find("zebra@0000000"))
     assert "did you mean" in message(lambda: store.find("llama-7b@nothex"))
     message(lambda: store.find(""))

@@ -18,7 +18,7 @@ _known: dict[str, tuple[_Mark, str]] = {}  # path -> mark and sha256 of files re
 
 
 def canonical(data: Any) -> str:
-    """JSON with sorted keys and no spaces: equal data give equal text.
+    """Return JSON with sorted keys and no spaces: equal data give equal text.
 
     >>> canonical({"b": 1, "a": (2, 3)})
     '{"a":[2,3],"b":1}'
@@ -27,22 +27,22 @@ def canonical(data: Any) -> str:
 
 
 def encode(text: str) -> bytes:
-    """UTF-8; lone surrogates (odd file names used as ids) survive the round trip through ``json.loads``."""
+    """Encode as UTF-8; lone surrogates (odd file names used as ids) survive the round trip through ``json.loads``."""
     return text.encode("utf-8", "surrogatepass")
 
 
 def pretty(data: Any) -> bytes:
-    """Readable JSON with sorted keys; equal data give equal bytes."""
+    """Return readable JSON with sorted keys; equal data give equal bytes."""
     return encode(json.dumps(data, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def sha256_bytes(data: bytes) -> str:
-    """Hex sha256 of bytes."""
+    """Return the hex sha256 of bytes."""
     return hashlib.sha256(data).hexdigest()
 
 
 def known_sha256(path: Path) -> str:
-    """Return :func:`sha256_file`, computed again in this process only if size, time or inode of the file changed.
+    """Return :func:`sha256_file`, computed once in a process unless size, time or inode of the file change.
 
     Raises:
         OSError: it cannot be read.
@@ -57,30 +57,29 @@ def known_sha256(path: Path) -> str:
 
 
 def file_mark(path: Path) -> _Mark:
-    """Return what changes when a file is written again: size, times (the second one cannot be set), inode, device."""
-    found = path.stat()
-    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_dev
+    """Return what changes if a file is rewritten: size, times (users cannot set the second), inode, device."""
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_dev
 
 
 def check_space(folder: Path, need: int) -> None:
-    """Check, without creating anything, that `folder` can be made or written and that `need` bytes are free there.
+    """Check, without creating anything, that a folder can be created or written and has `need` bytes free.
 
     Raises:
         VlalignError: not a folder, no permission, read-only, or too little space.
     """
-    there = user_path(folder).absolute()
-    while not os.path.lexists(there):
-        there = there.parent
-    if not there.is_dir():
-        raise write_error(folder, f"{'it' if there == folder.absolute() else there} is not a folder")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise write_error(folder, f"no permission to write in {there}")
-    usage = shutil.disk_usage(there)
-    free = usage.free
+    existing = user_path(folder).absolute()
+    while not os.path.lexists(existing):
+        existing = existing.parent
+    if not existing.is_dir():
+        raise write_error(folder, f"{'it' if existing == folder.absolute() else existing} is not a folder")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise write_error(folder, f"no permission to write in {existing}")
+    usage = shutil.disk_usage(existing)
     if usage.total == 0:
-        raise write_error(folder, f"{there} is not on a disk")
-    if free < need:
+        raise write_error(folder, f"{existing} is not on a disk")
+    if usage.free < need:
         raise VlalignError(
-            f"not enough space for {folder}: about {need / 1e9:.2f} GB needed, {free / 1e9:.2f} GB free; "
+            f"not enough space for {folder}: about {need / 1e9:.2f} GB needed, {usage.free / 1e9:.2f} GB free; "
             "make room there or choose another folder"
         )

@@ -28,7 +28,7 @@ class RunKey:
         model: display name, such as ``llama-7b``.
         slug: the model's name made safe for a folder.
         modality: ``text`` or ``vision``.
-        edits: what was done to the data before it was read, such as ``char_delete:30``.
+        edits: perturbations of the data, such as ``char_delete:30``.
         title: the model's name with the edits.
 
     Raises:
@@ -76,20 +76,19 @@ class RunKey:
 
     @property
     def edits(self) -> str:
-        """What was done to the data before it was read, such as ``char_delete:30``; empty for the data as it is.
+        """Perturbations of the data, such as ``char_delete:30``; empty for unedited data.
 
         >>> edit = {"operation": "patch_delete", "rate": 20, "seed": 1, "version": 1, "grid": 14}
         >>> RunKey({"model": {"name": "m", "modality": "vision"}, "perturbations": [edit]}).title
         'm patch_delete:20,grid=14,seed=1'
         """
-        found = []
+        names = []
         for edit in self.data.get("perturbations") or []:
             if isinstance(edit, dict) and "operation" in edit:
-                more = sorted(
-                    set(edit) - {"operation", "rate", "version"} - ({"seed"} if not edit.get("seed") else set())
-                )
-                found.append(",".join([f"{edit['operation']}:{edit.get('rate')}", *(f"{n}={edit[n]}" for n in more)]))
-        return " ".join(found)
+                hidden = {"operation", "rate", "version"} | ({"seed"} if not edit.get("seed") else set())
+                more = [f"{name}={edit[name]}" for name in sorted(set(edit) - hidden)]
+                names.append(",".join([f"{edit['operation']}:{edit.get('rate')}", *more]))
+        return " ".join(names)
 
     @property
     def title(self) -> str:
@@ -108,7 +107,7 @@ class RunKey:
         return name.lstrip("._-")[:100] or "model"
 
     def to_bytes(self) -> bytes:
-        """The content of ``key.json``."""
+        """Return the content of ``key.json``."""
         return pretty(self.data)
 
     @classmethod
@@ -136,7 +135,7 @@ def _flatten(data: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def _text(flat: dict[str, Any], path: str) -> str | None:
-    return canonical(flat[path]) if path in flat else None  # text tells 1 from True and 1.0
+    return canonical(flat[path]) if path in flat else None  # as texts 1, True and 1.0 differ
 
 
 def _show(flat: dict[str, Any], path: str) -> str:
@@ -148,7 +147,7 @@ def _show(flat: dict[str, Any], path: str) -> str:
 
 
 def diff_keys(a: RunKey, b: RunKey) -> list[str]:
-    """How two keys differ: one ``path: a != b`` line per value, with dotted paths in sorted order.
+    """Return the differences of two keys: a line ``path: a != b`` per value, with dotted paths in sorted order.
 
     >>> a = RunKey({"model": {"name": "m", "modality": "text"}, "dtype": "float32"})
     >>> b = RunKey({"model": {"name": "m", "modality": "text", "backend": "hf"}, "dtype": "bfloat16"})
@@ -158,4 +157,4 @@ def diff_keys(a: RunKey, b: RunKey) -> list[str]:
     left, right = _flatten(a.data), _flatten(b.data)
     paths = [path for path in sorted(left | right) if _text(left, path) != _text(right, path)]
     lines = [f"{path}: {_show(left, path)} != {_show(right, path)}" for path in paths]
-    return lines if lines or a == b else ["the same values nested in another way"]
+    return lines if lines or a == b else ["the same values, nested differently"]

@@ -1,4 +1,4 @@
-"""Where a run's files lie, how its rows are cut into shards, and the small records that describe them."""
+"""Layout of a run on disk: paths of its files, rows of its shards, and the records that describe them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer of a run: its index in the model, name (``embeddings``, ``block_0`` …), width D and convention."""
+    """A layer of a run: its index in the model, name (``embeddings``, ``block_0`` …), width D and convention."""
 
     index: int
     name: str
@@ -38,7 +38,7 @@ class Shard:
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong with a file or folder of the store."""
+    """A damaged, missing or misplaced file or folder of the store."""
 
     path: Path
     reason: str
@@ -73,7 +73,7 @@ class Layout:
 
     @classmethod
     def of(cls, root: Path, key: RunKey) -> Layout:
-        """The layout of the run that `key` identifies in the store at `root`."""
+        """Return the layout of the run that `key` identifies in the store at `root`."""
         return cls(root / key.slug / key.short)
 
     @property
@@ -93,18 +93,18 @@ class Layout:
 
     @property
     def provenance(self) -> Path:
-        """When, where and with what the run was made: the only file that differs between equal runs."""
+        """Time, machine and versions of each session: the only file that differs between equal runs."""
         return self.folder / "provenance.jsonl"
 
     def shard(self, shard: Shard, count: int) -> Path:
-        """The file of one shard out of `count`."""
+        """Return the file of a shard out of `count`."""
         return self.folder / f"shard-{shard.index:05d}-of-{count:05d}.safetensors"
 
     @staticmethod
     def sidecar(shard: Path) -> Path:
-        """The checksum file of a shard (``sha256sum -c`` reads it), kept until the manifest holds the checksum."""
+        """Return the checksum file of a shard (for ``sha256sum -c``), kept until the manifest holds the checksum."""
         return shard.with_name(shard.name + ".sha256")
 
     def is_run(self) -> bool:
-        """Whether the folder holds anything of a run, complete or not."""
+        """Return whether the folder holds any part of a run, complete or not."""
         return self.key.exists() or self.manifest.exists() or any(self.folder.glob("shard-*.safetensors"))

@@ -1,4 +1,4 @@
-"""The manifest: what a complete run holds, with every checksum, and a digest of itself."""
+"""The manifest of a complete run: its contents with every checksum, and a digest of the manifest."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vlalign.store.layout import FORMAT, Layer, Layout, Shard
 
 @dataclass(frozen=True)
 class Entry:
-    """One shard in the manifest."""
+    """A shard in the manifest."""
 
     file: str
     sha256: str
@@ -26,7 +26,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a complete run holds. Its bytes depend only on the run, not on when, where or by how many it was made."""
+    """Contents of a complete run. Its bytes depend only on the run, not on time, machine or number of processes."""
 
     key: str  # hash of the run key
     n: int
@@ -37,7 +37,7 @@ class Manifest:
     facts: Mapping[str, Any]
 
     def to_bytes(self) -> bytes:
-        """The content of ``manifest.json``."""
+        """Return the content of ``manifest.json``."""
         body = {"format": FORMAT, **asdict(self), "facts": dict(self.facts)}
         return pretty(body | {"digest": sha256_bytes(encode(canonical(body)))})
 
@@ -57,17 +57,17 @@ class Manifest:
                 raise ValueError("its content was altered after it was written")
             layers = tuple(Layer(**layer) for layer in body.pop("layers"))
             shards = tuple(Entry(**entry) for entry in body.pop("shards"))
-            made = cls(layers=layers, shards=shards, extras=tuple(body.pop("extras")), **body)
-            if not made._is_sound():
+            manifest = cls(layers=layers, shards=shards, extras=tuple(body.pop("extras")), **body)
+            if not manifest._is_valid():
                 raise ValueError("it does not describe layers and shards of a run")
-            return made
+            return manifest
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise VlalignError(
-                f"cannot read the manifest {path}: {one_line(error)}; run again what made the run, which renews it"
+                f"cannot read the manifest {path}: {one_line(error)}; run the same command again, which renews it"
             ) from error
 
-    def _is_sound(self) -> bool:
-        """Whether types, file names and rows are those that `finish` writes."""
+    def _is_valid(self) -> bool:
+        """Return whether types, file names and rows are those that `finish` writes."""
         edges = [0, *(entry.stop for entry in self.shards)]
         rows = [Shard(i, entry.start, entry.stop) for i, entry in enumerate(self.shards)]
         layers = [(layer.index, layer.name, layer.width, layer.convention) for layer in self.layers]
@@ -83,12 +83,12 @@ class Manifest:
         )
 
     def shard(self, index: int) -> Shard:
-        """The rows of shard `index`."""
+        """Return the rows of shard `index`."""
         return Shard(index, self.shards[index].start, self.shards[index].stop)
 
 
 def read_sidecar(shard_path: Path) -> str | None:
-    """The sha256 noted beside a shard, None if there is none."""
+    """Return the sha256 in a shard's checksum file, None without one."""
     try:
         digest = Layout.sidecar(shard_path).read_text(encoding="ascii").split()[0]
     except (OSError, ValueError, IndexError):
@@ -97,7 +97,7 @@ def read_sidecar(shard_path: Path) -> str | None:
 
 
 def pending(layout: Layout, manifest: Manifest) -> list[Path]:
-    """Shards rewritten after the manifest: their sidecars hold another sha256, and the run has to be finished again."""
+    """Return the shards rewritten after the manifest (their sidecars differ), so the run is unfinished."""
     paths = [layout.folder / entry.file for entry in manifest.shards]
     if not any(layout.folder.glob("*.sha256")):
         return []

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 
 def read_key(layout: Layout, expected: RunKey | None = None) -> RunKey:
-    """Read a run folder's key and check that it belongs there.
+    """Read a run folder's key and check that it belongs in this folder.
 
     Raises:
-        VlalignError: unreadable; not the `expected` key; or the folder's name is not the one the key gives.
+        VlalignError: unreadable; not the `expected` key; or the folder's name is not that of the key.
     """
     key = RunKey.read(layout.key)
     if expected is not None and key != expected:
@@ -61,7 +61,7 @@ class IncompleteRunError(VlalignError):
 
 
 class Run:
-    """A complete run in the store. Opening reads the key and the manifest; tensors are read when asked for.
+    """A complete run in the store. Opening reads the key and the manifest; tensors are read on demand.
 
     Args:
         path: the run's folder.
@@ -72,7 +72,7 @@ class Run:
         layers: in order; positions in this list are the layer axis.
         n: number of samples N.
         extras: names of the stored per-sample values.
-        facts: what the extraction noted (truncated texts, skipped samples).
+        facts: counts by the extraction (truncated texts, skipped samples).
 
     Raises:
         VlalignError: not a complete run, or its key and folder or manifest do not belong together.
@@ -136,8 +136,8 @@ class Run:
             data = path.read_bytes()
             if sha256_bytes(data) != self._manifest.ids_sha256:
                 raise ValueError("sha256 mismatch")
-            told = parse_json(data)
-            return [str(sample) for sample in told["ids"]], int(told["shard_rows"])
+            content = parse_json(data)
+            return [str(sample) for sample in content["ids"]], int(content["shard_rows"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise VlalignError(
                 f"cannot use the sample ids {path}: {one_line(error)}; run the same extraction again to renew them"
@@ -176,15 +176,15 @@ class Run:
         path, count = self.path / entry.file, len(manifest.shards)
         header = check_shard(path, entry.sha256, entry.bytes, self.key.hash, shard, count, own, digest)
         if header.layers != manifest.layers or not set(manifest.extras) <= set(header.extras):
-            raise ShardError("layer mismatch: holds other layers or extras than the manifest says")
+            raise ShardError("layer mismatch: holds other layers or extras than the manifest")
 
     @property
     def repair(self) -> str:
-        """What to do about damaged files of this run: the command that replaces them, as far as it was recorded."""
+        """Advice for damaged files of this run: the command that replaces them, if it was recorded."""
         root = self.path.parent.parent
         for event in reversed(read_events(Layout(self.path))):
             if isinstance(command := event.get("command"), str):
-                return f"this command replaces what is damaged: {command} --store {shlex.quote(str(root))}"
+                return f"this command replaces damaged files: {command} --store {shlex.quote(str(root))}"
         return "run the same extraction again, which replaces damaged shards"
 
     def check(self) -> None:
@@ -197,14 +197,14 @@ class Run:
             self._read_shard(index, [])
 
     def load_shard(self, index: int) -> tuple[list[Tensor], dict[str, Tensor]]:
-        """All layers of one shard in order, each float32 ``[rows, D_layer]``, and its extras ``[rows, ...]`` by name.
+        """Return all layers of a shard in order, each float32 ``[rows, D_layer]``, and extras ``[rows, ...]`` by name.
 
         Raises:
             VlalignError: the shard is missing or damaged.
         """
         names = [layer.name for layer in self.layers]
-        found = self._read_shard(index, [*names, *(EXTRA + name for name in self.extras)])
-        return found[: len(names)], dict(zip(self.extras, found[len(names) :], strict=True))
+        tensors = self._read_shard(index, [*names, *(EXTRA + name for name in self.extras)])
+        return tensors[: len(names)], dict(zip(self.extras, tensors[len(names) :], strict=True))
 
     def _read(self, names: Sequence[str], check: bool = True) -> list[Tensor]:
         import torch
@@ -218,7 +218,7 @@ class Run:
         return whole
 
     def load(self, layer: int | str) -> Tensor:
-        """One layer's features, float32 ``[N, D_layer]``; checksums are checked at the first read of a process.
+        """Return a layer's features, float32 ``[N, D_layer]``; checksums are checked at the first read of a process.
 
         Args:
             layer: position in `layers` (negative counts from the end) or a layer's name.
@@ -229,7 +229,7 @@ class Run:
         return self._read([self.layers[self._position(layer)].name])[0]
 
     def features(self) -> list[Tensor]:
-        """All layers in order, each float32 ``[N, D_layer]``.
+        """Return all layers in order, each float32 ``[N, D_layer]``.
 
         Raises:
             VlalignError: a shard is missing or damaged.
@@ -237,7 +237,7 @@ class Run:
         return self._read([layer.name for layer in self.layers])
 
     def extra(self, name: str, *, check: bool = True) -> Tensor | None:
-        """Per-sample values ``[N, ...]`` such as ``bits``, ``bytes``, ``tokens``; None if the run lacks them.
+        """Return per-sample values ``[N, ...]`` such as ``bits``, ``bytes``, ``tokens``; None if the run lacks them.
 
         Args:
             name: one of ``extras``.
@@ -250,29 +250,27 @@ class Run:
 
     @property
     def truncated(self) -> int:
-        """How many texts were truncated to the model's longest input."""
+        """Number of texts truncated to the model's longest input."""
         count = self.facts.get("truncated", 0)
         return count if isinstance(count, int) else 0
 
     def bits_per_byte(self, *, check: bool = True) -> float | None:
-        """Mean over samples of bits / bytes of the text that was read, truncated texts without what was cut off.
+        """Return the mean over samples of bits / bytes of the text that was read, without the truncated parts.
 
-        None for runs without loss, and for those with truncated texts that counted the bytes of the whole texts
-        (of earlier versions): extract them again. Texts of one token have nothing to predict and count 0, as in the
-        reference; empty ones are left out.
+        None for runs without loss, and for runs of earlier versions with truncated texts, which counted the bytes of
+        the whole texts: extract them again. Texts of one token predict no token and count 0, as in the reference; empty
+        texts are left out.
         """
         bits, size = (self.extra(name, check=check) for name in ("bits", "bytes_read"))
         if size is None and not self.truncated:
             size = self.extra("bytes", check=check)
         if bits is None or size is None:
             return None
-        told = size > 0
-        if not told.any():
-            return None
-        return float((bits.double() / size.double())[told].mean())
+        read = size > 0
+        return float((bits.double() / size.double())[read].mean()) if read.any() else None
 
     def verify(self) -> list[Problem]:
-        """Check every file: sizes, sha256, headers. Reads everything; the list is empty when all is well."""
+        """Check every file: sizes, sha256, headers. Reads everything; the list is empty if all is well."""
         problems = []
         layout, manifest = Layout(self.path), self._manifest
         ids: list[str] | None = None

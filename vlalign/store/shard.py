@@ -1,9 +1,10 @@
-"""Shard files: encoding, reading single tensors, checking."""
+"""Shard files: encoding, reading of single tensors, and checks."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 EXTRA = "extra."
-_META = "vlalign"  # the one metadata entry: safetensors does not keep the order of several, so bytes would vary
+_META = "vlalign"  # the only metadata entry: safetensors does not keep the order of several, so bytes would vary
 
 
 class ShardError(Exception):
@@ -24,7 +25,7 @@ class ShardError(Exception):
 
 @dataclass(frozen=True)
 class Header:
-    """What a shard file says about itself."""
+    """Header of a shard file."""
 
     key: str
     shard: Shard
@@ -43,11 +44,11 @@ def encode_shard(
     layers: Sequence[Layer],
     extras: Mapping[str, Tensor],
 ) -> bytes:
-    """The bytes of a shard file: equal input gives equal bytes.
+    """Return the bytes of a shard file: equal input gives equal bytes.
 
     Args:
         key: hash of the run key.
-        ids: the shard's own ids.
+        ids: of the shard's rows.
         features: layer name -> floating tensor ``[rows, D_layer]``; stored as float32.
         layers: in order; their names are the keys of `features`.
         extras: name -> tensor ``[rows, ...]`` stored under ``extra.<name>`` with its own dtype.
@@ -106,8 +107,9 @@ def _parse(metadata: Mapping[str, str] | None) -> Header:
         raise ShardError("unreadable header: not a shard of vlalign") from error
 
 
-def read_header(path: Path) -> Header:
-    """Read a shard's header; no tensor is read.
+@contextmanager
+def _opened(path: Path, framework: str) -> Iterator[tuple[Any, Header]]:
+    """Open a shard and read its header.
 
     Raises:
         ShardError: missing, truncated or damaged, or no shard.
@@ -117,30 +119,32 @@ def read_header(path: Path) -> Header:
     if not path.is_file():
         raise ShardError("missing")
     try:
-        with safe_open(path, framework="numpy") as file:
-            return _parse(file.metadata())
+        with safe_open(path, framework=framework) as file:
+            yield file, _parse(file.metadata())
     except (SafetensorError, OSError, ValueError) as error:
         raise ShardError(f"truncated or unreadable: {one_line(error)}") from error
+
+
+def read_header(path: Path) -> Header:
+    """Read a shard's header; no tensor is read.
+
+    Raises:
+        ShardError: missing, truncated or damaged, or no shard.
+    """
+    with _opened(path, "numpy") as (_, header):
+        return header
 
 
 def read_tensors(path: Path, key: str, shard: Shard, names: Sequence[str]) -> list[Tensor]:
     """Read the named tensors of a shard, and only those; each is ``[rows, ...]``.
 
     Raises:
-        ShardError: missing, truncated or damaged, of another run, or a tensor is not there.
+        ShardError: missing, truncated or damaged, of another run, or lacks a tensor.
     """
-    from safetensors import SafetensorError, safe_open
-
-    if not path.is_file():
-        raise ShardError("missing")
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = _parse(file.metadata())
-            if header.key != key or header.shard != shard:
-                raise ShardError(f"holds rows [{header.shard.start}, {header.shard.stop}) of run {header.key[:16]}")
-            return [file.get_tensor(name) for name in names]
-    except (SafetensorError, OSError, ValueError) as error:
-        raise ShardError(f"truncated or unreadable: {one_line(error)}") from error
+    with _opened(path, "pt") as (file, header):
+        if header.key != key or header.shard != shard:
+            raise ShardError(f"holds rows [{header.shard.start}, {header.shard.stop}) of run {header.key[:16]}")
+        return [file.get_tensor(name) for name in names]
 
 
 def check_shard(
@@ -166,21 +170,21 @@ def check_shard(
     if not path.is_file():
         raise ShardError("missing")
     try:
-        found_size = path.stat().st_size
-        if size is not None and found_size < size:
-            raise ShardError(f"truncated: {found_size} of {size} bytes")
-        if size is not None and found_size > size:
-            raise ShardError(f"too long: {found_size} bytes instead of {size}")
-        found = digest(path)
+        actual_size = path.stat().st_size
+        if size is not None and actual_size < size:
+            raise ShardError(f"truncated: {actual_size} of {size} bytes")
+        if size is not None and actual_size > size:
+            raise ShardError(f"too long: {actual_size} bytes instead of {size}")
+        actual = digest(path)
     except OSError as error:
         raise ShardError(f"cannot be read: {one_line(error)}") from error
-    header = read_header(path)  # a truncated file says so here
+    header = read_header(path)  # a truncated file fails here
     if header.key != key:
         raise ShardError(f"key mismatch: made for run {header.key[:16]}, not {key[:16]}")
     if header.shard != shard or header.count != count:
         raise ShardError(f"row mismatch: holds rows [{header.shard.start}, {header.shard.stop})")
     if ids is not None and header.ids != tuple(ids):
         raise ShardError("id mismatch: holds other sample ids")
-    if found != sha256:
-        raise ShardError(f"sha256 mismatch: expected {sha256[:16]}…, found {found[:16]}…")
+    if actual != sha256:
+        raise ShardError(f"sha256 mismatch: expected {sha256[:16]}…, got {actual[:16]}…")
     return header

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class FeatureStore:
-    """A folder of runs, ``<root>/<model>/<key>``. Nothing is created until a writer is asked for.
+    """A folder of runs, ``<root>/<model>/<key>``. Nothing is created before a writer.
 
     Args:
         root: the store's folder.
@@ -38,9 +38,9 @@ class FeatureStore:
     def _layouts(self) -> tuple[list[Layout], list[tuple[Path, str]]]:
         """Return the folders that may be runs, and those that cannot be read with the reason."""
         if not self.root.is_dir():
-            what = "is not a folder" if self.root.exists() else "does not exist"
+            problem = "is not a folder" if self.root.exists() else "does not exist"
             raise VlalignError(
-                f"the feature store {self.root} {what}: extract features into it first, or correct the path"
+                f"the feature store {self.root} {problem}: extract features into it first, or correct the path"
             )
         try:
             models = sorted(path for path in self.root.iterdir() if path.name[0] != "." and path.name != "lost+found")
@@ -73,7 +73,7 @@ class FeatureStore:
         return sorted(runs, key=lambda run: (run.key.modality, run.key.slug, run.key.short)), incomplete, unusable
 
     def runs(self) -> list[Run]:
-        """The complete runs, sorted by modality, model and key; folders that cannot be used are logged as warnings.
+        """Return the complete runs, sorted by modality, model and key; unusable folders are logged as warnings.
 
         Raises:
             VlalignError: the store does not exist.
@@ -84,7 +84,7 @@ class FeatureStore:
         return runs
 
     def incomplete(self) -> list[Path]:
-        """Folders of runs that are not complete or cannot be used.
+        """Return the folders of runs that are not complete or cannot be used.
 
         Raises:
             VlalignError: the store does not exist.
@@ -93,15 +93,15 @@ class FeatureStore:
         return sorted(path for path, _ in [*incomplete, *unusable])
 
     def path(self, key: RunKey) -> Path:
-        """The folder of the run that `key` identifies, whether it exists or not."""
+        """Return the folder of the run that `key` identifies; it need not exist."""
         return Layout.of(self.root, key).folder
 
     def is_complete(self, key: RunKey) -> bool:
-        """Whether the run that `key` identifies has its manifest."""
+        """Return whether the run that `key` identifies has its manifest."""
         return Layout.of(self.root, key).manifest.is_file()
 
     def open(self, key: RunKey) -> Run | None:
-        """The complete run of this very key, None if there is none yet (or its manifest is damaged: a warning says so).
+        """Return the complete run of exactly this key; None without one, or with a warning if its manifest is damaged.
 
         Raises:
             VlalignError: the folder holds another key.
@@ -117,7 +117,7 @@ class FeatureStore:
             return None
 
     def writer(self, key: RunKey, ids: Sequence[str], shard_rows: int = 128) -> RunWriter:
-        """A writer for the run that `key` identifies; creates the folder.
+        """Create the folder of the run that `key` identifies and return its writer.
 
         Raises:
             VlalignError: see `RunWriter`.
@@ -133,54 +133,52 @@ class FeatureStore:
         check_space(self.root, need)
 
     def find(self, query: str, *, modality: str | None = None) -> Run:
-        """The one run that `query` names.
+        """Return the only run that `query` names.
 
         Args:
             query: a model's name, alias, source or folder name, the first digits (4 or more) of a key's hash, or both
-                as ``name@digits``; a name alone is that of the data as it is, if there is such a run, and
+                as ``name@digits``; a name alone is that of the unedited data, if such a run exists, and
                 ``"name char_delete:30"`` that of edited data.
             modality: consider only ``text`` or ``vision`` runs.
 
         Raises:
-            VlalignError: none fits (the message says what there is) or several do (it says how they differ).
+            VlalignError: no run fits (the message lists the runs) or several do (it lists their differences).
         """
-        found = self.select(query, modality=modality)
-        found = [run for run in found if not run.key.edits] or found
-        if len(found) > 1:
-            shown = ", ".join(_names(found)[:6]) + (" …" if len(found) > 6 else "")
-            differences = [line for run in found[1:] for line in diff_keys(found[0].key, run.key)]
+        runs = self.select(query, modality=modality)
+        runs = [run for run in runs if not run.key.edits] or runs
+        if len(runs) > 1:
+            shown = ", ".join(_names(runs)[:6]) + (" …" if len(runs) > 6 else "")
+            differences = [line for run in runs[1:] for line in diff_keys(runs[0].key, run.key)]
             differences = [re.sub(r"\b([0-9a-f]{8})[0-9a-f]{56}\b", r"\1…", line) for line in differences]
-            shown_differences = "; ".join(list(dict.fromkeys(differences))[:6])
             raise VlalignError(
-                f"{query!r} fits {len(found)} runs in {self.root}: {shown}; they differ in {shown_differences}; "
-                "name one of them with its @digits"
+                f"{query!r} fits {len(runs)} runs in {self.root}: {shown}; they differ in "
+                f"{'; '.join(list(dict.fromkeys(differences))[:6])}; name one of them with its @digits"
             )
-        return found[0]
+        return runs[0]
 
     def select(self, query: str, *, modality: str | None = None) -> list[Run]:
-        """All runs that `query` names, as for :meth:`find`, whatever the data, edits and precision.
+        """Return all runs that `query` names, as for :meth:`find`, whatever the data, edits and precision.
 
         Raises:
-            VlalignError: none fits.
+            VlalignError: no run fits.
         """
-        everything = self.runs()
-        runs = [run for run in everything if modality in (None, run.key.modality)]
+        runs = [run for run in self.runs() if modality in (None, run.key.modality)]
         kind = f"{modality} run" if modality else "run"
         if not runs:
             left = len(self.incomplete())
             hint = f" ({left} not complete: run the same extraction again)" if left else ""
             raise VlalignError(f"no complete {kind} in {self.root}{hint}: extract features first")
-        found = _match(runs, query)
-        if not found:
+        matching = _match(runs, query)
+        if not matching:
             names = sorted({run.key.model for run in runs})
             close = difflib.get_close_matches(query.partition("@")[0], names, n=3)
             shown = ", ".join(close or names[:10]) + (" …" if not close and len(names) > 10 else "")
-            hint = f"did you mean {shown}?" if close else f"there is {shown}"
+            hint = f"did you mean {shown}?" if close else f"it has {shown}"
             raise VlalignError(f"no {kind} {query!r} in {self.root}: {hint}")
-        return found
+        return matching
 
     def verify(self) -> list[Problem]:
-        """Check every shard of every run, complete or not; the list is empty when all is well.
+        """Check every shard of every run, complete or not; the list is empty if all is well.
 
         Raises:
             VlalignError: the store does not exist or holds no run.
@@ -199,10 +197,10 @@ class FeatureStore:
 
 
 def _match(runs: list[Run], query: str) -> list[Run]:
-    """Runs by exact name, then whatever the case, then by the last part of the name, then by hash."""
+    """Return runs by exact name, else ignoring case, else by the last part of the name, else by hash."""
     name, at, digits = query.rpartition("@")
-    if found := _match_name(runs, query):
-        return found
+    if named := _match_name(runs, query):
+        return named
     if at and re.fullmatch("[0-9a-fA-F]+", digits):
         named = _match_name(runs, name) if name else runs
         return [run for run in named if run.key.hash.startswith(digits.lower())]
@@ -218,19 +216,19 @@ def _match_name(runs: list[Run], query: str) -> list[Run]:
         return known + [f"{name} {run.key.edits}" for name in known if run.key.edits]
 
     for fold in (str, str.casefold, lambda text: text.rpartition("/")[2].casefold()):
-        if found := [run for run in runs if fold(query) in map(fold, names(run))]:
-            return found
+        if matching := [run for run in runs if fold(query) in map(fold, names(run))]:
+            return matching
     return []
 
 
 def _names(runs: list[Run]) -> list[str]:
-    """``name@digits`` of each run, with as many digits as tell them apart (8 at least)."""
+    """Return ``name@digits`` of each run, with enough digits to distinguish them (8 at least)."""
     length = next(k for k in (8, 16, 32, 64) if len({run.key.hash[:k] for run in runs}) == len(runs) or k == 64)
     return [f"{run.key.title}@{run.key.hash[:length]}" for run in runs]
 
 
 def _check_unfinished(layout: Layout) -> list[Problem]:
-    """Check the shards of a run that has no usable manifest against the sidecars beside them."""
+    """Check the shards of a run without a usable manifest against their checksum files."""
     problems = []
     try:
         entries = {entry.file: entry for entry in Manifest.read(layout.manifest).shards}
@@ -241,7 +239,7 @@ def _check_unfinished(layout: Layout) -> list[Problem]:
         try:
             header = read_header(path)
             if sha256 is None:
-                raise ShardError("no checksum beside it or in a manifest")
+                raise ShardError("no checksum in a file beside it or in a manifest")
             check_shard(path, sha256, None, header.key, header.shard, header.count, None)
         except ShardError as error:
             problems.append(Problem(path, str(error)))

@@ -1,4 +1,4 @@
-"""Writing a run: shards by any number of processes, the manifest by one of them, last."""
+"""Writer of a run: shards by any number of processes, then the manifest by one of them."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ log = logging.getLogger(__name__)
 
 
 class RunWriter:
-    """Writes one run; every process may make its own writer for the same run at the same time.
+    """Writer of a run; every process may make its own writer for the same run at the same time.
 
-    Making one creates the folder with its key and ids, and removes what a killed process left half-written.
-    Each process writes its own shards, then one of them calls `finish`.
+    A new writer creates the folder with its key and ids, and removes half-written files of killed processes. Each
+    process writes its own shards, then one of them calls `finish`.
 
     Args:
         root: the store.
@@ -81,10 +81,10 @@ class RunWriter:
 
     def _claim_ids(self) -> None:
         path = self.layout.ids
-        found = path.read_bytes() if path.exists() else None
-        if found == self._ids_data:
+        stored = path.read_bytes() if path.exists() else None
+        if stored == self._ids_data:
             return
-        if found is not None:
+        if stored is not None:
             manifest = self._manifest()
             if manifest is None or manifest.ids_sha256 != sha256_bytes(self._ids_data):
                 raise VlalignError(
@@ -95,7 +95,7 @@ class RunWriter:
         write_whole(path, self._ids_data)
 
     def _drop_settled_sidecars(self) -> None:
-        """Remove sidecars that repeat the manifest: a run killed at the very end of `finish` leaves them."""
+        """Remove sidecars that repeat the manifest, left by a run killed at the end of `finish`."""
         manifest = self._manifest() if any(self.path.glob("*.sha256")) else None
         for entry in manifest.shards if manifest else ():
             path = self.path / entry.file
@@ -104,7 +104,7 @@ class RunWriter:
                     Layout.sidecar(path).unlink()
 
     def _manifest(self) -> Manifest | None:
-        """The manifest if there is one for these very shards."""
+        """Return the manifest if it exists for exactly these shards."""
         if not self.layout.manifest.exists():
             return None
         try:
@@ -119,9 +119,9 @@ class RunWriter:
         return self.layout.shard(shard, len(self.shards))
 
     def missing(self, require: Sequence[str] = ()) -> list[Shard]:
-        """Shards still to be written: absent, damaged (a warning names the file and the reason), or without an extra.
+        """Return the shards to write: absent, damaged (a warning names the file and the reason), or without an extra.
 
-        Reads and checks every shard that is there. Call it before any process writes, and share the result.
+        Reads and checks every existing shard. Call it before any process writes, and share the result.
 
         Args:
             require: names of extras that a shard must hold.
@@ -142,16 +142,10 @@ class RunWriter:
             entry = manifest.shards[shard.index] if manifest is not None and noted is None else None
             try:
                 if entry is None and noted is None:
-                    raise ShardError("no checksum beside it or in a manifest")
-                header = check_shard(
-                    path,
-                    noted or (entry.sha256 if entry else ""),
-                    entry.bytes if entry else None,
-                    self.key.hash,
-                    shard,
-                    len(self.shards),
-                    self._ids[shard.start : shard.stop],
-                )
+                    raise ShardError("no checksum in a file beside it or in a manifest")
+                sha256, size = (entry.sha256, entry.bytes) if entry else (noted or "", None)
+                ids = self._ids[shard.start : shard.stop]
+                header = check_shard(path, sha256, size, self.key.hash, shard, len(self.shards), ids)
             except ShardError as error:
                 log.warning("%s is damaged (%s) and has to be made again", path, error)
                 missing.append(shard)
@@ -159,7 +153,7 @@ class RunWriter:
             if lacking := sorted(set(require) - set(header.extras)):
                 log.info("%s has no %s and has to be made again", path, ", ".join(lacking))
                 missing.append(shard)
-        if missing and manifest is not None:  # a run in progress was tried when the writer was made
+        if missing and manifest is not None:  # else the new writer tried it
             try:
                 probe(self.path)
             except OSError as error:
@@ -175,7 +169,7 @@ class RunWriter:
         *,
         sha256: str | None = None,
     ) -> None:
-        """Write one shard: temporary name, sync, checksum beside it, rename.
+        """Write a shard: temporary name, sync, checksum file, rename.
 
         Args:
             shard: one of `shards`.
@@ -187,7 +181,7 @@ class RunWriter:
         Raises:
             ValueError: shapes or names do not fit.
             ShardError: the file would have another checksum than `sha256`.
-            VlalignError: the file cannot be written (no space, no permission); nothing is left behind.
+            VlalignError: the file cannot be written (no space, no permission); no part of it stays.
         """
         if shard not in self.shards:
             raise ValueError(f"{shard} is not a shard of this run")
@@ -197,50 +191,46 @@ class RunWriter:
         digest = sha256_bytes(data)
         if sha256 not in (None, digest):
             raise ShardError(f"sha256 mismatch: expected {sha256}, got {digest}")
-        note = f"{digest}  {path.name}\n".encode("ascii")
         with new_file(path) as temp:
             temp.write_bytes(data)
-            write_whole(Layout.sidecar(path), note)
+            write_whole(Layout.sidecar(path), f"{digest}  {path.name}\n")
 
     def _entry(self, shard: Shard, manifest: Manifest | None) -> tuple[Entry, Header]:
         path = self._path(shard)
         sha256 = read_sidecar(path)
         if sha256 is None and manifest is not None:
             sha256 = manifest.shards[shard.index].sha256
-        header = read_header(path)  # also finds a truncated file
+        header = read_header(path)  # fails for a truncated file
         if sha256 is None or header.key != self.key.hash or header.shard != shard:
-            raise ShardError("no checksum beside it, or of another run")
+            raise ShardError("no checksum in a file beside it, or of another run")
         return Entry(path.name, sha256, path.stat().st_size, shard.start, shard.stop), header
 
     def finish(self, facts: Mapping[str, Any]) -> Run:
         """Write the manifest, which makes the run complete, and remove the checksum files; may be repeated.
 
-        Call it in one process when every shard has been written. Checksums are taken from what `write` noted.
+        Call it in one process after every shard has been written. Checksums are those that `write` recorded.
 
         Args:
             facts: JSON-able and deterministic (counts of truncated texts, skipped samples), kept with the run.
 
         Raises:
-            VlalignError: a shard is not there, shards have different layers, or the manifest cannot be written.
+            VlalignError: a shard is missing, shards have different layers, or the manifest cannot be written.
         """
         old = self._manifest()
-        entries: list[Entry] = []
-        headers: list[Header] = []
+        written: list[tuple[Entry, Header]] = []
         bad: list[str] = []
         for shard in self.shards:
             try:
-                entry, header = self._entry(shard, old)
+                written.append(self._entry(shard, old))
             except (ShardError, OSError) as error:
                 bad.append(f"{self._path(shard).name} ({one_line(error)})")
-                continue
-            entries.append(entry)
-            headers.append(header)
         if bad:
             more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
             raise VlalignError(
-                f"the run {self.path} cannot be finished, {len(bad)} of {len(self.shards)} shards are not there: "
+                f"the run {self.path} cannot be finished, {len(bad)} of {len(self.shards)} shards are missing: "
                 f"{', '.join(bad[:3])}{more}; run the same extraction again"
             )
+        headers = [header for _, header in written]
         for header in headers:
             if header.layers != headers[0].layers:
                 raise VlalignError(
@@ -253,9 +243,9 @@ class RunWriter:
             n=len(self._ids),
             ids_sha256=sha256_bytes(self._ids_data),
             layers=headers[0].layers,
-            shards=tuple(entries),
+            shards=tuple(entry for entry, _ in written),
             extras=tuple(sorted(extras)),
-            facts=json.loads(canonical(facts)),  # as they will be read back
+            facts=json.loads(canonical(facts)),  # as JSON stores them
         )
         write_whole(self.layout.manifest, manifest.to_bytes())
         for sidecar in self.path.glob("shard-*.sha256"):
@@ -275,7 +265,7 @@ class RunWriter:
             fd = os.open(self.layout.provenance, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
             try:
                 end = os.lseek(fd, 0, os.SEEK_END)
-                cut = end > 0 and os.pread(fd, 1, end - 1) != b"\n"  # a kill left half a line
+                cut = end > 0 and os.pread(fd, 1, end - 1) != b"\n"  # a killed process left half a line
                 os.write(fd, encode("\n" * cut + line + "\n"))
             finally:
                 os.close(fd)
