@@ -176,7 +176,7 @@ def test_affect_data_and_one_table_of_two_runs(command: Command, whole: Path, tm
         ("run --data pets --metrics unbiased_cca", "unbiased_cca"),
         ("run --data pets --learning-rate 1 2 3", "learning_rate has 3 values"),
         ("run --data pets --pool max", "pool is 'max'"),
-        (f"run --data pets {FEW} --out run --clip 1", "run holds another study (clip is 8.0 there, 1.0 here)"),
+        (f"run --data pets {FEW} --out run --clip 1", "run holds another study (clip was 8.0, is now 1.0)"),
         ("run --config nothere.yaml", "cannot read the settings file nothere.yaml"),
         ("report nothere", "nothere holds no finished study"),
         ("report run --metric cka", "cka"),

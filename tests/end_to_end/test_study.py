@@ -218,9 +218,9 @@ def test_captions_files_that_do_not_fit(error_of: Any, tmp_path: Path) -> None:
 def test_the_folder_of_another_study(error_of: Any, whole: Path) -> None:
     line = f"{STUDY} --store {whole / 'store'} --out {whole / 'out'}".split()
     message = error_of(*line, "--seed", "3")
-    assert "holds another study (seed is 0 there, 3 here): name another folder with --out" in message
+    assert "holds another study (seed was 0, is now 3): name another folder with --out" in message
     message = error_of(*line, "--metric", "cka")
-    assert "metric is 'mutual_knn' there, 'cka' here" in message
+    assert "metric was 'mutual_knn', is now 'cka'" in message
 
 
 def test_a_dry_run_says_what_would_be_done(

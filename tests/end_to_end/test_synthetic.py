@@ -256,7 +256,7 @@ def test_keys_of_files_that_nobody_knows(error_of: Any, tmp_path: Path) -> None:
 
 def test_the_folder_of_another_study(error_of: Any, whole: Path) -> None:
     message = error_of(f"run {FEW} --temperature 0.1 --out {whole}")
-    assert "holds another study (temperature is 0.05 there, 0.1 here): name another folder with --out" in message
+    assert "holds another study (temperature was 0.05, is now 0.1): name another folder with --out" in message
     message = error_of(f"report {whole} --metric rsa")
     assert "--metric rsa: the run has unbiased_cka, mutual_knn:k=5" in message
 

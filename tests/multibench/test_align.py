@@ -21,7 +21,7 @@ QUANTILE = 0.8
 def result(tmp_path_factory: pytest.TempPathFactory) -> MultibenchResult:
     folder = tmp_path_factory.mktemp("align")
     config = small(toy_data(folder / "toy"), folder / "run", clip_quantile=QUANTILE, align_samples=32, depths=(1, 3))
-    found = MultibenchStudy(config).run()
+    found = MultibenchStudy(config).run(report=False)
     assert found is not None
     return found
 

@@ -99,7 +99,7 @@ def test_damage_is_noticed_and_named(
     with caplog.at_level(logging.WARNING, logger="vlalign"):
         assert not files.has(MEMBER)
     assert f"{path} is damaged" in caplog.text
-    assert "trained again" in caplog.text
+    assert "computed again" in caplog.text
 
 
 @pytest.mark.parametrize("content", [b"", b"nothing", None])
@@ -110,7 +110,7 @@ def test_a_file_that_is_no_encoder(content: bytes | None, tmp_path: Path) -> Non
         assert load_file(path)
     else:
         path.write_bytes(content)
-    with pytest.raises(VlalignError, match="is no encoder of a study"):
+    with pytest.raises(VlalignError, match="is not an encoder of a study"):
         load_encoder(path)
 
 

@@ -12,7 +12,7 @@ from support.multibench_study import small, toy_data
 from vlalign.cli.fields import field_docs
 from vlalign.errors import VlalignError
 from vlalign.multibench import MultibenchConfig, Prepared
-from vlalign.multibench.config import GROWING, RUNNING, complete, identity, rates_of, read_config, shape_of
+from vlalign.multibench.config import complete, rates_of, shape_of
 from vlalign.multibench.published import SETTINGS, TABLE, epochs_of
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -26,7 +26,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
 def test_every_setting_is_documented_and_of_one_kind() -> None:
     names = {entry.name for entry in fields(MultibenchConfig)}
     assert set(field_docs(MultibenchConfig)) == names
-    assert set(RUNNING) | set(GROWING) <= names
+    assert {*MultibenchConfig.RUNNING, *MultibenchConfig.GRID, *MultibenchConfig.ANALYSIS} <= names
 
 
 @pytest.mark.parametrize(
@@ -111,8 +111,8 @@ def test_a_run_is_named_after_its_data_unless_it_is_told() -> None:
 
 def test_equal_settings_are_one_study(data: Prepared) -> None:
     a = complete(small(data, "a", clip=8), data)
-    assert identity(a) == identity(complete(small(data, "b", clip=8.0, seeds=(9,), metrics=("cka",)), data))
-    assert identity(a) != identity(complete(small(data, "a", batch=17), data))
+    assert a.identity() == complete(small(data, "b", clip=8.0, seeds=(9,), metrics=("cka",)), data).identity()
+    assert a.identity() != complete(small(data, "a", batch=17), data).identity()
 
 
 def test_published_results_are_of_both_directions() -> None:
@@ -127,7 +127,9 @@ def test_published_results_are_of_both_directions() -> None:
 
 def test_configs_are_there_for_every_data_set_and_valid() -> None:
     for name in SETTINGS:
-        paper, quick = (read_config(REPOSITORY / "multibench" / f"{name}-{kind}.yaml") for kind in ("paper", "quick"))
+        paper, quick = (
+            MultibenchConfig.read(REPOSITORY / "multibench" / f"{name}-{kind}.yaml") for kind in ("paper", "quick")
+        )
         config = MultibenchConfig(**paper)
         assert (config.depths, config.seeds, config.train_samples) == (tuple(range(1, 11)), (2, 22, 42), None)
         assert config.epochs == epochs_of(name)

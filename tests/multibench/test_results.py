@@ -20,7 +20,7 @@ from vlalign.multibench import MultibenchResult, MultibenchStudy, correlate, cor
 def result(tmp_path_factory: pytest.TempPathFactory) -> MultibenchResult:
     folder = tmp_path_factory.mktemp("results")
     config = small(toy_data(folder / "toy"), folder / "run", depths=(1, 2, 3, 4, 5), epochs=1, permutations=999)
-    found = MultibenchStudy(config).run()
+    found = MultibenchStudy(config).run(report=False)
     assert found is not None
     return found
 
@@ -148,7 +148,7 @@ def test_tables_that_do_not_belong_together_are_noticed(result: MultibenchResult
     with pytest.raises(VlalignError, match="no column unbiased_cka layer"):
         MultibenchResult.load(folder)
     result.alignment.iloc[:-1].to_parquet(folder / "alignment.parquet")
-    with pytest.raises(VlalignError, match=r"has 59 rows, study\.json says 60"):
+    with pytest.raises(VlalignError, match=r"has 59 rows, study\.json states 60"):
         MultibenchResult.load(folder)
     told = json.loads((folder / "study.json").read_text())
     told["config"]["colour"] = "red"

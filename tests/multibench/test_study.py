@@ -14,14 +14,14 @@ from support.multibench_study import small, toy_data
 from vlalign.errors import VlalignError
 from vlalign.multibench import MultibenchConfig, MultibenchResult, MultibenchStudy, Prepared
 from vlalign.multibench.checkpoints import Member
-from vlalign.multibench.study import MultibenchPlan
+from vlalign.study.grid import CellPlan
 
 ENCODERS = 3 * 2 * 2  # modalities × depths × seeds
 TABLES = ("encoders", "alignment", "layers")
 
 
 def run(config: MultibenchConfig) -> MultibenchResult:
-    result = MultibenchStudy(config).run()
+    result = MultibenchStudy(config).run(report=False)
     assert result is not None
     return result
 
@@ -97,11 +97,11 @@ def test_an_interrupted_study_goes_on(
 
     monkeypatch.setattr(MultibenchStudy, "train", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        study.run()
+        study.run(report=False)
     monkeypatch.undo()
     before = files(config)
     assert 3 * 2 <= len(before) < ENCODERS
-    assert MultibenchStudy(config).plan().to_train == ENCODERS - len(before)
+    assert MultibenchStudy(config).plan().to_do == ENCODERS - len(before)
     same(run(config), finished)
     assert {name: mark for name, mark in files(config).items() if name in before} == before
 
@@ -147,9 +147,9 @@ def test_a_smaller_grid_says_what_it_leaves_out(
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"epochs": 3}, "epochs is 2 there, 3 here"),
-        ({"learning_rate": (0.5,)}, "learning_rate of vision is 0.001 there, 0.5 here"),
-        ({"pool": "mean"}, "pool is 'cls' there, 'mean' here"),
+        ({"epochs": 3}, "epochs was 2, is now 3"),
+        ({"learning_rate": (0.5,)}, "learning_rate of vision was 0.001, is now 0.5"),
+        ({"pool": "mean"}, "pool was 'cls', is now 'mean'"),
     ],
 )
 def test_another_study_is_not_mixed_in(
@@ -162,13 +162,13 @@ def test_another_study_is_not_mixed_in(
 
 
 def test_other_data_is_not_mixed_in(again: MultibenchConfig, tmp_path: Path) -> None:
-    with pytest.raises(VlalignError, match="and not the same"):
+    with pytest.raises(VlalignError, match="the data are not those of the first run"):
         MultibenchStudy(small(toy_data(tmp_path / "other", seed=1), again.out)).plan()
 
 
 def test_two_studies_share_no_folder(data: Prepared, tmp_path: Path) -> None:
     (tmp_path / "encoders.parquet").touch()
-    with pytest.raises(VlalignError, match=r"holds tables and no config\.yaml"):
+    with pytest.raises(VlalignError, match=r"holds tables but no config\.yaml"):
         MultibenchStudy(small(data, tmp_path)).plan()
 
 
@@ -204,9 +204,9 @@ def test_numbers_are_studied_too(task: str, tmp_path: Path) -> None:
     assert best["test"] > {"sentiment": 0.7, "regression": 0.2}[task]
 
 
-def test_the_plan_counts(data: Prepared) -> None:
-    plan = MultibenchPlan([[Member("a", 1, 0), Member("a", 1, 7)], [Member("b", 1, 0)]], 9)
-    assert (plan.to_train, plan.encoders) == (3, 9)
-    study = MultibenchStudy(small(data, "unused"))
+def test_the_plan_counts(data: Prepared, tmp_path: Path) -> None:
+    study = MultibenchStudy(small(data, tmp_path / "run"))
     shallow, deep = ([Member("audio", depth, 0)] for depth in (1, 2))
+    plan: CellPlan[Member] = study.plan()
+    assert (plan.to_do, plan.total, sum(map(len, plan.missing))) == (ENCODERS, ENCODERS, ENCODERS)
     assert study.cost(deep) > study.cost(shallow) > 0

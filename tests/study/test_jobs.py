@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from threading import Event, get_ident
 
 import pytest
 import torch
 
-from vlalign.study.jobs import WorkBar, deal, run_jobs
+from vlalign.study.jobs import deal, run_jobs
 
 CPU = torch.device("cpu")
 
@@ -91,25 +90,3 @@ def test_costly_jobs_are_dealt_first_and_evenly() -> None:
     assert max(map(sum, shares)) - min(map(sum, shares)) <= 2
     assert all(share == sorted(share, reverse=True) for share in shares)
     assert deal([], float, 2) == [[], []]
-
-
-def test_the_bar_counts_what_other_processes_finish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vlalign.study.jobs._LOOK", 0.0)
-    there, missing = tmp_path / "there", tmp_path / "missing"
-    there.touch()
-    with WorkBar(10.0, [(4.0, [there]), (2.0, [there, missing])], "work", True) as bar:
-        assert bar._bar.total == 16
-        bar.advance(1.0)
-        assert bar._bar.n == 5
-        missing.touch()
-        bar.advance(1.0)
-        bar.advance(1.0)
-        assert bar._bar.n == 9
-    assert bar._bar.n == 16  # all is done when nothing went wrong
-
-
-def test_the_bar_never_passes_its_end() -> None:
-    with WorkBar(1.0, [], "work", True) as bar:
-        for _ in range(12):
-            bar.advance(0.1)
-        assert bar._bar.n == 1.0

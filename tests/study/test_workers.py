@@ -30,7 +30,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
 def two_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
-    monkeypatch.setattr("vlalign.multibench.study._WORTH", 0.0)
+    monkeypatch.setattr("vlalign.study.grid._WORTH", 0.0)
     yield
     torch.set_num_threads(threads)
     assert not workers_of(psutil.Process())
@@ -51,10 +51,10 @@ def test_workers_train_the_same_encoders(data: Prepared, tmp_path: Path, monkeyp
     for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "ACCELERATE_USE_CPU"):
         monkeypatch.delenv(name, raising=False)
     apart = MultibenchStudy(small(data, tmp_path / "apart"))
-    assert apart.run() is not None
-    monkeypatch.setattr("vlalign.multibench.study._WORTH", 1e9)
+    assert apart.run(report=False) is not None
+    monkeypatch.setattr("vlalign.study.grid._WORTH", 1e9)
     here = MultibenchStudy(small(data, tmp_path / "here"))
-    assert here.run() is not None
+    assert here.run(report=False) is not None
     files = sorted(path.name for path in apart.files.folder.iterdir())
     assert len(files) == 12
     for name in files:
@@ -110,7 +110,7 @@ def test_an_interruption_ends_the_workers(data: Prepared, tmp_path: Path, monkey
     def interrupted(*rest: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("vlalign.study.jobs.WorkBar.advance", interrupted)
+    monkeypatch.setattr("vlalign.study.progress.StudyProgress.advance", interrupted)
     with pytest.raises(KeyboardInterrupt):
         study.run()
     assert not (tmp_path / "study.json").exists()

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from vlalign.multibench import MultibenchConfig, MultibenchResult
-from vlalign.multibench.config import resolved
 from vlalign.multibench.published import epochs_of, settings_of
 
 AFFECT = ("vision", "audio", "text")
@@ -100,7 +99,7 @@ def made_up_multibench(
                     ]  # fmt: skip
                 alignment.append(row)
     return MultibenchResult(
-        config=resolved(config),
+        config=config.resolved(),
         data={
             "name": name, "task": task, "classes": 10 if task == "classification" else None, "pool": config.pool,
             "samples": SAMPLES, "shapes": {one: SHAPES.get(one, [4, 3]) for one in modalities},

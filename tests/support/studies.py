@@ -22,7 +22,7 @@ def config_in(folder: Path, **values: Any) -> UniquenessConfig:
 
 def run(config: UniquenessConfig) -> UniquenessResult:
     """Its result."""
-    result = UniquenessStudy(config).run()
+    result = UniquenessStudy(config).run(report=False)
     assert result is not None
     return result
 

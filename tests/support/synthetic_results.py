@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from vlalign.synthetic import SyntheticConfig, SyntheticResult
-from vlalign.synthetic.config import resolved
 
 
 def made_up_result(**settings: Any) -> SyntheticResult:
@@ -39,7 +38,7 @@ def made_up_result(**settings: Any) -> SyntheticResult:
                                     row[f"{name} layer"], row[f"{name} reference_layer"] = depth, reference
                                 rows.append(row)
     return SyntheticResult(
-        config=resolved(config),
+        config=config.resolved(),
         table=pd.DataFrame(rows),
         seconds={"train": 61.0, "align": 2.0},
         trained=100,

@@ -20,7 +20,7 @@ from vlalign.errors import VlalignError
 from vlalign.synthetic import SyntheticConfig, SyntheticData, make_data
 from vlalign.synthetic import align as synthetic_align
 from vlalign.synthetic.align import alignment_rows
-from vlalign.synthetic.cells import Cell, CellFiles, Encoders, all_cells, shape_of
+from vlalign.synthetic.cells import Cell, EncoderFiles, Encoders, all_cells, shape_of
 from vlalign.synthetic.encoder import Stack
 
 METRICS: dict[str, Callable[[Tensor, Tensor], float]] = {
@@ -37,9 +37,9 @@ GRIDS: dict[str, dict[str, Any]] = {
 }
 
 
-def untrained(config: SyntheticConfig) -> tuple[CellFiles, Callable[[int], SyntheticData]]:
+def untrained(config: SyntheticConfig) -> tuple[EncoderFiles, Callable[[int], SyntheticData]]:
     """Encoders as they are drawn, with made-up accuracies, and the data of each U."""
-    files = CellFiles(config)
+    files = EncoderFiles(config)
     count = len(config.uniqueness)
     for i, cell in enumerate(all_cells(config)):
         stack = Stack(shape_of(config, cell), count)
@@ -50,7 +50,7 @@ def untrained(config: SyntheticConfig) -> tuple[CellFiles, Callable[[int], Synth
     return files, kept.__getitem__
 
 
-def layers_of(files: CellFiles, data: SyntheticData, cell: Cell, place: int) -> list[Tensor]:
+def layers_of(files: EncoderFiles, data: SyntheticData, cell: Cell, place: int) -> list[Tensor]:
     """Activations of one encoder on the first test samples, rows of length 1."""
     features = data.features(cell.modality, cell.phi_depth)
     x = features[torch.from_numpy(data.splits["test"][: files.config.align_samples])]

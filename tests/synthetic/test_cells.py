@@ -17,7 +17,7 @@ from support.synthetic import hidden, member, small
 from vlalign.errors import VlalignError
 from vlalign.store.tensors import _digest
 from vlalign.synthetic import SyntheticConfig
-from vlalign.synthetic.cells import Cell, CellFiles, Encoders, all_cells, ensembles, shape_of
+from vlalign.synthetic.cells import Cell, EncoderFiles, Encoders, all_cells, ensembles, shape_of
 from vlalign.synthetic.encoder import Stack
 
 CELL = Cell(1, 2, 12, 7, 3)
@@ -35,9 +35,9 @@ def encoders(config: SyntheticConfig, cell: Cell = CELL, seed: int = 0) -> Encod
     )
 
 
-def saved(folder: Path) -> tuple[CellFiles, Path]:
+def saved(folder: Path) -> tuple[EncoderFiles, Path]:
     config = small(folder)
-    files = CellFiles(config)
+    files = EncoderFiles(config)
     files.save(CELL, encoders(config))
     return files, files.path(CELL)
 
@@ -64,7 +64,7 @@ def test_cells_are_the_grid_each_once_with_a_name_of_its_own(config: SyntheticCo
     phis = [len(config.phi_depths) if config.phi_on == "all" or m else 1 for m in range(config.modalities)]
     assert len(cells) == len(set(cells)) == shapes * sum(phis)
     assert len({cell.name.lower() for cell in cells}) == len(cells)
-    files = CellFiles(config)
+    files = EncoderFiles(config)
     assert all(files.path(cell).parent == Path(config.out) / "encoders" for cell in cells)
     for cell in cells:
         assert cell.own_seed == cell.seed + cell.phi_depth + cell.depth
@@ -123,7 +123,7 @@ def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
     assert [file.name for file in path.parent.iterdir()] == [CELL.name]
 
 
-def warned(files: CellFiles, caplog: pytest.LogCaptureFixture) -> str:
+def warned(files: EncoderFiles, caplog: pytest.LogCaptureFixture) -> str:
     """What is said of a damaged file, which counts as missing."""
     caplog.clear()
     with caplog.at_level(logging.WARNING, logger="vlalign.synthetic.cells"):
@@ -203,12 +203,12 @@ def test_files_of_another_form(tmp_path: Path, caplog: pytest.LogCaptureFixture)
 
 def test_files_of_other_settings_and_cells(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     files, path = saved(tmp_path)
-    other = CellFiles(replace(files.config, clip=1.0))
+    other = EncoderFiles(replace(files.config, clip=1.0))
     assert other.path(CELL) == path
     assert "is of other settings" in warned(other, caplog)
-    assert "is of other settings" in warned(CellFiles(files.config, {"modality 1": {0: (0.1, 0.0)}}), caplog)
+    assert "is of other settings" in warned(EncoderFiles(files.config, {"modality 1": {0: (0.1, 0.0)}}), caplog)
     grown = replace(files.config, seeds=(1,), depths=(9,), metrics=("rsa",), ensemble=3, cpu=False)
-    assert CellFiles(grown).has(CELL)
+    assert EncoderFiles(grown).has(CELL)
     neighbour = replace(CELL, seed=0)
     path.rename(files.path(neighbour))
     with pytest.raises(VlalignError, match="is of other settings"):
@@ -219,7 +219,7 @@ def test_files_of_other_settings_and_cells(tmp_path: Path, caplog: pytest.LogCap
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    files = CellFiles(small(tmp_path / "file" / "run"))
+    files = EncoderFiles(small(tmp_path / "file" / "run"))
     with pytest.raises(VlalignError, match="cannot write") as caught:
         files.save(CELL, encoders(files.config))
     assert "\n" not in str(caught.value)

@@ -15,7 +15,7 @@ from vlalign.errors import VlalignError
 from vlalign.settings import yaml_text
 from vlalign.store.checksums import canonical
 from vlalign.synthetic import SyntheticConfig
-from vlalign.synthetic.config import GROWING, RUNNING, check_tuned, identity, read_config, read_tuned, resolved
+from vlalign.synthetic.config import check_tuned, read_tuned
 from vlalign.synthetic.published import SETTINGS, published
 
 NAN, INF = float("nan"), float("inf")
@@ -157,7 +157,7 @@ def test_read(tmp_path: Path) -> None:
         "uniqueness: [0, 4]\ndepths: 3\nwidths: null\nunique_split: [3, 1.5]\nlabel_noise: 0\nepochs: [2, 3]\n"
         "metrics: rsa\nphi_on: all\nlearning_rate: [1.0e-3, 1]\nseeds: [1, 2]\ncpu: yes\n",
     )
-    values = read_config(path)
+    values = SyntheticConfig.read(path)
     assert values == {
         "uniqueness": (0, 4), "depths": (3,), "widths": None, "unique_split": (3, 1.5), "label_noise": 0,
         "epochs": (2, 3), "metrics": ("rsa",), "phi_on": "all", "learning_rate": (1e-3, 1), "seeds": (1, 2),
@@ -166,7 +166,7 @@ def test_read(tmp_path: Path) -> None:
     config = SyntheticConfig(**values)
     assert config.depths == (3,)
     assert config.settings_of(1, 4) == (1, 0.0)
-    assert read_config(written(tmp_path, "# nothing yet\n")) == {}
+    assert SyntheticConfig.read(written(tmp_path, "# nothing yet\n")) == {}
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_read(tmp_path: Path) -> None:
 )
 def test_wrong_files(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(VlalignError, match=message) as caught:
-        read_config(written(tmp_path, text))
+        SyntheticConfig.read(written(tmp_path, text))
     assert "\n" not in str(caught.value)
     assert "grid.yaml" in str(caught.value)
 
@@ -210,17 +210,19 @@ def test_wrong_files(tmp_path: Path, text: str, message: str) -> None:
     ids=["published", "small", "three"],
 )
 def test_round_trips(tmp_path: Path, config: SyntheticConfig) -> None:
-    path = written(tmp_path, yaml_text(resolved(config)))
-    assert SyntheticConfig(**read_config(path)) == config
-    assert list(resolved(config)) == [entry.name for entry in fields(SyntheticConfig)]
+    path = written(tmp_path, yaml_text(config.resolved()))
+    assert SyntheticConfig(**SyntheticConfig.read(path)) == config
+    assert list(config.resolved()) == [entry.name for entry in fields(SyntheticConfig)]
 
 
 def test_identity_is_what_makes_two_studies_different() -> None:
     config = small()
-    assert set(identity(config)) == {entry.name for entry in fields(SyntheticConfig)} - {*RUNNING, *GROWING}
+    assert set(config.identity()) == {entry.name for entry in fields(SyntheticConfig)} - {
+        *config.RUNNING, *config.GRID, *config.ANALYSIS
+    }  # fmt: skip
     more = replace(config, out="x", ensemble=1, cpu=False, seeds=(1,), depths=(4,), phi_depths=(5,), metrics=("cka",))
-    assert identity(more) == identity(config)
-    assert identity(replace(config, clip=1)) != identity(config)
+    assert more.identity() == config.identity()
+    assert replace(config, clip=1).identity() != config.identity()
 
 
 def test_published_rates() -> None:
@@ -285,6 +287,6 @@ def test_tuned_files_that_do_not_fit_the_grid() -> None:
 def test_whole_and_decimal_numbers_are_one_setting(tmp_path: Path) -> None:
     one = small(clip=8, noise=1, temperature=1, unique_split=(3, 1), weight_decay=(0, 1))
     other = small(clip=8.0, noise=1.0, temperature=1.0, unique_split=[3.0, 1.0], weight_decay=(0.0, 1.0))
-    assert canonical(identity(one)) == canonical(identity(other))
-    read = read_config(written(tmp_path, "learning_rate: [1e-3, 5E-2]\nclip: 1e+1\n"))
+    assert canonical(one.identity()) == canonical(other.identity())
+    read = SyntheticConfig.read(written(tmp_path, "learning_rate: [1e-3, 5E-2]\nclip: 1e+1\n"))
     assert read == {"learning_rate": (0.001, 0.05), "clip": 10.0}

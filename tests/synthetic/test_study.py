@@ -18,17 +18,17 @@ from safetensors.torch import load_file, save_file
 from support.synthetic import member, numbers, small, trained_alone
 
 from vlalign.errors import VlalignError
+from vlalign.study.config import check_folder
+from vlalign.study.grid import CellPlan
 from vlalign.study.jobs import deal
 from vlalign.synthetic import SyntheticConfig, SyntheticResult, SyntheticStudy
 from vlalign.synthetic.cells import Cell, all_cells, shape_of
-from vlalign.synthetic.config import read_config
-from vlalign.synthetic.study import SyntheticPlan, check_folder
 
 ENCODERS = 2 * (2 * 2 + 2 * 2 * 2)  # U × (depths × seeds, and for modality 2 as many for each φ)
 
 
 def run(config: SyntheticConfig, **options: Any) -> SyntheticResult:
-    result = SyntheticStudy(config).run(**options)
+    result = SyntheticStudy(config).run(report=False, **options)
     assert result is not None
     return result
 
@@ -67,7 +67,7 @@ def test_a_run_from_nothing(finished: SyntheticResult) -> None:
         "alignment.csv", "alignment.parquet", "config.yaml", "encoders", "study.json"
     ]  # fmt: skip
     assert set(files_of(config)) == {cell.name for cell in all_cells(config)}
-    assert SyntheticConfig(**read_config(out / "config.yaml")) == config
+    assert SyntheticConfig(**SyntheticConfig.read(out / "config.yaml")) == config
     assert finished.trained == ENCODERS
     assert set(finished.seconds) == {"train", "align"}
     assert {"threads", "processes", "packages", "git"} <= set(finished.environment)
@@ -107,7 +107,7 @@ def test_encoders_are_what_an_ordinary_loop_trains(finished: SyntheticResult, ce
 def test_a_second_run_trains_nothing(finished: SyntheticResult, again: SyntheticConfig) -> None:
     before = marks(again)
     plan = SyntheticStudy(again).plan()
-    assert plan == SyntheticPlan([], ENCODERS, 0)
+    assert plan == CellPlan([], ENCODERS, 0)
     result = run(again)
     assert result.trained == 0
     same(result.table, finished.table)
@@ -143,7 +143,7 @@ def test_a_killed_run_goes_on(finished: SyntheticResult, tmp_path: Path) -> None
     config = small(tmp_path / "killed")
     study = SyntheticStudy(config)
     plan = study.plan()
-    assert (plan.encoders, plan.to_train) == (ENCODERS, ENCODERS)
+    assert (plan.total, plan.to_do) == (ENCODERS, ENCODERS)
     for group in plan.missing[::2]:
         study.train(group)
 
@@ -159,10 +159,10 @@ def test_a_killed_run_goes_on(finished: SyntheticResult, tmp_path: Path) -> None
     resumed = SyntheticStudy(config)
     rest = resumed.plan()
     assert rest.missing == plan.missing[1::2]
-    assert rest.to_train == ENCODERS - 2 * len(done)
-    result = resumed.run(rest)
+    assert rest.to_do == ENCODERS - 2 * len(done)
+    result = resumed.run(rest, report=False)
     assert result is not None
-    assert result.trained == rest.to_train
+    assert result.trained == rest.to_do
     same(result.table, finished.table)
     assert {name: mark for name, mark in marks(config).items() if name in before} == before
     for name, whole in files_of(finished.config).items():
@@ -177,7 +177,7 @@ def test_a_run_killed_while_it_wrote_an_ensemble(finished: SyntheticResult, agai
         (Path(again.out) / "encoders" / cell.name).unlink()
     before = marks(again)
     plan = SyntheticStudy(again).plan()
-    assert (plan.missing, plan.to_train) == ([group[1:3]], 4)
+    assert (plan.missing, plan.to_do) == ([group[1:3]], 4)
     result = run(again)
     same(result.table.round(4), finished.table.round(4))
     assert {name: mark for name, mark in marks(again).items() if name in before} == before
@@ -214,9 +214,9 @@ def test_a_damaged_file_is_named_and_trained_again(
         plan = study.plan()
     (text,) = caplog.messages
     assert text.startswith(f"{path} is damaged")
-    assert text.endswith("it is trained again")
-    assert plan == SyntheticPlan([[cell]], ENCODERS, 2)
-    result = study.run(plan)
+    assert text.endswith("it is computed again")
+    assert plan == CellPlan([[cell]], ENCODERS, 2)
+    result = study.run(plan, report=False)
     assert result is not None
     same(result.table.round(4), finished.table.round(4))
     whole = SyntheticStudy(small(finished.config["out"])).files.load(cell)
@@ -227,15 +227,15 @@ def test_a_damaged_file_is_named_and_trained_again(
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"clip": 1.0}, "clip is 8.0 there, 1.0 here"),
-        ({"samples": 600}, "samples is 512 there, 600 here"),
-        ({"data_seed": 1, "batch": 50}, "data_seed is 0 there, 1 here; batch is 100 there, 50 here"),
-        ({"uniqueness": (0, 4, 5)}, "uniqueness is [0, 5] there, [0, 4, 5] here"),
-        ({"phi_on": "all"}, "phi_on is 'others' there, 'all' here"),
-        ({"epochs": (2, 4)}, "epochs is [2, 3] there, [2, 4] here"),
-        ({"learning_rate": (0.1, 0.1)}, "learning_rate is null there, [0.1, 0.1] here"),
-        ({"modalities": 3, "unique_bits": 3}, "modalities is 2 there, 3 here; unique_bits is 4 there, 3 here"),
-        ({"synergy": 1}, "synergy is 0 there, 1 here"),
+        ({"clip": 1.0}, "clip was 8.0, is now 1.0"),
+        ({"samples": 600}, "samples was 512, is now 600"),
+        ({"data_seed": 1, "batch": 50}, "data_seed was 0, is now 1; batch was 100, is now 50"),
+        ({"uniqueness": (0, 4, 5)}, "uniqueness was [0, 5], is now [0, 4, 5]"),
+        ({"phi_on": "all"}, "phi_on was 'others', is now 'all'"),
+        ({"epochs": (2, 4)}, "epochs was [2, 3], is now [2, 4]"),
+        ({"learning_rate": (0.1, 0.1)}, "learning_rate was null, is now [0.1, 0.1]"),
+        ({"modalities": 3, "unique_bits": 3}, "modalities was 2, is now 3; unique_bits was 4, is now 3"),
+        ({"synergy": 1}, "synergy was 0, is now 1"),
     ],
 )
 def test_a_folder_of_another_study_is_refused(again: SyntheticConfig, values: dict[str, Any], message: str) -> None:
@@ -271,7 +271,7 @@ def test_a_study_grows_and_keeps_what_is_there(
     before = marks(again)
     grown = replace(again, **values)
     plan = SyntheticStudy(grown).plan()
-    assert (plan.encoders, plan.to_train) == (encoders, encoders - ENCODERS)
+    assert (plan.total, plan.to_do) == (encoders, encoders - ENCODERS)
     assert not {cell.name for group in plan.missing for cell in group} & set(before)
     result = run(grown)
     assert {name: mark for name, mark in marks(grown).items() if name in before} == before
@@ -309,7 +309,7 @@ def test_tuned_rates_are_those_given(finished: SyntheticResult, tmp_path: Path) 
     # other rates in the file are other encoders: nothing that is there fits
     (tmp_path / "tuned.yaml").write_text((tmp_path / "tuned.yaml").read_text().replace("0.02", "0.01"))
     plan = SyntheticStudy(small(tmp_path / "tuned", tuned=str(tmp_path / "tuned.yaml"), **grid)).plan()
-    assert plan.to_train == plan.encoders == 4
+    assert plan.to_do == plan.total == 4
 
 
 def test_three_modalities_and_everything_else(tmp_path: Path) -> None:

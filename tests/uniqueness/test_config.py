@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from vlalign.data import DataSpec
 from vlalign.errors import VlalignError
 from vlalign.extraction import ExtractConfig
-from vlalign.uniqueness import config as config_file
-from vlalign.uniqueness.config import check_folder, make_config, merge, read_config, resolved, write_config
-from vlalign.uniqueness.settings import UniquenessConfig
+from vlalign.study import config as study_config
+from vlalign.study.config import check_folder, write_config
+from vlalign.uniqueness.config import UniquenessConfig, merge
 
 BASE: dict[str, Any] = {"x": ("dinov2-small",), "y": ("llama-7b",), "op": "char_delete", "rates": (10.0,)}
 
@@ -107,7 +107,7 @@ def test_read(tmp_path: Path) -> None:
         "x: dinov2-small\ny: [llama-7b, bloomz-560m]\nop: patch_delete:grid=8\nrates: [0, 12.5]\n"
         "data: {source: builtin:emoji, max_samples: 30}\nloss: no\nmax_length: null\nk: 5\n",
     )
-    values = read_config(path)
+    values = UniquenessConfig.read(path)
     assert values == {
         "x": ("dinov2-small",),
         "y": ("llama-7b", "bloomz-560m"),
@@ -118,10 +118,10 @@ def test_read(tmp_path: Path) -> None:
         "max_length": None,
         "k": 5,
     }
-    config = make_config(values)
+    config = UniquenessConfig.make(values)
     assert config.data == DataSpec("builtin:emoji", max_samples=30)
-    assert read_config(written(tmp_path, "data: pictures/")) == {"data": {"source": "pictures/"}}
-    assert read_config(written(tmp_path, "# nothing yet\n")) == {}
+    assert UniquenessConfig.read(written(tmp_path, "data: pictures/")) == {"data": {"source": "pictures/"}}
+    assert UniquenessConfig.read(written(tmp_path, "# nothing yet\n")) == {}
 
 
 @pytest.mark.parametrize(
@@ -155,17 +155,17 @@ def test_read(tmp_path: Path) -> None:
 )
 def test_wrong_files(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(VlalignError, match=message) as caught:
-        read_config(written(tmp_path, text))
+        UniquenessConfig.read(written(tmp_path, text))
     assert "\n" not in str(caught.value)
     assert "study.yaml" in str(caught.value)
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(VlalignError, match=r"cannot read the settings file .*nowhere\.yaml: No such file"):
-        read_config(tmp_path / "nowhere.yaml")
+        UniquenessConfig.read(tmp_path / "nowhere.yaml")
     (tmp_path / "study.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(VlalignError, match="not text in UTF-8"):
-        read_config(tmp_path / "study.yaml")
+        UniquenessConfig.read(tmp_path / "study.yaml")
 
 
 def test_flags_go_first() -> None:
@@ -189,9 +189,9 @@ def test_a_setting_that_nothing_gives() -> None:
     for name in BASE:
         values = {key: value for key, value in BASE.items() if key != name}
         with pytest.raises(VlalignError, match=f"nothing says {name}: give --{name}"):
-            make_config(values)
-    assert make_config({**BASE, "data": "builtin:emoji"}).data == DataSpec("builtin:emoji")
-    assert make_config(BASE).data == DataSpec()
+            UniquenessConfig.make(values)
+    assert UniquenessConfig.make({**BASE, "data": "builtin:emoji"}).data == DataSpec("builtin:emoji")
+    assert UniquenessConfig.make(BASE).data == DataSpec()
 
 
 CONFIGS = st.builds(
@@ -211,62 +211,62 @@ CONFIGS = st.builds(
 
 @given(CONFIGS)
 def test_round_trips(tmp_path_factory: pytest.TempPathFactory, config: UniquenessConfig) -> None:
-    folder = tmp_path_factory.mktemp("study")
-    path = write_config(config, folder)
-    assert make_config(read_config(path)) == config
-    assert make_config(json.loads(json.dumps(resolved(config)))) == config
-    check_folder(folder, config)
+    config = replace(config, out=str(tmp_path_factory.mktemp("study")))
+    path = write_config(config)
+    assert UniquenessConfig.make(UniquenessConfig.read(path)) == config
+    assert UniquenessConfig.make(json.loads(json.dumps(config.resolved()))) == config
+    check_folder(config)
 
 
 def test_resolved_is_in_the_order_of_the_fields(tmp_path: Path) -> None:
-    values = resolved(made(rates=(12.5, 50)))
+    values = made(rates=(12.5, 50)).resolved()
     assert list(values) == [entry.name for entry in fields(UniquenessConfig)]
     assert values["rates"] == [0, 12.5, 50]
-    assert "rates: [0, 12.5, 50]\n" in write_config(made(rates=(12.5, 50)), tmp_path).read_text()
+    assert "rates: [0, 12.5, 50]\n" in write_config(made(rates=(12.5, 50), out=str(tmp_path))).read_text()
     assert [file.name for file in tmp_path.iterdir()] == ["config.yaml"]
 
 
 def test_a_folder_may_grow(tmp_path: Path) -> None:
-    there = made(op="patch_delete")
-    check_folder(tmp_path / "new", there)
-    write_config(there, tmp_path)
+    first = made(op="patch_delete", out=str(tmp_path))
+    check_folder(replace(first, out=str(tmp_path / "new")))
+    write_config(first)
     for values in (
-        {"x": ("vit",), "y": ("a", "b"), "rates": (5,), "out": "elsewhere", "store": "other", "batch_tokens": 7},
+        {"x": ("vit",), "y": ("a", "b"), "rates": (5,), "store": "other", "batch_tokens": 7},
         {"batch_images": 3, "workers": 0, "shard_rows": 5, "cpu": True},
         {"parallel": "split"},
         {"allow_empty": True},
         {"op": "patch_delete:grid=14"},  # its default, spelt out
     ):
-        check_folder(tmp_path, replace(there, **values))
+        check_folder(replace(first, **values))
 
 
 def test_what_a_folder_loses_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
-    monkeypatch.setattr(config_file.log, "warning", lambda text, *values: told.append(text % values))
-    write_config(made(x=("vit", "dino"), rates=(20, 60)), tmp_path)
-    check_folder(tmp_path, made(x=("vit", "dino", "clip"), rates=(20, 40, 60)))
+    monkeypatch.setattr(study_config.log, "warning", lambda text, *values: told.append(text % values))
+    write_config(made(x=("vit", "dino"), rates=(20, 60), out=str(tmp_path)))
+    check_folder(made(x=("vit", "dino", "clip"), rates=(20, 40, 60), out=str(tmp_path)))
     assert not told
-    check_folder(tmp_path, made(x=("vit",), rates=(40, 60)))
+    check_folder(made(x=("vit",), rates=(40, 60), out=str(tmp_path)))
     assert [text.partition("also holds ")[2].partition(":")[0] for text in told] == ["x dino", "rates 20"]
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"op": "word_delete"}, "op is 'char_delete' there, 'word_delete' here"),
-        ({"op": "patch_delete:grid=8"}, "op is 'char_delete' there, 'patch_delete:grid=8' here"),
-        ({"k": 5, "seed": 2}, "seed is 0 there, 2 here; k is 10 there, 5 here"),
-        ({"data": DataSpec(max_samples=9)}, "data.max_samples is null there, 9 here"),
-        ({"loss": False}, "loss is true there, false here"),
-        ({"side": "y"}, "side is 'auto' there, 'y' here"),
+        ({"op": "word_delete"}, "op was 'char_delete', is now 'word_delete'"),
+        ({"op": "patch_delete:grid=8"}, "op was 'char_delete', is now 'patch_delete:grid=8'"),
+        ({"k": 5, "seed": 2}, "seed was 0, is now 2; k was 10, is now 5"),
+        ({"data": DataSpec(max_samples=9)}, "data.max_samples was null, is now 9"),
+        ({"loss": False}, "loss was true, is now false"),
+        ({"side": "y"}, "side was 'auto', is now 'y'"),
         ({"dtype": "float32"}, "dtype"),
-        ({"permutations": 9}, "permutations is null there, 9 here"),
+        ({"permutations": 9}, "permutations was null, is now 9"),
     ],
 )
 def test_a_folder_of_another_study(tmp_path: Path, values: dict[str, Any], message: str) -> None:
-    write_config(made(), tmp_path)
+    write_config(made(out=str(tmp_path)))
     with pytest.raises(VlalignError) as caught:
-        check_folder(tmp_path, made(**values))
+        check_folder(made(**values, out=str(tmp_path)))
     assert message in str(caught.value)
     assert str(caught.value).endswith("name another folder with --out")
 

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vlalign.uniqueness.progress import Forecast, StudyProgress, Work
+from vlalign.study.progress import Forecast, Work
+from vlalign.uniqueness.progress import UniquenessProgress
 
 AMOUNTS = st.integers(1, 10**6)
 SECONDS = st.just(0.0) | st.floats(1e-3, 1e6)
@@ -95,7 +96,12 @@ def plan_of(name: str, samples: int, amount: float, to_do: int | None = None) ->
 
 
 def play(
-    clock: Clock, progress: StudyProgress, plans: list[Any], seconds: dict[str, float], pairs: int, pause: float = 0.0
+    clock: Clock,
+    progress: UniquenessProgress,
+    plans: list[Any],
+    seconds: dict[str, float],
+    pairs: int,
+    pause: float = 0.0,
 ) -> None:
     """A study in which every model has one speed; loading takes ``pause``."""
     for plan in plans:
@@ -109,7 +115,7 @@ def play(
         progress.end(plan)
     for _ in range(pairs):
         clock.now += seconds["score"] / pairs
-        progress.scored("x × y at 0 %", 40 / pairs)
+        progress.advance(40 / pairs, "score", "x × y at 0 %")
         assert progress._bar.n <= 99
 
 
@@ -122,7 +128,7 @@ def works_of(**expected: float) -> dict[Hashable, Work]:
 def test_steady_speeds_are_foretold(factor: float) -> None:
     clock = Clock()
     seconds = {"a": 50.0 * factor, "b": 30.0 * factor, "v": 10.0 * factor, "score": 10.0 * factor}
-    progress = StudyProgress(works_of(a=50, b=30, v=10, score=10), shown=False, clock=clock)
+    progress = UniquenessProgress(works_of(a=50, b=30, v=10, score=10), shown=False, clock=clock)
     with progress:
         play(clock, progress, [plan_of("a", 20, 40), plan_of("b", 20, 40), plan_of("v", 40, 40)], seconds, 10)
         found = progress.accuracy()
@@ -136,7 +142,7 @@ def test_steady_speeds_are_foretold(factor: float) -> None:
 def test_accuracy_against_a_known_truth() -> None:
     """Scores take four times what is expected and nothing else is off: they are missing while models run."""
     clock = Clock()
-    progress = StudyProgress(works_of(a=60, score=10), shown=False, clock=clock)
+    progress = UniquenessProgress(works_of(a=60, score=10), shown=False, clock=clock)
     play(clock, progress, [plan_of("a", 60, 40)], {"a": 60.0, "score": 40.0}, 10)
     found = progress.accuracy()
     expected = {f"{at}%": (70 - at) / (100 - at) for at in (5, 10, 25, 50)} | {"75%": 1.0}
@@ -148,7 +154,7 @@ def test_accuracy_against_a_known_truth() -> None:
 
 def test_only_what_is_missing_counts() -> None:
     clock = Clock()
-    progress = StudyProgress(works_of(a=10, score=10), shown=False, clock=clock)
+    progress = UniquenessProgress(works_of(a=10, score=10), shown=False, clock=clock)
     play(clock, progress, [plan_of("a", 100, 40, to_do=20), plan_of("whole", 100, 0, to_do=0)], {"a": 10.0}, 0)
     assert progress._forecast.works["a"].done == pytest.approx(40)
     assert progress._forecast.works["a"].seconds == pytest.approx(10)
@@ -157,20 +163,20 @@ def test_only_what_is_missing_counts() -> None:
 
 def test_loading_is_no_speed() -> None:
     clock = Clock()
-    progress = StudyProgress(works_of(a=10, score=5), shown=False, clock=clock)
+    progress = UniquenessProgress(works_of(a=10, score=5), shown=False, clock=clock)
     play(clock, progress, [plan_of("a", 5, 40)], {"a": 10.0, "score": 5.0}, 1, pause=1000.0)
     assert progress._forecast.works["a"].seconds == pytest.approx(10)
 
 
 def test_nothing_to_tell_of_a_study_without_time() -> None:
-    progress = StudyProgress({}, shown=False, clock=Clock())
+    progress = UniquenessProgress({}, shown=False, clock=Clock())
     assert progress.accuracy() == {}
     assert progress.left == 0
 
 
 def test_the_bar_is_full_only_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
     clock = Clock()
-    with StudyProgress(works_of(a=1, score=1), clock=clock) as progress:
+    with UniquenessProgress(works_of(a=1, score=1), clock=clock) as progress:
         play(clock, progress, [plan_of("a", 5, 40)], {"a": 300.0, "score": 300.0}, 4)  # far slower than expected
         assert progress.left == pytest.approx(0)
         assert progress._bar.n == 99
@@ -190,7 +196,7 @@ def test_an_interruption_closes_the_bar_where_it_is(
     stop: type[BaseException], capsys: pytest.CaptureFixture[str]
 ) -> None:
     clock = Clock()
-    progress = StudyProgress(works_of(a=10, score=10), clock=clock)
+    progress = UniquenessProgress(works_of(a=10, score=10), clock=clock)
 
     def interrupted() -> None:
         with progress:
@@ -206,6 +212,6 @@ def test_an_interruption_closes_the_bar_where_it_is(
 
 def test_a_hidden_bar_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     clock = Clock()
-    with StudyProgress(works_of(a=10, score=10), shown=False, clock=clock) as progress:
+    with UniquenessProgress(works_of(a=10, score=10), shown=False, clock=clock) as progress:
         play(clock, progress, [plan_of("a", 5, 40)], {"a": 10.0, "score": 10.0}, 2)
     assert capsys.readouterr().err == ""

@@ -87,17 +87,17 @@ def test_folders_that_hold_no_study(result: UniquenessResult, tmp_path: Path) ->
     path = result.save(tmp_path)
     whole = json.loads(path.read_text())
     for text, message in (
-        ("{", "not valid JSON"),
-        ("[1]", "is not a study"),
-        (json.dumps(whole | {"format": 99}), "has study format 99, this vlalign reads 1"),
-        (json.dumps({name: value for name, value in whole.items() if name != "fits"}), "it lacks fits"),
-        (json.dumps(whole | {"points": [{"x": "a"}]}), "not a whole study"),
-        (json.dumps(whole | {"curves": [{}]}), "not a whole study"),
+        ("{", "is damaged"),
+        ("[1]", "is not a study of format 1"),
+        (json.dumps(whole | {"format": 99}), "is not a study of format 1"),
+        (json.dumps({name: value for name, value in whole.items() if name != "fits"}), "no fits"),
+        (json.dumps(whole | {"points": [{"x": "a"}]}), "is damaged"),
+        (json.dumps(whole | {"curves": [{}]}), "is damaged"),
     ):
         path.write_text(text)
         with pytest.raises(VlalignError, match=message) as caught:
             UniquenessResult.load(tmp_path)
         assert "\n" not in str(caught.value)
         assert "study.json" in str(caught.value)
-    with pytest.raises(VlalignError, match="cannot read the study"):
+    with pytest.raises(VlalignError, match="holds no finished study"):
         UniquenessResult.load(tmp_path / "nowhere")

@@ -8,7 +8,7 @@ import pytest
 from support.tiny import TinyModels
 
 from vlalign.errors import VlalignError
-from vlalign.uniqueness.settings import UniquenessConfig
+from vlalign.uniqueness.config import UniquenessConfig
 from vlalign.uniqueness.sides import Sides, find_sides
 
 VISION, OTHER_VISION = "dinov2-small", "dinov2-giant"

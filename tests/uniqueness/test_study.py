@@ -135,11 +135,11 @@ def test_it_grows_by_rates_and_models(finished: Path, costs: Callable[[], tuple[
 @pytest.mark.parametrize(
     ("values", "field"),
     [
-        ({"seed": 1}, "seed is 0 there, 1 here"),
-        ({"metric": "cka"}, "metric is 'mutual_knn' there, 'cka' here"),
-        ({"op": "word_delete"}, "op is 'char_delete' there"),
-        ({"permutations": 29}, "permutations is 19 there"),
-        ({"data": DataSpec("minhuh/prh", max_samples=20)}, "data.max_samples is null there, 20 here"),
+        ({"seed": 1}, "seed was 0, is now 1"),
+        ({"metric": "cka"}, "metric was 'mutual_knn', is now 'cka'"),
+        ({"op": "word_delete"}, "op was 'char_delete', is now"),
+        ({"permutations": 29}, "permutations was 19, is now"),
+        ({"data": DataSpec("minhuh/prh", max_samples=20)}, "data.max_samples was null, is now 20"),
     ],
 )
 def test_another_study_in_the_folder(

@@ -231,15 +231,14 @@ def _prepare_custom(arguments: argparse.Namespace, out: Path, common: dict[str, 
 def _run(arguments: argparse.Namespace) -> None:
     from vlalign.cli.fields import given
     from vlalign.multibench import MultibenchConfig, MultibenchStudy
-    from vlalign.multibench.config import read_config
     from vlalign.multibench.report import show_plan, show_result
     from vlalign.report.console import console
 
-    values = read_config(arguments.config) if arguments.config else {}
+    values = MultibenchConfig.read(arguments.config) if arguments.config else {}
     names = [name for group in _groups().values() for name in group]
     study = MultibenchStudy(MultibenchConfig(**(values | given(arguments, names))))
     plan = study.plan()
-    if study.is_main and not arguments.quiet:
+    if study.is_main_process and not arguments.quiet:
         show_plan(study, plan, console())
     if arguments.dry_run:
         return

@@ -12,7 +12,6 @@ pair of models at every rate. What is finished is kept: the same command goes on
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 from typing import Any
 
@@ -94,24 +93,23 @@ def run(arguments: argparse.Namespace) -> int:
     """Plans, extracts, scores, draws, and says where everything is."""
     from vlalign.report.console import console
     from vlalign.report.extraction import plan_table
-    from vlalign.uniqueness import UniquenessStudy
-    from vlalign.uniqueness.config import make_config, merge, read_config
-    from vlalign.uniqueness.records import load_of
-    from vlalign.uniqueness.report import save_uniqueness, show_files, show_uniqueness
+    from vlalign.uniqueness import UniquenessConfig, UniquenessStudy
+    from vlalign.uniqueness.config import merge
+    from vlalign.uniqueness.report import show_files, show_uniqueness
 
     flags: dict[str, Any] = {name: getattr(arguments, name) for name in _FLAGS}
     flags["data"] = {field: value for flag, field in _DATA.items() if (value := getattr(arguments, flag)) is not None}
-    config = make_config(merge(read_config(arguments.config) if arguments.config else {}, flags))
+    values = UniquenessConfig.read(arguments.config) if arguments.config else {}
+    config = UniquenessConfig.make(merge(values, flags))
     study = UniquenessStudy(config)
     plan = study.plan()
     if arguments.dry_run:
-        if study.is_main:
+        if study.is_main_process:
             console().print(plan_table(plan.extraction, study.engine.device, study.engine.config))
         return 0
-    result = study.run(plan, progress=not arguments.quiet)
+    result = study.run(plan, progress=not arguments.quiet, report=False)
     if result is not None:
-        command = f"vlalign study uniqueness --config {shlex.quote(f'{config.out}/config.yaml')}"
-        files = save_uniqueness(result, config.out, lambda point: load_of(config.out, point), command)
+        files = study.report(result, config.out)
         show_uniqueness(result, console())
         show_files(config.out, files, console())
     return 0

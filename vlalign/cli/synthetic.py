@@ -128,10 +128,9 @@ def _config(arguments: argparse.Namespace, **more: Any) -> SyntheticConfig:
     """The settings of the file under those of the flags."""
     from vlalign.cli.fields import given
     from vlalign.synthetic import SyntheticConfig
-    from vlalign.synthetic.config import read_config
 
     names = [name for title, part in _groups().items() if title in _PARTS[arguments.action] for name in part]
-    values = read_config(arguments.config) if arguments.config else {}
+    values = SyntheticConfig.read(arguments.config) if arguments.config else {}
     if "alignment" not in _PARTS[arguments.action]:  # nothing is aligned: few samples will do
         more |= {"metrics": ("unbiased_cka",), "align_samples": 4}
     return SyntheticConfig(**(values | given(arguments, [name for name in names if name not in more]) | more))
@@ -157,7 +156,7 @@ def _run(arguments: argparse.Namespace) -> None:
 
     study = SyntheticStudy(_config(arguments))
     plan = study.plan()
-    if study.is_main and not arguments.quiet:
+    if study.is_main_process and not arguments.quiet:
         show_plan(study.config, plan, console())
     if arguments.dry_run:
         return
@@ -176,12 +175,11 @@ def _report(arguments: argparse.Namespace) -> None:
     from vlalign.errors import VlalignError
     from vlalign.report.console import console
     from vlalign.synthetic import SyntheticConfig, SyntheticResult
-    from vlalign.synthetic.config import read_config
     from vlalign.synthetic.report import save_synthetic, show_result
 
     if arguments.run and arguments.config:
         raise VlalignError("give the folder of a run or --config, not both")
-    settings = read_config(arguments.config) if arguments.config else {}
+    settings = SyntheticConfig.read(arguments.config) if arguments.config else {}
     folder = arguments.run or SyntheticConfig(**settings).out
     result = SyntheticResult.load(folder)
     if arguments.metric not in (None, *result.metrics):

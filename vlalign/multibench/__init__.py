@@ -5,7 +5,7 @@ are imported when they are asked for: looking at a file and preparing it needs n
 
 ``data/``: files and arrays → a prepared folder. ``config`` → ``study``: what is asked → who trains what, and where.
 ``shape``, ``encoder``: one encoder, as a torch module and as a stack of parameters. ``passes``, ``train``: how one is
-trained. ``encoders``: files of trained ones. ``align`` → ``results``: layer pairs →
+trained. ``checkpoints``: files of trained encoders. ``align`` → ``results``: layer pairs →
 tables and correlations. ``published``: the paper's settings and Table 1.
 """
 
@@ -31,7 +31,7 @@ _HOME = {
     "PreparedSplit": "data.prepared",
     "correlate": "results",
     "correlations": "results",
-    "load_encoder": "encoders",
+    "load_encoder": "checkpoints",
     "open_prepared": "data.prepared",
     "write_prepared": "data.prepared",
 }

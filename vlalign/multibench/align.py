@@ -1,4 +1,4 @@
-"""Alignment of all encoders of a modality with the best encoder of each other one: every layer pair."""
+"""Alignment of all encoders of a modality with the best encoder of each other modality: every layer pair."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from vlalign.multibench.encoder import Stack
 from vlalign.multibench.passes import Passes
 from vlalign.multibench.train import Samples, states_of
 from vlalign.scoring.preprocessing import clip, clip_threshold, normalise_rows
+from vlalign.study.cells import grouped
+from vlalign.study.progress import StudyProgress
 
 Row = dict[str, Any]
 
@@ -32,12 +34,12 @@ class Aligned:
 
 
 def best_members(encoders: Mapping[Member, TrainedEncoder]) -> dict[str, Member]:
-    """Of each modality the encoder with the best performance on the validation split, the first one of equals."""
-    found: dict[str, Member] = {}
+    """Return the encoder of each modality with the best (first of equal) performance on the validation split."""
+    best: dict[str, Member] = {}
     for member, trained in encoders.items():
-        if member.modality not in found or trained.performance[1] > encoders[found[member.modality]].performance[1]:
-            found[member.modality] = member
-    return found
+        if member.modality not in best or trained.performance[1] > encoders[best[member.modality]].performance[1]:
+            best[member.modality] = member
+    return best
 
 
 def align(
@@ -56,16 +58,14 @@ def align(
     Args:
         config, files: of the run.
         encoders: of the whole grid, in its order.
-        samples: gives those of a modality that alignment is measured on.
+        samples: returns the samples of a modality that alignment is measured on.
         progress: show a bar.
     """
-    from tqdm import tqdm
-
     metrics = [parse_metric(name) for name in config.metrics]
     best = best_members(encoders)
 
     def prepared(group: Sequence[Member]) -> list[list[list[Any]]]:
-        """What each metric keeps of every layer, for each encoder of one shape."""
+        """Return what each metric prepares of every layer, for each encoder of one shape."""
         states = layer_states(files, group, encoders, samples(group[0].modality))
         ready = [[_ready(layer, config.clip_quantile, member) for layer in states[m]] for m, member in enumerate(group)]
         return [[[metric.prepare(layer) for layer in layers] for metric in metrics] for layers in ready]
@@ -73,32 +73,29 @@ def align(
     references = dict(
         zip(best, (kept[0] for kept in map_layers(prepared, [[one] for one in best.values()])), strict=True)
     )
-    groups: dict[tuple[str, int], list[Member]] = {}
-    for member in encoders:
-        groups.setdefault((member.modality, member.depth), []).append(member)
-    bar = tqdm(total=len(encoders), disable=not progress, desc="aligning", dynamic_ncols=True)
 
     def work(group: list[Member]) -> list[Aligned]:
-        found = []
+        parts = []
         for member, kept in zip(group, prepared(group), strict=True):
             others = [name for name in references if name != member.modality]
             grids = {
                 name: [m.grid(layers, its) for m, layers, its in zip(metrics, kept, references[name], strict=True)]
                 for name in others
             }
-            found += [_rows(config, member, encoders, best[name], grids[name]) for name in others]
-            bar.update()
-        return found
+            parts += [_rows(config, member, encoders, best[name], grids[name]) for name in others]
+            bar.advance()
+        return parts
 
-    with bar:
-        parts = [one for found in map_layers(work, list(groups.values())) for one in found]
+    groups = grouped(encoders, lambda member: (member.modality, member.depth))
+    with StudyProgress.over(len(encoders), "aligning", progress) as bar:
+        parts = [part for parts in map_layers(work, groups) for part in parts]
     return Aligned([row for part in parts for row in part.rows], [row for part in parts for row in part.layers])
 
 
 def layer_states(
     files: EncoderFiles, group: Sequence[Member], encoders: Mapping[Member, TrainedEncoder], samples: Samples
 ) -> list[list[Tensor]]:
-    """For each encoder of one shape the pooled state [N, width] after each layer, on the CPU."""
+    """Return, for each encoder of one shape, the pooled state [N, width] after each layer, on the CPU."""
     stack = Stack.of(files.shape(group[0]), [encoders[member].state for member in group], samples.x.device)
     with torch.inference_mode():
         layers = [layer.cpu() for layer in states_of(Passes(stack), samples)]

@@ -1,9 +1,8 @@
-"""The encoders of a study and their files: one for each modality, depth and seed."""
+"""Encoders of a study and their files: one for each modality, depth and seed."""
 
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,16 +13,14 @@ from torch import Tensor
 
 from vlalign.errors import VlalignError
 from vlalign.files import parse_json
-from vlalign.multibench.config import MultibenchConfig, rates_of, resolved, shape_of
+from vlalign.multibench.config import MultibenchConfig, rates_of, shape_of
 from vlalign.multibench.encoder import Encoder
 from vlalign.multibench.shape import Shape
-from vlalign.store.checksums import canonical, sha256_bytes
-from vlalign.store.tensors import load_tensors, save_tensors
+from vlalign.store.tensors import load_tensors
+from vlalign.study.cells import CellFiles, grouped, key_of
 
 if TYPE_CHECKING:
     from vlalign.multibench.data.prepared import Prepared
-
-log = logging.getLogger(__name__)
 
 FOLDER = "encoders"
 _TRAINING = ("train_samples", "width", "pool", "epochs", "batch", "clip", "dropout")
@@ -40,23 +37,23 @@ class Member:
 
     @property
     def own_seed(self) -> int:
-        """Of its start, order of the samples and dropout: no two encoders share it."""
+        """Seed of its initial values, order of the samples and dropout: no two encoders share it."""
         text = f"{self.modality}/{self.depth}/{self.seed}".encode()
         return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big") >> 1
 
     @property
     def name(self) -> str:
-        """Of its file; nothing is ever read back from it."""
+        """Name of its file; nothing is ever read back from it."""
         return f"{self.modality}-depth{self.depth:02d}-seed{self.seed}.safetensors"
 
     @property
     def title(self) -> str:
-        """For messages."""
+        """Name of it in messages."""
         return f"{self.modality}, depth {self.depth}, seed {self.seed}"
 
 
 def all_members(config: MultibenchConfig) -> list[Member]:
-    """Every encoder of the grid: by modality, then seed, then depth."""
+    """Return every encoder of the grid: by modality, then seed, then depth."""
     return [
         Member(modality, depth, seed)
         for modality in config.modalities or ()
@@ -66,12 +63,8 @@ def all_members(config: MultibenchConfig) -> list[Member]:
 
 
 def ensembles(config: MultibenchConfig, members: Sequence[Member]) -> list[list[Member]]:
-    """Encoders that are trained together: of one modality and depth, at most ``config.ensemble``."""
-    groups: dict[tuple[str, int], list[Member]] = {}
-    for member in members:
-        groups.setdefault((member.modality, member.depth), []).append(member)
-    size = config.ensemble
-    return [group[start : start + size] for group in groups.values() for start in range(0, len(group), size)]
+    """Return encoders that are trained together: of one modality and depth, at most ``config.ensemble``."""
+    return grouped(members, lambda member: (member.modality, member.depth), config.ensemble)
 
 
 @dataclass(frozen=True)
@@ -89,97 +82,68 @@ class TrainedEncoder:
     performance: tuple[float, float, float]
 
 
-class EncoderFiles:
-    """The files of a run's encoders.
+class EncoderFiles(CellFiles[Member, TrainedEncoder]):
+    """Files of a run's encoders.
 
     Args:
         config: of the run, completed.
-        data: that it trains on.
+        data: the training data.
     """
 
     def __init__(self, config: MultibenchConfig, data: Prepared) -> None:
+        super().__init__(Path(config.out) / FOLDER)
         self.config, self.data = config, data
-        self.folder = Path(config.out) / FOLDER
-        kept = {name: value for name, value in resolved(config).items() if name in _TRAINING}
+        kept = {name: value for name, value in config.resolved().items() if name in _TRAINING}
         self._keys = {
-            modality: sha256_bytes(
-                canonical({**kept, "data": data.fingerprint, "rates": rates_of(config, modality)}).encode()
-            )
+            modality: key_of({**kept, "data": data.fingerprint, "rates": rates_of(config, modality)})
             for modality in config.modalities or ()
         }
 
-    def path(self, member: Member) -> Path:
-        """Where an encoder's file is."""
-        return self.folder / member.name
-
     def shape(self, member: Member) -> Shape:
-        """An encoder's shape."""
+        """Return an encoder's shape."""
         return shape_of(self.config, self.data, member.modality, member.depth)
 
-    def has(self, member: Member) -> bool:
-        """Whether an encoder was trained; a damaged file is named and counts as missing."""
-        if not self.path(member).exists():
-            return False
-        try:
-            self.load(member)
-        except VlalignError as error:
-            log.warning("%s; it is trained again", error)
-            return False
-        return True
+    def metadata(self, cell: Member) -> dict[str, Any]:
+        """Return the key, encoder and shape that identify a file."""
+        return {"key": self._keys[cell.modality], "encoder": asdict(cell), "shape": asdict(self.shape(cell))}
 
-    def save(self, member: Member, trained: TrainedEncoder) -> None:
-        """Write an encoder's file, whole or not at all.
+    def pack(self, value: TrainedEncoder) -> dict[str, Tensor]:
+        """Return the tensors of an encoder: its state, epoch and performance."""
+        performance = torch.tensor(value.performance, dtype=torch.float64)
+        return value.state | {"epoch": torch.tensor(value.epoch), "performance": performance}
 
-        Raises:
-            VlalignError: it cannot be written.
-        """
-        numbers = {
-            "epoch": torch.tensor(trained.epoch),
-            "performance": torch.tensor(trained.performance, dtype=torch.float64),
-        }
-        save_tensors(self.path(member), trained.state | numbers, self._told(member))
-
-    def load(self, member: Member) -> TrainedEncoder:
-        """Read an encoder's file.
-
-        Raises:
-            VlalignError: it is missing, damaged, or of other settings or data.
-        """
-        path = self.path(member)
-        tensors = load_tensors(path, self._told(member))
-        wanted = self.shape(member).parameters
+    def unpack(self, cell: Member, tensors: dict[str, Tensor]) -> TrainedEncoder:
+        """Return the encoder of a file, checked."""
+        wanted = self.shape(cell).parameters
         if {name: tuple(value.shape) for name, value in tensors.items()} != wanted | {"epoch": (), "performance": (3,)}:
-            raise VlalignError(f"{path} is damaged: its tensors are not those of an encoder of this shape")
+            raise ValueError("its tensors are not those of an encoder of this shape")
         state = {name: tensors[name] for name in wanted}
         if not all(bool(torch.isfinite(value).all()) for value in state.values()):
-            raise VlalignError(f"{path} is damaged: values that are not finite")
+            raise ValueError("values that are not finite")
         train, valid, test = tensors["performance"].tolist()
         return TrainedEncoder(state, int(tensors["epoch"]), (train, valid, test))
 
-    def _told(self, member: Member) -> dict[str, Any]:
-        return {"key": self._keys[member.modality], "encoder": asdict(member), "shape": asdict(self.shape(member))}
-
 
 def load_encoder(path: str | Path) -> Encoder:
-    """An encoder of a run with its head, ready to use: ``encoder(x, lengths)``, ``encoder.states(x, lengths)``.
+    """Load an encoder of a run with its head, ready to use: ``encoder(x, lengths)``, ``encoder.states(x, lengths)``.
 
     Args:
         path: a file in a run's ``encoders`` folder.
 
     Raises:
-        VlalignError: it is missing, damaged, or no encoder.
+        VlalignError: it is missing, damaged, or not an encoder.
     """
     from safetensors import SafetensorError, safe_open
 
     path = Path(path)
     try:
         with safe_open(path, framework="pt") as file:
-            told = parse_json((file.metadata() or {})["vlalign"])
-        told.pop("sha256")
-        shape = Shape(**told["shape"])
+            metadata = parse_json((file.metadata() or {})["vlalign"])
+        metadata.pop("sha256")
+        shape = Shape(**metadata["shape"])
     except (OSError, SafetensorError, ValueError, TypeError, KeyError) as error:
-        raise VlalignError(f"{path} is no encoder of a study ({' '.join(str(error).split())})") from error
-    tensors = load_tensors(path, told)
+        raise VlalignError(f"{path} is not an encoder of a study ({' '.join(str(error).split())})") from error
+    tensors = load_tensors(path, metadata)
     encoder = Encoder(shape)
     encoder.load_state_dict({name: value for name, value in tensors.items() if name not in _META})
     return encoder.eval()

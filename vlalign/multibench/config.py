@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from vlalign.errors import VlalignError
 from vlalign.multibench.published import epochs_of, settings_of
 from vlalign.multibench.shape import POOLS, Shape
 from vlalign.paths import user_path
-from vlalign.settings import check_values, is_a, read_yaml
+from vlalign.settings import is_a
+from vlalign.study.config import StudyConfig
 
 if TYPE_CHECKING:
     from vlalign.multibench.data.prepared import Prepared
 
-#: settings that say how to compute, not what
-RUNNING = ("data", "out", "ensemble", "cpu")
-#: settings that a study may go on with more of, or other ones of: they change no encoder
-GROWING = ("modalities", "depths", "seeds", "metrics", "align_split", "align_samples", "clip_quantile", "permutations")
+_RATES = ("learning_rate", "weight_decay")
 ALIGN_SPLITS = ("test", "valid", "train")
 
 
 @dataclass(frozen=True, kw_only=True)
-class MultibenchConfig:
+class MultibenchConfig(StudyConfig):
     """Everything that a MultiBench study is asked to do; the defaults are the settings of arXiv 2502.16282.
 
     Attributes:
@@ -54,6 +51,10 @@ class MultibenchConfig:
     Raises:
         VlalignError: a value out of its range, named with what is allowed.
     """
+
+    RUNNING: ClassVar[tuple[str, ...]] = ("data", "out", "ensemble", "cpu")
+    GRID: ClassVar[tuple[str, ...]] = ("modalities", "depths", "seeds")
+    ANALYSIS: ClassVar[tuple[str, ...]] = ("metrics", "align_split", "align_samples", "clip_quantile", "permutations")
 
     data: str = ""
     modalities: tuple[str, ...] | None = None
@@ -86,7 +87,7 @@ class MultibenchConfig:
             object.__setattr__(self, "out", f"multibench-runs/{user_path(self.data).resolve().name}")
         for name in ("clip", "dropout", "clip_quantile"):  # 8 and 8.0 are one setting
             object.__setattr__(self, name, float(getattr(self, name)))
-        for name in ("learning_rate", "weight_decay"):
+        for name in _RATES:
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, tuple(map(float, getattr(self, name))))
         for name, least, most in (("depths", 1, 64), ("seeds", 0, 2**32 - 1)):
@@ -120,6 +121,15 @@ class MultibenchConfig:
         for name in self.metrics:
             parse_metric(name)
 
+    def identity(self) -> dict[str, Any]:
+        """Return the settings of training, learning rates and weight decays by modality; of completed settings."""
+        rates = {
+            f"{name} of {modality}": value
+            for modality in self.modalities or ()
+            for name, value in zip(_RATES, rates_of(self, modality), strict=True)
+        }
+        return {name: value for name, value in super().identity().items() if name not in _RATES} | rates
+
 
 def _whole(name: str, value: Any, least: int, most: int, verb: str = "is") -> None:
     if not is_a(value, int) or not least <= value <= most:
@@ -150,7 +160,7 @@ def complete(config: MultibenchConfig, data: Prepared) -> MultibenchConfig:
     if config.train_samples is not None and config.train_samples > train:
         raise VlalignError(f"train_samples is {config.train_samples}: {data.folder} has {train}")
     rates: dict[str, Any] = {}
-    for i, name in enumerate(("learning_rate", "weight_decay")):
+    for i, name in enumerate(_RATES):
         values = getattr(config, name) or tuple(settings_of(data.name, one)[i] for one in modalities)
         if len(values) == 1:
             values *= len(modalities)
@@ -183,28 +193,3 @@ def rates_of(config: MultibenchConfig, modality: str) -> tuple[float, float]:
     assert config.weight_decay is not None
     place = config.modalities.index(modality)
     return config.learning_rate[place], config.weight_decay[place]
-
-
-def read_config(path: str | Path) -> dict[str, Any]:
-    """The settings that a YAML file gives, under the names of :class:`MultibenchConfig`; a part of them is enough.
-
-    Raises:
-        VlalignError: the file is missing or no valid YAML, or a key is unknown or has a value of the wrong type.
-    """
-    kinds = {entry.name: str(entry.type) for entry in fields(MultibenchConfig)}
-    return check_values(read_yaml(path), kinds, Path(path))
-
-
-def resolved(config: MultibenchConfig) -> dict[str, Any]:
-    """All settings as JSON values, in the order of the fields."""
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(config).items()}
-
-
-def identity(config: MultibenchConfig) -> dict[str, Any]:
-    """What two runs must agree in to be one study: the settings of training, by modality where they differ."""
-    told = {name: value for name, value in resolved(config).items() if name not in (*RUNNING, *GROWING)}
-    return {name: value for name, value in told.items() if name not in ("learning_rate", "weight_decay")} | {
-        f"{name} of {modality}": value
-        for modality in config.modalities or ()
-        for name, value in zip(("learning_rate", "weight_decay"), rates_of(config, modality), strict=True)
-    }

@@ -1,54 +1,32 @@
-"""The result of a MultiBench study: encoders, their alignment layer by layer, and correlations with performance."""
+"""Result of a MultiBench study: encoders, their alignment layer by layer, and correlations with performance."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
-from io import BytesIO
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from itertools import product
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from vlalign.errors import VlalignError
-from vlalign.files import parse_json, write_whole
 from vlalign.multibench.config import MultibenchConfig
-from vlalign.paths import user_path
-from vlalign.scoring.record import write_json
-from vlalign.tables import write_csv
+from vlalign.study.config import StudyConfig
+from vlalign.study.results import StudyResult
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from vlalign.stats import Correlation
 
-FORMAT = 1
-SUMMARY = "study.json"
-TABLES = {"encoders": "encoders.parquet", "alignment": "alignment.parquet", "layers": "layers.parquet"}
 PERFORMANCE = {"classification": "accuracy", "sentiment": "accuracy of the sign", "regression": "R²"}
-_COLUMNS = {
-    "encoders": ["modality", "depth", "seed", "epoch", "train", "valid", "test", "best"],
-    "alignment": [
-        "modality",
-        "reference",
-        "depth",
-        "seed",
-        "reference_depth",
-        "reference_seed",
-        "train",
-        "valid",
-        "test",
-    ],
-    "layers": ["modality", "reference", "depth", "seed", "metric", "layer", "reference_layer", "value"],
-}
 METHODS = ("pearson", "spearman")
 
 
 @dataclass(frozen=True)
-class MultibenchResult:
+class MultibenchResult(StudyResult):
     """A MultiBench study.
 
     Attributes:
-        config: the settings, completed from the data.
+        config: all settings, completed from the data.
         data: of the data set: name, task, classes, pool, samples of each split, shapes of the modalities, fingerprint,
             and notes: what a reader of the results should know of it, such as how it differs from the paper's.
         encoders: one row for each encoder: ``modality``, ``depth``, ``seed``, ``epoch`` of its checkpoint, its
@@ -63,6 +41,10 @@ class MultibenchResult:
         trained: encoders trained in the last run.
         environment: versions, platform, commit.
     """
+
+    COMMAND: ClassVar[str] = "vlalign multibench run"
+    CONFIG: ClassVar[type[StudyConfig]] = MultibenchConfig
+    TABLES: ClassVar[Mapping[str, str]] = {"encoders": "encoders", "alignment": "alignment", "layers": "layers"}
 
     config: dict[str, Any]
     data: dict[str, Any]
@@ -80,99 +62,43 @@ class MultibenchResult:
 
     @property
     def performance(self) -> str:
-        """What performance is."""
+        """Name of the performance measure."""
         return PERFORMANCE[self.data["task"]]
 
     @property
     def directions(self) -> list[tuple[str, str]]:
-        """(modality, reference) of every comparison, both directions of a pair one after the other."""
+        """(modality, reference) of every comparison; both directions of a pair follow each other."""
         names = list(self.config["modalities"])
         pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
         return [direction for a, b in pairs for direction in ((a, b), (b, a))]
 
     def rows(self, modality: str, reference: str) -> pd.DataFrame:
-        """The alignment table's rows of one direction."""
+        """Return the alignment table's rows of one direction."""
         table = self.alignment
         return table[(table["modality"] == modality) & (table["reference"] == reference)]
 
     def best(self, modality: str) -> dict[str, Any]:
-        """The row of a modality's best encoder."""
+        """Return the row of a modality's best encoder."""
         table = self.encoders
-        found = table[(table["modality"] == modality) & table["best"]].iloc[0].to_dict()
-        return {str(name): value for name, value in found.items()}
-
-    def save(self, folder: str | Path) -> Path:
-        """Write the tables as parquet and CSV, correlations.csv and, last, study.json, each whole or not at all.
-
-        Raises:
-            VlalignError: a file cannot be written.
-        """
-        folder = user_path(folder)
-        for name, file in TABLES.items():
-            table = getattr(self, name)
-            write_whole(folder / file, partial(table.to_parquet, index=False))
-            if name != "layers":
-                write_csv(folder / f"{name}.csv", table)
-        found = correlations(self)
-        write_whole(folder / "correlations.parquet", partial(found.to_parquet, index=False))
-        write_csv(folder / "correlations.csv", found)
-        told = {name: value for name, value in vars(self).items() if name not in TABLES}
-        counts = {name: len(getattr(self, name)) for name in TABLES}
-        return write_json(folder / SUMMARY, {"format": FORMAT, "rows": counts, **told}, "study")
+        row = table[(table["modality"] == modality) & table["best"]].iloc[0]
+        return {str(name): value for name, value in row.to_dict().items()}
 
     @classmethod
-    def load(cls, folder: str | Path) -> MultibenchResult:
-        """Read the tables of a folder.
+    def columns(cls, config: MultibenchConfig) -> dict[str, list[str]]:
+        """Return the columns that tables must have, by field."""
+        encoder = ["modality", "depth", "seed"]
+        pair = ["modality", "reference", "depth", "seed"]
+        splits = ["train", "valid", "test"]
+        metrics = [name + end for name in config.metrics for end in ("", " layer", " reference_layer")]
+        return {
+            "encoders": [*encoder, "epoch", *splits, "best"],
+            "alignment": [*pair, "reference_depth", "reference_seed", *splits, *metrics],
+            "layers": [*pair, "metric", "layer", "reference_layer", "value"],
+        }
 
-        Raises:
-            VlalignError: there is no finished study, or one that is damaged or of another version.
-        """
-        import pandas as pd
-
-        folder = user_path(folder)
-        try:
-            summary = (folder / SUMMARY).read_bytes()
-            parts = {name: (folder / file).read_bytes() for name, file in TABLES.items()}
-        except OSError as error:
-            raise VlalignError(
-                f"{folder} holds no finished study ({error.strerror or error}): make one with `vlalign multibench run`"
-            ) from error
-        again = "run the study again"
-        try:
-            told = parse_json(summary)
-        except ValueError as error:
-            raise VlalignError(f"{folder / SUMMARY} is damaged ({' '.join(str(error).split())}): {again}") from error
-        if not isinstance(told, dict) or told.get("format") != FORMAT:
-            raise VlalignError(f"{folder / SUMMARY} is not a study of format {FORMAT}: {again}")
-        wanted = ("config", "data", "seconds", "trained", "environment", "rows")
-        if lacking := [name for name in wanted if name not in told]:
-            raise VlalignError(f"{folder / SUMMARY} is damaged (no {', '.join(lacking)}): {again}")
-        try:
-            metrics = MultibenchConfig(**told["config"]).metrics
-        except TypeError as error:
-            raise VlalignError(f"{folder / SUMMARY} has settings of another version ({error}): {again}") from error
-        tables = {}
-        for name, data in parts.items():
-            path = folder / TABLES[name]
-            try:
-                table = tables[name] = pd.read_parquet(BytesIO(data))
-            except (OSError, ValueError, KeyError, TypeError, NotImplementedError) as error:  # all that pyarrow raises
-                raise VlalignError(f"{path} is damaged ({' '.join(str(error).split())}): {again}") from error
-            more = [one + end for one in metrics for end in ("", " layer", " reference_layer")]
-            columns = _COLUMNS[name] + (more if name == "alignment" else [])
-            if lacking := [one for one in columns if one not in table.columns]:
-                raise VlalignError(f"{path} is damaged (no column {', '.join(lacking)}): {again}")
-            if told["rows"].get(name) != len(table):
-                raise VlalignError(f"{path} has {len(table)} rows, {SUMMARY} says {told['rows'].get(name)}: {again}")
-        rest = {name: told[name] for name in wanted if name != "rows"}
-        return cls(**rest, **tables)
-
-
-def make_table(rows: Sequence[Mapping[str, Any]], by: Sequence[str]) -> pd.DataFrame:
-    """Rows as a table, in the order of some columns."""
-    import pandas as pd
-
-    return pd.DataFrame(list(rows)).sort_values(list(by), ignore_index=True, kind="stable")
+    def derived(self) -> dict[str, pd.DataFrame]:
+        """Return the table of :func:`correlations`."""
+        return {"correlations": correlations(self)}
 
 
 def correlate(
@@ -183,7 +109,7 @@ def correlate(
     method: str = "pearson",
     by_depth: bool = False,
 ) -> Correlation | None:
-    """Correlation of alignment and test performance over the encoders of a modality; None where it is not defined.
+    """Compute the correlation of alignment and test performance over a modality's encoders; None where undefined.
 
     Args:
         result: of the study.
@@ -199,9 +125,9 @@ def correlate(
 
     if (modality, reference) not in result.directions:
         known = ", ".join(f"{one} with {other}" for one, other in result.directions)
-        raise VlalignError(f"there is no comparison of {modality} with {reference}: the study has {known}")
+        raise VlalignError(f"no comparison of {modality} with {reference}: the study has {known}")
     if metric not in result.metrics:
-        raise VlalignError(f"there is no metric {metric}: the study has {', '.join(result.metrics)}")
+        raise VlalignError(f"no metric {metric}: the study has {', '.join(result.metrics)}")
     rows = result.rows(modality, reference).sort_values(["depth", "seed"])
     if len(rows) < 5 or rows[metric].nunique() < 2 or rows["test"].nunique() < 2:
         return None
@@ -214,36 +140,23 @@ def correlate(
 
 
 def correlations(result: MultibenchResult) -> pd.DataFrame:
-    """All correlations of alignment and test performance, one row for each.
+    """Return all correlations of alignment and test performance, one row for each.
 
     Columns: ``modality``, ``reference``, ``metric``, ``method``, ``independent`` (encoders or depths, see
     :func:`correlate`), ``r``, ``low``, ``high`` (95 % interval), ``p``, ``p_from``, ``encoders``.
     """
     import pandas as pd
 
+    keys = ["modality", "reference", "metric", "method", "independent"]
     rows = []
-    for modality, reference in result.directions:
-        for metric in result.metrics:
-            for method in METHODS:
-                for by_depth in (False, True):
-                    found = correlate(result, modality, reference, metric, method, by_depth)
-                    row: dict[str, Any] = {
-                        "modality": modality, "reference": reference, "metric": metric, "method": method,
-                        "independent": "depths" if by_depth else "encoders",
-                    }  # fmt: skip
-                    if found is not None:
-                        row |= {
-                            "r": found.r, "low": found.low, "high": found.high, "p": found.p_value,
-                            "p_from": found.p_from, "encoders": found.n,
-                        }  # fmt: skip
-                    rows.append(row)
-    columns = [
-        *("modality", "reference", "metric", "method", "independent"),
-        "r",
-        "low",
-        "high",
-        "p",
-        "p_from",
-        "encoders",
-    ]
-    return pd.DataFrame(rows, columns=columns)
+    for (modality, reference), metric, method in product(result.directions, result.metrics, METHODS):
+        for independent in ("encoders", "depths"):
+            row: dict[str, Any] = dict(zip(keys, (modality, reference, metric, method, independent), strict=True))
+            rho = correlate(result, modality, reference, metric, method, by_depth=independent == "depths")
+            if rho is not None:
+                row |= {
+                    "r": rho.r, "low": rho.low, "high": rho.high, "p": rho.p_value, "p_from": rho.p_from,
+                    "encoders": rho.n,
+                }  # fmt: skip
+            rows.append(row)
+    return pd.DataFrame(rows, columns=[*keys, "r", "low", "high", "p", "p_from", "encoders"])

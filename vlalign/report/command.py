@@ -12,8 +12,7 @@ def changed(kind: type, config: Mapping[str, Any]) -> dict[str, Any]:
     """Settings that are not the defaults of their dataclass, lists as tuples.
 
     >>> from vlalign.synthetic import SyntheticConfig
-    >>> from vlalign.synthetic.config import resolved
-    >>> changed(SyntheticConfig, resolved(SyntheticConfig(seeds=(1, 2), clip=9)))
+    >>> changed(SyntheticConfig, SyntheticConfig(seeds=(1, 2), clip=9).resolved())
     {'seeds': (1, 2), 'clip': 9.0}
     """
     found = {

@@ -13,7 +13,9 @@ from vlalign.metrics import Metric, parse_metric
 from vlalign.metrics.base import Floats
 from vlalign.metrics.engine.layers import map_layers
 from vlalign.scoring.preprocessing import normalise_rows
-from vlalign.synthetic.cells import Cell, CellFiles, Encoders, all_cells
+from vlalign.study.cells import grouped
+from vlalign.study.progress import StudyProgress
+from vlalign.synthetic.cells import Cell, EncoderFiles, Encoders, all_cells
 from vlalign.synthetic.config import SyntheticConfig
 from vlalign.synthetic.data import SyntheticData
 
@@ -22,40 +24,37 @@ Job = tuple[list[Cell], list[list[Cell]], int]
 
 
 def alignment_rows(
-    config: SyntheticConfig, files: CellFiles, data: Callable[[int], SyntheticData], progress: bool = False
+    config: SyntheticConfig, files: EncoderFiles, data: Callable[[int], SyntheticData], progress: bool = False
 ) -> list[Row]:
-    """One row for each pair of an encoder of modality 1 and one of another modality, both of one U, φ, seed and width.
+    """Return a row for each pair of an encoder of modality 1 and one of another modality, of one U, φ, seed and width.
 
     Alignment is the largest value over all pairs of layers, of activations on the first ``align_samples`` samples of
     the test split with L2-normalised rows (reference: arXiv 2502.16282, released code, no clipping).
 
     Args:
-        config, files: of the run; all cells are there.
-        data: gives the samples of a U.
+        config, files: of the run, with all cells.
+        data: returns the samples of a U.
         progress: show a bar.
 
     Returns:
-        Rows as :func:`vlalign.synthetic.results.make_table` takes them.
+        Rows of the table of :class:`vlalign.synthetic.results.SyntheticResult`, in any order.
     """
-    from tqdm import tqdm
-
     metrics = [parse_metric(name) for name in config.metrics]
     jobs = list(_jobs(config))
-    bar = tqdm(total=sum(len(job[1]) for job in jobs), disable=not progress, desc="aligning", dynamic_ncols=True)
+    with StudyProgress.over(sum(len(job[1]) for job in jobs), "aligning", progress) as bar:
 
-    def work(job: Job) -> list[list[Row]]:
-        return _align(config, files, data, metrics, *job, tick=bar.update)
+        def work(job: Job) -> list[Row]:
+            return _align(config, files, data, metrics, *job, tick=bar.advance)
 
-    with bar:
-        found = map_layers(work, jobs)
-    return [row for groups in found for rows in groups for row in rows]
+        return [row for rows in map_layers(work, jobs) for row in rows]
 
 
 def _jobs(config: SyntheticConfig) -> Iterator[Job]:
-    """Cells of modality 1, groups of cells that are compared with them, and a U."""
-    groups: dict[tuple[int, int, int, int], list[Cell]] = {}
-    for cell in all_cells(config):
-        groups.setdefault((cell.modality, cell.seed, cell.width, cell.phi_depth), []).append(cell)
+    """Yield cells of modality 1, groups of cells that are compared with them, and a U."""
+    groups: dict[tuple[int, int, int, int], list[Cell]] = {
+        (group[0].modality, group[0].seed, group[0].width, group[0].phi_depth): group
+        for group in grouped(all_cells(config), lambda cell: (cell.modality, cell.seed, cell.width, cell.phi_depth))
+    }
     compared: dict[tuple[int, int, int], list[list[Cell]]] = {}
     for (modality, seed, width, phi), cells in groups.items():
         if modality:
@@ -67,20 +66,20 @@ def _jobs(config: SyntheticConfig) -> Iterator[Job]:
 
 def _align(
     config: SyntheticConfig,
-    files: CellFiles,
+    files: EncoderFiles,
     data: Callable[[int], SyntheticData],
     metrics: Sequence[Metric],
     reference: list[Cell],
     others: list[list[Cell]],
     uniqueness: int,
     tick: Callable[[], object],
-) -> list[list[Row]]:
-    """The rows of each group of ``others`` at one U. Every layer is prepared once for each metric."""
+) -> list[Row]:
+    """Return the rows of all groups of ``others`` at one U. Every layer is prepared once for each metric."""
     place = config.uniqueness.index(uniqueness)
     known = {cell: files.load(cell) for cell in reference}
     first = _layers(config, known, data(uniqueness), reference, place)
     prepared = [_prepared(metric, first) for metric in metrics]
-    found = []
+    rows = []
     for cells in others:
         encoders = {cell: files.load(cell) for cell in cells}
         layers = _layers(config, encoders, data(uniqueness), cells, place)
@@ -88,20 +87,18 @@ def _align(
             _blocks(metric.grid(x, _prepared(metric, layers)), first, layers)
             for metric, x in zip(metrics, prepared, strict=True)
         ]
-        rows = []
         for j, cell in enumerate(cells):
             for i, other in enumerate(reference):
                 row = _row(cell, encoders[cell], other, known[other], uniqueness, place)
                 for name, grid in zip(config.metrics, grids, strict=True):
                     row |= _largest(name, grid[i][j])
                 rows.append(row)
-        found.append(rows)
         tick()
-    return found
+    return rows
 
 
 def _row(cell: Cell, own: Encoders, other: Cell, its: Encoders, uniqueness: int, place: int) -> Row:
-    """Everything about a pair but its alignment."""
+    """Return everything about a pair but its alignment."""
     train, valid, test = own.accuracy[place].tolist()
     return {
         "seed": cell.seed,
@@ -120,7 +117,7 @@ def _row(cell: Cell, own: Encoders, other: Cell, its: Encoders, uniqueness: int,
 
 
 def _largest(name: str, values: Floats) -> Row:
-    """The largest of the values [Lx, Ly] of a metric, and the layers (from 1) that have it."""
+    """Return the largest of the values [Lx, Ly] of a metric, and the layers (from 1) that have it."""
     x, y = np.unravel_index(int(values.argmax()), values.shape)
     return {name: float(values[x, y]), f"{name} reference_layer": int(x) + 1, f"{name} layer": int(y) + 1}
 
@@ -128,23 +125,23 @@ def _largest(name: str, values: Floats) -> Row:
 def _layers(
     config: SyntheticConfig, encoders: dict[Cell, Encoders], data: SyntheticData, cells: list[Cell], place: int
 ) -> list[list[Tensor]]:
-    """Prepared activations [n, width] of each layer of each cell's encoder at one U."""
+    """Return normalised activations [n, width] of each layer of each cell's encoder at one U."""
     rows, codes = data.inputs(cells[0].modality, cells[0].phi_depth)
     x = rows[torch.from_numpy(codes[data.splits["test"][: config.align_samples]])]
     x = torch.cat([x, torch.ones(len(x), 1)], dim=1).unsqueeze(0)
-    found = []
+    activations = []
     for cell in cells:
         stack = encoders[cell].stack(config, cell, slice(place, place + 1))
-        found.append([normalise_rows(h[0], cell.title(data.uniqueness))[0] for h in stack.activations(x)])
-    return found
+        activations.append([normalise_rows(h[0], cell.title(data.uniqueness))[0] for h in stack.activations(x)])
+    return activations
 
 
 def _prepared(metric: Metric, encoders: list[list[Tensor]]) -> list[Any]:
-    """All layers of all encoders, one after the other."""
+    """Prepare all layers of all encoders, one after the other."""
     return [metric.prepare(layer) for layers in encoders for layer in layers]
 
 
 def _blocks(values: Floats, x: list[list[Tensor]], y: list[list[Tensor]]) -> list[list[Floats]]:
-    """The values [Lx, Ly] of each pair of encoders, from those of all layers of all encoders."""
+    """Return the values [Lx, Ly] of each pair of encoders, from those of all layers of all encoders."""
     ends = [np.cumsum([len(layers) for layers in side])[:-1] for side in (x, y)]
     return [np.split(band, ends[1], axis=1) for band in np.split(values, ends[0], axis=0)]

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from vlalign.errors import VlalignError
 from vlalign.metrics import parse_metric
-from vlalign.settings import check_values, read_yaml
+from vlalign.settings import read_yaml
+from vlalign.study.config import StudyConfig
 from vlalign.synthetic.distribution import Task, in_range
 from vlalign.synthetic.encoder import NONLINEARITIES
 from vlalign.synthetic.published import published
 from vlalign.synthetic.transforms import PHI_NONLINEARITIES
 
 PHI_ON = ("others", "all")
-#: settings that say how to compute, not what
-RUNNING = ("out", "ensemble", "cpu")
-#: settings that a study may go on with more of
-GROWING = ("phi_depths", "depths", "widths", "seeds", "metrics", "align_samples")
 #: settings of the learning rates and weight decays
 _RATES = ("learning_rate", "weight_decay", "tuned")
 _LEAST_RATE, _MOST_RATE, _MOST_DECAY = 1e-9, 10.0, 100.0
@@ -27,7 +24,7 @@ _WHOLE = {"uniqueness", "phi_depths", "depths", "widths", "seeds", "epochs"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class SyntheticConfig(Task):
+class SyntheticConfig(Task, StudyConfig):
     """Everything that a synthetic study is asked to do; the defaults are the grid and settings of arXiv 2502.16282.
 
     Attributes:
@@ -60,6 +57,10 @@ class SyntheticConfig(Task):
     Raises:
         VlalignError: a value out of its range, named with what is allowed.
     """
+
+    RUNNING: ClassVar[tuple[str, ...]] = ("out", "ensemble", "cpu")
+    GRID: ClassVar[tuple[str, ...]] = ("phi_depths", "depths", "widths", "seeds")
+    ANALYSIS: ClassVar[tuple[str, ...]] = ("metrics", "align_samples")
 
     uniqueness: tuple[int, ...] = tuple(range(9))
     phi_depths: tuple[int, ...] = tuple(range(1, 11))
@@ -126,6 +127,12 @@ class SyntheticConfig(Task):
         rate = rate if self.learning_rate is None else self.learning_rate[side]
         decay = decay if self.weight_decay is None else self.weight_decay[side]
         return rate, decay
+
+    def encoder_identity(self, tuned: dict[str, Any] | None) -> dict[str, Any]:
+        """Return what encoders depend on beside their cell; learning rates and weight decays as they are used."""
+        kept = {name: value for name, value in self.identity().items() if name not in _RATES}
+        rates = [[self.settings_of(m, u, tuned) for u in self.uniqueness] for m in range(self.modalities)]
+        return kept | {"rates": rates}
 
     def _check_grid(self) -> None:
         for name, least, most in (
@@ -198,16 +205,6 @@ def one_of(name: str, value: str, known: Sequence[str]) -> None:
         raise VlalignError(f"{name} is {value!r}: allowed is {', '.join(known)}")
 
 
-def read_config(path: str | Path) -> dict[str, Any]:
-    """The settings that a YAML file gives, under the names of :class:`SyntheticConfig`; a part of them is enough.
-
-    Raises:
-        VlalignError: the file is missing or no valid YAML, or a key is unknown or has a value of the wrong type.
-    """
-    kinds = {entry.name: str(entry.type) for entry in fields(SyntheticConfig)}
-    return check_values(read_yaml(path), kinds, Path(path))
-
-
 def read_tuned(path: str | Path) -> dict[str, Any]:
     """Learning rate and weight decay by modality and U, as ``vlalign synthetic tune`` wrote them.
 
@@ -246,20 +243,3 @@ def check_tuned(config: SyntheticConfig, tuned: dict[str, Any]) -> None:
             raise VlalignError(
                 f"{config.tuned} lacks {name} at U = {', '.join(map(str, missing))}: tune with this grid"
             )
-
-
-def resolved(config: SyntheticConfig) -> dict[str, Any]:
-    """All settings as JSON values, in the order of the fields."""
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(config).items()}
-
-
-def identity(config: SyntheticConfig) -> dict[str, Any]:
-    """The settings that make two studies different ones; others say how to compute, or that there is more of it."""
-    return {name: value for name, value in resolved(config).items() if name not in (*RUNNING, *GROWING)}
-
-
-def encoder_identity(config: SyntheticConfig, tuned: dict[str, Any] | None) -> dict[str, Any]:
-    """What decides how encoders turn out beside their cell, learning rates and weight decays as they are used."""
-    kept = {name: value for name, value in identity(config).items() if name not in _RATES}
-    rates = [[config.settings_of(m, u, tuned) for u in config.uniqueness] for m in range(config.modalities)]
-    return kept | {"rates": rates}

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from vlalign.errors import VlalignError
 from vlalign.files import read_json, sweep, work_folder, write_error
 from vlalign.store.checksums import canonical, check_space
-from vlalign.synthetic.config import identity
 from vlalign.synthetic.data import SyntheticData
 from vlalign.synthetic.distribution import all_bits
 
@@ -52,7 +51,7 @@ def to_datasets(data: SyntheticData, phi_depth: int = 1) -> DatasetDict:
 
 def settings_of(data: SyntheticData, phi_depth: int) -> str:
     """What the samples depend on, as JSON on one line."""
-    kept = {name: value for name, value in identity(data.config).items() if name not in ("epochs", "batch", "clip")}
+    kept = {name: value for name, value in data.config.identity().items() if name not in ("epochs", "batch", "clip")}
     return canonical(kept | {"uniqueness": data.uniqueness, "phi_depth": phi_depth})
 
 

@@ -12,6 +12,7 @@ from vlalign.files import write_whole
 from vlalign.settings import yaml_text
 from vlalign.store.checksums import check_space
 from vlalign.study.jobs import run_jobs
+from vlalign.study.progress import StudyProgress
 from vlalign.synthetic.cells import Cell, shape_of
 from vlalign.synthetic.config import SyntheticConfig
 from vlalign.synthetic.study import SyntheticStudy
@@ -48,7 +49,6 @@ def tune(config: SyntheticConfig, out: str | Path, trials: int = 8, progress: bo
         import optuna
     except ImportError as error:
         raise VlalignError("tuning needs optuna: pip install 'vlalign[tune]'") from error
-    from tqdm import tqdm
 
     if trials < 1:
         raise VlalignError(f"--trials is {trials}: give at least 1")
@@ -58,12 +58,12 @@ def tune(config: SyntheticConfig, out: str | Path, trials: int = 8, progress: bo
     check_space(out.parent, 0)
     study = SyntheticStudy(config)
     cells = [tuning_cells(config, modality) for modality in range(config.modalities)]
-    if not study.is_main:
+    if not study.is_main_process:
         return None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    found: Tuned = {}
+    tuned: Tuned = {}
     steps = trials * sum(len(group) * config.epochs[min(group[0].modality, 1)] for group in cells)
-    with tqdm(total=steps, disable=not progress, desc="tuning", mininterval=0.5, dynamic_ncols=True) as bar:
+    with StudyProgress.over(steps, "tuning", progress) as bar:
         for modality, group in enumerate(cells):
             searches = {
                 u: optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=config.seeds[0]))
@@ -78,48 +78,44 @@ def tune(config: SyntheticConfig, out: str | Path, trials: int = 8, progress: bo
                     )
                     for trial in asked.values()
                 ]
-                values = _values(study, group, rates, bar.update)
+                values = _values(study, group, rates, bar.advance)
                 for (u, trial), value in zip(asked.items(), values, strict=True):
                     searches[u].tell(trial, value)
-            found[f"modality {modality + 1}"] = {
+            tuned[f"modality {modality + 1}"] = {
                 u: {**search.best_params, "accuracy": round(search.best_value, 4)} for u, search in searches.items()
             }
-            _write(found, out)  # what is searched is kept
-    return found
-
-
-def _write(found: Tuned, out: Path) -> None:
-    quoted = {name: {str(u): entry for u, entry in entries.items()} for name, entries in found.items()}
-    write_whole(out, yaml_text(quoted))
+            quoted = {name: {str(u): entry for u, entry in entries.items()} for name, entries in tuned.items()}
+            write_whole(out, yaml_text(quoted))  # a finished modality is kept
+    return tuned
 
 
 def tuning_cells(config: SyntheticConfig, modality: int) -> list[Cell]:
-    """The encoders that a modality is tuned on, in the order of their depth.
+    """Return the encoders that a modality is tuned on, in the order of their depth.
 
     Raises:
         VlalignError: the grid has none of them.
     """
     seed, width = config.seeds[0], config.hidden[0]
     phis = [phi for phi in config.phi_depths if phi in DEPTHS] if config.has_phi(modality) else [0]
-    found = [
+    cells = [
         Cell(modality, depth, width, seed, phi)
         for depth in config.depths
         if depth in DEPTHS
         for phi in phis
         if not phi or depth - phi in OFFSETS
     ]
-    if not found:
+    if not cells:
         raise VlalignError(
             f"nothing to tune modality {modality + 1} on: depths and phi_depths must have values up to {DEPTHS[-1]}"
             " with the encoder as deep as φ or one layer less"
         )
-    return found
+    return cells
 
 
 def _values(
     study: SyntheticStudy, cells: Sequence[Cell], rates: Sequence[tuple[float, float]], advance: Callable[[], object]
 ) -> list[float]:
-    """Mean best validation accuracy over the cells, of each U with its learning rate and weight decay."""
+    """Return the mean best validation accuracy over the cells, of each U with its learning rate and weight decay."""
     config, us = study.config, study.config.uniqueness
     accuracies: dict[Cell, torch.Tensor] = {}
 

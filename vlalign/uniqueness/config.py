@@ -1,82 +1,220 @@
-"""Settings of a study: from a YAML file and the command line, and in the folder of the study."""
+"""Settings of a study of uniqueness."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Mapping
-from dataclasses import MISSING, asdict, fields
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 from vlalign.data import DataSpec
 from vlalign.errors import VlalignError
-from vlalign.files import write_whole
-from vlalign.settings import check_value, is_a, known_keys, read_yaml, shown, wrong, yaml_text
-from vlalign.uniqueness.settings import UniquenessConfig
+from vlalign.extraction.config import ExtractConfig
+from vlalign.perturb import Perturbation, parse_perturbation
+from vlalign.settings import check_value, is_a, known_keys, read_yaml, wrong
+from vlalign.study.config import StudyConfig
 
-__all__ = ["UniquenessConfig", "check_folder", "make_config", "merge", "read_config", "resolved", "write_config"]
-
-log = logging.getLogger(__name__)
-
-CONFIG = "config.yaml"
-#: settings that say how to compute, not what: a study may go on with others
-RUNNING = ("batch_tokens", "batch_images", "workers", "shard_rows", "cpu", "parallel", "store")
-#: settings that a folder may hold records of several of
-GROWING = ("x", "y", "rates", "out", "allow_empty", *RUNNING)
-
+SIDES = ("auto", "x", "y")
 _OF_SOURCE = ("source", "revision", "config", "split", "image_column", "text_column", "id_column", "caption")
 
 
-def read_config(path: str | Path) -> dict[str, Any]:
-    """The settings that a YAML file gives, under the names of :class:`UniquenessConfig`; a part of them is enough.
+@dataclass(frozen=True)
+class UniquenessConfig(StudyConfig):
+    """Everything that a study is asked to do; contradictions are refused when it is made.
 
-    ``x`` and ``y`` are a name or a list of names, ``rates`` a list of numbers, ``data`` a source or a mapping of the
-    fields of :class:`vlalign.data.DataSpec`. Relative paths in it stay relative to the working directory, not to the
-    file, as they would on the command line.
+    Attributes:
+        x, y: models of either side (usually vision and language); each pair of them is scored. Repeated names go.
+        op: the operation that edits one side, with its parameters but without rate and seed, such as ``char_delete``,
+            ``patch_delete:grid=8`` or ``captions_file:file=edits.json``.
+        rates: percent; sorted, each once, and 0, the unedited baseline, always among them.
+        seed: of the edits.
+        side: the edited side, ``x`` or ``y``; ``auto`` for that of the operation's modality.
+        data: the data set and its columns, or its source alone.
+        store: folder of the feature store.
+        out: folder of the study.
+        metric: as :func:`vlalign.metrics.parse_metric` reads it.
+        k: number of neighbours of metrics that have one.
+        preset: of extraction and scores.
+        permutations, half_samples: of the null and the interval of each score; None for the metric's own.
+        allow_empty: let captions lose all their characters.
+
+    The others are those of :class:`vlalign.extraction.ExtractConfig`, with its defaults.
 
     Raises:
-        VlalignError: the file is missing or no valid YAML, or a key is unknown or has a value of the wrong type.
+        VlalignError: an unknown value or two settings that contradict each other.
     """
-    path = Path(path)
-    values = read_yaml(path)
-    known = {entry.name: str(entry.type) for entry in fields(UniquenessConfig)}
-    found: dict[str, Any] = {}
-    known_keys(values, known, path)
-    for key, value in values.items():
-        if key in ("x", "y"):
-            names = [value] if isinstance(value, str) else value
-            if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-                raise wrong(path, key, "a name or a list of names", value)
-            found[key] = tuple(names)
-        elif key == "rates":
-            if not isinstance(value, list) or not all(is_a(rate, (int, float)) for rate in value):
-                raise wrong(path, key, "a list of numbers", value)
-            found[key] = tuple(map(float, value))
-        elif key == "data":
-            if not isinstance(value, str | dict):
-                raise wrong(path, key, "a source or a mapping such as {source: minhuh/prh, max_samples: 256}", value)
-            found[key] = {"source": value} if isinstance(value, str) else _data(value, path)
-        else:
-            found[key] = check_value(key, value, known[key], path)
+
+    #: a study may go on with others of the options that say how to compute
+    RUNNING: ClassVar[tuple[str, ...]] = (
+        "out", "allow_empty", "batch_tokens", "batch_images", "workers", "shard_rows", "cpu", "parallel", "store",
+    )  # fmt: skip
+    GRID: ClassVar[tuple[str, ...]] = ("x", "y", "rates")
+
+    x: tuple[str, ...]
+    y: tuple[str, ...]
+    op: str
+    rates: tuple[float, ...]
+    seed: int = 0
+    side: str = "auto"
+    data: DataSpec = field(default_factory=DataSpec)
+    store: str = ExtractConfig.store
+    out: str = "study"
+    metric: str = "mutual_knn"
+    k: int = 10
+    preset: str = ExtractConfig.preset
+    permutations: int | None = None
+    half_samples: int | None = None
+    dtype: str = ExtractConfig.dtype
+    quantization: str = ExtractConfig.quantization
+    parallel: str = ExtractConfig.parallel
+    image_size: int | None = ExtractConfig.image_size
+    text_pool: str | None = ExtractConfig.text_pool
+    vision_pool: str | None = ExtractConfig.vision_pool
+    max_length: int | None = ExtractConfig.max_length
+    loss: bool = ExtractConfig.loss
+    batch_tokens: int | None = ExtractConfig.batch_tokens
+    batch_images: int | None = ExtractConfig.batch_images
+    workers: int | None = ExtractConfig.workers
+    shard_rows: int = ExtractConfig.shard_rows
+    trust_remote_code: bool = ExtractConfig.trust_remote_code
+    cpu: bool = ExtractConfig.cpu
+    allow_empty: bool = False
+
+    def __post_init__(self) -> None:
+        for side in ("x", "y"):
+            object.__setattr__(self, side, _names(getattr(self, side), side))
+        object.__setattr__(self, "rates", _rates(self.rates))
+        if isinstance(self.data, str):
+            object.__setattr__(self, "data", DataSpec(self.data))
+        if self.side not in SIDES:
+            raise VlalignError(f"--side {self.side}: choose one of {', '.join(SIDES)}")
+        _check_op(self.op)
+        for rate in self.rates:
+            self.perturbation(rate)
+        for flag, number, least in (
+            ("k", self.k, 1),
+            ("permutations", self.permutations, 0),
+            ("half-samples", self.half_samples, 0),
+            ("seed", self.seed, 0),
+        ):
+            if number is not None and number < least:
+                raise VlalignError(f"--{flag} {number}: give a number of at least {least}")
+        if self.half_samples == 1:
+            raise VlalignError("--half-samples 1: one has no spread; give 0 for no interval, or at least 2")
+        for flag in ("metric", "out"):
+            if not getattr(self, flag).strip():
+                raise VlalignError(f"--{flag} is empty: leave it out for the default")
+        self.extraction((*self.x, *self.y))
+
+    def perturbation(self, rate: float) -> Perturbation:
+        """The edit at a rate."""
+        return parse_perturbation(self.op, rate=rate, seed=self.seed)
+
+    def extraction(self, models: Iterable[str]) -> ExtractConfig:
+        """What an extraction of some of the models is asked to do."""
+        own = {entry.name for entry in fields(self)}
+        shared = {entry.name: getattr(self, entry.name) for entry in fields(ExtractConfig) if entry.name in own}
+        return ExtractConfig(models=tuple(models), **shared)
+
+    @classmethod
+    def read(cls, path: str | Path) -> dict[str, Any]:
+        """Return the settings in a YAML file, by the names of the fields; some of them are enough.
+
+        ``x`` and ``y`` are a name or a list of names, ``rates`` a list of numbers, ``data`` a source or a mapping of
+        the fields of :class:`vlalign.data.DataSpec`. Relative paths in it stay relative to the working directory, not
+        to the file, as they would on the command line.
+
+        Raises:
+            VlalignError: the file is missing or no valid YAML, or a key is unknown or has a value of the wrong type.
+        """
+        path = Path(path)
+        values = read_yaml(path)
+        known = {entry.name: str(entry.type) for entry in fields(cls)}
+        checked: dict[str, Any] = {}
+        known_keys(values, known, path)
+        for key, value in values.items():
+            if key in ("x", "y"):
+                names = [value] if isinstance(value, str) else value
+                if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+                    raise wrong(path, key, "a name or a list of names", value)
+                checked[key] = tuple(names)
+            elif key == "rates":
+                if not isinstance(value, list) or not all(is_a(rate, (int, float)) for rate in value):
+                    raise wrong(path, key, "a list of numbers", value)
+                checked[key] = tuple(map(float, value))
+            elif key == "data":
+                if not isinstance(value, str | dict):
+                    raise wrong(
+                        path, key, "a source or a mapping such as {source: minhuh/prh, max_samples: 256}", value
+                    )
+                checked[key] = {"source": value} if isinstance(value, str) else _data(value, path)
+            else:
+                checked[key] = check_value(key, value, known[key], path)
+        return checked
+
+    @classmethod
+    def make(cls, values: Mapping[str, Any]) -> Self:
+        """Return the config with these settings; ``data`` may be a mapping or a source.
+
+        Raises:
+            VlalignError: a setting without default is missing, or what :class:`UniquenessConfig` refuses.
+        """
+        values = dict(values)
+        for entry in fields(cls):
+            if entry.default is MISSING and entry.default_factory is MISSING and entry.name not in values:
+                raise VlalignError(
+                    f"nothing says {entry.name}: give --{entry.name}, or {entry.name}: in a file of --config"
+                )
+        data = values.get("data", {})
+        if not isinstance(data, DataSpec):
+            values["data"] = DataSpec(**({"source": data} if isinstance(data, str) else data))
+        return cls(**values)
+
+    def resolved(self) -> dict[str, Any]:
+        """Return all settings as JSON values, in the order of the fields."""
+        rates = [int(rate) if rate == int(rate) else rate for rate in self.rates]
+        return super().resolved() | {"rates": rates}
+
+    def identity(self) -> dict[str, Any]:
+        """Return the settings in which two runs of one study agree: an operation as it is understood, data by field."""
+        values = super().identity()
+        edit = self.perturbation(0)
+        given = {name: value for name, value in edit.parameters.items() if value != edit.operation.parameters[name]}
+        values["op"] = f"{edit.name}:{','.join(f'{name}={value}' for name, value in given.items())}".rstrip(":")
+        return values | {f"data.{name}": value for name, value in values.pop("data").items()}
+
+
+def _names(names: str | Sequence[str], side: str) -> tuple[str, ...]:
+    found = tuple(dict.fromkeys(name.strip() for name in ((names,) if isinstance(names, str) else names)))
+    if not found:
+        raise VlalignError(f"no model on side {side}: name one with --{side} (`vlalign models` lists them)")
+    if "" in found:
+        raise VlalignError(f"--{side} has an empty name: name a model (`vlalign models` lists them)")
     return found
 
 
-def make_config(values: Mapping[str, Any]) -> UniquenessConfig:
-    """The settings of :func:`merge` or :func:`read_config`; ``data`` may be a mapping or a source.
+def _rates(rates: float | Iterable[float]) -> tuple[float, ...]:
+    found = set()
+    for rate in [rates] if isinstance(rates, int | float) else rates:
+        try:
+            number = float(rate)
+        except (TypeError, ValueError):
+            number = math.nan
+        if isinstance(rate, bool) or not 0 <= number <= 100:
+            raise VlalignError(f"--rates {rate}: rates are numbers in percent, 0 to 100")
+        found.add(number + 0.0)  # no negative zero
+    if not found:
+        raise VlalignError("no rates given: name some with --rates, in percent, such as 0 to 90")
+    return tuple(sorted(found | {0.0}))
 
-    Raises:
-        VlalignError: a setting without default is missing, or what :class:`UniquenessConfig` refuses.
-    """
-    values = dict(values)
-    for entry in fields(UniquenessConfig):
-        if entry.default is MISSING and entry.default_factory is MISSING and entry.name not in values:
-            raise VlalignError(
-                f"nothing says {entry.name}: give --{entry.name}, or {entry.name}: in a file of --config"
-            )
-    data = values.get("data", {})
-    if not isinstance(data, DataSpec):
-        values["data"] = DataSpec(**({"source": data} if isinstance(data, str) else data))
-    return UniquenessConfig(**values)
+
+def _check_op(op: str) -> None:
+    """Refuse an unknown operation, and one that names what ``rates`` and ``seed`` say."""
+    few, many = parse_perturbation(op, rate=0, seed=0), parse_perturbation(op, rate=100, seed=1)
+    for what, flag, named in (("rate", "rates", few.rate == many.rate), ("seed", "seed", few.seed == many.seed)):
+        if named:
+            raise VlalignError(f"--op {op} names a {what} of its own: leave it out and give --{flag}")
 
 
 def merge(file_values: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str, Any]:
@@ -90,65 +228,6 @@ def merge(file_values: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str,
     if "data" in file_values and "data" in given:
         merged["data"] = _merged_data(_data_fields(file_values["data"]), _data_fields(given["data"]))
     return merged
-
-
-def resolved(config: UniquenessConfig) -> dict[str, Any]:
-    """All settings as JSON values, in the order of the fields; :func:`make_config` gives the same config."""
-    values = asdict(config)
-    values["rates"] = [int(rate) if rate == int(rate) else rate for rate in config.rates]
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
-
-
-def write_config(config: UniquenessConfig, folder: str | Path) -> Path:
-    """Write all settings as config.yaml of ``folder``, whole or not at all; :func:`read_config` reads them back.
-
-    Raises:
-        VlalignError: if the file cannot be written.
-    """
-    text = yaml_text(resolved(config))
-    return write_whole(Path(folder) / CONFIG, text)
-
-
-def check_folder(folder: str | Path, config: UniquenessConfig) -> None:
-    """Refuse a folder that holds another study. Models, rates, ``out`` and :data:`RUNNING` may differ.
-
-    Raises:
-        VlalignError: its config.yaml differs in anything else, or cannot be read.
-    """
-    path = Path(folder) / CONFIG
-    if not path.exists():
-        return
-    there = make_config(read_config(path))
-    found = differences(there, config)
-    if found:
-        told = "; ".join(f"{name} is {shown(old)} there, {shown(new)} here" for name, (old, new) in found.items())
-        raise VlalignError(f"{folder} holds another study ({told}): name another folder with --out")
-    for name in ("x", "y", "rates"):
-        if missing := [one for one in getattr(there, name) if one not in getattr(config, name)]:
-            log.warning(
-                "%s also holds %s %s: its records are kept, but tables, figures and settings are now without it",
-                folder, name, ", ".join(f"{one:g}" if name == "rates" else str(one) for one in missing),
-            )  # fmt: skip
-
-
-def differences(there: UniquenessConfig, here: UniquenessConfig) -> dict[str, tuple[Any, Any]]:
-    """Settings that make two studies different ones, with both values; fields of ``data`` as ``data.field``."""
-    old, new = (_flat(config) for config in (there, here))
-    return {name: (old[name], new[name]) for name in old if old[name] != new[name]}
-
-
-def _flat(config: UniquenessConfig) -> dict[str, Any]:
-    values = {name: value for name, value in resolved(config).items() if name not in GROWING}
-    data = values.pop("data")
-    values["op"] = _plain_op(config)
-    return values | {f"data.{name}": value for name, value in data.items()}
-
-
-def _plain_op(config: UniquenessConfig) -> str:
-    """The operation as it is understood, so that spelling out a default is no difference."""
-    name, _, more = str(config.perturbation(0)).partition(":")
-    given = [part for part in more.split(",")[1:] if not part.startswith("seed=")]
-    return ":".join([name, *([",".join(given)] if given else [])])
 
 
 def _data_fields(data: Any) -> dict[str, Any]:

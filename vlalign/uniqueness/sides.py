@@ -8,7 +8,7 @@ from vlalign.errors import VlalignError
 from vlalign.models.names import resolve
 from vlalign.models.source import locate
 from vlalign.models.spec import ModelSpec
-from vlalign.uniqueness.settings import UniquenessConfig
+from vlalign.uniqueness.config import UniquenessConfig
 
 
 @dataclass(frozen=True)

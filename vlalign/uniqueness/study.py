@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import shlex
 from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +13,14 @@ from vlalign.errors import VlalignError
 from vlalign.extraction import Engine, Extraction, Plan
 from vlalign.models.spec import ModelSpec
 from vlalign.perturb import applied
-from vlalign.uniqueness.config import check_folder, resolved, write_config
+from vlalign.study.progress import Stopwatch, Work
+from vlalign.study.study import Study
+from vlalign.uniqueness.config import UniquenessConfig
 from vlalign.uniqueness.edits import measure_edits
 from vlalign.uniqueness.points import Point
-from vlalign.uniqueness.progress import StudyProgress, Work
-from vlalign.uniqueness.records import Records
+from vlalign.uniqueness.progress import UniquenessProgress
+from vlalign.uniqueness.records import Records, load_of
 from vlalign.uniqueness.results import UniquenessResult
-from vlalign.uniqueness.settings import UniquenessConfig
 from vlalign.uniqueness.sides import Sides, find_sides
 
 if TYPE_CHECKING:
@@ -42,13 +43,13 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class StudyPlan:
-    """What a study will do.
+class UniquenessPlan:
+    """Work of a uniqueness study.
 
     Attributes:
-        extraction: the runs to be made, or there already.
+        extraction: the runs to be made, or stored already.
         sides: the models.
-        pairs: what will be scored, those of one edited run next to each other.
+        pairs: what will be scored; pairs with one edited run follow each other.
         metric: of the scores.
     """
 
@@ -58,7 +59,7 @@ class StudyPlan:
     metric: Metric
 
     def blank(self) -> set[tuple[ModelSpec, float]]:
-        """Models and rates at which all samples are the same tokens, so that rounding alone tells them apart."""
+        """Return models and rates at which all samples are the same tokens, so that only rounding separates them."""
         return {
             (model.source.spec, _rate(model.data))
             for model in self.extraction.models
@@ -66,36 +67,23 @@ class StudyPlan:
         }
 
 
-class UniquenessStudy:
-    """Plans and runs a study on the processes that were launched together; the main one scores.
+class UniquenessStudy(Study[UniquenessConfig, UniquenessPlan, UniquenessResult]):
+    """A uniqueness study on the processes that were launched together; the main one scores.
 
     Args:
-        config: what is asked for.
+        config: its settings.
     """
 
     def __init__(self, config: UniquenessConfig) -> None:
-        self.config = config
         self.engine = Engine(config.extraction(dict.fromkeys([*config.x, *config.y])))
+        super().__init__(config, state=self.engine.state)
 
-    @property
-    def is_main(self) -> bool:
-        """Whether this process speaks for all."""
-        return self.engine.is_main
-
-    def plan(self) -> StudyPlan:
-        """Checks everything that can be checked without weights: folder, models, data, every rate's edits, the metric.
-
-        Raises:
-            VlalignError: the first thing that would go wrong; ``SystemExit`` on the other processes.
-        """
-        return self.engine.agree(self._plan)
-
-    def _plan(self) -> StudyPlan:
+    def make_plan(self) -> UniquenessPlan:
+        """Check everything that can be checked without weights: models, data, every rate's edits, the metric."""
         from vlalign.metrics.registry import parse_metric
         from vlalign.scoring.preprocessing import get_preset
 
         config = self.config
-        check_folder(config.out, config)
         metric = parse_metric(config.metric, k=config.k)
         get_preset(config.preset)
         sides = find_sides(config)
@@ -104,54 +92,47 @@ class UniquenessStudy:
         widths = [tap.width for plan in extraction.models for tap in plan.sketch.taps]
         metric.check(len(extraction.data), widths)
         pairs = [Pair(x, y, rate) for rate in config.rates for x, y in sides.pairs()]
-        moving = sides.edited
-        pairs.sort(key=lambda pair: sides.moving.index(getattr(pair, moving)))  # stable: rate by rate
-        return StudyPlan(extraction, sides, pairs, metric)
+        pairs.sort(key=lambda pair: sides.moving.index(getattr(pair, sides.edited)))  # stable: rate by rate
+        return UniquenessPlan(extraction, sides, pairs, metric)
 
-    def run(self, plan: StudyPlan | None = None, *, progress: bool = False) -> UniquenessResult | None:
-        """Extracts what is missing, scores what is not scored yet, and writes the study's files.
-
-        Args:
-            plan: by default, that of :meth:`plan`.
-            progress: show one bar with the time left.
-
-        Returns:
-            The result; None on other processes than the main one.
-        """
-        clock = time.perf_counter
-        seconds, start = {}, clock()
-        plan = plan or self.plan()
-        out = Path(self.config.out)
-        if not self.is_main:
+    def compute(self, plan: UniquenessPlan, progress: bool) -> UniquenessResult | None:
+        """Extract what is missing on all processes; score what is not scored yet on the main process."""
+        if not self.is_main_process:
             self.engine.run(plan.extraction)
             return None
-        write_config(self.config, out)
-        records = Records(out, plan.metric)
-        with StudyProgress(self._works(plan, records), shown=progress) as shown:
-            seconds["plan"], start = clock() - start, clock()
-            extractions = self.engine.run(plan.extraction, progress=shown)
-            seconds["extract"], start = clock() - start, clock()
-            points = self._points(plan, _by_rate(plan.extraction, extractions), records, shown)
-            seconds["score"] = clock() - start
-            forecast = shown.accuracy()
-        result = UniquenessResult.from_points(
+        watch = Stopwatch()
+        records = Records(self.config.out, plan.metric)
+        with UniquenessProgress(self._works(plan, records), shown=progress) as bar:
+            watch.lap("plan")
+            extractions = self.engine.run(plan.extraction, progress=bar)
+            watch.lap("extract")
+            points = self._points(plan, _by_rate(plan.extraction, extractions), records, bar)
+            watch.lap("score")
+            forecast = bar.accuracy()
+        return UniquenessResult.from_points(
             points,
-            config=resolved(self.config),
+            config=self.config.resolved(),
             data={
                 "name": plan.extraction.data.name,
                 "n": len(plan.extraction.data),
                 "reads": dict(zip("xy", plan.sides.modalities, strict=True)),
                 "edited": plan.sides.edited,
             },
-            seconds={name: round(value, 3) for name, value in seconds.items()},
+            seconds=watch.seconds,
             environment=environment(),
             forecast=forecast,
             edits=measure_edits(model.data for model in plan.extraction.models),
         )
-        result.save(out)
-        return result
 
-    def _works(self, plan: StudyPlan, records: Records) -> dict[Hashable, Work]:
+    @staticmethod
+    def report(result: UniquenessResult, folder: str | Path, metric: str | None = None) -> list[Path]:
+        """Write figures and page into a study's folder; return their paths, the page last."""
+        from vlalign.uniqueness.report import save_uniqueness
+
+        command = f"vlalign study uniqueness --config {shlex.quote(f'{folder}/config.yaml')}"
+        return save_uniqueness(result, folder, lambda point: load_of(folder, point), command)
+
+    def _works(self, plan: UniquenessPlan, records: Records) -> dict[Hashable, Work]:
         """The parts of the study as the forecast of the time left sees them."""
         works: dict[Hashable, Work] = {}
         hashes = {}
@@ -175,11 +156,11 @@ class UniquenessStudy:
         score.expected = score.amount
         return works
 
-    def _side_rate(self, plan: StudyPlan, pair: Pair, side: str) -> float:
+    def _side_rate(self, plan: UniquenessPlan, pair: Pair, side: str) -> float:
         return pair.rate if side == plan.sides.edited else 0.0
 
     def _points(
-        self, plan: StudyPlan, runs: dict[tuple[ModelSpec, float], Run], records: Records, shown: StudyProgress
+        self, plan: UniquenessPlan, runs: dict[tuple[ModelSpec, float], Run], records: Records, bar: UniquenessProgress
     ) -> list[Point]:
         from vlalign.scoring.batch import prepare_pairs
 
@@ -209,10 +190,8 @@ class UniquenessStudy:
                     found = records.put(record), record
                 except VlalignError as error:
                     note = str(error)
-                shown.scored(
-                    f"{pair.x.alias} × {pair.y.alias} at {pair.rate:g} %",
-                    _pair_seconds(len(x.layers), len(y.layers), x.n),
-                )
+                amount = _pair_seconds(len(x.layers), len(y.layers), x.n)
+                bar.advance(amount, "score", f"{pair.x.alias} × {pair.y.alias} at {pair.rate:g} %")
             language = plan.sides.language
             speaker, run = (pair.x, x) if language == "x" else (pair.y, y)
             points.append(

@@ -20,7 +20,7 @@ from support.shown import text_of
 from vlalign.cli.fields import add_field_flags, given
 from vlalign.errors import VlalignError
 from vlalign.multibench import MultibenchConfig, MultibenchResult, MultibenchStudy
-from vlalign.multibench.config import complete, resolved
+from vlalign.multibench.config import complete
 from vlalign.multibench.data.prepared import open_prepared
 from vlalign.multibench.report import save_multibench, show_plan, show_result
 from vlalign.multibench.report.page import asked, command
@@ -258,7 +258,7 @@ def test_the_command_makes_the_same_settings(tmp_path: Path) -> None:
             "name": data.name, "pool": data.pool, "samples": {title: len(s.ids) for title, s in data.splits.items()},
             "shapes": {key: [1, 1] for key in data.modalities},
         }  # fmt: skip
-        result = replace(made_up_multibench(), config=resolved(config), data=told)
+        result = replace(made_up_multibench(), config=config.resolved(), data=told)
         line = shlex.split(command(result))
         assert line[:3] == ["vlalign", "multibench", "run"]
         parser = argparse.ArgumentParser()

@@ -18,7 +18,6 @@ from vlalign.cli.synthetic import add_arguments
 from vlalign.errors import VlalignError
 from vlalign.synthetic import SyntheticConfig, Task, information
 from vlalign.synthetic import published as paper
-from vlalign.synthetic.config import resolved
 from vlalign.synthetic.report import describe_table, save_synthetic, show_result
 from vlalign.synthetic.report.page import results_page
 from vlalign.synthetic.report.text import findings
@@ -113,7 +112,7 @@ def test_the_command_on_the_page_makes_the_same_settings() -> None:
     parser = argparse.ArgumentParser()
     run = add_arguments(parser) and parser.parse_args(words[2:])
     names = [entry.name for entry in fields(SyntheticConfig)]
-    assert resolved(SyntheticConfig(**given(run, names))) == result.config
+    assert SyntheticConfig(**given(run, names)).resolved() == result.config
 
 
 def test_another_metric_than_the_first() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console, Group
@@ -36,12 +36,12 @@ from vlalign.store.checksums import check_space
 
 if TYPE_CHECKING:
     from vlalign.multibench import MultibenchResult, MultibenchStudy
-    from vlalign.multibench.study import MultibenchPlan
+    from vlalign.study.grid import CellPlan
 
 PAGE, FOLDER = "report.html", "figures"
 
 
-def show_plan(study: MultibenchStudy, plan: MultibenchPlan, console: Console) -> None:
+def show_plan(study: MultibenchStudy, plan: CellPlan[Any], console: Console) -> None:
     """What a run is going to do."""
     data, config = study.data, study.config
     classes = f", {data.classes} classes" if data.classes else ""
@@ -56,7 +56,7 @@ def show_plan(study: MultibenchStudy, plan: MultibenchPlan, console: Console) ->
     console.print(
         f"data      {data.name}: {data.task}{classes}; {samples}{used}\n"
         f"inputs    {', '.join(inputs)} (frames × features)\n"
-        f"grid      {grid}, {config.epochs} epochs: {plan.encoders} encoders, {plan.to_train} to train in "
+        f"grid      {grid}, {config.epochs} epochs: {plan.total} encoders, {plan.to_do} to train in "
         f"{many(len(plan.missing), 'ensemble')}\n"
         f"out       {config.out}",
         markup=False, soft_wrap=True,

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vlalign.multibench import MultibenchConfig
-from vlalign.multibench.config import RUNNING
 from vlalign.multibench.published import TITLES, epochs_of, settings_of
 from vlalign.multibench.report.table1 import INTERVALS, about_published, cells_of, columns_of, how_to_read
 from vlalign.multibench.report.text import (
@@ -112,7 +111,11 @@ def _run(result: MultibenchResult, metric: str) -> dict[str, str]:
     config, data, environment = result.config, result.data, result.environment
     samples = ", ".join(f"{count} {title}" for title, count in data["samples"].items())
     kind = data["task"] + (f" of {data['classes']} classes" if data.get("classes") else "")
-    own = {name: value for name, value in changed(MultibenchConfig, asked(result)).items() if name not in RUNNING}
+    own = {
+        name: value
+        for name, value in changed(MultibenchConfig, asked(result)).items()
+        if name not in MultibenchConfig.RUNNING
+    }
     settings = [
         f"{name} {', '.join(map(str, value)) if isinstance(value, tuple) else value}"
         for name, value in own.items()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console, Group
@@ -22,8 +22,8 @@ from vlalign.synthetic.results import headline, maxima, rho_of_maxima
 from vlalign.tables import write_csv
 
 if TYPE_CHECKING:
+    from vlalign.study.grid import CellPlan
     from vlalign.synthetic import Information, SyntheticConfig, SyntheticResult
-    from vlalign.synthetic.study import SyntheticPlan
     from vlalign.synthetic.tune import Tuned
 
 PAGE, FOLDER = "RESULTS.md", "results"
@@ -51,13 +51,13 @@ def describe_table(found: Sequence[Information]) -> Group:
     )
 
 
-def show_plan(config: SyntheticConfig, plan: SyntheticPlan, console: Console) -> None:
+def show_plan(config: SyntheticConfig, plan: CellPlan[Any], console: Console) -> None:
     """What a run is going to do."""
     console.print(
         f"grid      {len(config.uniqueness)} U × {len(config.phi_depths)} φ × {len(config.depths)} depths × "
         f"{len(config.hidden)} width{'s'[: len(config.hidden) > 1]} × {len(config.seeds)} "
-        f"seed{'s'[: len(config.seeds) > 1]}: {plan.encoders} encoders, "
-        f"{plan.to_train} to train in {len(plan.missing)} ensembles\nout       {config.out}",
+        f"seed{'s'[: len(config.seeds) > 1]}: {plan.total} encoders, "
+        f"{plan.to_do} to train in {len(plan.missing)} ensembles\nout       {config.out}",
         markup=False, soft_wrap=True,
     )  # fmt: skip
 

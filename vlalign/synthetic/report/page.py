@@ -13,7 +13,6 @@ from vlalign.report.format import last_run, metric_title, rho_short
 from vlalign.synthetic import SyntheticConfig, information
 from vlalign.synthetic import published as paper
 from vlalign.synthetic.cells import all_cells
-from vlalign.synthetic.config import GROWING, RUNNING
 from vlalign.synthetic.report.text import (
     bits_text,
     chance_of,
@@ -100,7 +99,8 @@ def _settings(values: Mapping[str, Any]) -> str:
 def _unlike(result: SyntheticResult) -> list[str]:
     """Settings, the grid's size aside, that are not the paper's."""
     plain = {entry.name: entry.default for entry in fields(SyntheticConfig)}
-    skipped = {*GROWING, *RUNNING, "uniqueness"} - {"widths"}
+    kind = SyntheticConfig
+    skipped = {*kind.GRID, *kind.ANALYSIS, *kind.RUNNING, "uniqueness"} - {"widths"}
     found = {name: tuple(v) if isinstance(v, list) else v for name, v in result.config.items()}
     return [name for name in plain if name not in skipped and found[name] != plain[name]]
 

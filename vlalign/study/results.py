@@ -1,0 +1,149 @@
+"""Results of a study as files: tables as Parquet and CSV, and study.json, all checked when they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, fields, is_dataclass
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from vlalign.errors import VlalignError
+from vlalign.files import parse_json, write_whole
+from vlalign.paths import user_path
+from vlalign.scoring.record import write_json
+from vlalign.study.config import StudyConfig
+from vlalign.tables import write_csv
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMAT = 1
+SUMMARY = "study.json"
+
+
+class StudyResult:
+    """Base of the results of studies: dataclasses whose fields are tables, or JSON values that study.json holds.
+
+    Class attributes:
+        COMMAND: the command that makes one, for messages.
+        CONFIG: class of the settings.
+        TABLES: name of the files of each field that is a table.
+    """
+
+    COMMAND: ClassVar[str] = "vlalign study"
+    CONFIG: ClassVar[type[StudyConfig]]
+    TABLES: ClassVar[Mapping[str, str]] = {}
+    config: dict[str, Any]
+
+    @classmethod
+    def columns(cls, config: Any) -> dict[str, list[str]]:
+        """Return the columns that tables must have, by field, for the settings of a study."""
+        return {}
+
+    @classmethod
+    def parse(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Return the fields of study.json as those of the dataclass."""
+        return values
+
+    def derived(self) -> dict[str, pd.DataFrame]:
+        """Return tables that are written for readers only, by the name of their files."""
+        return {}
+
+    def save(self, folder: str | Path) -> Path:
+        """Write every table as .parquet and .csv and, last, study.json, each whole or not at all.
+
+        Returns:
+            The path of study.json.
+
+        Raises:
+            VlalignError: a file cannot be written or a value is not finite.
+        """
+        folder = user_path(folder)
+        stored: dict[str, pd.DataFrame] = {file: getattr(self, name) for name, file in self.TABLES.items()}
+        for file, table in (stored | self.derived()).items():
+            write_csv(folder / f"{file}.csv", table)
+            write_whole(folder / f"{file}.parquet", partial(table.to_parquet, index=False))
+        counts = {file: len(table) for file, table in stored.items()}
+        rows = {} if not counts else {"rows": counts if len(counts) > 1 else next(iter(counts.values()))}
+        names = [entry.name for entry in fields(self) if entry.name not in self.TABLES]  # type: ignore[arg-type]
+        values = {name: _plain(getattr(self, name)) for name in names}
+        return write_json(folder / SUMMARY, {"format": FORMAT, **rows, **values}, "study")
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Read the files of a finished study.
+
+        Raises:
+            VlalignError: there is none, or it is damaged or of another version.
+        """
+        folder = user_path(folder)
+        try:
+            text = (folder / SUMMARY).read_bytes()
+            data = {name: (folder / f"{file}.parquet").read_bytes() for name, file in cls.TABLES.items()}
+        except OSError as error:
+            raise VlalignError(
+                f"{folder} holds no finished study ({error.strerror or error}): make one with `{cls.COMMAND}`"
+            ) from error
+        summary = _summary(text, folder / SUMMARY, cls)
+        if not cls.TABLES:
+            return cls(**summary)
+        try:
+            columns = cls.columns(cls.CONFIG.make(summary["config"]))
+        except TypeError as error:
+            raise VlalignError(
+                f"{folder / SUMMARY} has settings of another version ({error}): run the study again"
+            ) from error
+        rows = summary.pop("rows")
+        tables = {}
+        for name, file in cls.TABLES.items():
+            count = rows.get(file) if isinstance(rows, dict) else rows
+            tables[name] = _table(data[name], folder / f"{file}.parquet", columns.get(name, []), count)
+        return cls(**summary, **tables)
+
+
+def _summary(text: bytes, path: Path, kind: type[StudyResult]) -> dict[str, Any]:
+    again = "run the study again"
+    try:
+        values = parse_json(text)
+    except ValueError as error:
+        raise VlalignError(f"{path} is damaged ({' '.join(str(error).split())}): {again}") from error
+    if not isinstance(values, dict) or values.get("format") != FORMAT:
+        raise VlalignError(f"{path} is not a study of format {FORMAT}: {again}")
+    names = [entry.name for entry in fields(kind) if entry.name not in kind.TABLES]  # type: ignore[arg-type]
+    names += ["rows"] if kind.TABLES else []
+    if missing := [name for name in names if name not in values]:
+        raise VlalignError(f"{path} is damaged (no {', '.join(missing)}): {again}")
+    try:
+        return kind.parse({name: values[name] for name in names})
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise VlalignError(f"{path} is damaged ({' '.join(str(error).split())}): {again}") from error
+
+
+def _table(data: bytes, path: Path, columns: list[str], rows: Any) -> pd.DataFrame:
+    import pandas as pd
+
+    again = "run the study again"
+    try:
+        table = pd.read_parquet(BytesIO(data))
+    except (OSError, ValueError, KeyError, TypeError, NotImplementedError) as error:  # all that pyarrow raises
+        raise VlalignError(f"{path} is damaged ({' '.join(str(error).split())}): {again}") from error
+    if missing := [name for name in columns if name not in table.columns]:
+        raise VlalignError(f"{path} is damaged (no column {', '.join(missing)}): {again}")
+    if rows != len(table):
+        raise VlalignError(f"{path} has {len(table)} rows, {SUMMARY} states {rows}: {again}")
+    return table
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(entry) for entry in value]
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+
+
+def make_table(rows: Iterable[Mapping[str, Any]], by: Sequence[str]) -> pd.DataFrame:
+    """Return rows as a table, sorted by some columns."""
+    import pandas as pd
+
+    return pd.DataFrame(list(rows)).sort_values(list(by), ignore_index=True, kind="stable")

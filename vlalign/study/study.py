@@ -1,0 +1,101 @@
+"""Base of all studies: plan, run and report."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from vlalign.processes import agree, meet, start_processes
+from vlalign.store.checksums import check_space
+from vlalign.study.config import StudyConfig, check_folder, write_config
+from vlalign.study.results import StudyResult
+
+if TYPE_CHECKING:
+    import torch
+    from accelerate import PartialState
+
+ConfigT = TypeVar("ConfigT", bound=StudyConfig)
+PlanT = TypeVar("PlanT")
+ResultT = TypeVar("ResultT", bound=StudyResult)
+
+
+class Study(ABC, Generic[ConfigT, PlanT, ResultT]):
+    """A study on the processes that were launched together.
+
+    Args:
+        config: its settings.
+
+    Attributes:
+        config: the settings.
+        state: Accelerate's view of the processes.
+        fingerprint: hash of the data that the settings name, where a study has data.
+    """
+
+    def __init__(self, config: ConfigT, fingerprint: str = "", state: PartialState | None = None) -> None:
+        self.config, self.fingerprint = config, fingerprint
+        self.state = state or start_processes(config.cpu)
+
+    @property
+    def device(self) -> torch.device:
+        """Where this process computes."""
+        device: torch.device = self.state.device
+        return device
+
+    @property
+    def is_main_process(self) -> bool:
+        """Whether this is the main process."""
+        return bool(self.state.is_main_process)
+
+    def plan(self) -> PlanT:
+        """Check everything, scan finished cells on the main process, and broadcast the plan.
+
+        Raises:
+            VlalignError: the folder holds another study or cannot be written, or a setting does not fit the data;
+                ``SystemExit`` on the other processes.
+        """
+        return agree(self.state, self._plan)
+
+    def _plan(self) -> PlanT:
+        check_space(Path(self.config.out), 0)
+        check_folder(self.config, self.fingerprint)
+        return self.make_plan()
+
+    def run(self, plan: PlanT | None = None, *, progress: bool = False, report: bool = True) -> ResultT | None:
+        """Compute what is missing, analyse all cells, and write the tables. Finished cells are kept when it is stopped.
+
+        Args:
+            plan: of :meth:`plan`, which is called by default.
+            progress: show a bar with the time left on the main process.
+            report: also write figures and report.html.
+
+        Returns:
+            The result on the main process, None on the others.
+
+        Raises:
+            VlalignError: as :meth:`plan`; or a cell cannot be computed.
+        """
+        plan = plan or self.plan()
+        if self.is_main_process:
+            write_config(self.config, self.fingerprint)
+        meet(self.state)
+        result = self.compute(plan, progress and self.is_main_process)
+        if result is None:
+            return None
+        result.save(self.config.out)
+        if report:
+            self.report(result, self.config.out)
+        return result
+
+    @abstractmethod
+    def make_plan(self) -> PlanT:
+        """Return what is missing, after checks of the settings; on the main process only."""
+
+    @abstractmethod
+    def compute(self, plan: PlanT, progress: bool) -> ResultT | None:
+        """Compute what is missing on all processes; return the result on the main process, None on the others."""
+
+    @staticmethod
+    @abstractmethod
+    def report(result: Any, folder: str | Path, metric: str | None = None) -> list[Path]:
+        """Write figures and report.html of a result into a folder; return their paths, the page last."""
