@@ -32,7 +32,7 @@ from torch.utils.data import DataLoader, Dataset
 from vlalign.multibench import Encoder, MultibenchConfig, MultibenchStudy, PreparedSplit, load_encoder, write_prepared
 from vlalign.multibench.align import align
 from vlalign.multibench.checkpoints import Member, all_members, ensembles
-from vlalign.multibench.study import _train_in_worker
+from vlalign.study.grid import train_in_worker
 from vlalign.study.workers import run_in_workers
 
 _SHAPES: dict[str, dict[str, tuple[int, int]]] = {  # tokens, features
@@ -146,7 +146,7 @@ def training_row(name: str, modality: str, depth: int, train: int, epochs: int =
         study = MultibenchStudy(config)
         groups = [one for one in ensembles(study.config, all_members(study.config)) if one[0].modality == modality]
 
-        work = partial(_train_in_worker, study.config)
+        work = partial(train_in_worker, MultibenchStudy, study.config)
 
         def ours() -> None:
             run_in_workers(work, groups, threads, lambda group: None)

@@ -30,7 +30,6 @@ PENDING = {
     "scoring",
     "settings",
     "stats",
-    "study",
     "synthetic",
     "uniqueness",
 }

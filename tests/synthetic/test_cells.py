@@ -126,12 +126,12 @@ def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
 def warned(files: EncoderFiles, caplog: pytest.LogCaptureFixture) -> str:
     """What is said of a damaged file, which counts as missing."""
     caplog.clear()
-    with caplog.at_level(logging.WARNING, logger="vlalign.synthetic.cells"):
+    with caplog.at_level(logging.WARNING, logger="vlalign.study.cells"):
         assert not files.has(CELL)
     (text,) = caplog.messages
     assert "\n" not in text
     assert CELL.name in text
-    assert text.endswith("; it is trained again")
+    assert text.endswith("; it is computed again")
     return text
 
 
@@ -184,7 +184,7 @@ def test_files_of_another_form(tmp_path: Path, caplog: pytest.LogCaptureFixture)
     tensors = load_file(path)
 
     def write(other: dict[str, torch.Tensor]) -> None:
-        told = {"key": files._key, "cell": vars(CELL), "sha256": _digest(other)}
+        told = {"key": files.key, "cell": vars(CELL), "sha256": _digest(other)}
         save_file(other, path, metadata={"vlalign": json.dumps(told)})
 
     write(tensors)

@@ -203,7 +203,7 @@ def test_summaries_of_another_form(tmp_path: Path) -> None:
         path.write_text(json.dumps(other))
         assert "is not a study of format 1: run the study again" in refused(tmp_path)
     path.write_text(json.dumps(told | {"rows": 7}))
-    assert f"alignment.parquet has {len(TABLE)} rows, study.json says 7: run again" in refused(tmp_path)
+    assert f"alignment.parquet has {len(TABLE)} rows, study.json states 7: run the study again" in refused(tmp_path)
     path.write_bytes(b"\xff\xfe{")
     assert "is damaged" in refused(tmp_path)
     for name in ("config", "seconds", "trained", "environment"):
@@ -231,7 +231,7 @@ def test_damaged_tables(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(VlalignError, match=r"cannot write .*alignment\.parquet: File exists"):
+    with pytest.raises(VlalignError, match=r"cannot write .*alignment\.csv: File exists"):
         result().save(tmp_path / "file")
 
 

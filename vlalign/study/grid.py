@@ -129,7 +129,7 @@ class CellStudy(Study[ConfigT, CellPlan[C], ResultT], Generic[ConfigT, C, Result
                 self.train(group, tick)
 
             if self.device.type == "cpu" and workers > 1 and self.seconds(own) > _WORTH:
-                run_in_workers(partial(_train_in_worker, type(self), self.config), own, workers, advance)
+                run_in_workers(partial(train_in_worker, type(self), self.config), own, workers, advance)
             else:
                 run_jobs(own, train, self.device)
             meet(self.state)
@@ -140,6 +140,6 @@ def _study(kind: type[CellStudy[Any, Any, Any]], config: Any) -> CellStudy[Any, 
     return kind(config)
 
 
-def _train_in_worker(kind: type[Any], config: Any, group: Sequence[Any], tick: Callable[[], None]) -> None:
+def train_in_worker(kind: Any, config: Any, group: Sequence[Any], tick: Callable[[], None]) -> None:
     """Train a group in a worker process, which makes its study once."""
     _study(kind, config).train(group, tick)

@@ -76,7 +76,7 @@ class StudyResult:
         """Read the files of a finished study.
 
         Raises:
-            VlalignError: there is none, or it is damaged or of another version.
+            VlalignError: the folder holds no finished study, or a damaged one or one of another version.
         """
         folder = user_path(folder)
         try:
