@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from vlalign.errors import VlalignError
 from vlalign.files import parse_json, write_whole
 from vlalign.paths import user_path
-from vlalign.scoring.record import write_json
 from vlalign.study.config import StudyConfig
 from vlalign.tables import write_csv
 
@@ -60,6 +59,8 @@ class StudyResult:
         Raises:
             VlalignError: a file cannot be written or a value is not finite.
         """
+        from vlalign.scoring.record import write_json  # slow: PyTorch
+
         folder = user_path(folder)
         stored: dict[str, pd.DataFrame] = {file: getattr(self, name) for name, file in self.TABLES.items()}
         for file, table in (stored | self.derived()).items():
