@@ -96,6 +96,24 @@ def collate(samples: Sequence[tuple[list[Any], Tensor]]) -> tuple[list[tuple[Ten
     return batches, torch.stack([label for _, label in samples])
 
 
+class TorchEncoder(Encoder):
+    """An encoder with the passes of torch's modules."""
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None, dropout: object = None) -> Tensor:
+        """Return outputs [B, outputs] for tokens [B, T, features]."""
+        h = self.proj(x)
+        if self.shape.cls:
+            h = torch.cat([self.cls_token.expand(len(x), 1, -1), h], dim=1)
+        h = h + self.pos_embedding[:, : h.shape[1]]
+        padding = None if lengths is None else torch.arange(x.shape[1]) >= lengths[:, None]
+        for layer in self.transformer.layers:
+            h = layer(h, src_key_padding_mask=padding)
+        if self.shape.cls:
+            return self.head(h[:, 0])
+        weights = torch.ones(x.shape[:2]) if padding is None else (~padding).float()
+        return self.head((h * weights[..., None]).sum(dim=1) / weights.sum(dim=1, keepdim=True))
+
+
 class Usual:
     """One encoder, trained as it usually is."""
 
@@ -104,7 +122,12 @@ class Usual:
         self.place = data.modalities.index(modality)
         self.classes, self.clip, self.batch, self.best = data.classes, config.clip, config.batch, -float("inf")
         member = next(one for one in all_members(config) if (one.modality, one.depth) == (modality, depth))
-        self.model = Encoder(study.files.shape(member), config.dropout)
+        self.model = TorchEncoder(study.files.shape(member))
+        for module in self.model.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = config.dropout
+            elif isinstance(module, nn.MultiheadAttention):
+                module.dropout = config.dropout
         self.optimiser = torch.optim.AdamW(self.model.parameters(), lr=1e-3)
         self.train, self.valid = OneByOne(data.splits["train"]), OneByOne(data.splits["valid"])
 

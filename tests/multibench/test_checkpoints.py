@@ -17,7 +17,7 @@ from vlalign.errors import VlalignError
 from vlalign.multibench import MultibenchConfig, Prepared, load_encoder
 from vlalign.multibench.checkpoints import EncoderFiles, Member, TrainedEncoder, all_members, ensembles
 from vlalign.multibench.config import complete
-from vlalign.multibench.encoder import Stack
+from vlalign.multibench.encoder import initialise
 
 MEMBER = Member("audio", 2, 7)
 
@@ -29,7 +29,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
 
 def saved(data: Prepared, out: Path, **values: object) -> tuple[EncoderFiles, TrainedEncoder]:
     files = EncoderFiles(complete(small(data, out, **values), data), data)
-    state = Stack.initialise(files.shape(MEMBER), [3]).state(0)
+    state = initialise(files.shape(MEMBER), [3]).state(0)
     trained = TrainedEncoder({name: value.clone() for name, value in state.items()}, 4, (0.5, 0.25, 0.125))
     files.save(MEMBER, trained)
     return files, trained

@@ -13,9 +13,10 @@ from torch.nn import functional as F
 
 from vlalign.multibench import Encoder, MultibenchConfig, Prepared
 from vlalign.multibench.data.prepared import PreparedSplit, write_prepared
-from vlalign.multibench.encoder import Stack
+from vlalign.multibench.encoder import initialise
 from vlalign.multibench.shape import Shape
 from vlalign.multibench.train import Samples
+from vlalign.study.ensembles import Ensemble
 
 SMALL: dict[str, Any] = {
     "depths": (1, 2), "seeds": (0, 7), "epochs": 2, "batch": 16, "metrics": ("unbiased_cka", "mutual_knn:k=5"),
@@ -29,7 +30,7 @@ def small(data: Prepared, out: object, **values: Any) -> MultibenchConfig:
 
 
 def toy_data(folder: Path, task: str = "classification", seed: int = 0, scale: float = 1.0, **sizes: int) -> Prepared:
-    """Three modalities: vision (times ``scale``) and audio tell the label, text does not; audio is padded."""
+    """Three modalities: vision (times ``scale``) and audio depend on the label, text does not; audio is padded."""
     generator = torch.Generator().manual_seed(seed)
     splits = {}
     for name, count in {"train": 60, "valid": 30, "test": 40, **sizes}.items():
@@ -51,17 +52,44 @@ def toy_data(folder: Path, task: str = "classification", seed: int = 0, scale: f
     )  # fmt: skip
 
 
-def random_stack(shape: Shape, members: int, dtype: torch.dtype = torch.float64) -> Stack:
+class TorchEncoder(Encoder):
+    """The same encoder with the passes of torch's modules, for one encoder."""
+
+    def forward(self, x: Tensor, lengths: Tensor | None = None, dropout: object = None) -> Tensor:
+        return self.head(self.states(x, lengths)[-1])
+
+    def states(self, x: Tensor, lengths: Tensor | None = None) -> list[Tensor]:
+        h = self.proj(x)
+        if self.shape.cls:
+            h = torch.cat([self.cls_token.expand(len(x), 1, -1), h], dim=1)
+        h = h + self.pos_embedding[:, : h.shape[1]]
+        padding = weights = None
+        if lengths is not None:
+            padding = torch.arange(h.shape[1]) >= (lengths[:, None] + self.shape.cls)
+            weights = (~padding).to(h.dtype)[..., None] / lengths[:, None, None]
+        found = []
+        for layer in self.transformer.layers:
+            h = layer(h, src_key_padding_mask=padding)
+            if self.shape.cls:
+                found.append(h[:, 0])
+            elif weights is None or self.shape.pool == "mean-padded":
+                found.append(h.mean(dim=1))
+            else:
+                found.append((h * weights).sum(dim=1))
+        return found
+
+
+def random_ensemble(shape: Shape, members: int, dtype: torch.dtype = torch.float64) -> Ensemble[Encoder]:
     """Encoders whose layers differ."""
-    stack = Stack.initialise(shape, range(members))
-    noise = torch.randn(stack.flat.shape, generator=torch.Generator().manual_seed(1))
-    return Stack(shape, (stack.flat + 0.2 * noise).to(dtype))
+    start = initialise(shape, range(members))
+    noise = torch.randn(start.flat.shape, generator=torch.Generator().manual_seed(1))
+    return Ensemble(start.make, (start.flat + 0.2 * noise).to(dtype))
 
 
-def module_of(stack: Stack, member: int, dropout: float = 0.0) -> Encoder:
+def module_of(ensemble: Ensemble[Encoder], member: int) -> TorchEncoder:
     """One member as a module."""
-    encoder = Encoder(stack.shape, dropout).to(stack.flat.dtype)
-    encoder.load_state_dict(stack.state(member))
+    encoder = TorchEncoder(ensemble.module.shape).to(ensemble.flat.dtype)
+    encoder.load_state_dict(ensemble.state(member))
     return encoder
 
 
@@ -91,7 +119,7 @@ def trained_alone(
 ) -> tuple[dict[str, Tensor], int]:
     """The best state dict and its epoch: torch's modules, loop, loss, AdamW and clipping, without dropout."""
     torch.manual_seed(seed)
-    encoder = Encoder(shape, 0.0).to(splits[0].x.dtype)
+    encoder = TorchEncoder(shape).to(splits[0].x.dtype)
     optimiser = torch.optim.AdamW(encoder.parameters(), lr=learning_rate, weight_decay=weight_decay)
     generator = torch.Generator().manual_seed(seed)
     train, valid = splits[:2]

@@ -3,10 +3,10 @@
 Specified by "Understanding the Emergence of Multimodal Representation Alignment" (ICML 2025, arXiv 2502.16282). Names
 are imported when they are asked for: looking at a file and preparing it needs no PyTorch model.
 
-``data/``: files and arrays → a prepared folder. ``config`` → ``study``: what is asked → who trains what, and where.
-``shape``, ``encoder``: one encoder, as a torch module and as a stack of parameters. ``passes``, ``train``: how one is
-trained. ``checkpoints``: files of trained encoders. ``align`` → ``results``: layer pairs →
-tables and correlations. ``published``: the paper's settings and Table 1.
+``data/``: files and arrays → a prepared folder. ``config`` → ``study``: settings → who trains what, and where.
+``shape``, ``encoder``: one encoder, as a torch module. ``train``: training of an ensemble of them. ``checkpoints``:
+files of trained ones. ``align`` → ``results``: layer pairs → tables and correlations. ``published``: the paper's
+settings and Table 1.
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from vlalign.metrics import parse_metric
@@ -15,8 +14,7 @@ from vlalign.metrics.base import Floats
 from vlalign.metrics.engine.layers import map_layers
 from vlalign.multibench.checkpoints import EncoderFiles, Member, TrainedEncoder
 from vlalign.multibench.config import MultibenchConfig
-from vlalign.multibench.encoder import Stack
-from vlalign.multibench.passes import Passes
+from vlalign.multibench.encoder import stack
 from vlalign.multibench.train import Samples, states_of
 from vlalign.scoring.preprocessing import clip, clip_threshold, normalise_rows
 from vlalign.study.cells import grouped
@@ -96,9 +94,8 @@ def layer_states(
     files: EncoderFiles, group: Sequence[Member], encoders: Mapping[Member, TrainedEncoder], samples: Samples
 ) -> list[list[Tensor]]:
     """Return, for each encoder of one shape, the pooled state [N, width] after each layer, on the CPU."""
-    stack = Stack.of(files.shape(group[0]), [encoders[member].state for member in group], samples.x.device)
-    with torch.inference_mode():
-        layers = [layer.cpu() for layer in states_of(Passes(stack), samples)]
+    ensemble = stack(files.shape(group[0]), [encoders[member].state for member in group], samples.x.device)
+    layers = [layer.cpu() for layer in states_of(ensemble, samples)]
     return [[layer[m] for layer in layers] for m in range(len(group))]
 
 

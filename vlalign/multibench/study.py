@@ -7,8 +7,6 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, ClassVar
 
-import torch
-
 from vlalign.errors import VlalignError
 from vlalign.multibench.align import align, best_members
 from vlalign.multibench.checkpoints import EncoderFiles, Member, TrainedEncoder, all_members, ensembles
@@ -99,11 +97,10 @@ class MultibenchStudy(CellStudy[MultibenchConfig, Member, MultibenchResult]):
             tick=tick,
         )
         for i, member in enumerate(group):
-            epoch = int(trained.epoch[i])
-            if not epoch or not bool(torch.isfinite(trained.parameters.flat[i]).all()):
-                raise VlalignError(f"training diverged ({member.title}): lower learning_rate or clip")
-            state = {name: value.cpu().clone() for name, value in trained.parameters.state(i).items()}
+            trained.check(i, member.title)
+            state = {name: value.cpu().clone() for name, value in trained.ensemble.state(i).items()}
             performance = trained.performance[i].tolist()
+            epoch = int(trained.epoch[i])
             self.files.save(member, TrainedEncoder(state, epoch, (performance[0], performance[1], performance[2])))
 
     def analyse(self, progress: bool) -> Mapping[str, Any]:
