@@ -191,10 +191,10 @@ BAD: dict[str, tuple[str, Callable[[dict[str, Any]], Any], str]] = {
     "id rows": ("mosi", put("valid", "id", lambda v: v[:-1]), "valid.id has 5 samples, vision has 6"),
     "rank": ("mosi", put("train", "text", lambda v: v[:, 0]), r"train.text has the shape \[14, 300\]: expected"),
     "frames": ("mosi", put("train", "text", lambda v: v[:, :3]), "train.text has 3 frames, vision has 4"),
-    "features": ("mosi", put("test", "audio", lambda v: v[..., :3]), "test.audio has 3 features, train has 5"),
+    "features": ("mosi", put("test", "audio", lambda v: v[..., :3]), "audio has 3 features, expected 5 as in train"),
     "objects": (
         "mosi", put("train", "vision", lambda v: np.array([1, None] * 7, dtype=object)),
-        r"train.vision is an array of Python objects \[14\]: expected are numbers",
+        r"train.vision is an array of Python objects \[14\]: expected numbers",
     ),
     "ragged": (
         "mosi", put("train", "vision", lambda v: np.array([v[0], v[1, :2], *[None] * 12], dtype=object)),
@@ -219,7 +219,7 @@ BAD: dict[str, tuple[str, Callable[[dict[str, Any]], Any], str]] = {
     "urfunny signs": ("urfunny", lambda d: [p.update(labels=p["labels"] * 2 - 1) for p in d.values()], "fit .*must"),
     "mustard range": ("mustard", put("test", "labels", at((3, 0, 0), 0)), "the values -1, 0, 1: MUStARD has"),
     "no text": ("mosi", text_everywhere, "valid.text is all zero in every sample"),
-    "not a dict": ("mosi", put("train", "vision", lambda v: {"a": v}), "train.vision is a dict: expected is an array"),
+    "not a dict": ("mosi", put("train", "vision", lambda v: {"a": v}), "train.vision is a dict: expected an array"),
 }  # fmt: skip
 
 
@@ -255,7 +255,7 @@ def test_text_only_beyond_the_cut_is_dropped_and_counted(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [([1, 2], "holds a list: expected is a dict"), (np.ones(3), "holds an array"), ({}, "holds a dict"),
+    [([1, 2], "holds a list: expected a dict"), (np.ones(3), "holds an array"), ({}, "holds a dict"),
      ({"train": 3}, "train is not a dict of arrays"), ({"a": 1}, "holds no arrays"),
      ({"val": {"a": np.ones(2)}, "dev": {"a": np.ones(2)}}, "the split valid twice")],
 )  # fmt: skip

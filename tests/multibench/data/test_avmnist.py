@@ -150,7 +150,7 @@ def test_an_archive_is_read_in_memory_and_hostile_entries_are_left_alone(
 
 
 def test_places_of_recordings(tmp_path: Path) -> None:
-    with pytest.raises(VlalignError, match=r"holds no recordings: expected are files such as 3_jackson_7\.wav"):
+    with pytest.raises(VlalignError, match=r"holds no recordings: expected files such as 3_jackson_7\.wav"):
         find_speech(tmp_path)
     write_sounds(tmp_path / "recordings", {"1_a_1.wav": b""})
     assert find_speech(tmp_path) == tmp_path / "recordings"
@@ -212,8 +212,8 @@ BAD_IDX: dict[str, tuple[Callable[[Path], Any], str]] = {
     "short": (edit_file(IMAGES, lambda d: d[:-5]), r"has 54891 bytes, its sizes \[70, 28, 28\] need 54896"),
     "empty": (edit_file(IMAGES, lambda d: b""), "it starts with nothing"),
     "size": (edit_file(IMAGES, lambda d: d[:8] + (32).to_bytes(4, "big") + d[12:]), "need"),
-    "label": (edit_file(LABELS, lambda d: d[:-1] + b"\x0b"), "has the label 11: expected are 0 to 9"),
-    "labels": (edit_file(LABELS, lambda d: d[:4] + (69).to_bytes(4, "big") + d[8:-1]), "has 69 labels, there are 70"),
+    "label": (edit_file(LABELS, lambda d: d[:-1] + b"\x0b"), "has the label 11: expected 0 to 9"),
+    "labels": (edit_file(LABELS, lambda d: d[:4] + (69).to_bytes(4, "big") + d[8:-1]), "has 69 labels for 70 images"),
     "gz": (
         lambda folder: [
             (folder / f"{IMAGES}.gz").write_bytes(gzip.compress((folder / IMAGES).read_bytes())[:-9]),
@@ -236,5 +236,5 @@ def test_bad_files_of_mnist(tmp_path: Path, speech: Path, case: str) -> None:
 def test_numbers_of_images(images: Path, speech: Path, tmp_path: Path) -> None:
     with pytest.raises(VlalignError, match="70 training images, of which 5000 are for validation"):
         prepare(images, speech, tmp_path, valid=5000)
-    with pytest.raises(VlalignError, match="samples is 51: allowed is 1 to 50"):
+    with pytest.raises(VlalignError, match="samples is 51: give 1 to 50"):
         prepare(images, speech, tmp_path, samples=51)

@@ -131,15 +131,15 @@ BAD: dict[str, tuple[Callable[[dict[str, Any]], Any], dict[str, Any], str]] = {
     ),
     "one modality": (
         lambda d: d.pop("audio"), {},
-        r"has the modalities image \(keys image, labels\): expected are two",
+        r"has the modalities image \(keys image, labels\): expected two",
     ),
-    "labels": (lambda d: d.pop("labels"), {}, "labels is missing: there is image, audio"),
-    "rows": (lambda d: d.update(audio=d["audio"][:-1]), {}, "audio has 39 samples, image has 40"),
+    "labels": (lambda d: d.pop("labels"), {}, "labels is missing: the keys are image, audio"),
+    "rows": (lambda d: d.update(audio=d["audio"][:-1]), {}, "audio has 39 samples, expected 40 as image has"),
     "rank": (
         lambda d: d.update(audio=d["audio"][:, None]), {},
-        r"audio has the shape \[40, 1, 5, 3\]: expected is \[N, T",
+        r"audio has the shape \[40, 1, 5, 3\]: expected \[N, T",
     ),
-    "lengths": (lambda d: d.update(audio_lengths=np.full(40, 6)), {}, "audio_lengths has 6 to 6: expected is 1 to 5"),
+    "lengths": (lambda d: d.update(audio_lengths=np.full(40, 6)), {}, "audio_lengths has 6 to 6: expected 1 to 5"),
     "lengths of": (lambda d: d.update(video_lengths=np.full(40, 6)), {}, "video_lengths is of no modality"),
     "length kind": (lambda d: d.update(audio_lengths=np.full(40, 2.5)), {}, "audio_lengths is float64"),
     "ids": (lambda d: d.update(ids=np.array(["a", "b"] * 20)), {}, "ids has 'a' twice"),
@@ -152,13 +152,13 @@ BAD: dict[str, tuple[Callable[[dict[str, Any]], Any], dict[str, Any], str]] = {
     "label nan": (lambda d: d.update(labels=np.full(40, np.nan)), {}, r"labels has values that are not finite \(40\)"),
     "label shape": (
         lambda d: d.update(labels=np.ones((40, 2))), {},
-        r"labels has the shape \[40, 2\]: expected is \[N\]",
+        r"labels has the shape \[40, 2\]: expected \[N\]",
     ),
     "label kind": (lambda d: d.update(labels=np.array([1, "a"] * 20, dtype=object)), {}, "neither numbers nor texts"),
     "one class": (lambda d: d.update(labels=np.ones(40, int)), {}, "labels have 1 values: a classification needs 2"),
     "fractions": (
         lambda d: d.update(labels=np.arange(40) / 3), {"task": "classification"},
-        "labels are no whole numbers",
+        "labels are not integers",
     ),
     "texts": (
         lambda d: d.update(labels=np.array(["a", "b"] * 20)), {"task": "regression"},
@@ -169,8 +169,8 @@ BAD: dict[str, tuple[Callable[[dict[str, Any]], Any], dict[str, Any], str]] = {
         lambda d: None, {"standardise": ["text"]},
         "cannot standardise text: the modalities are image, audio",
     ),
-    "shares": (lambda d: None, {"valid": 0.6, "test": 0.5}, "valid is 0.6: allowed are shares"),
-    "few": (lambda d: d.update({k: v[:4] for k, v in d.items()}), {}, "4 samples leave none for valid, test"),
+    "shares": (lambda d: None, {"valid": 0.6, "test": 0.5}, "valid is 0.6: give shares"),
+    "few": (lambda d: d.update({k: v[:4] for k, v in d.items()}), {}, "4 samples are too few for valid, test"),
     "name of a modality": (lambda d: d.update({"a b": d["audio"]}), {}, "'a b' cannot be the name of a modality"),
     "objects": (
         lambda d: d.update(audio=np.array(["a"] * 40, dtype=object)), {},
@@ -191,10 +191,10 @@ def test_bad_data_name_the_key_and_what_was_expected(tmp_path: Path, case: str) 
 
 def test_splits_that_do_not_fit(tmp_path: Path) -> None:
     data = split_data()
-    with pytest.raises(VlalignError, match="says itself which samples are for what: leave --valid and --test out"):
+    with pytest.raises(VlalignError, match="assigns its samples to splits: leave --valid and --test out"):
         prepare(tmp_path, data, valid=0.2)
     data["test"]["audio"] = data["test"]["audio"][:, :4]
-    with pytest.raises(VlalignError, match=r"test.audio is \[N, 4, 3\]: expected is \[N, 5, 3\], as in train"):
+    with pytest.raises(VlalignError, match=r"test.audio is \[N, 4, 3\]: expected \[N, 5, 3\], as in train"):
         prepare(tmp_path, data)
     del data["test"]
     with pytest.raises(VlalignError, match="lacks the split test"):

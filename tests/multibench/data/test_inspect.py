@@ -93,7 +93,7 @@ def test_data_of_ones_own(tmp_path: Path) -> None:
     assert (told.looks_like, told.problem, told.plan) == (["custom"], None, {})
     assert told.labels == {"": {"counts": {"a": 3, "b": 3}, "shape": [6]}}
     assert "a: 3, b: 3" in printed(show_inspection, told)
-    assert "expected are two or more" in inspect(tmp_path, {"image": np.ones((6, 3))}).problem
+    assert "expected two or more" in inspect(tmp_path, {"image": np.ones((6, 3))}).problem
 
 
 def test_a_refused_pickle_says_what_was_refused(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def test_another_data_set_is_not_replaced_without_force(tmp_path: Path) -> None:
 def test_files_of_something_else_are_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     save_file({"weights": torch.ones(2)}, tmp_path / "a" / "train.safetensors")
-    with pytest.raises(VlalignError, match=r"train.safetensors is of something else"):
+    with pytest.raises(VlalignError, match=r"train.safetensors is no part of a prepared data set"):
         made_up(tmp_path / "a")
     assert not is_prepared(tmp_path / "a")
     (tmp_path / "b").mkdir()
@@ -132,10 +132,10 @@ BAD: dict[str, tuple[Edit, str]] = {
     ),
     "dtype": (lambda s: replace(s, inputs=s.inputs | {"vision": torch.zeros(5, 4, 3).double()}), "vision is float64"),
     "length 0": (lambda s: replace(s, lengths={"audio": torch.zeros(5).long()}), "lengths of audio are 0 to 0"),
-    "lengths": (lambda s: replace(s, lengths={"audio": torch.full((5,), 7)}), "expected is 1 to 6"),
-    "labels": (lambda s: replace(s, labels=torch.full((5,), 3)), "labels are 3 to 3: expected is 0 to 2"),
-    "label dtype": (lambda s: replace(s, labels=torch.zeros(5)), r"labels are float32 \[5\]: expected is int64 \[5\]"),
-    "ids": (lambda s: replace(s, ids=[*s.ids[:4], "train-3"]), "the id 'train-3' is there twice, in train and valid"),
+    "lengths": (lambda s: replace(s, lengths={"audio": torch.full((5,), 7)}), "expected 1 to 6"),
+    "labels": (lambda s: replace(s, labels=torch.full((5,), 3)), "labels are 3 to 3: expected 0 to 2"),
+    "label dtype": (lambda s: replace(s, labels=torch.zeros(5)), r"labels are float32 \[5\]: expected int64 \[5\]"),
+    "ids": (lambda s: replace(s, ids=[*s.ids[:4], "train-3"]), "the id 'train-3' is in train and again in valid"),
     "modality": (lambda s: replace(s, inputs=dict(list(s.inputs.items())[:1])), "valid has vision, not vision, audio"),
     "empty": (lambda s: PreparedSplit({k: v[:0] for k, v in s.inputs.items()}, {}, s.labels[:0], []), "no samples"),
 }
@@ -155,8 +155,8 @@ def test_bad_splits_are_refused(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"task": "ranking"}, "task is 'ranking': allowed is classification, sentiment, regression"),
-        ({"pool": "max"}, "pool is 'max': allowed is cls, mean"),
+        ({"task": "ranking"}, "task is 'ranking': choose classification, sentiment, regression"),
+        ({"pool": "max"}, "pool is 'max': choose cls, mean"),
         ({"classes": None, "task": "classification"}, "classes is None"),
         ({"task": "regression"}, "classes is 3: a regression task has none"),
         ({"name": "../x"}, "give a plain word"),
@@ -209,7 +209,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
     "missing": (lambda folder: (folder / "test.safetensors").unlink(), "cannot read .*test.safetensors"),
     "other file": (other_file, "train.safetensors is damaged"),
     "other dtype": (other_dtype, "train.safetensors is damaged: labels is not that of data.json"),
-    "edited": (edit_manifest, "its fingerprint is not of what it says"),
+    "edited": (edit_manifest, "its fingerprint does not match its content"),
     "no json": (lambda folder: (folder / "data.json").write_text("{"), "data.json is damaged"),
     "other json": (lambda folder: (folder / "data.json").write_text("[]"), "not of a prepared data set"),
 }
@@ -235,7 +235,7 @@ def test_verify_finds_a_flipped_bit(tmp_path: Path) -> None:
 
 def test_a_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
-    with pytest.raises(VlalignError, match=r"holds other things \(thesis\.txt\): choose another folder"):
+    with pytest.raises(VlalignError, match=r"holds other files \(thesis\.txt\): choose another folder"):
         made_up(tmp_path)
     assert [one.name for one in tmp_path.iterdir()] == ["thesis.txt"]
     assert made_up(tmp_path, force=True).name == "made-up"

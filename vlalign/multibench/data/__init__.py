@@ -1,6 +1,6 @@
-"""MultiBench's files, spoken digits and arrays of users: looked at, checked, and prepared for training.
+"""Data of the MultiBench study: affect data sets, AVMNIST and users' arrays, validated and prepared for training.
 
-``read`` (with ``unpickle`` and ``magic``) turns a file into arrays; ``affect``, ``avmnist`` (with
-``speech``) and ``custom`` turn them into a prepared data set; ``prepared`` is that data set on disk; ``inspect`` tells
-what a file holds before anything is done.
+``source`` reads arrays from a file (``unpickle`` and ``magic`` for pickles); ``affect``, ``avmnist`` (with ``speech``)
+and ``custom`` turn them into a prepared data set; ``prepared`` is that data set on disk, ``validation`` its
+requirements; ``inspect`` reports the contents of a file or a prepared data set.
 """

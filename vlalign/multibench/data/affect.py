@@ -1,4 +1,4 @@
-"""MOSI, MOSEI, UR-FUNNY and MUStARD as MultiBench's loader prepares them."""
+"""MOSI, MOSEI, UR-FUNNY and MUStARD, prepared like MultiBench's loader."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from vlalign.multibench.data.arrays import (
     id_texts,
     measure,
 )
-from vlalign.multibench.data.checks import SPLITS
-from vlalign.multibench.data.read import Source, read_source
+from vlalign.multibench.data.source import Source, read_source
+from vlalign.multibench.data.validation import SPLITS
 
 if TYPE_CHECKING:
     from vlalign.multibench.data.prepared import Prepared, PreparedSplit
@@ -33,15 +33,15 @@ FRAMES = 50
 
 @dataclass(frozen=True)
 class Convention:
-    """How a data set is read.
+    """Conventions of a data set.
 
     Attributes:
-        title: as it is written.
+        title: its usual spelling.
         task: "sentiment" or "classification".
         pool: of its encoders.
-        labels: what its labels are, for errors.
+        labels: description of its labels, for errors.
         widths: features of vision, audio and text in the releases.
-        samples: about how many there are in all.
+        samples: approximate number over all splits.
     """
 
     title: str
@@ -62,36 +62,36 @@ CONVENTIONS = {
 
 
 def label_problem(name: str, values: Array) -> str | None:
-    """What is wrong with the labels of all splits together, float64 [N], if they are to be those of a data set."""
+    """Return why the labels of all splits together, float64 [N], cannot be those of a data set; None if they can."""
     if not np.isfinite(values).all():
         return f"{int((~np.isfinite(values)).sum())} values that are not finite"
-    found = np.unique(values)
+    distinct = np.unique(values)
     if CONVENTIONS[name].task == "sentiment":
-        fits = len(found) > 3 and -3 <= found[0] < 0 < found[-1] <= 3
+        fits = len(distinct) > 3 and -3 <= distinct[0] < 0 < distinct[-1] <= 3
     else:
         pairs = ([0, 1],) if name == "urfunny" else ([0, 1], [-1, 1])
-        fits = len(found) == 2 and any((found == pair).all() for pair in pairs)
+        fits = len(distinct) == 2 and any((distinct == pair).all() for pair in pairs)
     if fits:
         return None
-    if len(found) <= 5:
-        return f"the values {', '.join(f'{value:g}' for value in found)}"
-    return f"{len(found)} values from {found[0]:g} to {found[-1]:g}"
+    if len(distinct) <= 5:
+        return f"the values {', '.join(f'{value:g}' for value in distinct)}"
+    return f"{len(distinct)} values from {distinct[0]:g} to {distinct[-1]:g}"
 
 
 def plain_labels(source: Source, split: str, key: str = "labels") -> Array:
-    """Labels of a split, [N] whether they came as [N], [N, 1] or [N, 1, 1].
+    """Return the labels [N] of a split, stored as [N], [N, 1] or [N, 1, 1].
 
     Raises:
-        VlalignError: they are of another shape, or no numbers.
+        VlalignError: they have another shape, or are not numbers.
     """
     values = source.splits[split][key]
     if values.dtype == object and all(isinstance(value, int | float | np.number) for value in values.reshape(-1)):
         values = values.astype(np.float64)
     if values.dtype.kind not in "fiub":
-        raise VlalignError(f"{source.title(split, key)} has dtype {values.dtype}: expected are numbers")
+        raise VlalignError(f"{source.title(split, key)} has dtype {values.dtype}: expected numbers")
     if values.ndim not in (1, 2, 3) or values.size != len(values) or not values.size:
         raise VlalignError(
-            f"{source.title(split, key)} has the shape {list(values.shape)}: expected is [N], [N, 1] or [N, 1, 1]"
+            f"{source.title(split, key)} has the shape {list(values.shape)}: expected [N], [N, 1] or [N, 1, 1]"
         )
     return values.reshape(-1).astype(np.float64)
 
@@ -102,19 +102,20 @@ def prepare_affect(
     """Prepare the file of a data set in ``folder``, following MultiBench's loader.
 
     Samples whose text is all zero are dropped; arrays are cut to their first 50 frames; −inf in audio becomes 0;
-    leading frames without text are stripped from all three modalities, which are padded with zeros at their end.
+    leading frames without text are stripped from all three modalities, which are padded with zeros at the end.
     Vision and audio are standardised by mean and population standard deviation of each feature over all samples and
-    frames of the cut train split, those that are stripped among them; a constant feature is divided by 1.
+    frames of the cut train split, stripped ones included; a constant feature is divided by 1.
 
     Args:
         name: mosi, mosei, urfunny or mustard.
-        path: of a file as :func:`vlalign.multibench.data.read.read_source` takes.
-        folder: to write.
+        path: of a file for :func:`vlalign.multibench.data.source.read_source`.
+        folder: output folder.
         pool: how encoders pool; None for the convention.
         force: replace another data set in the folder.
 
     Raises:
-        VlalignError: the file is not as expected (which key, what was found and what was expected), or writing failed.
+        VlalignError: the file is not as expected (the message names the key, its value and the expected one), or
+            writing failed.
     """
     import torch
 
@@ -140,7 +141,7 @@ def prepare_affect(
             check_finite_blocks(source.title(split, key), plan.blocks(source, key))
             if split == SPLITS[0] and key in STANDARDISED:
                 scale = measure(source.title(split, key), plan.blocks(source, key))
-                about["processing"]["standardised"][key] = scale.told()
+                about["processing"]["standardised"][key] = scale.to_json()
             inputs[split][key] = torch.from_numpy(_stripped(source, key, plan, width, scale))
             if key != "text":
                 del source.splits[split][key]  # the largest arrays: one modality at a time is held twice
@@ -150,8 +151,8 @@ def prepare_affect(
         lengths = {key: torch.from_numpy(plan.lengths) for key in MODALITIES} if padded else {}
         chosen = labels[split][plan.kept]
         kind: Any = np.float32 if convention.task == "sentiment" else np.int64
-        found = torch.from_numpy((chosen if convention.task == "sentiment" else chosen > 0).astype(kind))
-        splits[split] = PreparedSplit(inputs[split], lengths, found, plan.ids)
+        targets = torch.from_numpy((chosen if convention.task == "sentiment" else chosen > 0).astype(kind))
+        splits[split] = PreparedSplit(inputs[split], lengths, targets, plan.ids)
     classes = None if convention.task == "sentiment" else 2
     return write_prepared(
         folder, name=name, task=convention.task, classes=classes, pool=pool or convention.pool, splits=splits,
@@ -160,15 +161,15 @@ def prepare_affect(
 
 
 def _unlike(name: str, source: Source) -> str | None:
-    """What makes a file look like another data set's, if anything does."""
+    """Return why a file looks like another data set's, None if it does not."""
     convention, train = CONVENTIONS[name], source.splits[SPLITS[0]]
     widths = tuple(int(train[key].shape[2]) for key in MODALITIES)
     if widths not in convention.widths:
-        shown, known = ("/".join(map(str, one)) for one in (widths, convention.widths[0]))
+        shown, known = ("/".join(map(str, each)) for each in (widths, convention.widths[0]))
         return f"vision, audio and text have {shown} features, those of {convention.title} mostly {known}"
     count = sum(len(part[MODALITIES[0]]) for part in source.splits.values())
-    alike = [one for one in CONVENTIONS.values() if widths in one.widths and one.task == convention.task]
-    nearest = min(alike, key=lambda one: abs(np.log(count / one.samples)))
+    alike = [other for other in CONVENTIONS.values() if widths in other.widths and other.task == convention.task]
+    nearest = min(alike, key=lambda other: abs(np.log(count / other.samples)))
     if nearest is convention:
         return None
     return f"{count} samples: {convention.title} has about {convention.samples}, {nearest.title} {nearest.samples}"
@@ -177,15 +178,16 @@ def _unlike(name: str, source: Source) -> str | None:
 def check_layout(source: Source) -> None:
     """Raise VlalignError unless a file has the splits, keys and shapes of affect data."""
     if lacking := [split for split in SPLITS if split not in source.splits]:
-        there = ", ".join([*source.splits, *source.flat][:8]) or "nothing"
-        raise VlalignError(f"{source.path} lacks the split {', '.join(lacking)}: it has {there}; expected are train, "
-                           "valid and test")  # fmt: skip
+        held = ", ".join([*source.splits, *source.flat][:8]) or "nothing"
+        raise VlalignError(
+            f"{source.path} lacks the split {', '.join(lacking)}: it has {held}; expected train, valid and test"
+        )
     for split in SPLITS:
         arrays = source.splits[split]
         if lacking := [key for key in (*MODALITIES, "labels") if key not in arrays]:
             raise VlalignError(
                 f"{source.path}: {split} lacks {', '.join(lacking)}: it has {', '.join(arrays) or 'nothing'}; expected "
-                "are vision, audio, text, labels"
+                "vision, audio, text, labels"
             )
         for key in MODALITIES:
             check_numbers(source.title(split, key), arrays[key])
@@ -200,27 +202,26 @@ def check_layout(source: Source) -> None:
             if key in MODALITIES and arrays[key].shape[1] != first.shape[1]:
                 raise VlalignError(
                     f"{source.title(split, key)} has {arrays[key].shape[1]} frames, vision has {first.shape[1]}: "
-                    "expected are modalities that were aligned to as many"
+                    "expected modalities aligned to equal numbers of frames"
                 )
         for key in MODALITIES:
-            there, train = arrays[key].shape[2], source.splits[SPLITS[0]][key].shape[2]
-            if there != train:
-                raise VlalignError(f"{source.title(split, key)} has {there} features, train has {train}: expected are "
-                                   "as many")  # fmt: skip
+            width, train = arrays[key].shape[2], source.splits[SPLITS[0]][key].shape[2]
+            if width != train:
+                raise VlalignError(f"{source.title(split, key)} has {width} features, expected {train} as in train")
 
 
 @dataclass(frozen=True)
 class SplitPlan:
-    """What happens to the samples of a split.
+    """Samples that a split keeps, and the counts of changes.
 
     Attributes:
-        split: which.
-        kept: int64 [n], rows of the file that stay.
+        split: its name.
+        kept: int64 [n], rows of the file that are kept.
         starts: int64 [n], their first frame with text.
-        lengths: int64 [n], frames from there to the last.
+        lengths: int64 [n], frames from the first with text to the last.
         frames: of the cut arrays.
         ids: n texts.
-        counts: what was dropped, cut, stripped and replaced.
+        counts: dropped samples, cut and stripped frames, replaced values.
     """
 
     split: str
@@ -232,10 +233,10 @@ class SplitPlan:
     counts: dict[str, int]
 
     def blocks(self, source: Source, key: str) -> Callable[[], Iterator[tuple[Array, Array]]]:
-        """The kept rows of a modality in blocks, cut, with −inf in audio replaced."""
+        """Return a function that yields the kept rows of a modality in blocks, cut, with −inf in audio replaced."""
         values = source.splits[self.split][key]
 
-        def found() -> Iterator[tuple[Array, Array]]:
+        def generate() -> Iterator[tuple[Array, Array]]:
             for start in range(0, len(self.kept), ROWS):
                 numbers = self.kept[start : start + ROWS]
                 rows = values[numbers, : self.frames]
@@ -243,14 +244,14 @@ class SplitPlan:
                     rows[rows == -np.inf] = 0
                 yield numbers, rows
 
-        return found
+        return generate
 
 
 def plan_split(source: Source, split: str) -> SplitPlan:
-    """What happens to the samples of a split; looks at all of text and audio.
+    """Plan the preparation of a split; reads all of text and audio.
 
     Raises:
-        VlalignError: no sample stays.
+        VlalignError: no sample is kept.
     """
     arrays = source.splits[split]
     text, audio = arrays["text"], arrays["audio"]
@@ -263,7 +264,7 @@ def plan_split(source: Source, split: str) -> SplitPlan:
         starts[start : start + ROWS] = np.where(spoken.any(1), spoken.argmax(1), frames)
     kept = np.flatnonzero(starts < frames)
     if not len(kept):
-        raise VlalignError(f"{source.title(split, 'text')} is all zero in every sample: expected are word vectors")
+        raise VlalignError(f"{source.title(split, 'text')} is all zero in every sample: expected word vectors")
     if audio.dtype.kind == "f":
         for start in range(0, len(kept), ROWS):
             infinite += int((audio[kept[start : start + ROWS], :frames] == -np.inf).sum())
@@ -283,16 +284,16 @@ def plan_split(source: Source, split: str) -> SplitPlan:
 
 
 def _stripped(source: Source, key: str, plan: SplitPlan, width: int, scale: Scale | None) -> Array:
-    """float32 [n, width, F]: the frames from the first with text on, standardised if there is a scale, then zeros."""
-    found = np.zeros((len(plan.kept), width, source.splits[plan.split][key].shape[2]), np.float32)
+    """Return float32 [n, width, F]: the frames from the first with text on, standardised by the scale, then zeros."""
+    padded = np.zeros((len(plan.kept), width, source.splits[plan.split][key].shape[2]), np.float32)
     done = 0
     for _, block in plan.blocks(source, key)():
         rows = as_float32(source.title(plan.split, key), scale.apply(block) if scale else block)
         for row in rows:
             start, length = plan.starts[done], plan.lengths[done]
-            found[done, :length] = row[start:]
+            padded[done, :length] = row[start:]
             done += 1
-    return found
+    return padded
 
 
 def check_labels(name: str, source: Source, labels: Mapping[str, Array]) -> None:
@@ -300,21 +301,21 @@ def check_labels(name: str, source: Source, labels: Mapping[str, Array]) -> None
     where, convention = f"{source.path}: labels", CONVENTIONS[name]
     for split, values in labels.items():
         if not np.isfinite(values).all():
-            raise VlalignError(f"{source.title(split, 'labels')}: {label_problem(name, values)}: expected are "
-                               f"{convention.labels}")  # fmt: skip
+            problem = label_problem(name, values)
+            raise VlalignError(f"{source.title(split, 'labels')}: {problem}: expected {convention.labels}")
     every = np.concatenate(list(labels.values()))
-    if found := label_problem(name, every):
+    if problem := label_problem(name, every):
         others = [f"`{other}`" for other in CONVENTIONS if other != name and not label_problem(other, every)]
         hint = f" (they would fit {' or '.join(others)})" if others else ""
-        raise VlalignError(f"{where} have {found}: {convention.title} has {convention.labels}{hint}")
+        raise VlalignError(f"{where} have {problem}: {convention.title} has {convention.labels}{hint}")
 
 
 def _label_facts(values: Array) -> dict[str, Any]:
-    """Numbers of the labels that stay."""
-    found, counts = np.unique(values, return_counts=True)
-    if len(found) <= 5:
-        return {"labels": {f"{value:g}": int(count) for value, count in zip(found, counts, strict=True)}}
+    """Return statistics of the kept labels."""
+    distinct, counts = np.unique(values, return_counts=True)
+    if len(distinct) <= 5:
+        return {"labels": {f"{value:g}": int(count) for value, count in zip(distinct, counts, strict=True)}}
     return {
-        "mean": round(float(values.mean()), 6), "std": round(float(values.std()), 6), "min": float(found[0]),
-        "max": float(found[-1]), "positive": int((values > 0).sum()), "zero": int((values == 0).sum()),
+        "mean": round(float(values.mean()), 6), "std": round(float(values.std()), 6), "min": float(distinct[0]),
+        "max": float(distinct[-1]), "positive": int((values > 0).sum()), "zero": int((values == 0).sum()),
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""What the preparation of every data set shares: checks of arrays, standardising, ids."""
+"""Shared steps of preparing data sets: checks of arrays, standardisation, ids."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from vlalign.errors import VlalignError
 
 Array = np.ndarray[Any, Any]
 Blocks = Callable[[], Iterable[tuple[Array, Array]]]
-ROWS = 256  # samples worked on in one go: large files are never copied as a whole
+ROWS = 256  # samples per block: large files are never copied as a whole
 
 
 def draw(seed: int, operation: str, sample: str) -> int:
-    """A number of 128 bits that depends on nothing but its arguments.
+    """Return a number of 128 bits that depends only on its arguments.
 
     >>> draw(0, "split", "a") == draw(0, "split", "a") != draw(1, "split", "a")
     True
@@ -30,32 +30,33 @@ def check_numbers(where: str, values: Array, ranks: Sequence[int] = (3,)) -> Non
     """Raise VlalignError unless ``values`` is an array of numbers with one of the ranks; ``where`` names it."""
     shape = list(values.shape)
     if values.dtype.kind == "O":
-        raise VlalignError(f"{where} is an array of Python objects {shape}: expected are numbers, in one array")
+        raise VlalignError(f"{where} is an array of Python objects {shape}: expected numbers, in one array")
     if values.dtype.kind not in "fiub":
-        raise VlalignError(f"{where} is an array of dtype {values.dtype} {shape}: expected are numbers")
+        raise VlalignError(f"{where} is an array of dtype {values.dtype} {shape}: expected numbers")
     if values.ndim not in ranks:
         expected = " or ".join("[N, T, features]" if rank == 3 else "[N, features]" for rank in sorted(ranks)[::-1])
-        raise VlalignError(f"{where} has the shape {shape}: expected is {expected}")
+        raise VlalignError(f"{where} has the shape {shape}: expected {expected}")
     if 0 in values.shape:
         raise VlalignError(f"{where} has the shape {shape}: it is empty")
 
 
 def check_finite_blocks(where: str, blocks: Blocks) -> None:
-    """Raise VlalignError where a block (row numbers, rows [n, ..., F]) has values that are not finite: how many, and
-    where the first of them is.
+    """Raise VlalignError for values that are not finite in blocks (row numbers, rows [n, ..., F]).
+
+    The message has their number and the position of the first.
     """
     total, first = 0, ""
     for numbers, rows in blocks():
         bad = ~np.isfinite(rows)
-        found = int(bad.sum())
-        if found and not total:
+        count = int(bad.sum())
+        if count and not total:
             row, *rest = (int(i) for i in np.argwhere(bad)[0])
             frame = f", frame {rest[0]}" if len(rest) == 2 else ""
             first = f"{rows[(row, *rest)]:g} at sample {numbers[row]}{frame}, feature {rest[-1]}"
-        total += found
+        total += count
     if total:
         raise VlalignError(
-            f"{where} has values that are not finite ({total}), the first is {first}: mend or drop these"
+            f"{where} has values that are not finite ({total}), the first is {first}: correct or drop these"
         )
 
 
@@ -73,18 +74,18 @@ class Scale:
     std: Array
     constant: int
 
-    def told(self) -> dict[str, Any]:
-        """As JSON, to standardise other samples in the same way."""
+    def to_json(self) -> dict[str, Any]:
+        """Return JSON values with which other samples can be standardised in the same way."""
         return {"constant_features": self.constant, "mean": self.mean.tolist(), "std": self.std.tolist()}
 
     def apply(self, rows: Array) -> Array:
-        """Standardised rows [n, T, F], float64."""
-        found: Array = (rows.astype(np.float64) - self.mean) / self.std
-        return found
+        """Return standardised rows [n, T, F], float64."""
+        scaled: Array = (rows.astype(np.float64) - self.mean) / self.std
+        return scaled
 
 
 def measure(where: str, blocks: Blocks) -> Scale:
-    """The scale of all values in blocks (row numbers, rows [n, ..., F]), which are gone through twice.
+    """Measure the scale of all values in blocks (row numbers, rows [n, ..., F]), which are read twice.
 
     Raises:
         VlalignError: the numbers are too large to be squared.
@@ -109,31 +110,31 @@ def measure(where: str, blocks: Blocks) -> Scale:
 
 
 def as_float32(where: str, rows: Array) -> Array:
-    """The rows in float32.
+    """Return the rows in float32.
 
     Raises:
         VlalignError: a number is too large for it.
     """
     with np.errstate(over="ignore"):
-        found = rows.astype(np.float32)
-    if not np.isfinite(found).all():
+        values = rows.astype(np.float32)
+    if not np.isfinite(values).all():
         raise VlalignError(f"{where} has numbers that are too large for float32")
-    return found
+    return values
 
 
 def id_texts(values: Array | None, rows: int) -> list[str]:
-    """Ids as they are in a file ([N], or [N, k] of video, start and end) as texts; empty ones where there are none.
+    """Return ids of a file ([N], or [N, k] of video, start and end) as texts; empty texts without ids.
 
     >>> id_texts(np.array([[b"abc", b"1.5"], [b"d", b"2"]]), 2)
     ['abc_1.5', 'd_2']
     """
     if values is None:
         return [""] * rows
-    found = []
+    texts = []
     for value in values.reshape(len(values), -1) if values.dtype != object else values:
         parts = np.asarray(value, dtype=object).reshape(-1) if not isinstance(value, bytes | str) else [value]
-        found.append("_".join(_id_text(part) for part in parts))
-    return found
+        texts.append("_".join(_id_text(part) for part in parts))
+    return texts
 
 
 def _id_text(part: Any) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from vlalign.errors import VlalignError
 from vlalign.files import one_line
 from vlalign.multibench.data.arrays import ROWS, as_float32, draw, measure
-from vlalign.multibench.data.read import source_file
+from vlalign.multibench.data.source import source_file
 from vlalign.multibench.data.speech import (
     COEFFICIENTS,
     FRAMES,
@@ -49,16 +49,16 @@ def prepare_avmnist(
 ) -> Prepared:
     """Pair MNIST with spoken digits in ``folder``: image [N, 49, 16] (4×4 patches) and audio [N, 20, 36] (MFCCs).
 
-    The last ``valid`` training images are for validation. Each image gets a recording of its digit, from those of its
-    split, by a draw that depends on the seed and the image alone. Pixels are divided by 255; audio is standardised by
+    The last ``valid`` training images are for validation. Each image gets a recording of its digit from its split, by a
+    draw that depends only on the seed and the image. Pixels are divided by 255; audio is standardised by
     mean and population standard deviation of each coefficient over the training samples as paired.
 
     Args:
         images: folder of the IDX files of MNIST, plain or ``.gz``.
         speech: folder of recordings as in the Free Spoken Digit Dataset (:mod:`vlalign.multibench.data.speech`).
-        folder: to write.
+        folder: output folder.
         seed: of the pairing.
-        samples: use the first training images only, so many.
+        samples: number of first training images to use; None for all.
         valid: number of validation images.
         pool: how encoders pool; None for the convention, "cls".
         force: replace another data set in the folder.
@@ -77,9 +77,9 @@ def prepare_avmnist(
     if end < 1:
         raise VlalignError(f"{images}: {len(pixels)} training images, of which {valid} are for validation: too few")
     if samples is not None and not 1 <= samples <= end:
-        raise VlalignError(f"samples is {samples}: allowed is 1 to {end}, the number of training images")
+        raise VlalignError(f"samples is {samples}: give 1 to {end}, the number of training images")
     recordings = read_speech(place)
-    pools = check_cover(place, [one for one, _ in recordings.values()])
+    pools = check_cover(place, [recording for recording, _ in recordings.values()])
     rows = {
         "train": ("train", np.arange(end if samples is None else samples)),
         "valid": ("train", np.arange(end, len(pixels))),
@@ -109,7 +109,7 @@ def prepare_avmnist(
         "processing": {
             "seed": seed, "patch": _PATCH, "pixels_divided_by": 255, "mfcc": [FRAMES, COEFFICIENTS],
             "recordings": {split: sum(map(len, digits.values())) for split, digits in pools.items()},
-            "standardised": {"audio": scale.told()},
+            "standardised": {"audio": scale.to_json()},
         },
         "statistics": {split: {"labels": _counts(part.labels.numpy())} for split, part in splits.items()},
         "notes": [
@@ -124,7 +124,7 @@ def prepare_avmnist(
 
 
 def patches(pixels: Array) -> Array:
-    """float32 [N, 49, 16] in 0 to 1 of uint8 [N, 28, 28]: patches row by row, their pixels row by row.
+    """Return float32 [N, 49, 16] in 0 to 1 of uint8 [N, 28, 28]: patches row by row, their pixels row by row.
 
     >>> patches(np.arange(784).reshape(1, 28, 28).astype(np.uint8))[0, 1, :5] * 255
     array([ 4.,  5.,  6.,  7., 32.], dtype=float32)
@@ -135,7 +135,7 @@ def patches(pixels: Array) -> Array:
 
 
 def read_mnist(folder: Path, part: str) -> tuple[Array, Array]:
-    """Images uint8 [N, 28, 28] and digits uint8 [N] of MNIST's ``train`` or ``t10k``.
+    """Read images uint8 [N, 28, 28] and digits uint8 [N] of MNIST's ``train`` or ``t10k``.
 
     Raises:
         VlalignError: a file is missing or not as expected.
@@ -143,25 +143,25 @@ def read_mnist(folder: Path, part: str) -> tuple[Array, Array]:
     path, data = _idx(folder, f"{part}-images-idx3-ubyte")
     count, high, wide = _sizes(path, data, _IMAGES, 3)
     if (high, wide) != (_SIDE, _SIDE):
-        raise VlalignError(f"{path} has images of {high}×{wide}: expected is {_SIDE}×{_SIDE}")
+        raise VlalignError(f"{path} has images of {high}×{wide}: expected {_SIDE}×{_SIDE}")
     images = np.frombuffer(data, np.uint8, offset=16).reshape(count, high, wide)
     path, data = _idx(folder, f"{part}-labels-idx1-ubyte")
-    (found,) = _sizes(path, data, _LABELS, 1)
+    (label_count,) = _sizes(path, data, _LABELS, 1)
     digits = np.frombuffer(data, np.uint8, offset=8)
-    if found != count:
-        raise VlalignError(f"{path} has {found} labels, there are {count} images")
+    if label_count != count:
+        raise VlalignError(f"{path} has {label_count} labels for {count} images")
     if digits.max(initial=0) > 9:
-        raise VlalignError(f"{path} has the label {digits.max()}: expected are 0 to 9")
+        raise VlalignError(f"{path} has the label {digits.max()}: expected 0 to 9")
     return images, digits
 
 
 def _idx_path(folder: Path, name: str) -> Path:
-    """The file of that name, plain or compressed, with the dot that some copies have before idx."""
+    """Return the file of this name, plain or compressed, with the dot that some copies have before idx."""
     names = [name, f"{name}.gz", name.replace("-idx", ".idx"), f"{name.replace('-idx', '.idx')}.gz"]
-    for found in (folder / one for one in names):
-        if found.is_file():
-            return found
-    raise VlalignError(f"{folder} holds no {name} or {name}.gz: expected are the four files of MNIST")
+    for path in (folder / variant for variant in names):
+        if path.is_file():
+            return path
+    raise VlalignError(f"{folder} holds no {name} or {name}.gz: expected the four files of MNIST")
 
 
 def _idx(folder: Path, name: str) -> tuple[Path, bytes]:
@@ -180,12 +180,12 @@ def _idx(folder: Path, name: str) -> tuple[Path, bytes]:
 
 
 def _sizes(path: Path, data: bytes, magic: int, dimensions: int) -> tuple[int, ...]:
-    """The sizes that an IDX file gives, which must fit its bytes."""
+    """Return the sizes in the header of an IDX file, which must fit its bytes."""
     head = 4 * (1 + dimensions)
     numbers = [int.from_bytes(data[at : at + 4], "big") for at in range(0, min(len(data), head), 4)]
     if len(numbers) < 1 + dimensions or numbers[0] != magic:
-        found = numbers[0] if numbers else "nothing"
-        raise VlalignError(f"{path} is not an IDX file of {dimensions} dimensions: it starts with {found}, not {magic}")
+        start = numbers[0] if numbers else "nothing"
+        raise VlalignError(f"{path} is not an IDX file of {dimensions} dimensions: it starts with {start}, not {magic}")
     size = head + math.prod(numbers[1:])
     if len(data) != size or not numbers[1]:
         raise VlalignError(f"{path} has {len(data)} bytes, its sizes {numbers[1:]} need {size}: download it again")
@@ -195,7 +195,7 @@ def _sizes(path: Path, data: bytes, magic: int, dimensions: int) -> tuple[int, .
 def _pair(
     part: str, numbers: Array, classes: Array, pool: dict[int, list[Recording]], seed: int, order: dict[str, int]
 ) -> tuple[list[str], Array]:
-    """Ids of the samples, and which recording each has, int64 [N]."""
+    """Return the ids of the samples, and the row of each one's recording, int64 [N]."""
     ids, picked = [], np.empty(len(numbers), np.int64)
     for at, (number, digit) in enumerate(zip(numbers.tolist(), classes.tolist(), strict=True)):
         image = f"mnist-{'train' if part == 'train' else 'test'}-{number:05d}"
@@ -214,14 +214,14 @@ def _mnist_files(folder: Path) -> list[dict[str, Any]]:
 
 
 def _speech_files(place: Path, recordings: dict[str, Any]) -> list[dict[str, Any]]:
-    """The archive, or what the files of the folder are together."""
+    """Return the archive, or one entry for all recordings of the folder."""
     if place.is_file():
         return [source_file(place)]
-    told = [source_file(place / f"{name}.wav") for name in recordings]
-    digest = sha256_bytes("".join(f"{one['sha256']}  {one['file']}\n" for one in told).encode())
-    return [{"file": f"{len(told)} recordings", "bytes": sum(one["bytes"] for one in told), "sha256": digest}]
+    files = [source_file(place / f"{name}.wav") for name in recordings]
+    digest = sha256_bytes("".join(f"{file['sha256']}  {file['file']}\n" for file in files).encode())
+    return [{"file": f"{len(files)} recordings", "bytes": sum(file["bytes"] for file in files), "sha256": digest}]
 
 
 def _counts(labels: Array) -> dict[str, int]:
-    found, counts = np.unique(labels, return_counts=True)
-    return {str(value): int(count) for value, count in zip(found, counts, strict=True)}
+    digits, counts = np.unique(labels, return_counts=True)
+    return {str(digit): int(count) for digit, count in zip(digits, counts, strict=True)}

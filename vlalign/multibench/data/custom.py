@@ -1,7 +1,8 @@
-"""Data of one's own: two or more modalities, from one file or from arrays."""
+"""Users' data: two or more modalities, from one file or from arrays."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,14 +10,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vlalign.errors import VlalignError
-from vlalign.multibench.data import custom_keys as keys
-from vlalign.multibench.data.arrays import ROWS, Array, Blocks, Scale, as_float32, check_finite_blocks, draw, measure
-from vlalign.multibench.data.checks import SPLITS, TASKS
-from vlalign.multibench.data.read import Source, read_array, read_source, source_file
+from vlalign.multibench.data.arrays import (
+    ROWS,
+    Array,
+    Blocks,
+    Scale,
+    as_float32,
+    check_finite_blocks,
+    check_numbers,
+    draw,
+    id_texts,
+    measure,
+)
+from vlalign.multibench.data.source import ALIASES, Source, read_array, read_source, source_file
+from vlalign.multibench.data.validation import SPLITS, TASKS
 
 if TYPE_CHECKING:
     from vlalign.multibench.data.prepared import Prepared, PreparedSplit
 
+LABELS, IDS, LENGTHS = ("labels", "label"), ("ids", "id"), "_lengths"
 _SHARE = 0.15  # of the samples for validation, and for testing
 _POOLS = {"classification": "cls", "sentiment": "mean", "regression": "mean"}
 
@@ -24,7 +36,7 @@ _POOLS = {"classification": "cls", "sentiment": "mean", "regression": "mean"}
 def source_of_arrays(
     arrays: Mapping[str, str | Path], labels: str | Path, split: str | Path | None, ids: str | Path | None
 ) -> Source:
-    """What separate .npy files hold together.
+    """Join separate .npy files to one source.
 
     Raises:
         VlalignError: a file cannot be read.
@@ -47,28 +59,29 @@ def prepare_custom(
     seed: int = 0,
     force: bool = False,
 ) -> Prepared:
-    """Prepare data of one's own in ``folder``.
+    """Prepare a user's data in ``folder``.
 
     Every key of the file is a modality, [N, T, features] or [N, features] (one frame), but ``labels`` [N], ``ids``
-    [N], ``split`` [N] (train, valid or test, where the file has no splits of its own) and ``<modality>_lengths`` [N],
-    how many frames count; those after are zero.
+    [N], ``split`` [N] (train, valid or test, if the file is not divided into splits) and ``<modality>_lengths`` [N],
+    the number of frames that count; frames after these are set to zero.
 
     Args:
-        source: a file as :func:`vlalign.multibench.data.read.read_source` takes, or what it gave.
-        folder: to write.
+        source: a file for :func:`vlalign.multibench.data.source.read_source`, or its result.
+        folder: output folder.
         name: of the data set.
-        task: classification, sentiment or regression; None for classification where labels are whole numbers or texts,
-            else regression. Classes are the labels in sorted order.
+        task: classification, sentiment or regression; None for classification if labels are integers or texts, else
+            regression. Classes are the labels in sorted order.
         pool: how encoders pool; None for "cls" of a classification, else "mean".
-        standardise: modalities that are standardised by mean and population standard deviation of each feature over
-            the frames of the train split that count; None for all.
-        valid, test: shares of the samples, where neither the file nor ``split`` says which is which; None for 0.15. Who
-            goes where depends on the seed and the ids, in the same shares of each class.
+        standardise: modalities to standardise by mean and population standard deviation of each feature over the frames
+            of the train split that count; None for all.
+        valid, test: shares of the samples, if neither the file nor ``split`` assigns them; None for 0.15. The split of
+            a sample depends on the seed and the ids, with the same shares of each class.
         seed: of these splits.
         force: replace another data set in the folder.
 
     Raises:
-        VlalignError: the data are not as expected (which key, what was found and what was expected), or writing failed.
+        VlalignError: the data are not as expected (the message names the key, its value and the expected one), or
+            writing failed.
     """
     import torch
 
@@ -76,35 +89,35 @@ def prepare_custom(
 
     source = source if isinstance(source, Source) else read_source(source)
     if task not in (None, *TASKS):
-        raise VlalignError(f"task is {task!r}: allowed is {', '.join(TASKS)}")
+        raise VlalignError(f"task is {task!r}: choose {', '.join(TASKS)}")
     parts = source.splits or {"": source.flat}
     if lacking := [split for split in SPLITS if split not in parts and source.splits]:
         raise VlalignError(f"{source.path} lacks the split {', '.join(lacking)}: it has {', '.join(parts)}")
-    told = bool(source.splits) or "split" in source.flat
-    if told and (valid is not None or test is not None):
-        raise VlalignError(f"{source.path} says itself which samples are for what: leave --valid and --test out")
+    assigned = bool(source.splits) or "split" in source.flat
+    if assigned and (valid is not None or test is not None):
+        raise VlalignError(f"{source.path} assigns its samples to splits: leave --valid and --test out")
     valid, test = (_SHARE if share is None else share for share in (valid, test))
-    modalities = keys.find_modalities(source, parts)
+    modalities = find_modalities(source, parts)
     chosen = modalities if standardise is None else tuple(standardise)
-    if strange := [one for one in chosen if one not in modalities]:
+    if strange := [key for key in chosen if key not in modalities]:
         raise VlalignError(f"cannot standardise {', '.join(strange)}: the modalities are {', '.join(modalities)}")
-    raw = {split: keys.find_labels(source, split, arrays) for split, arrays in parts.items()}
-    labels, task, classes, names = keys.make_targets(source, raw, task)
-    ids = {split: keys.find_ids(source, split, arrays) for split, arrays in parts.items()}
+    raw = {split: find_labels(source, split, arrays) for split, arrays in parts.items()}
+    labels, task, classes, names = make_targets(source, raw, task)
+    ids = {split: find_ids(source, split, arrays) for split, arrays in parts.items()}
     if source.splits:
         rows = {split: (split, np.arange(len(raw[split]))) for split in SPLITS}
     else:
         strata = labels[""].tolist() if classes else [0] * len(labels[""])
-        made = keys.given_splits(source) if "split" in source.flat else split_ids(ids[""], strata, valid, test, seed)
-        rows = {split: ("", made[split]) for split in SPLITS}
-    keys.check_classes(source, labels, rows, names)
+        by_split = given_splits(source) if "split" in source.flat else split_ids(ids[""], strata, valid, test, seed)
+        rows = {split: ("", by_split[split]) for split in SPLITS}
+    check_classes(source, labels, rows, names)
 
     inputs: dict[str, dict[str, Any]] = {split: {} for split in SPLITS}
     lengths: dict[str, dict[str, Any]] = {split: {} for split in SPLITS}
     constant, notes = {}, []
     for key in modalities:
-        known = [keys.find_lengths(source, part, key) for part in parts]
-        if all(counts is not None for counts in known):  # frames that count in no sample
+        known = [find_lengths(source, part, key) for part in parts]
+        if all(counts is not None for counts in known):  # drop frames that count in no sample
             longest = max(int(counts.max()) for counts in known if counts is not None)
             for arrays in parts.values():
                 arrays[key] = arrays[key][:, :longest] if arrays[key].ndim == 3 else arrays[key]
@@ -112,29 +125,29 @@ def prepare_custom(
             notes.append(f"{key} ends in frames of zeros in {ending} samples: if they are padding, give {key}_lengths")
         for part, arrays in parts.items():
             every = np.arange(len(arrays[key]))
-            counts = keys.find_lengths(source, part, key)
+            counts = find_lengths(source, part, key)
             check_finite_blocks(source.title(part, key), _blocks(arrays[key], every, counts))
         scale = None
         for split, (part, numbers) in rows.items():
-            where, counts = source.title(part, key), keys.find_lengths(source, part, key)
+            where, counts = source.title(part, key), find_lengths(source, part, key)
             blocks = _blocks(parts[part][key], numbers, counts)
             if key in chosen and split == SPLITS[0]:
                 scale = measure(where, _counted(blocks, counts))
-                constant[key] = scale.told()
+                constant[key] = scale.to_json()
             inputs[split][key] = torch.from_numpy(_values(where, blocks, counts, scale))
             if counts is not None:
                 lengths[split][key] = torch.from_numpy(counts[numbers])
     splits: dict[str, PreparedSplit] = {}
     for split, (part, numbers) in rows.items():
-        found = labels[part][numbers]
-        targets = torch.from_numpy(found if classes else as_float32(source.title(part, "labels"), found))
+        values = labels[part][numbers]
+        targets = torch.from_numpy(values if classes else as_float32(source.title(part, "labels"), values))
         splits[split] = PreparedSplit(inputs[split], lengths[split], targets, [ids[part][row] for row in numbers])
     about = {
         "source": source.files,
         "processing": {
             "splits": {split: {"samples": len(numbers), "kept": len(numbers)} for split, (_, numbers) in rows.items()},
             "standardised": constant,
-            **({} if told else {"seed": seed, "valid": valid, "test": test}),
+            **({} if assigned else {"seed": seed, "valid": valid, "test": test}),
         },
         "statistics": {"classes": names} if classes else {},
         **({"notes": notes} if notes else {}),
@@ -146,7 +159,7 @@ def prepare_custom(
 
 
 def _end_in_zeros(values: Array) -> int:
-    """Number of samples whose last frame is all zero while another one is not."""
+    """Return the number of samples whose last frame is all zero while another frame is not."""
     if values.ndim != 3:
         return 0
     used = (values != 0).any(2)
@@ -154,33 +167,33 @@ def _end_in_zeros(values: Array) -> int:
 
 
 def split_ids(ids: Sequence[str], strata: Sequence[Any], valid: float, test: float, seed: int) -> dict[str, Array]:
-    """Rows of each split, int64, ascending: in each stratum the samples are ordered by a hash of seed and id.
+    """Return the rows of each split, int64, ascending: each stratum is ordered by a hash of seed and id, then cut.
 
     Raises:
         VlalignError: a share is out of range, or leaves a split empty.
     """
     for key, share in (("valid", valid), ("test", test)):
         if not 0 < share < 1 or valid + test >= 1:
-            raise VlalignError(f"{key} is {share:g}: allowed are shares above 0 whose sum is below 1")
-    found: dict[str, list[int]] = {split: [] for split in SPLITS}
+            raise VlalignError(f"{key} is {share:g}: give shares above 0 whose sum is below 1")
+    splits: dict[str, list[int]] = {split: [] for split in SPLITS}
     groups: dict[Any, list[int]] = {}
     for row, stratum in enumerate(strata):
         groups.setdefault(stratum, []).append(row)
     for rows in groups.values():
         rows.sort(key=lambda row: (draw(seed, "split", ids[row]), ids[row]))
         first, second = round(len(rows) * valid), round(len(rows) * (valid + test))
-        found["valid"] += rows[:first]
-        found["test"] += rows[first:second]
-        found["train"] += rows[second:]
-    if empty := [split for split, rows in found.items() if not rows]:
-        raise VlalignError(f"{len(ids)} samples leave none for {', '.join(empty)}: give more samples or other shares")
-    return {split: np.array(sorted(rows), dtype=np.int64) for split, rows in found.items()}
+        splits["valid"] += rows[:first]
+        splits["test"] += rows[first:second]
+        splits["train"] += rows[second:]
+    if empty := [split for split, rows in splits.items() if not rows]:
+        raise VlalignError(f"{len(ids)} samples are too few for {', '.join(empty)}: give more samples or other shares")
+    return {split: np.array(sorted(rows), dtype=np.int64) for split, rows in splits.items()}
 
 
 def _blocks(values: Array, numbers: Array, counts: Array | None) -> Blocks:
-    """The rows in blocks [n, T, F], zero after their lengths."""
+    """Return a function that yields the rows in blocks [n, T, F], zero after their lengths."""
 
-    def found() -> Iterator[tuple[Array, Array]]:
+    def generate() -> Iterator[tuple[Array, Array]]:
         for start in range(0, len(numbers), ROWS):
             chosen = numbers[start : start + ROWS]
             rows = np.array(values[chosen])
@@ -189,22 +202,178 @@ def _blocks(values: Array, numbers: Array, counts: Array | None) -> Blocks:
                 rows[np.arange(rows.shape[1]) >= counts[chosen][:, None]] = 0
             yield chosen, rows
 
-    return found
+    return generate
 
 
 def _counted(blocks: Blocks, counts: Array | None) -> Blocks:
-    """The frames that count alone, [n, F]."""
+    """Return blocks of only the frames that count, [n, F]."""
     if counts is None:
         return blocks
     return lambda: ((rows, v[np.arange(v.shape[1]) < counts[rows][:, None]]) for rows, v in blocks())
 
 
 def _values(where: str, blocks: Blocks, counts: Array | None, scale: Scale | None) -> Array:
-    """float32 [n, T, F], standardised if there is a scale, zero after their lengths."""
-    found = []
+    """Return float32 [n, T, F], standardised by the scale, zero after their lengths."""
+    parts = []
     for chosen, rows in blocks():
-        made = as_float32(where, scale.apply(rows) if scale else rows)
+        values = as_float32(where, scale.apply(rows) if scale else rows)
         if counts is not None:
-            made[np.arange(made.shape[1]) >= counts[chosen][:, None]] = 0
-        found.append(made)
-    return np.concatenate(found)
+            values[np.arange(values.shape[1]) >= counts[chosen][:, None]] = 0
+        parts.append(values)
+    return np.concatenate(parts)
+
+
+# -- the arrays of a file: modalities, labels, ids, splits, lengths ---------------------------------------------------
+
+
+def find_modalities(source: Source, parts: Mapping[str, Mapping[str, Array]]) -> tuple[str, ...]:
+    """Return the keys that are modalities, in order, after checking the shapes of all arrays.
+
+    Raises:
+        VlalignError: fewer than two, or an array does not fit the others.
+    """
+    aside = {*LABELS, *IDS, "split"}
+    first, arrays = next(iter(parts.items()))
+    modalities = tuple(key for key in arrays if key not in aside and not key.endswith(LENGTHS))
+    if len(modalities) < 2:
+        raise VlalignError(
+            f"{source.path} has the modalities {', '.join(modalities) or 'none'} (keys {', '.join(arrays) or 'none'}): "
+            "expected two or more besides labels, ids and split"
+        )
+    for split, arrays in parts.items():
+        if lacking := [key for key in modalities if key not in arrays]:
+            raise VlalignError(f"{source.path}: {split} lacks {', '.join(lacking)}, which {first} has")
+        for key in modalities:
+            check_numbers(source.title(split, key), arrays[key], (2, 3))
+            if arrays[key].shape[1:] != parts[first][key].shape[1:]:
+                shapes = [
+                    f"[N, {', '.join(map(str, values.shape[1:]))}]" for values in (arrays[key], parts[first][key])
+                ]
+                raise VlalignError(f"{source.title(split, key)} is {shapes[0]}: expected {shapes[1]}, as in {first}")
+        count = len(arrays[modalities[0]])
+        for key, values in arrays.items():
+            if values.ndim == 0 or len(values) != count:
+                length = len(values) if values.ndim else "no"
+                raise VlalignError(
+                    f"{source.title(split, key)} has {length} samples, expected {count} as {modalities[0]} has"
+                )
+            if key.endswith(LENGTHS) and key.removesuffix(LENGTHS) not in modalities:
+                raise VlalignError(
+                    f"{source.title(split, key)} is of no modality: the modalities are {', '.join(modalities)}"
+                )
+    return modalities
+
+
+def find_labels(source: Source, split: str, arrays: Mapping[str, Array]) -> Array:
+    """Return the labels [N] of a split: numbers or texts.
+
+    Raises:
+        VlalignError: they are missing, of another shape, or neither.
+    """
+    key = next((name for name in LABELS if name in arrays), None)
+    if key is None:
+        raise VlalignError(f"{source.title(split, 'labels')} is missing: the keys are {', '.join(arrays)}")
+    values = arrays[key]
+    if values.size != len(values):
+        raise VlalignError(f"{source.title(split, key)} has the shape {list(values.shape)}: expected [N]")
+    values = values.reshape(-1)
+    if values.dtype.kind in "OS":
+        texts = [value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in values.tolist()]
+        values = np.array(texts)
+        if values.dtype.kind not in "fiubU" or len({isinstance(text, str) for text in texts}) > 1:
+            raise VlalignError(f"{source.title(split, key)} is neither numbers nor texts: expected one kind")
+    if values.dtype.kind == "f":
+        check_finite_blocks(source.title(split, key), lambda: [(np.arange(len(values)), values[:, None])])
+    return values
+
+
+def make_targets(
+    source: Source, raw: Mapping[str, Array], task: str | None
+) -> tuple[dict[str, Array], str, int | None, list[str]]:
+    """Return labels by split as int64 classes or floats, the task, number and names of the classes (None, [] without).
+
+    Raises:
+        VlalignError: the labels do not fit the task.
+    """
+    kinds = {values.dtype.kind for values in raw.values()}
+    if kinds & {"U"} and kinds != {"U"}:
+        raise VlalignError(f"{source.path}: labels are texts in one split and numbers in another")
+    if task is None:
+        task = "regression" if "f" in kinds else "classification"
+    if task != "classification":
+        if "U" in kinds:
+            raise VlalignError(f"{source.path}: labels are texts: a {task} needs numbers")
+        return {split: values.astype(np.float64) for split, values in raw.items()}, task, None, []
+    if "f" in kinds and not all((values == np.round(values)).all() for values in raw.values()):
+        raise VlalignError(f"{source.path}: labels are not integers: a classification needs classes")
+    every = np.concatenate(list(raw.values()))
+    known = np.unique(every)
+    if len(known) < 2 or (len(known) > 1000 and len(known) > len(every) // 2):
+        raise VlalignError(
+            f"{source.path}: labels have {len(known)} values: a classification needs 2 or more classes, and samples of "
+            "each (--task regression takes numbers)"
+        )
+    names = [f"{value:g}" if isinstance(value, float) else str(value) for value in known.tolist()]
+    classes = {split: np.searchsorted(known, values).astype(np.int64) for split, values in raw.items()}
+    return classes, task, len(known), names
+
+
+def check_classes(source: Source, labels: Mapping[str, Array], rows: Mapping[str, Any], names: list[str]) -> None:
+    """Raise VlalignError for a class without a sample in train."""
+    part, numbers = rows[SPLITS[0]]
+    if names and (lacking := [names[c] for c in range(len(names)) if c not in set(labels[part][numbers].tolist())]):
+        raise VlalignError(f"{source.path}: train has no sample with the label {', '.join(lacking[:5])}")
+
+
+def find_ids(source: Source, split: str, arrays: Mapping[str, Array]) -> list[str]:
+    """Return the ids of a split: those of the file, or row numbers.
+
+    Raises:
+        VlalignError: an id is repeated.
+    """
+    key = next((name for name in IDS if name in arrays), None)
+    count = len(next(iter(arrays.values())))
+    if key is None:
+        return [f"{split or 'sample'}-{row:05d}" for row in range(count)]
+    ids = id_texts(arrays[key], count)
+    if len(set(ids)) < count:
+        double = Counter(ids).most_common(1)[0][0]
+        raise VlalignError(f"{source.title(split, key)} has {double!r} twice: expected unique ids")
+    return ids
+
+
+def given_splits(source: Source) -> dict[str, Array]:
+    """Return the rows of each split by the array ``split``.
+
+    Raises:
+        VlalignError: it holds another name, or a split has no samples.
+    """
+    values = id_texts(source.flat["split"], len(source.flat["split"]))
+    splits: dict[str, list[int]] = {split: [] for split in SPLITS}
+    where, expected = source.title("", "split"), "expected train, valid and test"
+    for row, value in enumerate(values):
+        split = ALIASES.get(value, value)
+        if split not in splits:
+            raise VlalignError(f"{where} has {value[:40]!r} at sample {row}: {expected}")
+        splits[split].append(row)
+    if empty := [split for split, rows in splits.items() if not rows]:
+        raise VlalignError(f"{where} has no {', '.join(empty)}: {expected}")
+    return {split: np.array(rows, dtype=np.int64) for split, rows in splits.items()}
+
+
+def find_lengths(source: Source, split: str, key: str) -> Array | None:
+    """Return int64 [N], the number of frames of a modality that count; None if the file does not state it.
+
+    Raises:
+        VlalignError: a length is out of range.
+    """
+    arrays = source.splits.get(split, source.flat)
+    if key + LENGTHS not in arrays:
+        return None
+    values, where = arrays[key + LENGTHS], source.title(split, key + LENGTHS)
+    frames = arrays[key].shape[1] if arrays[key].ndim == 3 else 1
+    if values.dtype.kind not in "iu" or values.ndim != 1:
+        raise VlalignError(f"{where} is {values.dtype} {list(values.shape)}: expected integers [N]")
+    if values.min() < 1 or values.max() > frames:
+        raise VlalignError(f"{where} has {values.min()} to {values.max()}: expected 1 to {frames}")
+    return values.astype(np.int64)

@@ -1,8 +1,9 @@
-"""What a file holds, what data set it looks like, and what preparing it will do."""
+"""Inspection of a file: its arrays, the data set that it looks like, and the effects of preparing it."""
 
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from vlalign.errors import VlalignError
-from vlalign.multibench.data import custom_keys
 from vlalign.multibench.data.affect import (
     CONVENTIONS,
     MODALITIES,
@@ -23,17 +23,25 @@ from vlalign.multibench.data.affect import (
     plan_split,
 )
 from vlalign.multibench.data.arrays import ROWS, Array, check_finite_blocks
-from vlalign.multibench.data.checks import SPLITS
-from vlalign.multibench.data.custom_keys import IDS, LABELS, LENGTHS
+from vlalign.multibench.data.custom import (
+    IDS,
+    LABELS,
+    LENGTHS,
+    find_labels,
+    find_lengths,
+    find_modalities,
+    make_targets,
+)
 from vlalign.multibench.data.prepared import Prepared
-from vlalign.multibench.data.read import Source, read_source
+from vlalign.multibench.data.source import Source, read_source
+from vlalign.multibench.data.validation import SPLITS
 
 _ASIDE = {*LABELS, *IDS, "split"}
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """What a file holds.
+    """Contents of a file.
 
     Attributes:
         path: of the file.
@@ -42,8 +50,8 @@ class Inspection:
             minus_inf, all_zero (samples), leading_zero_frames (over all samples, of arrays of rank 3).
         labels: by split: counts of few values, else min, max, mean, positive, zero.
         looks_like: names of data sets, the likeliest first; "custom" is always last.
-        why: what that was told by.
-        plan: by split, what preparing as the first of these will do; {} for custom.
+        why: the evidence for this order.
+        plan: by split, counts of changes by preparing as the first of these; {} for custom.
         problem: why preparing as the first of these would fail, or None.
         command: to prepare it.
     """
@@ -60,10 +68,10 @@ class Inspection:
 
 
 def inspect_file(path: str | Path) -> Inspection:
-    """Look at all of a file of arrays, as :func:`vlalign.multibench.data.read.read_source` takes it.
+    """Inspect all of a file of arrays for :func:`vlalign.multibench.data.source.read_source`.
 
     Raises:
-        VlalignError: it cannot be read, or is refused (what it asked for is named).
+        VlalignError: it cannot be read, or is refused (the message names the refused object).
     """
     source = read_source(path)
     parts: Mapping[str, Mapping[str, Array]] = source.splits or {"": source.flat}
@@ -84,7 +92,7 @@ def inspect_file(path: str | Path) -> Inspection:
 
 
 def looks_like(source: Source) -> tuple[list[str], str]:
-    """Names of data sets that a file may be, the likeliest first and "custom" last, and what that was told by."""
+    """Return names of data sets that a file may be, the likeliest first and "custom" last, and the evidence."""
     train = source.splits.get(SPLITS[0], {})
     if not all(key in train and train[key].ndim == 3 for key in MODALITIES):
         return ["custom"], "it has no vision, audio and text of rank 3 in train"
@@ -98,21 +106,21 @@ def looks_like(source: Source) -> tuple[list[str], str]:
             continue
     fits = {name: bool(labels) and not label_problem(name, np.concatenate(labels)) for name in CONVENTIONS}
 
-    def far(name: str) -> tuple[bool, bool, float]:
-        one = CONVENTIONS[name]
-        return not fits[name], widths not in one.widths, abs(np.log(max(count, 1) / one.samples))
+    def distance(name: str) -> tuple[bool, bool, float]:
+        known = CONVENTIONS[name]
+        return not fits[name], widths not in known.widths, abs(np.log(max(count, 1) / known.samples))
 
-    likely = [name for name in sorted(CONVENTIONS, key=far) if fits[name] or widths in CONVENTIONS[name].widths]
-    told = f"widths {'/'.join(map(str, widths))} of vision, audio and text, {count} samples"
+    likely = [name for name in sorted(CONVENTIONS, key=distance) if fits[name] or widths in CONVENTIONS[name].widths]
+    evidence = f"widths {'/'.join(map(str, widths))} of vision, audio and text, {count} samples"
     if labels:
         values = np.unique(np.concatenate(labels))
         shown = ", ".join(f"{value:g}" for value in values) if len(values) <= 3 else f"{values[0]:g} to {values[-1]:g}"
-        told += f", labels {shown}"
-    return [*likely, "custom"], told
+        evidence += f", labels {shown}"
+    return [*likely, "custom"], evidence
 
 
 def inspect_prepared(prepared: Prepared) -> dict[str, Any]:
-    """What a prepared data set holds, as JSON values."""
+    """Return the contents of a prepared data set as JSON values."""
     splits = {}
     for title, part in prepared.splits.items():
         labels = part.labels.numpy()
@@ -129,16 +137,16 @@ def inspect_prepared(prepared: Prepared) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _named(told: dict[str, Any], about: Mapping[str, Any]) -> dict[str, Any]:
-    """Counts of classes under the names that they had, where they had others than their numbers."""
+def _named(spread: dict[str, Any], about: Mapping[str, Any]) -> dict[str, Any]:
+    """Return counts of classes by their original names, if these are recorded."""
     names = about.get("statistics", {}).get("classes")
-    if not names or "counts" not in told:
-        return told
-    return told | {"counts": {names[int(number)]: count for number, count in told["counts"].items()}}
+    if not names or "counts" not in spread:
+        return spread
+    return spread | {"counts": {names[int(number)]: count for number, count in spread["counts"].items()}}
 
 
 def _affect_plan(source: Source, name: str) -> dict[str, dict[str, int]]:
-    """Counts of what preparing will do; VlalignError where it would fail."""
+    """Return counts of the changes by preparing; VlalignError if it would fail."""
     check_layout(source)
     plans = {split: plan_split(source, split) for split in SPLITS}
     check_labels(name, source, {split: plain_labels(source, split) for split in SPLITS})
@@ -149,13 +157,13 @@ def _affect_plan(source: Source, name: str) -> dict[str, dict[str, int]]:
 
 
 def _check_custom(source: Source, parts: Mapping[str, Mapping[str, Array]]) -> None:
-    """Raise VlalignError where preparing as a data set of one's own would fail for what its arrays are."""
-    modalities = custom_keys.find_modalities(source, parts)
-    labels = {split: custom_keys.find_labels(source, split, part) for split, part in parts.items()}
-    custom_keys.make_targets(source, labels, None)
+    """Raise VlalignError if preparing as a user's data set would fail because of its arrays."""
+    modalities = find_modalities(source, parts)
+    labels = {split: find_labels(source, split, part) for split, part in parts.items()}
+    make_targets(source, labels, None)
     for split, part in parts.items():
         for key in modalities:
-            custom_keys.find_lengths(source, split, key)
+            find_lengths(source, split, key)
             check_finite_blocks(source.title(split, key), partial(_one_block, part[key]))
 
 
@@ -164,9 +172,9 @@ def _one_block(values: Array) -> list[tuple[Array, Array]]:
 
 
 def _array_facts(split: str, key: str, values: Array) -> dict[str, Any]:
-    found: dict[str, Any] = {"split": split, "key": key, "shape": list(values.shape), "dtype": str(values.dtype)}
+    facts: dict[str, Any] = {"split": split, "key": key, "shape": list(values.shape), "dtype": str(values.dtype)}
     if values.dtype.kind not in "fiub" or not values.ndim or key in _ASIDE or key.endswith(LENGTHS):
-        return found
+        return facts
     nan = infinite = minus = zero = leading = 0
     for start in range(0, len(values), ROWS):
         rows = values[start : start + ROWS]
@@ -179,32 +187,31 @@ def _array_facts(split: str, key: str, values: Array) -> dict[str, Any]:
         if rows.ndim == 3:
             frames = (rows != 0).any(2)
             leading += int(frames.argmax(1)[used].sum())
-    found |= {"nan": nan, "inf": infinite, "minus_inf": minus, "all_zero": zero}
-    return found | ({"leading_zero_frames": leading} if values.ndim == 3 else {})
+    facts |= {"nan": nan, "inf": infinite, "minus_inf": minus, "all_zero": zero}
+    return facts | ({"leading_zero_frames": leading} if values.ndim == 3 else {})
 
 
 def _label_facts(part: Mapping[str, Array]) -> dict[str, Any]:
-    """Of the labels of a split; {} where there are none."""
+    """Summarise the labels of a split; {} without labels."""
     values = next((part[key] for key in LABELS if key in part), None)
     if values is None or not values.size:
         return {}
-    found = values.reshape(-1)
-    if found.dtype.kind in "fiub":
-        return _spread(found.astype(np.float64)) | {"shape": list(values.shape)}
-    texts = [value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value) for value in found.tolist()]
-    names = sorted(set(texts))
-    counts = {"counts": {name: texts.count(name) for name in names}} if len(names) <= 20 else {"values": len(names)}
-    return counts | {"shape": list(values.shape)}
+    flat = values.reshape(-1)
+    if flat.dtype.kind in "fiub":
+        return _spread(flat.astype(np.float64)) | {"shape": list(values.shape)}
+    texts = [value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value) for value in flat.tolist()]
+    counts = Counter(sorted(texts))
+    return ({"counts": dict(counts)} if len(counts) <= 20 else {"values": len(counts)}) | {"shape": list(values.shape)}
 
 
 def _spread(values: Array) -> dict[str, Any]:
-    """Counts of few values, else their range; of those that are finite."""
+    """Return counts of few values, else their range, of finite values."""
     good = values[np.isfinite(values)]
-    told: dict[str, Any] = {"not_finite": int(len(values) - len(good))} if len(good) < len(values) else {}
-    found, counts = np.unique(good, return_counts=True)
-    if len(found) <= 20 and (found == np.round(found)).all():
-        return told | {"counts": {f"{value:g}": int(count) for value, count in zip(found, counts, strict=True)}}
-    return told | {
-        "min": float(found[0]), "max": float(found[-1]), "mean": float(good.mean()),
+    bad: dict[str, Any] = {"not_finite": int(len(values) - len(good))} if len(good) < len(values) else {}
+    distinct, counts = np.unique(good, return_counts=True)
+    if len(distinct) <= 20 and (distinct == np.round(distinct)).all():
+        return bad | {"counts": {f"{value:g}": int(count) for value, count in zip(distinct, counts, strict=True)}}
+    return bad | {
+        "min": float(distinct[0]), "max": float(distinct[-1]), "mean": float(good.mean()),
         "positive": int((good > 0).sum()), "zero": int((good == 0).sum()),
     }  # fmt: skip

@@ -1,8 +1,8 @@
-"""Spoken digits as MFCC sequences: 20 frames of 36 coefficients a recording.
+"""Spoken digits as MFCC sequences: 20 frames of 36 coefficients per recording.
 
-A recording is made mono and resampled to 8 kHz. Windows of 32 ms (256 samples, in transforms of 512 points) stand
-``ceil(n / 20)`` samples apart, so that 20 of them span a recording whatever its length; the spectra go through 40 mel
-bands, to decibels (at most 80 below the loudest) and a cosine transform, of which 36 coefficients stay.
+A recording is converted to mono and resampled to 8 kHz. Windows of 32 ms (256 samples, in transforms of 512 points)
+are ``ceil(n / 20)`` samples apart, so that 20 of them span a recording of any length; the spectra are converted to 40
+mel bands, to decibels (at most 80 below the loudest) and by a cosine transform, of which 36 coefficients are kept.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import re
 import tarfile
 import warnings
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,18 +32,23 @@ _NAME = re.compile(r"(\d)_([A-Za-z0-9-]+)_(\d{1,4})\.wav")
 Array = np.ndarray[Any, Any]
 
 
+@dataclass(frozen=True)
 class Recording:
     """A recording by its name, ``{digit}_{speaker}_{take}.wav``.
 
     Attributes:
         name: without the ending.
         digit, take: numbers of its name.
-        split: takes 0–4 are for testing (the convention of the Free Spoken Digit Dataset), 5–9 for validation.
     """
 
-    def __init__(self, name: str, digit: int, take: int) -> None:
-        self.name, self.digit, self.take = name, digit, take
-        self.split = "test" if take < 5 else "valid" if take < 10 else "train"
+    name: str
+    digit: int
+    take: int
+
+    @property
+    def split(self) -> str:
+        """Takes 0–4 are for testing (the convention of the Free Spoken Digit Dataset), 5–9 for validation."""
+        return "test" if self.take < 5 else "valid" if self.take < 10 else "train"
 
 
 def need_audio() -> None:
@@ -53,71 +60,71 @@ def need_audio() -> None:
 
 
 def find_speech(folder: str | Path) -> Path:
-    """Where the recordings are: the folder itself, its recordings/, or its recordings.tar (or a .tar that is given).
+    """Return the place of the recordings: the folder, its recordings/ or recordings.tar, or a .tar given directly.
 
     Raises:
-        VlalignError: there are none.
+        VlalignError: no recordings.
     """
     folder = user_path(folder)
     if folder.is_file() and folder.suffix == ".tar":
         return folder
-    for found in (folder, folder / "recordings"):
-        if found.is_dir() and any(_NAME.fullmatch(path.name) for path in found.iterdir()):
-            return found
+    for place in (folder, folder / "recordings"):
+        if place.is_dir() and any(_NAME.fullmatch(path.name) for path in place.iterdir()):
+            return place
     if (folder / "recordings.tar").is_file():
         return folder / "recordings.tar"
     raise VlalignError(
-        f"{folder} holds no recordings: expected are files such as 3_jackson_7.wav (digit, speaker, take) there, in "
+        f"{folder} holds no recordings: expected files such as 3_jackson_7.wav (digit, speaker, take) in it, in "
         "recordings/ or in recordings.tar"
     )
 
 
 def read_speech(place: Path) -> dict[str, tuple[Recording, Array]]:
-    """MFCCs float32 [20, 36] of all recordings, by name, in the order of the names.
+    """Compute MFCCs float32 [20, 36] of all recordings, by name, in the order of the names.
 
     Args:
-        place: what :func:`find_speech` found. A .tar is read in memory, nothing is unpacked; what is in it beside plain
-            files with the names of recordings is left alone.
+        place: as :func:`find_speech` returns it. A .tar is read in memory and not unpacked; only plain files with names
+            of recordings are read.
 
     Raises:
-        VlalignError: a recording cannot be read, is too short, or is there twice.
+        VlalignError: a recording cannot be read, is too short, or is repeated.
     """
     need_audio()
-    found: dict[str, tuple[Recording, Array]] = {}
+    results: dict[str, tuple[Recording, Array]] = {}
     for where, name, data in _files(place):
         parts = _NAME.fullmatch(name)
         assert parts is not None
         recording = Recording(name.removesuffix(".wav"), int(parts[1]), int(parts[3]))
-        if recording.name in found:
+        if recording.name in results:
             raise VlalignError(f"{place} has {name} twice")
-        found[recording.name] = (recording, mfcc(where, *read_sound(where, data)))
-    return dict(sorted(found.items()))
+        results[recording.name] = (recording, mfcc(where, *read_sound(where, data)))
+    return dict(sorted(results.items()))
 
 
 def check_cover(place: Path, recordings: Iterable[Recording]) -> dict[str, dict[int, list[Recording]]]:
-    """Recordings by split and digit.
+    """Group recordings by split and digit.
 
     Raises:
-        VlalignError: a digit has none in a split, naming all of these.
+        VlalignError: digits lack recordings in a split; all are named.
     """
-    found: dict[str, dict[int, list[Recording]]] = {}
-    for split in ("train", "valid", "test"):
-        found[split] = {digit: [] for digit in range(10)}
-    for one in recordings:
-        found[one.split][one.digit].append(one)
+    groups: dict[str, dict[int, list[Recording]]] = {
+        split: {digit: [] for digit in range(10)} for split in ("train", "valid", "test")
+    }
+    for recording in recordings:
+        groups[recording.split][recording.digit].append(recording)
     takes = {"train": "takes from 10 on", "valid": "takes 5 to 9", "test": "takes 0 to 4"}
     lacking = [
-        f"{split} ({takes[split]}): {' '.join(str(digit) for digit, some in digits.items() if not some)}"
-        for split, digits in found.items()
+        f"{split} ({takes[split]}): {' '.join(str(digit) for digit, group in digits.items() if not group)}"
+        for split, digits in groups.items()
         if not all(digits.values())
     ]
     if lacking:
         raise VlalignError(f"{place} lacks recordings of these digits: {'; '.join(lacking)}")
-    return found
+    return groups
 
 
 def read_sound(where: str, data: bytes) -> tuple[Array, int]:
-    """float32 [n] and the rate of the sound in a file's bytes; several channels are averaged.
+    """Decode a file's bytes to sound, float32 [n], and its rate; several channels are averaged.
 
     Raises:
         VlalignError: it is no sound, or has values that are not finite.
@@ -127,14 +134,14 @@ def read_sound(where: str, data: bytes) -> tuple[Array, int]:
     try:
         values, rate = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, RuntimeError, ValueError, TypeError, OSError) as error:
-        raise VlalignError(f"{where} cannot be read as sound ({one_line(error)}): mend or remove it") from error
+        raise VlalignError(f"{where} cannot be read as sound ({one_line(error)}): correct or remove it") from error
     if not np.isfinite(values).all():
-        raise VlalignError(f"{where} has values that are not finite: mend or remove it")
+        raise VlalignError(f"{where} has values that are not finite: correct or remove it")
     return values.mean(1), int(rate)
 
 
 def mfcc(where: str, values: Array, rate: int) -> Array:
-    """float32 [20, 36] of a sound [n].
+    """Compute MFCCs float32 [20, 36] of a sound [n].
 
     Raises:
         VlalignError: it is shorter than 50 ms.
@@ -145,31 +152,28 @@ def mfcc(where: str, values: Array, rate: int) -> Array:
         values = librosa.resample(values, orig_sr=rate, target_sr=RATE, res_type="polyphase")
     if len(values) < _LEAST:
         raise VlalignError(
-            f"{where} is too short: {len(values)} samples at 8 kHz, expected are at least {_LEAST}: mend or remove it"
+            f"{where} is too short: {len(values)} samples at 8 kHz, expected at least {_LEAST}: correct or remove it"
         )
     hop = -(-len(values) // FRAMES)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of sounds shorter than a transform
         spectra = librosa.stft(values, n_fft=_POINTS, win_length=_WINDOW, hop_length=hop, center=True)
     bands = _mel() @ np.abs(spectra[:, :FRAMES]) ** 2
-    found = librosa.feature.mfcc(S=librosa.power_to_db(bands), n_mfcc=COEFFICIENTS)
-    return np.ascontiguousarray(found.T, dtype=np.float32)
+    coefficients = librosa.feature.mfcc(S=librosa.power_to_db(bands), n_mfcc=COEFFICIENTS)
+    return np.ascontiguousarray(coefficients.T, dtype=np.float32)
 
 
-_MEL: dict[str, Array] = {}
-
-
+@cache
 def _mel() -> Array:
-    """float32 [40, 257], made once."""
+    """Return the mel filters, float32 [40, 257]."""
     from librosa.filters import mel
 
-    if not _MEL:
-        _MEL["bands"] = mel(sr=RATE, n_fft=_POINTS, n_mels=_BANDS)
-    return _MEL["bands"]
+    bands: Array = mel(sr=RATE, n_fft=_POINTS, n_mels=_BANDS)
+    return bands
 
 
 def _files(place: Path) -> Iterator[tuple[str, str, bytes]]:
-    """What to call it in errors, name and bytes of every recording."""
+    """Yield the name in errors, file name and bytes of every recording."""
     if place.is_dir():
         for path in sorted(place.iterdir()):
             if _NAME.fullmatch(path.name) and path.is_file():
@@ -187,7 +191,7 @@ def _files(place: Path) -> Iterator[tuple[str, str, bytes]]:
                 assert file is not None
                 yield f"{place}: {name}", name, file.read()
             archive.fileobj.seek(archive.offset)
-            if archive.fileobj.read(512) != bytes(512):  # tarfile passes over a cut header
+            if archive.fileobj.read(512) != bytes(512):  # tarfile ignores a truncated header
                 raise tarfile.ReadError("it has no end")
     except (OSError, tarfile.TarError, EOFError) as error:
         raise VlalignError(f"{place} is not a whole .tar archive ({one_line(error)})") from error

@@ -1,4 +1,4 @@
-"""What holds of every prepared data set; each check raises VlalignError with one line."""
+"""Validation of prepared data sets: tasks, splits, shapes, labels and values."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 SPLITS = ("train", "valid", "test")
 TASKS = ("classification", "sentiment", "regression")
 POOLS = ("cls", "mean")
-_ROWS = 256  # samples looked at in one go: masks of all of a large file would be as large as the file
+_ROWS = 256  # samples per block: masks of a whole large file would be as large as the file
 
 
 def check_task(where: str, name: str, task: str, classes: int | None, pool: str) -> None:
-    """Raise VlalignError unless what is said of a data set is of the allowed values."""
+    """Raise VlalignError unless name, task, classes and pool of a data set have allowed values."""
     if not isinstance(name, str) or not name.strip() or not name.isprintable() or set(name) & set("/\\"):
         raise VlalignError(f"{where}: name is {name!r}: give a plain word")
     for key, value, allowed in (("task", task, TASKS), ("pool", pool, POOLS)):
         if value not in allowed:
-            raise VlalignError(f"{where}: {key} is {value!r}: allowed is {', '.join(allowed)}")
+            raise VlalignError(f"{where}: {key} is {value!r}: choose {', '.join(allowed)}")
     if task != "classification" and classes is not None:
         raise VlalignError(f"{where}: classes is {classes!r}: a {task} task has none")
     if task == "classification" and (not isinstance(classes, int) or isinstance(classes, bool) or classes < 2):
@@ -32,11 +32,11 @@ def check_task(where: str, name: str, task: str, classes: int | None, pool: str)
 
 
 def check_splits(where: str, modalities: tuple[str, ...], splits: Mapping[str, PreparedSplit]) -> None:
-    """Raise VlalignError unless all splits are there, of the same modalities and shapes, with ids that are unique."""
+    """Raise VlalignError unless all splits exist, with the same modalities and shapes and unique ids."""
     if set(splits) != set(SPLITS):
-        raise VlalignError(f"{where} has the splits {', '.join(splits) or 'none'}: expected are {', '.join(SPLITS)}")
+        raise VlalignError(f"{where} has the splits {', '.join(splits) or 'none'}: expected {', '.join(SPLITS)}")
     if len(modalities) < 2 or len(set(modalities)) < len(modalities):
-        raise VlalignError(f"{where} has the modalities {', '.join(modalities) or 'none'}: expected are two or more")
+        raise VlalignError(f"{where} has the modalities {', '.join(modalities) or 'none'}: expected two or more")
     for name in modalities:
         if not isinstance(name, str) or not name.isidentifier() or name[0] == "_" or name in ("labels", "ids"):
             raise VlalignError(f"{where}: {name!r} cannot be the name of a modality: use letters, digits and _")
@@ -51,16 +51,16 @@ def check_splits(where: str, modalities: tuple[str, ...], splits: Mapping[str, P
                     f"{where}: {name} is [N, {', '.join(map(str, shape))}] in {title}, "
                     f"[N, {', '.join(map(str, first))}] in {SPLITS[0]}: splits must agree in frames and features"
                 )
-        for one in split.ids:
-            if not isinstance(one, str):
-                raise VlalignError(f"{where}: {title} has the id {one!r}, which is no text")
-            if one in seen:
-                raise VlalignError(f"{where}: the id {one!r} is there twice, in {seen[one]} and {title}")
-            seen[one] = title
+        for name in split.ids:
+            if not isinstance(name, str):
+                raise VlalignError(f"{where}: {title} has the id {name!r}, which is no text")
+            if name in seen:
+                raise VlalignError(f"{where}: the id {name!r} is in {seen[name]} and again in {title}")
+            seen[name] = title
 
 
 def check_split(where: str, split: PreparedSplit, modalities: tuple[str, ...], classes: int | None) -> None:
-    """Raise VlalignError unless shapes, dtypes, lengths and labels of a split are as they should be."""
+    """Raise VlalignError unless shapes, dtypes, lengths and labels of a split are valid."""
     import torch
 
     count = len(split.ids)
@@ -69,25 +69,25 @@ def check_split(where: str, split: PreparedSplit, modalities: tuple[str, ...], c
     for name in modalities:
         values = split.inputs[name]
         if values.dtype != torch.float32 or values.ndim != 3 or len(values) != count or not values.numel():
-            raise VlalignError(f"{where}: {name} is {_told(values)}: expected is float32 [{count}, T, F]")
+            raise VlalignError(f"{where}: {name} is {_described(values)}: expected float32 [{count}, T, F]")
     for name, lengths in split.lengths.items():
         if name not in modalities or lengths.dtype != torch.int64 or lengths.shape != (count,):
-            raise VlalignError(f"{where}: lengths of {name} are {_told(lengths)}: expected is int64 [{count}]")
+            raise VlalignError(f"{where}: lengths of {name} are {_described(lengths)}: expected int64 [{count}]")
         if int(lengths.min()) < 1 or int(lengths.max()) > split.inputs[name].shape[1]:
             raise VlalignError(
-                f"{where}: lengths of {name} are {int(lengths.min())} to {int(lengths.max())}: expected is 1 to "
+                f"{where}: lengths of {name} are {int(lengths.min())} to {int(lengths.max())}: expected 1 to "
                 f"{split.inputs[name].shape[1]}"
             )
     kind = torch.float32 if classes is None else torch.int64
     if split.labels.dtype != kind or split.labels.shape != (count,):
         expected = str(kind).removeprefix("torch.")
-        raise VlalignError(f"{where}: labels are {_told(split.labels)}: expected is {expected} [{count}]")
+        raise VlalignError(f"{where}: labels are {_described(split.labels)}: expected {expected} [{count}]")
     if classes is None and not bool(torch.isfinite(split.labels).all()):
         raise VlalignError(f"{where}: labels have values that are not finite")
     if classes is not None:
         low, high = int(split.labels.min()), int(split.labels.max())
         if low < 0 or high >= classes:
-            raise VlalignError(f"{where}: labels are {low} to {high}: expected is 0 to {classes - 1}")
+            raise VlalignError(f"{where}: labels are {low} to {high}: expected 0 to {classes - 1}")
 
 
 def check_finite(where: str, split: PreparedSplit) -> None:
@@ -108,6 +108,6 @@ def check_finite(where: str, split: PreparedSplit) -> None:
                     raise VlalignError(f"{where}: {name} of sample {split.ids[start + row]} is not zero in its padding")
 
 
-def _told(values: Any) -> str:
+def _described(values: Any) -> str:
     tensor: Tensor = values
     return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"

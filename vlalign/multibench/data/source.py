@@ -1,4 +1,4 @@
-"""Arrays from files: pickles (read safely), .npz, .safetensors, folders of .npy."""
+"""Arrays of a file: pickles (read safely), .npz, .safetensors, folders of .npy."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ import numpy as np
 from vlalign.display import visible
 from vlalign.errors import VlalignError
 from vlalign.files import one_line, sha256_file
-from vlalign.multibench.data.checks import SPLITS
 from vlalign.multibench.data.magic import is_text, what_it_is
 from vlalign.multibench.data.unpickle import key_text, read_pickle
+from vlalign.multibench.data.validation import SPLITS
 from vlalign.paths import user_path
 
 #: other names of splits
 ALIASES = {"val": "valid", "validation": "valid", "dev": "valid"}
-#: bytes that one byte of a .zip file can stand for, by its kind of compression: stored, deflated
+#: most bytes that a byte of a .zip file can unpack to, by its kind of compression: stored, deflated
 _MOST_PACKED = {0: 1, 8: 1032}
 _ROW = 16  # most entries of a row in a list of lists: ids of several parts
 
@@ -31,12 +31,12 @@ Array = np.ndarray[Any, Any]
 
 @dataclass
 class Source:
-    """What a file holds.
+    """Arrays of a file.
 
     Attributes:
         path: of the file or folder.
-        splits: "train", "valid", "test" -> key -> array; {} where the file has no splits.
-        flat: key -> array, of what is in no split.
+        splits: "train", "valid", "test" -> key -> array; {} if the file has no splits.
+        flat: key -> array, outside splits.
         files: name, bytes and sha256 of each file that was read.
     """
 
@@ -46,7 +46,7 @@ class Source:
     files: list[dict[str, Any]]
 
     def title(self, split: str, key: str) -> str:
-        """An array, for errors."""
+        """Return the name of an array for errors."""
         return f"{self.path}: {f'{split}.' if split else ''}{key}"
 
 
@@ -56,51 +56,51 @@ def read_source(path: str | Path) -> Source:
     Args:
         path: a pickle of split -> key -> array, or of key -> array; .npz or .safetensors with keys ``train/vision``,
             ``train.vision`` or ``train_vision``; a folder with train/vision.npy or train_vision.npy. ``val``,
-            ``validation`` and ``dev`` stand for ``valid``.
+            ``validation`` and ``dev`` mean ``valid``.
 
     Raises:
         VlalignError: the file cannot be read, is of another form, is refused, or holds no arrays.
     """
     path = user_path(path)
     if path.is_dir():
-        return _named(path, _read_folder(path), [_described(file, path) for file in sorted(path.rglob("*.npy"))])
+        return _named(path, _read_folder(path), [source_file(file, path) for file in sorted(path.rglob("*.npy"))])
     if not path.exists():
-        raise VlalignError(f"cannot read {path}: there is no such file")
+        raise VlalignError(f"cannot read {path}: no such file")
     if path.suffix == ".npz":
-        return _named(path, _read_npz(path), [_described(path)])
+        return _named(path, _read_npz(path), [source_file(path)])
     if path.suffix == ".safetensors":
-        return _named(path, _read_safetensors(path), [_described(path)])
+        return _named(path, _read_safetensors(path), [source_file(path)])
     if path.suffix == ".npy":
         raise VlalignError(f"{path} is one array: give a folder of such files, or --array NAME=FILE of custom")
     return _from_pickle(path, read_pickle(path))
 
 
 def read_array(path: str | Path) -> Array:
-    """One array of a .npy file, mapped.
+    """Map the array of a .npy file.
 
     Raises:
-        VlalignError: it cannot be read, or is one of Python objects.
+        VlalignError: it cannot be read, or holds Python objects.
     """
     try:
         with Path(path).open("rb") as file:
             head = file.read(512)
         if not head.startswith(b"\x93NUMPY"):
-            what = what_it_is(head) or ("text" if is_text(head) else "something else")
-            raise VlalignError(f"{path} is not a .npy file: it is {what}")
+            kind = what_it_is(head) or ("text" if is_text(head) else "of another kind")
+            raise VlalignError(f"{path} is not a .npy file: it is {kind}")
         with Path(path).open("rb") as file:
             _check_claim(file, Path(path).stat().st_size)
-        found: Array = np.load(path, mmap_mode="r", allow_pickle=False)
+        array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
     except OSError as error:
         raise VlalignError(f"cannot read {path}: {one_line(error)}") from error
     except (ValueError, TypeError, EOFError) as error:
         raise VlalignError(f"{path} is not an array of numbers in .npy ({one_line(error)})") from error
-    if not isinstance(found, np.ndarray):
+    if not isinstance(array, np.ndarray):
         raise VlalignError(f"{path} is not one array in .npy")
-    return found
+    return array
 
 
 def _check_claim(file: IO[bytes], size: int) -> None:
-    """Check that the header of a .npy file fits what is there, before memory is set aside for its values.
+    """Check that the header of a .npy file fits its size, before memory is allocated for its values.
 
     Args:
         file: at its start; it is read up to its values.
@@ -126,12 +126,9 @@ def _check_claim(file: IO[bytes], size: int) -> None:
         raise ValueError(f"its shape {list(shape)} needs {need:,} bytes, and it has {left:,}")
 
 
-def source_file(path: str | Path) -> dict[str, Any]:
-    """Name, bytes and sha256 of a file."""
-    return _described(Path(path))
-
-
-def _described(file: Path, inside: Path | None = None) -> dict[str, Any]:
+def source_file(path: str | Path, inside: Path | None = None) -> dict[str, Any]:
+    """Return name (below the folder ``inside``), bytes and sha256 of a file."""
+    file = Path(path)
     name = file.relative_to(inside).as_posix() if inside else file.name
     try:
         return {"file": name, "bytes": file.stat().st_size, "sha256": sha256_file(file)}
@@ -139,15 +136,15 @@ def _described(file: Path, inside: Path | None = None) -> dict[str, Any]:
         raise VlalignError(f"cannot read {file}: {one_line(error)}") from error
 
 
-def _from_pickle(path: Path, found: Any) -> Source:
-    if isinstance(found, int) and found == 0x1950A86A20F9469CFC6C:
+def _from_pickle(path: Path, content: Any) -> Source:
+    if isinstance(content, int) and content == 0x1950A86A20F9469CFC6C:
         raise VlalignError(f"{path} is a file of torch.save: load it with torch and save the arrays with numpy.savez")
-    if not isinstance(found, dict) or not found:
-        kind = "an array" if isinstance(found, np.ndarray) else f"a {type(found).__name__}"
-        raise VlalignError(f"{path} holds {kind}: expected is a dict of train, valid and test, each a dict of arrays")
+    if not isinstance(content, dict) or not content:
+        kind = "an array" if isinstance(content, np.ndarray) else f"a {type(content).__name__}"
+        raise VlalignError(f"{path} holds {kind}: expected a dict of train, valid and test, each a dict of arrays")
     splits: dict[str, dict[str, Array]] = {}
     flat: dict[str, Array] = {}
-    for key, value in found.items():
+    for key, value in content.items():
         split = ALIASES.get(str(key), str(key))
         if isinstance(value, dict) and split in SPLITS:
             if split in splits:
@@ -157,37 +154,37 @@ def _from_pickle(path: Path, found: Any) -> Source:
             raise VlalignError(f"{path}: {key} is not a dict of arrays")
         elif isinstance(value, np.ndarray | list):
             flat[str(key)] = _as_array(value, f"{path}: {key}")
-    return _checked(Source(path, splits, flat, [_described(path)]))
+    return _checked(Source(path, splits, flat, [source_file(path)]))
 
 
 def _as_array(value: Any, where: str) -> Array:
-    """The array that a list of plain values, or of short rows of them, stands for."""
+    """Return an array; a list of plain values, or of short rows of them, becomes one."""
     if isinstance(value, np.ndarray):
         return value
     if not isinstance(value, list):
-        raise VlalignError(f"{where} is a {type(value).__name__}: expected is an array")
+        raise VlalignError(f"{where} is a {type(value).__name__}: expected an array")
     rows = [entry if isinstance(entry, list) else [entry] for entry in value]
     if any(len(row) > _ROW or any(isinstance(entry, list | dict | np.ndarray) for entry in row) for row in rows):
         raise VlalignError(f"{where} is a list, not an array: save it as one array (numpy.stack)")
     numbers = all(isinstance(entry, int | float | np.number) for row in rows for entry in row)
     if numbers and len({len(row) for row in rows}) == 1:
         return np.array(value)
-    found = np.empty(len(value), dtype=object)
+    array = np.empty(len(value), dtype=object)
     for at, row in enumerate(rows):
-        found[at] = tuple(row) if isinstance(value[at], list) else row[0]
-    return found
+        array[at] = tuple(row) if isinstance(value[at], list) else row[0]
+    return array
 
 
 def _named(path: Path, arrays: Mapping[str, Array], files: list[dict[str, Any]]) -> Source:
-    """Arrays by names such as train/vision."""
+    """Assign arrays to splits by names such as train/vision."""
     splits: dict[str, dict[str, Array]] = {}
     flat: dict[str, Array] = {}
     for raw, value in arrays.items():
         name = key_text(raw)
         for mark in "/._":
-            first, found, key = name.partition(mark)
+            first, separator, key = name.partition(mark)
             split = ALIASES.get(first, first)
-            if found and key and split in SPLITS:
+            if separator and key and split in SPLITS:
                 if key in splits.setdefault(split, {}):
                     raise VlalignError(f"{path} has {split}.{key} twice, under several names")
                 splits[split][key] = value
@@ -208,14 +205,14 @@ def _checked(source: Source) -> Source:
 def _read_folder(path: Path) -> dict[str, Array]:
     files = sorted(path.rglob("*.npy"))
     if not files:
-        raise VlalignError(f"{path} holds no .npy files: expected are train/vision.npy and the like")
+        raise VlalignError(f"{path} holds no .npy files: expected train/vision.npy and the like")
     return {file.relative_to(path).with_suffix("").as_posix(): read_array(file) for file in files}
 
 
 def _read_npz(path: Path) -> dict[str, Array]:
     from zipfile import BadZipFile, ZipFile
 
-    found: dict[str, Array] = {}
+    arrays: dict[str, Array] = {}
     key = ""
     try:
         with ZipFile(path) as archive:
@@ -226,13 +223,13 @@ def _read_npz(path: Path) -> dict[str, Array]:
                         most = _MOST_PACKED.get(entry.compress_type, math.inf) * entry.compress_size
                         _check_claim(file, int(min(entry.file_size, most)))
                     with archive.open(entry) as file:
-                        found[key] = np.lib.format.read_array(file, allow_pickle=False)
+                        arrays[key] = np.lib.format.read_array(file, allow_pickle=False)
     except (ValueError, TypeError) as error:
-        what = f"{key} cannot be read: {one_line(error)}" if key else "not a .npz file"
-        raise VlalignError(f"{path}: {what}: save arrays of numbers with numpy.savez") from error
+        problem = f"{key} cannot be read: {one_line(error)}" if key else "not a .npz file"
+        raise VlalignError(f"{path}: {problem}: save arrays of numbers with numpy.savez") from error
     except (OSError, BadZipFile, EOFError, RuntimeError, zlib.error) as error:
         raise VlalignError(f"{path} is not a whole .npz file ({one_line(error)}): copy or make it again") from error
-    return found
+    return arrays
 
 
 def _read_safetensors(path: Path) -> dict[str, Array]:

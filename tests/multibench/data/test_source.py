@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from vlalign.errors import VlalignError
-from vlalign.multibench.data.read import read_array, read_source
+from vlalign.multibench.data.source import read_array, read_source
 
 
 def npy(descr: str = "'<f4'", shape: str = "(4,)", order: str = "False", version: int = 1) -> bytes:
