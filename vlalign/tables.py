@@ -1,8 +1,9 @@
-"""Tables as CSV files that a spreadsheet shows without running anything in them."""
+"""Tables as CSV, which no spreadsheet runs as formulas, and as Markdown."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from vlalign.files import write_whole
 if TYPE_CHECKING:
     import pandas as pd
 
-#: what a spreadsheet takes for the start of a formula, half or full width; ; and | are separators in some countries
+#: what a spreadsheet reads as the start of a formula, half or full width; ; and | are separators in some countries
 _FORMULA = re.compile(r"""(^|[;|])([\s"'`]*)(?=[=+\-@＝＋－＠﹦﹢﹣﹫])""")
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?")
 
@@ -20,12 +21,12 @@ _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?")
 def csv_text(table: pd.DataFrame, float_format: str | None = None) -> str:
     """Return a table as CSV, without its index.
 
-    Numbers stay as they are. In texts, control characters and line ends become visible escape codes, and what a
-    spreadsheet would take for a formula has an apostrophe before it.
+    Numbers stay as they are. In texts, control characters and line ends become visible escape codes, and an apostrophe
+    precedes what a spreadsheet would read as a formula.
 
     Args:
-        table: any; names of its columns are texts from outside, too.
-        float_format: of floating-point numbers, such as "%.4f" (default: all digits).
+        table: any table; the names of its columns are untrusted texts, too.
+        float_format: format of floating-point numbers, such as "%.4f" (default: all digits).
     """
     import pandas as pd
 
@@ -38,7 +39,7 @@ def csv_text(table: pd.DataFrame, float_format: str | None = None) -> str:
 
 
 def write_csv(path: Path, table: pd.DataFrame, float_format: str | None = None) -> Path:
-    """Write :func:`csv_text`, whole or not at all; returns ``path``.
+    """Write :func:`csv_text`, whole or not at all; return ``path``.
 
     Raises:
         VlalignError: the file cannot be written.
@@ -56,3 +57,15 @@ def safe_cell(value: Any) -> Any:
     if not isinstance(value, str) or _NUMBER.fullmatch(value):
         return value
     return _FORMULA.sub(r"\1'\2", visible(value))
+
+
+def markdown_table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Return a Markdown table of texts; upright bars in them become slashes, as no escape for them works everywhere.
+
+    >>> print(markdown_table(["a", "b"], [["1|2", "3"]]))
+    | a | b |
+    | --- | --- |
+    | 1/2 | 3 |
+    """
+    head, *body = ([visible(cell).replace("|", "/") for cell in line] for line in (columns, *rows))
+    return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *body))

@@ -12,7 +12,7 @@ from support.tiny import TinyModels
 
 import vlalign
 from vlalign.cli import main
-from vlalign.report.pair_command import pair_commands
+from vlalign.report.commands import pair_commands
 
 MODELS = ("llama", "bloom", "timm_dinov2_small", "timm_resnet")
 

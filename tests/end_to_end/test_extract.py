@@ -51,7 +51,7 @@ def test_the_verbatim_command(command: Command, hub: HubServer, tmp_path: Path) 
     before = contents(tmp_path / "features")
     hub.clear()
     again = command("vlalign extract --model llama-7b --model dinov2-giant")
-    assert "was there" in again.stdout
+    assert "already done" in again.stdout
     assert contents(tmp_path / "features") == before
     assert not [name for name in hub.downloads("huggyllama/llama-7b") if name.endswith(".safetensors")]
     assert command("vlalign verify features").stdout.startswith("3 complete run(s)")

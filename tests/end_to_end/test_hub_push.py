@@ -18,7 +18,7 @@ from support.features import contents, make_key, make_run, make_store
 from support.hub import STRANGER, TOKEN, HubServer
 
 from vlalign import ScoreRecord
-from vlalign.report.pair_command import pair_commands
+from vlalign.report.commands import pair_commands
 from vlalign.scoring.conditions import precision_of
 from vlalign.store import FeatureStore
 

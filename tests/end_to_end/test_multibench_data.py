@@ -34,7 +34,7 @@ def test_look_prepare_look_again(command: Command, tmp_path: Path) -> None:
     line = next(line for line in seen.splitlines() if line.startswith("next "))
     written = command(shlex.split(line.removeprefix("next"))).stdout  # as it was printed
     assert "mosi: sentiment, encoders pool by mean" in written
-    assert "dropped for want of text: 1" in written
+    assert "dropped without text: 1" in written
     assert "next      vlalign multibench run --data multibench-data/mosi" in written
     assert len(open_prepared(tmp_path / "multibench-data" / "mosi", verify=True).splits["train"].ids) == 13
     again = command(f"{PROGRAM} inspect multibench-data/mosi").stdout

@@ -117,7 +117,7 @@ def test_mistakes(
         ([t, *delete, "--rate", "10", "20", "--out", "a.parquet"], "give one --rate, not 2"),
         ([t, *delete, "--rate", "10", "--out", "a.csv"], "ending in .parquet"),
         ([t, *delete, "--rate", "10", "--sheet", "a.docx"], "is drawn as .png"),
-        ([t, *delete, "--rate", "10", "--sheet", "no/a.png"], "there is no folder no"),
+        ([t, *delete, "--rate", "10", "--sheet", "no/a.png"], "its folder no does not exist"),
         ([t, *delete, "--rate", "100", "--out", "a.parquet"], "--allow-empty"),
         ([t, *delete, "--rate", "10", "--samples", "0"], "at least 1"),
         ([t, *delete, "--rate", "10", "--ids", "s9"], "no sample 's9'"),

@@ -17,11 +17,9 @@ from scipy.stats import false_discovery_control
 from vlalign import ScoreRecord, score
 from vlalign.metrics import get_metric
 from vlalign.metrics.registry import METRICS, parse_metric
-from vlalign.report.curves import drawable, save_curves
+from vlalign.report.catalogue import metrics_table, parameters
 from vlalign.report.full import in_depth
-from vlalign.report.heatmap import _outline, save_heatmap
-from vlalign.report.metrics import metrics_table, parameters
-from vlalign.report.null import save_null
+from vlalign.report.record_figures import _outline, drawable, save_curves, save_heatmap, save_null
 from vlalign.report.score import false_discovery, metric_label, records_table, save_table, show_records, summary
 from vlalign.scoring.batch import score_pairs
 

@@ -61,7 +61,7 @@ def test_sheets_that_cannot_be_drawn(tmp_path: Path) -> None:
     made = versions(10)
     for path, rows, words in (
         (tmp_path / "sheet.txt", [0], "is drawn as .png"),
-        (tmp_path / "no" / "sheet.png", [0], "there is no folder"),
+        (tmp_path / "no" / "sheet.png", [0], "does not exist"),
         (tmp_path / "sheet.png", [0] * 61, "up to 60 samples, not 61"),
     ):
         with pytest.raises(VlalignError, match=words):

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console, RenderableType
 
 from vlalign.errors import VlalignError
-from vlalign.report.heatmap import save_heatmap
+from vlalign.report.record_figures import save_heatmap
 from vlalign.report.score import records_table, show_records, stages_table, summary
 from vlalign.scoring import ScoreRecord
 

@@ -121,7 +121,7 @@ def test_several_references_have_q_values(runs: dict[str, FakeRun], make_run: Ca
     p_values = [test["p_value"] for test in tests]
     assert [test["q_value"] for test in tests] == pytest.approx(benjamini_hochberg(p_values).tolist())
     assert "is more aligned with reference" in verdict(found[0])
-    assert "cannot be told apart" in verdict(found[1])
+    assert "indistinguishable" in verdict(found[1])
 
 
 def test_the_concatenation_may_be_scored_too(runs: dict[str, FakeRun]) -> None:

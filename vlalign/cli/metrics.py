@@ -21,8 +21,8 @@ def run(arguments: argparse.Namespace) -> int:
     from dataclasses import asdict
 
     from vlalign.metrics.registry import METRICS
+    from vlalign.report.catalogue import metrics_table, parameters
     from vlalign.report.console import console
-    from vlalign.report.metrics import metrics_table, parameters
 
     if arguments.json:
         found = [{"name": m.name, "parameters": parameters(m), **asdict(m.info)} for m in METRICS.values()]

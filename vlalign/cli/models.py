@@ -46,8 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps([asdict(spec) for spec in specs], indent=2))
         return 0
+    from vlalign.report.catalogue import models_table
     from vlalign.report.console import console
-    from vlalign.report.models import models_table
 
     console().print(models_table(specs))
     return 0

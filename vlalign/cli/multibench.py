@@ -256,7 +256,7 @@ def _run(arguments: argparse.Namespace) -> None:
 def _report(arguments: argparse.Namespace) -> None:
     from vlalign.errors import VlalignError
     from vlalign.multibench import MultibenchResult
-    from vlalign.multibench.report import save_multibench, save_table1, show_result, show_table1
+    from vlalign.multibench.report import save_table1, show_table1, write_report
     from vlalign.report.console import console
 
     results = [MultibenchResult.load(run) for run in arguments.runs]
@@ -267,9 +267,7 @@ def _report(arguments: argparse.Namespace) -> None:
         show_table1(results, console(), arguments.metric)
         console().print(f"tables    {', '.join(map(str, files))}", soft_wrap=True)
         return
-    files = save_multibench(results[0], arguments.out or arguments.runs[0], arguments.metric)
-    show_result(results[0], console(), arguments.metric)
-    console().print(f"page      {files[-1]}\nfigures   {', '.join(str(path) for path in files[:-1])}", soft_wrap=True)
+    write_report(results[0], arguments.out or arguments.runs[0], console(), metric=arguments.metric)
 
 
 def main() -> int:

@@ -95,7 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
     from vlalign.report.extraction import plan_table
     from vlalign.uniqueness import UniquenessConfig, UniquenessStudy
     from vlalign.uniqueness.config import merge
-    from vlalign.uniqueness.report import show_files, show_uniqueness
+    from vlalign.uniqueness.report import write_report
 
     flags: dict[str, Any] = {name: getattr(arguments, name) for name in _FLAGS}
     flags["data"] = {field: value for flag, field in _DATA.items() if (value := getattr(arguments, flag)) is not None}
@@ -109,9 +109,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     result = study.run(plan, progress=not arguments.quiet, report=False)
     if result is not None:
-        files = study.report(result, config.out)
-        show_uniqueness(result, console())
-        show_files(config.out, files, console())
+        write_report(result, config.out, console())
     return 0
 
 

@@ -175,7 +175,7 @@ def _report(arguments: argparse.Namespace) -> None:
     from vlalign.errors import VlalignError
     from vlalign.report.console import console
     from vlalign.synthetic import SyntheticConfig, SyntheticResult
-    from vlalign.synthetic.report import save_synthetic, show_result
+    from vlalign.synthetic.report import write_report
 
     if arguments.run and arguments.config:
         raise VlalignError("give the folder of a run or --config, not both")
@@ -184,12 +184,7 @@ def _report(arguments: argparse.Namespace) -> None:
     result = SyntheticResult.load(folder)
     if arguments.metric not in (None, *result.metrics):
         raise VlalignError(f"--metric {arguments.metric}: the run has {', '.join(result.metrics)}")
-    files = save_synthetic(result, arguments.out or folder, arguments.metric)
-    show_result(result, console(), arguments.metric)
-    console().print(
-        f"page      {files[-1]}\nfigures   {', '.join(path.name for path in files[1:-1])}\ntable     {files[0]}",
-        soft_wrap=True,
-    )  # fmt: skip
+    write_report(result, arguments.out or folder, console(), metric=arguments.metric)
 
 
 def _data(arguments: argparse.Namespace) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -84,19 +83,6 @@ def quoted(value: object) -> str:
     "a\"b\u001b\u202e"
     """
     return visible(json.dumps(str(value), ensure_ascii=False))
-
-
-def command_line(verb: str, *names: str, **flags: str | Sequence[str] | None) -> str:
-    """A command as it is typed; flags that are None or empty are left out, those of several values are repeated.
-
-    >>> command_line("push", "features", repo="a/b", model=["x y", "z"], license=None)
-    "vlalign push features --repo a/b --model 'x y' --model z"
-    """
-    words = ["vlalign", verb, *names]
-    for name, value in flags.items():
-        for one in [value] if isinstance(value, str) else value or ():
-            words += [f"--{name}", one]
-    return shlex.join(words)
 
 
 def _number(value: float | None) -> str:

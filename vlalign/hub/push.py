@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vlalign.display import command_line
 from vlalign.errors import VlalignError
 from vlalign.files import work_folder, write_whole
 from vlalign.hub.build import build_runs, card, describe
-from vlalign.hub.cards import command_line
 from vlalign.hub.metadata import DATA, DTYPES, FOLDER, About, read_all_abouts
 from vlalign.hub.naming import name_runs
 from vlalign.hub.parquet import row_bytes
@@ -120,8 +120,8 @@ def push(
     if dry_run:
         return result
     command = command_line(
-        "push", os.path.basename(os.path.abspath(store)) or "features", repo=repo, model=models, perturb=perturb,
-        dtype=dtype, license=licence, revision=revision,
+        "push", os.path.basename(os.path.abspath(store)) or "features", repo=repo, model=list(models or ()),
+        perturb=list(perturb or ()), dtype=dtype, license=licence, revision=revision,
     )  # fmt: skip
     with _folder(folder if fresh else None, sum(item.bytes for item in fresh)) as build:
         start = time.perf_counter()

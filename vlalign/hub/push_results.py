@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from vlalign.display import command_line
 from vlalign.errors import VlalignError
 from vlalign.files import parse_json
-from vlalign.hub.cards import command_line, render, size_category, versions
+from vlalign.hub.cards import render, size_category, versions
 from vlalign.hub.readme import README, look_at_readme
 from vlalign.hub.record_changes import FOLDER, Plan, plan_records
 from vlalign.hub.record_sources import Found, Invalid, is_repo, read_results

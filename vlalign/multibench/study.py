@@ -133,9 +133,9 @@ class MultibenchStudy(CellStudy[MultibenchConfig, Member, MultibenchResult]):
     @staticmethod
     def report(result: MultibenchResult, folder: str | Path, metric: str | None = None) -> list[Path]:
         """Write figures and page into a folder; return their paths, the page last."""
-        from vlalign.multibench.report import save_multibench
+        from vlalign.multibench.report import write_report
 
-        return save_multibench(result, folder, metric)
+        return write_report(result, folder, metric=metric)
 
     def samples(self, modality: str, split: str) -> Samples:
         """Return a modality's samples of a split, on the device; of ``train`` the first ``train_samples``."""

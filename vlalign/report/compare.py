@@ -1,4 +1,4 @@
-"""Two models against one reference on the console: difference, test, and the layers where they differ."""
+"""Report of two models compared with one reference: difference, test, and the layers where they differ."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich import box
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
-from rich.table import Table
 from rich.text import Text
 
 from vlalign.display import visible
 from vlalign.metrics.base import metric_text
-from vlalign.report.console import titled
-from vlalign.report.format import signed
+from vlalign.report.console import facts, table, titled
+from vlalign.report.format import DASH, interval, p_equation, p_text, signed
 from vlalign.scoring.conditions import precision_of
 
 if TYPE_CHECKING:
@@ -25,47 +24,45 @@ ALPHA = 0.05
 _LAYERS = 8  # shown
 
 
-def show_comparisons(found: Sequence[Comparison], console: Console) -> None:
-    """One comparison in depth, or a table of one a reference."""
-    if len(found) == 1:
-        console.print(_panel(found[0]))
-        console.print(_layers(found[0]))
+def show_comparisons(comparisons: Sequence[Comparison], console: Console) -> None:
+    """Print one comparison in depth, or a table with one row a reference."""
+    if len(comparisons) == 1:
+        console.print(_panel(comparisons[0]))
+        console.print(_layers(comparisons[0]))
         return
-    names = name_of(found[0].a), name_of(found[0].b)
-    table = Table(box=box.SIMPLE_HEAD, title=f"{names[0]} (a) against {names[1]} (b)", title_justify="left")
-    table.add_column("reference", overflow="fold")
-    for column in ("a", "b", "a − b", "95% interval", "on halves", "95% interval", "p", "q"):
-        table.add_column(column, justify="right")
-    for one in found:
+    columns = ("reference", "a", "b", "a − b", "95% interval", "on halves", "95% interval", "p", "q")
+    rows = []
+    for one in comparisons:
         test = one.test or {}
-        table.add_row(
-            name_of(one.reference), *(f"{one.scores[side]['score']:.4f}" for side in "ab"),
-            *(text for name in ("largest", "crossed") for text in _both(test.get(name))), _p(test), _q(test),
-        )  # fmt: skip
-    console.print(table)
-    for one in found:
+        differences = [text for name in ("largest", "crossed") for text in _both(test.get(name))]
+        scores = [f"{one.scores[side]['score']:.4f}" for side in "ab"]
+        rows.append([name_of(one.reference), *scores, *differences, *_p_and_q(test)])
+    names = name_of(comparisons[0].a), name_of(comparisons[0].b)
+    console.print(table(columns, rows, title=f"{names[0]} (a) against {names[1]} (b)"))
+    for one in comparisons:
         console.print(Text(f"  {verdict(one)}"))
 
 
-def verdict(found: Comparison) -> str:
-    """What may be said, in one sentence."""
-    a, b, reference = name_of(found.a), name_of(found.b), name_of(found.reference)
-    ahead, behind = (a, b) if found.difference > 0 else (b, a)
-    if found.test is not None:
-        name = "q" if "q_value" in found.test else "p"
-        sure = found.test[f"{name}_value"]
-        if sure is not None and sure < ALPHA:
-            return f"{ahead} is more aligned with {reference} than {behind} ({name} = {sure:.2g}, same samples)"
-        return f"{a} and {b} cannot be told apart by their alignment with {reference}"
-    if found.overlap is None:
-        return "without intervals nothing can be said of the difference: give --store for a paired test"
-    if found.overlap:
+def verdict(comparison: Comparison) -> str:
+    """Return in one sentence what the comparison shows."""
+    a, b, reference = name_of(comparison.a), name_of(comparison.b), name_of(comparison.reference)
+    ahead, behind = (a, b) if comparison.difference > 0 else (b, a)
+    if comparison.test is not None:
+        name = "q" if "q_value" in comparison.test else "p"
+        value = comparison.test[f"{name}_value"]
+        if value is not None and value < ALPHA:
+            surely = f"{p_equation(p_text(value), name)}, same samples"
+            return f"{ahead} is more aligned with {reference} than {behind} ({surely})"
+        return f"{a} and {b} are indistinguishable by their alignment with {reference}"
+    if comparison.overlap is None:
+        return "without intervals the difference cannot be assessed: give --store for a paired test"
+    if comparison.overlap:
         return "the intervals overlap, which leaves the difference open: give --store for a paired test"
     return f"{ahead} is more aligned with {reference} than {behind}: its interval lies entirely above"
 
 
 def name_of(side: dict[str, Any]) -> str:
-    """The model; of a run with digits of its key, and its precision where that is not float32."""
+    """Return the model; of a run with digits of its key, and its precision where that is not float32."""
     if not side["run"]:
         return visible(side["model"])
     precision = precision_of(side)
@@ -73,74 +70,68 @@ def name_of(side: dict[str, Any]) -> str:
     return f"{visible(side['model'])}@{side['run']['hash'][:8]}{shown}"
 
 
-def _panel(found: Comparison) -> Panel:
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="dim")
-    grid.add_column()
-    for name, side in (("a", found.a), ("b", found.b)):
-        score = found.scores[name]
-        grid.add_row(name, name_of(side))
-        spread = f"  interval {score['low']:.4f} – {score['high']:.4f}" if "low" in score else ""
-        grid.add_row("", Text(f"{score['score']:.4f} at {score['layer']} × {score['reference_layer']}{spread}"))
-    if test := found.test:
+def _panel(comparison: Comparison) -> Panel:
+    rows: list[tuple[str, RenderableType]] = []
+    for name, side in (("a", comparison.a), ("b", comparison.b)):
+        score = comparison.scores[name]
+        spread = f"  interval {interval(score['low'], score['high'])}" if "low" in score else ""
+        rows.append((name, name_of(side)))
+        rows.append(("", Text(f"{score['score']:.4f} at {score['layer']} × {score['reference_layer']}{spread}")))
+    if test := comparison.test:
         for name, one in (("a − b", test["largest"]), ("on halves", test["crossed"])):
-            difference, interval = _both(one)
-            grid.add_row(name, Text.assemble((difference, "bold"), f"  {interval}, p {_p(one)}"))
-        grid.add_row(
-            "", f"on halves: layers picked on one half of the samples, scored on the other (N = {test['half']})"
-        )  # fmt: skip
+            difference, spread = _both(one)
+            rows.append((name, Text.assemble((difference, "bold"), f"  {spread}, p {p_text(one.get('p_value'))}")))
+        halves = f"layers selected on one half of the samples, scored on the other (N = {test['half']})"
+        rows.append(("", f"on halves: {halves}"))
         opposite = test["largest"]["difference"] * test["crossed"]["difference"] < 0
         how = "the two point in opposite directions" if opposite else "the larger of the two"
-        grid.add_row("p-value", f"{_p(test)}  ({how}; {test['half_samples']} half-samples, the same for a and b)")
+        halves = f"{test['half_samples']} half-samples, the same for a and b"
+        rows.append(("p-value", f"{p_text(test.get('p_value'))}  ({how}; {halves})"))
     else:
-        grid.add_row("a − b", Text(signed(found.difference, 4), "bold"))
-    metric = metric_text(found.metric["name"], found.metric["params"])
-    grouped = f" in {found.groups.get('groups')} groups" if found.groups else ""
-    grid.add_row("measured", f"{metric}, N = {found.n}{grouped}, preset {found.preset}, from {found.made_from}")
-    grid.add_row("so", Text(verdict(found), style="bold"))
-    return Panel(Group(grid), title=Text(f"alignment with {name_of(found.reference)}"), expand=False, box=box.ROUNDED)
+        rows.append(("a − b", Text(signed(comparison.difference, 4), "bold")))
+    metric = metric_text(comparison.metric["name"], comparison.metric["params"])
+    grouped = f" in {comparison.groups.get('groups')} groups" if comparison.groups else ""
+    made = f"N = {comparison.n}{grouped}, preset {comparison.preset}, from {comparison.made_from}"
+    rows += [("measured", f"{metric}, {made}"), ("so", Text(verdict(comparison), style="bold"))]
+    title = Text(f"alignment with {name_of(comparison.reference)}")
+    return Panel(Group(facts(rows)), title=title, expand=False, box=box.ROUNDED)
 
 
-def _layers(found: Comparison) -> Group | Text:
-    """The layers with the largest differences, and the cell of the matrix with the largest one."""
-    if not found.layers or found.matrix is None or found.axes is None:
-        return Text("  the two have other layers, so layers are not compared", style="dim")
-    tested = found.layers[0].get("p_value") is not None or found.test is not None
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("layer")
-    for column in ("a − b", *(("95% interval", "p", "q") if tested else ())):
-        table.add_column(column, justify="right")
-    for row in sorted(found.layers, key=_surest)[:_LAYERS]:
-        more = [_interval(row), _p(row), _q(row)] if tested else []
-        table.add_row(visible(row["layer"]), signed(row["difference"], 4), *more)
-    matrix = np.asarray(found.matrix)
+def _layers(comparison: Comparison) -> Group | Text:
+    """Return the layers with the largest differences, and the cell of the matrix with the largest one."""
+    layers = comparison.layers
+    if not layers or comparison.matrix is None or comparison.axes is None:
+        return Text("  the layers of the two differ, so they are not compared", style="dim")
+    tested = layers[0].get("p_value") is not None or comparison.test is not None
+    columns = ("layer", "a − b", *(("95% interval", "p", "q") if tested else ()))
+    rows = [
+        [visible(row["layer"]), signed(row["difference"], 4), *([_interval(row), *_p_and_q(row)] if tested else [])]
+        for row in sorted(layers, key=_certainty)[:_LAYERS]
+    ]
+    matrix = np.asarray(comparison.matrix)
     i, j = np.unravel_index(int(np.argmax(np.abs(matrix))), matrix.shape)
-    apart = sum(row.get("q_value") is not None and row["q_value"] < ALPHA for row in found.layers)
-    told = f"{apart} of {len(found.layers)} layers differ at a false discovery rate of 5 %; " if tested else ""
+    apart = sum(row.get("q_value") is not None and row["q_value"] < ALPHA for row in layers)
+    rate = f"{apart} of {len(layers)} layers differ at a false discovery rate of 5 %; " if tested else ""
     note = (
-        f"{told}largest over the reference's layers. Of all layer pairs "
-        f"{found.axes['layers'][i]} × {found.axes['reference'][j]} differs most, by {signed(float(matrix[i, j]), 4)}"
+        f"{rate}largest over the reference's layers. Of all layer pairs {comparison.axes['layers'][i]} × "
+        f"{comparison.axes['reference'][j]} differs most, by {signed(float(matrix[i, j]), 4)}"
     )
-    return Group(titled("layers where they differ most", table), Text(f"  {note}\n", style="dim"))
+    return Group(titled("layers where they differ most", table(columns, rows)), Text(f"  {note}\n", style="dim"))
 
 
-def _surest(row: dict[str, Any]) -> tuple[float, float]:
-    """Small p-values first, then large differences."""
+def _certainty(row: dict[str, Any]) -> tuple[float, float]:
+    """Return a sorting key: small p-values first, then large differences."""
     return 1.0 if row.get("p_value") is None else row["p_value"], -abs(row["difference"])
 
 
-def _both(found: dict[str, Any] | None) -> tuple[str, str]:
-    """A difference and its interval."""
-    return ("–", "–") if found is None else (signed(found["difference"], 4), _interval(found))
+def _both(row: dict[str, Any] | None) -> tuple[str, str]:
+    """Return a difference and its interval."""
+    return (DASH, DASH) if row is None else (signed(row["difference"], 4), _interval(row))
 
 
-def _interval(found: dict[str, Any]) -> str:
-    return f"{signed(found['low'], 4)} to {signed(found['high'], 4)}" if found.get("low") is not None else "–"
+def _interval(row: dict[str, Any]) -> str:
+    return interval(row.get("low"), row.get("high"), between=" to ")
 
 
-def _p(found: dict[str, Any]) -> str:
-    return "–" if found.get("p_value") is None else f"{found['p_value']:.2g}"
-
-
-def _q(found: dict[str, Any]) -> str:
-    return "–" if found.get("q_value") is None else f"{found['q_value']:.2g}"
+def _p_and_q(row: dict[str, Any]) -> list[str]:
+    return [p_text(row.get(name)) for name in ("p_value", "q_value")]

@@ -1,11 +1,12 @@
-"""The console that tables are printed on."""
+"""Console and tables that reports are printed with."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from rich.console import Console, ConsoleOptions, Group
+from rich import box
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
@@ -14,9 +15,9 @@ from vlalign.display import visible
 
 
 class SafeConsole(Console):
-    """Shows texts as they are: no markup, no emoji codes, no colouring of numbers, no control characters.
+    """Console that prints texts as they are: no markup, no emoji codes, no colouring of numbers, no control characters.
 
-    What has a style is a :class:`rich.text.Text`.
+    Texts with a style are :class:`rich.text.Text`.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -33,11 +34,50 @@ class SafeConsole(Console):
 
 
 def console() -> Console:
-    """Standard output; as wide as needed when it is not a terminal, so that paths and tables are not cut in logs."""
-    found = SafeConsole()
-    return found if found.is_terminal else SafeConsole(width=max(found.width, 120))
+    """Return standard output; at least 120 wide when it is not a terminal, so that logs cut no paths and tables."""
+    output = SafeConsole()
+    return output if output.is_terminal else SafeConsole(width=max(output.width, 120))
+
+
+def table(
+    columns: Sequence[str], rows: Iterable[Sequence[RenderableType]] = (), *, left: Sequence[str] = (),
+    no_wrap: bool = False, **options: Any,
+) -> Table:  # fmt: skip
+    """Return a table of texts: words in the first column and those of ``left``, numbers in the others.
+
+    Args:
+        columns: their names.
+        rows: cells of each row, strings or styled texts.
+        left: columns of words, which break where they are too long.
+        no_wrap: keep numbers on one line.
+        **options: of :class:`rich.table.Table`.
+    """
+    result = Table(box=box.SIMPLE_HEAD, title_justify="left", **options)
+    for i, name in enumerate(columns):
+        if i == 0 or name in left:
+            result.add_column(name, overflow="fold")
+        else:
+            result.add_column(name, justify="right", no_wrap=no_wrap)
+    for row in rows:
+        result.add_row(*row)
+    return result
+
+
+def facts(rows: Iterable[tuple[str, RenderableType]]) -> Table:
+    """Return names, dimmed, with their values beside them."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim")
+    grid.add_column()
+    for row in rows:
+        grid.add_row(*row)
+    return grid
 
 
 def titled(title: str, table: Table) -> Group:
-    """A table below its title, which may be wider."""
+    """Return a table below its title, which may be wider."""
     return Group(Text(title, style="bold"), table)
+
+
+def notes(texts: Iterable[str], style: str = "dim") -> list[Text]:
+    """Return notes as lines below a table."""
+    return [Text(visible(f"  {text}"), style=style, overflow="fold") for text in texts]

@@ -1,4 +1,4 @@
-"""Tables about extractions: what a plan will cost, what came of it, what a store holds."""
+"""Tables about extractions: the cost of a plan, the result of a run, the contents of a store."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich import box
 from rich.console import Group
-from rich.table import Table
 from rich.text import Text
 
 from vlalign.display import visible
 from vlalign.errors import VlalignError
-from vlalign.report.format import duration, size, truncated
+from vlalign.report.console import notes, table
+from vlalign.report.format import DASH, duration, plural, size, truncated
 from vlalign.store import Run
 
-_CHECKED_BYTES = 2**30  # of shards whose checksums a list of runs checks: about a second
+_CHECKED_BYTES = 2**30  # most bytes of shards whose checksums a list of runs verifies: about a second
 
 if TYPE_CHECKING:
     import torch
@@ -25,86 +24,81 @@ if TYPE_CHECKING:
 
 
 def plan_table(plan: Plan, device: torch.device, config: ExtractConfig) -> Group:
-    """What ``--dry-run`` shows: every model's size, precision, and rough cost."""
+    """Return what ``--dry-run`` shows: every model's size, precision, and rough cost."""
     from vlalign.extraction.checks import free_bytes
 
     data = plan.data
-    table = Table(box=box.SIMPLE_HEAD, title_justify="left", title=f"plan: {len(data)} samples of {visible(data.name)}")
-    for column in ("model", "revision", "precision", "pool"):
-        table.add_column(column)
-    for column in ("weights", "layers", "to do", "disk", "forwards on " + str(device)):
-        table.add_column(column, justify="right")
-    notes = []
+    rows, lines = [], []
     for model in plan.models:
-        todo = model.to_do
         seconds = model.seconds(device)
-        precision = model.dtype if model.quantization == "none" else f"{model.quantization} + {model.dtype}"
-        table.add_row(
-            visible(model.title),
-            model.source.revision.removeprefix("sha256:")[:12],
-            precision,
-            model.pool,
-            size(model.sketch.weight_bytes(model.dtype, model.quantization)),
-            str(len(model.sketch.taps)),
-            str(todo) if todo else "done",
-            size(model.bytes_to_write()),
-            "–" if not todo else "unknown" if seconds is None else f"≈ {duration(seconds)}",
+        rows.append(
+            [
+                visible(model.title),
+                model.source.revision.removeprefix("sha256:")[:12],
+                model.dtype if model.quantization == "none" else f"{model.quantization} + {model.dtype}",
+                model.pool,
+                size(model.sketch.weight_bytes(model.dtype, model.quantization)),
+                str(len(model.sketch.taps)),
+                str(model.to_do) if model.to_do else "done",
+                size(model.bytes_to_write()),
+                DASH if not model.to_do else "unknown" if seconds is None else f"≈ {duration(seconds)}",
+            ]
         )
-        notes.append(f"{model.name}: {model.dtype}, {model.dtype_reason}")
+        lines.append(f"{model.name}: {model.dtype}, {model.dtype_reason}")
         if model.texts is not None and model.texts.truncated:
-            notes.append(
-                f"{model.title}: {len(model.texts.truncated)} captions will be truncated to the model's longest input"
-            )
+            cut = plural(len(model.texts.truncated), "caption")
+            lines.append(f"{model.title}: {cut} will be truncated to the model's longest input")
     if data.skipped:
-        notes.append(f"{len(data.skipped)} bad samples are left out, first {data.skipped[0]['id']!r}")
+        lines.append(f"{plural(len(data.skipped), 'bad sample')} left out, first {data.skipped[0]['id']!r}")
     need = sum(model.bytes_to_write() for model in plan.models)
-    notes.append(f"{config.store}: {size(need)} to write, {size(free_bytes(config.store))} free")
-    notes.append("times are rough: operations of the forwards over 60 % of this device's matrix-product rate")
-    return Group(table, *(Text(visible(f"  {note}"), style="dim") for note in notes))
+    lines.append(f"{config.store}: {size(need)} to write, {size(free_bytes(config.store))} free")
+    lines.append("times are rough: operations of the forwards over 60 % of this device's matrix-product rate")
+    words = ("model", "revision", "precision", "pool")
+    columns = (*words, "weights", "layers", "to do", "disk", f"forwards on {device}")
+    title = f"plan: {plural(len(data), 'sample')} of {visible(data.name)}"
+    return Group(table(columns, rows, left=words, title=title), *notes(lines))
 
 
 def extraction_table(extractions: Sequence[Extraction]) -> Group:
-    """What came of an extraction: where the features are and how long each stage took."""
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("model")
-    for column in ("layers", "samples", "bits/byte", "load", "extract", "samples/s"):
-        table.add_column(column, justify="right")
+    """Return the result of an extraction: where the features are and how long each stage took."""
+    rows = []
     for extraction in extractions:
         run, seconds = extraction.run, extraction.seconds
         fresh = extraction.samples > 0
-        table.add_row(
-            visible(run.key.title),
-            str(len(run.layers)),
-            str(run.n),
-            _bits(run, run.bits_per_byte()),
-            duration(seconds["load"]) if fresh else "–",
-            duration(seconds["extract"]) if fresh else "was there",
-            f"{extraction.samples / seconds['extract']:.1f}" if fresh and seconds["extract"] > 0 else "–",
+        rows.append(
+            [
+                visible(run.key.title),
+                str(len(run.layers)),
+                str(run.n),
+                _bits(run, run.bits_per_byte()),
+                duration(seconds["load"]) if fresh else DASH,
+                duration(seconds["extract"]) if fresh else "already done",
+                f"{extraction.samples / seconds['extract']:.1f}" if fresh and seconds["extract"] > 0 else DASH,
+            ]
         )
-    return Group(
-        table, *(Text(visible(f"  {e.run.key.title}: {e.run.path}"), style="dim", overflow="fold") for e in extractions)
-    )
+    columns = ("model", "layers", "samples", "bits/byte", "load", "extract", "samples/s")
+    return Group(table(columns, rows), *notes(f"{one.run.key.title}: {one.run.path}" for one in extractions))
 
 
 def _bits_note(run: Run) -> str | None:
-    """Why a run with a loss shows no bits per byte."""
+    """Return why a run with a loss has no bits per byte, if so."""
     if "bits" not in run.extras or not run.truncated or "bytes_read" in run.extras:
         return None
     return (
-        f"{run.key.title}: no bits per byte, for an earlier version counted the bytes that truncation cut off "
-        f"{run.truncated} captions: extract it again"
+        f"{run.key.title}: no bits per byte, as an earlier version counted the bytes that truncation cut off "
+        f"{plural(run.truncated, 'caption')}: extract it again"
     )
 
 
 def runs_table(runs: Sequence[Run], incomplete: Sequence[Path]) -> Group:
     """Return the list of the runs of a store; what all have in common is one line, so that 80 columns suffice."""
     rows = []
-    notes: list[str] = []
+    lines: list[str] = []
     to_check = 0
     for run in runs:
         to_check += sum(entry.bytes for entry in run.shards) if "bits" in run.extras else 0
         bits, note = _listed_bits(run, check=to_check <= _CHECKED_BYTES)
-        notes += [note] if note else []
+        lines += [note] if note else []
         data = run.key.data
         quantization = data.get("quantization", "none")
         rows.append(
@@ -113,7 +107,7 @@ def runs_table(runs: Sequence[Run], incomplete: Sequence[Path]) -> Group:
                 "key": run.key.short[:8],
                 "modality": run.key.modality,
                 "data": visible(source.get("name", "?") if isinstance(source := data.get("data"), dict) else "?"),
-                "edits": visible(run.key.edits or "–"),
+                "edits": visible(run.key.edits or DASH),
                 "precision": str(data.get("dtype", "?"))
                 + ("" if quantization == "none" else f" {quantization}")
                 + (f", stored as {data['stored']}" if "stored" in data else ""),
@@ -123,20 +117,17 @@ def runs_table(runs: Sequence[Run], incomplete: Sequence[Path]) -> Group:
                 "bits/byte": bits,
             }
         )
-    columns = list(rows[0]) if rows else []
+    names = list(rows[0]) if rows else []
     shared = [name for name in ("data", "edits", "precision", "samples") if len({row[name] for row in rows}) == 1]
-    table = Table(box=box.SIMPLE_HEAD)
-    for name in columns:
-        if name not in shared:
-            right = name in ("layers", "samples", "bits/byte")
-            table.add_column(name, justify="right" if right else "left", overflow="fold", no_wrap=name == "key")
-    for row in rows:
-        table.add_row(*(text for name, text in row.items() if name not in shared))
-    all_runs = ", ".join(f"{name} {rows[0][name]}" for name in shared if rows[0][name] != "–")
-    notes += [f"not complete: {path}" for path in incomplete]
-    head = [Text(f"  all runs: {all_runs}", overflow="fold")] if all_runs else []
-    tail = [Text(visible(f"  {note}"), style="yellow", overflow="fold") for note in notes]
-    return Group(*head, table, *tail)
+    columns = [name for name in names if name not in shared]
+    words = [name for name in columns if name not in ("layers", "samples", "bits/byte")]
+    result = table(columns, ([row[name] for name in columns] for row in rows), left=words)
+    for column in result.columns:
+        column.no_wrap = column.header == "key"
+    common = ", ".join(f"{name} {rows[0][name]}" for name in shared if rows[0][name] != DASH)
+    lines += [f"not complete: {path}" for path in incomplete]
+    head = [Text(f"  all runs: {common}", overflow="fold")] if common else []
+    return Group(*head, result, *notes(lines, "yellow"))
 
 
 def _listed_bits(run: Run, check: bool) -> tuple[str, str | None]:
@@ -151,5 +142,5 @@ def _listed_bits(run: Run, check: bool) -> tuple[str, str | None]:
 
 
 def _bits(run: Run, bits: float | None) -> str:
-    """Bits per byte, and how many captions were truncated."""
-    return "–" if bits is None else f"{bits:.3f}{truncated(run.truncated)}"
+    """Return bits per byte, and how many captions were truncated."""
+    return DASH if bits is None else f"{bits:.3f}{truncated(run.truncated)}"

@@ -1,17 +1,19 @@
-"""Numbers as people read them."""
+"""Text of p-values, intervals, numbers, durations, sizes and plurals: the same on consoles, in figures and on pages."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vlalign.scoring import ScoreRecord
     from vlalign.stats import Correlation
 
+DASH = "–"  # where there is no value
+
 
 def size(count: float) -> str:
-    """Bytes for people.
+    """Return a number of bytes with its unit.
 
     Example:
         >>> size(3_500_000_000)
@@ -25,7 +27,7 @@ def size(count: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds for people.
+    """Return a duration in the units that fit it.
 
     Example:
         >>> duration(0.25), duration(12), duration(150), duration(9000)
@@ -36,45 +38,51 @@ def duration(seconds: float) -> str:
     if seconds < 120:
         return f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
-    if minutes < 120:
-        return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes} min {rest} s" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def durations(seconds: Mapping[str, float]) -> str:
+    """Return the stages with their durations.
+
+    >>> durations({"load": 0.25, "score": 12})
+    'load 0.2 s, score 12 s'
+    """
+    return ", ".join(f"{stage} {duration(value)}" for stage, value in seconds.items())
 
 
 def count(number: int | None) -> str:
-    """A number of parameters for people.
+    """Return a number of parameters in millions or billions.
 
     Example:
         >>> count(134_515_008), count(6_738_415_616), count(None)
         ('135 M', '6.74 B', '–')
     """
     if number is None:
-        return "–"
+        return DASH
     return f"{number / 1e9:.3g} B" if number >= 1e9 else f"{number / 1e6:.3g} M"
 
 
+def plural(count: int, noun: str) -> str:
+    """Return a count with its noun.
+
+    >>> plural(1, "seed"), plural(3000, "record")
+    ('1 seed', '3,000 records')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def truncated(captions: int) -> str:
-    """How many captions were truncated, to follow their bits per byte.
+    """Return how many captions were truncated, to follow their bits per byte.
 
     Example:
         >>> truncated(3), truncated(0)
         (' (3 captions truncated)', '')
     """
-    return f" ({captions} caption{'' if captions == 1 else 's'} truncated)" if captions else ""
-
-
-def signed_zero(value: float) -> float:
-    """``value``, or 0 where four digits would show nothing but a sign.
-
-    Example:
-        >>> signed_zero(-1e-9), signed_zero(-0.01)
-        (0.0, -0.01)
-    """
-    return 0.0 if abs(value) < 5e-5 else value
+    return f" ({plural(captions, 'caption')} truncated)" if captions else ""
 
 
 def signed(value: float, digits: int = 2) -> str:
-    """A number with a true minus, and never with minus nought.
+    """Return a number with a true minus, and zero without a sign.
 
     >>> signed(-0.987), signed(-0.001)
     ('−0.99', '0.00')
@@ -83,19 +91,83 @@ def signed(value: float, digits: int = 2) -> str:
     return text.lstrip("-") if float(text) == 0 else text.replace("-", "−")
 
 
-def p_text(record: ScoreRecord) -> str:
-    """The p-value; with its sign where no permutation reached the score.
+def number(value: float | None, digits: int = 4) -> str:
+    """Return a number as :func:`signed` does, or a dash for None and NaN.
 
-    A p-value of 1/(K+1) says only that K permutations were not enough to say more.
+    >>> number(-0.5), number(None), number(float("nan"))
+    ('−0.5000', '–', '–')
     """
+    return DASH if value is None or value != value else signed(value, digits)
+
+
+def interval(low: float | None, high: float | None, digits: int = 4, between: str = " – ") -> str:
+    """Return an interval, or a dash where there is none.
+
+    >>> interval(0.1, 0.2, 2), interval(-0.1, 0.2, 2, " to "), interval(None, None)
+    ('0.10 – 0.20', '−0.10 to 0.20', '–')
+    """
+    return DASH if low is None or high is None else f"{signed(low, digits)}{between}{signed(high, digits)}"
+
+
+def span(values: Sequence[float], digits: int) -> str:
+    """Return the smallest and the largest of the values.
+
+    >>> span([0.5, -0.25, 1], 2)
+    '−0.25 to 1.00'
+    """
+    return interval(min(values), max(values), digits, " to ")
+
+
+def p_text(p: float | None, smallest: float = 0.0) -> str:
+    """Return a p- or q-value with two digits; with its sign where it is the smallest possible one.
+
+    A p-value of 1/(K+1) from K permutations shows only that none of them reached the observed value.
+
+    >>> p_text(0.0123), p_text(0.001, 1 / 1000), p_text(None)
+    ('0.012', '≤ 0.001', '–')
+    """
+    return DASH if p is None else f"{'≤ ' if p <= smallest * (1 + 1e-6) else ''}{p:.2g}"
+
+
+def p_equation(text: str, name: str = "p") -> str:
+    """Return the result of :func:`p_text` as an equation.
+
+    >>> p_equation("0.02"), p_equation("≤ 0.001")
+    ('p = 0.02', 'p ≤ 0.001')
+    """
+    return f"{name} {text}" if text.startswith("≤") else f"{name} = {text}"
+
+
+def p_of_record(record: ScoreRecord) -> str:
+    """Return the p-value of a score; with its sign where none of its permutations reached the score."""
     if record.null is None or record.p_value is None:
-        return "–"
-    least = not record.null["stopped"] and record.p_value <= 1 / (record.null["permutations"] + 1)
-    return f"{'≤ ' if least else ''}{record.p_value:.2g}"
+        return DASH
+    return p_text(record.p_value, 0.0 if record.null["stopped"] else 1 / (record.null["permutations"] + 1))
+
+
+def coefficient(value: float) -> str:
+    """Return a correlation with two digits, or three where two would round to 1.
+
+    >>> coefficient(-0.997), coefficient(-1.0), coefficient(-0.001)
+    ('−0.997', '−1.00', '0.00')
+    """
+    return signed(value, 3 if 0.995 <= abs(value) < 0.9995 else 2)
+
+
+def rho_text(rho: Correlation | None, reason: str = "") -> str:
+    """Return Spearman's ρ with its interval as an equation, or why it is missing."""
+    if rho is None:
+        return f"no ρ ({reason})" if reason else "no ρ"
+    return f"ρ = {coefficient(rho.r)} ({coefficient(rho.low)} to {coefficient(rho.high)})"
+
+
+def rho_short(rho: Correlation | None) -> str:
+    """Return ρ with its interval, or a dash."""
+    return DASH if rho is None else f"{signed(rho.r)} ({interval(rho.low, rho.high, 2, ' to ')})"
 
 
 def metric_title(metric: str) -> str:
-    """A metric as axes name it.
+    """Return a metric as axes name it.
 
     >>> metric_title("mutual_knn:k=100"), metric_title("unbiased_cka")
     ('mutual-knn, k=100', 'unbiased-cka')
@@ -104,19 +176,18 @@ def metric_title(metric: str) -> str:
     return name.replace("_", "-") + (f", {params.replace(',', ', ')}" if params else "")
 
 
-def rho_short(rho: Correlation | None) -> str:
-    """ρ with its interval, or a dash."""
-    return "–" if rho is None else f"{signed(rho.r)} ({signed(rho.low)} to {signed(rho.high)})"
-
-
 def last_run(trained: int, seconds: Mapping[str, float], environment: Mapping[str, Any]) -> str:
-    """What the last run of a study of trained encoders did, and how long it took.
+    """Return what the last run of a study of trained encoders did, and how long it took.
 
     >>> last_run(0, {"train": 0.0, "align": 150}, {"threads": 2, "processes": 1})
-    'all encoders were there, all pairs aligned in 2 min 30 s; threads: 2, processes: 1'
+    'all encoders were already trained, all pairs aligned in 2 min 30 s; threads: 2, processes: 1'
     """
-    made = f"{trained} encoders trained in {duration(seconds['train'])}" if trained else "all encoders were there"
+    training = (
+        f"{trained} encoders trained in {duration(seconds['train'])}"
+        if trained
+        else "all encoders were already trained"
+    )
     return (
-        f"{made}, all pairs aligned in {duration(seconds['align'])}; threads: {environment.get('threads')}, "
+        f"{training}, all pairs aligned in {duration(seconds['align'])}; threads: {environment.get('threads')}, "
         f"processes: {environment.get('processes')}"
     )

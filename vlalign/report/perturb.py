@@ -1,4 +1,4 @@
-"""Perturbed data to look at: the contact sheet, captions before and after, and measured facts."""
+"""Report of perturbed data: the contact sheet, captions before and after, and measured facts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich import box
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
@@ -16,13 +15,14 @@ from rich.text import Text
 from vlalign.display import visible
 from vlalign.errors import VlalignError
 from vlalign.paths import user_path
+from vlalign.report.console import table
 from vlalign.report.figures import COLOURS, new_figure, save
 
 if TYPE_CHECKING:
     from vlalign.data import PairedData
     from vlalign.perturb import ImageFacts, Operation, TextFacts
 
-SIDE, GAP = 1.7, 0.14  # inches: of a picture, between pictures
+SIDE, GAP = 1.7, 0.14  # of a picture, between pictures, in inches
 _FONT, _LINE = 7, 0.125  # points, and inches from line to line
 _JOINERS = dict.fromkeys((0x200D, 0xFE0F))  # figures draw the parts of a joined emoji side by side: each takes room
 _TEXT = 0.17  # inches from a picture to its caption
@@ -36,42 +36,42 @@ _FONTS = ("Noto Sans CJK JP", "Noto Sans", "Hiragino Sans", "MS Gothic", "Arial 
 
 
 def operations_table(operations: Iterable[Operation]) -> Table:
-    """Name, modality, what it does, parameters with their defaults."""
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("operation", no_wrap=True)
-    for column in ("edits", "what it does", "parameters"):
-        table.add_column(column)
-    edits = {"text": "texts", "vision": "images"}
-    for operation in operations:
-        parameters = [f"{name}={'FILE' if value is None else value}" for name, value in operation.parameters.items()]
-        table.add_row(operation.name, edits[operation.modality], operation.summary, ", ".join(parameters))
-    return table
+    """Return name, modality, effect and parameters with their defaults of each operation."""
+    columns = ("operation", "edits", "effect", "parameters")
+    rows = [
+        [
+            operation.name, {"text": "texts", "vision": "images"}[operation.modality], operation.summary,
+            ", ".join(f"{key}={'FILE' if value is None else value}" for key, value in operation.parameters.items()),
+        ]
+        for operation in operations
+    ]  # fmt: skip
+    result = table(columns, rows, left=columns)
+    result.columns[0].no_wrap = True
+    return result
 
 
 def captions_table(versions: Mapping[str, PairedData], rows: Sequence[int]) -> Table:
-    """The captions of some rows in every version (label: data), one under the other."""
-    table = Table(box=box.SIMPLE_HEAD)
-    table.add_column("sample", no_wrap=True, max_width=28)
-    table.add_column("", justify="right", no_wrap=True)
-    table.add_column("caption")
+    """Return the captions of some rows in every version (label: data), one below the other."""
+    result = table(("sample", "", "caption"), left=("caption",), no_wrap=True)
+    result.columns[0].no_wrap, result.columns[0].max_width = True, 28
     for row in rows:
         for i, (label, data) in enumerate(versions.items()):
             assert data.captions is not None
             text = _plain(data.captions[row])
             shown = Text(text) if text else Text("(empty)" if not data.captions[row] else "(blank)", style="dim")
-            table.add_row(visible(data.ids[row]) if not i else "", label, shown, end_section=i == len(versions) - 1)
-    return table
+            result.add_row(visible(data.ids[row]) if not i else "", label, shown, end_section=i == len(versions) - 1)
+    return result
 
 
 def facts_table(facts: Mapping[str, tuple[TextFacts | None, ImageFacts | None]]) -> Group:
-    """What was measured, a line per version: a table of captions and one of images, where there are any."""
+    """Return the measured facts, a row per version: a table of captions and one of images, where they exist."""
     texts = {label: text for label, (text, _) in facts.items() if text is not None}
     images = {label: image for label, (_, image) in facts.items() if image is not None}
     tables = []
     if texts:
         tokens = any(text.tokens_after is not None for text in texts.values())
-        heads = ["captions changed", "characters", "change", "empty", "blank", *(["tokens"] if tokens else [])]
-        tables.append(_table(heads))
+        columns = ["", "captions changed", "characters", "change", "empty", "blank", *(["tokens"] if tokens else [])]
+        tables.append(table(columns, no_wrap=True))
         for label, text in texts.items():
             tables[-1].add_row(
                 label, f"{text.changed} of {text.n}", f"{text.characters_before} → {text.characters_after}",
@@ -79,24 +79,25 @@ def facts_table(facts: Mapping[str, tuple[TextFacts | None, ImageFacts | None]])
                 *([f"{text.tokens_before} → {text.tokens_after}"] if tokens else []),
             )  # fmt: skip
     if images:
-        tables.append(_table(["images looked at", "pixels changed", "mean change", "median shorter side"]))
-        for label, image in images.items():
-            tables[-1].add_row(
-                label, str(image.n), f"{image.changed:.1f} %", f"{image.difference:.1f} of 255",
+        rows = [
+            [
+                label,
+                str(image.n),
+                f"{image.changed:.1f} %",
+                f"{image.difference:.1f} of 255",
                 f"{image.shorter_side:g} px",
-            )  # fmt: skip
+            ]
+            for label, image in images.items()
+        ]
+        columns = ["", "images measured", "pixels changed", "mean change", "median shorter side"]
+        tables.append(table(columns, rows, no_wrap=True))
+    for one in tables:
+        one.columns[0].justify, one.columns[0].no_wrap = "right", True
     return Group(*tables)
 
 
-def _table(heads: Sequence[str]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD)
-    for head in ("", *heads):
-        table.add_column(head, justify="right", no_wrap=True)
-    return table
-
-
 def _signed(percent: float) -> str:
-    """Such as −9.2 % or +3.0 %.
+    """Return such as −9.2 % or +3.0 %.
 
     >>> _signed(-9.21), _signed(-0.0), _signed(3)
     ('−9.2 %', '0.0 %', '+3.0 %')
@@ -107,17 +108,17 @@ def _signed(percent: float) -> str:
 def save_sheet(
     versions: Mapping[str, PairedData], rows: Sequence[int], path: str | Path, *, captions: bool, title: str = ""
 ) -> Path:
-    """Draws the pictures of some rows (down) in every version (across) with their captions; returns the path.
+    """Draw the pictures of some rows (down) in every version (across) with their captions; return the path.
 
     Args:
         versions: data sets of the same samples by label, such as "unedited" and "10 %".
-        rows: which samples.
+        rows: of the samples to draw.
         path: .png, .jpg, .pdf or .svg.
         captions: write captions below the pictures.
-        title: above everything.
+        title: heading of the sheet.
 
     Raises:
-        VlalignError: too many samples, another ending, or the file cannot be written.
+        VlalignError: too many samples, an unknown ending, or the file cannot be written.
     """
     path = check_sheet(path, len(rows))
     written = [data.captions if captions and data.captions is not None else None for data in versions.values()]
@@ -160,19 +161,19 @@ def save_sheet(
 
 
 def check_sheet(path: str | Path, samples: int) -> Path:
-    """The path, where a sheet of so many samples can be drawn to; see :func:`save_sheet`."""
+    """Return the path, after a check that a sheet of ``samples`` can be drawn to it; see :func:`save_sheet`."""
     path = user_path(path)
     if path.suffix.lower() not in _ENDINGS:
         raise VlalignError(f"the contact sheet is drawn as {', '.join(_ENDINGS)}: {path} ends in none of these")
     if not path.absolute().parent.is_dir():
-        raise VlalignError(f"cannot write the contact sheet {path}: there is no folder {path.parent}")
+        raise VlalignError(f"cannot write the contact sheet {path}: its folder {path.parent} does not exist")
     if samples > _MOST:
         raise VlalignError(f"a contact sheet holds up to {_MOST} samples, not {samples}: show fewer, or leave it out")
     return path
 
 
 def wrap(text: str) -> list[str]:
-    """The lines of a text below a picture; wide characters count twice, and what does not fit becomes ``…``.
+    """Return the lines of a text below a picture; wide characters count twice, and ``…`` replaces what does not fit.
 
     >>> wrap("a red kite over the sea, seen from far away")
     ['a red kite over the sea, seen', 'from far away']
@@ -183,7 +184,7 @@ def wrap(text: str) -> list[str]:
 
 
 def _plain(text: str) -> str:
-    """Return a caption on one line, safe to show."""
+    """Return a caption on one line, safe to print."""
     return visible(" ".join(text.split()))
 
 
@@ -193,7 +194,7 @@ def _short(name: str) -> str:
 
 
 def _draw(figure: Any, picture: Any, place: tuple[float, float, float, float]) -> None:
-    """A picture in its own proportions, at the foot of its place, with a thin frame."""
+    """Draw a picture in its own proportions, at the foot of its place, with a thin frame."""
     picture = picture.copy()
     picture.thumbnail((_LARGEST, _LARGEST))
     axes = figure.add_axes(place, anchor="S")

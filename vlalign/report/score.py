@@ -1,4 +1,4 @@
-"""What a score came to: the summary of one record, the table of many, files and figures."""
+"""Report of scores: the summary of one record, the table of many, files and figures."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich import box
-from rich.console import Console, Group
+from rich.console import Console, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -16,11 +16,10 @@ from vlalign.display import visible
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import metric_text, value_text
 from vlalign.metrics.registry import METRICS, get_metric
-from vlalign.report.curves import drawable, save_curves
-from vlalign.report.format import duration, p_text, signed_zero, truncated
+from vlalign.report.console import facts, table
+from vlalign.report.format import duration, interval, number, p_of_record, p_text, truncated
 from vlalign.report.full import in_depth
-from vlalign.report.heatmap import save_heatmap
-from vlalign.report.null import save_null
+from vlalign.report.record_figures import drawable, save_curves, save_heatmap, save_null
 from vlalign.scoring.collect import read_record
 from vlalign.scoring.resume import records_in
 from vlalign.stats.fdr import benjamini_hochberg
@@ -36,26 +35,24 @@ _NOTES = 8  # shown below a table of many
 
 
 def show_records(
-    found: Iterable[ScoreRecord], folder: Path, console: Console, *, figure: bool = True, full: bool = False
+    scores: Iterable[ScoreRecord], folder: Path, console: Console, *, figure: bool = True, full: bool = False
 ) -> list[ScoreRecord]:
-    """Write a JSON record and figures per pair as soon as they are computed, then show one summary or a table of all.
+    """Write a JSON record and figures per pair as soon as they are computed, then print one summary or a table of all.
 
-    ``full`` shows every record in depth and draws its null and curves too. Where the folder then holds several records,
-    those of earlier calls included, a table ``scores.csv`` of all is written. q-values (false discovery rate) are over
+    ``full`` prints every record in depth and draws its null and curves too. If the folder then holds several records,
+    including those of earlier calls, a table ``scores.csv`` of all is written. q-values (false discovery rate) are over
     all records of the folder.
 
     Raises:
-        VlalignError: the folder cannot be written (found before the first record is computed).
+        VlalignError: the folder cannot be written (raised before the first record is computed).
     """
     check_space(folder, 0)
     records, paths = [], []
-    for record in found:
+    for record in scores:
         path = folder / record.filename
         new = not _is_saved(record, path)
         if new:
-            for (
-                ending
-            ) in _FIGURES:  # of an earlier record: a kill between the record and its figures must not keep them
+            for ending in _FIGURES:  # those of an earlier record must not survive a kill before the new ones are drawn
                 path.with_suffix(ending).unlink(missing_ok=True)
             record.save(path)
         made = save_figures(record, path, full) if figure else []
@@ -67,9 +64,9 @@ def show_records(
     own = {path: record for record, (path, _) in zip(records, paths, strict=True)}
     everything = dict(sorted({**records_in(folder), **own}.items()))
     q_values = dict(zip(everything, false_discovery(list(everything.values())), strict=True))
-    table = folder / "scores.csv"
-    if len(everything) > 1 or table.exists():
-        save_table(list(everything.values()), list(q_values.values()), table, [path.name for path in everything])
+    scores_csv = folder / "scores.csv"
+    if len(everything) > 1 or scores_csv.exists():
+        save_table(list(everything.values()), list(q_values.values()), scores_csv, [path.name for path in everything])
     if len(records) == 1:
         if not full:
             console.print(summary(records[0]))
@@ -83,13 +80,13 @@ def show_records(
     if len(notes) > _NOTES:
         console.print(f"and {len(notes) - _NOTES} more notes in the records (checks, notes)")
     console.print(
-        f"{len(records)} records{' and figures' if figure else ''} in {folder}, table {table}", highlight=False
+        f"{len(records)} records{' and figures' if figure else ''} in {folder}, table {scores_csv}", highlight=False
     )
     return records
 
 
 def _is_saved(record: ScoreRecord, path: Path) -> bool:
-    """Whether the file holds this very record."""
+    """Return whether the file holds this very record."""
     try:
         return path.exists() and read_record(path) == record
     except VlalignError:
@@ -117,52 +114,43 @@ def save_figures(record: ScoreRecord, path: Path, full: bool) -> list[Path]:
 
 
 def summary(record: ScoreRecord) -> Panel:
-    """The best pair, how far above chance it is, and what was compared."""
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="dim")
-    grid.add_column()
+    """Return the best pair, how far above chance it is, and what was compared."""
     spread = ""
-    if record.interval is not None:
-        interval = record.interval
-        spread = f"  {interval['level']:.0%} interval {interval['low']:.4f} – {interval['high']:.4f}"
-    grid.add_row("score", Text.assemble((f"{record.score:.4f}", "bold"), spread))
-    grid.add_row("best of", f"{len(record.axes['x'])} × {len(record.axes['y'])} layer pairs")
-    grid.add_row("layers", f"{_layer(record, 'x')}  ×  {_layer(record, 'y')}")
+    if (half := record.interval) is not None:
+        spread = f"  {half['level']:.0%} interval {interval(half['low'], half['high'])}"
+    rows: list[tuple[str, RenderableType]] = [
+        ("score", Text.assemble((f"{record.score:.4f}", "bold"), spread)),
+        ("best of", f"{len(record.axes['x'])} × {len(record.axes['y'])} layer pairs"),
+        ("layers", f"{_layer(record, 'x')}  ×  {_layer(record, 'y')}"),
+    ]
     if record.chance is not None:
         times = record.times_chance
         far = f"; the score is {times:.1f} times that" if times is not None and 1 < times < 1e4 else ""
-        grid.add_row("chance", f"{signed_zero(record.chance):.4f}{far}")
+        rows.append(("chance", f"{number(record.chance)}{far}"))
     if record.moments is not None and record.moments["z"] is not None:
-        grid.add_row("z", f"{record.moments['z']:.1f} sd above chance (exact mean and sd of this layer pair)")
-    if record.null is not None:
-        null = record.null
+        rows.append(("z", f"{record.moments['z']:.1f} sd above chance (exact mean and sd of this layer pair)"))
+    if (null := record.null) is not None:
         early = f", stopped early of {null['asked']}" if null["stopped"] else ""
         blocks = "" if null["blocks"] is None else f" of {null['blocks']} groups"
-        grid.add_row(
-            "null",
-            f"mean {null['mean']:.4f}, largest {null['max']:.4f} of {null['permutations']} random pairings{blocks}"
-            f"{early}, each with its own best layer pair",
-        )
-        grid.add_row("p-value", p_text(record))
+        pairings = f"{null['permutations']} random pairings{blocks}{early}, each with its own best layer pair"
+        rows.append(("null", f"mean {null['mean']:.4f}, largest {null['max']:.4f} of {pairings}"))
+        rows.append(("p-value", p_of_record(record)))
         if record.calibrated is not None:
             scale = f"0 at the null's {1 - null['alpha']:.0%} point, 1 at perfect"
-            grid.add_row("calibrated", f"{record.calibrated:.4f}  ({scale})")
-    grid.add_row(
-        "measured",
-        f"{record.metric['name']}, {parameters(record)}N = {record.n}, preset {record.preprocessing['preset']}",
-    )
+            rows.append(("calibrated", f"{record.calibrated:.4f}  ({scale})"))
+    measured = f"{record.metric['name']}, {parameters(record)}N = {record.n}, preset {record.preprocessing['preset']}"
+    rows.append(("measured", measured))
     for side in ("x", "y"):
-        found = record.measured(side)
-        if found.get("bits_per_byte") is not None:
-            model, note = getattr(record, side)["model"], truncated(found.get("truncated") or 0)
-            grid.add_row("performance", f"{model}: {found['bits_per_byte']:.3f} bits per byte{note}")
-    for note in record.checks["notes"]:
-        grid.add_row("note", Text(note, style="yellow"))
-    return Panel(Group(grid), title=Text(visible(record.title)), expand=False, box=box.ROUNDED)
+        values = record.measured(side)
+        if values.get("bits_per_byte") is not None:
+            model, note = getattr(record, side)["model"], truncated(values.get("truncated") or 0)
+            rows.append(("performance", f"{model}: {values['bits_per_byte']:.3f} bits per byte{note}"))
+    rows += [("note", Text(note, style="yellow")) for note in record.checks["notes"]]
+    return Panel(facts(rows), title=Text(visible(record.title)), expand=False, box=box.ROUNDED)
 
 
 def false_discovery(records: Sequence[ScoreRecord]) -> list[float | None]:
-    """q-values (Benjamini–Hochberg) of the records that have a p-value."""
+    """Return the q-values (Benjamini–Hochberg) of the records that have a p-value."""
     known = [i for i, record in enumerate(records) if record.p_value is not None]
     q_values: list[float | None] = [None] * len(records)
     if known:
@@ -175,7 +163,7 @@ def false_discovery(records: Sequence[ScoreRecord]) -> list[float | None]:
 def save_table(
     records: Sequence[ScoreRecord], q_values: Sequence[float | None], path: Path, files: Sequence[str] | None = None
 ) -> Path:
-    """Write one line per record as CSV, best first within each metric; ``files`` are the names of the records.
+    """Write one line per record as CSV, best first within each metric; ``files`` are the names of the records' files.
 
     Raises:
         VlalignError: the file cannot be written.
@@ -206,38 +194,35 @@ def save_table(
 
 
 def records_table(records: Sequence[ScoreRecord], q_values: Sequence[float | None] | None = None) -> Table:
-    """One row per record, best first within each metric; q-values are those of all records together."""
+    """Return one row per record, best first within each metric; q-values are those of all records together."""
     q_values = false_discovery(records) if q_values is None else q_values
     several = len({metric_label(record) for record in records}) > 1
     one_pair = several and len({(label(r.x, records), label(r.y, records)) for r in records}) == 1
-    table = Table(box=box.SIMPLE_HEAD, title=visible(records[0].title) if one_pair else None, title_justify="left")
-    for column in (*([] if one_pair else ["x", "y"]), *(["metric"] if several else [])):
-        table.add_column(column, overflow="fold")
-    for column in ("score", "interval", "chance", "calibrated", "p", "q"):
-        table.add_column(column, justify="right")
-    table.add_column("best layers")
-    table.add_column("N", justify="right")
+    words = [*([] if one_pair else ["x", "y"]), *(["metric"] if several else [])]
+    columns = [*words, "score", "interval", "chance", "calibrated", "p", "q", "best layers", "N"]
+    title = visible(records[0].title) if one_pair else None
+    result = table(columns, left=[*words, "best layers"], title=title)
     order = {label: i for i, label in enumerate(dict.fromkeys(metric_label(record) for record in records))}
     pairs = sorted(zip(records, q_values, strict=True), key=lambda pair: (order[metric_label(pair[0])], -pair[0].score))
     for record, q in pairs:
-        interval = record.interval
-        table.add_row(
+        spread = record.interval or {}
+        result.add_row(
             *([] if one_pair else [label(record.x, records), label(record.y, records)]),
             *([metric_label(record, short=True)] if several else []),
             f"{record.score:.4f}",
-            "–" if interval is None else f"{interval['low']:.3f} – {interval['high']:.3f}",
-            "–" if record.chance is None else f"{signed_zero(record.chance):.4f}",
-            "–" if record.calibrated is None else f"{record.calibrated:.4f}",
-            p_text(record),
-            "–" if q is None else f"{q:.2g}",
+            interval(spread.get("low"), spread.get("high"), 3),
+            number(record.chance),
+            number(record.calibrated),
+            p_of_record(record),
+            p_text(q),
             f"{record.best['x']['name']} × {record.best['y']['name']}",
             str(record.n),
         )
-    return table
+    return result
 
 
 def label(side: Mapping[str, Any], records: Sequence[ScoreRecord]) -> str:
-    """A side's model, with digits of its key where several runs of that model are in the table."""
+    """Return a side's model, with digits of its key where several runs of that model are in the table."""
     sides = [s for record in records for s in (record.x, record.y) if s["model"] == side["model"] and s["run"]]
     if len({s["run"]["hash"] for s in sides}) > 1 and side["run"]:
         return f"{visible(side['model'])}@{side['run']['hash'][:8]}"
@@ -245,29 +230,27 @@ def label(side: Mapping[str, Any], records: Sequence[ScoreRecord]) -> str:
 
 
 def stages_table(stages: Sequence[tuple[str, float]]) -> Table:
-    """How long each stage took, and all of them."""
-    table = Table(box=box.SIMPLE_HEAD, show_footer=True)
-    table.add_column("stage", footer="all")
-    table.add_column("time", justify="right", footer=duration(sum(seconds for _, seconds in stages)))
-    for name, seconds in stages:
-        table.add_row(name, duration(seconds))
-    return table
+    """Return how long each stage took, and all of them together."""
+    rows = [(name, duration(seconds)) for name, seconds in stages]
+    result = table(("stage", "time"), rows, show_footer=True)
+    for column, footer in zip(result.columns, ("all", duration(sum(s for _, s in stages))), strict=True):
+        column.footer = footer
+    return result
 
 
 def metric_label(record: ScoreRecord, short: bool = False) -> str:
-    """Name and parameters of a record's metric, as ``--metric`` takes them; ``short``: only those not at default."""
+    """Return a record's metric as ``--metric`` takes it; ``short``: without parameters at their defaults."""
     name, params = record.metric["name"], record.metric["params"]
     if short and name in METRICS:
-        usual = get_metric(name).params
-        params = {p: v for p, v in params.items() if metric_text("", {p: v}) != metric_text("", {p: usual.get(p)})}
+        defaults = get_metric(name).params
+        params = {p: v for p, v in params.items() if metric_text("", {p: v}) != metric_text("", {p: defaults.get(p)})}
     return metric_text(name, params)
 
 
 def parameters(record: ScoreRecord) -> str:
-    """The metric's parameters, e.g. ``k = 10, ``."""
+    """Return the metric's parameters, e.g. ``k = 10, ``."""
     return "".join(f"{name} = {value_text(value)}, " for name, value in record.metric["params"].items())
 
 
 def _layer(record: ScoreRecord, side: str) -> str:
-    found = record.best[side]
-    return visible(f"{found['name']} of {getattr(record, side)['model']}")
+    return visible(f"{record.best[side]['name']} of {getattr(record, side)['model']}")

@@ -107,9 +107,9 @@ class SyntheticStudy(CellStudy[SyntheticConfig, Cell, SyntheticResult]):
     @staticmethod
     def report(result: SyntheticResult, folder: str | Path, metric: str | None = None) -> list[Path]:
         """Write table, figures and page into a folder; return their paths, the page last."""
-        from vlalign.synthetic.report import save_synthetic
+        from vlalign.synthetic.report import write_report
 
-        return save_synthetic(result, folder, metric)
+        return write_report(result, folder, metric=metric)
 
     def data(self, uniqueness: int) -> SyntheticData:
         """Return the samples of one U, drawn once."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from vlalign.uniqueness.config import UniquenessConfig
 from vlalign.uniqueness.edits import measure_edits
 from vlalign.uniqueness.points import Point
 from vlalign.uniqueness.progress import UniquenessProgress
-from vlalign.uniqueness.records import Records, load_of
+from vlalign.uniqueness.records import Records
 from vlalign.uniqueness.results import UniquenessResult
 from vlalign.uniqueness.sides import Sides, find_sides
 
@@ -127,10 +126,9 @@ class UniquenessStudy(Study[UniquenessConfig, UniquenessPlan, UniquenessResult])
     @staticmethod
     def report(result: UniquenessResult, folder: str | Path, metric: str | None = None) -> list[Path]:
         """Write figures and page into a study's folder; return their paths, the page last."""
-        from vlalign.uniqueness.report import save_uniqueness
+        from vlalign.uniqueness.report import write_report
 
-        command = f"vlalign study uniqueness --config {shlex.quote(f'{folder}/config.yaml')}"
-        return save_uniqueness(result, folder, lambda point: load_of(folder, point), command)
+        return write_report(result, folder)
 
     def _works(self, plan: UniquenessPlan, records: Records) -> dict[Hashable, Work]:
         """The parts of the study as the forecast of the time left sees them."""

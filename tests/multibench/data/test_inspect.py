@@ -58,7 +58,7 @@ def test_the_plan_is_what_preparing_does(tmp_path: Path) -> None:
     assert told.plan == about["processing"]["splits"]
     assert told.files == about["source"]
     text = printed(show_inspection, told)
-    for part in ("seems     MOSI; else MOSEI, custom", "dropped for want of text: 1", "frames cut of each: 2",
+    for part in ("seems     MOSI; else MOSEI, custom", "dropped without text: 1", "frames cut of each: 2",
                  "−inf in audio that become 0: 3", "13 of 14 samples stay", f"prepare mosi {tmp_path}"):  # fmt: skip
         assert part in text
 

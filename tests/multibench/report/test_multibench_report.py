@@ -22,8 +22,8 @@ from vlalign.errors import VlalignError
 from vlalign.multibench import MultibenchConfig, MultibenchResult, MultibenchStudy
 from vlalign.multibench.config import complete
 from vlalign.multibench.data.prepared import open_prepared
-from vlalign.multibench.report import save_multibench, show_plan, show_result
-from vlalign.multibench.report.page import asked, command
+from vlalign.multibench.report import show_plan, show_result, write_report
+from vlalign.multibench.report.page import command, given_settings
 from vlalign.multibench.report.table1 import save_table1
 from vlalign.multibench.report.text import directions, findings, numbers, p_value, unlike_paper
 
@@ -49,11 +49,11 @@ def affect() -> MultibenchResult:
 
 @pytest.fixture(scope="module")
 def files(usual: MultibenchResult, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    return save_multibench(usual, tmp_path_factory.mktemp("report") / "new" / "folder")
+    return write_report(usual, tmp_path_factory.mktemp("report") / "new" / "folder")
 
 
 def page_of(result: MultibenchResult, folder: Path, metric: str | None = None) -> str:
-    return save_multibench(result, folder, metric)[-1].read_text(encoding="utf-8")
+    return write_report(result, folder, metric=metric)[-1].read_text(encoding="utf-8")
 
 
 def test_console_tells_the_planted_correlation(usual: MultibenchResult) -> None:
@@ -109,7 +109,7 @@ def test_findings_where_there_is_no_correlation() -> None:
     for settings, told in (
         ({"constant": True}, "no correlation (accuracy is the same for all encoders)"),
         ({"depths": (1, 2), "seeds": (1,)}, "no correlation (2 encoders, at least 5 are needed)"),
-        ({"depths": (1, 2)}, "over 2 depths × 3 seeds, taking encoders for independent; fewer than 5 depths to count"),
+        ({"depths": (1, 2)}, "over 2 depths × 3 seeds, encoders treated as independent, as fewer than 5 depths"),
     ):
         result = made_up_multibench(**settings)  # type: ignore[arg-type]
         assert all(finding.endswith(told) for finding in findings(result, "unbiased_cka"))
@@ -149,14 +149,21 @@ def test_settings_that_are_not_the_papers(usual: MultibenchResult) -> None:
 
 
 def test_files_and_page(usual: MultibenchResult, files: list[Path]) -> None:
-    assert [path.name for path in files] == ["scatter.png", "depth.png", "layers.png", "report.html"]
-    for path in files[:-1]:
+    figures = [path for path in files if path.suffix == ".png"]
+    assert [path.name for path in figures] == ["scatter.png", "depth.png", "layers.png"]
+    pdfs = [path.with_suffix(".pdf") for path in figures]
+    assert files == [
+        *(file for pair in zip(figures, pdfs, strict=True) for file in pair),
+        files[0].parent.parent / "report.html",
+    ]
+    assert all(path.read_bytes().startswith(b"%PDF") for path in pdfs)
+    for path in figures:
         with Image.open(path) as image:
             assert len(image.convert("RGB").getcolors(maxcolors=2**24) or []) > 50  # something is drawn
             assert image.width < 1400
     found = Page(files[-1].read_text(encoding="utf-8"))
     inside = [base64.b64decode(str(image["src"]).removeprefix("data:image/png;base64,")) for image in found.all("img")]
-    assert inside == [path.read_bytes() for path in files[:-1]]
+    assert inside == [path.read_bytes() for path in figures]
     assert all(
         "unbiased-cka" in str(image["alt"]) or "against depth" in str(image["alt"]) for image in found.all("img")
     )
@@ -168,7 +175,7 @@ def test_files_and_page(usual: MultibenchResult, files: list[Path]) -> None:
         "vlalign 0.1.0, torch 2.14.0, commit unknown",
         "Grid and settings are those of the paper.",
         "alignment is no guide to performance on this data",
-        "The command that makes it again",
+        "Command that reproduces this study",
     ):
         assert words(part) in text.replace("settingspermutations", "settings permutations")
     for finding in findings(usual, "unbiased_cka"):
@@ -218,7 +225,7 @@ def test_names_are_escaped(tmp_path: Path) -> None:
     result = made_up_multibench(
         name=HTML, modalities=("<i>a</i>", "b$x_{$"), depths=(1, 2), seeds=(1,), data={"notes": ["<script>x</script>"]}
     )
-    for path in (save_multibench(result, tmp_path)[-1], *save_table1([result], tmp_path)[::2]):
+    for path in (write_report(result, tmp_path)[-1], *save_table1([result], tmp_path)[::2]):
         text = path.read_text(encoding="utf-8")
         assert not any(part in text for part in ("<b>mine", "<i>a", "<script"))
         assert "&lt;b&gt;mine&lt;/b&gt; &amp;" in text
@@ -238,9 +245,9 @@ def test_names_are_escaped(tmp_path: Path) -> None:
     ],
 )
 def test_grids_where_little_can_be_said(settings: dict[str, Any], tmp_path: Path) -> None:
-    files = save_multibench(made_up_multibench(**settings), tmp_path)
+    files = write_report(made_up_multibench(**settings), tmp_path)
     text = files[-1].read_text(encoding="utf-8")
-    assert len(files) == len(Page(text).all("img")) + 1 == 4
+    assert len(files) == 2 * len(Page(text).all("img")) + 1 == 7
     assert "nan" not in "".join(Page(text).texts["td"])
     assert "None" not in text
 
@@ -267,7 +274,7 @@ def test_the_command_makes_the_same_settings(tmp_path: Path) -> None:
         again = MultibenchConfig(**given(parser.parse_args(line[3:]), names))
         assert again == asked_for  # what the data set fills in is left out
         assert complete(again, open_prepared(tmp_path / "my data")) == config
-        assert asked(result)["epochs"] is None
+        assert given_settings(result)["epochs"] is None
 
 
 def test_the_report_of_a_run(tmp_path: Path) -> None:
@@ -289,4 +296,4 @@ def test_the_report_of_a_run(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written(usual: MultibenchResult, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(VlalignError, match="file"):
-        save_multibench(usual, tmp_path / "file")
+        write_report(usual, tmp_path / "file")

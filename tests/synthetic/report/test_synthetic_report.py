@@ -10,23 +10,25 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from PIL import Image
+from support.html import Page
 from support.shown import text_of
 from support.synthetic_results import made_up_result
 
 from vlalign.cli.fields import given
 from vlalign.cli.synthetic import add_arguments
 from vlalign.errors import VlalignError
+from vlalign.report.page import markdown
 from vlalign.synthetic import SyntheticConfig, Task, information
 from vlalign.synthetic import published as paper
-from vlalign.synthetic.report import describe_table, save_synthetic, show_result
-from vlalign.synthetic.report.page import results_page
+from vlalign.synthetic.report import describe_table, show_result, write_report
+from vlalign.synthetic.report.page import synthetic_page
 from vlalign.synthetic.report.text import findings
 
 FIGURES = {name: Path("results") / f"{name}.png" for name in ("alignment", "heatmaps", "correlations", "performance")}
 
 
 def page_of(metric: str = "unbiased_cka", **settings: object) -> str:
-    return results_page(made_up_result(**settings), metric, FIGURES)
+    return markdown(synthetic_page(made_up_result(**settings), metric, FIGURES), Path())
 
 
 def row_of(page: str, start: str) -> list[str]:
@@ -52,7 +54,7 @@ def test_console_tells_maxima_and_medians() -> None:
     assert "U 8" in text
     assert "−1.00 (−1.00 to" in text
     assert "falls with U: Spearman's ρ from −1.00 to −1.00 over 2 D_φ" in text
-    assert "median ρ 1.00 at U = 0, 0.05 at U = 8, over 2 of them each" in text
+    assert "median ρ 1.00 at U = 0, 0.05 at U = 8, over 2 values each" in text
 
 
 def test_findings_claim_no_fall_that_the_interval_does_not_show() -> None:
@@ -65,11 +67,11 @@ def test_findings_claim_no_fall_that_the_interval_does_not_show() -> None:
 
 
 def test_files_and_figures(tmp_path: Path) -> None:
-    files = save_synthetic(made_up_result(), tmp_path / "new" / "folder")
-    assert [path.name for path in files] == [
-        "alignment.csv", "alignment.png", "heatmaps.png", "correlations.png", "performance.png", "RESULTS.md",
-    ]  # fmt: skip
-    for path in files[1:-1]:
+    files = write_report(made_up_result(), tmp_path / "new" / "folder")
+    figures = [f"{name}.{kind}" for name in FIGURES for kind in ("png", "pdf")]
+    assert [path.name for path in files] == ["alignment.csv", *figures, "RESULTS.md", "report.html"]
+    assert all(path.read_bytes().startswith(b"%PDF") for path in files if path.suffix == ".pdf")
+    for path in (path for path in files if path.suffix == ".png"):
         with Image.open(path) as image:
             colours = image.convert("RGB").getcolors(maxcolors=2**24)
             assert len(colours or []) > 50  # something is drawn
@@ -83,7 +85,10 @@ def test_the_page_shows_ours_beside_the_published() -> None:
     (phi,) = [line for line in page.splitlines() if line.startswith("| 1 | −1.00 (")]
     assert phi.endswith("| −0.950 | −0.050 |")
     assert row_of(page, "D_φ = 1")[1] == "0.90"
-    assert row_of(page, "published, D_φ = 1, read off")[1:3] == [f"{paper.MAXIMA[0]:.2f}", f"{paper.MAXIMA[1]:.2f}"]
+    assert row_of(page, "published, D_φ = 1, from a figure")[1:3] == [
+        f"{paper.MAXIMA[0]:.2f}",
+        f"{paper.MAXIMA[1]:.2f}",
+    ]
     u = [line for line in page.splitlines() if line.startswith("| 0 | 1.00")]
     assert u == ["| 0 | 1.00 | 0.68 | 1.00 | 0.53 to 0.76 | 1.00 | 0.93 | 0.511 to 0.603 | 0.78 to 0.91 |"]
     assert "settings | those of the paper" in page
@@ -95,7 +100,7 @@ def test_the_page_shows_ours_beside_the_published() -> None:
 def test_nothing_published_stands_beside_other_settings(settings: dict[str, object]) -> None:
     page = page_of(**settings)
     assert "published" not in page
-    assert f"as in the paper, but for {next(iter(settings))} " in page
+    assert f"as in the paper, except {next(iter(settings))} " in page
 
 
 def test_nothing_published_stands_beside_a_part_of_the_grid() -> None:
@@ -106,8 +111,9 @@ def test_nothing_published_stands_beside_a_part_of_the_grid() -> None:
 def test_the_command_on_the_page_makes_the_same_settings() -> None:
     settings = {"clip": 2, "metrics": ("cka:kernel=rbf", "rsa"), "out": "a b", "cpu": True, "unique_split": (3, 1)}
     result = made_up_result(**settings, uniqueness=(0, 4))
-    (line,) = [line for line in results_page(result, "rsa", FIGURES).splitlines() if line.startswith("| command |")]
-    words = shlex.split(line.split("`")[1])
+    page = markdown(synthetic_page(result, "rsa", FIGURES), Path())
+    (line,) = [line for line in page.splitlines() if line.startswith("vlalign synthetic run ")]
+    words = shlex.split(line)
     assert words[:3] == ["vlalign", "synthetic", "run"]
     parser = argparse.ArgumentParser()
     run = add_arguments(parser) and parser.parse_args(words[2:])
@@ -123,10 +129,10 @@ def test_another_metric_than_the_first() -> None:
 
 
 def test_three_modalities_have_figures_of_their_own(tmp_path: Path) -> None:
-    files = save_synthetic(made_up_result(modalities=3, uniqueness=(0, 8)), tmp_path)
+    files = write_report(made_up_result(modalities=3, uniqueness=(0, 8)), tmp_path)
     names = [path.name for path in files]
     assert "alignment-modality3.png" in names
-    page = files[-1].read_text(encoding="utf-8")
+    page = files[-2].read_text(encoding="utf-8")
     assert "## Alignment against uniqueness of modality 3" in page
     assert page.count("](results/alignment.png)") == page.count("](results/alignment-modality3.png)") == 1
 
@@ -137,7 +143,21 @@ def test_small_grids_have_dashes_where_nothing_can_be_said() -> None:
     assert "| 3 | – |" in page
 
 
+def test_both_pages_have_the_same_contents(tmp_path: Path) -> None:
+    *_, text, page = write_report(made_up_result(), tmp_path)
+    found = Page(page.read_text(encoding="utf-8"))
+    shown = "".join(found.texts["main"]).replace("\u00a0", " ")
+    lines = text.read_text(encoding="utf-8").splitlines()
+    cells = [cell for line in lines if line.startswith("| ") for cell in line.strip("| ").split(" | ")]
+    assert all(cell.replace("<br>", "") in shown for cell in cells if set(cell) != {"-"})
+    assert [line[3:] for line in lines if line.startswith("## ")] == found.texts["h2"]
+    assert len(found.all("img")) == len(FIGURES) == sum(line.startswith("![") for line in lines)
+    assert "Does alignment predict performance?" in found.texts["h2"]
+    assert {tag for tag, _ in found.elements}.isdisjoint({"script", "link", "iframe"})
+    assert "://" not in page.read_text(encoding="utf-8")
+
+
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(VlalignError, match="file"):
-        save_synthetic(made_up_result(), tmp_path / "file")
+        write_report(made_up_result(), tmp_path / "file")

@@ -14,10 +14,11 @@ from PIL import Image
 from support.study import made_up_points, made_up_record, made_up_study, study_of
 
 from vlalign.perturb import OPERATIONS
+from vlalign.report.format import rho_text
 from vlalign.uniqueness import UniquenessResult
 from vlalign.uniqueness.report import figures as uniqueness_figures
 from vlalign.uniqueness.report.figures import save_alignment_vs_u, save_layer_maps, save_performance
-from vlalign.uniqueness.report.text import best_pairs, chosen_models, edits_text, rho_text
+from vlalign.uniqueness.report.text import best_pairs, chosen_models, edits_text
 
 
 def pixels(path: Path | None) -> np.ndarray:

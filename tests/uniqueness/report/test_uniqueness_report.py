@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,14 @@ from support.html import Page
 from support.study import made_up_points, made_up_record, made_up_study, study_of
 
 from vlalign.errors import VlalignError
-from vlalign.report.page import page, table
+from vlalign.report.page import Page as Parts
+from vlalign.report.page import Table, html
 from vlalign.uniqueness import UniquenessResult
-from vlalign.uniqueness.report import save_uniqueness, show_uniqueness, uniqueness_table
+from vlalign.uniqueness.report import show_uniqueness, uniqueness_table, write_report
 from vlalign.uniqueness.report.page import uniqueness_page
 from vlalign.uniqueness.report.text import p_value_text
 
-COMMAND = "vlalign uniqueness --x a --y b --op char_delete --rates 0 50"
+COMMAND = "vlalign study uniqueness --config 'my study/config.yaml'"
 
 
 def said(thing: Any) -> str:
@@ -44,23 +46,25 @@ def drawn(path: Path | None) -> bool:
 
 @pytest.fixture(scope="module")
 def usual() -> UniquenessResult:
-    return made_up_study(2, 2)
+    return made_up_study(2, 2, config={"out": "my study"})
 
 
 @pytest.fixture(scope="module")
 def files(usual: UniquenessResult, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """The files of the usual study."""
-    return save_uniqueness(usual, tmp_path_factory.mktemp("files") / "new" / "study", made_up_record, COMMAND)
+    return write_report(usual, tmp_path_factory.mktemp("files") / "new" / "study", load=made_up_record)
 
 
 def test_files_and_page(usual: UniquenessResult, files: list[Path]) -> None:
     made = files
-    names = ["alignment.png", "performance.png", "layers-vision-a.png", "layers-vision-b.png", "report.html"]
+    figures = ("alignment", "performance", "layers-vision-a", "layers-vision-b")
+    names = [f"{name}.{kind}" for name in figures for kind in ("png", "pdf")] + ["report.html"]
     assert [path.name for path in made] == names
     assert sorted(path.name for path in made[0].parent.iterdir()) == sorted(names)
     found = Page(made[-1].read_text(encoding="utf-8"))
     inside = [base64.b64decode(str(image["src"]).removeprefix("data:image/png;base64,")) for image in found.all("img")]
-    assert inside == [path.read_bytes() for path in made[:-1]]
+    assert inside == [path.read_bytes() for path in made if path.suffix == ".png"]
+    assert all(path.read_bytes().startswith(b"%PDF") for path in made if path.suffix == ".pdf")
     assert all(image["alt"] for image in found.all("img"))
     assert len(found.all("h1")) == 1
     assert len(found.all("h2")) >= 6
@@ -89,7 +93,7 @@ def test_the_page_needs_nothing_but_itself(files: list[Path]) -> None:
 
 
 def test_tables_say_what_their_cells_belong_to(usual: UniquenessResult) -> None:
-    found = Page(uniqueness_page(usual, COMMAND))
+    found = Page(html(uniqueness_page(usual)))
     assert len(found.all("table")) == len(found.all("caption")) == 2
     assert {heading.get("scope") for heading in found.all("th")} == {"col", "row"}
     assert len(found.all("tr")) == 1 + 10 + 1 + len(usual.points)
@@ -98,7 +102,7 @@ def test_tables_say_what_their_cells_belong_to(usual: UniquenessResult) -> None:
 def test_findings_of_many_models_stand_below_their_figure() -> None:
     few, many = made_up_study(1, 4, (0, 50), 6), made_up_study(1, 5, (0, 50), 6)
     for result, apart in ((few, 0), (many, 5)):
-        found = Page(uniqueness_page(result, COMMAND))
+        found = Page(html(uniqueness_page(result)))
         assert found.texts["section"][0].count("against performance") == (0 if apart else 4)
         assert len(found.texts["li"]) == len(result.findings)
         assert any("Findings of all 5 models" in text for text in found.texts["summary"]) == bool(apart)
@@ -106,13 +110,13 @@ def test_findings_of_many_models_stand_below_their_figure() -> None:
 
 def test_names_are_escaped(tmp_path: Path) -> None:
     result = made_up_study(2, 1, (0, 50), name=lambda name: f"<script>{name}</script>&\"'$x_{{$")
-    made = save_uniqueness(result, tmp_path, made_up_record, "vlalign <i>x</i>")
-    assert len(made) == 5
+    made = write_report(replace(result, config=result.config | {"out": "<i>x</i>"}), tmp_path, load=made_up_record)
+    assert len(made) == 9
     found = Page(made[-1].read_text(encoding="utf-8"))
     assert not found.all("script")
     assert not found.all("i")
     assert result.points[0].title in "".join(found.texts["th"])
-    assert found.texts["code"][0] == "vlalign <i>x</i>"
+    assert "<i>x</i>" in found.texts["code"][0]
     assert result.points[0].x in said(result)
 
 
@@ -121,17 +125,21 @@ def test_families_with_the_same_file_name(tmp_path: Path) -> None:
         dataclasses.replace(point, x_family={"vision-a": "a/b", "vision-b": "A b"}.get(point.x_family, "…"))
         for point in made_up_points(3, 1, (0, 50), 1)
     ]
-    names = [path.name for path in save_uniqueness(study_of(points), tmp_path, made_up_record, COMMAND)]
-    assert sorted(names[2:-1]) == ["layers-A-b.png", "layers-a-b-2.png", "layers-family.png"]
+    names = [path.name for path in write_report(study_of(points), tmp_path, load=made_up_record)]
+    assert sorted(name for name in names[4:-1] if name.endswith(".png")) == [
+        "layers-A-b.png",
+        "layers-a-b-2.png",
+        "layers-family.png",
+    ]
 
 
 def test_no_language_model_no_records(tmp_path: Path) -> None:
     result = made_up_study(1, 2, performances=False, nulls=False, intervals=False)
-    made = save_uniqueness(result, tmp_path, lambda point: None, COMMAND)
-    assert [path.name for path in made] == ["alignment.png", "report.html"]
+    made = write_report(result, tmp_path)
+    assert [path.name for path in made] == ["alignment.png", "alignment.pdf", "report.html"]
     assert drawn(made[0])
     text = made[-1].read_text(encoding="utf-8")
-    assert "No pair here has a score and a performance" in text
+    assert "No pair has both a score and a performance" in text
     assert len(Page(text).all("img")) == 1
     assert "None" not in text
     assert "–" in said(uniqueness_table(result))
@@ -139,7 +147,7 @@ def test_no_language_model_no_records(tmp_path: Path) -> None:
 
 def test_no_score_at_all(tmp_path: Path) -> None:
     points = [dataclasses.replace(p, score=None, note="weights [b]missing[/b]") for p in made_up_points(1, 1, (0, 50))]
-    made = save_uniqueness(study_of(points), tmp_path, made_up_record, COMMAND)
+    made = write_report(study_of(points), tmp_path, load=made_up_record)
     assert [path.name for path in made] == ["report.html"]
     assert "so there is no figure" in made[0].read_text(encoding="utf-8")
     assert "weights [b]missing[/b] (4 points)" in said(study_of(points))
@@ -152,8 +160,8 @@ def test_single_scores_may_be_missing(tmp_path: Path) -> None:
     ]
     result = study_of(points)
     assert result.curves[0].rates == [0, 25, 75]
-    made = save_uniqueness(result, tmp_path, made_up_record, COMMAND)
-    assert all(drawn(path) for path in made[:-1])
+    made = write_report(result, tmp_path, load=made_up_record)
+    assert all(drawn(path) for path in made if path.suffix == ".png")
 
 
 def test_the_table_has_every_family_and_rate(usual: UniquenessResult) -> None:
@@ -180,11 +188,11 @@ def test_p_values_at_the_least_possible() -> None:
 def test_a_folder_that_cannot_be_written(usual: UniquenessResult, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(VlalignError, match="file"):
-        save_uniqueness(usual, tmp_path / "file", made_up_record, COMMAND)
+        write_report(usual, tmp_path / "file", load=made_up_record)
 
 
 def test_parts_of_pages() -> None:
-    text = page("a < b", [table("<c>", ["d", "e"], [["f\ng", "90 %"]], left=["e"]), ""])
+    text = html(Parts("a < b", [Table("<c>", ["d", "e"], [["f\ng", "90 %"]], left=["e"]), None]))
     found = Page(text)
     assert found.texts["title"] == found.texts["h1"] == ["a < b"]
     assert found.texts["caption"] == ["<c>"]

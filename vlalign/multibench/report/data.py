@@ -1,16 +1,16 @@
-"""MultiBench data on the console: what a file holds, and what a prepared folder holds."""
+"""MultiBench data on the console: contents of a file, and of a prepared folder."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from vlalign.multibench.data.affect import CONVENTIONS
+from vlalign.report.console import table
+from vlalign.report.format import DASH
 
 if TYPE_CHECKING:
     from vlalign.multibench import Prepared
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 #: counts of a plan in words, where they are not 0
 _DONE = {
-    "dropped_without_text": "dropped for want of text: {}",
-    "dropped_without_text_in_first_frames": "dropped for want of text in the first 50 frames: {}",
+    "dropped_without_text": "dropped without text: {}",
+    "dropped_without_text_in_first_frames": "dropped without text in the first 50 frames: {}",
     "frames_cut_of_each": "frames cut of each: {}",
     "samples_stripped": "stripped of leading frames without text: {}",
     "frames_stripped": "such frames in all: {}",
@@ -27,93 +27,93 @@ _DONE = {
 }
 
 
-def show_inspection(found: Inspection, console: Console) -> None:
-    """Arrays, labels, what the file looks like, what preparing will do, and the command."""
-    sizes = ", ".join(f"{one['file']} {one['bytes'] / 1e6:.1f} MB" for one in found.files[:3])
-    more = f" and {len(found.files) - 3} more" if len(found.files) > 3 else ""
-    _say(console, f"file      {found.path} ({sizes}{more})")
-    table = Table(box=box.SIMPLE_HEAD)
+def show_inspection(inspection: Inspection, console: Console) -> None:
+    """Print arrays, labels, what the file looks like, what preparing will do, and the command."""
+    sizes = ", ".join(f"{one['file']} {one['bytes'] / 1e6:.1f} MB" for one in inspection.files[:3])
+    more = f" and {len(inspection.files) - 3} more" if len(inspection.files) > 3 else ""
+    _line(console, "file", f"{inspection.path} ({sizes}{more})")
     columns = ("split", "key", "shape", "dtype", "nan", "inf", "−inf", "all zero", "leading zero frames")
-    for name in columns:
-        table.add_column(name, justify="left" if name in columns[:4] else "right", no_wrap=True)
+    shown = table(columns, left=columns[:4], no_wrap=True)
+    for column in shown.columns:
+        column.no_wrap = True
     last = None
-    for row in found.arrays:
-        numbers = (row.get(key, "–") for key in ("nan", "inf", "minus_inf", "all_zero", "leading_zero_frames"))
+    for row in inspection.arrays:
+        numbers = (row.get(key, DASH) for key in ("nan", "inf", "minus_inf", "all_zero", "leading_zero_frames"))
         cells = [row["key"], " × ".join(map(str, row["shape"])), row["dtype"], *map(str, numbers)]
-        table.add_row(Text("" if row["split"] == last else row["split"]), *map(Text, cells))
+        shown.add_row(*map(Text, ["" if row["split"] == last else row["split"], *cells]))
         last = row["split"]
-    console.print(table)
-    for split, told in found.labels.items():
-        _say(console, f"labels    {f'{split}: ' if split else ''}{labels_text(told)}")
-    titles = [CONVENTIONS[name].title if name in CONVENTIONS else name for name in found.looks_like]
+    console.print(shown)
+    for split, labels in inspection.labels.items():
+        _line(console, "labels", f"{f'{split}: ' if split else ''}{labels_text(labels)}")
+    titles = [CONVENTIONS[name].title if name in CONVENTIONS else name for name in inspection.looks_like]
     others = f"; else {', '.join(titles[1:])}" if len(titles) > 1 else ""
-    _say(console, f"seems     {titles[0]}{others} ({found.why})")
-    for split, counts in found.plan.items():
-        _say(console, f"prepare   {split}: {plan_text(counts)}")
-    if found.problem:
-        _say(console, f"problem   {found.problem}")
-    _say(console, f"next      {found.command}")
+    _line(console, "seems", f"{titles[0]}{others} ({inspection.why})")
+    for split, counts in inspection.plan.items():
+        _line(console, "prepare", f"{split}: {plan_text(counts)}")
+    if inspection.problem:
+        _line(console, "problem", inspection.problem)
+    _line(console, "next", inspection.command)
 
 
-def show_prepared(told: Mapping[str, Any], console: Console, *, verified: bool = False) -> None:
-    """What a prepared folder holds, as :func:`vlalign.multibench.data.inspect.inspect_prepared` tells it."""
-    classes = f", {told['classes']} classes" if told["classes"] else ""
-    table = Table(box=box.SIMPLE_HEAD)
-    for name in ("split", "samples", *told["modalities"], "labels"):
-        table.add_column(name, justify="right" if name == "samples" else "left")
-    for split, part in told["splits"].items():
+def show_prepared(about: Mapping[str, Any], console: Console, *, verified: bool = False) -> None:
+    """Print what a prepared folder holds, given by :func:`vlalign.multibench.data.inspect.inspect_prepared`."""
+    classes = f", {about['classes']} classes" if about["classes"] else ""
+    columns = ("split", "samples", *about["modalities"], "labels")
+    shown = table(columns, left=columns[2:])
+    for split, part in about["splits"].items():
         shapes = []
-        for name in told["modalities"]:
+        for name in about["modalities"]:
             mean = part["mean_lengths"].get(name)
             shapes.append(" × ".join(map(str, part["shapes"][name][1:])) + (f" (mean {mean:g})" if mean else ""))
-        table.add_row(split, str(part["samples"]), *shapes, labels_text(part["labels"]))
-    _say(console, f"data      {told['name']}: {told['task']}{classes}, encoders pool by {told['pool']}")
-    console.print(table)
-    done = told["about"].get("processing", {}).get("splits", {})
-    for split in told["splits"]:
-        if text := plan_text(done.get(split, {}), kept=False):
-            _say(console, f"done      {split}: {text}")
-    for name, one in told["about"].get("processing", {}).get("standardised", {}).items():
+        shown.add_row(split, str(part["samples"]), *shapes, labels_text(part["labels"]))
+    _line(console, "data", f"{about['name']}: {about['task']}{classes}, encoders pool by {about['pool']}")
+    console.print(shown)
+    processing = about["about"].get("processing", {})
+    for split in about["splits"]:
+        if text := plan_text(processing.get("splits", {}).get(split, {}), kept=False):
+            _line(console, "done", f"{split}: {text}")
+    for name, one in processing.get("standardised", {}).items():
         if one.get("constant_features"):
-            _say(console, f"note      {one['constant_features']} features of {name} are constant in train and become 0")
-    for note in told["about"].get("notes", ()):
-        _say(console, f"note      {note}")
+            note = f"{one['constant_features']} features of {name} are constant in train and become 0"
+            _line(console, "note", note)
+    for note in about["about"].get("notes", ()):
+        _line(console, "note", note)
     checked = ", all files match their checksums" if verified else ""
-    _say(console, f"folder    {told['folder']} (fingerprint {told['fingerprint'][:16]}{checked})")
+    _line(console, "folder", f"{about['folder']} (fingerprint {about['fingerprint'][:16]}{checked})")
 
 
 def show_written(prepared: Prepared, console: Console) -> None:
-    """What was written, and the next command."""
+    """Print what was written, and the next command."""
     import shlex
 
     from vlalign.multibench.data.inspect import inspect_prepared
 
     show_prepared(inspect_prepared(prepared), console)
-    _say(console, f"next      vlalign multibench run --data {shlex.quote(str(prepared.folder))}")
+    _line(console, "next", f"vlalign multibench run --data {shlex.quote(str(prepared.folder))}")
 
 
-def labels_text(told: Mapping[str, Any]) -> str:
-    """Labels in words.
+def labels_text(labels: Mapping[str, Any]) -> str:
+    """Return labels in words.
 
     >>> labels_text({"counts": {"0": 3, "1": 5}})
     '0: 3, 1: 5'
     """
-    if not told:
+    if not labels:
         return "none"
-    if "counts" in told:
-        text = ", ".join(f"{name}: {count}" for name, count in told["counts"].items())
-    elif "values" in told:
-        text = f"{told['values']} different texts"
+    if "counts" in labels:
+        text = ", ".join(f"{name}: {count}" for name, count in labels["counts"].items())
+    elif "values" in labels:
+        text = f"{labels['values']} different texts"
     else:
-        text = f"{told['min']:g} to {told['max']:g}, mean {told['mean']:.3f}, {told['positive']} above 0"
-    return text + (f", {told['not_finite']} not finite" if told.get("not_finite") else "")
+        text = f"{labels['min']:g} to {labels['max']:g}, mean {labels['mean']:.3f}, {labels['positive']} above 0"
+    return text + (f", {labels['not_finite']} not finite" if labels.get("not_finite") else "")
 
 
 def plan_text(counts: Mapping[str, int], *, kept: bool = True) -> str:
-    """What is done to a split in words."""
-    told = [text.format(counts[key]) for key, text in _DONE.items() if counts.get(key)]
-    return "; ".join(([f"{counts['kept']} of {counts['samples']} samples stay"] if kept else []) + told)
+    """Return in words what is done to a split."""
+    steps = [text.format(counts[key]) for key, text in _DONE.items() if counts.get(key)]
+    return "; ".join(([f"{counts['kept']} of {counts['samples']} samples stay"] if kept else []) + steps)
 
 
-def _say(console: Console, text: str) -> None:
-    console.print(text, markup=False, soft_wrap=True)
+def _line(console: Console, name: str, text: object) -> None:
+    console.print(f"{name:<9} {text}", markup=False, soft_wrap=True)

@@ -6,54 +6,55 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlalign.multibench.report.text import Direction, interval, p_said, r_text
-from vlalign.report.figures import COLOURS, evenly, legend, named, new_figure, plain, save
+from vlalign.multibench.report.text import Direction, p_equal, r_interval, r_text
+from vlalign.report.figures import COLOURS, MAP, colour_bar, evenly, frame_cell, legend, named, new_figure, plain, save
 from vlalign.report.format import metric_title, signed
-from vlalign.report.heatmap import MAP
 
 if TYPE_CHECKING:
     from vlalign.multibench import MultibenchResult
 
-_MARKERS = "osD^vPX<>*"  # of seeds; more of them are all dots
+_MARKERS = "osD^vPX<>*"  # of seeds; with more seeds all are dots
 _PANELS = 5  # depths of the layer maps
-_NAME = 14  # letters of a modality
+_NAME = 14  # longest name of a modality
 
 
-def save_figures(result: MultibenchResult, found: Sequence[Direction], metric: str, folder: Path) -> dict[str, Path]:
-    """Draw all figures as PNG into ``folder``, by name: scatter, depth, layers.
+def save_figures(
+    result: MultibenchResult, comparisons: Sequence[Direction], metric: str, folder: Path
+) -> dict[str, Path]:
+    """Draw all figures as PNG and PDF into ``folder``; return the PNGs by name: scatter, depth, layers.
 
     Args:
         result: of the study.
-        found: its directions.
+        comparisons: its directions.
         metric: whose values are drawn.
-        folder: that is there.
+        folder: an existing folder.
 
     Raises:
         VlalignError: a file cannot be written.
     """
     return {
-        name: save(draw(result, found, metric), folder / f"{name}.png")
+        name: save(draw(result, comparisons, metric), folder / f"{name}.png", pdf=True)
         for name, draw in (("scatter", _scatter), ("depth", _depth), ("layers", _layers))
     }
 
 
-def _panels(found: Sequence[Direction], height: float) -> tuple[Any, Any]:
-    """A figure with both directions of a pair side by side, a row for each pair."""
-    rows = len(found) // 2
+def _panels(comparisons: Sequence[Direction], height: float) -> tuple[Any, Any]:
+    """Return a figure with both directions of a pair side by side, a row for each pair."""
+    rows = len(comparisons) // 2
     figure = new_figure(7.6, height * rows + 0.3)
     return figure, figure.subplots(rows, 2, squeeze=False)
 
 
-def _scatter(result: MultibenchResult, found: Sequence[Direction], metric: str) -> Any:
-    """Alignment against test performance, a panel for each direction, a dot for each encoder."""
+def _scatter(result: MultibenchResult, comparisons: Sequence[Direction], metric: str) -> Any:
+    """Draw alignment against test performance, a panel for each direction, a dot for each encoder."""
     import numpy as np
     from matplotlib.lines import Line2D
 
-    figure, grid = _panels(found, 2.75)
+    figure, grid = _panels(comparisons, 2.75)
     seeds, depths = result.config["seeds"], result.config["depths"]
     shapes = {seed: _MARKERS[i] if len(seeds) <= len(_MARKERS) else "o" for i, seed in enumerate(seeds)}
     dots = None
-    for axes, one in zip(grid.flat, found, strict=True):
+    for axes, one in zip(grid.flat, comparisons, strict=True):
         if one.pearson is not None:
             x, y = one.rows[metric].to_numpy(), one.rows["test"].to_numpy()
             slope, at = np.polyfit(x - x.mean(), y, 1)
@@ -68,16 +69,14 @@ def _scatter(result: MultibenchResult, found: Sequence[Direction], metric: str) 
         best = f"depth {one.best['depth']}, seed {one.best['seed']}"
         axes.set_title(
             f"{named(one.modality, _NAME)} with the best of {named(one.reference, _NAME)} ({best})\n"
-            f"{_said(one, result)}",
+            f"{_correlation(one, result)}",
             fontsize=7.5, loc="left",
         )  # fmt: skip
         axes.locator_params(nbins=6)
         plain(axes)
     figure.supxlabel(f"{metric_title(metric)} with the reference, of the best layers", fontsize=9)
     figure.supylabel(f"test {result.performance}", fontsize=9)
-    bar = figure.colorbar(dots, ax=grid, ticks=evenly(depths, _PANELS), aspect=30, pad=0.015)
-    bar.set_label("depth of the encoder", fontsize=8)
-    bar.ax.tick_params(labelsize=7)
+    colour_bar(figure, dots, grid, "depth of the encoder", ticks=evenly(depths, _PANELS), aspect=30, pad=0.015)
     if 1 < len(seeds) <= len(_MARKERS):
         style: dict[str, Any] = {"linestyle": "", "markersize": 4.5, "color": "#555555"}
         legend(
@@ -86,19 +85,19 @@ def _scatter(result: MultibenchResult, found: Sequence[Direction], metric: str) 
     return figure
 
 
-def _said(one: Direction, result: MultibenchResult) -> str:
-    """The correlation in a panel's title."""
+def _correlation(one: Direction, result: MultibenchResult) -> str:
+    """Return the correlation for a panel's title."""
     if one.pearson is None:
         return f"no r: {one.why}"
     of, what = (one.depths, "depths") if one.depths is not None else (one.pearson, "encoders")
-    return f"r = {r_text(of)} [{interval(of)}], {p_said(of, result)} counting {what}"
+    return f"r = {r_text(of)} [{r_interval(of)}], {p_equal(of, result)} counting {what}"
 
 
-def _depth(result: MultibenchResult, found: Sequence[Direction], metric: str) -> Any:
-    """Performance (left axis) and alignment (right axis) against depth: means over seeds, a dot for each encoder."""
-    figure, grid = _panels(found, 2.3)
+def _depth(result: MultibenchResult, comparisons: Sequence[Direction], metric: str) -> Any:
+    """Draw performance (left axis) and alignment (right axis) by depth: means over seeds, a dot for each encoder."""
+    figure, grid = _panels(comparisons, 2.3)
     depths = result.config["depths"]
-    for axes, one in zip(grid.flat, found, strict=True):
+    for axes, one in zip(grid.flat, comparisons, strict=True):
         other = axes.twinx()
         for place, (side, column, shape) in enumerate(((axes, "test", "o"), (other, metric, "^"))):
             colour = COLOURS[place]
@@ -122,18 +121,16 @@ def _depth(result: MultibenchResult, found: Sequence[Direction], metric: str) ->
     return figure
 
 
-def _layers(result: MultibenchResult, found: Sequence[Direction], metric: str) -> Any:
-    """Heat maps of layer × reference layer, means over seeds: a row for each direction, a map for some depths."""
-    from matplotlib.patches import Rectangle
-
+def _layers(result: MultibenchResult, comparisons: Sequence[Direction], metric: str) -> Any:
+    """Draw heat maps of layer × reference layer, means over seeds: a row for each direction, a map for some depths."""
     table = result.layers[result.layers["metric"] == metric]
     depths = evenly(result.config["depths"], _PANELS)
     table = table[table["depth"].isin(depths)]
     means = table.groupby(["modality", "reference", "depth", "layer", "reference_layer"])["value"].mean()
     low, high = float(means.min()), float(means.max())
     tall = 0.95 + min(1.6, 0.35 + 0.16 * max(depths))
-    figure = new_figure(max(3.6, 1.35 * len(depths) + 1.1), tall * len(found))
-    for part, one in zip(figure.subfigures(len(found), 1, squeeze=False).flat, found, strict=True):
+    figure = new_figure(max(3.6, 1.35 * len(depths) + 1.1), tall * len(comparisons))
+    for part, one in zip(figure.subfigures(len(comparisons), 1, squeeze=False).flat, comparisons, strict=True):
         grid = part.subplots(1, len(depths), sharex=True, sharey=True, squeeze=False)[0]
         image = None
         for axes, depth in zip(grid, depths, strict=True):
@@ -144,10 +141,7 @@ def _layers(result: MultibenchResult, found: Sequence[Direction], metric: str) -
                 extent=(0.5, columns + 0.5, 0.5, rows + 0.5),
             )  # fmt: skip
             x, y = divmod(int(cells.to_numpy().argmax()), columns)
-            for colour, line in (("black", 2.6), ("white", 1.3)):
-                axes.add_patch(
-                    Rectangle((y + 0.5, x + 0.5), 1, 1, fill=False, edgecolor=colour, linewidth=line, clip_on=False)
-                )
+            frame_cell(axes, x + 0.5, y + 0.5)
             axes.set_title(f"depth {depth}: {signed(float(cells.to_numpy().max()))}", fontsize=7.5, loc="left")
             axes.set_xticks(evenly(range(1, columns + 1), 5))
             axes.set_ylim(0.5, max(depths) + 0.5)
@@ -157,7 +151,5 @@ def _layers(result: MultibenchResult, found: Sequence[Direction], metric: str) -
         part.supxlabel(
             f"layer of the best {named(one.reference, _NAME)} encoder (depth {one.best['depth']})", fontsize=8
         )
-        bar = part.colorbar(image, ax=grid, aspect=14, pad=0.02)
-        bar.set_label(metric_title(metric), fontsize=8)
-        bar.ax.tick_params(labelsize=7)
+        colour_bar(part, image, grid, metric_title(metric), aspect=14, pad=0.02)
     return figure

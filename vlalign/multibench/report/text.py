@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from vlalign.errors import VlalignError
 from vlalign.multibench import MultibenchConfig, correlate
 from vlalign.multibench.published import TABLE, TITLES, Published, epochs_of, settings_of
-from vlalign.report.format import signed
+from vlalign.report.format import DASH, interval, p_equation, p_text, plural, signed, span
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,17 +31,17 @@ _DATA: dict[str, tuple[int | None, dict[str, int]]] = {
 
 @dataclass(frozen=True)
 class Direction:
-    """Alignment of the encoders of one modality with the best one of another, against their test performance.
+    """Alignment of the encoders of one modality with the best encoder of another, against their test performance.
 
     Attributes:
         modality: whose encoders are correlated.
         reference: whose best encoder they are aligned with.
         best: the row of that encoder.
         rows: of the alignment table.
-        pearson, spearman: over encoders as if they were independent; None where not defined.
+        pearson, spearman: over encoders, treated as independent; None where not defined.
         depths, spearman_depths: the same values with p and interval that count depths; None for fewer than five.
-        why: there is no correlation; empty where there is one.
-        published: what the paper has for it, if anything.
+        why: the reason for a missing correlation, else empty.
+        published: the paper's values, if any.
     """
 
     modality: str
@@ -62,7 +62,7 @@ class Direction:
 
 
 def chosen_metric(result: MultibenchResult, metric: str | None) -> str:
-    """``metric``, or the first one of the study.
+    """Return ``metric``, or the first metric of the study.
 
     Raises:
         VlalignError: the study has no such metric.
@@ -73,8 +73,8 @@ def chosen_metric(result: MultibenchResult, metric: str | None) -> str:
 
 
 def directions(result: MultibenchResult, metric: str) -> list[Direction]:
-    """All comparisons of a study with their correlations."""
-    found = []
+    """Return all comparisons of a study with their correlations."""
+    comparisons = []
     for modality, reference in result.directions:
         rows = result.rows(modality, reference)
         pearson, depths, spearman, ranks = (
@@ -85,34 +85,24 @@ def directions(result: MultibenchResult, metric: str) -> list[Direction]:
         why = ""
         if pearson is None:
             constant = [n for n, c in ((result.performance, "test"), ("alignment", metric)) if rows[c].nunique() < 2]
-            few = f"{many(len(rows), 'encoder')}, at least {_LEAST} are needed"
+            few = f"{plural(len(rows), 'encoder')}, at least {_LEAST} are needed"
             why = f"{constant[0]} is the same for all encoders" if constant and len(rows) >= _LEAST else few
         published = TABLE.get((result.data["name"], modality, reference)) if metric == METRIC else None
-        found.append(
-            Direction(
-                modality, reference, result.best(reference), rows, pearson, depths, spearman, ranks, why, published
-            )
-        )
-    return found
+        best = result.best(reference)
+        comparisons.append(
+            Direction(modality, reference, best, rows, pearson, depths, spearman, ranks, why, published)
+        )  # fmt: skip
+    return comparisons
 
 
 def data_title(result: MultibenchResult) -> str:
-    """The data set's name as the paper writes it, or as it is."""
+    """Return the data set's name as the paper writes it, or as it is."""
     return TITLES.get(result.data["name"], result.data["name"])
 
 
-def many(count: int, what: str) -> str:
-    """A number of things.
-
-    >>> many(1, "seed"), many(3, "seed")
-    ('1 seed', '3 seeds')
-    """
-    return f"{count} {what}{'s'[: count != 1]}"
-
-
 def grid_text(result: MultibenchResult) -> str:
-    """Such as "10 depths × 3 seeds"."""
-    return f"{many(len(result.config['depths']), 'depth')} × {many(len(result.config['seeds']), 'seed')}"
+    """Return such as "10 depths × 3 seeds"."""
+    return f"{plural(len(result.config['depths']), 'depth')} × {plural(len(result.config['seeds']), 'seed')}"
 
 
 #: columns of the table of the best encoders
@@ -120,7 +110,7 @@ BEST = ("modality", "depth", "seed", "epoch", "train", "valid", "test", "test of
 
 
 def best_rows(result: MultibenchResult) -> list[list[str]]:
-    """The best encoder of each modality with its performance, and that of all its encoders on test."""
+    """Return the best encoder of each modality with its performance, and that of all its encoders on test."""
     rows = []
     for name in result.config["modalities"]:
         best, test = result.best(name), result.encoders[result.encoders["modality"] == name]["test"]
@@ -129,37 +119,31 @@ def best_rows(result: MultibenchResult) -> list[list[str]]:
     return rows
 
 
-def interval(found: Correlation | None) -> str:
-    """The interval, or a dash."""
-    return "–" if found is None else f"{signed(found.low)} to {signed(found.high)}"
+def r_interval(rho: Correlation | None) -> str:
+    """Return the interval, or a dash."""
+    return DASH if rho is None else interval(rho.low, rho.high, 2, " to ")
 
 
-def r_text(found: Correlation | None) -> str:
-    """The coefficient, or a dash."""
-    return "–" if found is None else signed(found.r, 3)
+def r_text(rho: Correlation | None) -> str:
+    """Return the coefficient, or a dash."""
+    return DASH if rho is None else signed(rho.r, 3)
 
 
-def p_value(found: Correlation | None, result: MultibenchResult) -> str:
-    """The p-value, or a dash; with its sign where no random permutation reached the coefficient."""
-    if found is None:
-        return "–"
-    least = found.p_from.split()[0].isdigit() and found.p_value <= 1.000001 / (int(result.config["permutations"]) + 1)
-    return f"{'≤ ' if least else ''}{found.p_value:.2g}"
+def p_value(rho: Correlation | None, result: MultibenchResult) -> str:
+    """Return the p-value, or a dash; with its sign where no random permutation reached the coefficient."""
+    if rho is None:
+        return DASH
+    random = rho.p_from.split()[0].isdigit()
+    return p_text(rho.p_value, 1 / (int(result.config["permutations"]) + 1) if random else 0.0)
 
 
-def p_said(found: Correlation | None, result: MultibenchResult) -> str:
-    """The p-value in a sentence: "p = 0.02" or "p ≤ 0.001"."""
-    text = p_value(found, result)
-    return f"p {text}" if text.startswith("≤") else f"p = {text}"
-
-
-def span(values: Sequence[float], digits: int) -> str:
-    """From the smallest to the largest, with a true minus."""
-    return f"{signed(min(values), digits)} to {signed(max(values), digits)}"
+def p_equal(rho: Correlation | None, result: MultibenchResult) -> str:
+    """Return the p-value as an equation: "p = 0.02" or "p ≤ 0.001"."""
+    return p_equation(p_value(rho, result))
 
 
 def numbers(values: Sequence[int]) -> str:
-    """Whole numbers, runs of them as a range.
+    """Return whole numbers, consecutive ones as a range.
 
     >>> numbers([1, 2, 3, 4, 10]), numbers([2, 22, 42])
     ('1–4, 10', '2, 22, 42')
@@ -173,66 +157,64 @@ def numbers(values: Sequence[int]) -> str:
     return ", ".join(f"{one[0]}–{one[-1]}" if len(one) > 2 else ", ".join(map(str, one)) for one in runs)
 
 
-def findings(result: MultibenchResult, metric: str, found: Sequence[Direction] | None = None) -> list[str]:
-    """What came out, a sentence for each direction: numbers, no verdict."""
-    told, measure = [], result.performance
-    for one in found or directions(result, metric):
+def findings(result: MultibenchResult, metric: str, comparisons: Sequence[Direction] | None = None) -> list[str]:
+    """Return the results, a sentence for each direction: numbers, no verdict."""
+    sentences, measure = [], result.performance
+    for one in comparisons or directions(result, metric):
         start = f"{one.modality} encoders, alignment with the best {one.reference} encoder and test {measure}"
-        if one.pearson is None:
-            told.append(f"{start}: no correlation ({one.why})")
-        elif one.depths is None:
-            told.append(
-                f"{start}: r = {r_text(one.pearson)} ({interval(one.pearson)}), {p_said(one.pearson, result)} over "
-                f"{grid_text(result)}, taking encoders for independent; fewer than {_LEAST} depths to count"
-            )
-        else:
-            told.append(
-                f"{start}: r = {r_text(one.depths)} ({interval(one.depths)}), {p_said(one.depths, result)} over "
-                f"{grid_text(result)}, counting depths"
-            )
-    return told
+        rho = one.depths or one.pearson
+        if rho is None:
+            sentences.append(f"{start}: no correlation ({one.why})")
+            continue
+        how = "counting depths" if one.depths else f"encoders treated as independent, as fewer than {_LEAST} depths"
+        sentences.append(
+            f"{start}: r = {r_text(rho)} ({r_interval(rho)}), {p_equal(rho, result)} over {grid_text(result)}, {how}"
+        )
+    return sentences
 
 
 def unlike_paper(result: MultibenchResult, metric: str) -> list[str]:
-    """How a study of one of the paper's data sets differs from the paper: settings, data. Empty for other data sets."""
+    """Return how settings and data differ from the paper's; empty for data sets that the paper does not have."""
     name, config, data = result.data["name"], result.config, result.data
     if name not in TITLES:
         return []
     plain: dict[str, Any] = {entry.name: entry.default for entry in fields(MultibenchConfig)}
-    told = []
+    differences = []
     for key in ("depths", "seeds"):
         if tuple(config[key]) != plain[key]:
-            told.append(f"{key} {numbers(config[key])} ({numbers(plain[key])} in the paper)")
+            differences.append(f"{key} {numbers(config[key])} ({numbers(plain[key])} in the paper)")
     samples = data["samples"]
     if config["train_samples"] != samples["train"]:
-        told.append(f"{config['train_samples']} of {samples['train']} train samples")
+        differences.append(f"{config['train_samples']} of {samples['train']} train samples")
     theirs: dict[str, Any] = {"epochs": epochs_of(name), "align_split": "test"}
     theirs |= {key: plain[key] for key in ("batch", "clip", "dropout", "clip_quantile")}
-    told += [f"{key} {config[key]} ({value} in the paper)" for key, value in theirs.items() if config[key] != value]
+    differences += [
+        f"{key} {config[key]} ({value} in the paper)" for key, value in theirs.items() if config[key] != value
+    ]
     for i, key in enumerate(("learning_rate", "weight_decay")):
         rates = [settings_of(name, one)[i] for one in config["modalities"]]
         if list(config[key]) != rates:
             ours, known = (", ".join(f"{value:g}" for value in values) for values in (config[key], rates))
-            told.append(f"{key} {ours} ({known} in the paper)")
+            differences.append(f"{key} {ours} ({known} in the paper)")
     if config["width"] is not None:
-        told.append(f"width {config['width']} (that of the features in the paper)")
+        differences.append(f"width {config['width']} (that of the features in the paper)")
     pool = data.get("pool")
     if pool and config["pool"] != pool and (pool, config["pool"]) != ("mean", "mean-padded"):
-        told.append(f"pool {config['pool']} ({pool} in the paper)")
+        differences.append(f"pool {config['pool']} ({pool} in the paper)")
     most = min(plain["align_samples"], samples.get(config["align_split"], plain["align_samples"]))
     if config["align_samples"] != most:
-        told.append(f"alignment over {config['align_samples']} samples ({most} in the paper)")
+        differences.append(f"alignment over {config['align_samples']} samples ({most} in the paper)")
     if metric != METRIC:
-        told.append(f"alignment by {metric} ({METRIC} in the paper)")
+        differences.append(f"alignment by {metric} ({METRIC} in the paper)")
     train, widths = _DATA[name]
     if train is not None and samples["train"] != train:
-        told.append(f"data with {samples['train']} train samples ({train} in the paper)")
+        differences.append(f"data with {samples['train']} train samples ({train} in the paper)")
     for modality, shape in data["shapes"].items():
         if modality in widths and shape[-1] != widths[modality]:
-            told.append(f"{modality} features {shape[-1]} wide ({widths[modality]} in the paper)")
-    return told
+            differences.append(f"{modality} features {shape[-1]} wide ({widths[modality]} in the paper)")
+    return differences
 
 
 def data_notes(result: MultibenchResult) -> list[str]:
-    """What the data set's maker says of it."""
+    """Return the notes in the data set's description."""
     return [str(note) for note in result.data.get("notes") or ()]

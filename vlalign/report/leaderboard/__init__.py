@@ -1,4 +1,4 @@
-"""The leaderboard of score records: a static site, CSV, Markdown and JSON; ``site/`` is what its pages are made of."""
+"""Leaderboard of score records: a static site, CSV, Markdown and JSON."""
 
 from vlalign.report.leaderboard.output import check_site, save_leaderboard, show_leaderboard
 

@@ -1,4 +1,4 @@
-"""The leaderboard as CSV, Markdown and JSON: the same rows in each."""
+"""The leaderboard as CSV, Markdown and JSON, with the same rows in each."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from vlalign.display import html_text
-from vlalign.report.format import count, p_text, signed_zero, truncated
+from vlalign.report.format import DASH, count, interval, number, p_of_record, p_text, truncated
 from vlalign.report.leaderboard.board import ALL, Board, Group, Ranking, Row
-from vlalign.report.markdown import table
-from vlalign.tables import csv_text
+from vlalign.tables import csv_text, markdown_table
 
 FORMAT = 1
+TABLES = ("leaderboard.csv", "leaderboard.md", "leaderboard.json")
 
 #: columns of further records
 DUPLICATE = ("results", "file", "shown instead: results", "shown instead: file", "score")
@@ -22,10 +22,10 @@ DUPLICATE = ("results", "file", "shown instead: results", "shown instead: file",
 RULES = (
     "Only records of the same metric and parameters, preset, N, data (by content), caption and edits are in one group.",
     "Rank: the first and the last that the intervals allow. First: 1 + the number of models whose interval lies "
-    "entirely above the model's own, so all that overlap with the best one's share the first rank 1. Last: the number "
-    "of models with an interval less those whose interval lies entirely below. Without an interval no rank is claimed.",
-    "Interval, and with it the rank: of the score at the layers that were picked as the best. That they were picked is "
-    "not counted in; in p, q and the calibrated score it is.",
+    "entirely above the model's own, so all that overlap with the best model's share rank 1. Last: the number "
+    "of models with an interval less those whose interval lies entirely below. Without an interval there is no rank.",
+    "Interval, and with it the rank: of the score at the layers that were selected as the best. It does not account "
+    "for that selection; p, q and the calibrated score do.",
     "q: the p-value adjusted for all rows of the same group and reference (Benjamini–Hochberg), filtered or not.",
     "Above chance: (s − c) / (1 − c), c the chance level. Calibrated: 0 up to the null's 95 % point, 1 for perfect.",
 )
@@ -33,7 +33,7 @@ RULES = (
 
 @dataclass(frozen=True)
 class Line:
-    """One row of one ranking, and how each file names what is in it."""
+    """One row of one ranking."""
 
     board: Board
     group: Group
@@ -41,7 +41,7 @@ class Line:
     row: Row
 
     def values(self) -> dict[str, Any]:
-        """All columns of the CSV file and the JSON file; numbers as they are, None where there is none."""
+        """Return all columns of the CSV file and the JSON file: numbers in full, None where they are unknown."""
         entry, record = self.row.entry, self.row.entry.record
         other = "y" if self.row.model == "x" else "x"
         model, reference = self.board.model(entry, self.row.model), self.board.model(entry, other)
@@ -62,7 +62,7 @@ class Line:
             "above_chance": entry.corrected,
             "calibrated": record.calibrated,
             "p_value": record.p_value,
-            "p_text": p_text(record),
+            "p_text": p_of_record(record),
             "q_value": self.row.q,
             "performance": None if performance is None else performance[1],
             "performance_unit": None if performance is None else performance[0],
@@ -85,15 +85,15 @@ class Line:
 
 
 def lines(board: Board, group: Group) -> Iterator[Line]:
-    """The rows of every reference of a group, best first; all pairs are not told again."""
+    """Yield the rows of every reference of a group, best first; all pairs repeat these and are left out."""
     for ranking in group.rankings:
         if ranking.reference != ALL:
             yield from (Line(board, group, ranking, row) for row in ranking.rows)
 
 
 def to_json(board: Board) -> str:
-    """Everything, grouped: ``groups`` with ``conditions`` and ``rows``, ``invalid``, ``duplicates``, and the rules."""
-    told = {
+    """Return JSON with the rules, ``groups`` with ``conditions`` and ``rows``, ``invalid`` and ``duplicates``."""
+    data = {
         "format": FORMAT,
         "rules": list(RULES),
         "groups": [
@@ -116,11 +116,11 @@ def to_json(board: Board) -> str:
             for one in board.duplicates
         ],
     }
-    return _one_row_a_line(told) + "\n"
+    return _one_row_a_line(data) + "\n"
 
 
-def _one_row_a_line(told: dict[str, Any]) -> str:
-    """JSON to be read by eye and by diff: rows of groups and lists stand on one line each."""
+def _one_row_a_line(data: dict[str, Any]) -> str:
+    """Return JSON for eyes and diffs: each row of a group and each item of a list is on a line."""
 
     def flat(value: Any) -> str:
         return json.dumps(value, allow_nan=False)
@@ -131,17 +131,17 @@ def _one_row_a_line(told: dict[str, Any]) -> str:
     groups = [
         f'{{"id": {flat(group["id"])}, "conditions": {flat(group["conditions"])},\n  "rows": '
         f"{listed([flat(row) for row in group['rows']], '  ')}}}"
-        for group in told["groups"]
+        for group in data["groups"]
     ]
-    parts = {name: listed([flat(one) for one in value], " ") for name, value in told.items() if isinstance(value, list)}
+    parts = {name: listed([flat(one) for one in value], " ") for name, value in data.items() if isinstance(value, list)}
     parts["groups"] = listed(groups, " ")
     return (
-        "{\n" + ",\n".join(f" {flat(name)}: {parts.get(name) or flat(value)}" for name, value in told.items()) + "\n}"
+        "{\n" + ",\n".join(f" {flat(name)}: {parts.get(name) or flat(value)}" for name, value in data.items()) + "\n}"
     )
 
 
 def to_csv(board: Board) -> str:
-    """Return one line a row: ``group``, its conditions, the columns of the JSON file; invalid records at the end."""
+    """Return CSV: ``group``, its conditions, the columns of the JSON file; invalid records at the end."""
     import pandas as pd
 
     rows: list[dict[str, Any]] = []
@@ -154,7 +154,7 @@ def to_csv(board: Board) -> str:
 
 
 def to_markdown(board: Board) -> str:
-    """A table for every group and reference, what could not be read, and the rules; names are escaped."""
+    """Return a Markdown table for every group and reference, the invalid files, and the rules; names are escaped."""
     parts = ["# Alignment leaderboard", *(f"- {rule}" for rule in RULES)]
     for group in board.groups:
         parts += ["", f"## {markdown(group.conditions.title)}"]
@@ -163,24 +163,21 @@ def to_markdown(board: Board) -> str:
                 continue
             side = f" (side {ranking.side})" if ranking.side else ""
             parts += ["", f"### Alignment to {markdown(board.models[ranking.reference].name)}{side}", ""]
-            rows = [_markdown_row(Line(board, group, ranking, row).values()) for row in ranking.rows]
-            parts.append(table(list(_COLUMNS), rows))
-    if board.invalid:
-        parts += ["", f"## {len(board.invalid)} files that are no valid records", ""]
-        rows = [[markdown(text) for text in (one.source, one.path, one.reason)] for one in board.invalid]
-        parts.append(table(["results", "file", "reason"], rows))
-    if board.duplicates:
-        parts += ["", f"## {len(board.duplicates)} further records of pairs shown above", ""]
-        rows = [
-            [*map(markdown, (one.source, one.path, one.shown.source, one.shown.path)), one.score]
-            for one in board.duplicates
-        ]
-        parts.append(table(list(DUPLICATE), rows))
+            values = [Line(board, group, ranking, row).values() for row in ranking.rows]
+            rows = [[text(row) for text in _COLUMNS.values()] for row in values]
+            parts.append(markdown_table(_COLUMNS, rows))
+    for title, columns, cells in (
+        ("files that are not valid records", ("results", "file", "reason"), invalid_rows(board)),
+        ("further records of pairs shown above", DUPLICATE, duplicate_rows(board)),
+    ):
+        if cells:
+            rows = [[markdown(text) for text in row] for row in cells]
+            parts += ["", f"## {len(rows)} {title}", "", markdown_table(columns, rows)]
     return "\n".join(parts) + "\n"
 
 
 def markdown(text: str) -> str:
-    """Text that Markdown and the HTML it allows leave as it is, on one line.
+    """Escape a text for Markdown and the HTML in it, on one line.
 
     >>> markdown("<b>a_b</b>")
     '&lt;b&gt;a\\\\_b&lt;/b&gt;'
@@ -188,19 +185,24 @@ def markdown(text: str) -> str:
     return re.sub(r"([\\`*_\[\]~#])", r"\\\1", html_text(" ".join(text.split()), quote=False))
 
 
-def fixed(value: float | None, digits: int = 4) -> str:
-    """A number with so many digits, a dash where there is none."""
-    return "–" if value is None else f"{signed_zero(value):.{digits}f}"
+def invalid_rows(board: Board) -> list[list[str]]:
+    """Return results, file and reason of every invalid file."""
+    return [[one.source, one.path, one.reason] for one in board.invalid]
+
+
+def duplicate_rows(board: Board) -> list[list[str]]:
+    """Return the columns :data:`DUPLICATE` of every further record."""
+    return [[one.source, one.path, one.shown.source, one.shown.path, one.score] for one in board.duplicates]
 
 
 def rank_text(first: int | None, last: int | None) -> str:
-    """A range of ranks.
+    """Return a range of ranks.
 
     >>> rank_text(1, 2), rank_text(3, 3), rank_text(None, None)
     ('1–2', '3', '–')
     """
     if first is None:
-        return "–"
+        return DASH
     return str(first) if first == last else f"{first}–{last}"
 
 
@@ -208,24 +210,20 @@ _COLUMNS: dict[str, Callable[[dict[str, Any]], str]] = {
     "rank": lambda row: rank_text(row["rank"], row["rank_last"]),
     "model": lambda row: markdown(row["model"]),
     "family": lambda row: markdown(row["family"]),
-    "score": lambda row: fixed(row["score"]),
-    "interval": lambda row: "–" if row["low"] is None else f"{row['low']:.4f} – {row['high']:.4f}",
-    "above chance": lambda row: fixed(row["above_chance"]),
-    "calibrated": lambda row: fixed(row["calibrated"]),
+    "score": lambda row: number(row["score"]),
+    "interval": lambda row: interval(row["low"], row["high"]),
+    "above chance": lambda row: number(row["above_chance"]),
+    "calibrated": lambda row: number(row["calibrated"]),
     "p": lambda row: row["p_text"],
-    "q": lambda row: "–" if row["q_value"] is None else f"{row['q_value']:.2g}",
+    "q": lambda row: p_text(row["q_value"]),
     "performance": lambda row: (
-        "–"
+        DASH
         if row["performance"] is None
         else f"{row['performance']:.3f} {markdown(row['performance_unit'])}{truncated(row['truncated_captions'])}"
     ),
     "parameters": lambda row: count(row["parameters"]),
-    "precision": lambda row: markdown(row["precision"]) or "–",
+    "precision": lambda row: markdown(row["precision"]) or DASH,
     "N": lambda row: str(row["n"]),
-    "k": lambda row: "–" if row["k"] is None else str(row["k"]),
+    "k": lambda row: DASH if row["k"] is None else str(row["k"]),
     "layers": lambda row: markdown(f"{row['layer']} × {row['reference_layer']}"),
 }
-
-
-def _markdown_row(values: dict[str, Any]) -> list[str]:
-    return [tell(values) for tell in _COLUMNS.values()]

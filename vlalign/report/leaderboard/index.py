@@ -1,21 +1,20 @@
-"""The first page of the leaderboard: one file with its data, its style and its script inside."""
+"""First page of the leaderboard: one file with its data, its style and its script inside."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from string import Template
+import json
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from vlalign.display import html_text
-from vlalign.report import page
-from vlalign.report.format import count, p_text
-from vlalign.report.leaderboard.board import ALL, Board, Entry, Group
-from vlalign.report.leaderboard.files import DUPLICATE, RULES
-from vlalign.report.leaderboard.pair import SITE, embedded
+from vlalign.report.format import count, p_of_record, plural
+from vlalign.report.leaderboard.board import ALL, Board, Entry, Group, Ranking
+from vlalign.report.leaderboard.files import DUPLICATE, RULES, TABLES, duplicate_rows, invalid_rows
+from vlalign.report.page import Bullets, Section, Table, asset, templates
 
 TITLE = "Alignment leaderboard"
-#: told apart by colour-blind eyes (Okabe and Ito), on light and dark paper; with a mark of another shape beside them
+#: distinguishable by colour-blind eyes (Okabe and Ito), on light and dark pages; each with a mark of another shape
 _COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#8c8c8c", "#f0e442")
 _MARKS = (
     "M-4.5 0A4.5 4.5 0 1 0 4.5 0A4.5 4.5 0 1 0-4.5 0Z",
@@ -29,56 +28,53 @@ _MARKS = (
 
 
 def index_page(board: Board, footer: str) -> str:
-    """The page as HTML. Data stand in it as JSON; the script makes elements of them, never HTML text."""
-    style, theme = asset("site.css"), asset("theme.js")
+    """Return the page as HTML; its script makes elements of the data in it (JSON), never HTML text."""
+    theme = asset("theme.js")
     script = "\n".join(asset(name) for name in ("common.js", "board.js", "views.js"))
-    empty = page.paragraph("No valid record was found, so there is nothing to rank.", "note")
-    return Template(asset("index.html")).substitute(
-        title=TITLE,
-        hashes=" ".join(_hash(text) for text in (theme, script)),
-        style=style,
-        theme=theme,
-        script=script,
-        data=embedded(_data(board)),
-        summary=html_text(summary(board)),
-        empty="" if board.groups else empty,
-        hidden="" if board.groups else " hidden",
-        notes=_notes(board),
-        footer=footer,
+    return (
+        templates()
+        .get_template("index.html")
+        .render(
+            title=TITLE,
+            hashes=" ".join(map(_hash, (theme, script))),
+            style=asset("site.css"),
+            theme=theme,
+            script=script,
+            data=embedded(_data(board)),
+            summary=summary(board),
+            groups=len(board.groups),
+            notes=_notes(board),
+            files=TABLES,
+            footer=footer,
+        )
     )
 
 
-def asset(name: str) -> str:
-    """A file of the site's folder."""
-    return (SITE / name).read_text(encoding="utf-8")
+def embedded(data: Any) -> str:
+    """Return JSON for a script element: no text in it ends the element or opens a comment."""
+    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def summary(board: Board) -> str:
-    """How much is on the board, in one sentence."""
-    told = [
-        _many(len(board.entries), "record"),
-        _many(len(board.models), "model"),
-        f"{_many(len(board.groups), 'group')} that may be compared",
-    ]
-    text = f"{', '.join(told[:2])} in {told[2]}"
-    more = []
-    if board.invalid:
-        more.append(f"{_many(len(board.invalid), 'file')} not valid")
+    """Return in one sentence how much is on the board."""
+    text = (
+        f"{plural(len(board.entries), 'record')}, {plural(len(board.models), 'model')} in "
+        f"{plural(len(board.groups), 'group')} that may be compared"
+    )
+    more = [f"{plural(len(board.invalid), 'file')} not valid"] if board.invalid else []
     if board.duplicates:
-        more.append(f"{_many(len(board.duplicates), 'record')} of pairs shown already")
+        more.append(f"{plural(len(board.duplicates), 'record')} of pairs shown already")
     return f"{text}; {', '.join(more)} (listed below)." if more else f"{text}."
 
 
-def _many(number: int, name: str) -> str:
-    return f"{number:,} {name}{'' if number == 1 else 's'}"
-
-
 def _hash(script: str) -> str:
-    """The digest by which the page's policy lets a script run, and no other."""
+    """Return the digest by which the page's policy lets this script run, and no other."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
 
 
 def _data(board: Board) -> dict[str, Any]:
+    """Return the data of the page. Large tables are rows of values below the names of their columns."""
     places = {name: i for i, name in enumerate(board.models)}
     at = {entry.page: i for i, entry in enumerate(board.entries)}
     families = sorted({model.family for model in board.models.values()})
@@ -99,97 +95,99 @@ def _data(board: Board) -> dict[str, Any]:
             name: {"colour": _COLOURS[i % len(_COLOURS)], "path": _MARKS[i % len(_MARKS)]}
             for i, name in enumerate(families)
         },
-        "entries": [_entry(entry, places) for entry in board.entries],
+        "entries": _table(_ENTRY, board.entries, places),
         "groups": [_group(board, group, places, at) for group in board.groups],
     }
 
 
-def _entry(entry: Entry, places: dict[str, int]) -> list[Any]:
-    """In the order of the constants of board.js."""
-    record = entry.record
-    low, high = entry.interval or (None, None)
-    performance = [entry.performance(side) for side in ("x", "y")]
-    return [
-        places[entry.x],
-        places[entry.y],
-        *map(_short, (record.score, low, high, record.chance, entry.corrected, record.calibrated, record.p_value)),
-        p_text(record),
-        *(str(record.best[side]["name"]) for side in ("x", "y")),
-        *(len(record.axes[side]) for side in ("x", "y")),
-        *(None if found is None else _short(found[1]) for found in performance),
-        next((found[0] for found in performance if found is not None), ""),
-        entry.page,
-        *(entry.truncated(side) for side in ("x", "y")),
-    ]
+Columns = Mapping[str, Callable[[Any, Mapping[str, int]], Any]]
 
 
-def _group(board: Board, group: Group, places: dict[str, int], at: dict[str, int]) -> dict[str, Any]:
-    told = group.conditions
-    parts = {name: text for name, text in told.parts.items() if name != "metric"}
+def _table(columns: Columns, rows: list[Any], places: Mapping[str, int]) -> dict[str, Any]:
+    """Return rows of values with the names of their columns, by which the script reads them."""
+    return {"columns": list(columns), "rows": [[value(row, places) for value in columns.values()] for row in rows]}
+
+
+def _short(value: float | None) -> float | None:
+    """Return a number with as many digits as are ever shown, and some to sort by."""
+    return None if value is None else float(f"{value:.7g}")
+
+
+def _side(name: str, value: Callable[[Entry, str], Any]) -> Columns:
+    """Return the columns of a value that each side has."""
+    return {f"{name}_{side}": lambda entry, _, side=side: value(entry, side) for side in "xy"}
+
+
+#: columns of a record: the value for an entry, given the places of the models by their ids
+_ENTRY: Columns = {
+    "x": lambda entry, places: places[entry.x],
+    "y": lambda entry, places: places[entry.y],
+    "score": lambda entry, _: _short(entry.record.score),
+    "low": lambda entry, _: _short((entry.interval or (None, None))[0]),
+    "high": lambda entry, _: _short((entry.interval or (None, None))[1]),
+    "above": lambda entry, _: _short(entry.corrected),
+    "calibrated": lambda entry, _: _short(entry.record.calibrated),
+    "p": lambda entry, _: _short(entry.record.p_value),
+    "p_text": lambda entry, _: p_of_record(entry.record),
+    **_side("layer", lambda entry, side: str(entry.record.best[side]["name"])),
+    **_side("layers", lambda entry, side: len(entry.record.axes[side])),
+    **_side("performance", lambda entry, side: _short((entry.performance(side) or ("", None))[1])),
+    **_side("truncated", lambda entry, side: entry.truncated(side)),
+    "unit": lambda entry, _: (entry.performance("x") or entry.performance("y") or ("", None))[0],
+    "page": lambda entry, _: entry.page,
+}
+
+#: columns of a model in a ranking: the value for a row, given the places of the entries by their pages
+_ROW: Columns = {
+    "entry": lambda row, at: at[row.entry.page],
+    "side": lambda row, _: row.model,
+    "rank": lambda row, _: (row.rank or (None, None))[0],
+    "last": lambda row, _: (row.rank or (None, None))[1],
+    "q": lambda row, _: _short(row.q),
+}
+
+
+def _group(board: Board, group: Group, places: Mapping[str, int], at: Mapping[str, int]) -> dict[str, Any]:
+    shared = group.conditions
+    parts = {name: text for name, text in shared.parts.items() if name != "metric"}
     return {
-        "id": told.id,
-        "metric": told.metric,
+        "id": shared.id,
+        "metric": shared.metric,
         "title": ", ".join(f"{name} {text}" for name, text in parts.items()),
-        "parts": list(told.parts.items()),
-        "n": told.n,
+        "parts": list(shared.parts.items()),
+        "n": shared.n,
         "k": group.entries[0].record.metric["params"].get("k"),
-        "symmetric": told.symmetric,
-        "known": told.known,
+        "symmetric": shared.symmetric,
+        "known": shared.known,
         "entries": len(group.entries),
         "rankings": [
             {
                 "model": places.get(ranking.reference, -1),
                 "run": ranking.reference if ranking.reference == ALL else board.models[ranking.reference].id,
                 "side": ranking.side,
-                "name": _reference(board, ranking.reference, ranking.side),
-                "rows": [
-                    [
-                        at[row.entry.page],
-                        {"x": 0, "y": 1, "": -1}[row.model],
-                        *(row.rank or (None, None)),
-                        _short(row.q),
-                    ]
-                    for row in ranking.rows
-                ],
+                "name": _reference(board, ranking),
+                **_table(_ROW, ranking.rows, at),
             }
             for ranking in group.rankings
         ],
     }
 
 
-def _reference(board: Board, reference: str, side: str) -> str:
-    if reference == ALL:
+def _reference(board: Board, ranking: Ranking) -> str:
+    if ranking.reference == ALL:
         return ALL
-    return board.models[reference].name + (f" as {side}" if side else "")
+    return board.models[ranking.reference].name + (f" as {ranking.side}" if ranking.side else "")
 
 
-def _short(value: float | None) -> float | None:
-    """With as many digits as are ever shown, and some to sort by."""
-    return None if value is None else float(f"{value:.7g}")
-
-
-def _notes(board: Board) -> str:
-    """What is not in the tables and why, what the columns mean, and the same rows as files."""
-    invalid = [[one.source, one.path, one.reason] for one in board.invalid]
-    twice = [[one.source, one.path, one.shown.source, one.shown.path, one.score] for one in board.duplicates]
-    files = " ".join(
-        f'<a href="{name}">{name}</a>' for name in ("leaderboard.csv", "leaderboard.md", "leaderboard.json")
-    )
-    return "\n".join(
-        [
-            page.section(
-                "Files that are no valid records",
-                page.table(
-                    f"{_many(len(invalid), 'file')}, with the reason", ["results", "file", "reason"], invalid,
-                    left=("file", "reason"),
-                ) if invalid else "",
-            ),
-            page.section(
-                "Further records of the same pairs",
-                page.table(
-                    "The one with most permutations is shown", list(DUPLICATE), twice, left=DUPLICATE[1:],
-                ) if twice else "",
-            ),
-            page.section("What is what", page.bullets(RULES), f"<p>The same rows: {files}</p>"),
-        ]
-    )  # fmt: skip
+def _notes(board: Board) -> list[Section]:
+    """Return what is left out of the tables and why, and what the columns mean."""
+    invalid = f"{plural(len(board.invalid), 'file')}, with the reason"
+    columns = ("results", "file", "reason")
+    return [
+        Section("Files that are not valid records", [Table(invalid, columns, invalid_rows(board), columns[1:])]),
+        Section(
+            "Further records of the same pairs",
+            [Table("The one with most permutations is shown", DUPLICATE, duplicate_rows(board), DUPLICATE[1:])],
+        ),
+        Section("Definitions", [Bullets(RULES)]),
+    ]

@@ -1,4 +1,4 @@
-"""Writes the leaderboard: a site that needs no server, and the same rows as CSV, Markdown and JSON."""
+"""Files of the leaderboard: a site that needs no server, and the same rows as CSV, Markdown and JSON."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ import contextlib
 import re
 from collections.abc import Callable
 from pathlib import Path
-from string import Template
 
 from rich.console import Console
 from rich.text import Text
 
-from vlalign.display import html_text, visible
+from vlalign.display import visible
 from vlalign.errors import VlalignError
 from vlalign.files import read_json, write_whole
 from vlalign.paths import user_path
-from vlalign.report.leaderboard.board import FLAWED, Board, make_board, not_whole
+from vlalign.report.leaderboard.board import FLAWED, Board, flawed, make_board
 from vlalign.report.leaderboard.files import to_csv, to_json, to_markdown
-from vlalign.report.leaderboard.index import TITLE, asset, index_page, summary
+from vlalign.report.leaderboard.index import TITLE, index_page, summary
 from vlalign.report.leaderboard.pair import pair_page
+from vlalign.report.page import asset
 from vlalign.scoring.collect import Collected, Invalid
 from vlalign.store.checksums import check_space
 from vlalign.version import __version__
 
 _PAIR = re.compile(r"[0-9a-f]{16}\.html")
-_TOLD = "leaderboard.json"
-_FILES = ("index.html", "site.css", "pair.js", "leaderboard.csv", "leaderboard.md", _TOLD)
-_SHOWN = 8  # invalid files named on the console
+_JSON = "leaderboard.json"
+_FILES = ("index.html", "site.css", "pair.js", "leaderboard.csv", "leaderboard.md", _JSON)
+_SHOWN = 8  # groups and invalid files listed on the console
 #: what makes the folder a static Space of the Hub
 _SPACE = f"""---
 title: {TITLE}
@@ -42,7 +42,7 @@ Written by `vlalign leaderboard`: open index.html. The same rows are in leaderbo
 
 
 def check_site(out: str | Path, force: bool = False) -> Path:
-    """The folder of a site. Files of the site's names that are there are another leaderboard's, or ``force`` is given.
+    """Return the folder of a site, after a check that only a leaderboard's files are overwritten, or ``force`` is set.
 
     Raises:
         VlalignError: the folder has no name, or holds a file that would be lost.
@@ -50,20 +50,21 @@ def check_site(out: str | Path, force: bool = False) -> Path:
     if not str(out).strip():
         raise VlalignError("the folder of the site has no name: give one, such as --out site")
     out = user_path(out)
-    there = [name for name in _FILES if (out / name).exists() or (out / name).is_symlink()]
-    if there and not force and not _is_ours(out / _TOLD):
+    existing = [name for name in _FILES if (out / name).exists() or (out / name).is_symlink()]
+    if existing and not force and not _is_ours(out / _JSON):
         raise VlalignError(
-            f"{out} holds {', '.join(there)} that no leaderboard wrote: choose another folder, or overwrite (--force)"
+            f"{out} holds {', '.join(existing)} that no leaderboard wrote: "
+            "choose another folder, or overwrite (--force)"
         )
     return out
 
 
 def _is_ours(path: Path) -> bool:
     try:
-        told = read_json(path)
+        data = read_json(path)
     except (OSError, ValueError):
         return False
-    return isinstance(told, dict) and {"format", "rules", "groups"} <= set(told)
+    return isinstance(data, dict) and {"format", "rules", "groups"} <= set(data)
 
 
 def save_leaderboard(
@@ -72,34 +73,34 @@ def save_leaderboard(
     progress: Callable[[int, int], object] | None = None,
     force: bool = False,
 ) -> Board:
-    """Write the site and its files into ``out``, the first page last; pages of an earlier board that are no longer
-    on it are removed. A README.md makes the folder a static Space, unless there is one.
+    """Write the site and its files into ``out``, the first page last, and remove pairs that are no longer on the board.
+
+    A README.md makes the folder a static Space; an existing one is kept.
 
     Args:
-        collected: records and what could not be read.
-        out: folder, made if need be.
-        progress: told how many pair pages are written, and of how many.
+        collected: records, and files that could not be read.
+        out: folder, created if missing.
+        progress: called with the number of pair pages written and their total.
         force: overwrite files of the site's names that no leaderboard wrote.
 
     Returns:
-        The board, records that have no page among the invalid ones.
+        The board, records without a page among the invalid ones.
 
     Raises:
-        VlalignError: there is nothing at all to show, the folder holds files that would be lost, or a file cannot be
-            written.
+        VlalignError: there is nothing to show, the folder holds files that would be lost, or a file cannot be written.
     """
     out = check_site(out, force)
     if not collected.records and not collected.invalid:
         raise VlalignError("there are no score records: write some with `vlalign score`")
     check_space(out, 0)
     board = make_board(collected)
-    footer = html_text(f"{TITLE}, written by vlalign {__version__}")
+    footer = f"{TITLE}, written by vlalign {__version__}"
     pages = _pair_pages(board, collected, footer, out, progress)
-    if pages:  # some record has no page: it leaves the board, and with it ranks change
+    if pages:  # records without a page leave the board, which changes ranks
         lost = {(one.source, one.path) for one in pages}
-        rest = [found for found in collected.records if (found.source, found.path) not in lost]
+        rest = [record for record in collected.records if (record.source, record.path) not in lost]
         return save_leaderboard(Collected(rest, [*collected.invalid, *pages]), out, progress, force)
-    _write(out / _TOLD, to_json(board))  # first: it says whose the others are
+    _write(out / _JSON, to_json(board))  # first: it marks the folder as a leaderboard
     _write(out / "site.css", asset("site.css"))
     _write(out / "pair.js", "\n".join(asset(name) for name in ("theme.js", "common.js", "pair.js")))
     for name, text in (("csv", to_csv(board)), ("md", to_markdown(board))):
@@ -118,28 +119,27 @@ def save_leaderboard(
 def _pair_pages(
     board: Board, collected: Collected, footer: str, out: Path, progress: Callable[[int, int], object] | None
 ) -> list[Invalid]:
-    """Write all pages of pairs; returns the records that lack what a page shows."""
-    template = Template(asset("pair.html"))
+    """Write all pages of pairs; return the records that lack what a page shows."""
     entries = board.entries
-    flawed = []
+    without = []
     for i, entry in enumerate(entries):
         try:
-            text = pair_page(board, entry, template, footer)
+            text = pair_page(board, entry, footer)
         except FLAWED as error:
-            flawed.append(not_whole(entry.source, entry.path, error))
+            without.append(flawed(entry.source, entry.path, error))
             continue
         _write(out / entry.page, text)
         if progress is not None:
             progress(i + 1, len(entries))
-    return flawed
+    return without
 
 
 def _write(path: Path, text: str) -> None:
-    write_whole(path, text.encode("utf-8", "replace"))  # names may hold what no file can
+    write_whole(path, text.encode("utf-8", "replace"))  # names may hold lone surrogates
 
 
 def show_leaderboard(board: Board, out: str | Path, console: Console) -> None:
-    """What is on the board, what could not be read, and where the site is."""
+    """Print what is on the board, the invalid files, and where the site is."""
     console.print(Text(summary(board)))
     for group in board.groups[:_SHOWN]:
         console.print(Text(visible(f"  {len(group.entries):5d}  {group.conditions.title}")), soft_wrap=True)

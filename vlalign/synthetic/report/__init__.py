@@ -1,5 +1,5 @@
-"""What a synthetic study came to: tables, figures, RESULTS.md."""
+"""Report of a synthetic study: tables, figures, pages."""
 
-from vlalign.synthetic.report.output import describe_table, save_synthetic, show_plan, show_result, tuned_table
+from vlalign.synthetic.report.output import describe_table, show_plan, show_result, tuned_table, write_report
 
-__all__ = ["describe_table", "save_synthetic", "show_plan", "show_result", "tuned_table"]
+__all__ = ["describe_table", "show_plan", "show_result", "tuned_table", "write_report"]

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlalign.report.figures import COLOURS, new_figure, plain, save
+from vlalign.report.figures import COLOURS, MAP, colour_bar, new_figure, plain, save
 from vlalign.report.format import metric_title, rho_short
-from vlalign.report.heatmap import MAP
 from vlalign.synthetic.report.text import chance_of
 from vlalign.synthetic.results import OF_DEPTHS, headline, maxima, rank_correlations, rho_of_maxima
 
@@ -18,11 +17,13 @@ if TYPE_CHECKING:
     from vlalign.synthetic import SyntheticResult
 
 _PANELS = 5  # of D_φ, and of U, at most
-_LEAST = 5  # values that a box is drawn for; fewer are dots
+_LEAST = 5  # fewest values that are drawn as a box, not as dots
 
 
 def save_figures(result: SyntheticResult, metric: str, folder: Path) -> dict[str, Path]:
-    """Draw all figures as PNG into ``folder``, by name; a modality beyond the second has its own, with its number.
+    """Draw all figures as PNG and PDF into ``folder``; return the PNGs by name.
+
+    Each modality beyond the second has its own, with its number.
 
     Raises:
         VlalignError: a file cannot be written.
@@ -37,12 +38,12 @@ def save_figures(result: SyntheticResult, metric: str, folder: Path) -> dict[str
             ("performance", _performance),
         ):  # fmt: skip
             figure = draw(rows, metric, result)
-            made[name + end] = save(figure, folder / f"{name}{end}.png")
+            made[name + end] = save(figure, folder / f"{name}{end}.png", pdf=True)
     return made
 
 
 def _alignment(table: pd.DataFrame, metric: str, result: SyntheticResult) -> Any:
-    """Alignment of every encoder against U, a panel for each D_φ, with the maxima and their ρ."""
+    """Draw the alignment of every encoder against U, a panel for each D_φ, with the maxima and their ρ."""
     phis = _some(sorted(table["phi_depth"].unique()))
     figure = new_figure(2.15 * len(phis) + 0.6, 2.6)
     grid = figure.subplots(1, len(phis), sharex=True, sharey=True, squeeze=False)[0]
@@ -65,7 +66,7 @@ def _alignment(table: pd.DataFrame, metric: str, result: SyntheticResult) -> Any
 
 
 def _heatmaps(table: pd.DataFrame, metric: str, result: SyntheticResult) -> Any:
-    """Mean alignment over seeds, D_φ across and D_Enc up, a panel for each U; one scale of colours."""
+    """Draw the mean alignment over seeds, D_φ across and D_Enc up, a panel for each U; one scale of colours."""
     us = sorted(table["uniqueness"].unique())
     columns = min(_PANELS, len(us))
     lines = -(-len(us) // columns)
@@ -86,24 +87,22 @@ def _heatmaps(table: pd.DataFrame, metric: str, result: SyntheticResult) -> Any:
         axes.set_visible(False)
     for column in range(len(us) - columns, len(us)):
         grid.flat[column].tick_params(labelbottom=True)
-    bar = figure.colorbar(image, ax=grid, shrink=0.8)
-    bar.set_label(metric_title(metric), fontsize=8)
-    bar.ax.tick_params(labelsize=7)
+    colour_bar(figure, image, grid, metric_title(metric), shrink=0.8)
     figure.supxlabel("depth of φ, $D_\\phi$", fontsize=9)
     figure.supylabel("depth of the encoder, $D_{Enc}$", fontsize=9)
     return figure
 
 
 def _correlations(table: pd.DataFrame, metric: str, result: SyntheticResult) -> Any:
-    """Box plots by U, over φ and seeds, of the rank correlations of alignment, performance and depth."""
-    found = rank_correlations(table, metric)
-    us = sorted(found["uniqueness"].unique())
+    """Draw box plots by U, over φ and seeds, of the rank correlations of alignment, performance and depth."""
+    rhos = rank_correlations(table, metric)
+    us = sorted(rhos["uniqueness"].unique())
     figure = new_figure(9.6, 2.8)
     grid = figure.subplots(1, len(OF_DEPTHS), sharey=True)
     for axes, name in zip(grid, OF_DEPTHS, strict=True):
         axes.axhline(0, color=COLOURS[2], linewidth=0.8, linestyle=":")
         for at, u in enumerate(us):
-            values = found.loc[found["uniqueness"] == u, name].dropna().to_numpy()
+            values = rhos.loc[rhos["uniqueness"] == u, name].dropna().to_numpy()
             if len(values) >= _LEAST:
                 axes.boxplot(
                     values, positions=[at], widths=0.6, medianprops={"color": COLOURS[1], "linewidth": 1.6},
@@ -121,7 +120,7 @@ def _correlations(table: pd.DataFrame, metric: str, result: SyntheticResult) -> 
 
 
 def _performance(table: pd.DataFrame, metric: str, result: SyntheticResult) -> Any:
-    """Alignment against test accuracy, a panel for some U: the deepest encoders by D_φ, the others in grey."""
+    """Draw alignment against test accuracy, a panel for some U: the deepest encoders by D_φ, the others in grey."""
     us = _some(sorted(table["uniqueness"].unique()))
     figure = new_figure(2.15 * len(us) + 1.0, 2.6)
     grid = figure.subplots(1, len(us), sharey=True, squeeze=False)[0]
@@ -129,8 +128,8 @@ def _performance(table: pd.DataFrame, metric: str, result: SyntheticResult) -> A
     phis = table["phi_depth"]
     dots = None
     for axes, u in zip(grid, us, strict=True):
-        here = table["uniqueness"] == u
-        others, rows = table[here & ~deepest], table[here & deepest]
+        at_u = table["uniqueness"] == u
+        others, rows = table[at_u & ~deepest], table[at_u & deepest]
         axes.scatter(others["test"], others[metric], s=5, color="#c9c9c9", linewidths=0, zorder=1)
         dots = axes.scatter(
             rows["test"], rows[metric], s=18, c=rows["phi_depth"], cmap=MAP, vmin=phis.min(), vmax=phis.max(),
@@ -139,16 +138,14 @@ def _performance(table: pd.DataFrame, metric: str, result: SyntheticResult) -> A
         axes.set_title(f"U = {u}", fontsize=8, loc="left")
         axes.locator_params(axis="x", nbins=4)
         plain(axes)
-    bar = figure.colorbar(dots, ax=grid, ticks=_some(sorted(phis.unique())))
-    bar.set_label("$D_\\phi$ of the deepest encoders", fontsize=8)
-    bar.ax.tick_params(labelsize=7)
+    colour_bar(figure, dots, grid, "$D_\\phi$ of the deepest encoders", ticks=_some(sorted(phis.unique())))
     figure.supxlabel("test accuracy", fontsize=9)
     grid[0].set_ylabel(metric_title(metric), fontsize=9)
     return figure
 
 
 def _some(values: Sequence[Any]) -> list[Any]:
-    """At most five, evenly chosen, the first among them.
+    """Return at most five values, evenly chosen, the first among them.
 
     >>> _some(range(1, 11)), _some(range(9)), _some([1, 2])
     ([1, 3, 5, 7, 9], [0, 2, 4, 6, 8], [1, 2])

@@ -1,5 +1,5 @@
-"""What a uniqueness study came to: tables, figures, page."""
+"""Report of a uniqueness study: tables, figures, page."""
 
-from vlalign.uniqueness.report.output import save_uniqueness, show_files, show_uniqueness, uniqueness_table
+from vlalign.uniqueness.report.output import show_uniqueness, uniqueness_table, write_report
 
-__all__ = ["save_uniqueness", "show_files", "show_uniqueness", "uniqueness_table"]
+__all__ = ["show_uniqueness", "uniqueness_table", "write_report"]

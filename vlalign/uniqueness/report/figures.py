@@ -1,4 +1,8 @@
-"""Figures of a uniqueness study: alignment against U, alignment against performance, layer maps at every U."""
+"""Figures of a uniqueness study: alignment against U, alignment against performance, layer maps at every U.
+
+The functions that save one draw it as PNG and PDF and return the path of the PNG, or None, and write nothing, where
+there is nothing to draw.
+"""
 
 from __future__ import annotations
 
@@ -6,38 +10,40 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlalign.report.figures import COLOURS, evenly, legend, named, new_figure, plain, save
-from vlalign.report.format import signed
-from vlalign.report.heatmap import MAP, set_ticks
-from vlalign.uniqueness.analysis import LEAST
-from vlalign.uniqueness.report.text import (
-    chosen_models,
-    edits_text,
-    family_side,
-    metric_name,
-    rate_text,
-    rho_text,
+from vlalign.report.figures import (
+    COLOURS,
+    MAP,
+    colour_bar,
+    evenly,
+    frame_cell,
+    legend,
+    named,
+    new_figure,
+    plain,
+    save,
+    set_ticks,
 )
+from vlalign.report.format import plural, rho_text, signed
+from vlalign.scoring.record import ScoreRecord
+from vlalign.uniqueness.analysis import LEAST
+from vlalign.uniqueness.points import Point
+from vlalign.uniqueness.report.text import chosen_models, edits_text, family_side, metric_name, rate_text
 
 if TYPE_CHECKING:
-    from vlalign.scoring import ScoreRecord
-    from vlalign.uniqueness import FamilyCurve, PerformanceFit, Point, UniquenessResult
+    from vlalign.uniqueness import FamilyCurve, PerformanceFit, UniquenessResult
 
-    Load = Callable[[Point], ScoreRecord | None]
+Load = Callable[[Point], ScoreRecord | None]
 
 MUTED = ("#88CCEE", "#CC6677", "#DDCC77", "#117733", "#AA4499", "#44AA99", "#999933", "#882255")  # Paul Tol's
 _INK = "#1a1a1a"
 _ROWS = 6  # panel rows of the performance figure
 _COLUMNS = 5  # and columns
-_NAMED = 4  # so many models are named in the panel, more are numbered
-_LETTERS = 16  # and longer names too
+_NAMED = 4  # models whose names are in the panel; more are numbered
+_LETTERS = 16  # longest name in the panel; models with longer ones are numbered
 
 
 def save_alignment_vs_u(result: UniquenessResult, path: str | Path) -> Path | None:
-    """Draws alignment against U as a PNG: a panel per family, a thin line per pair, a thick one for their maximum.
-
-    Returns:
-        The path; None, and nothing is written, where no family has a score.
+    """Draw alignment against U: a panel per family, a thin line per pair, a thick one for their maximum.
 
     Raises:
         VlalignError: the file cannot be written.
@@ -70,16 +76,16 @@ def save_alignment_vs_u(result: UniquenessResult, path: str | Path) -> Path | No
         grid.flat[column].tick_params(labelbottom=True)
     figure.supxlabel(f"{edits_text(result)} (%)", fontsize=9)
     figure.supylabel(f"{metric_name(result)} of the best layers", fontsize=9)
-    shown = sorted(drawn.items(), key=lambda item: item[0] not in _KEY)  # what every panel has comes first
+    shown = sorted(drawn.items(), key=lambda item: item[0] not in _KEY)  # the key of every panel first
     legend(figure, [handle for _, handle in shown], [named(name) for name, _ in shown])
-    return save(figure, path)
+    return save(figure, path, pdf=True)
 
 
 _KEY = ("largest of all pairs", "its 95 % interval", "null's 95 % point", "chance")
 
 
 def _maximum(axes: Any, curve: FamilyCurve) -> dict[str, Any]:
-    """Draws a family's maximum with its interval, the null's 95 % point and chance; handles for the legend."""
+    """Draw a family's maximum with its interval, the null's 95 % point and chance; return handles for the legend."""
     drawn: dict[str, Any] = {}
     drawn[_KEY[0]] = axes.plot(curve.rates, curve.maxima, "-o", color=_INK, linewidth=2, markersize=3.5, zorder=4)[0]
     wide = [
@@ -103,12 +109,9 @@ def _maximum(axes: Any, curve: FamilyCurve) -> dict[str, Any]:
 
 
 def save_performance(result: UniquenessResult, path: str | Path) -> Path | None:
-    """Draws alignment against performance as a PNG: a panel per x model and U, a point per language model.
+    """Draw alignment against performance: a panel per x model and U, a point per language model.
 
     At most six x models are shown (the best ones of their families first) and at most five U, evenly chosen.
-
-    Returns:
-        The path; None, and nothing is written, where no model has a performance.
 
     Raises:
         VlalignError: the file cannot be written.
@@ -140,19 +143,19 @@ def save_performance(result: UniquenessResult, path: str | Path) -> Path | None:
 
         handles = [Line2D([], [], linestyle="") for _ in numbers]
         legend(figure, handles, [f"{n}  {named(name)}" for name, n in numbers.items()], handlelength=0, handletextpad=0)
-    return save(figure, path)
+    return save(figure, path, pdf=True)
 
 
 def _performances(axes: Any, fit: PerformanceFit, numbers: dict[str, int] | None) -> None:
-    """One panel: points with names or numbers, the line of least squares, and what the correlation is worth."""
-    found = sorted(zip(fit.performances, fit.scores, fit.y, strict=True))
-    left, right = found[0][0], found[-1][0]
-    if fit.slope is not None and fit.intercept is not None and len(found) >= LEAST:
+    """Draw one panel: points with names or numbers, the line of least squares, and the correlation."""
+    models = sorted(zip(fit.performances, fit.scores, fit.y, strict=True))
+    left, right = models[0][0], models[-1][0]
+    if fit.slope is not None and fit.intercept is not None and len(models) >= LEAST:
         line = [fit.intercept + fit.slope * end for end in (left, right)]
         axes.plot([left, right], line, color=COLOURS[1], linewidth=1.2, zorder=1)
     size = 14 if numbers is None else 70
-    axes.scatter([p for p, _, _ in found], [s for _, s, _ in found], s=size, color=COLOURS[0], zorder=2, linewidths=0)
-    for i, (performance, score, name) in enumerate(found):
+    axes.scatter([p for p, _, _ in models], [s for _, s, _ in models], s=size, color=COLOURS[0], zorder=2, linewidths=0)
+    for i, (performance, score, name) in enumerate(models):
         if numbers is not None:
             axes.annotate(
                 numbers[name], (performance, score), ha="center", va="center_baseline", fontsize=6, color="white"
@@ -164,46 +167,39 @@ def _performances(axes: Any, fit: PerformanceFit, numbers: dict[str, int] | None
             named(name), (performance, score), xytext=(0, 5 if above else -5), textcoords="offset points", fontsize=6,
             ha=side, va="bottom" if above else "top",
         ).set_in_layout(False)  # fmt: skip
-    few = (
-        f"{len(found)} {'model' if len(found) == 1 else 'models'}: too few for a line or ρ"
-        if len(found) < LEAST
-        else ""
-    )
-    said = [] if fit.slope is None or few else [f"slope {signed(fit.slope, 3)}"]
-    said.append(few or rho_text(fit.rho, fit.reason))
-    axes.set_title(f"U = {rate_text(fit.rate)}\n{', '.join(said)}", fontsize=7, loc="left")
+    if len(models) < LEAST:
+        facts = [f"{plural(len(models), 'model')}: too few for a line or ρ"]
+    else:
+        facts = [*([] if fit.slope is None else [f"slope {signed(fit.slope, 3)}"]), rho_text(fit.rho, fit.reason)]
+    axes.set_title(f"U = {rate_text(fit.rate)}\n{', '.join(facts)}", fontsize=7, loc="left")
 
 
 def save_layer_maps(result: UniquenessResult, load: Load, path: str | Path, x: str, y: str) -> Path | None:
-    """Draws the layer × layer matrices of one pair as a PNG: a panel per U, one scale of colour, best cells marked.
+    """Draw the layer × layer matrices of one pair: a panel per U, one scale of colour, best cells framed.
 
     The longer axis lies horizontally.
 
     Args:
         result: of the study.
-        load: the record of a point, or None where there is none.
+        load: return the record of a point, or None.
         path: of the figure.
         x, y: names of the models.
-
-    Returns:
-        The path; None, and nothing is written, where no record was found.
 
     Raises:
         VlalignError: the file cannot be written.
     """
     import numpy as np
-    from matplotlib.patches import Rectangle
 
     points = sorted((p for p in result.points if (p.x, p.y) == (x, y)), key=lambda point: point.rate)
-    found = [(point, record) for point in points if (record := load(point)) is not None]
-    if not found:
+    drawn = [(point, record) for point in points if (record := load(point)) is not None]
+    if not drawn:
         return None
-    matrices = [np.asarray(record.matrix, dtype=float) for _, record in found]
+    matrices = [np.asarray(record.matrix, dtype=float) for _, record in drawn]
     turned = matrices[0].shape[0] > matrices[0].shape[1]
     rows_of, columns_of = ("y", "x") if turned else ("x", "y")
     height, width = sorted(matrices[0].shape)
-    across = min(len(found), 2 if width > 3 * height else 3 if width > 1.5 * height else 4)
-    down = -(-len(found) // across)
+    across = min(len(drawn), 2 if width > 3 * height else 3 if width > 1.5 * height else 4)
+    down = -(-len(drawn) // across)
     cell = min(0.3, 10 / across / width)
     panel = max(cell * width, 1.2), max(cell * height, 0.6)
     figure = new_figure(across * (panel[0] + 0.3) + 1.6, down * (panel[1] + 0.35) + 1.3)
@@ -211,15 +207,14 @@ def save_layer_maps(result: UniquenessResult, load: Load, path: str | Path, x: s
     grid = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
     low, high = min(float(m.min()) for m in matrices), max(float(m.max()) for m in matrices)
     image = None
-    for axes, (point, record), matrix in zip(grid.flat, found, matrices, strict=False):
+    for axes, (point, record), matrix in zip(grid.flat, drawn, matrices, strict=False):
         image = axes.imshow(matrix.T if turned else matrix, cmap=MAP, vmin=low, vmax=high, interpolation="nearest")
         row, column = (record.best[side]["position"] for side in (rows_of, columns_of))
-        for colour, line in (("black", 2.6), ("white", 1.3)):
-            axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor=colour, linewidth=line))
+        frame_cell(axes, row - 0.5, column - 0.5)
         axes.set_title(f"U = {rate_text(point.rate)}: {record.score:.3f}", fontsize=8, loc="left")
-    for axes in grid.flat[len(found) :]:
+    for axes in grid.flat[len(drawn) :]:
         axes.set_visible(False)
-    first, axes_of = grid.flat[0], found[0][1].axes
+    first, axes_of = grid.flat[0], drawn[0][1].axes
     set_ticks(first.xaxis, axes_of[columns_of], room=panel[0])
     set_ticks(first.yaxis, axes_of[rows_of], room=panel[1])
     for axes in grid.flat:
@@ -227,14 +222,12 @@ def save_layer_maps(result: UniquenessResult, load: Load, path: str | Path, x: s
         axes.tick_params(axis="x", labelrotation=90)
     figure.supxlabel(f"layers of {named(x if turned else y, 30)}", fontsize=9)
     figure.supylabel(f"layers of {named(y if turned else x, 30)}", fontsize=9)
-    bar = figure.colorbar(image, ax=grid.ravel().tolist(), shrink=0.9, pad=0.015, aspect=30)
-    bar.set_label(metric_name(result), fontsize=9)
-    bar.ax.tick_params(labelsize=7)
-    return save(figure, path)
+    colour_bar(figure, image, grid.ravel().tolist(), metric_name(result), shrink=0.9, pad=0.015, aspect=30)
+    return save(figure, path, pdf=True)
 
 
 def _lines(points: Sequence[Point], side: str, family: str) -> list[tuple[str, list[tuple[float, float]]]]:
-    """Per pair of a family: the model of the other side, and its rates with scores."""
+    """Return per pair of a family the model of the other side, and its rates with scores."""
     lines: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for point in sorted(points, key=lambda point: point.rate):
         if getattr(point, f"{side}_family") == family and point.score is not None:
@@ -243,7 +236,7 @@ def _lines(points: Sequence[Point], side: str, family: str) -> list[tuple[str, l
 
 
 def _shades(points: Sequence[Point], side: str) -> dict[str, tuple[str, str]]:
-    """Per model of a side its line's name in the legend and colour: its own if models are few, else its family's."""
+    """Return per model of a side the name and colour of its line: its own if models are few, else its family's."""
     models = {getattr(point, side): getattr(point, f"{side}_family") for point in points}
     named = {name: name for name in models} if len(models) <= len(MUTED) else models
     names = list(dict.fromkeys(named.values()))

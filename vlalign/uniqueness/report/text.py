@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from vlalign.report.format import signed
+from vlalign.report.format import p_text
 
 if TYPE_CHECKING:
-    from vlalign.stats.correlation import Correlation
     from vlalign.uniqueness import FamilyCurve, Point, UniquenessResult
 
-_WHAT = {
+_EDITS = {
     "char_delete": "characters deleted from {captions}",
     "char_replace": "characters replaced in {captions}",
     "word_delete": "words deleted from {captions}",
@@ -25,21 +25,21 @@ _WHAT = {
 
 
 def edits_text(result: UniquenessResult) -> str:
-    """What is edited, on which side. The side is named where both read the same."""
+    """Return what is edited, with the side where both have one modality."""
     reads = result.data.get("reads") or {}
     of = f" of {result.data.get('edited')}" if reads and reads.get("x") == reads.get("y") else ""
     name = str(result.config.get("op", "")).partition(":")[0]
-    what = _WHAT.get(name, f"edits of the data by {name or 'an operation that is not named'}")
-    return what.format(captions=f"captions{of}", images=f"images{of}")
+    text = _EDITS.get(name, f"edits of the data by {name or 'an unnamed operation'}")
+    return text.format(captions=f"captions{of}", images=f"images{of}")
 
 
 def metric_name(result: UniquenessResult) -> str:
-    """The metric as axes name it."""
+    """Return the metric as axes name it."""
     return str(result.config.get("metric", "score")).partition(":")[0].replace("_", "-")
 
 
 def rate_text(rate: float) -> str:
-    """A rate in percent.
+    """Return a rate in percent.
 
     >>> rate_text(12.5)
     '12.5 %'
@@ -47,68 +47,44 @@ def rate_text(rate: float) -> str:
     return f"{rate:g} %"
 
 
-def rho_text(rho: Correlation | None, reason: str) -> str:
-    """Spearman's ρ with its interval, or why there is none."""
-    if rho is None:
-        return f"no ρ ({reason})" if reason else "no ρ"
-    r, low, high = (signed(v, 3 if 0.995 <= abs(v) < 0.9995 else 2) for v in (rho.r, rho.low, rho.high))
-    return f"ρ = {r} ({low} to {high})"
-
-
-def number(value: float | None, digits: int = 4) -> str:
-    """A number, or a dash."""
-    return "–" if value is None else signed(value, digits)
-
-
-def interval_text(low: float | None, high: float | None, digits: int = 3) -> str:
-    """An interval, or nothing."""
-    return "" if low is None or high is None else f"{signed(low, digits)} – {signed(high, digits)}"
-
-
 def p_value_text(p: float | None, result: UniquenessResult) -> str:
-    """A p-value; with its sign where it is the smallest that the number of permutations allows."""
-    if p is None:
-        return "–"
+    """Return a p-value; with its sign where it is the smallest that the number of permutations allows."""
     from vlalign.metrics.registry import METRICS, get_metric
 
     count: int | None = result.config.get("permutations")
     name = str(result.config.get("metric", "")).partition(":")[0]
     if count is None and name in METRICS:
         count = get_metric(name).info.permutations
-    least = count and p <= 1 / (count + 1) * (1 + 1e-9)
-    return f"{'≤ ' if least else ''}{p:.2g}"
+    return p_text(p, 1 / (count + 1) if count else 0.0)
 
 
 def point_of(result: UniquenessResult, curve: FamilyCurve, i: int) -> Point:
-    """The point that is the maximum of a curve at its i-th rate."""
+    """Return the point that is the maximum of a curve at its i-th rate."""
     pair, rate = tuple(curve.best[i]), curve.rates[i]
     return next(point for point in result.points if (point.x, point.y) == pair and point.rate == rate)
 
 
 def notes_of(result: UniquenessResult) -> list[str]:
-    """What points say of themselves, each once, with the number of points that say it."""
-    count: dict[str, int] = {}
-    for point in result.points:
-        if point.note:
-            count[point.note] = count.get(point.note, 0) + 1
-    return [f"{note} ({times} points)" if times > 1 else note for note, times in count.items()]
+    """Return the notes of the points, each once, with the number of points that have it."""
+    counts = Counter(point.note for point in result.points if point.note)
+    return [f"{note} ({times} points)" if times > 1 else note for note, times in counts.items()]
 
 
 def family_side(result: UniquenessResult) -> str:
-    """The side, x or y, whose families the curves are of."""
+    """Return the side, x or y, whose families have curves."""
     families = {point.x_family for point in result.points}
     return "x" if all(curve.family in families for curve in result.curves) else "y"
 
 
 def best_pairs(result: UniquenessResult) -> dict[str, tuple[str, str]]:
-    """Per family of the curves the models (x, y) with the largest score at its smallest rate."""
+    """Return per family of the curves the models (x, y) with the largest score at its smallest rate."""
     return {curve.family: curve.best[0] for curve in result.curves}
 
 
 def chosen_models(points: Sequence[Point], models: Sequence[str], most: int, side: str = "x") -> list[str]:
-    """At most ``most`` of the models of a side: where they are more, the best ones of their families come first.
+    """Return at most ``most`` of the models of a side, in the order of ``models``; the best of each family come first.
 
-    They keep the order of ``models``. A model is as good as its largest score at the smallest rate.
+    A model's quality is its largest score at the smallest rate.
     """
     if len(models) <= most:
         return list(models)

@@ -2,14 +2,14 @@
 // The pictures of a pair, drawn from the numbers in its page.
 
 // The map of every pair of layers, with the value under the pointer or the cursor.
-function drawMap(told) {
-  const bytes = Uint8Array.from(atob(told.values), (letter) => letter.charCodeAt(0));
+function drawMap(data) {
+  const bytes = Uint8Array.from(atob(data.values), (letter) => letter.charCodeAt(0));
   const view = new DataView(bytes.buffer);
-  const across = told.y.length;
-  const value = (i, j) => told.low + ((told.high - told.low) * view.getUint16(2 * (i * across + j), true)) / 65535;
-  const flip = told.x.length > told.y.length; // the longer axis lies horizontally
-  const rows = flip ? told.y : told.x;
-  const columns = flip ? told.x : told.y;
+  const across = data.y.length;
+  const value = (i, j) => data.low + ((data.high - data.low) * view.getUint16(2 * (i * across + j), true)) / 65535;
+  const flip = data.x.length > data.y.length; // the longer axis lies horizontally
+  const rows = flip ? data.y : data.x;
+  const columns = flip ? data.x : data.y;
   const at = (row, column) => (flip ? [column, row] : [row, column]);
   const size = Math.max(12, Math.min(26, Math.floor(760 / columns.length)));
   const longest = Math.min(18, Math.max(...rows.map((name) => name.length)));
@@ -17,13 +17,13 @@ function drawMap(told) {
   const below = Math.min(18, Math.max(...columns.map((name) => name.length))) * 6 + 14;
   const [width, height] = [left + size * columns.length + 8, top + size * rows.length + below];
   const short = (name) => (name.length > 18 ? `${name.slice(0, 17)}…` : name);
-  const span = told.high - told.low;
+  const span = data.high - data.low;
   const parts = [];
   rows.forEach((name, row) => {
     columns.forEach((_, column) => {
       const one = value(...at(row, column));
       const cell = svg("rect", { x: left + column * size, y: top + row * size, width: size + 0.3, height: size + 0.3,
-        fill: viridis(span ? (one - told.low) / span : 0.5).fill });
+        fill: viridis(span ? (one - data.low) / span : 0.5).fill });
       cell.dataset.row = row;
       cell.dataset.column = column;
       parts.push(cell);
@@ -34,7 +34,7 @@ function drawMap(told) {
     parts.push(svg("text", { transform: `translate(${left + column * size + size / 2 + 4} ${top + rows.length * size + 5}) ` +
       "rotate(-90)", "text-anchor": "end" }, short(name)));
   });
-  const best = flip ? [told.best[1], told.best[0]] : told.best;
+  const best = flip ? [data.best[1], data.best[0]] : data.best;
   const frame = (row, column, stroke, wide) => svg("rect", { x: left + column * size, y: top + row * size, width: size,
     height: size, fill: "none", stroke, "stroke-width": wide });
   parts.push(frame(...best, "#000", 4), frame(...best, "#fff", 2));
@@ -43,15 +43,15 @@ function drawMap(told) {
   const readout = document.getElementById("readout");
   const show = (row, column) => {
     const [i, j] = at(row, column);
-    const beyond = told.threshold === null ? "" : value(i, j) > told.threshold ? ", above the null's 95 % point"
+    const beyond = data.threshold === null ? "" : value(i, j) > data.threshold ? ", above the null's 95 % point"
       : ", not above the null's 95 % point";
-    readout.textContent = `${told.x[i]} × ${told.y[j]}: ${fixed(value(i, j), 4)}${beyond}`;
+    readout.textContent = `${data.x[i]} × ${data.y[j]}: ${fixed(value(i, j), 4)}${beyond}`;
     cursor.setAttribute("x", left + column * size);
     cursor.setAttribute("y", top + row * size);
     cursor.setAttribute("visibility", "visible");
   };
   const map = svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height, tabindex: 0, role: "application",
-    "aria-label": `Heat map of ${told.x.length} × ${told.y.length} layers; arrow keys read out the cells`,
+    "aria-label": `Heat map of ${data.x.length} × ${data.y.length} layers; arrow keys read out the cells`,
     "aria-describedby": "readout" }, ...parts);
   let [row, column] = best;
   map.addEventListener("focus", () => show(row, column));
@@ -68,25 +68,25 @@ function drawMap(told) {
   });
   document.getElementById("map").replaceChildren(map);
   const all = document.getElementById("values");
-  all.addEventListener("toggle", () => { // a table of all values, made when it is asked for
+  all.addEventListener("toggle", () => { // a table of all values, made on request
     if (!all.open || all.querySelector("table")) return;
-    const head = told.y.map((name) => el("th", { scope: "col" }, name));
-    const body = told.x.map((name, i) => el("tr", {}, el("th", { scope: "row" }, name),
-      ...told.y.map((_, j) => el("td", {}, fixed(value(i, j), 4)))));
+    const head = data.y.map((name) => el("th", { scope: "col" }, name));
+    const body = data.x.map((name, i) => el("tr", {}, el("th", { scope: "row" }, name),
+      ...data.y.map((_, j) => el("td", {}, fixed(value(i, j), 4)))));
     all.append(el("div", { class: "wide", tabindex: 0, role: "region", "aria-label": "table of all layer pairs" },
       el("table", {}, el("thead", {}, el("tr", {}, el("td", {}), ...head)), el("tbody", {}, ...body))));
   });
 }
 
 // The histogram of the null with its 95 % point, the chance level and the score.
-function drawNull(told, box) {
+function drawNull(data, box) {
   const [width, height] = [520, 250];
-  const lines = [["limit", told.threshold], ["chance", told.chance], ["score", told.score]].filter((one) => one[1] !== null);
-  const frame = chart({ width, height, across: bounds([told.low, told.high, ...lines.map((one) => one[1])]),
-    tall: [0, Math.max(...told.counts) * 1.05], below: "largest over all layer pairs", beside: "random pairings" });
-  const step = (told.high - told.low) / told.counts.length;
-  told.counts.forEach((count, i) => {
-    const [left, right] = [frame.x(told.low + i * step), frame.x(told.low + (i + 1) * step)];
+  const lines = [["limit", data.threshold], ["chance", data.chance], ["score", data.score]].filter((one) => one[1] !== null);
+  const frame = chart({ width, height, across: bounds([data.low, data.high, ...lines.map((one) => one[1])]),
+    tall: [0, Math.max(...data.counts) * 1.05], below: "largest over all layer pairs", beside: "random pairings" });
+  const step = (data.high - data.low) / data.counts.length;
+  data.counts.forEach((count, i) => {
+    const [left, right] = [frame.x(data.low + i * step), frame.x(data.low + (i + 1) * step)];
     frame.parts.push(svg("rect", { class: "bar", x: left, y: frame.y(count), width: Math.max(1, right - left),
       height: frame.bottom - frame.y(count) }));
   });
@@ -94,7 +94,7 @@ function drawNull(told, box) {
     frame.parts.push(svg("line", { class: kind, x1: frame.x(value), x2: frame.x(value), y1: frame.top, y2: frame.bottom }));
   }
   box.prepend(svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img",
-    "aria-label": "Histogram of the null; the score and the 95 % point stand in the summary above" }, ...frame.parts));
+    "aria-label": "Histogram of the null; the score and the 95 % point are in the summary above" }, ...frame.parts));
 }
 
 // Score against N or k on a logarithmic axis: largest and at the fixed layers, raw and above chance (dashed).
@@ -113,7 +113,7 @@ function drawCurve(points, name, box) {
     frame.parts.push(...known.map(([cx, cy]) => svg("circle", { class: dot, cx, cy, r: 2.6 })));
   }
   box.prepend(svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img",
-    "aria-label": `Score against ${name === "n" ? "N" : "k"}; the numbers stand in the table below` }, ...frame.parts));
+    "aria-label": `Score against ${name === "n" ? "N" : "k"}; the numbers are in the table below` }, ...frame.parts));
   const head = [name === "n" ? "N" : "k", "largest", "above chance", "fixed layers", "above chance"];
   box.append(el("details", {}, el("summary", {}, "Numbers"), el("div", { class: "wide" }, el("table", {},
     el("thead", {}, el("tr", {}, ...head.map((text) => el("th", { scope: "col" }, text)))),
@@ -124,12 +124,12 @@ function drawCurve(points, name, box) {
 document.addEventListener("DOMContentLoaded", () => {
   const here = location.hash.slice(1);
   if (new URLSearchParams(here).has("group")) document.getElementById("back").href = `../index.html#${here}`;
-  const told = JSON.parse(document.getElementById("data").textContent);
-  drawMap(told);
-  if (told.null) drawNull(told.null, document.getElementById("null"));
+  const data = JSON.parse(document.getElementById("data").textContent);
+  drawMap(data);
+  if (data.null) drawNull(data.null, document.getElementById("null"));
   for (const code of document.querySelectorAll(".json code")) {
     code.textContent = JSON.stringify(JSON.parse(code.textContent), null, 1);
   }
-  for (const [name, points] of Object.entries(told.curves)) drawCurve(points, name, document.getElementById(`curve-${name}`));
+  for (const [name, points] of Object.entries(data.curves)) drawCurve(points, name, document.getElementById(`curve-${name}`));
   showEdges();
 });

@@ -1,5 +1,5 @@
 "use strict";
-// Light or dark: what was chosen last, else what the system says. Runs before the page is drawn.
+// Light or dark: the last choice, else the preference of the system. Runs before the page is drawn.
 (() => {
   const root = document.documentElement;
   const system = window.matchMedia("(prefers-color-scheme: dark)");

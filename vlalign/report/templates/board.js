@@ -5,31 +5,34 @@ const DATA = JSON.parse(document.getElementById("data").textContent);
 const byId = (id) => document.getElementById(id);
 const ALL = -1; // as a reference: all pairs
 
-// Columns of an entry, as the page is built with.
-const X = 0, Y = 1, SCORE = 2, LOW = 3, HIGH = 4, CHANCE = 5, ABOVE = 6, CALIBRATED = 7, P = 8, P_TEXT = 9;
-const LAYER = [10, 11], COUNT = [12, 13], PERFORMANCE = [14, 15], UNIT = 16, PAGE = 17, TRUNCATED = [18, 19];
+// Rows of a table in the data as objects: the names of the columns travel with the rows.
+const records = ({ columns, rows }) =>
+  rows.map((row) => Object.fromEntries(columns.map((name, i) => [name, row[i]])));
+const ENTRIES = records(DATA.entries);
 
-// What is chosen, and as what it stands in the address where it is not the usual.
-const USUAL = { query: "", family: "", modality: "", sort: "score", down: true, page: 0, size: 50, measure: SCORE };
-const state = { group: 0, ranking: 0, view: "table", ...USUAL };
-let here = ""; // the address of it; links to pairs carry it, and their way back leads to it
+// The current selection; what differs from the default is stored in the URL.
+const DEFAULTS = { query: "", family: "", modality: "", sort: "score", down: true, page: 0, size: 50, measure: "score" };
+const state = { group: 0, ranking: 0, view: "table", ...DEFAULTS };
+let here = ""; // its URL fragment; links to pairs carry it, and their back links return to it
 
 // The rows of a ranking with everything that is searched and sorted, made when it is first shown.
 function rowsOf(group, ranking) {
   if (!ranking.made) {
-    ranking.made = ranking.rows.map(([at, side, rank, last, q]) => {
-      const entry = DATA.entries[at];
-      const own = side < 0 ? (entry[PERFORMANCE[1]] === null && entry[PERFORMANCE[0]] !== null ? 0 : 1) : side;
-      const first = side < 0 ? 0 : side; // all pairs: x, with y
+    ranking.made = records(ranking).map(({ entry: at, side, rank, last, q }) => {
+      const entry = ENTRIES[at];
+      const first = side || "x"; // all pairs: x, with y
+      const second = first === "x" ? "y" : "x";
+      const own = side || (entry.performance_y === null && entry.performance_x !== null ? "x" : "y");
       const model = DATA.models[entry[first]];
-      const other = DATA.models[entry[1 - first]];
+      const other = DATA.models[entry[second]];
       const words = [model.name, model.family, model.modality, model.precision, model.run];
       if (ranking.model === ALL) words.push(other.name, other.family, other.run);
-      return { entry, rank, last, q, model, other, k: group.k, n: group.n, performance: entry[PERFORMANCE[own]],
-        truncated: entry[TRUNCATED[own]],
-        layers: `${entry[LAYER[first]]} × ${entry[LAYER[1 - first]]}`,
-        own: `${entry[LAYER[first]]} of ${entry[COUNT[first]]}`,
-        others: `× ${entry[LAYER[1 - first]]} of ${entry[COUNT[1 - first]]}`, found: words.join("\n").toLowerCase() };
+      return { entry, rank, last, q, model, other, k: group.k, n: group.n, performance: entry[`performance_${own}`],
+        truncated: entry[`truncated_${own}`],
+        layers: `${entry[`layer_${first}`]} × ${entry[`layer_${second}`]}`,
+        own: `${entry[`layer_${first}`]} of ${entry[`layers_${first}`]}`,
+        others: `× ${entry[`layer_${second}`]} of ${entry[`layers_${second}`]}`,
+        words: words.join("\n").toLowerCase() };
     });
   }
   return ranking.made;
@@ -42,18 +45,18 @@ const COLUMNS = [
   { key: "model", name: "Model", up: true, word: true, value: (r) => r.model.name.toLowerCase() },
   { key: "with", name: "With", up: true, word: true, pairs: true, value: (r) => r.other.name.toLowerCase(),
     show: (r) => r.other.name, kind: "word name" },
-  { key: "score", name: "Score", tip: "raw", value: (r) => r.entry[SCORE], show: (r) => fixed(r.entry[SCORE], 4) },
-  { key: "interval", name: "Interval", tip: "of the score at the layers picked", value: (r) => r.entry[LOW],
-    show: (r) => (r.entry[LOW] === null ? "–" : `${fixed(r.entry[LOW], 3)} – ${fixed(r.entry[HIGH], 3)}`) },
-  { key: "above", name: "Above chance", tip: "(s − c) / (1 − c)", value: (r) => r.entry[ABOVE],
-    show: (r) => fixed(r.entry[ABOVE], 4) },
-  { key: "calibrated", name: "Calibrated", tip: "0 up to the null's 95 % point", value: (r) => r.entry[CALIBRATED],
-    show: (r) => fixed(r.entry[CALIBRATED], 4) },
-  { key: "p", name: "p", up: true, value: (r) => r.entry[P], show: (r) => r.entry[P_TEXT] },
+  { key: "score", name: "Score", tip: "raw", value: (r) => r.entry.score, show: (r) => fixed(r.entry.score, 4) },
+  { key: "interval", name: "Interval", tip: "of the score at the layers picked", value: (r) => r.entry.low,
+    show: (r) => (r.entry.low === null ? "–" : `${fixed(r.entry.low, 3)} – ${fixed(r.entry.high, 3)}`) },
+  { key: "above", name: "Above chance", tip: "(s − c) / (1 − c)", value: (r) => r.entry.above,
+    show: (r) => fixed(r.entry.above, 4) },
+  { key: "calibrated", name: "Calibrated", tip: "0 up to the null's 95 % point", value: (r) => r.entry.calibrated,
+    show: (r) => fixed(r.entry.calibrated, 4) },
+  { key: "p", name: "p", up: true, value: (r) => r.entry.p, show: (r) => r.entry.p_text },
   { key: "q", name: "q", tip: "false discovery rate", up: true, value: (r) => r.q,
     show: (r) => (r.q === null ? "–" : String(Number(r.q.toPrecision(2)))) },
   { key: "performance", name: "Performance", up: true, value: (r) => r.performance, show: (r) => fixed(r.performance, 3),
-    small: (r) => (r.performance === null ? "" : r.entry[UNIT] + (r.truncated ? `, ${r.truncated} truncated` : "")) },
+    small: (r) => (r.performance === null ? "" : r.entry.unit + (r.truncated ? `, ${r.truncated} truncated` : "")) },
   { key: "params", name: "Parameters", value: (r) => r.model.params, show: (r) => r.model.count },
   { key: "precision", name: "Precision", up: true, word: true, value: (r) => r.model.precision || null,
     show: (r) => r.model.precision || "–" },
@@ -61,7 +64,7 @@ const COLUMNS = [
     show: (r) => r.model.family, small: (r) => r.model.modality },
   { key: "n", name: "N", value: (r) => r.n, show: (r) => String(r.n) },
   { key: "k", name: "k", value: (r) => r.k, show: (r) => (r.k === null ? "–" : String(r.k)) },
-  { key: "layers", name: "Best layers", tip: "of so many; the reference's below", up: true, word: true,
+  { key: "layers", name: "Best layers", tip: "of all layers; the reference's below", up: true, word: true,
     value: (r) => r.layers, show: (r) => r.own, small: (r) => r.others, kind: "word layers" },
 ];
 
@@ -69,10 +72,10 @@ const group = () => DATA.groups[state.group];
 const ranking = () => group().rankings[state.ranking];
 const columns = () => COLUMNS.filter((column) => !column.pairs || ranking().model === ALL);
 
-// Rows that pass the filters, sorted; rows without a value stand last either way.
+// Rows that pass the filters, sorted; rows without a value are last either way.
 function chosenRows() {
   const words = state.query.toLowerCase().split(/\s+/).filter(Boolean);
-  const rows = rowsOf(group(), ranking()).filter((row) => words.every((word) => row.found.includes(word)) &&
+  const rows = rowsOf(group(), ranking()).filter((row) => words.every((word) => row.words.includes(word)) &&
     (!state.family || row.model.family === state.family || (ranking().model === ALL && row.other.family === state.family)) &&
     (!state.modality || row.model.modality === state.modality ||
       (ranking().model === ALL && row.other.modality === state.modality)));
@@ -80,8 +83,8 @@ function chosenRows() {
   const keyed = rows.map((row) => [value(row), row]);
   const sign = state.down ? -1 : 1;
   keyed.sort(([a, first], [b, second]) => {
-    if (a === null || b === null) return (a === null) - (b === null) || second.entry[SCORE] - first.entry[SCORE];
-    return sign * (a < b ? -1 : a > b ? 1 : 0) || second.entry[SCORE] - first.entry[SCORE];
+    if (a === null || b === null) return (a === null) - (b === null) || second.entry.score - first.entry.score;
+    return sign * (a < b ? -1 : a > b ? 1 : 0) || second.entry.score - first.entry.score;
   });
   return keyed.map(([, row]) => row);
 }
@@ -94,7 +97,7 @@ function mark(family) {
 
 function cell(column, row) {
   if (column.key === "model") {
-    return el("th", { scope: "row" }, mark(row.model.family), el("a", { href: `${row.entry[PAGE]}#${here}` }, row.model.name));
+    return el("th", { scope: "row" }, mark(row.model.family), el("a", { href: `${row.entry.page}#${here}` }, row.model.name));
   }
   const small = column.small ? column.small(row) : "";
   return el("td", { class: column.kind || (column.word ? "word" : null) }, column.show(row),
@@ -121,7 +124,7 @@ function showTable(rows) {
   const what = ranking().model === ALL ? "pairs" : "models";
   byId("status").textContent = rows.length
     ? `${start + 1}–${start + shown.length} of ${rows.length} ${what}${rows.length < all ? ` (${all} without filters)` : ""}`
-    : `none of ${all} ${what} fits the filters`;
+    : `No match among ${all} ${what}`;
   byId("previous").disabled = state.page === 0;
   byId("next").disabled = state.page >= pages - 1;
   showEdges();
@@ -137,7 +140,7 @@ function showLegend() {
   byId("legend").replaceChildren(...[...names].sort().map((name) => el("li", {}, mark(name), name)));
 }
 
-// Draws what is seen only: the table at once, pictures when typing pauses.
+// Draw what is visible only: the table at once, pictures when typing pauses.
 function update() {
   const rows = chosenRows();
   if (state.view === "table") { showTable(rows); return; }
@@ -151,7 +154,7 @@ function options(select, entries, chosen) {
   select.value = String(chosen);
 }
 
-// After another group or reference: what can be chosen in it.
+// Update the choices after another group or reference was chosen.
 function showChoices() {
   const metrics = [...new Set(DATA.groups.map((one) => one.metric))];
   options(byId("metric"), metrics.map((name) => [name, name]), group().metric);
@@ -164,14 +167,14 @@ function showChoices() {
   const seen = (key) => [...new Set(rows.flatMap((row) =>
     (ranking().model === ALL ? [row.model[key], row.other[key]] : [row.model[key]])))].sort();
   for (const key of ["family", "modality"]) {
-    const found = seen(key);
-    if (!found.includes(state[key])) state[key] = "";
-    options(byId(key), [["", "all"], ...found.map((name) => [name, name])], state[key]);
+    const values = seen(key);
+    if (!values.includes(state[key])) state[key] = "";
+    options(byId(key), [["", "all"], ...values.map((name) => [name, name])], state[key]);
   }
   byId("unranked").hidden = rows.every((row) => row.rank !== null);
 }
 
-// `step`: where another view, group or reference is chosen, Back leads to the one before.
+// With `step`, Back returns to the view, group or reference before this one.
 function choose(changes, step = true) {
   const other = "group" in changes || "ranking" in changes;
   Object.assign(state, { page: 0 }, changes);
@@ -200,28 +203,29 @@ function saveAddress(step = false) {
 function address() {
   const place = new URLSearchParams({ group: group().id, reference: ranking().run, view: state.view });
   if (ranking().side) place.set("side", ranking().side);
-  for (const [key, usual] of Object.entries(USUAL)) {
+  for (const [key, usual] of Object.entries(DEFAULTS)) {
     if (state[key] !== usual) place.set(key, state[key]);
   }
   return String(place);
 }
 
-// What the address names; what is not there is as usual.
+// Read the selection from the URL; what is absent or unknown takes its default.
 function fromAddress() {
   const place = new URLSearchParams(location.hash.slice(1));
   const at = Math.max(0, DATA.groups.findIndex((one) => one.id === place.get("group")));
   const side = place.get("side") || "";
-  const found = DATA.groups[at].rankings.findIndex((one) => one.run === place.get("reference") && one.side === side);
-  const among = (key, values) => values.find((value) => String(value) === place.get(key)) ?? USUAL[key];
-  const told = { ...USUAL, view: ["table", "matrix", "scatter"].includes(place.get("view")) ? place.get("view") : "table" };
-  for (const key of ["query", "family", "modality"]) told[key] = place.get(key) || "";
-  for (const key of ["size", "measure"]) told[key] = among(key, [...byId(key).options].map((one) => Number(one.value)));
-  told.sort = among("sort", COLUMNS.map((column) => column.key));
-  told.down = among("down", [true, false]);
-  told.page = Math.max(0, Number.parseInt(place.get("page"), 10) || 0);
-  byId("search").value = told.query;
-  for (const key of ["size", "measure"]) byId(key).value = String(told[key]);
-  choose({ group: at, ranking: Math.max(0, found), ...told }, false);
+  const chosen = DATA.groups[at].rankings.findIndex((one) => one.run === place.get("reference") && one.side === side);
+  const among = (key, values) => values.find((value) => String(value) === place.get(key)) ?? DEFAULTS[key];
+  const read = { ...DEFAULTS, view: ["table", "matrix", "scatter"].includes(place.get("view")) ? place.get("view") : "table" };
+  for (const key of ["query", "family", "modality"]) read[key] = place.get(key) || "";
+  read.size = among("size", [...byId("size").options].map((one) => Number(one.value)));
+  read.measure = among("measure", [...byId("measure").options].map((one) => one.value));
+  read.sort = among("sort", COLUMNS.map((column) => column.key));
+  read.down = among("down", [true, false]);
+  read.page = Math.max(0, Number.parseInt(place.get("page"), 10) || 0);
+  byId("search").value = read.query;
+  for (const key of ["size", "measure"]) byId(key).value = String(read[key]);
+  choose({ group: at, ranking: Math.max(0, chosen), ...read }, false);
 }
 
 function start() {
@@ -233,7 +237,7 @@ function start() {
   for (const key of ["family", "modality"]) {
     byId(key).addEventListener("change", (event) => choose({ [key]: event.target.value }));
   }
-  byId("measure").addEventListener("change", (event) => choose({ measure: Number(event.target.value) }));
+  byId("measure").addEventListener("change", (event) => choose({ measure: event.target.value }));
   byId("size").addEventListener("change", (event) => choose({ size: Number(event.target.value) }));
   byId("head").addEventListener("click", (event) => {
     const key = event.target.dataset.sort;
@@ -255,7 +259,7 @@ function start() {
     });
   });
   document.addEventListener("click", () => saveAddress(), true); // before a link leads away
-  window.addEventListener("hashchange", () => { // the link that skips to the table names no place
+  window.addEventListener("hashchange", () => { // the link that skips to the table has no selection
     if (new URLSearchParams(location.hash.slice(1)).has("group")) fromAddress();
   });
   fromAddress();

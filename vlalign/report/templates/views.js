@@ -1,7 +1,7 @@
 "use strict";
 // The matrix of models and the scatter of alignment against performance.
 
-const MEASURES = { [SCORE]: "score", [ABOVE]: "above chance", [CALIBRATED]: "calibrated score" };
+const MEASURES = { score: "score", above: "above chance", calibrated: "calibrated score" };
 
 // Rows and columns of a group's matrix: the two sides, or all models with all where one modality is on both.
 function matrixAxes(one) {
@@ -12,12 +12,12 @@ function matrixAxes(one) {
     seen[1].add(column);
     cells.set(`${row},${column}`, entry);
   };
-  const entries = one.rankings[one.rankings.length - 1].rows.map(([at]) => DATA.entries[at]);
-  const apart = entries.every((entry) => DATA.models[entry[X]].modality !== DATA.models[entry[Y]].modality);
+  const entries = rowsOf(one, one.rankings[one.rankings.length - 1]).map((row) => row.entry);
+  const apart = entries.every((entry) => DATA.models[entry.x].modality !== DATA.models[entry.y].modality);
   for (const entry of entries) {
-    const turned = one.symmetric && apart && DATA.models[entry[X]].modality < DATA.models[entry[Y]].modality;
-    put(entry[turned ? Y : X], entry[turned ? X : Y], entry);
-    if (one.symmetric && !apart) put(entry[Y], entry[X], entry);
+    const turned = one.symmetric && apart && DATA.models[entry.x].modality < DATA.models[entry.y].modality;
+    put(turned ? entry.y : entry.x, turned ? entry.x : entry.y, entry);
+    if (one.symmetric && !apart) put(entry.y, entry.x, entry);
   }
   const order = (a, b) => {
     const [first, second] = [DATA.models[a], DATA.models[b]];
@@ -39,7 +39,7 @@ function showMatrix(one) {
       const value = entry ? entry[state.measure] : null;
       if (!entry) return el("td", {}, el("span", { "aria-label": "not scored" }, "·"));
       const names = `${DATA.models[row].name} × ${DATA.models[column].name}`;
-      const link = el("a", { href: `${entry[PAGE]}#${here}`, "data-stop": `${i},${j}`, title: names }, fixed(value, 3));
+      const link = el("a", { href: `${entry.page}#${here}`, "data-stop": `${i},${j}`, title: names }, fixed(value, 3));
       const box = el("td", {}, link);
       if (value !== null) {
         const colour = viridis(share(value));
@@ -70,10 +70,10 @@ function showScatter(rows) {
     return;
   }
   const [width, height] = [820, 460];
-  const raw = state.measure === SCORE;
-  const units = [...new Set(known.map((row) => row.entry[UNIT]))].join(", ");
+  const raw = state.measure === "score";
+  const units = [...new Set(known.map((row) => row.entry.unit))].join(", ");
   const frame = chart({ width, height, across: bounds(known.map((row) => row.performance)),
-    tall: bounds(known.flatMap((row) => (raw && row.entry[LOW] !== null ? [row.entry[LOW], row.entry[HIGH]]
+    tall: bounds(known.flatMap((row) => (raw && row.entry.low !== null ? [row.entry.low, row.entry.high]
       : [row.entry[state.measure]]))),
     below: units + (units === "bits per byte" ? " (lower is better)" : ""),
     beside: `${MEASURES[state.measure]} (${group().metric})` });
@@ -81,16 +81,16 @@ function showScatter(rows) {
   known.sort((a, b) => a.performance - b.performance);
   known.forEach((row, i) => {
     const [x, y] = [frame.x(row.performance), frame.y(row.entry[state.measure])];
-    if (raw && row.entry[LOW] !== null) {
-      parts.push(svg("line", { class: "whisker", x1: x, x2: x, y1: frame.y(row.entry[LOW]), y2: frame.y(row.entry[HIGH]) }));
+    if (raw && row.entry.low !== null) {
+      parts.push(svg("line", { class: "whisker", x1: x, x2: x, y1: frame.y(row.entry.low), y2: frame.y(row.entry.high) }));
     }
     const name = ranking().model === ALL ? `${row.model.name} × ${row.other.name}` : row.model.name;
-    const told = `${name}: ${MEASURES[state.measure]} ${fixed(row.entry[state.measure], 4)}, ${fixed(row.performance, 3)} ` +
-      row.entry[UNIT];
+    const summary = `${name}: ${MEASURES[state.measure]} ${fixed(row.entry[state.measure], 4)}, ${fixed(row.performance, 3)} ` +
+      row.entry.unit;
     const { colour, path } = DATA.families[row.model.family];
-    parts.push(svg("a", { href: `${row.entry[PAGE]}#${here}`, "data-stop": `0,${i}`, "aria-label": told },
+    parts.push(svg("a", { href: `${row.entry.page}#${here}`, "data-stop": `0,${i}`, "aria-label": summary },
       svg("path", { d: path, fill: colour, stroke: "currentColor", "stroke-width": 0.8,
-        transform: `translate(${x} ${y}) scale(1.1)` }), svg("title", {}, told)));
+        transform: `translate(${x} ${y}) scale(1.1)` }), svg("title", {}, summary)));
     if (known.length <= 12) {
       const end = x > width * 0.75;
       parts.push(svg("text", { x: x + (end ? -9 : 9), y: y + 4, "text-anchor": end ? "end" : "start", "aria-hidden": "true" },

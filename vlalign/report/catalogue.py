@@ -1,0 +1,63 @@
+"""Tables of what the library offers: registered models and metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from vlalign.metrics.base import value_text
+from vlalign.report.console import table
+from vlalign.report.format import DASH, count
+
+if TYPE_CHECKING:
+    from vlalign.metrics import Metric
+    from vlalign.models.spec import ModelSpec
+
+
+def models_table(specs: Sequence[ModelSpec]) -> Table:
+    """Return alias, family, modality, parameters, blocks, width and licence of each spec."""
+    columns = ("alias", "family", "modality", "parameters", "blocks", "width", "licence")
+    rows = [
+        [
+            spec.alias, spec.family, spec.modality, count(spec.params), str(spec.layers or DASH),
+            str(spec.width or DASH), (spec.licence or "see its page") + (" (gated)" if spec.gated else ""),
+        ]
+        for spec in specs
+    ]  # fmt: skip
+    return _names_whole(table(columns, rows, left=("family", "modality", "licence")))
+
+
+def metrics_table(metrics: Sequence[type[Metric]]) -> Table:
+    """Return name with parameters and defaults of each metric, its definition, range, invariances, cost, source."""
+    result = Table(box=box.HORIZONTALS, show_lines=True)
+    result.add_column("metric")
+    result.add_column("definition")  # one column: six would be a few letters wide on 80 columns
+    for metric in metrics:
+        info = metric.info
+        lines = {"range": info.range, "unchanged by": info.invariances, "cost": info.cost, "source": info.source}
+        result.add_row(
+            Text("\n").join([Text(metric.name, style="bold"), *map(Text, parameters(metric))]),
+            Text("\n").join(
+                [
+                    Text(info.summary if info.symmetric else f"{info.summary}; not symmetric"),
+                    *(Text.assemble((f"{name}: ", "dim"), text) for name, text in lines.items()),
+                ]
+            ),
+        )
+    return _names_whole(result)
+
+
+def parameters(metric: type[Metric]) -> list[str]:
+    """Return ``name=default`` of each parameter."""
+    return [f"{field.name}={value_text(field.default)}" for field in fields(metric)]  # type: ignore[arg-type]
+
+
+def _names_whole(result: Table) -> Table:
+    """Keep the names in the first column on one line, to be copied."""
+    result.columns[0].no_wrap = True
+    return result

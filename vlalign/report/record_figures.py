@@ -1,0 +1,150 @@
+"""Figures of one score record: heat map of all layer pairs, permutation null, curves against N and k."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vlalign.metrics.base import value_text
+from vlalign.report.figures import COLOURS, MAP, frame_cell, named, new_figure, plain, save, set_ticks
+from vlalign.report.format import p_equation, p_of_record
+
+if TYPE_CHECKING:
+    from vlalign.scoring import ScoreRecord
+
+_CURVES = {"n": "samples N", "k": "neighbours k"}
+
+
+def save_heatmap(record: ScoreRecord, path: str | Path) -> Path:
+    """Draw a record's matrix as a PNG: named axes, the best pair framed, chance marked on the colour bar.
+
+    The longer axis lies horizontally. Returns the path.
+
+    Raises:
+        VlalignError: the file cannot be written.
+    """
+    import numpy as np
+
+    matrix = np.asarray(record.matrix, dtype=float)
+    rows, columns = "x", "y"
+    if matrix.shape[0] > matrix.shape[1]:
+        matrix, rows, columns = matrix.T, "y", "x"
+    height, width = matrix.shape
+    cell = min(0.3, 10 / width)
+    size = (2.6 + max(cell * width, 4.2), 1.9 + max(cell * height, 1.4))
+    figure = new_figure(*size)
+    axes = figure.add_subplot()
+    shown = [float(matrix.min()), float(matrix.max()), *([] if record.chance is None else [record.chance])]
+    image = axes.imshow(matrix, cmap=MAP, vmin=min(shown), vmax=max(shown), aspect="equal", interpolation="nearest")
+    set_ticks(axes.xaxis, record.axes[columns], room=figure.get_figwidth() - 2.6)
+    set_ticks(axes.yaxis, record.axes[rows], room=figure.get_figheight() - 1.9)
+    axes.tick_params(axis="x", labelrotation=90)
+    axes.set_xlabel(named(getattr(record, columns)["model"], 80))
+    axes.set_ylabel(named(getattr(record, rows)["model"], 80))
+    if record.null is not None:
+        _outline(axes, matrix > record.null["threshold"])
+    frame_cell(axes, record.best[rows]["position"] - 0.5, record.best[columns]["position"] - 0.5, 1.6)
+    bar = figure.colorbar(image, cax=axes.inset_axes((1.0 + 0.75 / size[0], 0, 0.2 / size[0], 1)))
+    bar.set_label(record.metric["name"].replace("_", "-"))
+    if record.chance is not None:
+        bar.ax.axhline(record.chance, color="white", linewidth=3)
+        bar.ax.axhline(record.chance, color="black", linewidth=1.2)
+        bar.ax.annotate(
+            "chance", (0, record.chance), xycoords=("axes fraction", "data"), xytext=(-4, 0),
+            textcoords="offset points", ha="right", va="center", fontsize=7,
+        )  # fmt: skip
+    axes.set_title(_title(record), fontsize=9, loc="left")
+    return save(figure, path)
+
+
+def _outline(axes: Any, inside: Any) -> None:
+    """Draw lines around the cells of ``inside`` [rows, columns]: white on black, visible on any colour."""
+    import numpy as np
+    from matplotlib.collections import LineCollection
+
+    wide = np.pad(inside, 1).astype(int)
+    lines = [((j - 0.5, i - 0.5), (j + 0.5, i - 0.5)) for i, j in np.argwhere(np.diff(wide, axis=0)[:, 1:-1])]
+    lines += [((j - 0.5, i - 0.5), (j - 0.5, i + 0.5)) for i, j in np.argwhere(np.diff(wide, axis=1)[1:-1])]
+    for colour, width in (("black", 2.4), ("white", 1.0)):
+        axes.add_collection(LineCollection(lines, colors=colour, linewidths=width, clip_on=False))
+
+
+def _title(record: ScoreRecord) -> str:
+    parts = [f"N = {record.n}", *(f"{name} = {value_text(value)}" for name, value in record.metric["params"].items())]
+    if record.chance is not None:
+        parts.append(f"chance {record.chance:.4f}")
+    if record.null is not None:
+        parts.append(p_equation(p_of_record(record)))
+        parts.append(f"outlined: above the null's {1 - record.null['alpha']:.0%} point")
+    return f"best {record.score:.3f} at {_best(record)}\n{', '.join(parts)}"
+
+
+def _best(record: ScoreRecord) -> str:
+    return " × ".join(named(record.best[side]["name"]) for side in "xy")
+
+
+def save_null(record: ScoreRecord, path: str | Path) -> Path:
+    """Draw the maxima of a record's null, their 95 % point and the score, as a PNG. Returns the path.
+
+    Raises:
+        VlalignError: the file cannot be written.
+    """
+    null = record.null
+    assert null is not None
+    figure = new_figure(6.4, 3.2)
+    axes = figure.add_subplot()
+    axes.hist(null["maxima"], bins=min(20, max(5, len(null["maxima"]) // 10)), color=COLOURS[2])
+    axes.axvline(null["threshold"], color=COLOURS[0], linestyle="--", label=f"{1 - null['alpha']:.0%} point")
+    axes.axvline(record.score, color=COLOURS[1], linewidth=2, label=f"score {record.score:.4f}")
+    if record.chance is not None:
+        axes.axvline(record.chance, color=COLOURS[2], linestyle=":", label=f"chance {record.chance:.4f}")
+    axes.set_xlabel(f"largest {record.metric['name'].replace('_', '-')} over all layer pairs")
+    axes.set_ylabel("random pairings")
+    pairings = f"{null['permutations']} random pairings, {p_equation(p_of_record(record))}"
+    axes.set_title(f"{named(record.title, 90)}\n{pairings}", fontsize=9, loc="left")
+    axes.legend(frameon=False, fontsize=8)
+    plain(axes)
+    return save(figure, path)
+
+
+def drawable(record: ScoreRecord) -> dict[str, Any]:
+    """Return the curves of a record that have more than one point."""
+    return {name: curve for name, curve in (record.curves or {}).items() if len(curve["points"]) > 1}
+
+
+def save_curves(record: ScoreRecord, path: str | Path) -> Path:
+    """Draw the curves of a full record as a PNG: scores and scores corrected for chance. Returns the path.
+
+    Raises:
+        VlalignError: the file cannot be written.
+    """
+    curves = drawable(record)
+    figure = new_figure(4.2 * len(curves) + 0.6, 3.4)
+    panels = figure.subplots(1, len(curves), squeeze=False, sharey=True)[0]
+    for axes, (name, curve) in zip(panels, curves.items(), strict=True):
+        plain(axes)
+        _draw(axes, curve["points"], "largest", COLOURS[0], "largest over layer pairs")
+        _draw(axes, curve["points"], "fixed", COLOURS[1], _best(record))
+        axes.set_xscale("log")
+        ticks = [point["at"] for point in curve["points"]]
+        axes.set_xticks(ticks, labels=[str(tick) for tick in ticks], fontsize=7)
+        axes.minorticks_off()
+        scored = record.n if name == "n" else record.metric["params"]["k"] or record.n - 1  # None: all others
+        axes.axvline(scored, color=COLOURS[2], linewidth=0.8, linestyle=":")
+        axes.set_xlabel(_CURVES[name])
+    panels[0].set_ylabel(record.metric["name"].replace("_", "-"))
+    panels[0].legend(frameon=False, fontsize=7)
+    figure.suptitle(f"{named(record.title, 90)}   (dotted: as scored)", fontsize=9, x=0.01, ha="left")
+    return save(figure, path)
+
+
+def _draw(axes: Any, points: list[dict[str, Any]], which: str, colour: str, label: str) -> None:
+    """Draw one curve, and the same corrected for chance, with the standard deviations over subsets."""
+    for kind, style, text in (("", "-o", label), ("_corrected", "--s", f"{label}, above chance")):
+        if known := [point for point in points if point[which + kind] is not None]:
+            axes.errorbar(
+                [point["at"] for point in known],
+                [point[which + kind]["mean"] for point in known],
+                yerr=[point[which + kind]["sd"] or 0.0 for point in known],
+                fmt=style, color=colour, label=text, markersize=3, linewidth=1.2, alpha=1.0 if not kind else 0.6,
+            )  # fmt: skip

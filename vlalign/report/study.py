@@ -1,0 +1,90 @@
+"""Frame of a study's report: its folder, the order of its page, and the list of its files."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from vlalign.files import write_error
+from vlalign.report.page import Bullets, Code, Details, Page, Paragraph, Parts, Section, Terms
+from vlalign.store.checksums import check_space
+
+PAGE = "report.html"
+
+
+def make_folder(folder: Path) -> Path:
+    """Create a folder for a report, with its parents.
+
+    Raises:
+        VlalignError: it cannot be created or written.
+    """
+    check_space(folder, 0)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise write_error(folder, error) from error
+    return folder
+
+
+def study_page(
+    title: str, facts: Mapping[str, str], findings: Sequence[str], sections: Parts, *,
+    command: str, config: Mapping[str, Any], environment: Mapping[str, Any],
+) -> Page:  # fmt: skip
+    """Return the page of a study: what was measured, findings, its own sections, and how it was made.
+
+    Args:
+        title: of the page.
+        facts: data, models, settings and time, by name.
+        findings: sentences.
+        sections: figures and tables of this kind of study.
+        command: reproduces the study.
+        config, environment: of the result.
+    """
+    return Page(
+        title,
+        [
+            Terms(facts),
+            Section("Findings", [Bullets(findings)]),
+            *sections,
+            Section(
+                "How it was made",
+                [
+                    Paragraph("Command that reproduces this study:"),
+                    Code(command, wrap=True),
+                    Details("Settings", [Code(_yaml(config))]),
+                    Details("Environment", [Code(_yaml(environment))]),
+                ],
+            ),
+        ],
+    )
+
+
+def rerun(verb: str, out: object) -> str:
+    """Return the command that repeats a study with the settings in its folder.
+
+    >>> rerun("study uniqueness", "my runs/a")
+    "vlalign study uniqueness --config 'my runs/a/config.yaml'"
+    """
+    return f"vlalign {verb} --config {shlex.quote(f'{out}/config.yaml')}"
+
+
+def show_files(files: Sequence[Path], console: Console, tables: str = "") -> None:
+    """Print where the files of a report are: pages, figures, tables; ``tables`` are those written with the result."""
+    lines = []
+    for name, endings in (("report", (".html", ".md")), ("figures", (".png",)), ("tables", (".csv",))):
+        first, *others = [path for path in reversed(files) if path.suffix in endings] or [None]
+        if first is not None:
+            names = ", ".join([str(first), *(path.name for path in others if path is not None)])
+            lines.append(f"{name:<9} {names}{' (and as PDF)' if name == 'figures' else ''}")
+    lines += [f"tables    {tables}"] if tables else []
+    console.print("\n".join(lines), highlight=False, soft_wrap=True, markup=False)
+
+
+def _yaml(values: Mapping[str, Any]) -> str:
+    import yaml
+
+    return str(yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True, width=100)).rstrip()
