@@ -107,7 +107,7 @@ def test_filters(watched: Watched, site: Path) -> None:
     page.fill("#search", "<script>")
     assert column(page, "Model") == [ODD]
     page.fill("#search", "no such model")
-    assert "none of 6" in page.locator("#status").inner_text()
+    assert "No match among 6" in page.locator("#status").inner_text()
     page.fill("#search", "")
     page.select_option("#family", "text-c")
     assert column(page, "Model") == ["text-c"]
