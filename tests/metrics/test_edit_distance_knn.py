@@ -10,8 +10,7 @@ from support.inputs import KINDS, pair_of
 
 from vlalign.metrics import knn
 from vlalign.metrics.edit_distance_knn import edit_distance_knn
-from vlalign.metrics.engine.chains import best_chains
-from vlalign.metrics.engine.matches import Groups
+from vlalign.metrics.engine.matches import Groups, best_chains
 from vlalign.metrics.lcs_knn import lcs_knn
 
 Lists = list[list[int]]

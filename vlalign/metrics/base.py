@@ -1,4 +1,4 @@
-"""What the scorer asks of a metric, and what a metric says about itself."""
+"""The interface of a metric: its description, its parameters, and the steps in which the scorer calls it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -20,7 +21,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Info:
-    """What ``vlalign metrics`` tells about a metric."""
+    """Description of a metric, as ``vlalign metrics`` lists it."""
 
     summary: str  # one line, formula where it fits
     range: str  # e.g. "[0, 1]"
@@ -28,21 +29,21 @@ class Info:
     cost: str  # work per layer and per layer pair
     source: str  # who defined it
     symmetric: bool = True  # metric(x, y) == metric(y, x)
-    permutations: int = 1000  # of the null, where the caller names no number
+    permutations: int = 1000  # default number, of the null
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Exact mean and standard deviation [Lx, Ly] of a metric over all row permutations; sd None where not known."""
+    """Exact mean and standard deviation [Lx, Ly] of a metric over all row permutations; sd None where unknown."""
 
     mean: Floats
     sd: Floats | None
 
 
 class Metric(ABC):
-    """Work per layer is done once (``prepare``), then the grid of all layer pairs. Subclasses are frozen dataclasses.
+    """A metric: work per layer, done once (``prepare``), then the grid of all layer pairs.
 
-    Values are float64, finite, and larger for more aligned layers.
+    Values are float64, finite, and larger for more aligned layers. Subclasses are frozen dataclasses.
     """
 
     name: ClassVar[str]
@@ -50,17 +51,17 @@ class Metric(ABC):
 
     @property
     def params(self) -> dict[str, Any]:
-        """Parameters, as they stand in records."""
+        """Parameters, as records hold them."""
         return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
 
     @property
     def paired(self) -> bool:
-        """False if the value does not depend on which rows are paired, so that no permutation null exists."""
+        """Whether the value depends on which rows are paired; if not, no permutation null exists."""
         return True
 
     @property
     def preparation(self) -> Hashable:
-        """Equal for metrics whose prepared layers are the same, so that they are computed once."""
+        """Value that is equal for metrics whose prepared layers are the same, so that they are computed once."""
         return self
 
     @property
@@ -82,45 +83,43 @@ class Metric(ABC):
             raise VlalignError(f"{self.name} needs at least 4 samples, got N={n}")
 
     def holds(self, n: int, widths: Sequence[int]) -> int:
-        """Bytes kept for one model with layers of ``widths`` while its pairs are scored, where they grow with N².
+        """Return the bytes held for one model with layers of ``widths`` while its pairs are scored.
 
-        0 for a metric that never builds an N × N object.
+        Only what grows with N² counts: 0 for a metric that never builds an N × N object.
         """
         return 0
 
     @abstractmethod
     def prepare(self, layer: Tensor) -> Any:
-        """All that one layer [N, D] (checked, finite, float32 or float64) needs to be compared with any other."""
+        """Prepare one layer [N, D] (checked, finite, float32 or float64) for comparison with any other."""
 
     @abstractmethod
     def grid(self, x: Sequence[Any], y: Sequence[Any]) -> Floats:
-        """Values [Lx, Ly] of prepared layers."""
+        """Compute the values [Lx, Ly] of all pairs of prepared layers."""
 
     @abstractmethod
     def reorder(self, prepared: Any, order: Ints) -> Any:
-        """The prepared layer after its rows are put in another order: new row i is row ``order[i]``."""
+        """Return the prepared layer with its rows in another order: new row i is row ``order[i]``."""
 
     def permuted(self, x: Sequence[Any], y: Sequence[Any], permutations: Ints) -> Floats:
-        """Values [P, Lx, Ly] after the rows of y are permuted by each of ``permutations`` [P, N]."""
+        """Compute the values [P, Lx, Ly] after the rows of y are permuted by each of ``permutations`` [P, N]."""
         return np.stack([self.grid(x, [self.reorder(layer, order) for layer in y]) for order in permutations])
 
     def moments(self, x: Sequence[Any], y: Sequence[Any]) -> Moments | None:
-        """Exact mean and sd of every layer pair under a random pairing of the rows; None where no formula is known."""
+        """Compute exact mean and sd of every layer pair under a random pairing of the rows; None without a formula."""
         return None
 
     def for_subsets(self, layer: Tensor, smallest: int) -> Any:
-        """What :meth:`subset` needs of a layer [N, D] to prepare subsets of at least ``smallest`` random rows."""
+        """Prepare a layer [N, D] for :meth:`subset` with subsets of at least ``smallest`` random rows."""
         return layer
 
     def subset(self, kept: Any, rows: Ints) -> Any:
-        """What ``prepare`` gives for the rows ``rows`` (ascending) of a layer, from what :meth:`for_subsets` kept."""
-        import torch
-
-        return self.prepare(kept[torch.from_numpy(rows).to(kept.device)])
+        """Return :meth:`prepare` of the rows ``rows`` (ascending) of a layer that went through :meth:`for_subsets`."""
+        return self.prepare(take_rows(kept, rows))
 
 
 def metric_text(name: str, params: Mapping[str, Any]) -> str:
-    """A metric as :func:`vlalign.metrics.parse_metric` reads it.
+    """Format a metric as :func:`vlalign.metrics.parse_metric` reads it.
 
     >>> metric_text("linear_predictivity", {"folds": 5, "alphas": (0.1, 1.0)})
     'linear_predictivity:folds=5,alphas=0.1/1.0'
@@ -130,15 +129,15 @@ def metric_text(name: str, params: Mapping[str, Any]) -> str:
 
 
 def value_text(value: Any) -> str:
-    """A parameter as text; several numbers are separated by slashes, as commas separate parameters."""
+    """Format a parameter; several numbers are separated by slashes, as commas separate parameters."""
     return "/".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def whole_number(value: Any, name: str, metric: str, least: int = 1) -> int:
-    """``value`` as an int of at least ``least``.
+    """Return ``value`` as an int of at least ``least``.
 
     Raises:
-        VlalignError: for anything else; booleans and floats are not whole numbers here.
+        VlalignError: for anything else; booleans and floats are refused.
     """
     if isinstance(value, np.integer):
         value = int(value)
@@ -158,7 +157,7 @@ def shown(value: Any) -> str:
 
 
 def choice(value: Any, name: str, metric: str, allowed: Sequence[str]) -> str:
-    """``value`` if it is one of ``allowed``.
+    """Return ``value`` if it is one of ``allowed``.
 
     Raises:
         VlalignError: for anything else.
@@ -168,14 +167,19 @@ def choice(value: Any, name: str, metric: str, allowed: Sequence[str]) -> str:
     return str(value)
 
 
+def take_rows(x: Tensor, order: Ints) -> Tensor:
+    """Return ``x[order]`` on the device of ``x``."""
+    return x[torch.from_numpy(order).to(x.device)]
+
+
 def same_rows(x: Tensor, y: Tensor) -> None:
-    """Check that two feature tensors have the same number of rows; other faults are left to the metric."""
+    """Check that two feature tensors have the same number of rows; the metric checks everything else."""
     if isinstance(x, Tensor) and isinstance(y, Tensor) and x.ndim == y.ndim == 2 and len(x) != len(y):
         raise VlalignError(f"x has {len(x)} rows and y has {len(y)}: pair the samples first")
 
 
-def of_pair(metric: Metric, x: Tensor, y: Tensor) -> float:
-    """The metric of one pair of layers [N, D1] and [N, D2], after the checks that every metric needs.
+def evaluate(metric: Metric, x: Tensor, y: Tensor) -> float:
+    """Compute a metric of one pair of layers [N, D1] and [N, D2], after the checks that every metric needs.
 
     Raises:
         VlalignError: not floating [N, D] tensors, numbers of rows that differ, values that are not finite, or what the
@@ -185,7 +189,7 @@ def of_pair(metric: Metric, x: Tensor, y: Tensor) -> float:
 
     same_rows(x, y)
     checked = [check_features(side, name).detach() for side, name in ((x, "x"), (y, "y"))]
-    for side, name in zip(checked, ("x", "y"), strict=True):
+    for side, name in zip(checked, "xy", strict=True):
         checked_norms(side, name)
     metric.check(len(checked[0]), [side.shape[1] for side in checked])
     return float(metric.grid([metric.prepare(checked[0])], [metric.prepare(checked[1])])[0, 0])

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from vlalign.errors import VlalignError
-from vlalign.metrics.base import Floats, Info, Ints, Metric, Moments, choice, of_pair, shown
+from vlalign.metrics.base import Floats, Info, Moments, choice, evaluate, shown
 from vlalign.metrics.engine.kernels import (
     Centred,
     as_floats,
@@ -32,12 +32,7 @@ from vlalign.metrics.engine.kernels import (
     unbiased_centred,
 )
 from vlalign.metrics.engine.moments import permutation_moments
-from vlalign.metrics.engine.pairwise import (
-    PairMatrix,
-    cosine_moments,
-    cosines,
-    cosines_permuted,
-)
+from vlalign.metrics.engine.pairwise import PairMatrix, PairMetric
 from vlalign.metrics.engine.streamed import (
     Linear,
     Rbf,
@@ -48,13 +43,13 @@ from vlalign.metrics.engine.streamed import (
     unbiased_hsic,
 )
 
-#: Up to so many samples a layer is kept as its N × N kernel matrix; beyond, no such matrix is built.
+#: Up to this number of samples a layer is held as its N × N kernel matrix; beyond, no N × N matrix is built.
 GRAM_SAMPLES = 2048
 CONSTANT = 64  # times the rounding error: a centred kernel of less, relative to the kernel, is constant
 
 
 def cka(x: Tensor, y: Tensor, kernel: str = "linear", bandwidth: float | str = 1.0) -> float:
-    """Biased CKA of two layers [N, D1] and [N, D2], in [0, 1].
+    """Compute the biased CKA of two layers [N, D1] and [N, D2], in [0, 1].
 
     Args:
         x, y: features, rows paired.
@@ -62,36 +57,37 @@ def cka(x: Tensor, y: Tensor, kernel: str = "linear", bandwidth: float | str = 1
         bandwidth: σ of the RBF kernel, or ``median``: each layer's median distance (:func:`median_distance`).
 
     Raises:
-        VlalignError: as :func:`vlalign.metrics.base.of_pair`, or for an unknown kernel or bandwidth.
+        VlalignError: as :func:`vlalign.metrics.base.evaluate`, or for an unknown kernel or bandwidth.
 
     >>> x = torch.eye(5)[:, :3]
     >>> round(cka(x, 3 * x + 1), 5)
     1.0
     """
-    return of_pair(Cka(kernel, bandwidth), x, y)
+    return evaluate(Cka(kernel, bandwidth), x, y)
 
 
 def unbiased_cka(x: Tensor, y: Tensor, kernel: str = "linear", bandwidth: float | str = 1.0) -> float:
-    """Unbiased CKA of two layers; arguments as :func:`cka`. About 0 for independent features, whatever N and D.
+    """Compute the unbiased CKA of two layers, with the arguments of :func:`cka`.
+
+    It is about 0 for independent features, whatever N and D.
 
     >>> generator = torch.Generator().manual_seed(0)
     >>> x, y = torch.randn(20, 300, generator=generator), torch.randn(20, 300, generator=generator)
     >>> cka(x, y) > 0.9, abs(unbiased_cka(x, y)) < 0.2
     (True, True)
     """
-    return of_pair(UnbiasedCka(kernel, bandwidth), x, y)
+    return evaluate(UnbiasedCka(kernel, bandwidth), x, y)
 
 
 def smallest_norm(kernel: Tensor) -> float:
-    """Norm up to which a centred kernel is rounding only, from the trace of the kernel [N, N] before it is centred."""
-    norm = (
-        float(kernel.diagonal().double().sum()) / len(kernel) ** 0.5
-    )  # at most that of a kernel without negative eigenvalues
+    """Return the norm up to which a centred kernel is rounding only, from the trace of the uncentred one [N, N]."""
+    # at most the norm of a kernel without negative eigenvalues
+    norm = float(kernel.diagonal().double().sum()) / len(kernel) ** 0.5
     return CONSTANT * torch.finfo(kernel.dtype).eps * norm
 
 
 @dataclass(frozen=True)
-class Cka(Metric):
+class Cka(PairMetric):
     """Biased CKA as the scorer uses it."""
 
     kernel: str = "linear"
@@ -120,15 +116,15 @@ class Cka(Metric):
 
     @property
     def params(self) -> dict[str, Any]:
-        """Kernel, and its bandwidth where it has one."""
+        """The kernel, and its bandwidth where it has one."""
         return {"kernel": self.kernel} | ({"bandwidth": self.bandwidth} if self.kernel == "rbf" else {})
 
     def holds(self, n: int, widths: Sequence[int]) -> int:
-        """One float32 matrix per layer up to N = 2,048; none beyond."""
-        return 4 * n * n * len(widths) if n <= GRAM_SAMPLES else 0
+        """Return the bytes of one float32 matrix per layer up to N = 2,048, and 0 beyond."""
+        return super().holds(n, widths) if n <= GRAM_SAMPLES else 0
 
     def prepare(self, layer: Tensor) -> PairMatrix | Linear | Rbf:
-        """The centred kernel matrix, or beyond 2,048 samples the layer and the sums of its kernel matrix."""
+        """Compute the centred kernel matrix, or beyond 2,048 samples the layer and the sums of its kernel matrix."""
         if self.kernel == "linear":
             features = Centred.of(layer)
             if len(layer) > GRAM_SAMPLES:
@@ -143,33 +139,20 @@ class Cka(Metric):
         return self._centre(rbf(whole, whole, bandwidth).fill_diagonal_(1.0), done=False, dtype=layer.dtype)
 
     def _centre(self, kernel: Tensor, done: bool, dtype: torch.dtype | None = None) -> PairMatrix:
-        """The centred kernel; ``done``: its rows sum to 0 already. ``dtype`` to keep it in, its own by default."""
+        """Centre a kernel (``done``: its rows sum to 0 already) and convert it to ``dtype``, by default its own."""
         smallest = smallest_norm(kernel)
         kernel = kernel if done else double_centred(kernel)
         return PairMatrix.of(kernel if dtype is None else kernel.to(dtype), smallest, -as_floats(kernel.diagonal()))
 
-    def reorder(self, prepared: Any, order: Ints) -> Any:
-        """The samples in another order."""
-        return prepared.reorder(order)
-
     def grid(self, x: Sequence[Any], y: Sequence[Any]) -> Floats:
-        """Values [Lx, Ly] of prepared layers."""
         if isinstance(x[0], PairMatrix):
-            return cosines(x, y)
-        return self._quotient(streamed_products(x, y), x, y)
-
-    def permuted(self, x: Sequence[Any], y: Sequence[Any], permutations: Ints) -> Floats:
-        """Values [P, Lx, Ly] after the rows of y are permuted by each of ``permutations`` [P, N]."""
-        if isinstance(x[0], PairMatrix):
-            return cosines_permuted(x, y, permutations)
-        return super().permuted(x, y, permutations)
-
-    def _quotient(self, products: Floats, x: Sequence[Linear | Rbf], y: Sequence[Linear | Rbf]) -> Floats:
-        own = [np.array([self._own(side) for side in sides]) for sides in (x, y)]
-        scale = np.sqrt(np.outer(*own))
+            return super().grid(x, y)
+        products = streamed_products(x, y)
+        scale = np.sqrt(np.outer(*([self._self_term(side) for side in sides] for sides in (x, y))))
         return np.divide(self._hsic(products, x, y), scale, out=np.zeros_like(products), where=scale > 0)
 
-    def _own(self, side: Linear | Rbf) -> float:
+    def _self_term(self, side: Linear | Rbf) -> float:
+        """Compute the HSIC of a layer with itself; 0 where it is rounding only."""
         value = float(self._hsic(np.array([[side.square]]), [side], [side])[0, 0])
         scale = side.square if isinstance(side, Rbf) else norm(side) ** 2  # what rounding is relative to
         return value if value > CONSTANT * torch.finfo(side.dtype).eps * scale else 0.0
@@ -177,10 +160,10 @@ class Cka(Metric):
     def _hsic(self, products: Floats, x: Sequence[Linear | Rbf], y: Sequence[Linear | Rbf]) -> Floats:
         return biased_hsic(products, x, y)
 
-    def moments(self, x: Sequence[Any], y: Sequence[Any]) -> Moments:
-        """Exact; the mean is ``tr(Kc) tr(Lc) / ((N - 1) ‖Kc‖ ‖Lc‖)``."""
+    def moments(self, x: Sequence[Any], y: Sequence[Any]) -> Moments | None:
+        """Compute exact mean and sd; the mean is ``tr(Kc) tr(Lc) / ((N - 1) ‖Kc‖ ‖Lc‖)``."""
         if isinstance(x[0], PairMatrix):
-            return Moments(*cosine_moments(x, y))
+            return super().moments(x, y)
         a, b = ([centred_sums(side) for side in sides] for sides in (x, y))
         return Moments(*permutation_moments(a, b, len(x[0].rows)))
 
@@ -207,10 +190,10 @@ class UnbiasedCka(Cka):
     def _hsic(self, products: Floats, x: Sequence[Linear | Rbf], y: Sequence[Linear | Rbf]) -> Floats:
         return unbiased_hsic(products, x, y)
 
-    def moments(self, x: Sequence[Any], y: Sequence[Any]) -> Moments:
-        """Exact: mean 0 and sd ``sqrt(2 / (N (N - 3)))``, whatever the features (the U-centred rows sum to 0)."""
+    def moments(self, x: Sequence[Any], y: Sequence[Any]) -> Moments | None:
+        """Compute exact mean 0 and sd ``sqrt(2 / (N (N - 3)))``, whatever the features (U-centred rows sum to 0)."""
         if isinstance(x[0], PairMatrix):
-            return Moments(*cosine_moments(x, y))
+            return super().moments(x, y)
         n = len(x[0].rows)
-        varies = np.outer([self._own(side) > 0 for side in x], [self._own(side) > 0 for side in y])
+        varies = np.outer(*([self._self_term(side) > 0 for side in sides] for sides in (x, y)))
         return Moments(np.zeros(varies.shape), np.where(varies, (2 / (n * (n - 3))) ** 0.5, 0.0))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vlalign.errors import VlalignError
-from vlalign.metrics.base import Floats, Info, Ints, Metric, Moments, of_pair, whole_number
+from vlalign.metrics.base import Floats, Info, Ints, Metric, Moments, evaluate, take_rows, whole_number
 from vlalign.metrics.cka import UnbiasedCka
 from vlalign.metrics.engine.graph import relabelled
 from vlalign.metrics.engine.matches import find_matches
@@ -21,12 +21,12 @@ from vlalign.metrics.mutual_knn import MutualKnn
 
 _GATHER_BYTES = 2**20  # of neighbours' features held at once
 _SUM_BYTES = 64 * 2**20  # of row and column sums held at once
-_ROUNDING = 1e-12  # what is this small beside the parts that it is the difference of, is nothing
-_ALL = UnbiasedCka()  # what is left when all other samples are neighbours
+_ROUNDING = 1e-12  # a difference this small, relative to its parts, is rounding
+_ALL = UnbiasedCka()  # the metric when all other samples are neighbours
 
 
 def cknna(x: Tensor, y: Tensor, k: int | None = 10) -> float:
-    """Unbiased HSIC of two linear kernels masked to the shared nearest neighbours, over the two self terms.
+    """Compute the unbiased HSIC of two linear kernels masked to shared nearest neighbours, over the two self terms.
 
     With ``K = XXᵀ`` and ``L = YYᵀ`` and masks ``A[i, j] = (j in kNN_X(i))``, ``B`` alike: ``HSIC(ABK, ABL) /
     sqrt(HSIC(AK, AK) HSIC(BL, BL))``, all products but those inside HSIC entry by entry. HSIC is the unbiased
@@ -42,13 +42,13 @@ def cknna(x: Tensor, y: Tensor, k: int | None = 10) -> float:
         At most about 1, and negative values occur; 0 where a self term is not positive (as for constant features).
 
     Raises:
-        VlalignError: as :func:`vlalign.metrics.base.of_pair`, or for N or k out of range.
+        VlalignError: as :func:`vlalign.metrics.base.evaluate`, or for N or k out of range.
 
     >>> x = torch.randn(20, 3, generator=torch.Generator().manual_seed(0))
     >>> round(cknna(x, 2 * x, k=5), 6)
     1.0
     """
-    return of_pair(Cknna(k), x, y)
+    return evaluate(Cknna(k), x, y)
 
 
 class Masked(NamedTuple):
@@ -60,7 +60,6 @@ class Masked(NamedTuple):
     own: float  # HSIC with itself, 0 where not positive
 
     def reorder(self, order: Ints) -> Masked:
-        """The samples in another order."""
         return Masked(relabelled(self.lists, order), self.values[order], self.returned[order], self.own)
 
 
@@ -90,51 +89,40 @@ class Cknna(Metric):
         return MutualKnn(self.k)
 
     def check(self, n: int, widths: Sequence[int] = ()) -> None:
-        """Raise VlalignError if ``n`` samples are too few."""
         super().check(n)
         if self.k is not None and n <= self.k:
             raise VlalignError(f"{self.name} with k={self.k} needs more than {self.k} samples, got N={n}: lower k")
 
     def holds(self, n: int, widths: Sequence[int]) -> int:
-        """Bytes of the kernels of one model, which only k=None keeps."""
+        """Return the bytes of the kernels of one model, which only k=None holds."""
         return _ALL.holds(n, widths) if self.k is None else 0
 
     def prepare(self, layer: Tensor) -> Any:
-        """The kernel of one layer [N, D], masked to the neighbours; for k=None as :class:`UnbiasedCka`."""
+        """Compute the kernel of one layer [N, D], masked to the neighbours; for k=None as :class:`UnbiasedCka`."""
         return _ALL.prepare(layer) if self.k is None else _masked(layer, self._lists.prepare(layer))
 
     def grid(self, x: Sequence[Any], y: Sequence[Any]) -> Floats:
-        """Values [Lx, Ly] of prepared layers."""
         return _ALL.grid(x, y) if self.k is None else _values(x, y, None)[0]
 
     def permuted(self, x: Sequence[Any], y: Sequence[Any], permutations: Ints) -> Floats:
-        """Values [P, Lx, Ly] after the rows of y are permuted by each of ``permutations`` [P, N]."""
         return _ALL.permuted(x, y, permutations) if self.k is None else _values(x, y, permutations)
 
     def moments(self, x: Sequence[Any], y: Sequence[Any]) -> Moments | None:
-        """Exact for k=None, where the mean is 0; None otherwise."""
+        """Compute exact mean (0) and sd for k=None; None otherwise."""
         return _ALL.moments(x, y) if self.k is None else None
 
     def reorder(self, prepared: Any, order: Ints) -> Any:
-        """The prepared layer after its rows are put in another order."""
         if self.k is None:
             return prepared.reorder(order)
         return prepared.map(lambda masked: masked.reorder(order))
 
     def for_subsets(self, layer: Tensor, smallest: int) -> Any:
-        """The layer, with longer neighbour lists."""
         return layer if self.k is None else self._lists.for_subsets(layer, smallest)
 
     def subset(self, kept: Any, rows: Ints) -> Any:
-        """What ``prepare`` gives for the rows ``rows`` (ascending) of a layer."""
         if self.k is None:
             return super().subset(kept, rows)
-        layer = kept[0][torch.from_numpy(rows).to(kept[0].device)]
-        return _masked(layer, self._lists.subset(kept, rows))
-
-
-def _largest(layer: Tensor) -> float:
-    return float(layer.abs().max()) or 1.0
+        return _masked(take_rows(kept[0], rows), self._lists.subset(kept, rows))
 
 
 def _masked(layer: Tensor, lists: Sided[Tensor]) -> Sided[Masked]:
@@ -143,7 +131,7 @@ def _masked(layer: Tensor, lists: Sided[Tensor]) -> Sided[Masked]:
 
 def _mask(layer: Tensor, lists: Tensor) -> Masked:
     n, k = lists.shape
-    scale, index = _largest(layer), lists.to(layer.device)
+    scale, index = float(layer.abs().max()) or 1.0, lists.to(layer.device)
     products = torch.empty((n, k), dtype=torch.float64)
     rows = max(1, _GATHER_BYTES // (8 * k * layer.shape[1]))
     for start in range(0, n, rows):
@@ -162,7 +150,7 @@ def _mask(layer: Tensor, lists: Tensor) -> Masked:
 
 
 def _hsic(returned: Any, total_a: Any, total_b: Any, crossed: Any, n: int) -> Any:
-    """Unbiased HSIC of A and B (zero diagonals) from ``Σ A∘Bᵀ``, ``Σ A``, ``Σ B`` and ``Σ AB``."""
+    """Compute the unbiased HSIC of A and B (zero diagonals) from ``Σ A∘Bᵀ``, ``Σ A``, ``Σ B`` and ``Σ AB``."""
     return (returned + total_a * total_b / ((n - 1) * (n - 2)) - 2 * crossed / (n - 2)) / (n * (n - 3))
 
 
@@ -178,7 +166,7 @@ def _values(x_layers: Sequence[Sided[Masked]], y_layers: Sequence[Sided[Masked]]
 
 
 def _shared(x: Sequence[Masked], y: Sequence[Masked], permutations: Ints | None) -> Floats:
-    """HSIC [P, Lx, Ly] of the kernels masked to the shared neighbours of each pair."""
+    """Compute the HSIC [P, Lx, Ly] of the kernels masked to the shared neighbours of each pair."""
     lists = [torch.stack([layer.lists for layer in side]) for side in (x, y)]
     kernels = [np.stack([layer.values for layer in side]).ravel() for side in (x, y)]
     returns = [np.stack([layer.returned for layer in side]).ravel() for side in (x, y)]
@@ -188,15 +176,15 @@ def _shared(x: Sequence[Masked], y: Sequence[Masked], permutations: Ints | None)
     pairs = len(x) * len(y)
     returned = np.zeros((len(orders), pairs))
     columns, rows = (np.zeros((len(orders), pairs * n)) for _ in range(2))  # of K and of L
-    for found in find_matches(lists[0], lists[1], permutations):
-        p, pair = found.permutation, found.x * len(y) + found.y
-        left = (found.x * n + found.row) * k + found.a
-        right = (found.y * n + orders[p][found.row]) * k + found.b
+    for matches in find_matches(lists[0], lists[1], permutations):
+        p, pair = matches.permutation, matches.x * len(y) + matches.y
+        left = (matches.x * n + matches.row) * k + matches.a
+        right = (matches.y * n + orders[p][matches.row]) * k + matches.b
         a, b = kernels[0][left], kernels[1][right]
-        both = returns[0][left] & returns[1][right]  # then the opposite entry stands too, and kernels are symmetric
+        both = returns[0][left] & returns[1][right]  # the opposite entry matches too, and kernels are symmetric
         returned[p] += np.bincount(pair, a * b * both, minlength=pairs)
         np.add.at(columns[p], pair * n + columns_of[left], a)
-        np.add.at(rows[p], pair * n + found.row, b)
+        np.add.at(rows[p], pair * n + matches.row, b)
     by_pair = [sums.reshape(len(orders), pairs, n) for sums in (columns, rows)]
     crossed = np.einsum("pqn,pqn->pq", *by_pair)
     hsic = _hsic(returned, by_pair[0].sum(axis=2), by_pair[1].sum(axis=2), crossed, n)

@@ -11,16 +11,16 @@ import torch
 from torch import Tensor
 
 from vlalign.errors import VlalignError
-from vlalign.metrics.base import Floats, Info, Ints, Metric, Moments, choice, of_pair, shown
+from vlalign.metrics.base import Floats, Info, Ints, Moments, choice, evaluate, shown
 from vlalign.metrics.cka import GRAM_SAMPLES
 from vlalign.metrics.engine.kernels import Centred, linear_gram
 from vlalign.metrics.engine.moments import PairSums, permutation_moments
-from vlalign.metrics.engine.pairwise import PairMatrix, cosine_moments, cosines, cosines_permuted
+from vlalign.metrics.engine.pairwise import PairMatrix, PairMetric
 from vlalign.metrics.engine.streamed import Linear, norm, streamed_products, with_diagonal
 
 
 def cmd(x: Tensor, y: Tensor, contraction: str = "features", centred: bool = False) -> float:
-    """Similarity of the correlation matrices of two layers [N, D1] and [N, D2]; 1 minus the distance.
+    """Compute the similarity of the correlation matrices of two layers [N, D1] and [N, D2]; 1 minus the distance.
 
     Args:
         x, y: features, rows paired.
@@ -32,25 +32,25 @@ def cmd(x: Tensor, y: Tensor, contraction: str = "features", centred: bool = Fal
         A value in [0, 1]; 0 where a side is zero (or constant, if centred).
 
     Raises:
-        VlalignError: as :func:`vlalign.metrics.base.of_pair`, or for ``samples`` with widths that differ.
+        VlalignError: as :func:`vlalign.metrics.base.evaluate`, or for ``samples`` with widths that differ.
 
     >>> x = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [0.0, 0.0]])
     >>> round(cmd(x, x[:, [1, 0]]), 6), cmd(x, 2 * x, "samples") > 0.999999
     (1.0, True)
     """
-    return of_pair(Cmd(contraction, centred), x, y)
+    return evaluate(Cmd(contraction, centred), x, y)
 
 
 @dataclass(frozen=True)
 class _Samples:
-    """``Xᵀ X`` of norm 1, flat; the order of the samples does not show in it."""
+    """``Xᵀ X`` of norm 1, flattened, which does not depend on the order of the samples."""
 
     matrix: Tensor  # [D * D], float64
     width: int
 
 
 @dataclass(frozen=True)
-class Cmd(Metric):
+class Cmd(PairMetric):
     """The metric as the scorer uses it."""
 
     contraction: str = "features"
@@ -73,22 +73,22 @@ class Cmd(Metric):
 
     @property
     def paired(self) -> bool:
-        """``Xᵀ X`` is the same for every order of the rows."""
+        """Whether the value depends on the pairing: ``Xᵀ X`` is the same for every order of the rows."""
         return self.contraction == "features"
 
     def check(self, n: int, widths: Sequence[int] = ()) -> None:
-        """As every metric; and equal widths of all layers for ``samples``."""
+        """Check what every metric needs, and for ``samples`` that all layers have one width."""
         super().check(n, widths)
         if self.contraction == "samples" and len(set(widths)) > 1:
-            found = ", ".join(str(width) for width in sorted(set(widths)))
-            raise VlalignError(f"cmd:contraction=samples compares layers of equal width only, got widths {found}")
+            listed = ", ".join(str(width) for width in sorted(set(widths)))
+            raise VlalignError(f"cmd:contraction=samples compares layers of equal width only, got widths {listed}")
 
     def holds(self, n: int, widths: Sequence[int]) -> int:
-        """One float32 matrix per layer up to N = 2,048 (``features``); none beyond."""
-        return 4 * n * n * len(widths) if n <= GRAM_SAMPLES and self.contraction == "features" else 0
+        """Return the bytes of one float32 matrix per layer up to N = 2,048 (``features``), and 0 beyond."""
+        return super().holds(n, widths) if n <= GRAM_SAMPLES and self.contraction == "features" else 0
 
     def prepare(self, layer: Tensor) -> PairMatrix | Linear | _Samples:
-        """The matrix C of norm 1, or beyond 2,048 samples the layer and the sums of ``X Xᵀ``."""
+        """Compute the matrix C of norm 1, or beyond 2,048 samples the layer and the sums of ``X Xᵀ``."""
         features = Centred.of(layer, self.centred)
         if self.contraction == "samples":
             product = torch.zeros(layer.shape[1], layer.shape[1], dtype=torch.float64, device=layer.device)
@@ -101,13 +101,11 @@ class Cmd(Metric):
         return PairMatrix.of(linear_gram(features.all()))
 
     def reorder(self, prepared: Any, order: Ints) -> Any:
-        """The samples in another order."""
         return prepared if isinstance(prepared, _Samples) else prepared.reorder(order)
 
     def grid(self, x: Sequence[Any], y: Sequence[Any]) -> Floats:
-        """Values [Lx, Ly] of prepared layers."""
         if isinstance(x[0], PairMatrix):
-            return cosines(x, y)
+            return super().grid(x, y)
         if isinstance(x[0], Linear):
             norms = np.outer([norm(side) for side in x], [norm(side) for side in y])
             products = with_diagonal(streamed_products(x, y), x, y)
@@ -116,18 +114,12 @@ class Cmd(Metric):
         values: Floats = (torch.stack([s.matrix for s in x]) @ torch.stack([s.matrix for s in y]).T).cpu().numpy()
         return values
 
-    def permuted(self, x: Sequence[Any], y: Sequence[Any], permutations: Ints) -> Floats:
-        """Values [P, Lx, Ly] after the rows of y are permuted by each of ``permutations`` [P, N]."""
-        if isinstance(x[0], PairMatrix):
-            return cosines_permuted(x, y, permutations)
-        return super().permuted(x, y, permutations)
-
     def moments(self, x: Sequence[Any], y: Sequence[Any]) -> Moments | None:
-        """Exact; None for ``samples``, where permuting rows changes nothing."""
+        """Compute exact mean and sd; None for ``samples``, where permuting rows changes nothing."""
         if isinstance(x[0], _Samples):
             return None
         if isinstance(x[0], PairMatrix):
-            return Moments(*cosine_moments(x, y))
+            return super().moments(x, y)
         return Moments(*permutation_moments([_sums(s) for s in x], [_sums(s) for s in y], len(x[0].rows)))
 
 

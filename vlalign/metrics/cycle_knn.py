@@ -9,13 +9,13 @@ from typing import ClassVar
 import numpy as np
 from torch import Tensor
 
-from vlalign.metrics.base import Floats, Info, Moments, of_pair
+from vlalign.metrics.base import Floats, Info, Moments, evaluate
 from vlalign.metrics.engine.matches import Groups, MatchMetric
 from vlalign.metrics.engine.ties import Sided
 
 
 def cycle_knn(x: Tensor, y: Tensor, k: int = 10) -> float:
-    """Share of the rows i that are among kNN_X(j) for some j in kNN_Y(i).
+    """Compute the share of the rows i that are among kNN_X(j) for some j in kNN_Y(i).
 
     Not symmetric. The function of the reference code (Huh et al., arXiv 2405.07987) takes its arguments in this order,
     but its scorer calls it with the sides exchanged. ``cycle_knn(x, x)`` need not be 1: it is the share of the rows
@@ -29,14 +29,14 @@ def cycle_knn(x: Tensor, y: Tensor, k: int = 10) -> float:
         A share in [0, 1]. Ties are broken at random, independently for x and for y.
 
     Raises:
-        VlalignError: as :func:`vlalign.metrics.base.of_pair`, or for k outside 1..N-1.
+        VlalignError: as :func:`vlalign.metrics.base.evaluate`, or for k outside 1..N-1.
 
     >>> import torch
     >>> x = torch.eye(4)[[0, 0, 1, 1]]
     >>> cycle_knn(x, 2 * x, k=1)
     1.0
     """
-    return of_pair(CycleKnn(k), x, y)
+    return evaluate(CycleKnn(k), x, y)
 
 
 @dataclass(frozen=True)
@@ -56,14 +56,13 @@ class CycleKnn(MatchMetric):
     )
 
     def of_groups(self, groups: Groups) -> Floats:
-        """Value [G] of each row and layer pair that has matches."""
         return np.ones(len(groups.count))
 
     def moments(self, x: Sequence[Sided[Tensor]], y: Sequence[Sided[Tensor]]) -> Moments:
-        """Exact mean: row i counts unless k random others all miss the samples that have it as a neighbour in X."""
+        """Compute the exact mean: row i counts unless k random others all miss the rows whose neighbour it is in X."""
         from scipy.stats import hypergeom
 
         n = len(x[0].x)
-        missed = hypergeom.pmf(0, n - 1, np.arange(n), self.k)  # by how many have the row as a neighbour
+        missed = hypergeom.pmf(0, n - 1, np.arange(n), self.k)  # by the number of rows whose neighbour it is
         mean = [1 - missed[np.bincount(layer.x.numpy().ravel(), minlength=n)].mean() for layer in x]
         return Moments(np.repeat(np.array(mean)[:, None], len(y), axis=1), None)

@@ -7,13 +7,12 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from vlalign.metrics.base import Floats, Info, of_pair
-from vlalign.metrics.engine.chains import best_chains
-from vlalign.metrics.engine.matches import Groups, MatchMetric
+from vlalign.metrics.base import Floats, Info, evaluate
+from vlalign.metrics.engine.matches import Groups, MatchMetric, best_chains
 
 
 def edit_distance_knn(x: Tensor, y: Tensor, k: int = 10) -> float:
-    """``1 - d / k`` with d the mean, over rows, of the Levenshtein distance of the two neighbour lists.
+    """Compute ``1 - d / k`` with d the mean, over rows, of the Levenshtein distance of the two neighbour lists.
 
     Insertions, deletions and substitutions count 1 each, so a shared neighbour helps only near the same position.
 
@@ -26,14 +25,14 @@ def edit_distance_knn(x: Tensor, y: Tensor, k: int = 10) -> float:
         independently for x and for y.
 
     Raises:
-        VlalignError: as :func:`vlalign.metrics.base.of_pair`, or for k outside 1..N-1.
+        VlalignError: as :func:`vlalign.metrics.base.evaluate`, or for k outside 1..N-1.
 
     >>> import torch
     >>> x = torch.tensor([[1.0], [2.0], [3.0], [4.0]])  # neighbours: 3 2, 3 2, 3 1, 2 1
     >>> edit_distance_knn(x, -x, k=2), edit_distance_knn(x, x.flip(0), k=2)  # turned: 1 2, 0 2, 0 1, 0 1
     (1.0, 0.5)
     """
-    return of_pair(EditDistanceKnn(k), x, y)
+    return evaluate(EditDistanceKnn(k), x, y)
 
 
 @dataclass(frozen=True)
@@ -50,5 +49,4 @@ class EditDistanceKnn(MatchMetric):
     )
 
     def of_groups(self, groups: Groups) -> Floats:
-        """Value [G] of each row and layer pair that has matches."""
         return best_chains(groups, shifts_cost=True) / self.k

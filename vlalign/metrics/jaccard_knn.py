@@ -9,13 +9,13 @@ from typing import ClassVar
 import numpy as np
 from torch import Tensor
 
-from vlalign.metrics.base import Floats, Info, Moments, of_pair
+from vlalign.metrics.base import Floats, Info, Moments, evaluate
 from vlalign.metrics.engine.matches import Groups, MatchMetric
 from vlalign.metrics.engine.ties import Sided
 
 
 def jaccard_knn(x: Tensor, y: Tensor, k: int = 10) -> float:
-    """Mean over rows of ``|kNN_X(i) ∩ kNN_Y(i)| / |kNN_X(i) ∪ kNN_Y(i)|``.
+    """Compute the mean over rows of ``|kNN_X(i) ∩ kNN_Y(i)| / |kNN_X(i) ∪ kNN_Y(i)|``.
 
     With o shared neighbours a row counts ``o / (2k - o)``: less than mutual-kNN's ``o / k`` unless o is 0 or k.
 
@@ -27,14 +27,14 @@ def jaccard_knn(x: Tensor, y: Tensor, k: int = 10) -> float:
         A value in [0, 1]. Ties are broken at random, independently for x and for y.
 
     Raises:
-        VlalignError: as :func:`vlalign.metrics.base.of_pair`, or for k outside 1..N-1.
+        VlalignError: as :func:`vlalign.metrics.base.evaluate`, or for k outside 1..N-1.
 
     >>> import torch
     >>> x = torch.eye(4)[[0, 0, 1, 1]]
     >>> jaccard_knn(x, 2 * x, k=1)
     1.0
     """
-    return of_pair(JaccardKnn(k), x, y)
+    return evaluate(JaccardKnn(k), x, y)
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,10 @@ class JaccardKnn(MatchMetric):
     )
 
     def of_groups(self, groups: Groups) -> Floats:
-        """Value [G] of each row and layer pair that has matches."""
         return groups.count / (2 * self.k - groups.count)
 
     def moments(self, x: Sequence[Sided[Tensor]], y: Sequence[Sided[Tensor]]) -> Moments:
-        """Exact mean: the overlap of a row is hypergeometric, k of N - 1 drawn twice. The sd has no simple formula."""
+        """Compute the exact mean: a row's overlap is hypergeometric, k of N - 1 drawn twice. The sd has no formula."""
         from scipy.stats import hypergeom
 
         shared = np.arange(self.k + 1)

@@ -7,16 +7,15 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from vlalign.metrics.base import Floats, Info, of_pair
-from vlalign.metrics.engine.chains import best_chains
-from vlalign.metrics.engine.matches import Groups, MatchMetric
+from vlalign.metrics.base import Floats, Info, evaluate
+from vlalign.metrics.engine.matches import Groups, MatchMetric, best_chains
 
 
 def lcs_knn(x: Tensor, y: Tensor, k: int = 10) -> float:
-    """Mean length, over rows, of the longest common subsequence of the two neighbour lists, divided by ``k``.
+    """Compute the mean length of the longest common subsequence of the rows' two neighbour lists, divided by ``k``.
 
-    Unlike mutual-kNN it minds the order of the neighbours. The reference code (Huh et al., arXiv 2405.07987) does not
-    divide by ``k``: its number is ``k`` times this one.
+    Unlike mutual-kNN it depends on the order of the neighbours. The reference code (Huh et al., arXiv 2405.07987) does
+    not divide by ``k``: its number is ``k`` times this one.
 
     Args:
         x, y: features [N, D1] and [N, D2], rows paired. Neighbours are by inner product: normalise the rows for cosine.
@@ -27,14 +26,14 @@ def lcs_knn(x: Tensor, y: Tensor, k: int = 10) -> float:
         for x and for y.
 
     Raises:
-        VlalignError: as :func:`vlalign.metrics.base.of_pair`, or for k outside 1..N-1.
+        VlalignError: as :func:`vlalign.metrics.base.evaluate`, or for k outside 1..N-1.
 
     >>> import torch
     >>> x = torch.tensor([[1.0], [2.0], [3.0], [4.0]])  # neighbours: 3 2, 3 2, 3 1, 2 1
     >>> lcs_knn(x, -x, k=2), lcs_knn(x, x.flip(0), k=2)  # turned: 1 2, 0 2, 0 1, 0 1
     (1.0, 0.5)
     """
-    return of_pair(LcsKnn(k), x, y)
+    return evaluate(LcsKnn(k), x, y)
 
 
 @dataclass(frozen=True)
@@ -51,5 +50,4 @@ class LcsKnn(MatchMetric):
     )
 
     def of_groups(self, groups: Groups) -> Floats:
-        """Value [G] of each row and layer pair that has matches."""
         return best_chains(groups, shifts_cost=False) / self.k

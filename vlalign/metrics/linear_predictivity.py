@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from vlalign.errors import VlalignError
-from vlalign.metrics.base import Floats, Info, Ints, Metric, choice, of_pair, shown, whole_number
-from vlalign.metrics.engine.basis import take_rows, unit_configuration
+from vlalign.metrics.base import Floats, Info, Ints, Metric, choice, evaluate, shown, take_rows, whole_number
+from vlalign.metrics.engine.basis import unit_configuration
 from vlalign.metrics.engine.layers import map_layers
 
 _ROWS = 128  # of E_fᵀE_f at once
@@ -34,10 +34,10 @@ def linear_predictivity(
     folds: int = 5,
     alphas: float | Sequence[float] = (0.01, 0.1, 1.0, 10.0),
 ) -> float:
-    """Cross-validated R² of ridge regression between x [N, D1] and y [N, D2].
+    """Compute the cross-validated R² of ridge regression between x [N, D1] and y [N, D2].
 
     ``1 - SSE/SST`` over all held-out samples and target columns (so columns count by their variance); the deviations of
-    SST are from the means of the training samples. Never clipped: an R² below 0 says that those means predict better.
+    SST are from the means of the training samples. Never clipped: an R² below 0 means that those means predict better.
 
     Folds are dealt by a fixed shuffle of row positions, so the value depends a little on the order of the rows. The
     penalty of the squared weights is λ = alpha times the mean of the min(D, N - 1) leading eigenvalues of ``XcᵀXc``, Xc
@@ -54,17 +54,17 @@ def linear_predictivity(
         A value up to 1. A target whose rows are all equal gives 0, and so does such a source.
 
     Raises:
-        VlalignError: as :func:`vlalign.metrics.base.of_pair`, or for parameters out of range.
+        VlalignError: as :func:`vlalign.metrics.base.evaluate`, or for parameters out of range.
 
     >>> x = torch.arange(20.0)[:, None]
     >>> linear_predictivity(x, 1 - 3 * x, "x_to_y", alphas=1e-6) > 0.999
     True
     """
-    return of_pair(LinearPredictivity(direction, folds, alphas), x, y)  # type: ignore[arg-type]
+    return evaluate(LinearPredictivity(direction, folds, alphas), x, y)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
-class Centred:
+class CentredGram:
     """A prepared layer: Gram matrix [N, N] of the centred rows, with trace 1 or 0, and its largest possible rank."""
 
     gram: Tensor
@@ -104,27 +104,25 @@ class LinearPredictivity(Metric):
             )
 
     def holds(self, n: int, widths: Sequence[int]) -> int:
-        """Bytes of the Gram matrices [N, N]."""
+        """Return the bytes of the Gram matrices [N, N]."""
         return 8 * n * n * len(widths)
 
-    def prepare(self, layer: Tensor) -> Centred:
-        """Gram matrix of one layer [N, D]."""
+    def prepare(self, layer: Tensor) -> CentredGram:
+        """Compute the Gram matrix of one layer [N, D]."""
         x = unit_configuration(layer)
-        return Centred(x @ x.mT, max(1, min(x.shape[1], len(x) - 1)))
+        return CentredGram(x @ x.mT, max(1, min(x.shape[1], len(x) - 1)))
 
-    def reorder(self, prepared: Centred, order: Ints) -> Centred:
-        """The rows and columns of the Gram matrix in another order."""
-        return Centred(take_rows(take_rows(prepared.gram, order).mT, order), prepared.rank)
+    def reorder(self, prepared: CentredGram, order: Ints) -> CentredGram:
+        return CentredGram(take_rows(take_rows(prepared.gram, order).mT, order), prepared.rank)
 
-    def grid(self, x: Sequence[Centred], y: Sequence[Centred]) -> Floats:
-        """Values [Lx, Ly] of prepared layers."""
+    def grid(self, x: Sequence[CentredGram], y: Sequence[CentredGram]) -> Floats:
         if self.direction == "x_to_y":
             return self._predict(x, y)
         if self.direction == "y_to_x":
             return self._predict(y, x).T
         return (self._predict(x, y) + self._predict(y, x).T) / 2
 
-    def _predict(self, sources: Sequence[Centred], targets: Sequence[Centred]) -> Floats:
+    def _predict(self, sources: Sequence[CentredGram], targets: Sequence[CentredGram]) -> Floats:
         """R² [sources, targets]."""
         device = targets[0].gram.device
         folds = [torch.from_numpy(rows).to(device) for rows in fold_rows(len(targets[0].gram), self.folds)]
@@ -132,7 +130,7 @@ class LinearPredictivity(Metric):
         whole = total.sum(axis=0)
         constant = whole == 0
 
-        def r2(source: Centred) -> Floats:
+        def r2(source: CentredGram) -> Floats:
             left = self._left_over(source, targets, folds)
             best = (left.sum(axis=1, keepdims=True) - left).argmin(axis=0, keepdims=True)
             chosen = np.take_along_axis(left, best, axis=0)[0].sum(axis=0)
@@ -141,7 +139,7 @@ class LinearPredictivity(Metric):
 
         return np.stack(map_layers(r2, sources))
 
-    def _left_over(self, source: Centred, targets: Sequence[Centred], folds: list[Tensor]) -> Floats:
+    def _left_over(self, source: CentredGram, targets: Sequence[CentredGram], folds: list[Tensor]) -> Floats:
         """Squared residuals [alphas, folds, targets], summed over samples and columns."""
         residuals = [_residual_maps(source, alpha, folds) for alpha in self.alphas]
         n = len(source.gram)
@@ -164,7 +162,7 @@ def fold_rows(n: int, folds: int) -> list[Ints]:
     return [np.sort(part) for part in np.array_split(np.random.default_rng(0).permutation(n), folds)]
 
 
-def _residual_maps(source: Centred, alpha: float, folds: list[Tensor]) -> list[Tensor]:
+def _residual_maps(source: CentredGram, alpha: float, folds: list[Tensor]) -> list[Tensor]:
     """E_f [rows of fold, N] for each fold: the held-out residuals are ``E_f Y``."""
     n = len(source.gram)
     trace = float(source.gram.diagonal().sum())

@@ -26,7 +26,7 @@ _NIBBLE, _BYTE = 15, 17  # 15 masks fit a 4-bit counter, 17 such sums fit an 8-b
 
 
 def mutual_knn(x: Tensor, y: Tensor, k: int = 10) -> float:
-    """Mean overlap of the ``k`` nearest neighbours of every row in two representations of the same samples.
+    """Compute the mean overlap of every row's ``k`` nearest neighbours in two representations of the same samples.
 
     Args:
         x, y: features [N, D1] and [N, D2], rows paired. Neighbours are by inner product: normalise the rows for cosine.
@@ -51,13 +51,13 @@ def mutual_knn(x: Tensor, y: Tensor, k: int = 10) -> float:
 
 
 def mutual_knn_from_neighbours(nx: Tensor, ny: Tensor) -> float:
-    """Mutual-kNN score of two neighbour lists [N, k] (each row without repetition), as :func:`mutual_knn`."""
+    """Compute :func:`mutual_knn` of two neighbour lists [N, k] (each row without repetition)."""
     counts = overlap_counts(nx.unsqueeze(0), ny.unsqueeze(0))
     return float(counts[0, 0] / nx.numel())
 
 
 def overlap_counts(nx: Tensor, ny: Tensor) -> Ints:
-    """Shared neighbours, summed over samples, of all layer pairs at once.
+    """Count shared neighbours, summed over samples, of all layer pairs at once.
 
     Args:
         nx, ny: neighbour lists [Lx, N, k] and [Ly, N, k], each row without repetition.
@@ -74,10 +74,10 @@ def overlap_counts(nx: Tensor, ny: Tensor) -> Ints:
 
 
 def overlap_counts_permuted(nx: Tensor, ny: Tensor, permutations: Ints | None) -> Ints:
-    """:func:`overlap_counts` after the rows of y are permuted, for each permutation.
+    """Compute :func:`overlap_counts` after the rows of y are permuted, for each permutation.
 
     No distances are needed: sample i of the permuted y is ``perm[i]`` of y, its neighbours are relabelled by the
-    inverse. Exact. For each block of rows a table of bit masks says which layers of one side have sample j among the
+    inverse. Exact. For each block of rows a table of bit masks holds which layers of one side have sample j among the
     neighbours of row i; the lists of the other side look their masks up, and the bits are summed in parallel counters.
 
     Args:
@@ -119,7 +119,8 @@ def overlap_counts_permuted(nx: Tensor, ny: Tensor, permutations: Ints | None) -
 
 
 def _masks(lists: Ints, n: int) -> NDArray[np.uint32]:
-    """Flat [rows * N]: bit l of entry i * N + j is set if layer l of ``lists`` [L <= 32, rows, k] lists j for row i."""
+    """Build flat masks [rows * N]: bit l of entry i * N + j is set if layer l of ``lists`` [L <= 32, rows, k] lists j
+    for row i."""
     rows = lists.shape[1]
     masks = np.zeros(rows * n, dtype=np.uint32)
     base = np.arange(rows, dtype=np.int64)[:, None] * n
@@ -129,25 +130,25 @@ def _masks(lists: Ints, n: int) -> NDArray[np.uint32]:
 
 
 class _BitCounter:
-    """Sums the 32 bits of looked-up masks [rows, L * k] over rows and neighbours, with its buffers made once.
+    """Counter of the 32 bits of looked-up masks [rows, L * k] over rows and neighbours, with its buffers made once.
 
     Masks are added as words: first eight 4-bit counters a word (up to 15 addends), then four 8-bit counters (17 of
-    those), so the rows stand as [15, 17, q].
+    those), so the rows have the shape [15, 17, q].
     """
 
     def __init__(self, rows: int, layers: int, k: int) -> None:
         self.rows, self.layers, self.k = rows, layers, k
         groups = -(-rows // (_NIBBLE * _BYTE))
-        self.found = np.zeros((_NIBBLE * _BYTE * groups, layers * k), dtype=np.uint32)  # rows past the end stay zero
-        self.shifted = np.empty_like(self.found)
+        self.masks = np.zeros((_NIBBLE * _BYTE * groups, layers * k), dtype=np.uint32)  # rows past the end stay zero
+        self.shifted = np.empty_like(self.masks)
         self.stacked = self.shifted.reshape(_NIBBLE, _BYTE, groups, layers * k)
 
     def count(self, masks: NDArray[np.uint32], index: Ints) -> Ints:
-        """int64 [32, L]: how often each bit is set in ``masks[index]``, for each of the L lists."""
-        np.take(masks, index, out=self.found[: self.rows], mode="clip")
+        """Count how often each bit is set in ``masks[index]``, for each of the L lists: int64 [32, L]."""
+        np.take(masks, index, out=self.masks[: self.rows], mode="clip")
         bits = np.empty((4, 8, self.layers), dtype=np.int64)
         for low in range(4):
-            np.right_shift(self.found, np.uint32(low), out=self.shifted)
+            np.right_shift(self.masks, np.uint32(low), out=self.shifted)
             np.bitwise_and(self.shifted, np.uint32(0x11111111), out=self.shifted)
             nibbles = np.add.reduce(self.stacked, axis=0, dtype=np.uint32)
             for high in (0, 4):
@@ -174,15 +175,13 @@ class MutualKnn(NeighbourMetric):
     )
 
     def grid(self, x: Sequence[Sided[Tensor]], y: Sequence[Sided[Tensor]]) -> Floats:
-        """Scores [Lx, Ly] of prepared layers."""
         return overlap_counts(*stacked(x, y)) / (len(x[0].x) * self.k)
 
     def permuted(self, x: Sequence[Sided[Tensor]], y: Sequence[Sided[Tensor]], permutations: Ints) -> Floats:
-        """Scores [P, Lx, Ly] after the rows of y are permuted by each of ``permutations`` [P, N]."""
         return overlap_counts_permuted(*stacked(x, y), permutations) / (len(x[0].x) * self.k)
 
     def moments(self, x: Sequence[Sided[Tensor]], y: Sequence[Sided[Tensor]]) -> Moments:
-        """Exact: the mean is k / (N - 1), the sd depends on how often samples are neighbours of others."""
+        """Compute the exact mean k / (N - 1) and sd, which depends on how often samples are neighbours of others."""
         n = len(x[0].x)
         mean, sd = permutation_moments([graph_sums(layer.x) for layer in x], [graph_sums(layer.y) for layer in y], n)
         return Moments(mean / (n * self.k), sd / (n * self.k))

@@ -16,44 +16,44 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from vlalign.metrics.base import Floats, Info, Ints, Metric, of_pair
-from vlalign.metrics.engine.basis import pair_grid, take_rows, unit_configuration
+from vlalign.metrics.base import Floats, Info, Ints, Metric, evaluate, take_rows
+from vlalign.metrics.engine.basis import pair_grid, unit_configuration
 
 
 def procrustes(x: Tensor, y: Tensor) -> float:
-    """Nuclear norm ``‖XᵀY‖_*`` of x [N, D1] and y [N, D2], centred and of norm 1: ``1 - d²/2``.
+    """Compute the nuclear norm ``‖XᵀY‖_*`` of x [N, D1] and y [N, D2], centred and of norm 1: ``1 - d²/2``.
 
     Returns:
         A value in [0, 1]; 0 if all rows of a side are equal. Unrelated isotropic layers of
         r columns have about ``0.85 sqrt(r / N)``.
 
     Raises:
-        VlalignError: as :func:`vlalign.metrics.base.of_pair`.
+        VlalignError: as :func:`vlalign.metrics.base.evaluate`.
 
     >>> x = torch.tensor([[0.0, 1.0], [1.0, 0.0], [2.0, 1.0], [0.0, 5.0]])
     >>> round(procrustes(x, 3 * x @ torch.tensor([[0.0, 1.0], [-1.0, 0.0]]) + 1), 6)
     1.0
     """
-    return of_pair(Procrustes(), x, y)
+    return evaluate(Procrustes(), x, y)
 
 
 def procrustes_distance(x: Tensor, y: Tensor) -> float:
-    """Procrustes distance d in [0, √2] of x [N, D1] and y [N, D2], centred, of norm 1; raises as :func:`procrustes`."""
+    """Compute the Procrustes distance d in [0, √2] of x [N, D1] and y [N, D2]; raises as :func:`procrustes`."""
     return math.sqrt(2 - 2 * procrustes(x, y))
 
 
 def angular_shape(x: Tensor, y: Tensor) -> float:
-    """``1 - 2θ/π`` in [0, 1], with θ the :func:`angular_shape_distance`; raises as :func:`procrustes`.
+    """Compute ``1 - 2θ/π`` in [0, 1], with θ the :func:`angular_shape_distance`; raises as :func:`procrustes`.
 
     >>> x = torch.tensor([[0.0, 1.0], [1.0, 0.0], [2.0, 1.0], [0.0, 5.0]])
     >>> round(angular_shape(x, x), 6), angular_shape(x, torch.ones(4, 2))
     (1.0, 0.0)
     """
-    return of_pair(AngularShape(), x, y)
+    return evaluate(AngularShape(), x, y)
 
 
 def angular_shape_distance(x: Tensor, y: Tensor) -> float:
-    """Angle θ in radians, in [0, π/2], between the shapes of x [N, D1] and y [N, D2]; raises as :func:`procrustes`."""
+    """Compute the angle θ in [0, π/2] between the shapes of x [N, D1] and y [N, D2]; raises as :func:`procrustes`."""
     return math.acos(procrustes(x, y))
 
 
@@ -72,16 +72,14 @@ class Procrustes(Metric):
     )
 
     def prepare(self, layer: Tensor) -> Tensor:
-        """The layer [N, D] centred and of norm 1, rotated into N columns where it has more."""
+        """Centre the layer [N, D] and scale it to norm 1, rotated into N columns where it has more."""
         x = unit_configuration(layer)
         return x if x.shape[1] <= len(x) else torch.linalg.qr(x.mT, mode="r").R.mT.contiguous()
 
     def reorder(self, prepared: Tensor, order: Ints) -> Tensor:
-        """The rows in another order."""
         return take_rows(prepared, order)
 
     def grid(self, x: Sequence[Tensor], y: Sequence[Tensor]) -> Floats:
-        """Values [Lx, Ly] of prepared layers."""
         return pair_grid(_nuclear, x, y)
 
 
@@ -100,10 +98,9 @@ class AngularShape(Procrustes):
     )
 
     def grid(self, x: Sequence[Tensor], y: Sequence[Tensor]) -> Floats:
-        """Values [Lx, Ly] of prepared layers."""
         return pair_grid(lambda a, b: 1 - 2 * math.acos(_nuclear(a, b)) / math.pi, x, y)
 
 
 def _nuclear(x: Tensor, y: Tensor) -> float:
-    """At most 1. From singular values, not roots of eigenvalues: arccos near 1 would magnify their rounding."""
+    # singular values, not roots of eigenvalues: arccos near 1 would magnify their rounding
     return min(1.0, float(torch.linalg.svdvals(x.mT @ y).sum()))

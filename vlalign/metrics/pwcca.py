@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from vlalign.metrics.base import Floats, Info, Ints, Metric, of_pair
-from vlalign.metrics.engine.basis import centred, pair_grid, standardised, take_rows, thin_basis
+from vlalign.metrics.base import Floats, Info, Ints, Metric, evaluate, take_rows
+from vlalign.metrics.engine.basis import centred, pair_grid, standardised, thin_basis
 
 _TIE = 1e-9  # by how much, relatively, the leading principal axis of x is preferred among equal correlations
-_SMALL = 1e-4  # correlation below which variates of the wider side are not read off those of the other
+_SMALL = 1e-4  # correlation below which variates of the wider side are not derived from those of the other
 
 
 def pwcca(x: Tensor, y: Tensor) -> float:
-    """Projection-weighted canonical correlation of x [N, D1] and y [N, D2].
+    """Compute the projection-weighted canonical correlation of x [N, D1] and y [N, D2].
 
     ``Σ α_i ρ_i / Σ α_i`` with the canonical correlations ρ_i and the weights ``α_i = Σ_j |⟨h_i, x_j⟩|``, where h_i are
     the unit canonical variates on the side of x and x_j its centred columns. Not symmetric.
@@ -32,13 +32,13 @@ def pwcca(x: Tensor, y: Tensor) -> float:
         A value in [0, 1].
 
     Raises:
-        VlalignError: as :func:`vlalign.metrics.base.of_pair`.
+        VlalignError: as :func:`vlalign.metrics.base.evaluate`.
 
     >>> x = torch.tensor([[0.0, 1.0], [1.0, 0.0], [2.0, 1.0], [0.0, 5.0], [4.0, 3.0]])
     >>> round(pwcca(x, x @ torch.tensor([[1.0, 2.0], [-1.0, 1.0]])), 6)
     1.0
     """
-    return of_pair(Pwcca(), x, y)
+    return evaluate(Pwcca(), x, y)
 
 
 @dataclass(frozen=True)
@@ -66,18 +66,16 @@ class Pwcca(Metric):
     )
 
     def prepare(self, layer: Tensor) -> Projection:
-        """Basis of the standardised columns of one layer [N, D], and its inner products with the columns."""
+        """Compute a basis of the standardised columns of one layer [N, D], and its inner products with the columns."""
         x, magnitudes = centred(layer)
         left, values = thin_basis(standardised(x))
         variances = (values / values[0]) ** 2 if len(values) else values
         return Projection(left, variances, (left.mT @ (x * magnitudes)).float())
 
     def reorder(self, prepared: Projection, order: Ints) -> Projection:
-        """The rows of the basis in another order; the rest does not depend on it."""
-        return Projection(take_rows(prepared.left, order), prepared.variances, prepared.loadings)
+        return replace(prepared, left=take_rows(prepared.left, order))
 
     def grid(self, x: Sequence[Projection], y: Sequence[Projection]) -> Floats:
-        """Values [Lx, Ly] of prepared layers."""
         return pair_grid(_weighted, x, y)
 
 

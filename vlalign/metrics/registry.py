@@ -34,12 +34,12 @@ METRICS: dict[str, type[Metric]] = {
 
 
 def metric_names() -> list[str]:
-    """Names that :func:`get_metric` knows, in the order of ``vlalign metrics``."""
+    """Return the names that :func:`get_metric` knows, in the order of ``vlalign metrics``."""
     return list(METRICS)
 
 
 def get_metric(name: str, **params: Any) -> Metric:
-    """The metric of that name with its parameters.
+    """Return the metric of that name with its parameters.
 
     Raises:
         VlalignError: for an unknown name (with close matches), an unknown parameter, or one out of range.
@@ -60,10 +60,10 @@ def get_metric(name: str, **params: Any) -> Metric:
 
 
 def parse_metric(text: str, **defaults: Any) -> Metric:
-    """The metric that a text like ``cka:kernel=rbf,bandwidth=median`` names.
+    """Return the metric that a text like ``cka:kernel=rbf,bandwidth=median`` names.
 
     Args:
-        text: a name, and after a colon its parameters; numbers, true, false and none are read as such.
+        text: a name, and after a colon its parameters; numbers, true, false and none are recognised.
         defaults: parameters for metrics that have them, where the text does not give them.
 
     Raises:

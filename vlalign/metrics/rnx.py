@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from vlalign.errors import VlalignError
-from vlalign.metrics.base import Floats, Info, Ints, Metric, Moments, of_pair, whole_number
+from vlalign.metrics.base import Floats, Info, Ints, Metric, Moments, evaluate, whole_number
 from vlalign.metrics.engine.graph import relabelled
 from vlalign.metrics.engine.layers import map_layers
 from vlalign.metrics.engine.matches import find_matches
@@ -29,7 +29,7 @@ _BLOCK_BYTES = 4 * 2**20  # of weights [layers, rows, N] held at once by each th
 
 
 def rnx(x: Tensor, y: Tensor, k: int = 10) -> float:
-    """Mutual-kNN corrected for chance: ``((N - 1) Q - k) / (N - 1 - k)``, Q the mean overlap of the k neighbours.
+    """Compute chance-corrected mutual-kNN: ``((N - 1) Q - k) / (N - 1 - k)``, Q the mean overlap of the k neighbours.
 
     Args:
         x, y: features [N, D1] and [N, D2], N >= 4, rows paired. Neighbours are by inner product: normalise the rows
@@ -41,17 +41,17 @@ def rnx(x: Tensor, y: Tensor, k: int = 10) -> float:
         Ties are broken at random, independently for x and for y.
 
     Raises:
-        VlalignError: as :func:`vlalign.metrics.base.of_pair`, or for N or k out of range.
+        VlalignError: as :func:`vlalign.metrics.base.evaluate`, or for N or k out of range.
 
     >>> x = torch.eye(4)[[0, 0, 1, 1]]
     >>> rnx(x, 2 * x, k=1)
     1.0
     """
-    return of_pair(Rnx(k), x, y)
+    return evaluate(Rnx(k), x, y)
 
 
 def rnx_area(x: Tensor, y: Tensor, max_k: int | None = None) -> float:
-    """Area under R_NX(k) over log k, ``Σ_k R_NX(k) / k / Σ_k 1 / k`` for k = 1..max_k.
+    """Compute the area under R_NX(k) over log k, ``Σ_k R_NX(k) / k / Σ_k 1 / k`` for k = 1..max_k.
 
     Args:
         x, y: features [N, D1] and [N, D2], N >= 4, rows paired. Neighbours are by inner product: normalise the rows
@@ -63,13 +63,13 @@ def rnx_area(x: Tensor, y: Tensor, max_k: int | None = None) -> float:
         random, independently for x and for y.
 
     Raises:
-        VlalignError: as :func:`vlalign.metrics.base.of_pair`, or for N or max_k out of range.
+        VlalignError: as :func:`vlalign.metrics.base.evaluate`, or for N or max_k out of range.
 
     >>> x = torch.tensor([[4.0, 1.0], [3.0, 2.0], [1.0, 3.0], [0.0, 5.0]])
     >>> round(rnx_area(x, 2 * x), 6)
     1.0
     """
-    return of_pair(RnxArea(max_k), x, y)
+    return evaluate(RnxArea(max_k), x, y)
 
 
 @dataclass(frozen=True)
@@ -86,24 +86,21 @@ class Rnx(MutualKnn):
     )
 
     def check(self, n: int, widths: Any = ()) -> None:
-        """Raise VlalignError if ``n`` samples are too few."""
         Metric.check(self, n)
         _check_k(self.name, "k", self.k, n)
 
     def grid(self, x: Sequence[Sided[Tensor]], y: Sequence[Sided[Tensor]]) -> Floats:
-        """Values [Lx, Ly] of prepared layers."""
         return self._corrected(super().grid(x, y), len(x[0].x))
 
     def permuted(self, x: Sequence[Sided[Tensor]], y: Sequence[Sided[Tensor]], permutations: Ints) -> Floats:
-        """Values [P, Lx, Ly] after the rows of y are permuted by each of ``permutations`` [P, N]."""
         return self._corrected(super().permuted(x, y, permutations), len(x[0].x))
 
     def moments(self, x: Sequence[Sided[Tensor]], y: Sequence[Sided[Tensor]]) -> Moments:
-        """Exact: the mean is 0, the sd that of mutual-kNN on the new scale."""
+        """Compute the exact mean 0 and the sd of mutual-kNN on the new scale."""
         n = len(x[0].x)
-        found = super().moments(x, y)
-        assert found.sd is not None
-        return Moments(np.zeros_like(found.mean), found.sd * (n - 1) / (n - 1 - self.k))
+        moments = super().moments(x, y)
+        assert moments.sd is not None
+        return Moments(np.zeros_like(moments.mean), moments.sd * (n - 1) / (n - 1 - self.k))
 
     def _corrected(self, share: Floats, n: int) -> Floats:
         return ((n - 1) * share - self.k) / (n - 1 - self.k)
@@ -115,7 +112,7 @@ class RnxArea(Metric):
 
     A sample at rank r of a row in one layer and s in the other is shared from k = max(r, s) on, so each adds a weight
     ``w(max(r, s)) = min(w(r), w(s))``. A prepared layer is the matrix [N, N] of ranks (0 the nearest, max_k all
-    beyond), or the neighbour list [N, max_k] where that is smaller; one for either side.
+    beyond), or the neighbour list [N, max_k] where that is smaller, for each side.
     """
 
     max_k: int | None = None
@@ -135,17 +132,16 @@ class RnxArea(Metric):
             object.__setattr__(self, "max_k", whole_number(self.max_k, "max_k", self.name))
 
     def check(self, n: int, widths: Sequence[int] = ()) -> None:
-        """Raise VlalignError if ``n`` samples are too few."""
         super().check(n)
         _check_k(self.name, "max_k", self._depth(n), n)
 
     def holds(self, n: int, widths: Sequence[int]) -> int:
-        """Bytes of the ranks of one model, where whole rank matrices are kept."""
+        """Return the bytes of the ranks of one model, where whole rank matrices are held."""
         depth = self._depth(n)
         return 0 if _as_list(depth, n) else np.min_scalar_type(depth).itemsize * n * n * len(widths)
 
     def prepare(self, layer: Tensor) -> Sided[Any]:
-        """Ranks [N, N] of one layer [N, D], or its neighbour list."""
+        """Compute the ranks [N, N] of one layer [N, D], or its neighbour list."""
         n = len(layer)
         depth = self._depth(n)
 
@@ -159,15 +155,12 @@ class RnxArea(Metric):
         return knn_of_sides(layer, depth).map(kept)
 
     def grid(self, x: Sequence[Sided[Any]], y: Sequence[Sided[Any]]) -> Floats:
-        """Values [Lx, Ly] of prepared layers."""
         return self.permuted(x, y, np.arange(len(x[0].x))[None])[0]
 
     def reorder(self, prepared: Sided[Any], order: Ints) -> Sided[Any]:
-        """The prepared layer after its rows are put in another order."""
         return prepared.map(lambda kept: relabelled(kept, order) if isinstance(kept, Tensor) else kept[order][:, order])
 
     def permuted(self, x: Sequence[Sided[Any]], y: Sequence[Sided[Any]], permutations: Ints) -> Floats:
-        """Values [P, Lx, Ly] after the rows of y are permuted by each of ``permutations`` [P, N]."""
         n = len(x[0].x)
         depth = self._depth(n)
         k = np.arange(1, depth + 1)
@@ -178,7 +171,7 @@ class RnxArea(Metric):
         return summed(of_x, of_y, permutations, weights) - per_k.sum()
 
     def moments(self, x: Sequence[Any], y: Sequence[Any]) -> Moments:
-        """The mean is exactly 0, as that of R_NX at every k; the sd has no simple formula."""
+        """Return the exact mean 0, that of R_NX at every k; the sd has no simple formula."""
         return Moments(np.zeros((len(x), len(y))), None)
 
     def _depth(self, n: int) -> int:
@@ -195,17 +188,17 @@ def _as_list(depth: int, n: int) -> bool:
 
 
 def _of_lists(x: Sequence[Tensor], y: Sequence[Tensor], permutations: Ints, weights: Floats) -> Floats:
-    """Summed weights [P, Lx, Ly] from neighbour lists."""
+    """Sum the weights [P, Lx, Ly] from neighbour lists."""
     pairs = len(x) * len(y)
     sums = np.zeros((len(permutations), pairs))
-    for found in find_matches(torch.stack(list(x)), torch.stack(list(y)), permutations):
-        pair = found.x * len(y) + found.y
-        sums[found.permutation] += np.bincount(pair, weights[np.maximum(found.a, found.b)], minlength=pairs)
+    for match in find_matches(torch.stack(list(x)), torch.stack(list(y)), permutations):
+        pair = match.x * len(y) + match.y
+        sums[match.permutation] += np.bincount(pair, weights[np.maximum(match.a, match.b)], minlength=pairs)
     return sums.reshape(-1, len(x), len(y))
 
 
 def _of_ranks(x: Sequence[Ints], y: Sequence[Ints], permutations: Ints, weights: Floats) -> Floats:
-    """Summed weights [P, Lx, Ly] from matrices of ranks, in blocks of rows."""
+    """Sum the weights [P, Lx, Ly] from matrices of ranks, in blocks of rows."""
     n = len(x[0])
     rows = max(1, _BLOCK_BYTES // (8 * n * (len(x) + 2 * len(y))))
 

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
 from scipy.stats import rankdata
 from torch import Tensor
 
-from vlalign.metrics.base import Floats, Info, Ints, Metric, Moments, choice, of_pair
+from vlalign.metrics.base import Floats, Info, choice, evaluate
 from vlalign.metrics.engine.kernels import Centred
-from vlalign.metrics.engine.pairwise import PairMatrix, cosine_moments, cosines, cosines_permuted
+from vlalign.metrics.engine.pairwise import PairMatrix, PairMetric
 
 _TIES = 2.0**40  # distances of cosines are rounded to 1/_TIES, so that those of equal rows tie for their ranks
 _CONSTANT = 1e-9  # dissimilarities that vary less than this, relatively, are all equal
 
 
 def rsa(x: Tensor, y: Tensor, compare: str = "spearman", distance: str = "correlation") -> float:
-    """Correlation, over all pairs of samples, of their dissimilarity in x [N, D1] and in y [N, D2].
+    """Correlate, over all pairs of samples, their dissimilarity in x [N, D1] and in y [N, D2].
 
     Args:
         x, y: features, rows paired.
@@ -32,18 +31,18 @@ def rsa(x: Tensor, y: Tensor, compare: str = "spearman", distance: str = "correl
         (``correlation``) or of zeros (``cosine``) is at distance 1 from every other.
 
     Raises:
-        VlalignError: as :func:`vlalign.metrics.base.of_pair`, or for an unknown ``compare`` or ``distance``.
+        VlalignError: as :func:`vlalign.metrics.base.evaluate`, or for an unknown ``compare`` or ``distance``.
 
     >>> x = torch.randn(12, 6, generator=torch.Generator().manual_seed(0))
     >>> round(rsa(x, 3 * x), 6), round(rsa(x, x - 100, "pearson", "euclidean"), 4)
     (1.0, 1.0)
     """
-    return of_pair(Rsa(compare, distance), x, y)
+    return evaluate(Rsa(compare, distance), x, y)
 
 
 @dataclass(frozen=True)
-class Rsa(Metric):
-    """The metric as the scorer uses it."""
+class Rsa(PairMetric):
+    """The metric as the scorer uses it; ranks need all distances at once."""
 
     compare: str = "spearman"
     distance: str = "correlation"
@@ -62,12 +61,8 @@ class Rsa(Metric):
         choice(self.compare, "compare", self.name, ("spearman", "pearson"))
         choice(self.distance, "distance", self.name, ("correlation", "cosine", "euclidean"))
 
-    def holds(self, n: int, widths: Sequence[int]) -> int:
-        """One float32 matrix per layer: ranks need all distances at once."""
-        return 4 * n * n * len(widths)
-
     def prepare(self, layer: Tensor) -> PairMatrix:
-        """Centred dissimilarities (or their ranks) [N, N] of norm 1, zero on the diagonal."""
+        """Compute centred dissimilarities (or their ranks) [N, N] of norm 1, zero on the diagonal."""
         matrix = dissimilarities(layer, self.distance)
         n = len(matrix)
         rows, columns = np.triu_indices(n, 1)
@@ -82,25 +77,9 @@ class Rsa(Metric):
         upper[torch.from_numpy(rows), torch.from_numpy(columns)] = torch.from_numpy(values)
         return PairMatrix.of((upper + upper.T).to(layer.device, layer.dtype))
 
-    def reorder(self, prepared: PairMatrix, order: Ints) -> PairMatrix:
-        """The samples in another order."""
-        return prepared.reorder(order)
-
-    def grid(self, x: Sequence[Any], y: Sequence[Any]) -> Floats:
-        """Values [Lx, Ly] of prepared layers."""
-        return cosines(x, y)
-
-    def permuted(self, x: Sequence[Any], y: Sequence[Any], permutations: Ints) -> Floats:
-        """Values [P, Lx, Ly] after the rows of y are permuted by each of ``permutations`` [P, N]."""
-        return cosines_permuted(x, y, permutations)
-
-    def moments(self, x: Sequence[Any], y: Sequence[Any]) -> Moments:
-        """Exact mean (0) and sd, those of the Mantel test."""
-        return Moments(*cosine_moments(x, y))
-
 
 def dissimilarities(layer: Tensor, distance: str) -> Tensor:
-    """Distances [N, N] between the rows of a layer in float64, 0 on the diagonal; see :func:`rsa`."""
+    """Compute distances [N, N] between the rows of a layer in float64, 0 on the diagonal; see :func:`rsa`."""
     if distance == "euclidean":
         features = Centred.of(layer).all().double()
         return torch.cdist(features, features, compute_mode="donot_use_mm_for_euclid_dist")
@@ -112,5 +91,4 @@ def dissimilarities(layer: Tensor, distance: str) -> Tensor:
     norms = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
     varies = norms > _CONSTANT * rows.shape[1] ** 0.5
     rows = torch.where(varies, rows / torch.where(varies, norms, 1.0), 0.0)
-    found = (rows @ rows.T).mul_(-_TIES).add_(_TIES).round_().div_(_TIES)
-    return found.fill_diagonal_(0)
+    return (rows @ rows.T).mul_(-_TIES).add_(_TIES).round_().div_(_TIES).fill_diagonal_(0)

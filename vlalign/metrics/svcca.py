@@ -18,13 +18,13 @@ import torch
 from torch import Tensor
 
 from vlalign.errors import VlalignError
-from vlalign.metrics.base import Floats, Info, Ints, Metric, of_pair, whole_number
-from vlalign.metrics.engine.basis import centred, standardised, take_rows, thin_basis
+from vlalign.metrics.base import Floats, Info, Ints, Metric, evaluate, take_rows, whole_number
+from vlalign.metrics.engine.basis import centred, standardised, thin_basis
 from vlalign.metrics.engine.layers import map_layers
 
 
 def svcca(x: Tensor, y: Tensor, dim: int = 10) -> float:
-    """Mean canonical correlation of the ``dim`` leading principal directions of x [N, D1] and y [N, D2].
+    """Compute the mean canonical correlation of the ``dim`` leading principal directions of x [N, D1] and y [N, D2].
 
     A layer of lower rank r has r directions; the mean is then over the smaller number of the two sides, so that a layer
     has 1 with itself. A layer whose rows are all equal has 0 with every other. Where the singular values number ``dim``
@@ -34,13 +34,13 @@ def svcca(x: Tensor, y: Tensor, dim: int = 10) -> float:
         A value in [0, 1]; unrelated layers have about ``0.85 sqrt(dim / N)``.
 
     Raises:
-        VlalignError: as :func:`vlalign.metrics.base.of_pair`, or if N is not larger than ``dim + 1``.
+        VlalignError: as :func:`vlalign.metrics.base.evaluate`, or if N is not larger than ``dim + 1``.
 
     >>> x = torch.eye(6)
     >>> round(svcca(x[:, :3], 2 - 5 * x[:, :3], dim=2), 6)
     1.0
     """
-    return of_pair(Svcca(dim), x, y)
+    return evaluate(Svcca(dim), x, y)
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Svcca(Metric):
         object.__setattr__(self, "dim", whole_number(self.dim, "dim", self.name))
 
     def check(self, n: int, widths: Sequence[int] = ()) -> None:
-        """Raise VlalignError if there are so few samples that ``dim`` directions can span all of them."""
+        """Raise VlalignError if ``dim`` directions can span all samples."""
         super().check(n, widths)
         if n <= self.dim + 1:
             raise VlalignError(
@@ -78,20 +78,17 @@ class Svcca(Metric):
             )
 
     def prepare(self, layer: Tensor) -> Directions:
-        """Leading left singular vectors of one layer [N, D] with standardised columns."""
+        """Compute the leading left singular vectors of one layer [N, D] with standardised columns."""
         left, values = thin_basis(standardised(centred(layer)[0]), keep=self.dim)
         return Directions(torch.nn.functional.pad(left, (0, self.dim - len(values))), len(values))
 
     def reorder(self, prepared: Directions, order: Ints) -> Directions:
-        """The rows of the singular vectors in another order."""
         return Directions(take_rows(prepared.left, order), prepared.rank)
 
     def grid(self, x: Sequence[Directions], y: Sequence[Directions]) -> Floats:
-        """Values [Lx, Ly] of prepared layers."""
         return self.permuted(x, y, np.arange(len(x[0].left))[None])[0]
 
     def permuted(self, x: Sequence[Directions], y: Sequence[Directions], permutations: Ints) -> Floats:
-        """Values [P, Lx, Ly] after the rows of y are permuted by each of ``permutations`` [P, N]."""
         left = torch.cat([layer.left for layer in x], dim=1).mT.contiguous()
         right = torch.cat([layer.left for layer in y], dim=1)
         fewest = np.minimum.outer([layer.rank for layer in x], [layer.rank for layer in y])

@@ -66,7 +66,7 @@ def test_equal_to_loops(many: int, few: int, n: int, seed: int, back: bool, data
 def test_blocks_of_rows(monkeypatch: pytest.MonkeyPatch, layers: tuple[int, int], back: bool) -> None:
     nx, ny = lists(layers[0], 30, 5, 0), lists(layers[1], 30, 5, 1)
     whole = fast(nx, ny, orders(30), back)
-    for name, size in (("_TABLE_BYTES", 7 * 8 * 30), ("_FOUND_BYTES", 1)):
+    for name, size in (("_TABLE_BYTES", 7 * 8 * 30), ("_LOOKUP_BYTES", 1)):
         monkeypatch.setattr(sys.modules["vlalign.metrics.engine.matches"], name, size)
         assert fast(nx, ny, orders(30), back) == whole
 

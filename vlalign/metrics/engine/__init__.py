@@ -1,1 +1,1 @@
-"""What metrics share: nearest neighbours, matches of neighbour lists, kernels, moments, ties, work on many layers."""
+"""The engine of the metrics: nearest neighbours, matches of neighbour lists, kernels, moments, ties, threads."""

@@ -1,4 +1,4 @@
-"""Centred columns and thin orthonormal bases: what the metrics of subspaces and shapes have in common."""
+"""Centred columns and thin orthonormal bases, for metrics of subspaces and shapes."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vlalign.metrics.base import Floats, Ints
+from vlalign.metrics.base import Floats
 from vlalign.metrics.engine.layers import map_layers
 
-#: Directions whose singular value is below this share of the largest are taken for rounding noise. A float32 column far
-#: from zero carries noise of about 1e-6 of the largest; the float64 Gram matrix resolves down to about 1e-7.
+#: Directions whose singular value is below this share of the largest count as rounding noise. A float32 column far from
+#: zero carries noise of about 1e-6 of the largest; the float64 Gram matrix resolves down to about 1e-7.
 RANK_TOLERANCE = 1e-5
 _CONSTANT = 1e-12  # deviations from the mean, as a share of a column's largest value, that are rounding
 _POLISH = 1e-3  # share of the largest singular value below which a Gram matrix costs orthogonality
@@ -21,10 +21,10 @@ _Layer = TypeVar("_Layer")
 
 
 def centred(layer: Tensor) -> tuple[Tensor, Tensor]:
-    """Columns of [N, D] in float64, divided by their largest magnitude and centred, and those magnitudes [D].
+    """Return the columns of [N, D] in float64, divided by their largest magnitude and centred, and the magnitudes [D].
 
-    The magnitudes are given as shares of the largest (at least 1e-30), so their product with the columns is the centred
-    layer up to one factor. Constant columns become exactly zero.
+    The magnitudes are shares of the largest (at least 1e-30), so their product with the columns is the centred layer up
+    to one factor. Constant columns become exactly zero.
     """
     x = layer.detach().double()
     peak = x.abs().amax(dim=0)
@@ -36,13 +36,13 @@ def centred(layer: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def standardised(x: Tensor) -> Tensor:
-    """Centred columns [N, D] divided by their standard deviation; zero columns stay zero."""
+    """Divide centred columns [N, D] by their standard deviation; zero columns stay zero."""
     sd = x.std(dim=0)
     return x / sd.where(sd > 0, torch.ones_like(sd))
 
 
 def unit_configuration(layer: Tensor) -> Tensor:
-    """The layer [N, D] in float64 with centred columns and Frobenius norm 1; zero where all rows are equal."""
+    """Return the layer [N, D] in float64 with centred columns and Frobenius norm 1; zero where all rows are equal."""
     x, magnitudes = centred(layer)
     x = x * magnitudes
     norm = torch.linalg.matrix_norm(x)
@@ -50,7 +50,7 @@ def unit_configuration(layer: Tensor) -> Tensor:
 
 
 def thin_basis(x: Tensor, keep: int | None = None) -> tuple[Tensor, Tensor]:
-    """Left singular vectors [N, r] and singular values [r] of centred columns [N, D], largest first.
+    """Compute left singular vectors [N, r] and singular values [r] of centred columns [N, D], largest first.
 
     r is the number of singular values above :data:`RANK_TOLERANCE` of the largest (0 for a zero matrix), at most
     ``keep``. They come from the smaller Gram matrix, which squares the condition number: where that cost digits, a
@@ -74,12 +74,7 @@ def thin_basis(x: Tensor, keep: int | None = None) -> tuple[Tensor, Tensor]:
     return left, values
 
 
-def take_rows(x: Tensor, order: Ints) -> Tensor:
-    """``x[order]``, wherever ``x`` lies."""
-    return x[torch.from_numpy(order).to(x.device)]
-
-
 def pair_grid(value: Callable[[_Layer, _Layer], float], x: Sequence[_Layer], y: Sequence[_Layer]) -> Floats:
-    """``value`` [Lx, Ly] of every pair of prepared layers, as many pairs at a time as there are CPU threads."""
+    """Compute ``value`` [Lx, Ly] of every pair of prepared layers, one pair per CPU thread at a time."""
     pairs = [(a, b) for a in x for b in y]
     return np.array(map_layers(lambda pair: value(*pair), pairs), dtype=np.float64).reshape(len(x), len(y))

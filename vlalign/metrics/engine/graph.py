@@ -1,4 +1,4 @@
-"""What the metrics of neighbour lists have in common."""
+"""Base class of the metrics of neighbour lists, and operations on the lists."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from vlalign.errors import VlalignError
-from vlalign.metrics.base import Ints, Metric, whole_number
+from vlalign.metrics.base import Ints, Metric, take_rows, whole_number
 from vlalign.metrics.engine.moments import PairSums
 from vlalign.metrics.engine.neighbours import knn_of_sides
 from vlalign.metrics.engine.ties import Sided
@@ -32,28 +32,27 @@ class NeighbourMetric(Metric):
 
     @property
     def preparation(self) -> Hashable:
-        """The same lists serve all metrics of this kind with this k."""
+        """Key of the lists, which serve all metrics of this kind with this k."""
         plain = type(self).prepare is NeighbourMetric.prepare
         return ("neighbours", self.k) if plain else self
 
     def check(self, n: int, widths: Any = ()) -> None:
-        """Raise VlalignError if ``n`` samples are too few."""
         super().check(n, widths)
         if n <= self.k:
             raise VlalignError(f"{self.name} with k={self.k} needs more than {self.k} samples, got N={n}: lower k")
 
     def prepare(self, layer: Tensor) -> Sided[Tensor]:
-        """Neighbour lists [N, k] of one layer [N, D]."""
+        """Search the neighbour lists [N, k] of one layer [N, D]."""
         return knn_of_sides(layer, self.k).map(Tensor.cpu)
 
     def reorder(self, prepared: Sided[Tensor], order: Ints) -> Sided[Tensor]:
-        """Neighbour lists of the rows in another order: relabelled, no distances needed."""
+        """Relabel the lists; no distances are needed."""
         return prepared.map(lambda lists: relabelled(lists, order))
 
     def for_subsets(self, layer: Tensor, smallest: int) -> tuple[Tensor, Sided[Tensor] | None]:
-        """The layer, and so long a neighbour list that almost surely k of it are in every subset.
+        """Return the layer, and a neighbour list long enough that almost surely k of it are in every subset.
 
-        No list where it would be most of the layer anyway: small subsets are cheaper to search afresh.
+        No list where it would be most of the layer: small subsets are cheaper to search again.
         """
         n = len(layer)
         share = min(1.0, smallest / n)
@@ -63,18 +62,18 @@ class NeighbourMetric(Metric):
         return layer, knn_of_sides(layer, length).map(Tensor.cpu) if length < n // 4 else None
 
     def subset(self, kept: tuple[Tensor, Sided[Tensor] | None], rows: Ints) -> Sided[Tensor]:
-        """Neighbour lists of the rows ``rows``: the long lists without the samples that were left out."""
+        """Return neighbour lists of the rows ``rows``: the long lists without the samples that were left out."""
         layer, long = kept
         if long is not None:
             new = np.full(len(layer), -1, dtype=np.int64)
             new[rows] = np.arange(len(rows))
-            found = long.map(lambda lists: self._inside(new[lists.numpy()[rows]]))
-            if found.x is not None and found.y is not None:
-                return Sided(found.x, found.y)
-        return self.prepare(layer[torch.from_numpy(rows).to(layer.device)])
+            lists = long.map(lambda lists: self._inside(new[lists.numpy()[rows]]))
+            if lists.x is not None and lists.y is not None:
+                return Sided(lists.x, lists.y)
+        return self.prepare(take_rows(layer, rows))
 
     def _inside(self, lists: Ints) -> Tensor | None:
-        """The first k entries of each row of ``lists`` that are not -1; None where a row has fewer."""
+        """Return the first k entries of each row of ``lists`` that are not -1; None where a row has fewer."""
         inside = lists >= 0
         if not (inside.sum(axis=1) >= self.k).all():
             return None
@@ -83,7 +82,7 @@ class NeighbourMetric(Metric):
 
 
 def relabelled(lists: Tensor, order: Ints) -> Tensor:
-    """Neighbour lists [N, k] after the rows are put in another order: new row i is row ``order[i]``."""
+    """Relabel neighbour lists [N, k] after the rows are put in another order: new row i is row ``order[i]``."""
     inverse = torch.empty(len(order), dtype=torch.int64)
     forward = torch.from_numpy(order)
     inverse[forward] = torch.arange(len(order))
@@ -91,17 +90,17 @@ def relabelled(lists: Tensor, order: Ints) -> Tensor:
 
 
 def shortened(prepared: Sided[Tensor], k: int) -> Sided[Tensor]:
-    """Neighbour lists [N, k] from longer ones."""
+    """Shorten neighbour lists to [N, k]."""
     return prepared.map(lambda lists: lists[:, :k])
 
 
 def stacked(x: Sequence[Sided[Tensor]], y: Sequence[Sided[Tensor]]) -> tuple[Tensor, Tensor]:
-    """Neighbour lists [Lx, N, k] and [Ly, N, k] of prepared layers, each as its side has them."""
+    """Stack the neighbour lists [Lx, N, k] and [Ly, N, k] of prepared layers, each of its side."""
     return torch.stack([layer.x for layer in x]), torch.stack([layer.y for layer in y])
 
 
 def checked_lists(nx: Tensor, ny: Tensor) -> tuple[Ints, Ints]:
-    """The neighbour lists [Lx, N, k] and [Ly, N, k] of two sides as arrays on the CPU.
+    """Check the neighbour lists [Lx, N, k] and [Ly, N, k] of two sides and return them as arrays on the CPU.
 
     Raises:
         VlalignError: if they are not integer [L, N, k] of row numbers, or differ in N or k.
@@ -113,7 +112,7 @@ def checked_lists(nx: Tensor, ny: Tensor) -> tuple[Ints, Ints]:
             raise VlalignError(f"neighbour lists must be integer [L, N, k], got {neighbours.dtype} {shape}")
         lists: Ints = neighbours.detach().cpu().to(torch.int64).numpy()
         if lists.min() < 0 or lists.max() >= lists.shape[1]:
-            raise VlalignError(f"neighbour lists must hold row numbers 0..{lists.shape[1] - 1}: found one outside")
+            raise VlalignError(f"neighbour lists must hold row numbers 0..{lists.shape[1] - 1}: one lies outside")
         sides.append(lists)
     a, b = sides
     if a.shape[1:] != b.shape[1:]:
@@ -122,7 +121,7 @@ def checked_lists(nx: Tensor, ny: Tensor) -> tuple[Ints, Ints]:
 
 
 def graph_sums(neighbours: Tensor) -> PairSums:
-    """The sums of the adjacency matrix of a neighbour list [N, k] that exact permutation moments need."""
+    """Compute the sums of the adjacency matrix of a neighbour list [N, k] that exact permutation moments need."""
     lists = neighbours.numpy()
     n, k = lists.shape
     edges = (lists + np.arange(n)[:, None] * n).ravel()

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from vlalign.metrics.base import Floats
+from vlalign.metrics.base import Floats, Ints, take_rows
 from vlalign.metrics.engine.neighbours import gram
 from vlalign.metrics.engine.pairwise import frobenius_norm
 
 _ROWS = 2048  # rows that are converted to float64 together
-_MEDIAN_SAMPLES = 4096  # the median distance is taken over at most so many evenly spaced samples
+_MEDIAN_SAMPLES = 4096  # evenly spaced samples of the median distance, at most
 
 
 def column_means(layer: Tensor) -> Tensor:
-    """Means [D] of the columns, summed in float64."""
+    """Compute the means [D] of the columns, summed in float64."""
     total = torch.zeros(layer.shape[1], dtype=torch.float64, device=layer.device)
     for part in layer.split(_ROWS):
         total += part.sum(dim=0, dtype=torch.float64)
@@ -48,7 +48,7 @@ class Centred:
         return cls(layer, mean, inside / len(layer) ** 0.5)
 
     def rows(self, start: int, stop: int) -> Tensor:
-        """Rows ``start`` to ``stop``, in the dtype of the layer.
+        """Return rows ``start`` to ``stop``, in the dtype of the layer.
 
         Rounding the mean shifts all rows alike, by less than the rounding of the features themselves.
         """
@@ -56,30 +56,34 @@ class Centred:
         return part if self.scale == 1 else part.div_(self.scale)
 
     def all(self) -> Tensor:
-        """The centred layer [N, D]."""
+        """Return the centred layer [N, D]."""
         return self.rows(0, len(self.layer))
 
+    def reorder(self, order: Ints) -> Centred:
+        """Return the layer with its rows in another order."""
+        return replace(self, layer=take_rows(self.layer, order))
+
     def blocks(self, rows: int = _ROWS) -> Iterator[tuple[int, Tensor]]:
-        """Start and rows of each block."""
+        """Yield the start and the rows of each block."""
         for start in range(0, len(self.layer), rows):
             yield start, self.rows(start, start + rows)
 
 
 def linear_gram(features: Tensor) -> Tensor:
-    """``X Xᵀ`` [N, N]; one triangle is computed."""
+    """Compute ``X Xᵀ`` [N, N] from one triangle."""
     out = torch.empty((len(features), len(features)), dtype=features.dtype, device=features.device)
     gram(features, out)
     return out
 
 
 def squared_distances(x: Tensor, y: Tensor) -> Tensor:
-    """Squared Euclidean distances [n, m] between rows of float64 tensors, never negative."""
-    found = torch.addmm(x.square().sum(dim=1, keepdim=True) + y.square().sum(dim=1), x, y.T, alpha=-2)
-    return found.clamp_min_(0)
+    """Compute squared Euclidean distances [n, m] between rows of float64 tensors, never negative."""
+    norms = x.square().sum(dim=1, keepdim=True) + y.square().sum(dim=1)
+    return torch.addmm(norms, x, y.T, alpha=-2).clamp_min_(0)
 
 
 def median_distance(features: Tensor) -> float:
-    """Median distance between two different rows, over at most 4,096 evenly spaced rows; 0 if all are equal.
+    """Compute the median distance of two different rows, over at most 4,096 evenly spaced rows; 0 if all are equal.
 
     The lower median where the number of pairs is even.
     """
@@ -96,18 +100,18 @@ def median_distance(features: Tensor) -> float:
 
 
 def rbf(features: Tensor, rows: Tensor, bandwidth: float) -> Tensor:
-    """``exp(-d² / (2 σ²))`` [n, N] between ``rows`` [n, D] and all ``features`` [N, D], both float64."""
+    """Compute ``exp(-d² / (2 σ²))`` [n, N] between ``rows`` [n, D] and all ``features`` [N, D], both float64."""
     return squared_distances(rows, features).div_(-2 * bandwidth**2).exp_()
 
 
 def double_centred(kernel: Tensor) -> Tensor:
-    """``H K H`` of a symmetric float64 kernel, in place."""
+    """Compute ``H K H`` of a symmetric float64 kernel, in place."""
     means = kernel.mean(dim=0)
     return kernel.sub_(means).sub_((means - means.mean())[:, None])
 
 
 def unbiased_centred(kernel: Tensor, centred: bool = False) -> Tensor:
-    """The U-centred matrix of a symmetric kernel [N, N], in place: zero diagonal, and off it row sums of zero.
+    """U-centre a symmetric kernel [N, N] in place: zero diagonal, and off it row sums of zero.
 
     With it the unbiased HSIC (Song et al. 2012, eq. 5) is ``Σ A_ij B_ij / (N (N - 3))`` (Székely & Rizzo 2014).
     ``centred``: the rows of the kernel sum to 0 already.
@@ -124,6 +128,5 @@ def unbiased_centred(kernel: Tensor, centred: bool = False) -> Tensor:
 
 
 def as_floats(tensor: Tensor) -> Floats:
-    """A float64 numpy array of a tensor."""
-    found: Floats = tensor.double().cpu().numpy().astype(np.float64, copy=False)
-    return found
+    """Convert a tensor to a float64 numpy array."""
+    return np.asarray(tensor.double().cpu().numpy(), dtype=np.float64)

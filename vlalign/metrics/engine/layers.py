@@ -1,4 +1,4 @@
-"""The same work on many layers, one layer per CPU thread, with buffers that are used again."""
+"""Work on many layers, one layer per CPU thread, with buffers that are reused."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _WORKER = local()  # filled in the threads of map_layers only, which end with it
 
 
 def map_layers(work: Callable[[_In], _Out], layers: Iterable[_In]) -> list[_Out]:
-    """``[work(layer) for layer in layers]`` with as many layers at a time as torch may use CPU threads.
+    """Compute ``[work(layer) for layer in layers]`` with as many layers at a time as torch may use CPU threads.
 
     Each call then runs on one thread, which beats splitting every small operation over the threads. The thread count
     of the caller is the same afterwards.
@@ -38,7 +38,7 @@ def _start_worker() -> None:
 
 
 def scratch(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
-    """An uninitialised tensor; in the threads of :func:`map_layers` the same one each time, so do not return it."""
+    """Return an uninitialised tensor; in threads of :func:`map_layers` the same one each time, so do not return it."""
     buffers: dict[object, Tensor] | None = getattr(_WORKER, "buffers", None)
     if buffers is None:
         return torch.empty(shape, dtype=dtype, device=device)

@@ -1,8 +1,14 @@
-"""Matches between the neighbour lists of many layers: who is in both lists of a row, and at which positions.
+"""Matches between the neighbour lists of many layers: samples in both lists of a row, with their positions.
 
-For each block of rows a table says at which position the list of row i in layer l has sample j; the lists of the other
+For each block of rows a table holds at which position the list of row i in layer l has sample j; the lists of the other
 side look their entries up, all layers of the table at once. Random pairings match in about k / N of the entries, so
 permutations cost little beside the look-ups; the table of a block serves all of them.
+
+Matches whose positions rise in both lists form a chain. The entries of a list are distinct, so a longest chain is a
+longest common subsequence. A cheapest alignment of two lists of length k is a chain too: between two matches of it
+that are ``p`` and ``q`` entries apart, ``max(p, q) - 1`` edits are needed. With the shift ``d = a - b`` of a match, m
+matches save ``m`` edits of the k that lists without matches need, less every fall of ``d`` along the chain, which
+starts and ends at 0.
 """
 
 from __future__ import annotations
@@ -21,12 +27,14 @@ from vlalign.metrics.engine.graph import NeighbourMetric, checked_lists, stacked
 from vlalign.metrics.engine.ties import Sided
 
 _TABLE_BYTES = 32 * 2**20  # of positions [rows, N, layers] held at once
-_FOUND_BYTES = 2**20  # of positions looked up at once; bounds the matches of one block, of which there are no more
+_LOOKUP_BYTES = 2**20  # of positions looked up at once, which bounds the matches of one block
+_NO_CHAIN = -(2**30)  # worth of matches that are no chain
+_Positions = NDArray[np.int32]
 
 
 @dataclass(frozen=True)
 class Matches:
-    """Entries that stand in both lists: ``x_list[x][row, a] == y_list[y][row, b]``, in no order that matters."""
+    """Entries in both lists: ``x_list[x][row, a] == y_list[y][row, b]``, in no particular order."""
 
     permutation: int  # which of the permutations
     row: Ints  # [M] row of x, and of the permuted y
@@ -48,7 +56,7 @@ class Groups:
 
 
 def find_matches(nx: Tensor, ny: Tensor, permutations: Ints | None = None, back: bool = False) -> Iterator[Matches]:
-    """All matches between the lists of all layer pairs, after the rows of y are permuted, in blocks of rows.
+    """Yield all matches between the lists of all layer pairs, after the rows of y are permuted, in blocks of rows.
 
     All matches of one row come in the same block. Memory is bounded whatever N, except for the copy of the lists.
 
@@ -56,19 +64,19 @@ def find_matches(nx: Tensor, ny: Tensor, permutations: Ints | None = None, back:
         nx, ny: neighbour lists [Lx, N, k] and [Ly, N, k], each row without repetition.
         permutations: int64 [P, N], each row a permutation of 0..N-1: sample i of the permuted y is ``perm[i]`` of y.
             None for the identity alone.
-        back: turn the edges of x round: matches are then ``j = y_list[y][row, b]`` with ``x_list[x][j, a] == row``.
+        back: reverse the edges of x: matches are then ``j = y_list[y][row, b]`` with ``x_list[x][j, a] == row``.
 
     Raises:
         VlalignError: if the lists are not integer [L, N, k] of row numbers, or differ in N or k.
 
     >>> import torch
     >>> nx, ny = torch.tensor([[[1, 2], [0, 2], [0, 1]]]), torch.tensor([[[2, 1], [0, 2], [0, 1]]])
-    >>> found = next(find_matches(nx, ny))
-    >>> sorted(zip(found.row.tolist(), found.a.tolist(), found.b.tolist()))
+    >>> matches = next(find_matches(nx, ny))
+    >>> sorted(zip(matches.row.tolist(), matches.a.tolist(), matches.b.tolist()))
     [(0, 0, 1), (0, 1, 0), (1, 0, 0), (1, 1, 1), (2, 0, 0), (2, 1, 1)]
     """
     lists = checked_lists(nx, ny)
-    # Either side can be the table, the other one permuted by the inverse; turned edges must be those of the table.
+    # Either side can be the table, the other one permuted by the inverse; reversed edges must be those of the table.
     swap = len(lists[0]) < len(lists[1]) and not back
     table, other = lists[::-1] if swap else lists
     layers, n, k = table.shape
@@ -76,11 +84,11 @@ def find_matches(nx: Tensor, ny: Tensor, permutations: Ints | None = None, back:
     lanes = 8 // dtype.itemsize
     words = -(-layers // lanes)
     width = other.shape[0] * k
-    rows = max(1, min(n, _TABLE_BYTES // (8 * words * n), _FOUND_BYTES // (8 * words * width)))
+    rows = max(1, min(n, _TABLE_BYTES // (8 * words * n), _LOOKUP_BYTES // (8 * words * width)))
     flat = np.ascontiguousarray(other.transpose(1, 0, 2)).reshape(n, width)
     positions = np.zeros((rows * n, words * lanes), dtype=dtype)
     by_word = positions.view(np.uint64)
-    found = np.empty((rows * width, words), dtype=np.uint64)
+    looked_up = np.empty((rows * width, words), dtype=np.uint64)
     inverse = np.arange(n)
     for start in range(0, n, rows):
         stop = min(n, start + rows)
@@ -93,7 +101,7 @@ def find_matches(nx: Tensor, ny: Tensor, permutations: Ints | None = None, back:
                 inverse[permutations[p]] = np.arange(n)
                 forward, relabel = (inverse, permutations[p]) if swap else (permutations[p], inverse)
                 index = relabel.take(flat.take(forward[start:stop], axis=0)) + base
-            part = found[: index.size]
+            part = looked_up[: index.size]
             by_word.take(index.ravel(), axis=0, out=part, mode="clip")
             hit = np.flatnonzero(part.ravel() != 0)
             entries = part.ravel()[hit].view(dtype)
@@ -102,11 +110,11 @@ def find_matches(nx: Tensor, ny: Tensor, permutations: Ints | None = None, back:
             place, layer = word // words, word % words * lanes + entry % lanes
             local, place = place // width, place % width
             row = inverse[start + local] if swap and permutations is not None else start + local
-            here, there = entries[entry].astype(np.int64) - 1, place % k
+            of_table, of_other = entries[entry].astype(np.int64) - 1, place % k
             if swap:
-                yield Matches(p, row, place // k, layer, there, here)
+                yield Matches(p, row, place // k, layer, of_other, of_table)
             else:
-                yield Matches(p, row, layer, place // k, here, there)
+                yield Matches(p, row, layer, place // k, of_table, of_other)
         for layer, at in enumerate(filled):
             positions[at, layer] = 0
 
@@ -129,7 +137,7 @@ def _fill(positions: NDArray[Any], table: Ints, start: int, stop: int, back: boo
 
 
 def group(matches: Matches, pairs: tuple[int, int], k: int) -> Groups:
-    """Bring the matches of each row and layer pair together; ``pairs`` are the numbers of layers (Lx, Ly)."""
+    """Group the matches by row and layer pair; ``pairs`` are the numbers of layers (Lx, Ly)."""
     lx, ly = pairs
     keys = np.sort((((matches.row * lx + matches.x) * ly + matches.y) * k + matches.b) * k + matches.a)
     triple, place = keys // (k * k), keys % (k * k)
@@ -138,22 +146,45 @@ def group(matches: Matches, pairs: tuple[int, int], k: int) -> Groups:
     return Groups(triple[first] % (lx * ly), first, count, a=place % k, b=place // k)
 
 
+def best_chains(groups: Groups, shifts_cost: bool) -> Floats:
+    """Compute the worth [G] of each group's best chain: its length, less the falls of its shift if ``shifts_cost``.
+
+    Without cost this is the length of the longest common subsequence, with it k minus the Levenshtein distance.
+    """
+    worth = np.zeros(len(groups.count))
+    for size in np.flatnonzero(np.bincount(groups.count)):  # groups of one size together
+        chosen = np.flatnonzero(groups.count == size)
+        at = groups.first[chosen] + np.arange(size)[:, None]
+        worth[chosen] = _best(groups.a[at].astype(np.int32), groups.b[at].astype(np.int32), shifts_cost)
+    return worth
+
+
+def _best(a: _Positions, b: _Positions, shifts_cost: bool) -> _Positions:
+    """Compute :func:`best_chains` of groups [size, G] of one size with rising ``b``."""
+    shift = a - b if shifts_cost else np.zeros_like(a)
+    best = np.minimum(shift, 0) + 1  # best chain that ends in each match
+    for last in range(1, len(a)):
+        before = best[:last] + np.minimum(shift[last] - shift[:last], 0) + 1
+        before[a[:last] > a[last]] = _NO_CHAIN
+        np.maximum(best[last], before.max(axis=0), out=best[last])
+    whole: _Positions = (best - np.maximum(shift, 0)).max(axis=0)
+    return np.maximum(whole, 0)
+
+
 @dataclass(frozen=True)
 class MatchMetric(NeighbourMetric):
-    """A metric that is a mean over rows of something that the matches of the row decide, 0 where it has none."""
+    """A metric that is a mean over rows of a function of the row's matches, 0 where it has no matches."""
 
-    back: ClassVar[bool] = False  # turn the edges of x round
+    back: ClassVar[bool] = False  # reverse the edges of x
 
     @abstractmethod
     def of_groups(self, groups: Groups) -> Floats:
-        """Value [G] of each row and layer pair that has matches."""
+        """Compute the value [G] of each row and layer pair that has matches."""
 
     def grid(self, x: Sequence[Sided[Tensor]], y: Sequence[Sided[Tensor]]) -> Floats:
-        """Values [Lx, Ly] of prepared layers."""
         return self._values(x, y, None)[0]
 
     def permuted(self, x: Sequence[Sided[Tensor]], y: Sequence[Sided[Tensor]], permutations: Ints) -> Floats:
-        """Values [P, Lx, Ly] after the rows of y are permuted by each of ``permutations`` [P, N]."""
         return self._values(x, y, permutations)
 
     def _values(self, x: Sequence[Sided[Tensor]], y: Sequence[Sided[Tensor]], permutations: Ints | None) -> Floats:

@@ -17,7 +17,7 @@ from vlalign.metrics.base import Floats
 
 @dataclass(frozen=True)
 class PairSums:
-    """The sums of one matrix A [N, N] that the moments are made of: entries off the diagonal, and the diagonal a_i."""
+    """The sums of one matrix A [N, N] that the moments need: of entries off the diagonal, and of the diagonal a_i."""
 
     total: float  # S = Σ A_ij
     squares: float  # q = Σ A_ij²
@@ -34,7 +34,7 @@ class PairSums:
     def of(
         cls, rows: Floats, columns: Floats, squares: float, mutual: float, diagonal: Floats | None = None
     ) -> PairSums:
-        """From row and column sums [N], Σ A_ij² and Σ A_ij A_ji, all without the diagonal, and the diagonal [N]."""
+        """Make them of row and column sums [N], Σ A_ij² and Σ A_ij A_ji without the diagonal, and the diagonal [N]."""
         more = () if diagonal is None else (diagonal.sum(), diagonal @ diagonal, diagonal @ rows, diagonal @ columns)
         return cls(
             float(rows.sum()),
@@ -47,13 +47,13 @@ class PairSums:
         )
 
     def scaled(self, factor: float) -> PairSums:
-        """The sums of ``factor * A``."""
+        """Return the sums of ``factor * A``."""
         linear = {"total", "trace"}
         return PairSums(**{k: v * (factor if k in linear else factor**2) for k, v in self.__dict__.items()})
 
 
 def permutation_moments(a: Sequence[PairSums], b: Sequence[PairSums], n: int) -> tuple[Floats, Floats]:
-    """Mean and sd [len(a), len(b)] of ``Σ_ij A_ij B_π(i)π(j)`` over all permutations π of ``n`` >= 4 samples.
+    """Compute mean and sd [len(a), len(b)] of ``Σ_ij A_ij B_π(i)π(j)`` over all permutations π of ``n`` >= 4 samples.
 
     The expectation of a product of two entries depends only on which indices coincide, hence the terms: the same entry,
     the opposite entry, a shared row, a shared column, one of each, no shared index; and likewise with the diagonal.

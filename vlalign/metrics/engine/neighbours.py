@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vlalign.errors import VlalignError
-from vlalign.metrics.base import choice, whole_number
+from vlalign.metrics.base import Ints, choice, whole_number
 from vlalign.metrics.engine.layers import scratch
 from vlalign.metrics.engine.ties import Sided, TieBreaking, row_labels
 
@@ -17,7 +17,6 @@ from vlalign.metrics.engine.ties import Sided, TieBreaking, row_labels
 BLOCK_BYTES, DEVICE_BLOCK_BYTES = 128 * 2**20, 2**30
 _TILE = 128  # rows of a tile when the products are all held at once and only one triangle is computed
 _SEARCH_BYTES = 4 * 2**20  # of inner products searched together on the CPU: they stay in its cache
-_Ints = NDArray[np.int64]
 
 
 def check_features(x: Tensor, what: str = "features") -> Tensor:
@@ -37,7 +36,7 @@ def check_features(x: Tensor, what: str = "features") -> Tensor:
 
 
 def checked_norms(x: Tensor, what: str = "features") -> Tensor:
-    """L2 norms [N, 1] of the rows of ``x``; the pass that finds values that are not finite, too.
+    """Compute the L2 norms [N, 1] of the rows of ``x``, and check that all values are finite.
 
     Raises:
         VlalignError: for NaN or infinity in ``x``, or rows so large that their inner products overflow.
@@ -61,7 +60,7 @@ def knn(x: Tensor, k: int = 10, *, side: str = "x", block: int | None = None) ->
     two row numbers and ``side``: give the two sides of a comparison different sides, or tied rows share neighbours
     whatever their features. A zero row is equally similar to every row, so its neighbours are random ones.
 
-    Works on the device of ``x`` in row blocks: beside the input, memory grows by about ``block * N`` values.
+    Works on the device of ``x`` in row blocks: besides the input, memory grows by about ``block * N`` values.
 
     Args:
         x: features [N, D], float32 or float64 (float16 and bfloat16 are computed in float32).
@@ -100,7 +99,7 @@ def knn_of_sides(x: Tensor, k: int = 10, *, block: int | None = None) -> Sided[T
     distinct = _Distinct(x, labels) if labels.max() + 1 < n else None
     out = torch.empty((n, k), dtype=torch.int64, device=x.device)
     buffer = scratch((block, n), x.dtype, x.device)
-    tied: list[tuple[_Ints, _Ints, _Ints]] = []  # row numbers, lists of x, lists of y
+    tied: list[tuple[Ints, Ints, Ints]] = []  # row numbers, lists of x, lists of y
     breaking = TieBreaking(x, labels)
     for start in range(0, n, block):
         rows = x[start : start + block]
@@ -124,7 +123,7 @@ def knn_of_sides(x: Tensor, k: int = 10, *, block: int | None = None) -> Sided[T
 class _Distinct:
     """The distinct rows of a layer [N, D], multiplied once, so that identical rows have identical products."""
 
-    def __init__(self, x: Tensor, labels: _Ints) -> None:
+    def __init__(self, x: Tensor, labels: Ints) -> None:
         first = np.unique(labels, return_index=True)[1]
         self.rows = x[torch.from_numpy(first).to(x.device)]
         self.labels = torch.from_numpy(labels).to(x.device)
@@ -136,7 +135,7 @@ class _Distinct:
 
 
 def gram(x: Tensor, out: Tensor) -> None:
-    """All inner products of ``x`` into ``out`` [N, N]: one triangle of tiles is computed, the other copied."""
+    """Write all inner products of ``x`` to ``out`` [N, N]: one triangle of tiles is computed, the other copied."""
     for start in range(0, len(x), _TILE):
         stop = start + _TILE
         torch.mm(x[start:stop], x[start:].T, out=out[start:stop, start:])
@@ -144,7 +143,7 @@ def gram(x: Tensor, out: Tensor) -> None:
             out[stop:, start:stop] = out[start:stop, stop:].T
 
 
-def search_on_cpu(products: Tensor, out: Tensor, start: int, breaking: TieBreaking) -> list[tuple[_Ints, _Ints, _Ints]]:
+def search_on_cpu(products: Tensor, out: Tensor, start: int, breaking: TieBreaking) -> list[tuple[Ints, Ints, Ints]]:
     """Write the columns of the k largest of each row of ``products`` [rows, N] to ``out`` [rows, k].
 
     A lower bound of the k-th largest value comes from the maxima of column groups: k groups have a maximum that large.
@@ -168,7 +167,7 @@ def _rows_at_once(products: Tensor) -> int:
 
 
 def _lower_bound(products: Tensor, k: int) -> NDArray[np.floating]:
-    """A value [rows, 1] that at least k entries of each row reach, and few more."""
+    """Return a value [rows, 1] that at least k entries of each row reach, and few more."""
     groups = max(32, -(-3 * k // 16) * 16)
     size = products.shape[1] // groups
     if size > 1:  # group g holds the columns g, g + groups, ...; the left-over columns could only raise the bound
@@ -178,12 +177,12 @@ def _lower_bound(products: Tensor, k: int) -> NDArray[np.floating]:
     return np.partition(values, last, axis=1)[:, last, None]
 
 
-def _search_part(products: NDArray[np.floating], bound: NDArray[np.floating], out: _Ints) -> NDArray[np.bool_]:
+def _search_part(products: NDArray[np.floating], bound: NDArray[np.floating], out: Ints) -> NDArray[np.bool_]:
     """Fill ``out`` [rows, k], except for the rows that are returned: those with ties, or too many above the bound."""
     rows, n = products.shape
     k = out.shape[1]
-    found = np.flatnonzero(products >= bound)
-    row, column = np.divmod(found, n)
+    near = np.flatnonzero(products >= bound)
+    row, column = np.divmod(near, n)
     counts = np.bincount(row, minlength=rows)
     many = counts > 4 * k + 64  # many ties, or all the near ones in few groups
     if many.any():
@@ -194,24 +193,22 @@ def _search_part(products: NDArray[np.floating], bound: NDArray[np.floating], ou
             many[~many] = tied
         return many
     width = int(counts.max())
-    slot = np.arange(len(found)) + (np.arange(rows) * width - counts.cumsum() + counts)[row]
+    slot = np.arange(len(near)) + (np.arange(rows) * width - counts.cumsum() + counts)[row]
     negated = np.full(rows * width, np.inf, dtype=products.dtype)
-    negated[slot] = -products.reshape(-1)[found]
+    negated[slot] = -products.reshape(-1)[near]
     columns = np.zeros(rows * width, dtype=np.int64)
     columns[slot] = column
     negated, columns = negated.reshape(rows, width), columns.reshape(rows, width)
-    order = np.argsort(negated, axis=1, kind="stable")[:, : k + 1]  # one more than asked for shows a tie at the border
+    order = np.argsort(negated, axis=1, kind="stable")[:, : k + 1]  # one more than k shows a tie at the border
     out[:] = np.take_along_axis(columns, order[:, :k], axis=1)
     values = np.take_along_axis(negated, order, axis=1)
     return np.asarray((values[:, 1:] == values[:, :-1]).any(axis=1))
 
 
-def search_on_device(
-    products: Tensor, out: Tensor, start: int, breaking: TieBreaking
-) -> list[tuple[_Ints, _Ints, _Ints]]:
+def search_on_device(products: Tensor, out: Tensor, start: int, breaking: TieBreaking) -> list[tuple[Ints, Ints, Ints]]:
     """Search as :func:`search_on_cpu`, in torch operations for an accelerator; ties are broken on the CPU."""
     k = out.shape[1]
-    top = products.topk(k + 1, dim=1)  # one more than asked for shows a tie at the border
+    top = products.topk(k + 1, dim=1)  # one more than k shows a tie at the border
     out.copy_(top.indices[:, :k])
     equal = (top.values[:, 1:] == top.values[:, :-1]).any(dim=1)
     tied = []

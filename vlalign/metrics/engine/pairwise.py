@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from vlalign.metrics.base import Floats, Ints
+from vlalign.metrics.base import Floats, Ints, Metric, Moments
 from vlalign.metrics.engine.moments import PairSums, permutation_moments
 
 _BLOCK_ENTRIES = 2**16  # of a matrix in one product; partial sums are added up in float64
@@ -30,7 +31,7 @@ class PairMatrix:
 
     @classmethod
     def of(cls, matrix: Tensor, smallest: float = 0.0, rows: Floats | None = None) -> PairMatrix:
-        """A symmetric ``matrix`` [N, N]; all zero where its norm is not above ``smallest``.
+        """Make one of a symmetric ``matrix`` [N, N]; all zero where its norm is not above ``smallest``.
 
         ``rows``: its row sums without the diagonal, where they are known.
         """
@@ -44,13 +45,40 @@ class PairMatrix:
         return cls(matrix, norm, PairSums.of(rows, rows, squares, squares, diagonal).scaled(1 / norm))
 
     def reorder(self, order: Ints) -> PairMatrix:
-        """The matrix of the samples in another order."""
+        """Return the matrix of the samples in another order."""
         index = torch.from_numpy(order).to(self.matrix.device)
         return PairMatrix(self.matrix[index][:, index], self.norm, self.sums)
 
 
+@dataclass(frozen=True)
+class PairMetric(Metric):
+    """A metric that is the cosine of two matrices of sample pairs; a prepared layer is its :class:`PairMatrix`.
+
+    Where a subclass prepares something else for large N, it also overrides ``holds``, ``grid`` and ``moments``.
+    """
+
+    def holds(self, n: int, widths: Sequence[int]) -> int:
+        """Return the bytes of one float32 matrix per layer."""
+        return 4 * n * n * len(widths)
+
+    def reorder(self, prepared: Any, order: Ints) -> Any:
+        return prepared.reorder(order)
+
+    def grid(self, x: Sequence[Any], y: Sequence[Any]) -> Floats:
+        return cosines(x, y)
+
+    def permuted(self, x: Sequence[Any], y: Sequence[Any], permutations: Ints) -> Floats:
+        if isinstance(x[0], PairMatrix):
+            return cosines_permuted(x, y, permutations)
+        return super().permuted(x, y, permutations)
+
+    def moments(self, x: Sequence[Any], y: Sequence[Any]) -> Moments | None:
+        """Compute exact mean and sd, those of the Mantel test."""
+        return Moments(*permutation_moments([side.sums for side in x], [side.sums for side in y], len(x[0].matrix)))
+
+
 def frobenius_norm(matrix: Tensor) -> float:
-    """Frobenius norm [N, M], summed up in float64 over blocks of rows."""
+    """Compute the Frobenius norm of [N, M], summed in float64 over blocks of rows."""
     norm = sum(float(part.square().sum(dtype=torch.float64)) for part in matrix.split(256)) ** 0.5
     if 1e-15 < norm < 1e15:
         return norm
@@ -61,12 +89,12 @@ def frobenius_norm(matrix: Tensor) -> float:
 
 
 def cosines(x: Sequence[PairMatrix], y: Sequence[PairMatrix]) -> Floats:
-    """``Σ_ij A_ij B_ij / (‖A‖ ‖B‖)`` [Lx, Ly] of all pairs of matrices; 0 where one of them is 0."""
+    """Compute ``Σ_ij A_ij B_ij / (‖A‖ ‖B‖)`` [Lx, Ly] of all pairs of matrices; 0 where one of them is 0."""
     return cosines_permuted(x, y, None)[0]
 
 
 def cosines_permuted(x: Sequence[PairMatrix], y: Sequence[PairMatrix], permutations: Ints | None) -> Floats:
-    """``Σ_ij A_ij B_π(i)π(j) / (‖A‖ ‖B‖)`` [P, Lx, Ly] for each permutation π; None stands for the identity alone.
+    """Compute ``Σ_ij A_ij B_π(i)π(j) / (‖A‖ ‖B‖)`` [P, Lx, Ly] for each permutation π; None is the identity alone.
 
     The side with fewer layers is permuted (the other one by the inverse gives the same sum), one triangle at a time.
     """
@@ -103,8 +131,3 @@ def cosines_permuted(x: Sequence[PairMatrix], y: Sequence[PairMatrix], permutati
     products: Floats = result.view(len(a), count, len(b)).transpose(0, 1).cpu().numpy()
     norms = np.outer([side.norm for side in x], [side.norm for side in y])
     return np.divide(products, norms, out=np.zeros_like(products), where=norms > 0)
-
-
-def cosine_moments(x: Sequence[PairMatrix], y: Sequence[PairMatrix]) -> tuple[Floats, Floats]:
-    """Exact mean and sd [Lx, Ly] of the cosines under a random pairing of the samples."""
-    return permutation_moments([side.sums for side in x], [side.sums for side in y], len(x[0].matrix))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,10 +18,7 @@ _BLOCK_BYTES = 2**27  # of kernel rows of all layers held at once
 
 @dataclass(frozen=True)
 class Linear:
-    """A layer whose kernel is ``X Xᵀ``, with what the whole kernel matrix is known by: diagonal, row sums, norm.
-
-    All but the diagonal itself are without the diagonal.
-    """
+    """A layer whose kernel is ``X Xᵀ``, with the kernel matrix's diagonal, and row sums and norm without it."""
 
     features: Centred
     diagonal: Floats  # K_ii [N]
@@ -30,12 +27,12 @@ class Linear:
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the products."""
+        """The dtype of the products."""
         return self.features.layer.dtype
 
     @classmethod
     def of(cls, features: Centred) -> Linear:
-        """Diagonal, row sums and norm of the kernel matrix of a layer."""
+        """Compute diagonal, row sums and norm of the kernel matrix of a layer."""
         total = sum(part.sum(dim=0, dtype=torch.float64) for _, part in features.blocks())
         assert isinstance(total, Tensor)
         both = torch.empty((2, len(features.layer)), dtype=torch.float64, device=total.device)  # filled in place:
@@ -47,14 +44,12 @@ class Linear:
         return cls(features, diagonal, rows, cross_square(features, features) - float(diagonal @ diagonal))
 
     def reorder(self, order: Ints) -> Linear:
-        """The layer with its rows in another order."""
-        index = torch.from_numpy(order).to(self.features.layer.device)
-        features = replace(self.features, layer=self.features.layer[index])
-        return Linear(features, self.diagonal[order], self.rows[order], self.square)
+        """Return the layer with its rows in another order."""
+        return Linear(self.features.reorder(order), self.diagonal[order], self.rows[order], self.square)
 
 
 def cross_square(x: Centred, y: Centred) -> float:
-    """``‖Xᵀ Y‖²`` = ``Σ_ij (X Xᵀ)_ij (Y Yᵀ)_ij``; the product is added up in float64 over blocks of rows."""
+    """Compute ``‖Xᵀ Y‖²`` = ``Σ_ij (X Xᵀ)_ij (Y Yᵀ)_ij``; the product is summed in float64 over blocks of rows."""
     total = torch.zeros((x.layer.shape[1], y.layer.shape[1]), dtype=torch.float64, device=x.layer.device)
     for start, part in x.blocks():
         other = part if x is y else y.rows(start, start + len(part)).to(part.dtype)
@@ -73,7 +68,7 @@ class Rbf:
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the kernel."""
+        """The dtype of the kernel."""
         return torch.float64
 
     @property
@@ -83,7 +78,7 @@ class Rbf:
 
     @classmethod
     def of(cls, features: Centred, bandwidth: float) -> Rbf:
-        """Row sums and norm of the kernel matrix of a layer, block by block."""
+        """Compute row sums and norm of the kernel matrix of a layer, block by block."""
         side = cls(features, bandwidth, np.empty(0), 0.0)
         rows, square = torch.empty(len(features.layer), dtype=torch.float64, device=features.layer.device), 0.0
         step = max(1, _BLOCK_BYTES // (8 * len(features.layer)))
@@ -94,21 +89,19 @@ class Rbf:
         return cls(features, bandwidth, as_floats(rows), square)
 
     def block(self, start: int, stop: int) -> Tensor:
-        """Rows of the kernel matrix, float64, with zeros on its diagonal."""
+        """Compute rows of the kernel matrix, float64, with zeros on its diagonal."""
         whole = self.features.all().double()
-        found = rbf(whole, whole[start:stop], self.bandwidth)
-        found.diagonal(start).fill_(0.0)
-        return found
+        kernel = rbf(whole, whole[start:stop], self.bandwidth)
+        kernel.diagonal(start).fill_(0.0)
+        return kernel
 
     def reorder(self, order: Ints) -> Rbf:
-        """The layer with its rows in another order."""
-        index = torch.from_numpy(order).to(self.features.layer.device)
-        features = replace(self.features, layer=self.features.layer[index])
-        return Rbf(features, self.bandwidth, self.rows[order], self.square)
+        """Return the layer with its rows in another order."""
+        return Rbf(self.features.reorder(order), self.bandwidth, self.rows[order], self.square)
 
 
 def streamed_products(x: Sequence[Linear] | Sequence[Rbf], y: Sequence[Linear] | Sequence[Rbf]) -> Floats:
-    """``Σ K_ij L_ij`` [Lx, Ly] over all i ≠ j, of all pairs of kernel matrices."""
+    """Compute ``Σ K_ij L_ij`` [Lx, Ly] over all i ≠ j, of all pairs of kernel matrices."""
     if isinstance(x[0], Linear):
         return np.array([[cross_square(a.features, b.features) - float(a.diagonal @ b.diagonal) for b in y] for a in x])
     result = torch.zeros((len(x), len(y)), dtype=torch.float64, device=x[0].features.layer.device)
@@ -123,25 +116,25 @@ def streamed_products(x: Sequence[Linear] | Sequence[Rbf], y: Sequence[Linear] |
 
 
 def norm(side: Linear | Rbf) -> float:
-    """Frobenius norm of the kernel matrix, diagonal included."""
+    """Compute the Frobenius norm of the kernel matrix, diagonal included."""
     return float((side.square + float(side.diagonal @ side.diagonal)) ** 0.5)
 
 
 def with_diagonal(products: Floats, x: Sequence[Linear | Rbf], y: Sequence[Linear | Rbf]) -> Floats:
-    """``Σ_ij K_ij L_ij`` [Lx, Ly] over all i and j, from the sums over i ≠ j."""
-    found: Floats = products + np.stack([side.diagonal for side in x]) @ np.stack([side.diagonal for side in y]).T
-    return found
+    """Compute ``Σ_ij K_ij L_ij`` [Lx, Ly] over all i and j, from the sums over i ≠ j."""
+    sums: Floats = products + np.stack([side.diagonal for side in x]) @ np.stack([side.diagonal for side in y]).T
+    return sums
 
 
 def biased_hsic(products: Floats, x: Sequence[Linear | Rbf], y: Sequence[Linear | Rbf]) -> Floats:
-    """``tr(K H L H)`` [Lx, Ly] from the sums over i ≠ j."""
+    """Compute ``tr(K H L H)`` [Lx, Ly] from the sums over i ≠ j."""
     a, b = (np.stack([side.rows + side.diagonal for side in sides]) for sides in (x, y))
     n = a.shape[1]
     return with_diagonal(products, x, y) - 2 / n * (a @ b.T) + np.outer(a.sum(axis=1), b.sum(axis=1)) / n**2
 
 
 def unbiased_hsic(products: Floats, x: Sequence[Linear | Rbf], y: Sequence[Linear | Rbf]) -> Floats:
-    """``N (N - 3)`` times the unbiased HSIC [Lx, Ly] (Song et al. 2012, eq. 5), from the sums over i ≠ j."""
+    """Compute ``N (N - 3)`` times the unbiased HSIC [Lx, Ly] (Song et al. 2012, eq. 5) from the sums over i ≠ j."""
     a, b = (np.stack([side.rows for side in sides]) for sides in (x, y))
     n = a.shape[1]
     both = np.outer(a.sum(axis=1), b.sum(axis=1)) / ((n - 1) * (n - 2))
@@ -149,7 +142,7 @@ def unbiased_hsic(products: Floats, x: Sequence[Linear | Rbf], y: Sequence[Linea
 
 
 def centred_sums(side: Linear | Rbf) -> PairSums:
-    """Sums of ``H K H`` scaled to norm 1, for exact permutation moments; all zero for a constant kernel."""
+    """Compute the sums of ``H K H`` scaled to norm 1, for exact permutation moments; all zero for a constant kernel."""
     n = len(side.rows)
     means = (side.rows + side.diagonal) / n
     diagonal = side.diagonal - 2 * means + means.mean()

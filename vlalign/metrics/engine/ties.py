@@ -1,9 +1,9 @@
 """Ties between neighbours: rows that are identical, and a random order of equal neighbours for each side.
 
-If both sides broke ties in one order (by row number, say), tied rows would share neighbours whatever their features,
-and the permutation null would not know of it. Here equal neighbours are ordered by a hash of both rows' numbers, the
-side, and a digest of the layer that does not depend on rounding: which rows are identical, and where each is largest.
-So the lists of x and of y depend on each other through the features alone.
+If both sides broke ties in one order (such as by row number), tied rows would share neighbours whatever their features,
+and the permutation null would not include it. Instead, equal neighbours are ordered by a hash of both rows' numbers,
+the side, and a digest of the layer that does not depend on rounding: which rows are identical, and where each is
+largest. So the lists of x and of y depend on each other through the features alone.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-_Ints = NDArray[np.int64]
+from vlalign.metrics.base import Ints
+
 _Hashes = NDArray[np.uint64]
 _T = TypeVar("_T")
 _U = TypeVar("_U")
@@ -33,17 +34,17 @@ class Sided(Generic[_T]):
     y: _T
 
     def map(self, change: Callable[[_T], _U]) -> Sided[_U]:
-        """Both sides changed, the work done once where they are the same object."""
+        """Apply a function to both sides, once where they are the same object."""
         x = change(self.x)
         return Sided(x, x if self.y is self.x else change(self.y))
 
     def turned(self) -> Sided[_T]:
-        """Each side as the other one."""
+        """Exchange the sides."""
         return Sided(self.y, self.x)
 
 
-def row_labels(layer: Tensor) -> _Ints:
-    """Labels 0, 1, … [N] in order of first appearance, equal where rows of [N, D] are identical; 0.0 equals -0.0.
+def row_labels(layer: Tensor) -> Ints:
+    """Label rows of [N, D] 0, 1, … in order of first appearance, identical rows equally; 0.0 equals -0.0.
 
     >>> import torch
     >>> row_labels(torch.tensor([[1.0], [0.0], [1.0], [-0.0]])).tolist()
@@ -62,7 +63,7 @@ def row_labels(layer: Tensor) -> _Ints:
 
 
 def _as_bytes(rows: Tensor) -> NDArray[Any]:
-    """Each row [N, D] as one value that can be sorted."""
+    """View each row of [N, D] as one value that can be sorted."""
     values = np.ascontiguousarray(rows.cpu().numpy() + 0.0)
     return values.view(np.dtype((np.void, values.shape[1] * values.itemsize))).reshape(-1)
 
@@ -70,7 +71,7 @@ def _as_bytes(rows: Tensor) -> NDArray[Any]:
 class TieBreaking:
     """The random orders of equal neighbours of a layer [N, D] with :func:`row_labels`, one for either side."""
 
-    def __init__(self, layer: Tensor, labels: _Ints) -> None:
+    def __init__(self, layer: Tensor, labels: Ints) -> None:
         self._layer, self._labels = layer, labels
 
     @cached_property
@@ -80,8 +81,8 @@ class TieBreaking:
             digest.update(values.astype("<i8").tobytes())
         return int.from_bytes(digest.digest()[:8], "big"), int.from_bytes(digest.digest()[8:16], "big")
 
-    def lists(self, products: NDArray[np.floating], numbers: _Ints, k: int) -> tuple[_Ints, _Ints, _Ints]:
-        """Columns [rows, k] of the k largest of each row of ``products`` [rows, N]; equal ones in random order.
+    def lists(self, products: NDArray[np.floating], numbers: Ints, k: int) -> tuple[Ints, Ints, Ints]:
+        """Return the columns [rows, k] of the k largest of each row of ``products`` [rows, N], ties in random order.
 
         Args:
             products: of some rows with all rows.
@@ -101,7 +102,7 @@ class TieBreaking:
         return numbers, x, y
 
 
-def _hashes(row: _Ints, column: _Ints, seed: int) -> _Hashes:
+def _hashes(row: Ints, column: Ints, seed: int) -> _Hashes:
     """Mixed bits of two row numbers and a seed (the finaliser of SplitMix64)."""
     bits = (row.astype(np.uint64) << np.uint64(32)) ^ column.astype(np.uint64) ^ np.uint64(seed)
     bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
