@@ -111,7 +111,7 @@ def test_damage_is_noticed(tmp_path: Path) -> None:
     place = data.index(run.features()[1][20].numpy().tobytes())
     data[place] ^= 1
     path.write_bytes(data)
-    with pytest.raises(VlalignError, match="not what is in the store"):
+    with pytest.raises(VlalignError, match="differ from the store"):
         check_written(run, tmp_path / "out", about.parts, "float32")
     path.write_bytes(data[: len(data) // 2])
     reader = ShardReader([path], run.shards, [layer.width for layer in run.layers], extras_of(run))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from support.board import made_up, real_record
 from vlalign.errors import VlalignError
 from vlalign.scoring import ScoreRecord, score
 from vlalign.scoring.collect import collect
-from vlalign.scoring.validation import find_flaw
+from vlalign.scoring.validation import validate_record
 
 
 @pytest.fixture(scope="module")
@@ -48,32 +49,44 @@ BROKEN: dict[str, tuple[Callable[[dict[str, Any]], str], str]] = {
     "deep": (lambda data: "[" * 100_000, "nested too deeply|not valid JSON"),
     "nan": (lambda data: json.dumps(data | {"chance": float("nan")}), "not finite"),
     "matrix": (lambda data: json.dumps(data | {"matrix": [[0.5]]}), "matrix is not 1 × 2"),
-    "words": (lambda data: json.dumps(data | {"matrix": [["a", "b"]]}), "else than numbers"),
-    "n": (lambda data: json.dumps(data | {"n": "20"}), "n is a text, not a whole number"),
-    "truth": (lambda data: json.dumps(data | {"n": True}), "n is a truth value"),
-    "side": (lambda data: json.dumps(data | {"x": {"model": None}}), "x.model is missing"),
-    "run": (lambda data: json.dumps(data | {"x": data["x"] | {"run": {"key": {}}}}), "x.run has no hash"),
+    "words": (
+        lambda data: json.dumps(data | {"matrix": [["a", "b"]]}),
+        "matrix.0.0 is 'a', but it should be a valid num",
+    ),
+    "n": (lambda data: json.dumps(data | {"n": "20"}), "n is '20', but it should be a valid integer"),
+    "truth": (lambda data: json.dumps(data | {"n": True}), "n is True, but it should be a valid integer"),
+    "side": (
+        lambda data: json.dumps(data | {"x": {"model": None}}),
+        "x.model is None, but it should be a valid string",
+    ),
+    "run": (lambda data: json.dumps(data | {"x": data["x"] | {"run": {"key": {}}}}), "it lacks x.run.hash"),
     "best": (lambda data: json.dumps(data | {"best": data["best"] | {"y": {"position": 7}}}), "best.y names no layer"),
-    "null": (lambda data: json.dumps(data | {"null": {}}), "null lacks p_value"),
-    "interval": (lambda data: json.dumps(data | {"interval": {"low": 1}}), "interval lacks"),
+    "null": (lambda data: json.dumps(data | {"null": {}}), "it lacks null.p_value"),
+    "interval": (lambda data: json.dumps(data | {"interval": {"low": 1}}), "it lacks interval.high"),
     "turned": (
         lambda data: json.dumps(data | {"interval": data["interval"] | {"low": 0.9, "high": 0.1}}),
         "interval is from 0.9 to 0.1: its low end lies above",
     ),
-    "p": (lambda data: json.dumps(data | {"null": data["null"] | {"p_value": 1.5}}), "null.p_value is 1.5, not a num"),
+    "p": (
+        lambda data: json.dumps(data | {"null": data["null"] | {"p_value": 1.5}}),
+        "null.p_value is 1.5, but it should be less than or equal to 1",
+    ),
     "asked": (
         lambda data: json.dumps(data | {"null": data["null"] | {"asked": "x"}}),
-        "null.asked is a text, not a wh",
+        "null.asked is 'x', but it should be a valid integer",
     ),
     "loss": (
         lambda data: json.dumps(data | {"performance": data["performance"] | {"y": 2.3}}),
-        "performance.y is 2.3, not an object or null",
+        "performance.y is 2.3, but it should be a JSON object",
     ),
     "huge": (lambda data: json.dumps(data | {"seconds": {"grid": 10**400}}), "not finite or too large"),
-    "curve": (lambda data: json.dumps(data | {"curves": {"n": {"points": [{"at": 0}]}}}), "curves.n has a point"),
+    "curve": (
+        lambda data: json.dumps(data | {"curves": {"n": {"points": [{"at": 0}]}}}),
+        "curves.n.points.0.at is 0, but it should be greater than 0",
+    ),
     "score": (
         lambda data: json.dumps(data | {"best": data["best"] | {"score": 0.99}}),
-        r"best.score is 0.99, and its matrix has 1.0 there",
+        r"best.score is 0.99, but its matrix has 1.0 at that position",
     ),
     "name": (
         lambda data: json.dumps(data | {"best": data["best"] | {"x": data["best"]["x"] | {"name": "layer_7"}}}),
@@ -81,7 +94,7 @@ BROKEN: dict[str, tuple[Callable[[dict[str, Any]], str], str]] = {
     ),
     "another": (
         lambda data: json.dumps(data | {"matrix": [[1.0, 1.25]]}),
-        "best.score is 1.0, and its matrix has 1.25",
+        "best.score is 1.0, but its matrix has 1.25",
     ),
 }
 
@@ -114,10 +127,10 @@ def test_nothing_there(tmp_path: Path) -> None:
         collect([tmp_path])
 
 
-def test_a_sound_record_has_no_flaw(record: ScoreRecord) -> None:
-    assert find_flaw(record) is None
-    assert find_flaw(real_record()) is None
-    assert find_flaw(made_up()) is None
+def test_a_sound_record_is_valid(record: ScoreRecord) -> None:
+    validate_record(record)
+    validate_record(real_record())
+    validate_record(made_up())
 
 
 def test_a_layer_that_tells_no_samples_apart_is_never_the_best() -> None:
@@ -127,21 +140,20 @@ def test_a_layer_that_tells_no_samples_apart_is_never_the_best() -> None:
     found = score(x, y, metric="unbiased_cka", permutations=0, half_samples=0)
     assert found.matrix == [[found.score, 0.0]]
     assert found.score < 0
-    assert find_flaw(found) is None
+    validate_record(found)
 
 
 def test_a_key_that_was_changed_is_no_longer_that_of_its_hash() -> None:
     record = made_up()
     key = record.y["run"]["key"]
-    assert find_flaw(record) is None
+    validate_record(record)
     for changed, reason in (
         (key | {"dtype": "float16"}, "y.run: the hash is not that of the key"),
         (key | {"model": {}}, "y.run: the run key lacks model.name"),
     ):
         run = record.y["run"] | {"key": changed}
-        flaw = find_flaw(dataclasses.replace(record, y=record.y | {"run": run}))
-        assert flaw is not None
-        assert flaw.startswith(reason)
+        with pytest.raises(VlalignError, match=f"^{re.escape(reason)}"):
+            validate_record(dataclasses.replace(record, y=record.y | {"run": run}))
 
 
 def test_folders_are_followed_through_links_but_once(record: ScoreRecord, tmp_path: Path) -> None:
@@ -169,9 +181,9 @@ def test_what_is_no_file_is_told_and_never_waited_for(record: ScoreRecord, tmp_p
     found = collect([tmp_path])
     assert [one.path for one in found.records] == ["sound.json"]
     assert {one.path: one.reason for one in found.invalid} == {
-        "gone.json": "is a link to nowhere.json, which is not there",
-        "missing": f"is a link to {tmp_path / 'unmounted'}, which is not there",
-        "round.json": "is a link to round.json, which is not there",
+        "gone.json": "is a link to nowhere.json, which does not exist",
+        "missing": f"is a link to {tmp_path / 'unmounted'}, which does not exist",
+        "round.json": "is a link to round.json, which does not exist",
         "pipe.json": "is neither a file nor a folder",
     }
 

@@ -12,8 +12,8 @@ from vlalign.errors import VlalignError
 from vlalign.metrics import get_metric
 from vlalign.metrics.base import evaluate
 from vlalign.stats.difference import Difference, Differences, paired_differences
-from vlalign.stats.halves import Halves
 from vlalign.stats.interval import half_sampling
+from vlalign.stats.subsets import Halves
 
 METRIC = get_metric("mutual_knn", k=4)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from support.runs import made_up_pair
 from vlalign.scoring import ScoreRecord, score
-from vlalign.scoring.collect import Collected, Found
+from vlalign.scoring.collect import Collected, Located
 from vlalign.store import RunKey
 
 
@@ -72,7 +72,7 @@ def made_up(
 
 def collected(*records: ScoreRecord) -> Collected:
     """The records as if they were read from a folder."""
-    return Collected([Found(record, "results", f"{i:04d}.json") for i, record in enumerate(records)])
+    return Collected([Located(record, "results", f"{i:04d}.json") for i, record in enumerate(records)])
 
 
 def write_results(folder: Path, records: Iterable[ScoreRecord]) -> Path:

@@ -1,12 +1,12 @@
-"""Sharing on the Hugging Face Hub: features as Parquet data sets, score records, and the cards that go with them.
+"""Sharing on the Hugging Face Hub: features as Parquet data sets, score records, and their cards.
 
 A data set of features holds
 
 ```
-README.md                    the card: configurations for `datasets`, licences, how to load, what made it; and below its
-                             mark what its owner wrote
+README.md                    the card: configurations for `datasets`, licences, how to load, versions and commands; and
+                             below its mark the owner's text
 data/<config>/part-….parquet one row a sample: id, layer_00 …, extra_… (bits, bytes, tokens of text models)
-vlalign/<config>.json        run key, facts, layer axis, checksums, command: what `vlalign pull` rebuilds the run from
+vlalign/<config>.json        run key, facts, layer axis, checksums, command: the input of `vlalign pull`
 ```
 """
 

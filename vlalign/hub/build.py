@@ -1,4 +1,4 @@
-"""A data set of features as a local folder: Parquet files, what they say about themselves, the card."""
+"""A data set of features as a local folder: Parquet files, their descriptions, the card."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 #: languages of data sets whose captions are known
 _LANGUAGES = {"minhuh/prh": "en", "builtin:emoji": "en"}
-#: what columns hold that are no features
+#: content of columns other than features
 _EXTRAS = {
     "extra_bits": "bits of a text under its language model",
     "extra_bytes": "size of a text in bytes",
@@ -31,7 +31,7 @@ _EXTRAS = {
 
 
 def build_run(run: Run, folder: Path, config: str, dtype: str, command: str | None = None) -> About:
-    """Check a run's shards, write it as Parquet, read that back and compare; returns what is to be told about it.
+    """Check a run's shards, write it as Parquet, read that back and compare; returns the description.
 
     Args:
         run: complete.
@@ -41,17 +41,17 @@ def build_run(run: Run, folder: Path, config: str, dtype: str, command: str | No
         command: that pushes it.
 
     Raises:
-        VlalignError: a shard is damaged, float16 cannot hold a value, the files are not what the store holds, no space.
+        VlalignError: a shard is damaged, float16 cannot hold a value, the files differ from the store, no space.
     """
     if problems := run.verify():
         raise VlalignError(f"{problems[0]}; {run.repair}")
-    plain = describe(run, config, dtype)
-    meta = {name: plain[name] for name in ("config", "dtype", "licence")}
+    known = describe(run, config, dtype)
+    meta = {name: known[name] for name in ("config", "dtype", "licence")}
     meta |= {"run": {"hash": run.key.hash, "key": run.key.data, "facts": run.facts}}
     meta |= {"layers": [layer.name for layer in run.layers], "shards": [shard.sha256 for shard in run.shards]}
     parts, precision = write_run(run, folder, config, dtype, meta)
     digests = check_written(run, folder, parts, dtype)
-    about = About(**plain, parts=tuple(parts), precision=precision, command=command, digests=tuple(digests))
+    about = About(**known, parts=tuple(parts), precision=precision, command=command, digests=tuple(digests))
     path = folder / about.path
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, about.to_bytes())
@@ -61,7 +61,7 @@ def build_run(run: Run, folder: Path, config: str, dtype: str, command: str | No
 
 
 def build_runs(jobs: Sequence[tuple[Run, str]], folder: Path, dtype: str, command: str | None = None) -> list[About]:
-    """:func:`build_run` of several runs with their configurations, as many at a time as there are threads."""
+    """Run :func:`build_run` for several runs with their configurations, one per thread at a time."""
     import torch
 
     from vlalign.study.jobs import run_jobs
@@ -77,7 +77,7 @@ def build_runs(jobs: Sequence[tuple[Run, str]], folder: Path, dtype: str, comman
 
 
 def describe(run: Run, config: str, dtype: str) -> dict[str, Any]:
-    """The fields of `About` that are known before anything is written."""
+    """Return the fields of `About` that are known before anything is written."""
     return {
         "config": config,
         "key": run.key,
@@ -96,7 +96,7 @@ def describe(run: Run, config: str, dtype: str) -> dict[str, Any]:
 
 
 def licence_of(key: RunKey) -> str | None:
-    """The licence of the model's weights, if it is a registered one."""
+    """Return the licence of the model's weights, if the model is registered."""
     model = key.data["model"]
     spec = SOURCES.get(str(model.get("source"))) or ALIASES.get(key.model.lower())
     return None if spec is None else spec.licence
@@ -110,11 +110,11 @@ def _extracted_with(run: Run) -> dict[str, str]:
         packages = environment.get("packages") if isinstance(environment, dict) else None
         for name, version in packages.items() if isinstance(packages, dict) and event.get("shards") != 0 else ():
             versions.setdefault(name, []).append(str(version))
-    return {name: ", ".join(dict.fromkeys(found)) for name, found in versions.items()}
+    return {name: ", ".join(dict.fromkeys(recorded)) for name, recorded in versions.items()}
 
 
 def loss_text(about: About) -> str:
-    """What storing cost, in words."""
+    """Describe the loss of storing."""
     if about.dtype == "float32":
         return "float32, as in the store, bit for bit"
     if about.precision.exact:
@@ -127,7 +127,7 @@ def loss_text(about: About) -> str:
 
 
 def card(abouts: Sequence[About], repo: str, *, branch: str, licence: str | None = None) -> str:
-    """The README.md of a data set of features.
+    """Render the README.md of a data set of features.
 
     Args:
         abouts: of all its configurations.
@@ -160,7 +160,7 @@ def card(abouts: Sequence[About], repo: str, *, branch: str, licence: str | None
             "config": one.config,
             "model": one.key.model,
             "modality": one.key.modality,
-            "data": told.get("name", "–"),
+            "data": source.get("name", "–"),
             "edits": one.key.edits or "–",
             "n": one.n,
             "layers": len(one.layers),
@@ -172,9 +172,9 @@ def card(abouts: Sequence[About], repo: str, *, branch: str, licence: str | None
             "loss": loss_text(one),
             "source": one.key.data["model"].get("source", "–"),
             "model_revision": one.key.data["model"].get("revision") or "–",
-            "data_revision": told.get("revision") or "–",
+            "data_revision": source.get("revision") or "–",
         }
-        for one, told in zip(abouts, data, strict=True)
+        for one, source in zip(abouts, data, strict=True)
     ]
     return render(
         "embeddings",
@@ -198,13 +198,13 @@ def card(abouts: Sequence[About], repo: str, *, branch: str, licence: str | None
 
 
 def hub_id(key: RunKey) -> str | None:
-    """The model's repository on the Hub, None for local ones and wheels."""
+    """Return the model's repository on the Hub, None for local ones and wheels."""
     scheme, _, rest = str(key.data["model"].get("source", "")).partition(":")
     return {"hub": rest, "timm": f"timm/{rest}"}.get(scheme)
 
 
 def _commands(abouts: Sequence[About]) -> list[dict[str, Any]]:
-    """Each command with the configurations that it made; None for those of which it was not noted."""
+    """List each command with the configurations that it made; None for those without a recorded command."""
     made: dict[str | None, list[str]] = {}
     for about in abouts:
         made.setdefault(about.command, []).append(about.config)
@@ -217,7 +217,7 @@ def _licences(abouts: Sequence[About], licence: str | None) -> dict[str, Any]:
     known = sorted({one.licence or "unknown" for one in abouts})
     if "other" not in known:
         return {"license": known[0] if len(known) == 1 else known}
-    pages = [hub_id(one.key) for one in abouts if one.licence == "other"]  # the Hub takes addresses only
+    pages = [hub_id(one.key) for one in abouts if one.licence == "other"]  # the Hub accepts only URLs
     page = next((f"https://huggingface.co/{page}" for page in pages if page), None)
     return {"license": "other", "license_name": "those-of-the-models", "license_link": page}
 

@@ -1,15 +1,17 @@
-"""What a configuration on the Hub says about itself: ``vlalign/<config>.json``."""
+"""Description of a configuration on the Hub: ``vlalign/<config>.json``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from vlalign.errors import VlalignError
 from vlalign.files import one_line, parse_json
-from vlalign.hub.validation import flaw_of, is_ratio, is_text, is_whole, mapping, short
+from vlalign.scoring.validation import object_schema, short, validate
 from vlalign.store import Layer, RunKey, Shard
 from vlalign.store.checksums import canonical, pretty
 from vlalign.store.layout import Layout
@@ -18,7 +20,7 @@ from vlalign.store.manifest import Entry
 FORMAT, KIND = 1, "embeddings"
 FOLDER, DATA = "vlalign", "data"
 DTYPES = ("float16", "float32")
-STORED = "stored"  # entry of the key of a run whose values were rounded on the way
+STORED = "stored"  # entry of the key of a run whose values were rounded for the Hub
 
 
 @dataclass(frozen=True)
@@ -44,13 +46,13 @@ class Part:
 
 @dataclass(frozen=True)
 class Precision:
-    """What storing as float16 or float32 cost.
+    """Loss of storing as float16 or float32.
 
     Attributes:
         largest_relative_error: of a value, relative to it, or to 6.1e-5 where it is smaller (below is float16's
             subnormal range).
         largest_row_error: norm of the error of a sample's features of a layer, relative to their norm.
-        exact: nothing was lost, so that the features are the original's bit for bit.
+        exact: whether the features are the original's bit for bit.
     """
 
     largest_relative_error: float
@@ -65,20 +67,20 @@ class About:
     Attributes:
         config: name on the Hub.
         key: run key of the features that were pushed.
-        facts: what their extraction noted.
+        facts: recorded by their extraction.
         n: samples.
-        shard_rows: rows per shard of the store they came from.
+        shard_rows: rows per shard of their store.
         ids_sha256: of the store's list of ids.
         dtype: ``float16`` or ``float32``.
-        precision: what that cost.
+        precision: loss of the dtype.
         layers: in order; layer i is column ``layer_<i>``.
-        extras: columns beside the layers.
-        shards: of the store they came from, with checksums.
+        extras: columns besides the layers.
+        shards: of their store, with checksums.
         parts: the Parquet files.
-        licence: of the model, None where it is not known.
+        licence: of the model, None if unknown.
         made_with: versions that wrote the Parquet files.
-        extracted_with: versions that the features were extracted with, as far as the store tells.
-        command: that pushed it, None where an earlier version did not note it.
+        extracted_with: versions that extracted the features, as far as the store records them.
+        command: that pushed it, None where an earlier version did not record it.
         digests: sha256 of the ids and values of each shard as they were pushed (:func:`vlalign.hub.parquet.digest_of`);
             empty where an earlier version did not record them.
     """
@@ -103,7 +105,7 @@ class About:
 
     @property
     def path(self) -> str:
-        """Where it lies in the repository."""
+        """Path of the description in the repository."""
         return f"{FOLDER}/{self.config}.json"
 
     @property
@@ -113,7 +115,7 @@ class About:
 
     @property
     def pulled_key(self) -> RunKey:
-        """Key of the run that pulling gives: the original's, unless values were rounded, which the key then says."""
+        """Key of the run that pulling makes: the original's, with ``stored`` added where values were rounded."""
         return self.key if self.precision.exact else RunKey({**self.key.data, STORED: self.dtype})
 
     @property
@@ -122,7 +124,7 @@ class About:
         return sum(part.bytes for part in self.parts)
 
     def same_content(self, other: About) -> bool:
-        """Whether both hold the same features in the same precision (files may differ by the writer's version)."""
+        """Return whether both hold the same features in the same precision (files may differ by writer version)."""
         return (
             self.key == other.key
             and (self.dtype, self.ids_sha256, self.facts) == (other.dtype, other.ids_sha256, other.facts)
@@ -130,16 +132,16 @@ class About:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able; the key with its hash under ``run``."""
-        made = asdict(self)
-        del made["key"], made["facts"]
+        """Return JSON values; the key with its hash under ``run``."""
+        content = asdict(self)
+        del content["key"], content["facts"]
         run = {"hash": self.key.hash, "key": self.key.data, "facts": dict(self.facts)}
         layers = zip(self.columns, self.layers, strict=True)
-        made["layers"] = [{"column": column, **asdict(layer)} for column, layer in layers]
-        return {"format": FORMAT, "kind": KIND, "run": run, "pulled": self.pulled_key.hash, **made}
+        content["layers"] = [{"column": column, **asdict(layer)} for column, layer in layers]
+        return {"format": FORMAT, "kind": KIND, "run": run, "pulled": self.pulled_key.hash, **content}
 
     def to_bytes(self) -> bytes:
-        """The content of the file."""
+        """Return the content of the file."""
         return pretty(self.to_dict())
 
     @classmethod
@@ -150,54 +152,36 @@ class About:
             VlalignError: not JSON, of another format, or altered.
         """
         try:
-            told = parse_json(data)
-            canonical(told)  # no numbers that JSON does not have
-            if not is_whole(told["format"], FORMAT, FORMAT + 1) or told["kind"] != KIND:
-                found = f"format {short(told['format'])} of {short(told['kind'])}"
-                raise ValueError(f"{found} is not what this vlalign reads")
-            key = RunKey(told["run"]["key"])
-            if key.hash != told["run"]["hash"]:
+            content = parse_json(data)
+            canonical(content)  # no numbers that JSON does not have
+            if content["format"] != FORMAT or content["format"] is True or content["kind"] != KIND:
+                kind = f"format {short(content['format'])} of {short(content['kind'])}"
+                raise ValueError(f"{kind} is not what this vlalign reads")
+            validate(_SCHEMA, content)
+            key = RunKey(content["run"]["key"])
+            if key.hash != content["run"]["hash"]:
                 raise ValueError("its run key was altered")
-            made = cls(
-                config=told["config"],
-                key=key,
-                facts=mapping(told["run"]["facts"], "run.facts"),
-                n=told["n"],
-                shard_rows=told["shard_rows"],
-                ids_sha256=told["ids_sha256"],
-                dtype=told["dtype"],
-                precision=Precision(**told["precision"]),
-                layers=tuple(Layer(**{k: v for k, v in layer.items() if k != "column"}) for layer in told["layers"]),
-                extras=tuple(Extra(**{**extra, "shape": tuple(extra["shape"])}) for extra in told["extras"]),
-                shards=tuple(Entry(**shard) for shard in told["shards"]),
-                parts=tuple(Part(**part) for part in told["parts"]),
-                licence=told["licence"],
-                made_with=mapping(told["made_with"], "made_with"),
-                extracted_with=mapping(told["extracted_with"], "extracted_with"),
-                command=told.get("command"),
-                digests=tuple(told.get("digests", ())),
-            )
-            if flaw := next(made._flaws(), None):
-                raise ValueError(flaw)
+            parts: dict[str, Any] = {
+                "key": key,
+                "facts": content["run"]["facts"],
+                "precision": Precision(**content["precision"]),
+                "layers": [Layer(**{k: v for k, v in layer.items() if k != "column"}) for layer in content["layers"]],
+                "extras": [Extra(**{**extra, "shape": tuple(extra["shape"])}) for extra in content["extras"]],
+                "shards": [Entry(**shard) for shard in content["shards"]],
+                "parts": [Part(**part) for part in content["parts"]],
+            }
+            names = {field.name for field in fields(cls)}
+            values = {name: value for name, value in content.items() if name in names} | parts
+            about = cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
+            if problem := next(about._problems(), None):
+                raise ValueError(problem)
         except (ValueError, KeyError, TypeError, AttributeError, VlalignError) as error:
             cause = f"it lacks {error}" if isinstance(error, KeyError) else one_line(error)
             raise VlalignError(f"{where} does not describe features that vlalign pushed: {cause}") from error
-        return made
+        return about
 
-    def _flaws(self) -> Iterator[str]:
-        """What does not fit; each check may rely on those before it."""
-        if not is_text(self.config, r"[A-Za-z0-9][A-Za-z0-9._+-]*") or self.dtype not in DTYPES or not self.layers:
-            yield "config, dtype or layers are not valid"
-        for name in ("n", "shard_rows"):
-            if not is_whole(getattr(self, name), 1):
-                yield f"{name} is {short(getattr(self, name))}"
-        data = self.key.data
-        if not isinstance(data.get("data") or {}, dict) or not isinstance(data.get("perturbations") or [], list):
-            yield "its run key tells data or edits that are none"
-        for name in ("layers", "extras", "shards", "parts"):
-            for i, piece in enumerate(getattr(self, name)):
-                if flaw := flaw_of(asdict(piece)):
-                    yield f"{name}[{i}].{flaw}"
+    def _problems(self) -> Iterator[str]:
+        """Yield what is inconsistent; each check may rely on those before it."""
         if len({layer.name for layer in self.layers}) < len(self.layers):
             yield "two layers have one name"
         if any(extra.column != f"extra_{extra.name}" for extra in self.extras):
@@ -214,56 +198,80 @@ class About:
         if [part.path for part in self.parts] != parts or [shard.file for shard in self.shards] != self._shard_files():
             yield "its files do not lie where they belong"
         cost = self.precision
-        errors = (cost.largest_relative_error, cost.largest_row_error)
-        if not all(is_ratio(error) for error in errors) or cost.exact is not (max(errors) == 0):
-            yield "its precision is none"
-        told: list[Any] = [*self.made_with.values(), *self.extracted_with.values()]
-        told += [value for value in (self.licence, self.command) if value is not None]
-        if not all(is_text(value) for value in told):
-            yield "a version, licence or command is no text"
+        if cost.exact is not (max(cost.largest_relative_error, cost.largest_row_error) == 0):
+            yield "its precision is invalid"
         if len(self.digests) not in (0, len(self.shards)):
             yield f"it has {len(self.digests)} digests of {len(self.shards)} shards"
-        if not all(is_text(digest, "[0-9a-f]{64}") for digest in self.digests):
-            yield "a digest is not a sha256"
-        if not is_text(self.ids_sha256, "[0-9a-f]{64}"):
-            yield f"ids_sha256 is {short(self.ids_sha256)}"
 
     def _shard_files(self) -> list[str]:
         rows = [Shard(i, shard.start, shard.stop) for i, shard in enumerate(self.shards)]
         return [Layout(Path()).shard(shard, len(rows)).name for shard in rows]
 
 
+_ROW = Annotated[int, Field(ge=0, lt=2**31)]  # lists of Parquet are not longer
+_COUNT = Annotated[int, Field(ge=1, lt=2**31)]
+_RATIO = Annotated[float, Field(ge=0, le=1)]
+_SHA256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+_NAME = Annotated[str, Field(min_length=1)]
+_FILE: dict[str, Any] = {
+    "sha256": _SHA256, "bytes": Annotated[int, Field(ge=0, lt=2**60)], "start": _ROW, "stop": _ROW
+}  # fmt: skip
+_LAYER = object_schema(index=Annotated[int, Field(ge=-1, lt=2**31)], name=_NAME, width=_COUNT, convention=str)
+_SCHEMA = object_schema(
+    run=object_schema(
+        hash=str,
+        key=object_schema(data=[dict[str, Any] | None], perturbations=[list[Any] | None]),
+        facts=dict[str, Any],
+    ),
+    config=Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9._+-]*$")],
+    n=_COUNT,
+    shard_rows=_COUNT,
+    ids_sha256=_SHA256,
+    dtype=Literal["float16", "float32"],
+    precision=object_schema(largest_relative_error=_RATIO, largest_row_error=_RATIO, exact=bool),
+    layers=Annotated[list[_LAYER], Field(min_length=1)],
+    extras=list[object_schema(name=_NAME, column=str, dtype=str, shape=list[_ROW])],  # type: ignore[misc]
+    shards=list[object_schema(file=str, **_FILE)],  # type: ignore[misc]
+    parts=list[object_schema(path=str, **_FILE)],  # type: ignore[misc]
+    licence=str | None,
+    made_with=dict[str, str],
+    extracted_with=dict[str, str],
+    command=[str | None],
+    digests=[list[_SHA256]],
+)
+
+
 def read_all_abouts(files: Mapping[str, bytes], repo: str) -> list[About]:
-    """Those of a data set's ``vlalign/*.json`` that describe features; what tells of another kind is passed over.
+    """Read those of a data set's ``vlalign/*.json`` that describe features; those of another kind are skipped.
 
     Args:
         files: path -> content.
         repo: names the data set in errors.
 
     Raises:
-        VlalignError: one is no JSON, or describes features in a way that this version does not read.
+        VlalignError: one is not JSON, or describes features in a way that this version does not read.
     """
     abouts = []
     for path, data in sorted(files.items()):
         if _kind(data) in (None, KIND):
             about = About.read(data, f"{path} of data set {repo!r}")
             if about.path != path:
-                raise VlalignError(f"{path} of data set {repo!r} tells of {about.path}: remove it from there")
+                raise VlalignError(f"{path} of data set {repo!r} describes {about.path}: remove it from the data set")
             abouts.append(about)
     return abouts
 
 
 def _kind(data: bytes) -> str | None:
     try:
-        told = parse_json(data)
+        content = parse_json(data)
     except ValueError:
         return None
-    kind = told.get("kind") if isinstance(told, dict) else None
+    kind = content.get("kind") if isinstance(content, dict) else None
     return kind if isinstance(kind, str) else None
 
 
 def part_path(config: str, number: int, count: int) -> str:
-    """Where one of the Parquet files of a configuration lies.
+    """Return the path of one of the Parquet files of a configuration.
 
     >>> part_path("llama-7b", 0, 2)
     'data/llama-7b/part-00000-of-00002.parquet'
@@ -272,7 +280,7 @@ def part_path(config: str, number: int, count: int) -> str:
 
 
 def layer_columns(count: int) -> list[str]:
-    """Names of so many layers' columns, which sort in order.
+    """Return the names of ``count`` layers' columns, which sort in order.
 
     >>> layer_columns(2), layer_columns(101)[-1]
     (['layer_00', 'layer_01'], 'layer_100')

@@ -1,4 +1,4 @@
-"""Names of configurations: readable, safe for folders and for `datasets`, and different for different runs."""
+"""Names of configurations: readable, safe for folders and for `datasets`, and unique to each run."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any
 from vlalign.store import RunKey
 
 _LONGEST, _PART = 96, 40
-#: What is told first where runs of one name differ, most telling first; anything else goes after it.
+#: Settings that distinguish runs of one name, most informative first; any others come after them.
 _FIRST = ("quantization", "dtype", "stored", "pooling", "data.name", "data.config", "data.split", "model.modality")
 
 
 def name_runs(keys: Sequence[RunKey], taken: Mapping[str, RunKey] | None = None) -> list[str]:
-    """A name for each run: the model's, with its edits, and where that is not enough with what else differs.
+    """Name each run: the model's name with its edits, and where that is not unique with other differing settings.
 
     Args:
         keys: distinct.
-        taken: names that are given already, with their runs; they stay as they are.
+        taken: existing names with their runs, which keep them.
 
     >>> a = RunKey({"model": {"name": "org/a b", "modality": "text"}, "dtype": "float32"})
     >>> b = RunKey({**a.data, "dtype": "bfloat16"})
@@ -46,7 +46,7 @@ def _base(key: RunKey) -> str:
 
 
 def _difference(key: RunKey, rivals: Sequence[RunKey]) -> str:
-    """``--bfloat16`` and the like: the fewest values that no rival shares; empty where there is none."""
+    """Return the fewest values that no rival shares, such as ``--bfloat16``; empty without rivals."""
     if not rivals:
         return ""
     own, others = _flat(key.data), [_flat(rival.data) for rival in rivals]
@@ -55,15 +55,14 @@ def _difference(key: RunKey, rivals: Sequence[RunKey]) -> str:
     order = sorted(different, key=lambda path: (_rank(path, own), path))
     for count in (1, 2, 3):
         for chosen in combinations(order[:8], count):
-            told = [_slug(_value(own, path)) for path in chosen]
-            if all(any(_slug(_value(other, path)) != mine for path, mine in zip(chosen, told, strict=True))
-                   for other in others):  # fmt: skip
-                return "".join(f"--{_say(path, value)}" for path, value in zip(chosen, told, strict=True))
+            values = {path: _slug(_value(own, path)) for path in chosen}
+            if all(any(_slug(_value(other, path)) != mine for path, mine in values.items()) for other in others):
+                return "".join(f"--{_name_part(path, value)}" for path, value in values.items())
     return f"--{key.hash[:8]}"
 
 
-def _say(path: str, value: str) -> str:
-    """A value as a part of a name; one that says nothing by itself with the name of its setting."""
+def _name_part(path: str, value: str) -> str:
+    """Format a value as a part of a name, with the name of its setting if it is ambiguous alone."""
     if (path, value) == ("quantization", "none"):
         return "unquantized"
     plain = path in _FIRST and path != "stored" and not re.fullmatch("absent|none", value)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 GROUP_BYTES = 64 << 20  # of a row group: whole shards
 PART_BYTES = 512 << 20  # of a file: whole shards; what is uploaded is kept file by file
-#: plain, for features have nothing to compress: reading and writing take half the time
+#: uncompressed, because features do not compress: reading and writing take half the time
 OPTIONS: dict[str, Any] = {"compression": "NONE", "use_dictionary": False, "write_statistics": ["id"]}
 _NORMAL = 2.0**-14  # smallest value that float16 holds with its full precision
 _OVERFLOW = 65520.0  # smallest value that rounds to infinity
@@ -33,7 +33,7 @@ _MOST_LOST = 1e-2  # of a vector's norm: float16 keeps 2 ** -11 of it unless its
 
 @dataclass
 class Loss:
-    """What casting has cost so far."""
+    """Loss of casting to float16."""
 
     relative: float = 0.0
     row: float = 0.0
@@ -44,12 +44,12 @@ class Loss:
 
     @property
     def precision(self) -> Precision:
-        """As it is told."""
+        """The entry of the description."""
         return Precision(self.relative, self.row, self.relative == 0 and self.row == 0)
 
 
 def extras_of(run: Run) -> list[Extra]:
-    """The run's extras as columns, read from its first shard."""
+    """Return the run's extras as columns, read from its first shard."""
     return [
         Extra(name, f"extra_{name}", str(value.dtype).removeprefix("torch."), tuple(value.shape[1:]))
         for name, value in run.load_shard(0)[1].items()
@@ -57,7 +57,7 @@ def extras_of(run: Run) -> list[Extra]:
 
 
 def plan_parts(shards: Sequence[Entry], row_bytes: int, most: int) -> list[list[int]]:
-    """Which shards go together, so that each group but those of one shard is at most so many bytes.
+    """Group shards so that each group is at most ``most`` bytes, except groups of a single shard.
 
     >>> shards = [Entry("", "", 0, start, start + 10) for start in range(0, 50, 10)]
     >>> plan_parts(shards, 1, 25)
@@ -76,7 +76,7 @@ def plan_parts(shards: Sequence[Entry], row_bytes: int, most: int) -> list[list[
 
 
 def row_bytes(run: Run, dtype: str) -> int:
-    """Bytes of the features of one sample."""
+    """Return the bytes of the features of one sample."""
     return (2 if dtype == "float16" else 4) * sum(layer.width for layer in run.layers)
 
 
@@ -88,10 +88,10 @@ def write_run(run: Run, folder: Path, config: str, dtype: str, meta: dict[str, A
         folder: of the data set.
         config: name of the configuration.
         dtype: of the features, ``float16`` or ``float32``.
-        meta: what the files tell about themselves in their metadata, under ``vlalign``, as JSON.
+        meta: JSON values for the files' metadata, under ``vlalign``.
 
     Returns:
-        The files in order, and what the precision cost.
+        The files in order, and the loss of precision.
 
     Raises:
         VlalignError: a value that float16 cannot hold, an id that Parquet cannot hold, or no space.
@@ -111,7 +111,7 @@ def write_run(run: Run, folder: Path, config: str, dtype: str, meta: dict[str, A
 
 
 def schema_of(run: Run, dtype: str) -> pa.Schema:
-    """The columns: ``id``, a list of fixed length for each layer, the extras."""
+    """Return the columns: ``id``, a list of fixed length for each layer, the extras."""
     import pyarrow as pa
 
     value = pa.float16() if dtype == "float16" else pa.float32()
@@ -143,14 +143,14 @@ def _write_part(run: Run, path: Path, schema: pa.Schema, shards: list[int], dtyp
     entries = [run.shards[index] for index in shards]
     with new_file(path) as part, pq.ParquetWriter(part, schema, **OPTIONS) as file:
         for group in plan_parts(entries, row_bytes(run, dtype), GROUP_BYTES):
-            table, told = _table(run, schema, [shards[i] for i in group], dtype)
-            loss.add(told)
+            table, loss_of_group = _table(run, schema, [shards[i] for i in group], dtype)
+            loss.add(loss_of_group)
             file.write_table(table, row_group_size=len(table))
     return loss
 
 
 def _table(run: Run, schema: pa.Schema, shards: list[int], dtype: str) -> tuple[pa.Table, Loss]:
-    """The rows of some shards as one table."""
+    """Read the rows of some shards as one table."""
     import pyarrow as pa
     import torch
 
@@ -172,7 +172,7 @@ def _table(run: Run, schema: pa.Schema, shards: list[int], dtype: str) -> tuple[
         ids = pa.array(run.ids[start:stop], pa.string())
     except (UnicodeError, pa.ArrowException) as error:
         raise VlalignError(
-            f"{run.key.title}: a sample id is no valid text, which Parquet needs: {one_line(error)}"
+            f"{run.key.title}: a sample id is no valid text, as Parquet requires: {one_line(error)}"
         ) from error
     flat = [layer.reshape(-1).numpy() for layer in layers]
     flat += [torch.cat(values).reshape(-1).numpy() for values in extras.values()]
@@ -186,10 +186,10 @@ def _array(flat: np.ndarray, kind: pa.DataType) -> pa.Array:
 
 
 def measure(values: Tensor, cast: Tensor, what: str) -> Loss:
-    """The loss of storing float32 values ``[rows, D]`` as ``cast``, float16.
+    """Measure the loss of storing float32 values ``[rows, D]`` as ``cast``, float16.
 
     Raises:
-        VlalignError: a finite value is too large for float16, or so many are so small that a row loses over 1 %.
+        VlalignError: a finite value is too large for float16, or values are too small and a row loses over 1 %.
     """
     import torch
     from torch.linalg import vector_norm
@@ -211,20 +211,20 @@ def measure(values: Tensor, cast: Tensor, what: str) -> Loss:
     row = float(lost.div_(norm.clamp_min_(1e-300)).amax())
     if row > _MOST_LOST:
         raise VlalignError(
-            f"float16 rounds a vector of {what} by {100 * row:.3g} % of its norm, for it holds nothing below 6e-08: "
-            "push with --dtype float32, or leave this run out"
+            f"float16 rounds a vector of {what} by {100 * row:.3g} % of its norm, because it holds nothing below "
+            "6e-08: push with --dtype float32, or leave this run out"
         )
     return Loss(float(error.div_(size.clamp_min_(_NORMAL)).amax()), row)
 
 
 class ShardReader:
-    """Reads a configuration's Parquet files shard by shard.
+    """Reader of a configuration's Parquet files, shard by shard.
 
     Args:
         files: in order.
-        shards: of the store that the run came from, or is rebuilt in.
+        shards: of the store of the run, or in which it is rebuilt.
         widths: of the layers.
-        extras: columns beside them.
+        extras: other columns.
     """
 
     def __init__(
@@ -233,7 +233,7 @@ class ShardReader:
         self.files, self.shards, self.widths, self.extras = files, shards, widths, extras
 
     def __iter__(self) -> Iterator[tuple[int, list[str], list[Tensor], dict[str, Tensor]]]:
-        """Index of the shard, its ids, its layers ``[rows, D_layer]`` as stored, its extras.
+        """Yield the index of each shard, its ids, its layers ``[rows, D_layer]`` as stored, its extras.
 
         Raises:
             VlalignError: a file is damaged, or holds other columns or rows than expected.
@@ -273,7 +273,7 @@ class ShardReader:
             layers = [_tensor(table[name], (len(table), width)) for name, width in zip(names, self.widths, strict=True)]
             extras = {one.name: _tensor(table[one.column], (len(table), *one.shape)) for one in self.extras}
         except (ValueError, TypeError, RuntimeError) as error:
-            raise VlalignError(f"{path} holds columns of another shape than told: {one_line(error)}") from error
+            raise VlalignError(f"{path} holds columns of another shape than expected: {one_line(error)}") from error
         return table["id"].to_pylist(), layers, extras
 
 
@@ -306,10 +306,7 @@ def digest_of(ids: Sequence[str], layers: Sequence[Tensor], extras: Mapping[str,
 
 
 def check_written(run: Run, folder: Path, parts: Sequence[Part], dtype: str) -> list[str]:
-    """Read the files back and compare every id and value with the store's, bit for bit.
-
-    Returns:
-        :func:`digest_of` each shard.
+    """Read the files back, compare every id and value with the store bit for bit, and return each shard's digest.
 
     Raises:
         VlalignError: they differ.
@@ -322,15 +319,13 @@ def check_written(run: Run, folder: Path, parts: Sequence[Part], dtype: str) -> 
     digests = []
     for index, ids, layers, extras in reader:
         features, more = run.load_shard(index)
-        same = ids == run.ids[run.shards[index].start : run.shards[index].stop] and all(
-            torch.equal(found.view(bits), kept.to(kind).view(bits))
-            for found, kept in zip(layers, features, strict=True)
-        )
-        same = same and all(_same(extras[name], value) for name, value in more.items())
-        if not same:
+        same = ids == run.ids[run.shards[index].start : run.shards[index].stop]
+        pairs = zip(layers, features, strict=True)
+        same = same and all(torch.equal(read.view(bits), kept.to(kind).view(bits)) for read, kept in pairs)
+        if not same or not all(_same(extras[name], value) for name, value in more.items()):
             raise VlalignError(
-                f"what was written for {run.key.title} is not what is in the store (shard {index}): the disk or memory "
-                "may be faulty; run the same command again"
+                f"the files written for {run.key.title} differ from the store (shard {index}): the disk or memory may "
+                "be faulty; run the same command again"
             )
         digests.append(digest_of(ids, layers, extras))
     return digests

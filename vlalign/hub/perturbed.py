@@ -1,4 +1,4 @@
-"""Perturbed data sets: pushed to the Hub, or only given their card, beside the Parquet file."""
+"""Perturbed data sets: push to the Hub, and the card next to a local Parquet file."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def push_perturbed(
     private: bool = False,
     force: bool = False,
 ) -> PushedSamples:
-    """Push ids, captions and images as they are edited to a data set of the Hub.
+    """Push ids and edited captions and images to a data set of the Hub.
 
-    ``vlalign extract --data owner/name`` and ``load_dataset("owner/name")`` read them there.
+    ``vlalign extract --data owner/name`` and ``load_dataset("owner/name")`` read them.
 
     Args:
         data: of :func:`vlalign.perturb.perturb_data`.
-        repo, private, force: as for :func:`vlalign.hub.samples.push_samples`, which also says what it raises.
+        repo, private, force: as for :func:`vlalign.hub.samples.push_samples`, which raises the same errors.
         command: that makes the data again, for the card.
-        licence: of the data set, as the Hub spells it (default: as an earlier push gave it, else unknown).
+        licence: of the data set, as the Hub spells it (default: that of an earlier push, else unknown).
     """
     settings = {
         kind: {"data": data.identity(kind), "perturbations": describe_perturbations(data, kind)}
@@ -45,9 +45,7 @@ def push_perturbed(
 
 
 def save_card(data: PairedData, path: str | Path, *, command: str = "", licence: str | None = None) -> Path:
-    """Write the card of a data set that :func:`vlalign.perturb.write_perturbed` wrote; returns its path.
-
-    It lies beside the file as ``<name>.card.md``.
+    """Write the card of a data set of :func:`vlalign.perturb.write_perturbed`, as ``<name>.card.md`` next to the file.
 
     Raises:
         VlalignError: it cannot be written.
@@ -67,7 +65,7 @@ def _modalities(data: PairedData) -> list[str]:
 
 
 def card(data: PairedData, file: str, *, command: str = "", licence: str | None = None, repo: str = "") -> str:
-    """The README.md of edited data that lie in ``file``, on the Hub in ``repo`` or (without) on this machine."""
+    """Render the README.md of edited data in ``file``, on the Hub in ``repo`` or (without) on this machine."""
     source = Path(data.name).name if data.base is not None else data.name
     on_hub = data.revision is not None and data.name.count("/") == 1
     kinds = [{"vision": "image"}.get(name, name) for name in _modalities(data)]

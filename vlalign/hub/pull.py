@@ -1,4 +1,4 @@
-"""Pulling features: a data set that :func:`vlalign.hub.push` made becomes runs of a feature store again."""
+"""Pull of features: runs of a feature store, rebuilt from a data set that :func:`vlalign.hub.push` made."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Pulled:
-    """A run in the store, and whether it had to be written or was there."""
+    """A run in the store, and whether it was written now."""
 
     about: About
     run: Run
@@ -32,15 +32,15 @@ class Pulled:
 
 
 def pull(repo: str, store: str | Path, *, revision: str | None = None, configs: Sequence[str] = ()) -> list[Pulled]:
-    """Rebuild runs of a feature store from a data set of the Hub, every checksum checked.
+    """Rebuild runs of a feature store from a data set of the Hub, and verify every checksum.
 
-    Values that are not those that were pushed are refused. Runs that were pushed as float32 (or as a float16 that lost
-    nothing) come back with their own key, byte for byte. Rounded ones get the key with ``stored: float16`` added, so
-    that nobody takes them for the original.
+    Values that differ from those that were pushed are refused. Runs that were pushed as float32 (or as a float16 that
+    lost nothing) have their original key, byte for byte. Rounded ones have the key with ``stored: float16`` added, so
+    that they are not mistaken for the original.
 
     Args:
         repo: ``owner/name``.
-        store: folder of the store; runs that are there whole stay.
+        store: folder of the store; existing complete runs stay.
         revision: branch, tag or commit.
         configs: these only.
 
@@ -57,8 +57,8 @@ def pull(repo: str, store: str | Path, *, revision: str | None = None, configs: 
         run = target.open(about.pulled_key) if target.root.is_dir() else None
         if run is not None and not run.verify():
             if _other_shards(about, run):
-                log.warning("%s was not made from what was pushed and differs in bytes; it stays", run.path)
-            target.writer(run.key, run.ids, run.shard_rows)  # removes what a killed process left
+                log.warning("%s was not made from the pushed files and differs in bytes; it stays", run.path)
+            target.writer(run.key, run.ids, run.shard_rows)  # removes files that a killed process left
             pulled.append(Pulled(about, run, False))
             continue
         files = [_download(repo, commit, part.path, part.sha256) for part in about.parts]
@@ -68,10 +68,10 @@ def pull(repo: str, store: str | Path, *, revision: str | None = None, configs: 
 
 
 def read_all(repo: str, commit: str, revision: str | None = None) -> list[About]:
-    """What all configurations of a data set say about themselves.
+    """Read the descriptions of all configurations of a data set.
 
     Raises:
-        VlalignError: none was pushed by vlalign, or one cannot be read.
+        VlalignError: vlalign pushed no configuration, or a description cannot be read.
     """
     from huggingface_hub import snapshot_download
 
@@ -95,21 +95,21 @@ def _choose(abouts: list[About], repo: str, configs: Sequence[str]) -> list[Abou
 
 
 def _download(repo: str, commit: str, path: str, sha256: str) -> Path:
-    """A file of the data set, fetched again where the cache holds a damaged one.
+    """Download a file of the data set, again if the cached one is damaged.
 
     Raises:
-        VlalignError: it is not what was pushed.
+        VlalignError: it differs from the pushed one.
     """
     from huggingface_hub import hf_hub_download
 
     with hub_errors(repo, kind="dataset", revision=commit):
         for force in (False, True):
             file = Path(hf_hub_download(repo, path, repo_type="dataset", revision=commit, force_download=force))
-            found = sha256_file(file)
-            if found == sha256:
+            digest = sha256_file(file)
+            if digest == sha256:
                 return file
     raise VlalignError(
-        f"{path} of data set {repo!r} is damaged or was altered: its SHA-256 is {found[:16]}…, and {sha256[:16]}… was "
+        f"{path} of data set {repo!r} is damaged or was altered: its SHA-256 is {digest[:16]}…, and {sha256[:16]}… was "
         "pushed; ask its owner to push it again with --force"
     )
 
@@ -120,7 +120,7 @@ def _rebuild(about: About, files: Sequence[Path], store: FeatureStore, origin: d
     writer = store.writer(about.pulled_key, _ids(files), about.shard_rows)
     _check_plan(about, writer)
     missing = set(writer.missing(require=[extra.name for extra in about.extras]))
-    if not about.precision.exact:  # nothing tells whether what lies there came from these files
+    if not about.precision.exact:  # existing shards may not come from these files
         missing = set(writer.shards)
     for index, ids, layers, extras in reader:
         shard = writer.shards[index]
@@ -134,7 +134,7 @@ def _rebuild(about: About, files: Sequence[Path], store: FeatureStore, origin: d
             except ShardError as error:
                 raise _altered(about, index) from error
             except ValueError as error:
-                raise VlalignError(f"{files[0]} does not fit what is told about it: {error}") from error
+                raise VlalignError(f"{files[0]} does not fit its description: {error}") from error
     facts = dict(about.facts)
     if not about.precision.exact:
         facts[STORED] = {"dtype": about.dtype, "original": about.key.hash, **asdict(about.precision), **origin}
@@ -151,12 +151,12 @@ def _rebuild(about: About, files: Sequence[Path], store: FeatureStore, origin: d
 def _altered(about: About, index: int) -> VlalignError:
     return VlalignError(
         f"shard {index} of {about.config} does not hold the values that were pushed, which its run key promises: they "
-        "were altered, or the push is damaged; ask the owner of the data set to remove it there and push it again"
+        "were altered, or the push is damaged; ask the owner of the data set to remove it and push it again"
     )
 
 
 def _other_shards(about: About, run: Run) -> list[str]:
-    """Files of a run that are not byte for byte those that were pushed, as far as they should be."""
+    """List the files of a run that differ in bytes from the pushed ones, where they should not."""
     if not about.precision.exact or len(run.shards) != len(about.shards):
         return []
     return [new.file for new, old in zip(run.shards, about.shards, strict=True) if new.sha256 != old.sha256]
@@ -173,7 +173,7 @@ def _ids(files: Sequence[Path]) -> list[str]:
 
 
 def _check_plan(about: About, writer: RunWriter) -> None:
-    """Raises VlalignError where ids or shards are not those that were pushed."""
+    """Check that ids and shards are those that were pushed."""
 
     def rows(pieces: Sequence[Shard | Entry]) -> list[tuple[int, int]]:
         return [(piece.start, piece.stop) for piece in pieces]

@@ -1,4 +1,4 @@
-"""Pushing features: choose, check what is there, build, validate, one commit."""
+"""Push of features: select runs, compare with existing ones, build, validate, one commit."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from vlalign.hub.metadata import DATA, DTYPES, FOLDER, About, read_all_abouts
 from vlalign.hub.naming import name_runs
 from vlalign.hub.parquet import row_bytes
 from vlalign.hub.readme import README, look_at_readme
-from vlalign.hub.repo import Target, commit, fetch, look
+from vlalign.hub.repo import Target, commit, fetch, open_target
 from vlalign.paths import user_path
 from vlalign.store import FeatureStore, Run
 from vlalign.store.checksums import check_space
 
 log = logging.getLogger(__name__)
 
-#: of a configuration in a push
+#: state of a configuration in a push
 NEW, SAME, REPLACED = "new", "there already", "replaced"
 
 
 @dataclass(frozen=True)
 class Item:
-    """One run to push: its configuration, what becomes of it there, and about how many bytes it takes."""
+    """One run to push: its configuration, its state on the Hub, and its approximate size in bytes."""
 
     run: Run
     config: str
@@ -42,14 +42,14 @@ class Item:
 
 @dataclass(frozen=True)
 class Pushed:
-    """What a push does or did.
+    """Result of a push, or of its dry run.
 
     Attributes:
-        target: the repository as it was before.
+        target: the repository before the push.
         items: every run.
-        kept: configurations that were there and stay.
-        abouts: of what was built; empty for a dry run.
-        commit: None for a dry run, or if nothing had to be changed.
+        kept: existing configurations that stay.
+        abouts: descriptions of the built configurations; empty for a dry run.
+        commit: None for a dry run, or without changes.
     """
 
     target: Target
@@ -76,38 +76,38 @@ def push(
 ) -> Pushed:
     """Push runs of a store as a data set of the Hub, one configuration each, in one commit.
 
-    Everything is built and read back in a local folder before anything is uploaded. Configurations that vlalign pushed
-    there earlier stay; the same features are not uploaded twice.
+    Everything is built and read back in a local folder before anything is uploaded. Configurations of earlier pushes
+    stay; the same features are not uploaded twice.
 
     Args:
         store: folder of the feature store.
-        repo: ``owner/name``; made if it is not there.
-        models: push these only (as :meth:`FeatureStore.select` finds them).
+        repo: ``owner/name``; created if it does not exist.
+        models: push these only (by :meth:`FeatureStore.select`).
         perturb: push these only: ``char_delete:30``, ``char_delete`` (all rates), ``none`` (unedited).
-        dtype: of the features there, ``float16`` (rounded; the loss is measured and told) or ``float32`` (exact).
+        dtype: of the features on the Hub, ``float16`` (rounded; the loss is measured and reported) or ``float32``
+            (exact).
         private: make a new repository private.
-        revision: branch, made from ``main`` if it is not there.
+        revision: branch, created from ``main`` if it does not exist.
         tag: to set on the commit.
         dry_run: check everything and change nothing.
-        force: replace features of the same run that are there and a card that was edited, and write beside files of
-            others.
-        out: keep what is built in this folder, which must be new, empty or of an earlier push; where all is there
-            already, nothing is built and nothing kept.
-        licence: of the data set on the Hub (default: as an earlier push gave it, else of the models).
+        force: replace existing features of the same run and an edited card, and write next to files of others.
+        out: keep the built files in this folder, which must be new, empty or of an earlier push; if all features
+            exist on the Hub, nothing is built.
+        licence: of the data set on the Hub (default: that of an earlier push, else of the models).
 
     Raises:
-        VlalignError: the first thing that is wrong; nothing can be seen on the Hub then.
+        VlalignError: the first problem; nothing is visible on the Hub then.
     """
     if dtype not in DTYPES:
         raise VlalignError(f"features are pushed as float16 or float32, not {dtype}")
     runs = choose(FeatureStore(store), models, perturb)
     folder = None if out is None else _check_out(user_path(out))
-    target = look(repo, branch=revision, tag=tag, private=private)
-    there = read_abouts(target)
-    own = {path for about in there for path in (about.path, *(part.path for part in about.parts))}
-    target.check_foreign(own, ours=bool(there), force=force)
-    readme = look_at_readme(target, ours=bool(there), licence=licence, force=force)
-    items = plan(runs, there, target, dtype)
+    target = open_target(repo, branch=revision, tag=tag, private=private)
+    existing = read_abouts(target)
+    own = {path for about in existing for path in (about.path, *(part.path for part in about.parts))}
+    target.check_foreign(own, ours=bool(existing), force=force)
+    readme = look_at_readme(target, ours=bool(existing), licence=licence, force=force)
+    items = plan(runs, existing, target, dtype)
     if changed := [item.config for item in items if item.state == REPLACED and not force]:
         raise VlalignError(
             f"data set {repo!r} holds other features under {', '.join(changed[:3])}"
@@ -115,7 +115,7 @@ def push(
             + " (another precision, other samples or files): give --force to replace them, or name another --repo"
         )
     fresh = [item for item in items if item.state != SAME]
-    kept = [about for about in there if about.config not in {item.config for item in fresh}]
+    kept = [about for about in existing if about.config not in {item.config for item in fresh}]
     result = Pushed(target, items, [about.config for about in kept])
     if dry_run:
         return result
@@ -142,24 +142,24 @@ def push(
 
 
 def choose(store: FeatureStore, models: Sequence[str], perturb: Sequence[str]) -> list[Run]:
-    """The runs that the filters leave, in the store's order.
+    """Select the runs that pass the filters, in the store's order.
 
     Raises:
-        VlalignError: a filter fits nothing, or the store has no complete run.
+        VlalignError: a filter matches nothing, or the store has no complete run.
     """
     runs = store.runs()
     if not runs:
         raise VlalignError(f"no complete run in {store.root}: extract features first")
     if models:
-        found = {run.path for name in models for run in store.select(name)}
-        runs = [run for run in runs if run.path in found]
+        selected = {run.path for name in models for run in store.select(name)}
+        runs = [run for run in runs if run.path in selected]
     if perturb:
         wanted = {"" if text == "none" else text for text in perturb}
         edits = {run.key.edits for run in runs}
         for text in wanted:
             if not any(_fits(one, text) for one in edits):
                 has = ", ".join(sorted(one or "none" for one in edits))
-                raise VlalignError(f"no run with --perturb {text or 'none'} in {store.root}: there are {has}")
+                raise VlalignError(f"no run with --perturb {text or 'none'} in {store.root}: it has {has}")
         runs = [run for run in runs if any(_fits(run.key.edits, text) for text in wanted)]
     return runs
 
@@ -169,7 +169,7 @@ def _fits(edits: str, wanted: str) -> bool:
 
 
 def read_abouts(target: Target) -> list[About]:
-    """What the configurations that are there say about themselves.
+    """Read the descriptions of the existing configurations.
 
     Raises:
         VlalignError: one cannot be read by this version.
@@ -178,9 +178,9 @@ def read_abouts(target: Target) -> list[About]:
     return read_all_abouts(fetch(target, paths), target.repo)
 
 
-def plan(runs: Sequence[Run], there: Sequence[About], target: Target, dtype: str) -> list[Item]:
-    """Names of the runs' configurations, and whether they are there already."""
-    by_name = {about.config: about for about in there}
+def plan(runs: Sequence[Run], existing: Sequence[About], target: Target, dtype: str) -> list[Item]:
+    """Name the runs' configurations and compare them with the existing ones."""
+    by_name = {about.config: about for about in existing}
     names = name_runs([run.key for run in runs], {name: about.key for name, about in by_name.items()})
     items = []
     for run, name in zip(runs, names, strict=True):
@@ -196,13 +196,13 @@ def plan(runs: Sequence[Run], there: Sequence[About], target: Target, dtype: str
 def _check_out(folder: Path) -> Path:
     taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
     if taken and not (folder / FOLDER).is_dir():
-        raise VlalignError(f"{folder} is there and holds something else: name a new folder with --out")
+        raise VlalignError(f"{folder} exists and holds something else: name a new folder with --out")
     return folder
 
 
 @contextmanager
 def _folder(kept: Path | None, need: int) -> Iterator[Path]:
-    """The folder to build in: the one to keep, or one that is removed afterwards."""
+    """Open the folder to build in: the one to keep, or one that is removed afterwards."""
     if kept is None:
         check_space(Path(tempfile.gettempdir()), need)
         with work_folder() as folder:

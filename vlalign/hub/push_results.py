@@ -1,4 +1,4 @@
-"""Pushing score records: as they are, with a table of all and a card, in one commit."""
+"""Push of score records: as they are, with a table of all and a card, in one commit."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from vlalign.files import parse_json
 from vlalign.hub.cards import render, size_category, versions
 from vlalign.hub.readme import README, look_at_readme
 from vlalign.hub.record_changes import FOLDER, Plan, plan_records
-from vlalign.hub.record_sources import Found, Invalid, is_repo, read_results
+from vlalign.hub.record_sources import Invalid, Located, is_repo, read_results
 from vlalign.hub.record_table import from_parquet, groups_of, row_of, to_parquet
-from vlalign.hub.repo import Target, commit, fetch, look
-from vlalign.scoring.collect import find_flaw
+from vlalign.hub.repo import Target, commit, fetch, open_target
 from vlalign.scoring.record import ScoreRecord
+from vlalign.scoring.validation import validate_record
 from vlalign.store.checksums import pretty
 
 log = logging.getLogger(__name__)
@@ -29,16 +29,16 @@ _GROUPS = 30  # tables on the card
 
 @dataclass(frozen=True)
 class PushedResults:
-    """What was pushed, or would be.
+    """Result of a push, or of its dry run.
 
     Attributes:
-        target: the repository as it was before.
-        new: paths of records that were not there.
-        replaced: paths of records in the place of which another was.
-        same: paths of records that were there, as they are or computed the same at another time or place.
-        total: records there now.
-        invalid: files that hold no sound record, and were left out.
-        commit: None for a dry run, or if nothing had to be changed.
+        target: the repository before the push.
+        new: paths of new records.
+        replaced: paths of records that replace others.
+        same: paths of records that existed, unchanged or computed equally at another time or place.
+        total: records in the data set now.
+        invalid: files without a valid record, which were left out.
+        commit: None for a dry run, or without changes.
     """
 
     target: Target
@@ -61,23 +61,23 @@ def push_results(
     force: bool = False,
     licence: str | None = None,
 ) -> PushedResults:
-    """Push score records to a data set of the Hub, byte for byte, beside those that are there.
+    """Push score records to a data set of the Hub, byte for byte, and keep its existing ones.
 
-    A record that is there under any name, or that differs from one there in ``seconds`` and ``environment`` only, is
-    not pushed again.
+    A record that exists under any name, or that differs from an existing one in ``seconds`` and ``environment`` only,
+    is not pushed again.
 
     Args:
         sources: as for :func:`vlalign.hub.read_results`; records of other data sets of the Hub may be gathered too.
-        repo: ``owner/name``; made if it is not there.
+        repo: ``owner/name``; created if it does not exist.
         private, revision, tag, dry_run: as for :func:`vlalign.hub.push`.
-        force: replace other records of the same name and a card that was edited, and write beside files of others.
-        licence: of the data set (default: as an earlier push gave it, else unknown).
+        force: replace other records of the same name and an edited card, and write next to files of others.
+        licence: of the data set (default: that of an earlier push, else unknown).
 
     Raises:
-        VlalignError: no sound record, or the first thing that is wrong; nothing can be seen on the Hub then.
+        VlalignError: no valid record, or the first problem; nothing is visible on the Hub then.
     """
     results = read_results(sources)
-    records = [found for found in results.records if not _refuse(found, results.invalid)]
+    records = [located for located in results.records if not _refuse(located, results.invalid)]
     for bad in results.invalid:
         log.warning("left out %s in %s: %s", bad.path, bad.source, bad.reason)
     if not records:
@@ -85,12 +85,12 @@ def push_results(
         raise VlalignError(
             f"none of {len(results.invalid)} files is a sound score record, first {first.path}: {first.reason}"
         )
-    target = look(repo, branch=revision, tag=tag, private=private)
+    target = open_target(repo, branch=revision, tag=tag, private=private)
     ours = INDEX in target.files
-    there = {path for path in target.files if ours and path.startswith(f"{FOLDER}/")}
-    target.check_foreign({*there, *({TABLE, INDEX} if ours else ())}, ours=ours, force=force)
+    existing = {path for path in target.files if ours and path.startswith(f"{FOLDER}/")}
+    target.check_foreign({*existing, *({TABLE, INDEX} if ours else ())}, ours=ours, force=force)
     readme = look_at_readme(target, ours=ours, licence=licence, force=force)
-    plan = plan_records(records, target, there)
+    plan = plan_records(records, target, existing)
     if plan.replaced and not force:
         pairs = "1 pair" if len(plan.replaced) == 1 else f"{len(plan.replaced)} pairs"
         raise VlalignError(
@@ -98,57 +98,55 @@ def push_results(
             "them, or name another --repo"
         )
     new, replaced, same = sorted(plan.new), sorted(plan.replaced), sorted(plan.same)
-    done = PushedResults(target, new, replaced, same, len(there.union(plan.uploads)), results.invalid)
+    result = PushedResults(target, new, replaced, same, len(existing.union(plan.uploads)), results.invalid)
     if dry_run:
-        return done
+        return result
     files = {path: data for path, (_, data) in plan.uploads.items()}
-    rows = _merge(target, there, plan)
+    rows = _merge(target, existing, plan)
     commands = _commands(target) if ours else []
     names = [source if is_repo(source) else os.path.basename(os.path.abspath(source)) for source in sources]
     command = command_line("push-results", *names, repo=repo, license=licence, revision=revision)
     if files and command not in commands:
         commands.append(command)
     made = {TABLE: to_parquet(rows)}
-    made[INDEX] = pretty({"format": 1, "kind": "results", "records": done.total, "commands": commands})
-    told = card(rows, repo, branch=target.branch, licence=readme.licence or "unknown", commands=commands)
-    made[README] = readme.seal(told)
+    made[INDEX] = pretty({"format": 1, "kind": "results", "records": result.total, "commands": commands})
+    text = card(rows, repo, branch=target.branch, licence=readme.licence or "unknown", commands=commands)
+    made[README] = readme.seal(text)
     if not files and tag is None and all(target.holds(path, data) for path, data in made.items()):
-        return done
+        return result
     title = ("1 score record" if len(files) == 1 else f"{len(files)} score records") if files else "Card and table"
-    return replace(done, commit=commit(target, files | made, (), title))
+    return replace(result, commit=commit(target, files | made, (), title))
 
 
-def _refuse(found: Found, invalid: list[Invalid]) -> bool:
-    """Whether a record has no row in a table; it is then told with the invalid ones."""
+def _refuse(located: Located, invalid: list[Invalid]) -> bool:
+    """Return whether a record has no row in a table; it is then added to the invalid ones."""
     try:
-        row_of(found.record, found.path, b"")
+        row_of(located.record, located.path, b"")
     except VlalignError as error:
-        invalid.append(Invalid(found.source, found.path, str(error)))
+        invalid.append(Invalid(located.source, located.path, str(error)))
         return True
     return False
 
 
 def _commands(target: Target) -> list[str]:
-    """Those that pushed what is there, as far as it was noted."""
+    """Return the recorded commands of earlier pushes."""
     try:
-        told = parse_json(fetch(target, [INDEX])[INDEX])["commands"]
+        commands = parse_json(fetch(target, [INDEX])[INDEX])["commands"]
     except (ValueError, KeyError, TypeError):
         return []
-    return [one for one in told if isinstance(one, str)] if isinstance(told, list) else []
+    return [one for one in commands if isinstance(one, str)] if isinstance(commands, list) else []
 
 
-def _merge(target: Target, there: set[str], plan: Plan) -> list[dict[str, Any]]:
-    """The rows of all records there will be."""
-    rows = {path: row_of(found.record, path, data) for path, (found, data) in plan.uploads.items()}
-    kept = there - set(rows)
+def _merge(target: Target, existing: set[str], plan: Plan) -> list[dict[str, Any]]:
+    """Return the rows of all records after the push."""
+    rows = {path: row_of(located.record, path, data) for path, (located, data) in plan.uploads.items()}
+    kept = {path: target.files[path] for path in existing if path not in rows}
     table = from_parquet(fetch(target, [TABLE])[TABLE]) if kept and TABLE in target.files else []
-    told = {path: target.files[path] for path in kept}
-    old = {row["file"]: row for row in table if told.get(row["file"]) in (row["blob"], row["sha256"])}
-    for path, data in fetch(target, sorted(kept - set(old))).items():  # changed by hand, or of an earlier version
+    old = {row["file"]: row for row in table if kept.get(row["file"]) in (row["blob"], row["sha256"])}
+    for path, data in fetch(target, sorted(set(kept) - set(old))).items():  # changed by hand, or of an earlier version
         try:
             record = ScoreRecord.from_dict(parse_json(data), path)
-            if flaw := find_flaw(record):
-                raise VlalignError(flaw)
+            validate_record(record)
             old[path] = row_of(record, path, data)
         except (VlalignError, ValueError) as error:
             log.warning("%s is in the data set but not in its table: %s", path, error)
@@ -156,9 +154,9 @@ def _merge(target: Target, there: set[str], plan: Plan) -> list[dict[str, Any]]:
 
 
 def card(rows: Sequence[Mapping[str, Any]], repo: str, *, branch: str, licence: str, commands: Sequence[str]) -> str:
-    """The README.md of a data set of score records; ``commands`` are those that pushed them."""
-    names = sorted({str(row[side]).split()[0] for row in rows for side in ("x", "y") if str(row[side]).strip()})
-    data = sorted({name for row in rows for name in str(row["data"]).split(" and ") if name.count("/") == 1})
+    """Render the README.md of a data set of score records; ``commands`` are those that pushed them."""
+    names = sorted({name for row in rows for name in row["models"]})
+    data = sorted({name for row in rows for name in row["datasets"] if name.count("/") == 1})
     groups = groups_of(rows)
     metadata = {
         "pretty_name": f"Alignment of {len(names)} models",

@@ -1,4 +1,4 @@
-"""What becomes of each score record in a data set: new, there already, or in the place of another."""
+"""Changes of a data set of score records by a push: new records, unchanged ones, and replaced ones."""
 
 from __future__ import annotations
 
@@ -10,92 +10,87 @@ from typing import Any
 
 from vlalign.files import parse_json
 from vlalign.hub.repo import Target, checksums, fetch
-from vlalign.scoring.collect import Found
+from vlalign.scoring.collect import Located
 from vlalign.store.checksums import canonical
 
 FOLDER = "results"
-#: what the same command measures anew each time
-_BESIDE = ("seconds", "environment")
+#: fields that differ each time the same command runs
+_VOLATILE = ("seconds", "environment")
 
 
 @dataclass
 class Plan:
-    """Where the records of a push go.
+    """Paths of the records of a push.
 
     Attributes:
-        new: path -> record, with its content, that nothing lies at.
-        replaced: the same, at which another record lies.
-        same: paths that hold one of the records already, or one that differs only in how long and where it took.
+        new: new path -> record, with its content.
+        replaced: the same, for paths that hold another record.
+        same: paths that already hold one of the records, or one that differs only in ``seconds`` and ``environment``.
     """
 
-    new: dict[str, tuple[Found, bytes]] = field(default_factory=dict)
-    replaced: dict[str, tuple[Found, bytes]] = field(default_factory=dict)
+    new: dict[str, tuple[Located, bytes]] = field(default_factory=dict)
+    replaced: dict[str, tuple[Located, bytes]] = field(default_factory=dict)
     same: set[str] = field(default_factory=set)
 
     @property
-    def uploads(self) -> dict[str, tuple[Found, bytes]]:
-        """What changes there."""
+    def uploads(self) -> dict[str, tuple[Located, bytes]]:
+        """All records to upload."""
         return {**self.new, **self.replaced}
 
-    def takes(self, path: str) -> bool:
-        """Whether a record of this push has the path."""
+    def has(self, path: str) -> bool:
+        """Return whether a record of this push has the path."""
         return any(path in paths for paths in (self.new, self.replaced, self.same))
 
 
-def plan_records(records: Iterable[Found], target: Target, there: Collection[str]) -> Plan:
-    """Find a path for each record.
+def plan_records(records: Iterable[Located], target: Target, existing: Collection[str]) -> Plan:
+    """Choose a path for each record.
 
-    A content that is there under any name stays there. Others are called by their record's name; where two contents of
-    one push have one name, or one that is there and of this push has it, the name ends in a part of the checksum.
+    Content that exists under any name keeps that name. Others take their record's name; where two contents of one push
+    have one name, or an existing one that belongs to this push has it, the name ends in a part of the checksum.
 
     Args:
         records: to push.
         target: the data set.
-        there: paths of the records that it holds.
+        existing: paths of its records.
     """
     plan = Plan()
-    holds = {target.files[path]: path for path in sorted(there, reverse=True)}
-    other: dict[bytes, Found] = {}
-    for found in records:
-        data = found.file.read_bytes()
-        at = next((holds[one] for one in checksums(data) if one in holds), None)
-        if at is None:
-            other.setdefault(data, found)
+    by_checksum = {target.files[path]: path for path in sorted(existing, reverse=True)}
+    rivals: dict[str, list[str]] = {}  # paths by their names without a part of the checksum
+    for path in sorted(existing):
+        for name in {path, re.sub(r"-[0-9a-f]{8}\.json$", ".json", path)}:
+            rivals.setdefault(name, []).append(path)
+    other: dict[bytes, Located] = {}
+    for located in records:
+        data = located.file.read_bytes()
+        path_of_same = next((by_checksum[one] for one in checksums(data) if one in by_checksum), None)
+        if path_of_same is None:
+            other.setdefault(data, located)
         else:
-            plan.same.add(at)
-    rest, rivals = [], _by_name(there)
-    for data, found in other.items():
-        plain = f"{FOLDER}/{found.record.filename}"
+            plan.same.add(path_of_same)
+    rest = []
+    for data, located in other.items():
+        plain = f"{FOLDER}/{located.record.filename}"
         if equal := _equal(data, target, rivals.get(plain, [])):
             plan.same.add(equal)
         else:
-            rest.append((plain, found, data))
-    for plain, found, data in rest:
-        apart = f"{plain.removesuffix('.json')}-{hashlib.sha256(data).hexdigest()[:8]}.json"
-        path = apart if plan.takes(plain) or found.path == apart else plain  # so called where it comes from
-        (plan.replaced if path in target.files else plan.new)[path] = (found, data)
+            rest.append((plain, located, data))
+    for plain, located, data in rest:
+        distinct = f"{plain.removesuffix('.json')}-{hashlib.sha256(data).hexdigest()[:8]}.json"
+        path = distinct if plan.has(plain) or located.path == distinct else plain  # its name in the source
+        (plan.replaced if path in target.files else plan.new)[path] = (located, data)
     return plan
 
 
-def _by_name(paths: Iterable[str]) -> dict[str, list[str]]:
-    """Paths by the name that they would have if no part of a checksum told them apart."""
-    found: dict[str, list[str]] = {}
-    for path in sorted(paths):
-        for name in {path, re.sub(r"-[0-9a-f]{8}\.json$", ".json", path)}:
-            found.setdefault(name, []).append(path)
-    return found
-
-
 def _equal(data: bytes, target: Target, rivals: list[str]) -> str | None:
-    """Which of the records there was computed the same."""
+    """Return the path of an existing record that was computed equally."""
     own = _content(data) if rivals else None
     return next((path for path, other in fetch(target, rivals).items() if _content(other) == own), None)
 
 
 def _content(data: bytes) -> str | None:
-    """A record without what differs from run to run; None for what is none."""
+    """Return a record without its volatile fields; None if it is no record."""
     try:
-        told: Any = parse_json(data)
-        return canonical({name: value for name, value in told.items() if name not in _BESIDE})
+        content: Any = parse_json(data)
+        return canonical({name: value for name, value in content.items() if name not in _VOLATILE})
     except (ValueError, AttributeError):
         return None

@@ -9,39 +9,34 @@ from pathlib import Path
 from vlalign.errors import VlalignError
 from vlalign.paths import user_path
 from vlalign.remote import hub_errors, resolve_revision
-from vlalign.scoring.collect import Collected, Found, Invalid, add, collect, record_files
-
-#: Records with their source, and what could not be read with the reason.
-Results = Collected
-
-__all__ = ["Found", "Invalid", "Results", "is_repo", "read_repo", "read_results"]
+from vlalign.scoring.collect import Collected, add, collect, record_files
 
 _SCHEME = "hf://datasets/"
 _REPO = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+?)(@(?P<revision>[^\s@]+))?")
 
 
-def read_results(sources: Sequence[str]) -> Results:
+def read_results(sources: Sequence[str]) -> Collected:
     """Read the score records of several sources.
 
     Args:
         sources: files, folders, and data sets of the Hub as ``owner/name``, ``owner/name@revision`` or
-            ``hf://datasets/owner/name@revision``; what exists here goes before what may be on the Hub.
+            ``hf://datasets/owner/name@revision``; local paths have priority over the Hub.
 
     Returns:
-        Records and files that hold none, each with its source as given and its path there.
+        Records and files without one, each with its source as given and its path in the source.
 
     Raises:
         VlalignError: no sources; a source does not exist, cannot be reached, or holds no JSON file at all.
     """
     if not sources:
         raise VlalignError("no results given: name folders, files or data sets of the Hub (owner/name)")
-    results = Results()
+    results = Collected()
     local: list[str] = []
 
     def flush() -> None:
-        found = collect(local)
-        results.records += found.records
-        results.invalid += found.invalid
+        collected = collect(local)
+        results.records += collected.records
+        results.invalid += collected.invalid
         local.clear()
 
     for source in sources:
@@ -55,7 +50,7 @@ def read_results(sources: Sequence[str]) -> Results:
 
 
 def is_repo(source: str) -> bool:
-    """Whether a source is to be looked for on the Hub.
+    """Return whether a source is on the Hub.
 
     >>> [is_repo(source) for source in ("hf://datasets/a/b", "owner/name@v1", "./results", "a/b/c", "a/b.json")]
     [True, True, False, False, False]
@@ -67,24 +62,24 @@ def is_repo(source: str) -> bool:
     return _REPO.fullmatch(source) is not None
 
 
-def read_repo(source: str, results: Results) -> None:
-    """Read the records of a data set of the Hub into what is read.
+def read_repo(source: str, results: Collected) -> None:
+    """Read the records of a data set of the Hub and add them to the results.
 
     Raises:
         VlalignError: as :func:`read_results`.
     """
     from huggingface_hub import snapshot_download
 
-    found = _REPO.fullmatch(source.removeprefix(_SCHEME))
-    if found is None:
+    match = _REPO.fullmatch(source.removeprefix(_SCHEME))
+    if match is None:
         raise VlalignError(f"{source!r} is no data set of the Hub: write {_SCHEME}owner/name or …@revision")
-    repo, revision = found["repo"], found["revision"]
+    repo, revision = match["repo"], match["revision"]
     try:
         commit = resolve_revision(repo, kind="dataset", revision=revision)
     except VlalignError as error:
         if source.startswith(_SCHEME):
             raise
-        raise VlalignError(f"no file or folder {source} here, and on the Hub: {error}") from error
+        raise VlalignError(f"no local file or folder {source}, and on the Hub: {error}") from error
     with hub_errors(repo, kind="dataset", revision=revision):
         folder = Path(
             snapshot_download(

@@ -1,4 +1,4 @@
-"""Score records as a flat table: one row a record, for the Hub's viewer and the card."""
+"""Table of score records: one row a record, for the Hub's viewer and the card."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from vlalign.scoring.record import ScoreRecord
 from vlalign.store import RunKey
 from vlalign.version import __version__
 
-#: ``group`` is equal for records that may be compared, and ``conditions`` says under which they were measured;
-#: ``sha256`` and ``blob`` (git's) are checksums of the file
+#: ``group`` is equal for records that may be compared, and ``conditions`` describes under which they were measured;
+#: ``models`` and ``datasets`` are the names in ``x``, ``y`` and ``data``; ``sha256`` and ``blob`` (git's) are checksums
+#: of the file
 COLUMNS: dict[str, str] = {
     "file": "string",
     "group": "string",
@@ -41,16 +42,18 @@ COLUMNS: dict[str, str] = {
     "run_y": "string",
     "permutations": "int64",
     "half_samples": "int64",
+    "models": "strings",
+    "datasets": "strings",
     "sha256": "string",
     "blob": "string",
 }
 
 
 def row_of(record: ScoreRecord, file: str, data: bytes) -> dict[str, Any]:
-    """A record's row; ``file`` is its path in the data set, and ``data`` what lies there.
+    """Make a record's row; ``file`` is its path in the data set, and ``data`` its content.
 
     Raises:
-        VlalignError: a part of the record that its format leaves open is not what it should be.
+        VlalignError: a part of the record that its format leaves open is invalid.
     """
     try:
         return _row(record, file) | dict(zip(("blob", "sha256"), checksums(data), strict=True))
@@ -62,14 +65,14 @@ def _row(record: ScoreRecord, file: str) -> dict[str, Any]:
     sides = [side["run"] for side in (record.x, record.y)]
     data = dict.fromkeys(str((run["key"].get("data") or {}).get("name", "?")) for run in sides if run)
     interval: Mapping[str, Any] = record.interval or {}
-    found = conditions(record, file)
+    measured = conditions(record, file)
     return {
         "file": file,
-        "group": found.id,
-        "conditions": found.title,
+        "group": measured.id,
+        "conditions": measured.title,
         "x": record.x["model"],
         "y": record.y["model"],
-        "metric": found.metric,
+        "metric": measured.metric,
         "preset": record.preprocessing["preset"],
         "n": record.n,
         "data": " and ".join(data),
@@ -89,7 +92,14 @@ def _row(record: ScoreRecord, file: str) -> dict[str, Any]:
         "run_y": sides[1]["hash"] if sides[1] else None,
         "permutations": (record.null or {}).get("permutations", 0),
         "half_samples": interval.get("count", 0),
+        "models": [_model(side) for side in (record.x, record.y)],
+        "datasets": list(data),
     }
+
+
+def _model(side: Mapping[str, Any]) -> str:
+    """Return the name of a side's model without edits."""
+    return str((side["run"]["key"].get("model") or {}).get("name") if side["run"] else side["model"])
 
 
 def _edits(run: Mapping[str, Any] | None) -> str:
@@ -100,11 +110,12 @@ def _edits(run: Mapping[str, Any] | None) -> str:
 
 
 def to_parquet(rows: Sequence[Mapping[str, Any]]) -> bytes:
-    """The rows, sorted by file, as a Parquet file."""
+    """Write the rows, sorted by file, as a Parquet file."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema = pa.schema([(name, pa.type_for_alias(kind)) for name, kind in COLUMNS.items()], {"vlalign": __version__})
+    kinds = {name: pa.list_(pa.string()) if kind == "strings" else kind for name, kind in COLUMNS.items()}
+    schema = pa.schema(kinds, {"vlalign": __version__})
     ordered = sorted(rows, key=lambda row: str(row["file"]))
     buffer = io.BytesIO()
     pq.write_table(pa.Table.from_pylist([dict(row) for row in ordered], schema=schema), buffer)
@@ -112,7 +123,7 @@ def to_parquet(rows: Sequence[Mapping[str, Any]]) -> bytes:
 
 
 def from_parquet(data: bytes) -> list[dict[str, Any]]:
-    """The rows of such a file; none where another version wrote it, which may have grouped in another way."""
+    """Read the rows of such a file; no rows where another version wrote it, which may have grouped differently."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -125,17 +136,17 @@ def from_parquet(data: bytes) -> list[dict[str, Any]]:
 
 
 def groups_of(rows: Sequence[Mapping[str, Any]], most: int = 10) -> list[dict[str, Any]]:
-    """Rows that may be compared, together, the largest groups first, and in each the best scores first.
+    """Group rows that may be compared, the largest groups first, and in each the best scores first.
 
     Args:
         rows: of :func:`row_of`.
-        most: rows of a group that are shown; ``more`` says how many are not.
+        most: rows of a group that are shown; ``more`` counts the others.
     """
-    found: dict[str, list[Mapping[str, Any]]] = {}
+    groups: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
-        found.setdefault(row["group"], []).append(row)
+        groups.setdefault(row["group"], []).append(row)
     made = []
-    for group in sorted(found.values(), key=lambda group: (-len(group), group[0]["conditions"], group[0]["group"])):
+    for group in sorted(groups.values(), key=lambda group: (-len(group), group[0]["conditions"], group[0]["group"])):
         best = sorted(group, key=lambda row: (-row["score"], row["file"]))
         title = {"id": best[0]["group"], "title": best[0]["conditions"]}
         made.append({**title, "rows": best[:most], "more": max(0, len(best) - most)})

@@ -1,4 +1,4 @@
-"""A data set repository to write to: what may be done there, what it holds, and one commit that changes it all."""
+"""Data set repository to write to: permissions, existing files, and one commit with all changes."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from vlalign.remote import hub_errors, no_hub
 
 log = logging.getLogger(__name__)
 
-#: what a repository may hold besides what vlalign puts there
+#: files of others that a repository may hold
 _HARMLESS = {".gitattributes"}
 
 
 @dataclass(frozen=True)
 class Target:
-    """A branch of a data set as it was when it was looked at.
+    """A branch of a data set as it was when it was opened.
 
     Attributes:
         repo: ``owner/name``.
         branch: to commit to.
-        head: commit it stands at; None where there is no such branch or no such repository yet.
-        exists: whether the repository does.
+        head: its commit; None if branch or repository does not exist yet.
+        exists: whether the repository exists.
         files: path -> checksum (sha256 of large files, git's sha1 of others) at ``head``, or at the branch ``main``
             that a new branch will start from.
-        start: the commit of these files; None where there is no repository yet.
+        start: the commit of these files; None if the repository does not exist yet.
         tag: to set on what is committed.
         private: whether to make a new repository private.
     """
@@ -44,49 +44,49 @@ class Target:
 
     @property
     def url(self) -> str:
-        """Its address."""
+        """Its URL."""
         from huggingface_hub import constants
 
         return f"{constants.ENDPOINT}/datasets/{self.repo}" + ("" if self.branch == "main" else f"/tree/{self.branch}")
 
     def holds(self, path: str, data: bytes) -> bool:
-        """Whether the branch has this very file."""
+        """Return whether the branch has exactly this file."""
         return self.head is not None and self.files.get(path) in checksums(data)
 
     def foreign(self, own: Iterable[str]) -> list[str]:
-        """Files that are neither the caller's own nor harmless."""
+        """List the files that are neither the caller's nor harmless."""
         return sorted(set(self.files) - set(own) - _HARMLESS)
 
     def check_foreign(self, own: Iterable[str], ours: bool, force: bool) -> None:
-        """Refuse to mix with what others put there; ``ours``: the README is vlalign's.
+        """Refuse to mix with files of others; ``ours``: the README is vlalign's.
 
         Raises:
             VlalignError: it holds something else, and ``force`` is not set.
         """
-        found = self.foreign([*own, *(["README.md"] if ours else [])])
-        if not found:
+        foreign = self.foreign([*own, *(["README.md"] if ours else [])])
+        if not foreign:
             return
-        shown = ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
+        shown = ", ".join(foreign[:3]) + (f" and {len(foreign) - 3} more" if len(foreign) > 3 else "")
         if not force:
             raise VlalignError(
-                f"data set {self.repo!r} holds something else ({shown}): name another one, or write beside it with "
-                "--force, which replaces its README.md"
+                f"data set {self.repo!r} holds something else ({shown}): name another one, or add to it with --force, "
+                "which replaces its README.md"
             )
         log.warning("%s holds other files, which stay (%s); its README.md is replaced", self.repo, shown)
 
 
 def checksums(data: bytes) -> tuple[str, str]:
-    """Those that a content may have in :attr:`Target.files`: git's, and the one of large files."""
+    """Return the checksums that content may have in :attr:`Target.files`: git's, and that of large files."""
     blob = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
     return blob, hashlib.sha256(data).hexdigest()
 
 
-def look(repo: str, *, branch: str | None = None, tag: str | None = None, private: bool = False) -> Target:
-    """Check name, token and permission, and see what is there; nothing is changed.
+def open_target(repo: str, *, branch: str | None = None, tag: str | None = None, private: bool = False) -> Target:
+    """Check name, token and permission, and list the files; nothing is changed.
 
     Raises:
-        VlalignError: no valid name, no token or a wrong one, no permission, a tag where a branch is needed, a tag that
-            is taken, or a public repository where a private one is asked for.
+        VlalignError: an invalid name, no token or a wrong one, no permission, a tag where a branch is needed, a tag
+            that exists, or a public repository where a private one is requested.
     """
     from huggingface_hub import HfApi, RepoFile, get_token
     from huggingface_hub.errors import RepositoryNotFoundError
@@ -129,13 +129,13 @@ def look(repo: str, *, branch: str | None = None, tag: str | None = None, privat
 
 
 def commit(target: Target, files: Mapping[str, Path | bytes], gone: Iterable[str], message: str) -> str:
-    """Make the repository and the branch if need be, upload, and show all changes at once; returns the commit.
+    """Create repository and branch if necessary, upload, and publish all changes at once; returns the commit.
 
-    Large files go up first, and those that are up already are passed over, so that a second try continues the first.
-    Until the commit at the end no reader sees any of it.
+    Large files are uploaded first, and uploaded ones are skipped, so that a second try continues the first. Readers see
+    the changes only after the commit at the end.
 
     Args:
-        target: from :func:`look`; if the branch has moved since, nothing is changed.
+        target: from :func:`open_target`; if the branch has moved since, nothing is changed.
         files: path in the repository -> local file, or content.
         gone: paths to remove.
         message: of the commit.
@@ -166,7 +166,7 @@ def commit(target: Target, files: Mapping[str, Path | bytes], gone: Iterable[str
             )  # fmt: skip
     except VlalignError as error:
         again = "" if "run the same command again" in str(error) else "; run the same command again"
-        raise VlalignError(f"{error}{again} (what is uploaded is kept there, but not shown before all is)") from error
+        raise VlalignError(f"{error}{again} (uploaded files are kept, but not shown before all are)") from error
     if target.tag is not None:
         with hub_errors(target.repo, kind="dataset", revision=target.branch, writing=True):
             api.create_tag(target.repo, repo_type="dataset", tag=target.tag, revision=done.oid)
@@ -174,15 +174,15 @@ def commit(target: Target, files: Mapping[str, Path | bytes], gone: Iterable[str
 
 
 def fetch(target: Target, paths: Iterable[str]) -> dict[str, bytes]:
-    """Content of some files of the branch as it was looked at."""
+    """Download some files of the branch as it was opened."""
     from huggingface_hub import hf_hub_download
 
-    found = {}
+    content = {}
     with hub_errors(target.repo, kind="dataset", revision=target.branch):
         for path in paths:
             local = hf_hub_download(target.repo, path, repo_type="dataset", revision=target.start)
-            found[path] = Path(local).read_bytes()
-    return found
+            content[path] = Path(local).read_bytes()
+    return content
 
 
 def check_name(repo: str) -> None:
@@ -204,6 +204,6 @@ def _check_namespace(repo: str, me: Mapping[str, object]) -> None:
     names = [str(me.get("name")), *(str(org["name"]) for org in (orgs if isinstance(orgs, list) else []))]
     if owner.casefold() not in [name.casefold() for name in names]:
         raise VlalignError(
-            f"there is no data set {repo!r} that this token may see, and it cannot make one there: it is of "
-            f"{names[0]!r}; name --repo {names[0]}/{repo.partition('/')[2]}, or use a token of {owner!r}"
+            f"no data set {repo!r} that this token may see, and it cannot create one: it belongs to {names[0]!r}; name "
+            f"--repo {names[0]}/{repo.partition('/')[2]}, or use a token of {owner!r}"
         )

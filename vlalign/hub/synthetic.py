@@ -26,7 +26,7 @@ def push_synthetic(
     Args:
         data: of :func:`vlalign.synthetic.make_data`.
         phi_depth: of φ.
-        repo, licence, private, force: as for :func:`vlalign.hub.samples.push_samples`, which also says what it raises.
+        repo, licence, private, force: as for :func:`vlalign.hub.samples.push_samples`, which raises the same errors.
     """
     paths = {name: _path(name) for name in data.splits}
 
@@ -46,9 +46,9 @@ def _path(split: str) -> str:
 
 
 def card(data: SyntheticData, phi_depth: int, repo: str | None = None, licence: str | None = None) -> str:
-    """The README.md of the samples, on the Hub or (without ``repo``) as ``save_to_disk`` keeps them; without a licence
-    they are under this program's."""
-    told = information(data.config, data.uniqueness)
+    """Render the README.md of the samples, on the Hub or (without ``repo``) of ``save_to_disk``; the default licence is
+    this program's."""
+    bits = information(data.config, data.uniqueness)
     splits = {name: len(rows) for name, rows in data.splits.items()}
     metadata = {
         "pretty_name": f"Synthetic modalities, uniqueness {data.uniqueness}",
@@ -60,20 +60,17 @@ def card(data: SyntheticData, phi_depth: int, repo: str | None = None, licence: 
         "tags": ["vlalign", "synthetic", "representation-alignment", "multimodal"],
         "source_datasets": ["original"],
         "configs": [
-            {
-                "config_name": "default",
-                "data_files": [{"split": name, "path": _path(name)} for name in splits],
-            }
+            {"config_name": "default", "data_files": [{"split": name, "path": _path(name)} for name in splits]}
         ],
     }
     facts = {
         "uniqueness U": data.uniqueness,
-        "relevant bits that all modalities share": told.shared,
-        "relevant bits of one modality only": ", ".join(map(str, told.unique)),
+        "relevant bits that all modalities share": bits.shared,
+        "relevant bits of one modality only": ", ".join(map(str, bits.unique)),
         "depth of the transform φ": phi_depth,
         "classes": data.config.classes,
-        "information about the label in all modalities (bits)": f"{told.joint:.4f}",
-        "information about the label in each modality (bits)": ", ".join(f"{one:.4f}" for one in told.single),
+        "information about the label in all modalities (bits)": f"{bits.joint:.4f}",
+        "information about the label in each modality (bits)": ", ".join(f"{one:.4f}" for one in bits.single),
     }
     push = f" --push {repo}" if repo else " --out FOLDER"
     return render(

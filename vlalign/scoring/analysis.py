@@ -1,4 +1,4 @@
-"""What the best value of a layer grid is worth: chance level, null, interval, curves, checks of the data."""
+"""Statistics of the best value of a layer grid: chance level, null, interval, curves, checks of the data."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from vlalign.stats.null import permutation_null
 
 log = logging.getLogger(__name__)
 
-ALPHA = 0.05  # of the null's point that the calibrated score starts at
-_TELL_SECONDS = 60  # of a null that are worth a word before it starts
+ALPHA = 0.05  # level of the null's threshold, at which the calibrated score starts
+_LONG_SECONDS = 60  # duration of a null that is logged before it starts
 
 
 @dataclass
 class Analysis:
-    """One metric on two prepared sides; ``run`` gives the fields of the record.
+    """One metric on two prepared sides; ``run`` computes the fields of the record.
 
-    Layers, matrix and best pair are those of the layers that tell samples apart (``varied`` of each side).
+    Layers, matrix and best pair are those of the layers that distinguish samples (``varied`` of each side).
     """
 
     metric: Metric
@@ -42,7 +42,7 @@ class Analysis:
     seconds: dict[str, float]
 
     def run(self, *, permutations: int, half_samples: int, full: bool, seed: int) -> dict[str, Any]:
-        """``chance``, ``moments``, ``null``, ``interval``, ``curves`` and ``checks`` of a :class:`ScoreRecord`."""
+        """Compute ``chance``, ``moments``, ``null``, ``interval``, ``curves`` and ``checks`` of a score record."""
         notes: list[str] = []
         labels = None if self.groups is None else self.groups.labels
         moments = self._moments()
@@ -52,27 +52,19 @@ class Analysis:
             checks = self._checks((x_raw, y_raw), (x, y), notes)
         interval = self._interval(x, y, half_samples, seed, labels, full, notes)
         curves = self._curves(seed, notes) if full else None
-        chance = None
-        if moments is not None:
-            chance = moments["mean"]
-        elif null is not None:
-            chance = null["pair_mean"]
+        chance = moments["mean"] if moments is not None else null["pair_mean"] if null is not None else None
+        checks["notes"] = notes
         return {
-            "chance": chance,
-            "moments": moments,
-            "null": null,
-            "interval": interval,
-            "curves": curves,
-            "checks": {**checks, "notes": notes},
-        }
+            "chance": chance, "moments": moments, "null": null, "interval": interval, "curves": curves, "checks": checks
+        }  # fmt: skip
 
     def _moments(self) -> dict[str, Any] | None:
-        """Exact mean and sd of the best pair under a random pairing; they do not know of groups."""
+        """Compute exact mean and sd of the best pair under a random pairing; None with groups, which they ignore."""
         i, j = self.best
-        found = None if self.groups is not None else self.metric.moments([self.x_layers[i]], [self.y_layers[j]])
-        if found is None:
+        exact = None if self.groups is not None else self.metric.moments([self.x_layers[i]], [self.y_layers[j]])
+        if exact is None:
             return None
-        mean, sd = float(found.mean[0, 0]), None if found.sd is None else float(found.sd[0, 0])
+        mean, sd = float(exact.mean[0, 0]), None if exact.sd is None else float(exact.sd[0, 0])
         z = (float(self.matrix[self.best]) - mean) / sd if sd else None
         p = None if z is None else float(norm.sf(z))
         return {
@@ -95,7 +87,7 @@ class Analysis:
                 )
             return None
         expected = permutations * self.seconds["grid"]
-        if type(self.metric).permuted is Metric.permuted and expected > _TELL_SECONDS:
+        if type(self.metric).permuted is Metric.permuted and expected > _LONG_SECONDS:
             log.info("%s: %d permutations, up to about %.0f s", self.metric.label, permutations, expected)
         with timed(self.seconds, "null"):
             null = permutation_null(
@@ -114,27 +106,26 @@ class Analysis:
             return None
         try:
             with timed(self.seconds, "interval"):
-                found = half_sampling(self.metric, [x], [y], count=half_samples, seed=seed, groups=labels).summary()
+                interval = half_sampling(self.metric, [x], [y], count=half_samples, seed=seed, groups=labels).summary()
         except VlalignError as error:
             notes.append(f"no interval: {error}")
             return None
-        if found["sd"] < 1e-9 < 1e-6 < abs(found["mean_of_halves"] - found["observed"]):
-            notes.append(f"no interval: every half of the samples gives {found['mean_of_halves']:.4f}, too few to tell")
+        if interval["sd"] < 1e-9 < 1e-6 < abs(interval["mean_of_halves"] - interval["observed"]):
+            notes.append(f"no interval: too few samples, every half of them gives {interval['mean_of_halves']:.4f}")
             return None
         if full and self.matrix.size > 1:  # the same samples, so it fails only where the one above does
             with timed(self.seconds, "interval"):
-                layers = self._all_layers()
-                found["maximum"] = half_sampling(
-                    self.metric, *layers, count=half_samples, seed=seed, groups=labels
+                interval["maximum"] = half_sampling(
+                    self.metric, *self._all_layers(), count=half_samples, seed=seed, groups=labels
                 ).summary()
-        return found
+        return interval
 
     def _all_layers(self) -> tuple[list[Any], list[Any]]:
         x, y = ([side.layer(i) for i in side.varied] for side in (self.x, self.y))
         return x, y
 
     def _positions(self) -> tuple[int, int]:
-        """Positions of the best pair among all layers."""
+        """Return the positions of the best pair among all layers."""
         return self.x.varied[self.best[0]], self.y.varied[self.best[1]]
 
     def _curves(self, seed: int, notes: list[str]) -> dict[str, Any] | None:
@@ -150,18 +141,18 @@ class Analysis:
         return {name: curve.summary() for name, curve in curves.items()}
 
     def _checks(self, raw: tuple[Tensor, Tensor], scored: tuple[Tensor, Tensor], notes: list[str]) -> dict[str, Any]:
-        """Checks of the two layers of the best pair."""
-        found = {}
+        """Check the two layers of the best pair."""
+        checks = {}
         k = self.metric.params.get("k") or min(10, self.x.side.n - 1)
         lists = self.metric.preparation == ("neighbours", k)
         for i, (name, side, layers) in enumerate((("x", self.x, self.x_layers), ("y", self.y, self.y_layers))):
-            found[name] = check_side(
+            checks[name] = check_side(
                 scored[i], k, neighbours=getattr(layers[self.best[i]], name) if lists else None, unclipped=raw[i],
                 clip_threshold=side.threshold,
             )  # fmt: skip
             where = f"{side.axis[self._positions()[i]]['name']} of {side.side.model}"
-            notes.extend(line for line in warnings(found[name], where, self.groups is not None) if line not in notes)
+            notes.extend(line for line in warnings(checks[name], where, self.groups is not None) if line not in notes)
             flat = [str(entry["name"]) for p, entry in enumerate(side.axis) if p not in side.varied]
             if flat:
                 notes.append(f"{', '.join(flat)} of {side.side.model} give all samples the same features: scored 0")
-        return found
+        return checks

@@ -1,4 +1,4 @@
-"""Score records of several files and folders, together with those that could not be read and why."""
+"""Score records of several files and folders, with the files that could not be read and the reasons."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from functools import partial
 from pathlib import Path
 
 from vlalign.errors import VlalignError
+from vlalign.files import one_line
 from vlalign.paths import user_path
 from vlalign.scoring.record import ScoreRecord
-from vlalign.scoring.validation import find_flaw
+from vlalign.scoring.validation import validate_record
 
 
 @dataclass(frozen=True)
-class Found:
-    """A record and where it came from: ``source`` as it was given, ``path`` of the file (in a folder: below it).
+class Located:
+    """A record and its location: ``source`` as it was given, ``path`` of the file (relative to a folder).
 
-    ``file`` is where its bytes are on this machine.
+    ``file`` is its file on this machine.
     """
 
     record: ScoreRecord
@@ -29,7 +30,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Invalid:
-    """A file that holds no record that can be used, and the reason on one line."""
+    """A file without a valid record, and the reason on one line."""
 
     source: str
     path: str
@@ -38,17 +39,17 @@ class Invalid:
 
 @dataclass
 class Collected:
-    """What was found, in the order of the sources and of the paths in them; nothing is dropped silently."""
+    """Records and invalid files, in the order of the sources and of the paths in them; nothing is dropped silently."""
 
-    records: list[Found] = field(default_factory=list)
+    records: list[Located] = field(default_factory=list)
     invalid: list[Invalid] = field(default_factory=list)
 
 
 def collect(paths: Sequence[str | Path]) -> Collected:
     """Read the records of files and of folders (every ``*.json`` in them, at any depth, hidden ones left out).
 
-    A file that two sources reach is read once. Files that are no whole, sound record of this format are in ``invalid``,
-    as are links that lead nowhere.
+    A file that two sources reach is read once. Files that hold no complete, valid record of this format are in
+    ``invalid``, and so are broken links.
 
     Raises:
         VlalignError: a source does not exist or cannot be listed, or a folder holds no JSON file at all.
@@ -64,13 +65,13 @@ def collect(paths: Sequence[str | Path]) -> Collected:
 
 
 def record_files(base: Path) -> list[Path]:
-    """The file itself, or all in the folder that may be records, sorted: JSON files, and what hides some from view.
+    """List the file itself, or all files in the folder that may be records, sorted.
 
-    Links to folders are followed, each folder once. Links that lead nowhere and folders that cannot be listed are among
-    the files, so that reading them tells the reason.
+    Links to folders are followed, each folder once. Broken links and folders that cannot be listed are among the files,
+    so that reading them reports the reason.
 
     Raises:
-        VlalignError: there is nothing of that name, it cannot be listed, or the folder holds no JSON file.
+        VlalignError: nothing has that name, it cannot be listed, or the folder holds no JSON file.
     """
     if base.is_file():
         return [base]
@@ -79,13 +80,13 @@ def record_files(base: Path) -> list[Path]:
     files: list[Path] = []
     seen: set[str] = set()
     waiting = [base]
-    while waiting:  # links last, so that a folder is known by its own name where it has one here
+    while waiting:  # links last, so that a folder is listed under its own name where possible
         for folder, folders, names in os.walk(waiting.pop(0), onerror=partial(_unlisted, base, files)):
             real = os.path.realpath(folder)
             folders[:] = [] if real in seen else sorted(name for name in folders if not name.startswith("."))
-            found = [] if real in seen else [Path(folder, name) for name in names if not name.startswith(".")]
+            inside = [] if real in seen else [Path(folder, name) for name in names if not name.startswith(".")]
             waiting += [Path(folder, name) for name in folders if os.path.islink(Path(folder, name))]
-            files += [file for file in found if file.suffix == ".json" or (file.is_symlink() and not file.exists())]
+            files += [file for file in inside if file.suffix == ".json" or (file.is_symlink() and not file.exists())]
             seen.add(real)
     if not files:
         raise VlalignError(f"no score records in {base}: write some with `vlalign score`, or name another folder")
@@ -99,29 +100,31 @@ def _unlisted(base: Path, files: list[Path], error: OSError) -> None:
 
 
 def add(collected: Collected, source: str, files: Iterable[tuple[Path, str]]) -> None:
-    """Read files (each with the path to show for it) of one source into what is collected."""
+    """Read files (each with the path to show for it) of one source and add them to the collected ones."""
     for file, name in files:
         try:
-            collected.records.append(Found(read_record(file), source, name, file))
+            collected.records.append(Located(read_record(file), source, name, file))
         except VlalignError as error:
             reason = str(error).removeprefix(f"{file} ").removeprefix(f"cannot read the record {file}: ")
-            collected.invalid.append(Invalid(source, name, " ".join(reason.split())))
+            collected.invalid.append(Invalid(source, name, one_line(reason)))
 
 
 def read_record(path: Path) -> ScoreRecord:
-    """A record that is whole and whose parts fit together.
+    """Load a record and validate it.
 
     Raises:
-        VlalignError: see :func:`ScoreRecord.load`; it is no file; or it has a flaw (:mod:`vlalign.scoring.validation`).
+        VlalignError: see :func:`ScoreRecord.load`; it is no file; or it is invalid (:mod:`vlalign.scoring.validation`).
     """
     if path.is_symlink() and not path.exists():
-        raise VlalignError(f"{path} is a link to {os.readlink(path)}, which is not there")
+        raise VlalignError(f"{path} is a link to {os.readlink(path)}, which does not exist")
     if path.exists() and not path.is_file():  # reading a pipe would wait for ever
         what = "a folder that cannot be listed" if path.is_dir() else "neither a file nor a folder"
         raise VlalignError(f"{path} is {what}")
     record = ScoreRecord.load(path)
-    if flaw := find_flaw(record):
-        raise VlalignError(f"{path} is not a sound score record: {flaw}")
+    try:
+        validate_record(record)
+    except VlalignError as error:
+        raise VlalignError(f"{path} is not a sound score record: {error}") from error
     return record
 
 

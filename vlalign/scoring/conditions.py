@@ -1,4 +1,4 @@
-"""Under which conditions a record was measured: only records of equal conditions may be compared."""
+"""Conditions of a score: only records of equal conditions may be compared."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vlalign.metrics.registry import METRICS
 from vlalign.scoring.record import ScoreRecord
 from vlalign.store.checksums import canonical, encode
 
-#: What a run key says of the data beside its content: where it was read from does not change it.
+#: Entries of a run key that describe the source of the data, which does not change its content.
 _ORIGIN = ("name", "revision", "config", "split", "id_source", "image_column", "text_column")
 
 
@@ -25,8 +25,8 @@ class Conditions:
         metric: name and parameters, as ``--metric`` takes them.
         symmetric: whether exchanging the sides leaves the score as it is; False for metrics not known here.
         n: paired samples.
-        parts: name and text of each condition, in the order in which they are told.
-        known: False where nothing says what the samples are (plain tensors): such a record is like no other.
+        parts: name and text of each condition, in the order in which they are shown.
+        known: whether the samples are recorded; without (plain tensors), a record is comparable to no other.
     """
 
     id: str
@@ -43,24 +43,24 @@ class Conditions:
 
 
 def conditions(record: ScoreRecord, alone: str, *, edits: bool = True) -> Conditions:
-    """The conditions of a record.
+    """Return the conditions of a record.
 
     The data of both sides count by content: ids, captions or pictures, caption index and edits. Data sets of the same
     content are the same wherever they were read from; pairs of other modalities are pairs of other data.
 
     Args:
-        record: a sound one (see :mod:`vlalign.scoring.collect`).
-        alone: names the record where it does not say what its samples are, so that it is equal to itself only.
+        record: a valid one (see :mod:`vlalign.scoring.collect`).
+        alone: name of the record, so that one without recorded samples is equal to itself only.
         edits: whether edits count.
     """
     metric = metric_text(record.metric["name"], record.metric["params"])
     known = METRICS.get(record.metric["name"])
     parts = {"metric": metric, "preset": _preset(record.preprocessing), "N": str(record.n)}
     sides = [data_of(side) for side in (record.x, record.y)]
-    told = [side for side in sides if side is not None]
-    if len(told) == len(sides):
-        parts["data"] = "; ".join(sorted({text for text, _ in told}))
-        counted = ({**content, "edits": content["edits"] if edits else []} for _, content in told)
+    recorded = [side for side in sides if side is not None]
+    if len(recorded) == len(sides):
+        parts["data"] = "; ".join(sorted({text for text, _ in recorded}))
+        counted = ({**content, "edits": content["edits"] if edits else []} for _, content in recorded)
         samples: Any = sorted({canonical(content) for content in counted})
     else:
         parts["data"] = f"not recorded, {alone}"
@@ -77,26 +77,22 @@ def conditions(record: ScoreRecord, alone: str, *, edits: bool = True) -> Condit
     whole = {"metric": record.metric, "preprocessing": settings, "n": record.n, "data": samples, "variant": variant}
     digest = hashlib.sha256(encode(canonical(whole))).hexdigest()[:12]
     symmetric = known is not None and known.info.symmetric
-    return Conditions(digest, metric, symmetric, record.n, parts, len(told) == len(sides))
+    return Conditions(digest, metric, symmetric, record.n, parts, len(recorded) == len(sides))
 
 
 def _has_ordered_ties(record: ScoreRecord) -> bool:
-    """Whether identical rows had neighbours by row number, as in records made before ties were broken at random."""
+    """Return whether identical rows had neighbours by row number, as before ties were broken at random."""
     identical = any(record.checks.get(side, {}).get("duplicates") for side in ("x", "y"))
     return identical and bool({"k", "max_k"} & set(record.metric["params"])) and "ties" not in record.preprocessing
 
 
 def different(a: Conditions, b: Conditions) -> list[str]:
-    """In what two records differ that may not be compared, as ``name: a, b``; empty if they may be."""
+    """List the conditions in which two records differ, as ``name: a and b``; empty if they may be compared."""
     if a.id == b.id:
         return []
-    names = dict.fromkeys([*a.parts, *b.parts])
-    found = [
-        f"{name}: {a.parts.get(name, 'none')} and {b.parts.get(name, 'none')}"
-        for name in names
-        if a.parts.get(name) != b.parts.get(name)
-    ]
-    return found or ["the content of their data"]
+    unequal = [name for name in dict.fromkeys([*a.parts, *b.parts]) if a.parts.get(name) != b.parts.get(name)]
+    texts = [f"{name}: {a.parts.get(name, 'none')} and {b.parts.get(name, 'none')}" for name in unequal]
+    return texts or ["the content of their data"]
 
 
 def _preset(preprocessing: Mapping[str, Any]) -> str:
@@ -105,7 +101,7 @@ def _preset(preprocessing: Mapping[str, Any]) -> str:
 
 
 def data_of(side: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
-    """Text and content of what one side of a record read; None where its run does not say."""
+    """Return text and content of the data that one side of a record read; None where its run does not record it."""
     key = side["run"]["key"] if side.get("run") else {}
     data = key.get("data")
     if not isinstance(data, dict) or not data:
@@ -124,8 +120,8 @@ def data_of(side: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
 
 
 def precision_of(side: Mapping[str, Any]) -> str:
-    """Quantization of the run of a side, else the dtype of its weights, and what its features were rounded to on the
-    way; empty where nothing says it.
+    """Return the quantization of a side's run, else the dtype of its weights, and the dtype its features were rounded
+    to; empty where it is not recorded.
 
     >>> precision_of({"run": {"key": {"dtype": "float32", "quantization": "none", "stored": "float16"}}})
     'float32, stored as float16'

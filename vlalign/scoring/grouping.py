@@ -1,4 +1,4 @@
-"""Which samples belong together in a score: from labels, a file, or identical features."""
+"""Groups of samples that belong together in a score: from labels, a file, or identical features."""
 
 from __future__ import annotations
 
@@ -11,26 +11,27 @@ import numpy as np
 from torch import Tensor
 
 from vlalign.errors import VlalignError
+from vlalign.metrics.base import Ints
 from vlalign.scoring.layers import PreparedSide
-from vlalign.stats.groups import Ints, checked_groups, exact_groups, read_groups
+from vlalign.stats.groups import checked_groups, exact_groups, read_groups
 
 #: ``"exact"`` (identical features in the last layer of a model), a file with the columns id and group, a mapping
 #: from sample id to group, or one label a row.
 Groups: TypeAlias = "str | Path | Mapping[str, Any] | Sequence[Any] | np.ndarray | None"
 
-#: what a record says where groups were found from the features
+#: source of groups that come from the features, as records state it
 EXACT = "identical features"
 
 
 @dataclass(frozen=True)
 class GroupLabels:
-    """Labels [N] of the samples in the order they are scored in, and where they come from."""
+    """Labels [N] of the samples in the order they are scored in, and their source."""
 
     labels: Ints
     source: str
 
     def describe(self) -> dict[str, Any]:
-        """What a record says: source, number of groups, samples in the largest."""
+        """Return the entry of a record: source, number of groups, samples in the largest."""
         return {
             "source": self.source,
             "groups": int(self.labels.max()) + 1,
@@ -39,12 +40,12 @@ class GroupLabels:
 
 
 def are_exact(groups: Groups) -> bool:
-    """Whether the groups are found from the features, so that these are needed first."""
+    """Return whether the groups come from the features, which must then be read first."""
     return isinstance(groups, str) and groups == "exact"
 
 
 def resolve_groups(groups: Groups, ids: Sequence[str] | None, n: int, *sides: PreparedSide) -> GroupLabels | None:
-    """The labels that ``groups`` gives the ``n`` samples of all sides; None where each sample is a group of its own.
+    """Return the labels of the ``n`` samples of all sides; None where each sample is a separate group.
 
     Raises:
         VlalignError: groups by id (a file or a mapping) for features without ids, ids without a group, or wrong labels.

@@ -1,4 +1,4 @@
-"""One side of a score: a run of the store or plain tensors, seen as layers with names."""
+"""Inputs of a score: a run of the store or plain tensors as layers with names."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ORIGIN = ("name", "revision", "config", "split", "file")
 
 @dataclass(frozen=True, eq=False)
 class Arrays:
-    """Features that are no run, with the name of their model and sample ids, each None where not given."""
+    """Features that are no run, with the name of their model and sample ids, each None if not given."""
 
     features: Any
     name: str | None = None
@@ -58,7 +58,7 @@ def with_names(x: Features, y: Features, names: Any, ids: Any) -> tuple[Features
 
 
 class Side:
-    """Layers with names; ``load`` gives one [N, D_l] at a time.
+    """One side of a score: layers with names, of which ``load`` reads one [N, D_l] at a time.
 
     Raises:
         VlalignError: input that is no run, tensor or list of tensors, or layers that differ in the number of rows.
@@ -123,12 +123,12 @@ class Side:
         ]
 
     def hold(self) -> None:
-        """Read all layers now, if they are small enough to be held."""
+        """Read all layers now, if they are small enough to hold."""
         if self.run is not None and 4 * self.n * sum(int(entry["width"]) for entry in self.axis) <= _HELD_BYTES:
             self._layers = list(self.run.features())
 
     def release(self) -> None:
-        """Let go of the layers that :meth:`hold` read."""
+        """Release the layers that :meth:`hold` read."""
         if self.run is not None:
             self._layers = None
 
@@ -140,7 +140,7 @@ class Side:
             self._order = torch.tensor([row[name] for name in ids])
 
     def load(self, i: int) -> Tensor:
-        """Features [N, D_i] of the layer at position ``i``."""
+        """Return the features [N, D_i] of the layer at position ``i``."""
         if self._layers is not None:
             layer = self._layers[i]
         else:
@@ -149,7 +149,7 @@ class Side:
         return layer if self._order is None else layer[self._order.to(layer.device)]
 
     def layer_name(self, i: int) -> str:
-        """For messages."""
+        """Return the name of a layer for messages."""
         return f"{self.axis[i]['name']} of {self.model}"
 
     @cached_property
@@ -165,7 +165,7 @@ class Side:
         return content.hexdigest()
 
     def describe(self, digest: str | None = None) -> dict[str, Any]:
-        """What a record says about this side; ``digest`` where it is known already."""
+        """Return the entry of a record about this side; ``digest`` if it is already known."""
         run = None
         if self.run is not None:  # facts: what was truncated or left out at extraction
             run = {"hash": self.run.key.hash, "key": self.run.key.data, "facts": self.run.facts}
@@ -182,7 +182,7 @@ class Side:
         return {"model": self.model, "modality": self.modality, "run": run, "tensor": tensor}
 
     def performance(self) -> dict[str, float | None] | None:
-        """Bits per byte of the run's texts under its model, and how many texts were truncated; None for other sides."""
+        """Return the bits per byte of the run's texts and the number of truncated ones; None for other sides."""
         value = None if self.run is None else finite_or_none(self.run.bits_per_byte())
         if self.run is None or value is None:
             return None
@@ -190,7 +190,7 @@ class Side:
 
 
 def as_tensor(value: Any, what: str) -> Tensor:
-    """A tensor of a tensor or numpy array."""
+    """Convert a tensor or numpy array to a detached tensor."""
     if isinstance(value, Tensor):
         return value.detach()
     if isinstance(value, np.ma.MaskedArray) and value.mask.any():
@@ -223,10 +223,10 @@ def _checked_ids(ids: Any, n: int, label: str) -> list[str]:
 
 
 def check_pairing(x: Side, y: Side) -> str:
-    """How two sides can be paired: "id" when both have ids, else "row".
+    """Check that two sides can be paired, and return how: "id" when both have ids, else "row".
 
     Raises:
-        VlalignError: if they do not hold the same samples, or if nothing says that they do.
+        VlalignError: if they do not hold the same samples, or if that is not known.
     """
     for one, other in ((x, y), (y, x)):
         if one.ids is not None and one.run is None and other.ids is None:
@@ -239,7 +239,7 @@ def check_pairing(x: Side, y: Side) -> str:
     if a.get("id_source") == b.get("id_source") == "row" and any(a.get(part) != b.get(part) for part in _ORIGIN):
         raise VlalignError(
             f"{x.model} and {y.model} come from different sets ({_origin(a)}; {_origin(b)}) and their ids are only row "
-            "numbers, so nothing says that the rows are pairs: extract both with an id column (--id-column)"
+            "numbers, so the rows may not be pairs: extract both with an id column (--id-column)"
         )
     xs, ys = set(x.ids), set(y.ids)
     if xs != ys:

@@ -1,4 +1,4 @@
-"""One side of a score after the preset: layers that are read, clipped and normalised on demand, and prepared once."""
+"""Layers of one side of a score after the preset: read, clipped and normalised on demand, and prepared once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CONCATENATION = {"index": -1, "name": "all", "convention": "concatenation of al
 
 
 class PreparedSide:
-    """The layers of one side as a preset makes them, with the concatenation of all as the last one where wanted."""
+    """The layers of one side after a preset, optionally with the concatenation of all as the last one."""
 
     def __init__(self, side: Side, preset: Preset, concat: bool, device: torch.device | None) -> None:
         self.side = side
@@ -30,7 +30,7 @@ class PreparedSide:
         self.device = device
         self.threshold: float | None = None
         self.zero_rows: list[int] | None = None  # of each layer, known after the first preparation
-        self.varied: list[int] = []  # positions of layers that tell samples apart, known after the first preparation
+        self.varied: list[int] = []  # positions of layers that distinguish samples, known after the first preparation
         self.axis = list(side.axis)
         if concat:
             self.axis.append({**_CONCATENATION, "width": sum(int(entry["width"]) for entry in side.axis)})
@@ -43,11 +43,11 @@ class PreparedSide:
 
     @property
     def preprocessing(self) -> dict[str, Any]:
-        """What a record says about it."""
+        """The entry of a record about it."""
         return {"clip_threshold": self.threshold, "zero_rows": sum(self.zero_rows or [])}
 
     def prepare(self, metric: Metric, seconds: dict[str, float]) -> list[Any]:
-        """What the metric keeps of every layer; the layers are read once."""
+        """Read all layers once and prepare each for the metric."""
         with timed(seconds, "load"):
             self.side.hold()
         if not self._clipped:
@@ -65,7 +65,7 @@ class PreparedSide:
             positions = range(len(self.side.axis))
             parts: dict[int, Tensor] = {}
 
-            def work(i: int) -> tuple[Any, int, bool]:
+            def prepare(i: int) -> tuple[Any, int, bool]:
                 layer = self._clip(i) if i < len(positions) else torch.cat([parts.pop(j) for j in positions], dim=1)
                 if self.concat and i < len(positions):
                     parts[i] = layer
@@ -73,31 +73,31 @@ class PreparedSide:
                 return metric.prepare(layer), zero, not bool((layer == layer[:1]).all())
 
             on_cpu = self.device is None or self.device.type == "cpu"
-            done = map_layers(work, positions) if on_cpu else [work(i) for i in positions]
+            prepared = map_layers(prepare, positions) if on_cpu else [prepare(i) for i in positions]
             if self.concat:
-                done.append(work(len(positions)))
+                prepared.append(prepare(len(positions)))
         self.side.release()
-        self.zero_rows = [zero for _, zero, _ in done]
-        self.varied = [i for i, (_, _, varies) in enumerate(done) if varies]
+        self.zero_rows = [zero for _, zero, _ in prepared]
+        self.varied = [i for i, (_, _, varies) in enumerate(prepared) if varies]
         if not self.varied:
             raise VlalignError(
                 f"every layer of {self.side.model} gives all samples the same features: nothing to compare"
             )
-        return [layer for layer, _, _ in done]
+        return [layer for layer, _, _ in prepared]
 
     def layer(self, position: int) -> Tensor:
-        """The layer [N, D] as it is scored."""
+        """Return the layer [N, D] as it is scored."""
         return self.both(position)[1]
 
     def both(self, position: int) -> tuple[Tensor, Tensor]:
-        """The layer [N, D] as it was extracted, and as it is scored."""
+        """Return the layer [N, D] as it was extracted, and as it is scored."""
         positions = range(position) if position == len(self.side.axis) else [position]
         parts = [self.raw(i) for i in positions]
         raw = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
         return raw, self._normalise(clip(raw, self.threshold), position)[0]
 
     def raw(self, i: int) -> Tensor:
-        """Features [N, D] of a layer (not of the concatenation) as they were extracted, on the device."""
+        """Read the features [N, D] of a layer (not of the concatenation) as they were extracted, on the device."""
         layer = check_features(self.side.load(i), self.side.layer_name(i))
         return layer if self.device is None else layer.to(self.device)
 
@@ -117,7 +117,7 @@ class PreparedSide:
 
 @contextmanager
 def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
-    """Adds the wall-clock time of the block to ``seconds[stage]``."""
+    """Add the wall-clock time of the block to ``seconds[stage]``."""
     start = perf_counter()
     yield
     seconds[stage] = seconds.get(stage, 0.0) + perf_counter() - start

@@ -1,4 +1,4 @@
-"""What is done to features before they are compared: the presets ``platonic``, ``cosine`` and ``none``."""
+"""Preprocessing of features before they are compared: the presets ``platonic``, ``cosine`` and ``none``."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PRESETS = {
 
 
 def get_preset(name: str) -> Preset:
-    """The preset of that name.
+    """Return the preset of that name.
 
     Raises:
         VlalignError: for an unknown name.
@@ -42,14 +42,14 @@ def get_preset(name: str) -> Preset:
 
 
 def clip_threshold(layers: Callable[[], Iterable[Tensor]], q: float) -> float:
-    """The value at sorted position ``int(q * numel)`` of |feature| over all layers of a model together.
+    """Compute the value at sorted position ``int(q * numel)`` of |feature| over all layers of a model together.
 
     This is the reference's exact threshold (arXiv 2405.07987, released code): one number for the whole model. Nothing
-    is sorted: positive floats order as their bits do, so a histogram of the leading 16 bits finds the bin of the
-    wanted value, and only that bin is selected from. Layers are read on their device.
+    is sorted: positive floats order as their bits do, so a histogram of the leading 16 bits gives the bin of the value,
+    which is selected from that bin alone. Layers are read on their device.
 
     Args:
-        layers: called twice, gives the layers [N, D_l] (all float32 or all float64), one after the other.
+        layers: called twice; yields the layers [N, D_l] (all float32 or all float64).
         q: 0 <= q < 1.
 
     >>> clip_threshold(lambda: [torch.tensor([[-4.0, 1.0]]), torch.tensor([[2.0], [-3.0]])], 0.5)
@@ -82,12 +82,12 @@ def _leading_bits(magnitudes: Tensor) -> Tensor:
 
 
 def clip(layer: Tensor, threshold: float | None) -> Tensor:
-    """Clamp a layer to +-``threshold``; as it is where that is None."""
+    """Clamp a layer to +-``threshold``; None leaves it as it is."""
     return layer if threshold is None else layer.clamp(-threshold, threshold)
 
 
 def normalise_rows(layer: Tensor, what: str = "features") -> tuple[Tensor, int]:
-    """L2-normalise the rows of [N, D], and the number of zero rows. ``what`` names the features in errors.
+    """L2-normalise the rows of [N, D], and count the zero rows. ``what`` names the features in errors.
 
     A zero row stays zero: it has inner product 0 with every row, so its neighbours are the first k other rows.
     """

@@ -1,4 +1,4 @@
-"""The record of one score: everything needed to read it later, in plain JSON."""
+"""The record of one score in plain JSON, with everything needed to read it later."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vlalign.files import read_json, write_whole
 from vlalign.store.checksums import encode
 
 FORMAT = 2
-_LONGEST = 200  # file systems take 255 bytes, with what figures and copies add
+_LONGEST = 200  # file systems take 255 bytes, suffixes of figures and copies included
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class ScoreRecord:
     axes: dict[str, list[dict[str, Any]]]  # x (rows) and y (columns): index, name, width, convention of each layer
     matrix: list[list[float]]  # score of every layer pair [len(axes.x)][len(axes.y)]
     best: dict[str, Any]  # x and y: position in the matrix, index and name of the layer; score
-    chance: float | None  # mean score of the best pair under a random pairing: exact, else over the permutations
+    chance: float | None  # mean score of the best pair under a random pairing: exact, or over the permutations
     moments: dict[str, Any] | None  # exact mean and sd of the best pair under a random pairing, z, p_value, p_selected
-    null: dict[str, Any] | None  # permutation null of the maximum over layer pairs; null if it was not asked for
+    null: dict[str, Any] | None  # permutation null of the maximum over layer pairs; null if not requested
     interval: dict[str, Any] | None  # of the score of the best pair by half-sampling; "maximum": with layer selection
     curves: dict[str, Any] | None  # score against N ("n") and number of neighbours ("k"), for a full report
     checks: dict[str, Any]  # of the best pair's layers x and y: duplicates, hubs, effective dimension; notes: warnings
@@ -58,18 +58,18 @@ class ScoreRecord:
     @property
     def calibrated(self) -> float | None:
         """Calibrated score: 0 up to the null's 95 % point, 1 at most; None without enough permutations."""
-        found = None if self.null is None else self.null["calibrated"]
-        return None if found is None else float(found)
+        value = None if self.null is None else self.null["calibrated"]
+        return None if value is None else float(value)
 
     @property
     def times_chance(self) -> float | None:
-        """How many times the chance level the score is."""
+        """The score in multiples of the chance level."""
         return self.score / self.chance if self.chance is not None and abs(self.chance) > 1e-9 else None
 
     def measured(self, side: str) -> dict[str, Any]:
-        """Performance of a side, ``x`` or ``y``, by name; empty where it is not comparable or not known.
+        """Return the performance of a side, ``x`` or ``y``, by name; empty where it is not comparable or not known.
 
-        Earlier versions divided the bits of truncated captions by the bytes of the whole captions: those are left out.
+        Earlier versions divided the bits of truncated captions by the bytes of the whole captions; these are left out.
         """
         values = self.performance.get(side) or {}
         run = getattr(self, side).get("run")
@@ -85,9 +85,9 @@ class ScoreRecord:
 
     @property
     def filename(self) -> str:
-        """A different file name for each pair of runs or arrays, metric, preset, concatenation and source of groups.
+        """A file name unique to the pair of runs or arrays, metric, preset, concatenation and source of groups.
 
-        Nothing is ever read back from it. A very long one is cut and ends in a hash of the whole.
+        It is never parsed. A very long one is cut and ends in a hash of the whole.
         """
         sides = []
         for side in (self.x, self.y):
@@ -107,7 +107,7 @@ class ScoreRecord:
         return f"{name}.json"
 
     def save(self, path: str | Path) -> Path:
-        """Write the record as JSON, whole or not at all; folders are made. Returns the path.
+        """Write the record as JSON, whole or not at all, and return the path; folders are made.
 
         Raises:
             VlalignError: if the file cannot be written or a value is not finite.
@@ -132,7 +132,7 @@ class ScoreRecord:
 
     @classmethod
     def from_dict(cls, data: Any, where: str = "record") -> ScoreRecord:
-        """The record of a JSON object; ``where`` names it in errors."""
+        """Make the record of a JSON object; ``where`` names it in errors."""
         if not isinstance(data, Mapping) or "matrix" not in data:
             raise VlalignError(f"{where} is not a score record: write one with `vlalign score`")
         if data.get("format") != FORMAT:
@@ -160,7 +160,7 @@ def write_json(path: str | Path, data: dict[str, Any], what: str) -> Path:
 
 
 def _dump(data: dict[str, Any]) -> str:
-    """Indented JSON in which lists of numbers and the entries of the axes stand on one line, to be read by eye."""
+    """Format as indented JSON with lists of numbers and the entries of the axes on one line, for people to read."""
 
     def write(value: Any, depth: int) -> str:
         flat = json.dumps(value, ensure_ascii=False, allow_nan=False)
@@ -181,5 +181,5 @@ def _slug(text: str) -> str:
 
 
 def finite_or_none(value: float | None) -> float | None:
-    """``value``, or None where it is missing or not finite."""
+    """Return ``value``, or None where it is missing or not finite."""
     return None if value is None or not math.isfinite(value) else float(value)

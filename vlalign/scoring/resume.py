@@ -1,4 +1,4 @@
-"""Records of a folder: those that were computed before are kept, and all of them make its table."""
+"""Existing records of a folder, and scores computed only where a record is missing."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ _TITLE = 50  # characters of a pair beside the bar
 
 
 def records_in(folder: Path) -> dict[Path, ScoreRecord]:
-    """Return the sound records directly in a folder by their files, sorted; other files are passed over."""
-    found = {}
+    """Return the valid records directly in a folder by their files, sorted; other files are skipped."""
+    records = {}
     for path in sorted(folder.glob("*.json")):
         try:
-            found[path] = read_record(path)
+            records[path] = read_record(path)
         except VlalignError as error:
             log.debug("%s", error)
-    return found
+    return records
 
 
 def score_missing(
     planned: Sequence[Planned], folder: Path, *, force: bool = False, progress: bool = True
 ) -> Iterator[ScoreRecord]:
-    """Give the record of each planned score: the one in the folder where it was computed before, else a new one.
+    """Yield the record of each planned score: the existing one in the folder, or a new one.
 
     A record is kept if it was made from the same runs with the same settings by this version of vlalign.
 
@@ -48,7 +48,7 @@ def score_missing(
     kept = [None if one.request is None else earlier.get(encode(canonical(one.request))) for one in planned]
     count = sum(record is not None for record in kept)
     if count:
-        log.info("%d of %d scores are in %s already: kept (--force computes them again)", count, len(planned), folder)
+        log.info("%d of %d scores already in %s: kept (--force recomputes them)", count, len(planned), folder)
     bar = tqdm(
         total=len(planned), initial=count, desc="scoring", unit=" pairs", delay=1e-9, dynamic_ncols=True, leave=False,
         disable=not progress or count == len(planned),

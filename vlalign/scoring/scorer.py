@@ -1,4 +1,4 @@
-"""From two sides to one record: the grid of all layer pairs, the best one, and what its value is worth."""
+"""The scorer: from two sides to one record, with the grid of all layer pairs and the statistics of the best one."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from vlalign.scoring.preprocessing import Preset
 from vlalign.scoring.record import ScoreRecord
 from vlalign.version import __version__
 
-#: Half-samples of an interval where the caller names no number: a costly metric gets fewer and a wider quantile.
+#: Default half-samples of an interval; a costly metric gets fewer and a wider quantile.
 HALF_SAMPLES, COSTLY_HALF_SAMPLES = 100, 20
 _MOST = 10**7  # permutations or half-samples
 
 
 @dataclass(frozen=True)
 class Options:
-    """What is done beside the grid; see :func:`vlalign.score`."""
+    """Options besides the grid; see :func:`vlalign.score`."""
 
     preset: Preset
     permutations: int | None = None
@@ -54,7 +54,7 @@ class Options:
 
 @dataclass
 class Scorer:
-    """Keeps what was prepared, so that each layer is worked on once for all pairs."""
+    """Scorer that holds prepared layers, so that each layer is prepared once for all pairs."""
 
     options: Options
     _sides: dict[Any, PreparedSide] = field(default_factory=dict)
@@ -62,12 +62,12 @@ class Scorer:
     _orders: dict[frozenset[str], list[str]] = field(default_factory=dict)
 
     def pair(self, metric: Metric, x: Features, y: Features) -> ScoreRecord:
-        """The record of one pair."""
+        """Compute the record of one pair."""
         seconds: dict[str, float] = {}
         sides = Side(x, "x"), Side(y, "y")
         by = check_pairing(*sides)
         order = None
-        if by == "id":  # one order for all runs of the same samples, so that what is prepared can be reused
+        if by == "id":  # one order for all runs of the same samples, so that prepared layers can be reused
             assert sides[0].ids is not None
             order = self._orders.setdefault(frozenset(sides[0].ids), sides[0].ids)
         a, b = (self._side(side, given, order) for side, given in zip(sides, (x, y), strict=True))
@@ -77,13 +77,13 @@ class Scorer:
         x_layers, y_layers = ([kept[i] for i in s.varied] for kept, s in ((x_layers, a), (y_layers, b)))
         with timed(seconds, "grid"):
             grid = metric.grid(x_layers, y_layers)
-        matrix = np.zeros((len(a.axis), len(b.axis)))  # a layer that tells no samples apart scores 0
+        matrix = np.zeros((len(a.axis), len(b.axis)))  # a layer that gives all samples the same features scores 0
         matrix[np.ix_(a.varied, b.varied)] = grid
         row, column = (int(p) for p in np.unravel_index(int(np.argmax(grid)), grid.shape))
         i, j = a.varied[row], b.varied[column]
         if are_exact(wanted):
             groups = resolve_groups(wanted, ids, n, a, b)
-        found = Analysis(metric, a, b, x_layers, y_layers, grid, (row, column), groups, seconds).run(
+        statistics = Analysis(metric, a, b, x_layers, y_layers, grid, (row, column), groups, seconds).run(
             permutations=self._permutations(metric),
             half_samples=self._half_samples(metric),
             full=self.options.full,
@@ -115,14 +115,14 @@ class Scorer:
                 "y": {"position": j, "index": b.axis[j]["index"], "name": b.axis[j]["name"]},
                 "score": float(matrix[i, j]),
             },
-            **found,
+            **statistics,
             performance={"x": sides[0].performance(), "y": sides[1].performance()},
             environment=environment(),
             seconds={stage: round(value, 4) for stage, value in seconds.items()},
         )
 
     def request(self, metric: Metric, x: Features, y: Features) -> dict[str, Any] | None:
-        """Everything that the record of two runs depends on; None for other features, or groups that are no file."""
+        """Return everything that the record of two runs depends on; None for other features or groups not in a file."""
         options, groups = self.options, self.options.groups
         if not (hasattr(x, "key") and hasattr(y, "key")):
             return None
@@ -130,7 +130,7 @@ class Scorer:
             try:
                 groups = hashlib.sha256(Path(groups).read_bytes()).hexdigest()
             except OSError:
-                return None  # scoring says why it cannot be read
+                return None  # scoring reports why it cannot be read
         elif groups is not None and not are_exact(groups):
             return None
         return {
@@ -148,12 +148,12 @@ class Scorer:
         }
 
     def forget(self, metric: Metric) -> None:
-        """Let go of what was prepared for a metric, except what other metrics may use too."""
+        """Release the layers prepared for a metric, except those that other metrics may use too."""
         self._layers = {key: kept for key, kept in self._layers.items() if key[0] != metric}
 
     def release(self, given: Sequence[Features]) -> None:
-        """Let go of all that was prepared of sides."""
-        keys = {_name(side) for side in given}
+        """Release everything prepared of these sides."""
+        keys = {_identity(side) for side in given}
         gone = {id(side) for key, side in self._sides.items() if key[0] in keys}
         self._sides = {key: side for key, side in self._sides.items() if id(side) not in gone}
         self._layers = {key: kept for key, kept in self._layers.items() if key[1] not in gone}
@@ -167,7 +167,7 @@ class Scorer:
         return HALF_SAMPLES if metric.info.permutations else COSTLY_HALF_SAMPLES
 
     def _side(self, side: Side, given: Features, order: list[str] | None) -> PreparedSide:
-        key = (_name(given), None if order is None else frozenset(order))
+        key = (_identity(given), None if order is None else frozenset(order))
         if key not in self._sides:
             if order is not None:
                 side.put_in_order(order)
@@ -181,11 +181,11 @@ class Scorer:
         return self._layers[key]
 
 
-def _name(given: Features) -> Any:
-    """What tells sides apart: the key of a run, and of features which object they are."""
+def _identity(given: Features) -> Any:
+    """Return the identity of a side: the key of a run, the object of other features."""
     return given.key.hash if hasattr(given, "key") else id(given)
 
 
 def plain(value: Any) -> Any:
-    """A parameter as JSON gives it back."""
-    return list(value) if isinstance(value, tuple) else value  # as JSON gives it back
+    """Return a parameter as JSON returns it."""
+    return list(value) if isinstance(value, tuple) else value

@@ -1,225 +1,161 @@
-"""What does not fit in a score record; whoever reads one without a flaw may rely on its shape."""
+"""Validation of loaded score records."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
-from typing import Any
+import re
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, ValidationError, create_model
 
 from vlalign.errors import VlalignError
 from vlalign.scoring.record import ScoreRecord
 from vlalign.store.key import RunKey
 
-_LARGEST = 2**53  # whole number that a float still tells from the next one
 _TOLERANCE = 1e-9  # between the best score and its place in the matrix
+_LONGEST = 80  # characters of a value in an error
 
-Kind = tuple[str, Callable[[Any], bool]]  # in words, and whether a value is one
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0, le=2**53)]  # a float distinguishes it from the next one
 
 
-def find_flaw(record: ScoreRecord) -> str | None:
-    """What does not fit in a record that has all fields, on one line; None if it is sound."""
+def object_schema(**entries: Any) -> Any:
+    """Make a strict schema of a JSON object from the types of its entries; entries in a list may be missing."""
+    config = ConfigDict(strict=True, allow_inf_nan=False, extra="allow")
+    fields: Any = {name: (kind[0], None) if isinstance(kind, list) else kind for name, kind in entries.items()}
+    return create_model("Part", __config__=config, **fields)
+
+
+_RUN = object_schema(hash=str, key=object_schema(perturbations=[list[Any] | None]))
+_SIDE = object_schema(model=Annotated[str, Field(min_length=1)], modality=[str | None], run=_RUN | None)
+_LAYERS = Annotated[
+    list[object_schema(name=str, index=Annotated[int, Field(ge=-(2**53), le=2**53)])], Field(min_length=1)
+]  # type: ignore[misc]
+_BEST = object_schema(position=Count)
+_MEAN = [object_schema(mean=float) | None]
+_POINT = object_schema(
+    at=Annotated[float, Field(gt=0)], largest=_MEAN, largest_corrected=_MEAN, fixed=_MEAN, fixed_corrected=_MEAN
+)
+_NULL = object_schema(
+    p_value=Share, permutations=Count, stopped=bool, calibrated=float | None, asked=[Count | None],
+    blocks=[Count | None], alpha=[Share], maxima=[list[float]],
+    **{name: [float] for name in ("mean", "sd", "q5", "q50", "q95", "q99", "max", "threshold", "pair_mean")},
+)  # fmt: skip
+_MOMENTS = object_schema(
+    mean=[float], sd=[float | None], z=[float | None], p_value=[Share | None], p_selected=[Share | None]
+)
+_LOSS = [dict[str, float | None] | None]
+_RECORD = object_schema(
+    x=_SIDE,
+    y=_SIDE,
+    metric=object_schema(name=str, params=dict[str, Any]),
+    preprocessing=object_schema(preset=str, clip_quantile=[float | None]),
+    pairing=object_schema(groups=[dict[str, Any] | None]),
+    n=Annotated[int, Field(ge=1, le=2**53)],
+    axes=object_schema(x=_LAYERS, y=_LAYERS),
+    matrix=list[list[float]],
+    best=object_schema(x=_BEST, y=_BEST, score=float),
+    chance=float | None,
+    moments=_MOMENTS | None,
+    null=_NULL | None,
+    interval=object_schema(low=float, high=float, level=[Share], count=[Count], observed=[float], sd=[float]) | None,
+    curves=dict[str, object_schema(points=list[_POINT])] | None,  # type: ignore[misc,valid-type]
+    checks=object_schema(x=[dict[str, Any]], y=[dict[str, Any]], notes=[list[str]]),
+    performance=object_schema(x=_LOSS, y=_LOSS),
+    environment=dict[str, Any],
+    seconds=dict[str, float],
+)
+
+
+def validate_record(record: ScoreRecord) -> None:
+    """Validate a loaded score record; readers of a valid one may rely on its types and shapes.
+
+    Raises:
+        VlalignError: the first problem, on one line.
+    """
     try:
         json.dumps(record.__dict__, allow_nan=False)
         finite = _is_finite(record.__dict__)
     except (ValueError, TypeError):
         finite = False
     except RecursionError:
-        return "it is nested too deeply"
+        raise VlalignError("it is nested too deeply") from None
     if not finite:
-        return "it holds a value that is not finite or too large"
-    return _field_flaw(record) or _side_flaw(record, "x") or _side_flaw(record, "y") or _grid_flaw(record)
-
-
-def _field_flaw(record: ScoreRecord) -> str | None:
-    """A field, or what is said in it, is of another kind than the format says."""
-    for name, kind in _FIELDS.items():
-        if flaw := _not_a(kind, name, getattr(record, name)):
-            return flaw
-    if record.n < 1:
-        return f"n is {record.n}"
-    for part, kinds in _PARTS.items():
-        told = getattr(record, part)
-        for name, kind in kinds.items() if told is not None else ():
-            if name not in told and name in _NEEDED.get(part, ()):
-                return f"{part} lacks {name}"
-            if name in told and (flaw := _not_a(kind, f"{part}.{name}", told[name])):
-                return flaw
-    if record.interval is not None and record.interval["low"] > record.interval["high"]:
-        return f"interval is from {record.interval['low']} to {record.interval['high']}: its low end lies above"
-    for stage, value in record.seconds.items():
-        if flaw := _not_a(NUMBER, f"seconds.{stage}", value):
-            return flaw
+        raise VlalignError("it holds a value that is not finite or too large")
+    validate(_RECORD, record.__dict__)
     for side in ("x", "y"):
-        for name, value in (record.performance.get(side) or {}).items():
-            if flaw := _not_a(_or_null(NUMBER), f"performance.{side}.{name}", value):
-                return flaw
-    return next(filter(None, (_curve_flaw(name, curve) for name, curve in (record.curves or {}).items())), None)
+        _check_side(record, side)
+    if record.interval is not None and record.interval["low"] > record.interval["high"]:
+        low, high = record.interval["low"], record.interval["high"]
+        raise VlalignError(f"interval is from {low} to {high}: its low end lies above")
+    _check_grid(record)
 
 
-def _curve_flaw(name: str, curve: Any) -> str | None:
-    """Points of a curve are at numbers above 0, and their values have a mean or are null."""
-    points = curve.get("points") if isinstance(curve, dict) else None
-    if not isinstance(points, list):
-        return f"curves.{name} has no points"
-    for point in points:
-        if not isinstance(point, dict) or not _is_number(point.get("at")) or point["at"] <= 0:
-            return f"curves.{name} has a point that says no place above 0"
-        values = [point.get(kind) for kind in ("largest", "largest_corrected", "fixed", "fixed_corrected")]
-        if not all(one is None or (isinstance(one, dict) and _is_number(one.get("mean"))) for one in values):
-            return f"curves.{name} has a value without a mean"
-    return None
+def validate(schema: Any, value: Any) -> None:
+    """Validate JSON values by an :func:`object_schema`.
 
-
-def _side_flaw(record: ScoreRecord, side: str) -> str | None:
-    told, axis, best = getattr(record, side), record.axes.get(side), record.best.get(side)
-    if not isinstance(told.get("model"), str) or not told["model"]:
-        return f"{side}.model is missing"
-    if flaw := _not_a(_or_null(TEXT), f"{side}.modality", told.get("modality")):
-        return flaw
-    if "run" not in told:
-        return f"{side} lacks run"
-    if told["run"] is not None and (flaw := _run_flaw(told["run"], f"{side}.run")):
-        return flaw
-    if not isinstance(axis, list) or not axis:
-        return f"axes.{side} is no list of layers"
-    for layer in axis:
-        if not isinstance(layer, dict) or not isinstance(layer.get("name"), str) or not _is_whole(layer.get("index")):
-            return f"axes.{side} holds a layer without name or index"
-    position = best.get("position") if isinstance(best, dict) else None
-    if not isinstance(best, dict) or not isinstance(position, int) or isinstance(position, bool):
-        return f"best.{side} has no position"
-    if not 0 <= position < len(axis):
-        return f"best.{side} names no layer of axes.{side}"
-    if best.get("name") != axis[position]["name"]:
-        return f"best.{side} has another name than axes.{side} at its position, {axis[position]['name']}"
-    return None
-
-
-def _run_flaw(run: Any, where: str) -> str | None:
-    if not isinstance(run, dict) or not isinstance(run.get("hash"), str):
-        return f"{where} has no hash"
-    if not isinstance(run.get("key"), dict):
-        return f"{where} has no key"
-    if flaw := _not_a(_or_null(LIST), f"{where}.key.perturbations", run["key"].get("perturbations")):
-        return flaw
+    Raises:
+        VlalignError: the first problem, on one line.
+    """
     try:
-        found = RunKey(run["key"]).hash
-    except VlalignError as error:
-        return f"{where}: {error}"
-    return None if found == run["hash"] else f"{where}: the hash is not that of the key, so one of them was changed"
+        schema.model_validate(value)
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        where = ".".join(map(str, problem["loc"]))
+        if problem["type"] == "missing":
+            raise VlalignError(f"it lacks {where}") from error
+        message = re.sub(r"valid dictionary( or instance of \w+)?", "JSON object", problem["msg"])
+        message = re.sub("^(Input|String)", "it", message)
+        raise VlalignError(f"{where} is {short(problem['input'])}, but {message}") from error
 
 
-def _grid_flaw(record: ScoreRecord) -> str | None:
-    """The matrix fits the axes, and the best score is its largest value, at the place that it names."""
+def short(value: object) -> str:
+    """Return a value on one line of an error, cut if it is long."""
+    text = " ".join((repr(value) if isinstance(value, str) else str(value)).split())
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def _check_side(record: ScoreRecord, side: str) -> None:
+    run, axis, best = getattr(record, side)["run"], record.axes[side], record.best[side]
+    if run is not None:
+        try:
+            digest = RunKey(run["key"]).hash
+        except VlalignError as error:
+            raise VlalignError(f"{side}.run: {error}") from error
+        if digest != run["hash"]:
+            raise VlalignError(f"{side}.run: the hash is not that of the key, so one of them was changed")
+    if best["position"] >= len(axis):
+        raise VlalignError(f"best.{side} names no layer of axes.{side}")
+    if best.get("name") != (name := axis[best["position"]]["name"]):
+        raise VlalignError(f"best.{side} has another name than axes.{side} at its position, {name}")
+
+
+def _check_grid(record: ScoreRecord) -> None:
+    """Check that the matrix fits the axes, and that the best score is its largest value, at the position it names."""
     rows, columns = len(record.axes["x"]), len(record.axes["y"])
     matrix = record.matrix
-    if len(matrix) != rows or any(not isinstance(row, list) or len(row) != columns for row in matrix):
-        return f"its matrix is not {rows} × {columns}, as its axes say"
-    if not all(_is_number(value) for row in matrix for value in row):
-        return "its matrix holds something else than numbers"
+    if len(matrix) != rows or any(len(row) != columns for row in matrix):
+        raise VlalignError(f"its matrix is not {rows} × {columns}, as its axes state")
     score, at = record.best["score"], matrix[record.best["x"]["position"]][record.best["y"]["position"]]
     if not math.isclose(score, at, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE):
-        return f"best.score is {score}, and its matrix has {at} there"
-    # a layer that tells no samples apart scores 0 with every layer, and is never picked, not even above negative scores
+        raise VlalignError(f"best.score is {score}, but its matrix has {at} at that position")
+    # layers that give all samples the same features score 0 with every layer and are never selected, not even above
+    # negative scores
     across = [any(column) for column in zip(*matrix, strict=True)]
-    varied = [value for row in matrix if any(row) for value, told in zip(row, across, strict=True) if told]
+    varied = [value for row in matrix if any(row) for value, varies in zip(row, across, strict=True) if varies]
     largest = max(varied, default=0.0)
     if score < largest and not math.isclose(score, largest, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE):
-        return f"best.score is {score}, and its matrix has {largest}"
-    return None
+        raise VlalignError(f"best.score is {score}, but its matrix has {largest}")
 
 
 def _is_finite(value: Any) -> bool:
-    """Whether every number in JSON values is one that a float can be."""
+    """Return whether every number in JSON values is one that a float can be."""
     if isinstance(value, dict):
         return all(map(_is_finite, value.values()))
     if isinstance(value, list | tuple):
         return all(map(_is_finite, value))
-    return not isinstance(value, int | float) or isinstance(value, bool) or _is_number(value)
-
-
-def _is_number(value: Any) -> bool:
     try:
-        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    except OverflowError:  # a whole number beyond what a float can be
+        return not isinstance(value, int | float) or math.isfinite(value)
+    except OverflowError:  # a whole number too large for a float
         return False
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _LARGEST
-
-
-def _or_null(kind: Kind) -> Kind:
-    words, fits = kind
-    return f"{words} or null", lambda value: value is None or fits(value)
-
-
-def _not_a(kind: Kind, name: str, value: Any) -> str | None:
-    """That a value is of another kind, if it is."""
-    words, fits = kind
-    if fits(value):
-        return None
-    plain = isinstance(value, int | float) and not isinstance(value, bool)
-    return f"{name} is {value if plain else _name(value)}, not {words}"
-
-
-def _name(value: Any) -> str:
-    names: dict[type, str] = {bool: "a truth value", dict: "an object", list: "a list", type(None): "null"}
-    return names.get(type(value), "a text")
-
-
-OBJECT: Kind = ("an object", lambda value: isinstance(value, dict))
-LIST: Kind = ("a list", lambda value: isinstance(value, list))
-TEXT: Kind = ("a text", lambda value: isinstance(value, str))
-TEXTS: Kind = ("a list of texts", lambda value: isinstance(value, list) and all(isinstance(one, str) for one in value))
-TRUTH: Kind = ("a truth value", lambda value: isinstance(value, bool))
-NUMBER: Kind = ("a number", _is_number)
-NUMBERS: Kind = ("a list of numbers", lambda value: isinstance(value, list) and all(map(_is_number, value)))
-SHARE: Kind = ("a number from 0 to 1", lambda value: _is_number(value) and 0 <= value <= 1)
-COUNT: Kind = ("a whole number", lambda value: _is_whole(value) and value >= 0)
-
-_FIELDS: Mapping[str, Kind] = {
-    **dict.fromkeys(("x", "y", "metric", "preprocessing", "pairing", "axes", "best", "checks", "performance"), OBJECT),
-    **dict.fromkeys(("environment", "seconds"), OBJECT),
-    **dict.fromkeys(("moments", "null", "interval", "curves"), _or_null(OBJECT)),
-    "n": ("a whole number", _is_whole),
-    "matrix": LIST,
-    "chance": _or_null(NUMBER),
-}
-
-#: what parts that are there say
-_PARTS: Mapping[str, Mapping[str, Kind]] = {
-    "metric": {"name": TEXT, "params": OBJECT},
-    "preprocessing": {"preset": TEXT, "clip_quantile": _or_null(NUMBER)},
-    "pairing": {"groups": _or_null(OBJECT)},
-    "best": {"score": NUMBER},
-    "moments": {
-        "mean": NUMBER,
-        **dict.fromkeys(("sd", "z"), _or_null(NUMBER)),
-        **dict.fromkeys(("p_value", "p_selected"), _or_null(SHARE)),
-    },
-    "null": {
-        "p_value": SHARE,
-        "permutations": COUNT,
-        "asked": _or_null(COUNT),
-        "stopped": TRUTH,
-        "blocks": _or_null(COUNT),
-        "calibrated": _or_null(NUMBER),
-        "alpha": SHARE,
-        "maxima": NUMBERS,
-        **dict.fromkeys(("mean", "sd", "q5", "q50", "q95", "q99", "max", "threshold", "pair_mean"), NUMBER),
-    },
-    "interval": {"low": NUMBER, "high": NUMBER, "level": SHARE, "count": COUNT, "observed": NUMBER, "sd": NUMBER},
-    "checks": {"x": OBJECT, "y": OBJECT, "notes": TEXTS},
-    "performance": dict.fromkeys(("x", "y"), _or_null(OBJECT)),
-}
-
-#: what readers take from a part without asking whether it is there
-_NEEDED: Mapping[str, tuple[str, ...]] = {
-    "metric": ("name", "params"),
-    "preprocessing": ("preset",),
-    "best": ("score",),
-    "null": ("p_value", "permutations", "stopped", "calibrated"),
-    "interval": ("low", "high"),
-}

@@ -1,4 +1,4 @@
-"""Checks of the data that change what a score means: duplicates, hubs, collapsed layers, clipping."""
+"""Checks of the data that change the meaning of a score: duplicates, hubs, collapsed layers, clipping."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vlalign.metrics.engine.ties import row_labels
 NEAR = 0.999  # cosine beyond which two samples are near-duplicates
 
 #: Share of samples with a duplicate that is worth a warning. Where both sides hold the same duplicates each such sample
-#: shares a neighbour for certain, which adds 1/k of the share to mutual-kNN: at 1 % and k = 10 that is 0.001, about the
+#: certainly shares a neighbour, which adds 1/k of the share to mutual-kNN: at 1 % and k = 10 that is 0.001, about the
 #: sd of the permutation null at N = 1,024.
 DUPLICATE_SHARE = 0.01
 #: Skewness of the numbers of times that samples are listed as neighbours. Independent Gaussian features with normalised
@@ -41,14 +41,14 @@ def check_side(
     unclipped: Tensor | None = None,
     clip_threshold: float | None = None,
 ) -> dict[str, Any]:
-    """What should be known of one layer [N, D], as it is scored, before its scores are read.
+    """Check one layer [N, D], as it is scored, for what changes the meaning of its scores.
 
     Args:
         layer: features after the preset.
         k: neighbours, for hubness; 1 <= k < N.
         near: cosine beyond which two samples count as near-duplicates.
-        neighbours: lists [N, k] of the layer, if there are any already; their k is used then.
-        unclipped, clip_threshold: the layer before clipping, and the threshold; without both no clipped share is given.
+        neighbours: existing lists [N, k] of the layer, whose k is then used.
+        unclipped, clip_threshold: the layer before clipping, and the threshold; both are needed for the clipped share.
 
     Returns:
         JSON-able: ``n``; ``duplicates`` (samples whose row another sample has too) and ``largest_group`` of identical
@@ -79,9 +79,9 @@ def check_side(
 
 
 def near_duplicates(layer: Tensor, near: float = NEAR) -> tuple[int, int]:
-    """Samples of a layer [N, D] that have another one of cosine > ``near``, and the number of such pairs.
+    """Count the samples of a layer [N, D] that have another one of cosine > ``near``, and the pairs of such samples.
 
-    Computed in row blocks. A zero row has no direction: it is near to none.
+    Computed in row blocks. A zero row has no direction and is near no other.
     """
     if not -1 < near < 1:
         raise VlalignError(f"the cosine of near-duplicates must lie between -1 and 1, got {near}")
@@ -99,7 +99,7 @@ def near_duplicates(layer: Tensor, near: float = NEAR) -> tuple[int, int]:
 
 
 def hubness(neighbours: Tensor) -> dict[str, Any]:
-    """Skewness, maximum and share of zeros of how often samples are in neighbour lists [N, k]; equal counts: 0 skew.
+    """Compute skewness, maximum and share of zeros of how often samples are in lists [N, k]; equal counts: 0 skew.
 
     The measures of Radovanović et al. 2010, "Hubs in space".
 
@@ -115,7 +115,7 @@ def hubness(neighbours: Tensor) -> dict[str, Any]:
 
 
 def effective_dimension(layer: Tensor) -> float:
-    """Participation ratio ``(tr C)² / tr C²`` of the covariance C of a layer [N, D], 1 to min(N - 1, D).
+    """Compute the participation ratio ``(tr C)² / tr C²`` of the covariance C of a layer [N, D], 1 to min(N - 1, D).
 
     ``tr C²`` is the sum of squares of C, or of the Gram matrix if that is smaller, in row blocks: no eigenvalues
     needed. 0 where all rows are the same.
@@ -134,40 +134,37 @@ def effective_dimension(layer: Tensor) -> float:
 
 
 def clipped_share(unclipped: Tensor, threshold: float) -> float:
-    """Share of the values of a layer [N, D] that clipping at ±``threshold`` changes."""
+    """Compute the share of the values of a layer [N, D] that clipping at ±``threshold`` changes."""
     return int((unclipped.abs() > threshold).sum()) / unclipped.numel()
 
 
-def warnings(found: Mapping[str, Any], name: str = "layer", grouped: bool = False) -> list[str]:
-    """One line for each value of :func:`check_side` that changes how a score should be read; none if all is well.
+def warnings(checks: Mapping[str, Any], name: str = "layer", grouped: bool = False) -> list[str]:
+    """Return one line for each value of :func:`check_side` that changes how a score should be read.
 
-    ``grouped``: the samples that belong together have been named, so that duplicates need no word.
+    ``grouped``: the samples that belong together are known, so duplicates need no warning.
     """
-    n, lines = found["n"], []
-    if found["duplicates"] > DUPLICATE_SHARE * n and not grouped:
+    n, lines = checks["n"], []
+    if checks["duplicates"] > DUPLICATE_SHARE * n and not grouped:
         lines.append(
-            f"{name}: {found['duplicates']} of {n} samples are exact duplicates (up to {found['largest_group']} "
-            "alike), which are each other's neighbours: if they are repeats of one sample, name the groups they form, "
-            "or p-values are too small"
+            f"{checks['duplicates']} of {n} samples are exact duplicates (up to {checks['largest_group']} alike), "
+            "which are each other's neighbours: if they are repeats of one sample, name the groups they form, or "
+            "p-values are too small"
         )
-    elif found["near_duplicates"] > DUPLICATE_SHARE * n and not grouped:
+    elif checks["near_duplicates"] > DUPLICATE_SHARE * n and not grouped:
         lines.append(
-            f"{name}: {found['near_duplicates']} of {n} samples have a near-duplicate (cosine > {found['near']:g}): "
-            "if they belong together (captions of one image, frames of one film), name the groups"
+            f"{checks['near_duplicates']} of {n} samples have a near-duplicate (cosine > {checks['near']:g}): if they "
+            "belong together (captions of one image, frames of one film), name the groups"
         )
-    if found["hub_skewness"] > HUB_SKEWNESS or found["unlisted"] > UNLISTED_SHARE:
+    if checks["hub_skewness"] > HUB_SKEWNESS or checks["unlisted"] > UNLISTED_SHARE:
         lines.append(
-            f"{name}: a few samples are neighbours of many (one of {found['largest_hub']}) and "
-            f"{found['unlisted']:.0%} of none (skewness {found['hub_skewness']:.1f} at k={found['k']}): "
-            "compare with a metric without neighbours"
+            f"a few samples are neighbours of many (one of {checks['largest_hub']}) and {checks['unlisted']:.0%} of "
+            f"none (skewness {checks['hub_skewness']:.1f} at k={checks['k']}): compare with a metric without neighbours"
         )
-    if found["effective_dimension"] < EFFECTIVE_DIMENSION:
+    if checks["effective_dimension"] < EFFECTIVE_DIMENSION:
+        lines.append(f"{checks['effective_dimension']:.1f} effective dimensions: very few directions decide the score")
+    if checks["clipped"] is not None and checks["clipped"] > CLIPPED_SHARE:
         lines.append(
-            f"{name}: {found['effective_dimension']:.1f} effective dimensions: very few directions decide the score"
+            f"{checks['clipped']:.0%} of the values are clipped, so it is scored by signs more than by values: compare "
+            "with the preset cosine"
         )
-    if found["clipped"] is not None and found["clipped"] > CLIPPED_SHARE:
-        lines.append(
-            f"{name}: {found['clipped']:.0%} of the values are clipped, so it is scored by signs more than by values: "
-            "compare with the preset cosine"
-        )
-    return lines
+    return [f"{name}: {line}" for line in lines]

@@ -16,7 +16,7 @@ from vlalign.metrics.base import choice
 
 METHODS = ("spearman", "pearson", "kendall")
 _LEAST = 5  # the standard error of Kendall's tau needs n > 4
-_EXACT = 8  # up to so many values all 8! orders are tried
+_EXACT = 8  # values up to which all orders (8!) are tried
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def correlation(
     blocks: Sequence[Any] | None = None,
     seed: int = 0,
 ) -> Correlation:
-    """Correlation of paired numbers.
+    """Correlate paired numbers.
 
     Interval: ``tanh(atanh(r) ± z · se)`` with the standard errors of Bonett and Wright (2000, "Sample size requirements
     for estimating Pearson, Kendall and Spearman correlations"): Spearman √((1 + r²/2)/(n − 3)), Kendall
@@ -57,12 +57,12 @@ def correlation(
 
     p-value: for Pearson and Spearman with n <= 8 the share of all n! orders of y with |r| at least as large; else, and
     for Kendall always, scipy's (t distribution; Kendall exact without ties up to n = 33, else normal), for Spearman at
-    least 2 / n!: no order of n ranks is rarer, and the t distribution knows no end.
+    least 2 / n!: no order of n ranks is rarer, but the t distribution has no smallest p-value.
 
     With ``permutations`` = K and n > 8: (1 + number of K random orders of y with |r| at least as large) / (K + 1)
     (Phipson & Smyth 2010). ``blocks`` are for values that are alike within a block, such as encoders of one depth:
     whole blocks of y change places (up to 8 in all orders) and keep their values together in their order; and the
-    interval counts blocks, not values, which is wide where values of a block differ by themselves.
+    interval counts blocks, not values, which is wide where values differ within a block.
 
     Args:
         x, y: finite numbers [n], n >= 5, neither side constant.
@@ -75,8 +75,8 @@ def correlation(
     Raises:
         VlalignError: for anything else.
 
-    >>> found = correlation([1, 2, 3, 4, 5, 6], [1, 2, 4, 3, 5, 6])
-    >>> round(found.r, 3), round(found.p_value, 4)
+    >>> result = correlation([1, 2, 3, 4, 5, 6], [1, 2, 4, 3, 5, 6])
+    >>> round(result.r, 3), round(result.p_value, 4)
     (0.943, 0.0167)
     """
     from scipy import stats
@@ -84,7 +84,7 @@ def correlation(
     choice(method, "method", "correlation", METHODS)
     if not 0 < level < 1:
         raise VlalignError(f"the level of an interval must lie between 0 and 1, got {level}")
-    a, b = _checked(x, "x"), _checked(y, "y")
+    a, b = checked_numbers(x, "x"), checked_numbers(y, "y")
     n = len(a)
     if n != len(b):
         raise VlalignError(f"a correlation needs paired values, got {n} of x and {len(b)} of y")
@@ -94,48 +94,47 @@ def correlation(
         if side.min() == side.max():
             raise VlalignError(f"{name} is constant (all {n} values are {side[0]:g}): it has no correlation")
     if method == "kendall":
-        found = stats.kendalltau(a, b)
+        result = stats.kendalltau(a, b)
     else:
         if method == "spearman":
             a, b = stats.rankdata(a), stats.rankdata(b)
-        found = stats.pearsonr(_unit(a), _unit(b))
-    r = min(1.0, max(-1.0, float(found.statistic)))
+        result = stats.pearsonr(_unit(a), _unit(b))
+    r = min(1.0, max(-1.0, float(result.statistic)))
     exact = n <= _EXACT and method != "kendall" and blocks is None
-    p_value, p_from = _share(a, b, r) if exact else float(found.pvalue), "all permutations" if exact else "scipy"
-    if (permutations and not exact) or blocks is not None:
+    p_value, p_from = float(result.pvalue), "scipy"
+    if exact:
+        p_value, p_from = _share(a, b, r, _orders(np.arange(n)[:, None])), "all permutations"
+    elif permutations or blocks is not None:
         if method == "kendall":
             raise VlalignError("permutations are for Pearson and Spearman: choose one of these, or permutations=0")
         p_value, p_from = _permuted(a, b, r, permutations, blocks, seed)
     least = 2 / math.factorial(n) if method == "spearman" and n < 100 else 0.0
     draws = n if blocks is None else len(set(blocks))
     low, high = _interval(r, draws, method, float(stats.norm.ppf((1 + level) / 2)))
-    return Correlation(
-        r=r,
-        p_value=max(least, p_value) if p_from == "scipy" else p_value,
-        low=low,
-        high=high,
-        n=n,
-        method=method,
-        level=level,
-        p_from=p_from,
-    )
+    p_value = max(least, p_value) if p_from == "scipy" else p_value
+    return Correlation(r, p_value, low, high, n, method, level, p_from)
 
 
-def _checked(values: Any, name: str) -> NDArray[np.float64]:
+def checked_numbers(values: Any, name: str, finite: bool = True) -> NDArray[np.float64]:
+    """Return one list of numbers as an array [n], by default of finite ones.
+
+    Raises:
+        VlalignError: for anything else; ``name`` begins the message.
+    """
     try:
-        found = np.asarray(values, dtype=np.float64)
+        numbers = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise VlalignError(f"{name} must be a list of numbers: {error}") from error
-    if found.ndim != 1:
-        raise VlalignError(f"{name} must be one list of numbers, got shape {list(found.shape)}")
-    if not np.isfinite(found).all():
-        where = int(np.flatnonzero(~np.isfinite(found))[0])
-        raise VlalignError(f"{name} holds {found[where]} at position {where}: leave that pair out")
-    return found
+    if numbers.ndim != 1:
+        raise VlalignError(f"{name} must be one list of numbers, got shape {list(numbers.shape)}")
+    if finite and not np.isfinite(numbers).all():
+        where = int(np.flatnonzero(~np.isfinite(numbers))[0])
+        raise VlalignError(f"{name} holds {numbers[where]} at position {where}: leave that pair out")
+    return numbers
 
 
 def _unit(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Centred and of length 1, without overflow."""
+    """Centre values and scale them to length 1, without overflow."""
     centred = values / np.abs(values).max()
     centred = centred - centred.mean()
     return np.asarray(centred / np.linalg.norm(centred), dtype=np.float64)
@@ -144,7 +143,7 @@ def _unit(values: NDArray[np.float64]) -> NDArray[np.float64]:
 def _permuted(
     a: NDArray[np.float64], b: NDArray[np.float64], r: float, count: int, blocks: Sequence[Any] | None, seed: int
 ) -> tuple[float, str]:
-    """The p-value of random orders of b, or of its blocks, and what it is from."""
+    """Compute the p-value of random orders of b, or of its blocks, and name its source."""
     rows = [[i] for i in range(len(b))]
     if blocks is not None:
         if len(blocks) != len(b):
@@ -157,28 +156,31 @@ def _permuted(
             raise VlalignError(f"blocks that change places must be of one size, got {sizes}")
     places = np.array(rows)
     kind = "" if blocks is None else f" of {len(places)} blocks"
-    x, y = _unit(a)[places.ravel()], _unit(b)
+    a = a[places.ravel()]
     if blocks is not None and len(places) <= _EXACT:
-        orders = places[np.array(list(itertools.permutations(range(len(places)))))].reshape(-1, len(b))
-        return float(np.mean(np.abs(y[orders] @ x) >= abs(r) - 1e-12)), f"all permutations{kind}"
+        return _share(a, b, r, _orders(places)), f"all permutations{kind}"
     if count < 1:
         raise VlalignError(f"permutations is {count}: at least 1 is needed for {len(places)} blocks")
     random, reached = np.random.default_rng(seed), 0
     for start in range(0, count, 1000):
         keys = random.random((min(1000, count - start), len(places)))
         orders = places[keys.argsort(axis=1)].reshape(len(keys), -1)
-        reached += int(np.sum(np.abs(y[orders] @ x) >= abs(r) - 1e-12))
+        reached += round(len(orders) * _share(a, b, r, orders))
     return (1 + reached) / (1 + count), f"{count} permutations{kind}"
 
 
-def _share(a: NDArray[np.float64], b: NDArray[np.float64], r: float) -> float:
-    """Share of all orders of b whose |r| is at least as large."""
-    orders = np.array(list(itertools.permutations(range(len(b)))))
+def _orders(places: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return all orders [P, n] of blocks [B, size]."""
+    return places[np.array(list(itertools.permutations(range(len(places)))))].reshape(-1, places.size)
+
+
+def _share(a: NDArray[np.float64], b: NDArray[np.float64], r: float, orders: NDArray[np.int64]) -> float:
+    """Compute the share of orders [P, n] of b whose |r| with a is at least as large."""
     return float(np.mean(np.abs(_unit(b)[orders] @ _unit(a)) >= abs(r) - 1e-12))
 
 
 def _interval(r: float, n: int, method: str, z: float) -> tuple[float, float]:
-    # by how much |r| falls below 1 when two neighbours are swapped; for Pearson, rounding
+    # the fall of |r| below 1 when two neighbours are swapped; for Pearson, rounding
     step = {"spearman": 12 / (n * (n * n - 1)), "kendall": 4 / (n * (n - 1)), "pearson": 1e-15}[method]
     inner = min(abs(r), 1 - step)
     perfect = abs(r) > inner

@@ -35,7 +35,7 @@ class Point:
     at: int
     repeats: int
     largest: Value  # maximum over all layer pairs
-    largest_corrected: Value | None  # with the chance level of the pair picked; picking itself is not corrected for
+    largest_corrected: Value | None  # for the chance level of the selected pair, not for selection
     fixed: Value  # at the fixed layer pair
     fixed_corrected: Value | None
 
@@ -46,7 +46,7 @@ class Curve:
 
     metric: str
     parameter: str
-    n: int  # samples there are
+    n: int  # all samples
     pair: tuple[int, int]  # positions of the fixed layer pair
     points: list[Point]
 
@@ -64,14 +64,14 @@ def n_curve(
     seed: int = 0,
     pair: tuple[int, int] | None = None,
 ) -> Curve:
-    """Scores of random subsets of the samples, drawn without replacement, against their size.
+    """Score random subsets of the samples, drawn without replacement, against their size.
 
     Args:
         metric: any metric.
         x_layers, y_layers: layers [N, D] as they are scored, rows paired.
         sizes: subset sizes; by default N, N/2, N/4, … down to 4 k (32 without a k), as far as the metric allows.
-        repeats: subsets of each size (of size N there is only one). A subset depends on seed, size and repeat alone, so
-            further sizes or repeats change no others.
+        repeats: subsets of each size (only one of size N). A subset depends on seed, size and repeat alone, so further
+            sizes or repeats change no others.
         seed: of the subsets.
         pair: positions of the fixed layer pair; by default the best one of all samples.
 
@@ -94,12 +94,12 @@ def n_curve(
     points = []
     for size in chosen:
         subsets = Subsets(metric, x_layers, y_layers, size)
-        found = []
+        rows = []
         for repeat in range(1 if size == n else repeats):
             random = generator("subset", seed, n, size, repeat)
-            rows = np.sort(random.choice(n, size, replace=False))
-            found.append(_scores(metric, *subsets.prepared(rows), pair))
-        points.append(_point(size, found))
+            chosen_rows = np.sort(random.choice(n, size, replace=False))
+            rows.append(_scores(metric, *subsets.prepared(chosen_rows), pair))
+        points.append(_point(size, rows))
     return Curve(metric.label, "n", n, pair, points)
 
 
@@ -110,13 +110,13 @@ def k_curve(
     ks: Iterable[int] | None = None,
     pair: tuple[int, int] | None = None,
 ) -> Curve:
-    """Scores of all samples against the number of neighbours k.
+    """Score all samples against the number of neighbours k.
 
     Neighbours are searched once, at the largest k, where the metric compares neighbour lists (shorter lists are their
     beginnings); other metrics with a k prepare the layers for each k.
 
     Args:
-        metric: a metric that has a k, or its name; its own k only says where the fixed pair is picked.
+        metric: a metric that has a k, or its name; its own k only decides where the fixed pair is selected.
         x_layers, y_layers: layers [N, D] as they are scored, rows paired.
         ks: numbers of neighbours; by default 1, 2, 5, 10, 20, 50, … up to N / 4 and the metric's own, as far as it
             allows.
@@ -166,7 +166,7 @@ def k_curve(
 
 def _halvings(metric: Metric, n: int, width: Sequence[int]) -> list[int]:
     sizes: list[int] = []
-    smallest = min(n, 4 * (metric.params.get("k") or 8))  # below, chance outweighs all else
+    smallest = min(n, 4 * (metric.params.get("k") or 8))  # below, chance dominates
     while n >= smallest:
         try:
             metric.check(n, width)
@@ -193,10 +193,10 @@ def _best(metric: Metric, x: Sequence[Any], y: Sequence[Any]) -> tuple[int, int]
 
 
 def _scores(metric: Metric, x: Sequence[Any], y: Sequence[Any], pair: tuple[int, int]) -> list[float | None]:
-    """Largest value, corrected, value of the fixed pair, corrected."""
+    """Return the largest value, it corrected, the value of the fixed pair, it corrected."""
     matrix = metric.grid(x, y)
     if not (0 <= pair[0] < matrix.shape[0] and 0 <= pair[1] < matrix.shape[1]):
-        raise VlalignError(f"there is no layer pair {tuple(pair)} among {matrix.shape[0]} × {matrix.shape[1]} layers")
+        raise VlalignError(f"no layer pair {tuple(pair)} among {matrix.shape[0]} × {matrix.shape[1]} layers")
     i, j = np.unravel_index(int(np.argmax(matrix)), matrix.shape)
     values: list[float | None] = []
     for a, b in ((int(i), int(j)), pair):
@@ -207,10 +207,10 @@ def _scores(metric: Metric, x: Sequence[Any], y: Sequence[Any], pair: tuple[int,
     return values
 
 
-def _point(at: int, found: list[list[float | None]]) -> Point:
+def _point(at: int, rows: list[list[float | None]]) -> Point:
     def value(column: int) -> Value | None:
-        values = [row[column] for row in found if row[column] is not None]
-        if len(values) < len(found):
+        values = [row[column] for row in rows if row[column] is not None]
+        if len(values) < len(rows):
             return None
         numbers = np.array(values, dtype=np.float64)
         return Value(float(numbers.mean()), float(numbers.std(ddof=1)) if len(numbers) > 1 else None)
@@ -218,4 +218,4 @@ def _point(at: int, found: list[list[float | None]]) -> Point:
     largest, fixed = value(0), value(2)
     assert largest is not None
     assert fixed is not None
-    return Point(at, len(found), largest, value(1), fixed, value(3))
+    return Point(at, len(rows), largest, value(1), fixed, value(3))

@@ -1,4 +1,4 @@
-"""Whether two models are aligned differently with the same third one, on the same samples."""
+"""Test of whether two models are aligned differently with the same third one, on the same samples."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from torch import Tensor
 
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Floats, Ints, Metric
-from vlalign.stats.halves import Halves
-from vlalign.stats.subsets import Subsets, common_rows, widths
+from vlalign.stats.subsets import Halves, Subsets, common_rows, widths
 
 
 @dataclass(frozen=True)
 class Difference:
-    """``difference`` is that of a minus that of b; ``p_value`` of none, None where all halves agree on one."""
+    """The value of a minus that of b; ``p_value`` tests for no difference, None where all halves agree on one."""
 
     difference: float
     low: float
@@ -33,14 +32,14 @@ class Difference:
 
 @dataclass(frozen=True)
 class Differences:
-    """Of the best layer pairs, and layer by layer.
+    """Differences of the best layer pairs, and layer by layer.
 
     Attributes:
         a, b: matrices [La, Lr] and [Lb, Lr] of all samples.
         largest: of the largest values over all layer pairs.
-        crossed: of the best layer pairs, picked on one half of the samples and scored on the other.
-        layers: of the largest value over the reference's layers, for each layer; empty where a and b have other numbers
-            of layers.
+        crossed: of the best layer pairs, selected on one half of the samples and scored on the other.
+        layers: of the largest value over the reference's layers, for each layer; empty where a and b differ in their
+            number of layers.
         half: samples that ``crossed`` is scored on, or the fewest of them.
         count, seed: half-samples.
     """
@@ -56,12 +55,12 @@ class Differences:
 
     @property
     def p_value(self) -> float | None:
-        """Of both, the larger one; 1 where they have opposite signs, None where one of them has none."""
-        both = self.largest, self.crossed
-        if both[0].difference * both[1].difference <= 0:
+        """The larger p-value of both; 1 where they have opposite signs, None where one of them has no p-value."""
+        if self.largest.difference * self.crossed.difference <= 0:
             return 1.0
-        known = [one.p_value for one in both if one.p_value is not None]
-        return max(known) if len(known) == len(both) else None
+        if self.largest.p_value is None or self.crossed.p_value is None:
+            return None
+        return max(self.largest.p_value, self.crossed.p_value)
 
 
 def paired_differences(
@@ -76,30 +75,30 @@ def paired_differences(
     seed: int = 0,
     groups: Any = None,
 ) -> Differences:
-    """Differences of alignment with one reference, with intervals and p-values from the same halves for a and b.
+    """Compare the alignment of a and b with one reference: intervals and p-values from the same halves for both.
 
     The samples are cut into two halves, as in :func:`vlalign.stats.interval.half_sampling`, and both models are scored
     on each. What a and b have in common, the same samples and the same reference, moves both scores together and drops
     out of their difference; two intervals that overlap can therefore hide a clear difference.
 
     A model with more layers has more chances of a large maximum, even where no layer is aligned: the difference of the
-    maxima (``largest``) leans to the side of more layers. Picking the layer pairs on one half and scoring them on the
-    other, in turn, over all cuts (``crossed``), gains nothing from layers that only look better, but now and then picks
-    one that is a little worse, which costs a model with many nearly-best layers: it leans to the other side. Models
-    are told apart by :attr:`Differences.p_value` where both say so. With d the difference and sd the half-sampled
-    standard deviation of the difference of the maxima, ``p = 2 P(t >= |d| / sd)`` (Student's t, as many degrees of
-    freedom as cuts). ``benchmarks/simulate.py`` measures how often either, and both, separate equal models. The halves
-    are half as large as the data, so ``crossed`` is a difference of scores at N/2 (of mutual-kNN at the same k, say,
-    larger than at N).
+    maxima (``largest``) favours the side of more layers. Selecting the layer pairs on one half and scoring them on the
+    other, in turn, over all cuts (``crossed``), gains nothing from layers that are better by chance, but sometimes
+    selects one that is a little worse, which costs a model with many nearly-best layers: it favours the other side.
+    Models count as different by :attr:`Differences.p_value` where both agree. With d the difference and sd the
+    half-sampled standard deviation of the difference of the maxima, ``p = 2 P(t >= |d| / sd)`` (Student's t, as many
+    degrees of freedom as cuts). ``benchmarks/simulate.py`` measures how often either, and both, separate equal models.
+    The halves are half as large as the data, so ``crossed`` is a difference of scores at N/2 (for mutual-kNN at the
+    same k, larger than at N).
 
-    Why no permutation: permuting the rows of the reference says what happens where neither model is aligned with it,
-    which is another hypothesis than that both are aligned equally; and features of two models cannot be exchanged row
-    by row, for their spaces are not the same.
+    Why no permutation: permuting the rows of the reference tests the hypothesis that neither model is aligned with it,
+    not that both are aligned equally; and features of two models cannot be exchanged row by row, because their spaces
+    differ.
 
     Args:
         metric: any metric.
         a_layers, b_layers, reference: layers [N, D] as they are scored, rows paired.
-        reference_first: the reference is the x side, for metrics that tell the sides apart.
+        reference_first: the reference is the x side, for metrics that are not symmetric.
         count: half-samples.
         level: of the intervals.
         seed, groups: as :func:`vlalign.stats.interval.half_sampling`.
@@ -130,18 +129,18 @@ def paired_differences(
         return float(a - b)
 
     a, b = matrices(np.arange(n))
-    found, across = [], []
+    of_halves, across = [], []
     for pair in cut.rows(seed):
         one, other = (matrices(rows) for rows in pair)
-        found.append((maxima(one), maxima(other)))
+        of_halves.append((maxima(one), maxima(other)))
         across += [crossed(one, other), crossed(other, one)]
-    halves = np.array(found)  # [cuts, 2, 1 + layers]
+    halves = np.array(of_halves)  # [cuts, 2, 1 + layers]
     sd = cut.sd(halves[:, 0] - halves[:, 1])
     first, *layers = maxima((a, b))
-    told, sd = np.array([first, np.mean(across), *layers]), sd[[0, 0, *range(1, len(sd))]]
+    values, sd = np.array([first, np.mean(across), *layers]), sd[[0, 0, *range(1, len(sd))]]
     margin = cut.quantile(level) * sd
     differences = [
         Difference(float(d), float(d - m), float(d + m), level, float(s), None if np.isnan(p) else float(p))
-        for d, m, s, p in zip(told, margin, sd, cut.p_value(told, sd), strict=True)
+        for d, m, s, p in zip(values, margin, sd, cut.p_value(values, sd), strict=True)
     ]
     return Differences(a, b, differences[0], differences[1], differences[2:], cut.smallest, 2 * cut.cuts, seed)

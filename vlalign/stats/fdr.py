@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlalign.errors import VlalignError
+from vlalign.stats.correlation import checked_numbers
 
 
 def benjamini_hochberg(p_values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:
-    """Adjusted p-values (q-values) [M], in the order given: reject those <= q to keep the false discovery rate at q.
+    """Adjust p-values to q-values [M], in the order given: reject those <= q to keep the false discovery rate at q.
 
     ``q_(i) = min over j >= i of p_(j) · M / j`` (Benjamini and Hochberg 1995), valid for independent or positively
-    dependent p-values. Equal p-values have equal q-values; no p-values give none.
+    dependent p-values. Equal p-values have equal q-values; no p-values give no q-values.
 
     Raises:
         VlalignError: for p-values outside [0, 1] or NaN, or not one list of them.
@@ -22,17 +23,10 @@ def benjamini_hochberg(p_values: Sequence[float] | NDArray[np.float64]) -> NDArr
     >>> benjamini_hochberg([0.01, 0.5, 0.02]).round(3).tolist()
     [0.03, 0.5, 0.03]
     """
-    try:
-        p = np.asarray(p_values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise VlalignError(f"p-values must be numbers, got {p_values!r}") from error
-    if p.ndim != 1:
-        raise VlalignError(f"p-values must be one list of numbers, got shape {list(p.shape)}")
+    from scipy.stats import false_discovery_control
+
+    p = checked_numbers(p_values, "p-values", finite=False)
     wrong = np.flatnonzero(~((p >= 0) & (p <= 1)))
     if len(wrong):
         raise VlalignError(f"p-values must lie in [0, 1], number {wrong[0] + 1} of {len(p)} is {p[wrong[0]]}")
-    order = np.argsort(p)[::-1]
-    scaled = p[order] * (len(p) / np.arange(len(p), 0, -1))
-    q = np.empty_like(p)
-    q[order] = np.minimum(np.minimum.accumulate(scaled), 1.0) if len(p) else scaled
-    return q
+    return np.asarray(false_discovery_control(p), dtype=np.float64) if len(p) else p

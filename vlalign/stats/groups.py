@@ -1,4 +1,4 @@
-"""Samples that belong together, such as several captions of one image: labels int64 [N], and where they come from."""
+"""Groups of samples that belong together, such as several captions of one image: labels int64 [N] and their sources."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
 from vlalign.errors import VlalignError
+from vlalign.files import one_line
+from vlalign.metrics.base import Ints
 from vlalign.metrics.engine.ties import row_labels
 from vlalign.paths import user_path
 
-Ints = NDArray[np.int64]
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 
 
 def checked_groups(groups: Any, n: int) -> Ints:
-    """Labels 0, 1, … in order of first appearance [N], from any integer labels [N].
+    """Convert any integer labels [N] to labels 0, 1, … in order of first appearance [N].
 
     Raises:
         VlalignError: for labels that are not whole numbers, or not one for each of the ``n`` samples.
@@ -37,15 +37,15 @@ def checked_groups(groups: Any, n: int) -> Ints:
 
 
 def members(labels: Ints) -> list[Ints]:
-    """Row numbers, ascending, of each group of labels as :func:`checked_groups` gives them."""
+    """Return the row numbers, ascending, of each group of labels as :func:`checked_groups` gives them."""
     return np.split(np.argsort(labels, kind="stable"), np.cumsum(np.bincount(labels))[:-1])
 
 
 def exact_groups(*layers: Tensor) -> Ints:
-    """Labels [N] that join samples whose rows are identical in any of the layers [N, D], and whatever they join.
+    """Join samples whose rows are identical in any of the layers [N, D], transitively; returns labels [N].
 
-    Give layers in which identical rows mean the same input (say the last layer of each model): token embeddings of the
-    last token, for one, are identical for many different texts.
+    Give layers in which identical rows mean the same input (such as the last layer of each model): token embeddings of
+    the last token, for example, are identical for many different texts.
 
     Raises:
         VlalignError: without layers, or if they differ in the number of rows.
@@ -71,7 +71,7 @@ def exact_groups(*layers: Tensor) -> Ints:
 
 
 def read_groups(path: str | Path, ids: Sequence[str]) -> Ints:
-    """Labels [N] of the samples ``ids`` from a table with columns ``id`` and ``group``.
+    """Read labels [N] of the samples ``ids`` from a table with columns ``id`` and ``group``.
 
     Args:
         path: a .csv, .tsv, .jsonl or .parquet file; ids and groups are compared as text, further columns and ids are
@@ -113,9 +113,9 @@ def _table(path: Path) -> Any:
             return pd.read_parquet(path)
     except FileNotFoundError as error:
         raise VlalignError(f"there is no file {path} to read groups from") from error
-    except Exception as error:  # pandas and pyarrow raise kinds of their own for a broken file
-        told = " ".join(str(error).split()).removeprefix("Error tokenizing data. C error: ")
-        raise VlalignError(f"cannot read groups from {path}: {told}") from error
+    except Exception as error:  # pandas and pyarrow raise various errors for a broken file
+        cause = one_line(error).removeprefix("Error tokenizing data. C error: ")
+        raise VlalignError(f"cannot read groups from {path}: {cause}") from error
     raise VlalignError(f"cannot read groups from {path}: give a .csv, .tsv, .jsonl or .parquet file")
 
 

@@ -11,8 +11,7 @@ from torch import Tensor
 
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Ints, Metric
-from vlalign.stats.halves import Halves
-from vlalign.stats.subsets import Subsets, common_rows, widths
+from vlalign.stats.subsets import Halves, Subsets, common_rows, widths
 
 
 @dataclass(frozen=True)
@@ -44,21 +43,21 @@ def half_sampling(
     seed: int = 0,
     groups: Any = None,
 ) -> Interval:
-    """Interval of a score under sampling of the samples: of one layer pair, or of the maximum over all layer pairs.
+    """Estimate an interval of a score under sampling of the samples: of one layer pair, or of the maximum over all.
 
     Drawing rows with replacement makes duplicates, which are each other's neighbours; halves without replacement have
     none. The samples are cut at random into two halves H and H' (McCarthy 1969, "Pseudo-replication: half samples"),
     and ``sd² = mean of ((θ_H − θ_H') / 2)²``. Why: let the statistic of n samples be ``θ + (1/n) Σ ψ_i`` plus a part
     made of pairs of samples, with variances σ²/n and v. Given the data, a half-sample without replacement has variance
     ``σ²/m · (n − m)/n``, which for m = n/2 is σ²/n itself, no rescaling needed, but three times v. Half the difference
-    of two complementary halves has σ²/n + 2v, half their sum only v, so the difference comes closer to σ²/n + v; it
-    stays on the wide side where there is no alignment (v is all there is), by √2 in width. What the halves have in
-    common drops out: at the same k the chance level k/(n/2 − 1) of a neighbour metric is twice as high, and its
-    neighbourhoods are wider, so the mean of the halves says nothing about all samples.
+    of two complementary halves has σ²/n + 2v, half their sum only v, so the difference is closer to σ²/n + v; without
+    alignment (v alone) it is too wide, by √2. What the halves have in common drops out: at the same k the chance level
+    k/(n/2 − 1) of a neighbour metric is twice as high, and its neighbourhoods are wider, so the mean of the halves does
+    not estimate the score of all samples.
 
-    Seen in simulations (Gaussian features, N 80 to 400, nominal 95 %): mutual_knn covers 91 to 99 %, its sd up to 40 %
-    too large for scores near chance and 13 % too small for scores above one half at N/k = 20; the correlation of
-    inner products covers 93 to 99 %.
+    In simulations (Gaussian features, N 80 to 400, nominal 95 %) mutual_knn covers 91 to 99 %, its sd up to 40 % too
+    large for scores near chance and 13 % too small for scores above one half at N/k = 20; the correlation of inner
+    products covers 93 to 99 %.
 
     Args:
         metric: any metric.

@@ -1,4 +1,4 @@
-"""The permutation null of a score that was picked as the largest over layer pairs."""
+"""The permutation null of a score that was selected as the largest over layer pairs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vlalign.metrics.base import Floats, Ints, Metric
 from vlalign.stats.groups import checked_groups, members
 
 _CHUNK_BYTES = 32 * 2**20  # of permutations held at once
-_STOP_CHUNK = 64  # permutations computed between two looks at whether to stop
+_STOP_CHUNK = 64  # permutations between two checks of whether to stop
 _TIE = 1e-6  # of |observed|: values this close differ by rounding only (permuted in float32), and count as equal
 
 
@@ -29,18 +29,18 @@ class Null:
     seed: int
     pair_mean: Floats | None = None  # [Lx, Ly], of every layer pair over the permutations
     pair_sd: Floats | None = None
-    asked: int | None = None  # permutations asked for, where fewer may have done
-    stopped: bool = False  # as soon as enough null maxima had reached the observed one
-    blocks: int | None = None  # groups of samples that were permuted as wholes
+    asked: int | None = None  # permutations requested; fewer may have been enough
+    stopped: bool = False  # whether it ended early, when enough null maxima had reached the observed one
+    blocks: int | None = None  # groups of samples that were permuted as blocks
 
     @property
     def reached(self) -> int:
-        """Null maxima at least as large as the observed one; those that differ by rounding only count."""
+        """Number of null maxima at least as large as the observed one, up to rounding."""
         return int((self.maxima >= self.observed - _TIE * abs(self.observed)).sum())
 
     @property
     def p_value(self) -> float:
-        """``(1 + #{null maximum >= observed maximum}) / (K + 1)``: valid although the layers were picked by looking.
+        """``(1 + #{null maximum >= observed maximum}) / (K + 1)``, which accounts for the selection of layers.
 
         If the null was stopped at its h-th maximum that large, after l permutations, p = h / l (Besag and Clifford
         1991, "Sequential Monte Carlo p-values"): a given one of l exchangeable values is among the h largest with
@@ -49,7 +49,7 @@ class Null:
         return self.reached / len(self.maxima) if self.stopped else (1 + self.reached) / (len(self.maxima) + 1)
 
     def threshold(self, alpha: float = 0.05) -> float:
-        """τ: the order statistic ⌈(1−α)(K+1)⌉ of the null maxima and the observed one (arXiv 2602.14486).
+        """Compute τ, the order statistic ⌈(1−α)(K+1)⌉ of the null maxima and the observed one (arXiv 2602.14486).
 
         With fewer than 1/α − 1 permutations that is the largest of all, so nothing lies above it. After an early stop
         it comes from the permutations done.
@@ -63,7 +63,7 @@ class Null:
         return float(values[math.ceil((1 - alpha) * len(values) - 1e-9) - 1])
 
     def calibrated(self, alpha: float = 0.05, s_max: float = 1.0) -> float:
-        """``max(0, (s − τ) / (s_max − τ))``: 0 where the score is not above the null, 1 for the largest score possible.
+        """Compute ``max(0, (s − τ) / (s_max − τ))``: 0 for a score not above the null, 1 for the largest possible one.
 
         ``s_max`` is that largest score; where it does not exceed τ the value is 0.
         """
@@ -71,7 +71,7 @@ class Null:
         return max(0.0, float((self.observed - tau) / (s_max - tau))) if s_max > tau else 0.0
 
     def summary(self, alpha: float = 0.05, s_max: float = 1.0) -> dict[str, Any]:
-        """JSON-able: permutations, seed, mean, sd, quantiles and maximum of the null maxima, p-value, calibration."""
+        """Return permutations, seed, mean, sd, quantiles and maximum of the null maxima, p-value and calibration."""
         maxima = self.maxima
         quantiles = {f"q{q}": float(np.quantile(maxima, q / 100)) for q in (5, 50, 95, 99)}
         return {
@@ -93,20 +93,20 @@ class Null:
 
 
 def generator(text: str, *parts: object) -> np.random.Generator:
-    """A random generator that depends on ``text`` and ``parts`` only."""
+    """Make a random generator that depends on ``text`` and ``parts`` only."""
     digest = hashlib.sha256(" ".join([f"vlalign {text}", *map(str, parts)]).encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:16], "big"))
 
 
 def permutations(n: int, count: int, seed: int, chunk: int, groups: Any = None) -> Iterator[NDArray[np.int64]]:
-    """``count`` random permutations of 0..n-1 in arrays [<= chunk, n]; they depend on ``n``, ``seed``, ``groups`` only.
+    """Draw ``count`` random permutations of 0..n-1 as arrays [<= chunk, n] that depend on ``n``, ``seed``, ``groups``.
 
     Args:
         n: number of samples.
         count: number of permutations.
         seed: of the random numbers.
-        chunk: permutations given at once.
-        groups: whole numbers [N], equal for samples that belong together: groups of one size are exchanged as wholes,
+        chunk: permutations in an array.
+        groups: whole numbers [N], equal for samples that belong together: groups of one size are exchanged as blocks,
             the order inside each is random (whole-block exchangeability, Winkler et al. 2015, "Multi-level block
             permutation"). A group that is the only one of its size stays in place. Groups of one sample each are no
             restriction.
@@ -129,13 +129,13 @@ def permutations(n: int, count: int, seed: int, chunk: int, groups: Any = None) 
 
 
 def _by_size(groups: Any, n: int) -> list[Ints]:
-    """Row numbers [groups, size] of the groups of each size."""
-    found = members(checked_groups(groups, n))
-    sizes = sorted({len(rows) for rows in found})
-    blocks = [np.stack([rows for rows in found if len(rows) == size]) for size in sizes]
+    """Return the row numbers [groups, size] of the groups of each size."""
+    units = members(checked_groups(groups, n))
+    sizes = sorted({len(rows) for rows in units})
+    blocks = [np.stack([rows for rows in units if len(rows) == size]) for size in sizes]
     if all(len(rows) == 1 for rows in blocks):
         raise VlalignError(
-            f"no two of the {len(found)} groups have the same size (sizes {', '.join(map(str, sizes[:8]))}"
+            f"no two of the {len(units)} groups have the same size (sizes {', '.join(map(str, sizes[:8]))}"
             f"{', …' if len(sizes) > 8 else ''}), so none can be exchanged: leave samples out to make sizes equal"
         )
     return blocks
@@ -153,10 +153,10 @@ def permutation_null(
     stop_after: int | None = 20,
     groups: Any = None,
 ) -> Null:
-    """Distribution of the largest value over all layer pairs when the rows of y are paired at random.
+    """Compute the distribution of the largest value over all layer pairs when the rows of y are paired at random.
 
     Each permutation is applied to all layers of y at once and the maximum taken inside it (as in arXiv 2602.14486), so
-    that picking the best layer pair is paid for.
+    the p-value accounts for selecting the best layer pair.
 
     Args:
         metric: the metric, and ``x``, ``y``: its prepared layers.
@@ -164,8 +164,8 @@ def permutation_null(
         observed: the largest value of the actual pairing.
         count: number of permutations K; the smallest possible p-value is 1/(K+1).
         seed: seed of the permutations.
-        stop_after: stop at so many null maxima >= ``observed``: a score that is clearly no larger than chance needs few
-            permutations. The p-value stays valid (:attr:`Null.p_value`). None: never stop.
+        stop_after: stop at this number of null maxima >= ``observed``: a score that is clearly no larger than chance
+            needs few permutations. The p-value stays valid (:attr:`Null.p_value`). None: never stop.
         groups: labels [N] of samples that belong together, see :func:`permutations`.
 
     Raises:

@@ -69,5 +69,5 @@ def test_no_record_stops_the_others_or_is_lost(tmp_path: Path, capsys: pytest.Ca
     assert not shown & set(listed)
     assert 500 < len(listed) < 2000
     late = {name: why for name, why in listed.items() if why.startswith("not a whole")}
-    assert not late  # find_flaw finds all of them, so that what cannot be shown is not pushed either
+    assert not late  # validate_record refuses all of them, so that what cannot be shown is not pushed either
     assert "Traceback" not in capsys.readouterr().err
