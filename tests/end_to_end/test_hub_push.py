@@ -157,7 +157,7 @@ def test_errors_are_one_line(command: Command, hub: HubServer, tmp_path: Path) -
     for line, token, reason in (
         (f"{push} owner/e2e-new", None, "no token of the Hub: log in with `hf auth login` or set HF_TOKEN"),
         (f"{push} minhuh/prh", STRANGER, "this token may not write to data set 'minhuh/prh'"),
-        (f"{push} strangers/new", TOKEN, "cannot make one there"),
+        (f"{push} strangers/new", TOKEN, "cannot create one"),
         (f"{push} minhuh/prh --revision wit_1024", TOKEN, "holds something else"),
         (f"{push} owner/e2e-errors --dtype float32", TOKEN, "give --force to replace them"),
         (f"{push} owner/e2e-new --model llama", TOKEN, "did you mean llama-7b"),
@@ -169,7 +169,7 @@ def test_errors_are_one_line(command: Command, hub: HubServer, tmp_path: Path) -
         ("vlalign pull minhuh/prh --store p --revision wit_1024", TOKEN, "holds no features that vlalign pushed"),
         ("vlalign push-results empty --repo owner/e2e-new", TOKEN, "no score records in empty"),
         ("vlalign push-results broken --repo owner/e2e-new", TOKEN, "has record format 1, this vlalign reads 2"),
-        ("vlalign push-results owner/never --repo owner/e2e-new", TOKEN, "no file or folder owner/never here"),
+        ("vlalign push-results owner/never --repo owner/e2e-new", TOKEN, "no local file or folder owner/never"),
     ):
         said = command(line, token=token, status=1).stderr.strip().splitlines()
         assert reason in said[-1], (line, said)

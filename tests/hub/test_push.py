@@ -181,10 +181,10 @@ def test_other_content_is_refused_then_forced(store: Path, hub: HubServer, tmp_p
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "name": ({"repo": "no owner"}, "'no owner' is not a name of a data set on the Hub: give owner/name"),
     "no owner": ({"repo": "name"}, "'name' is not a name of a data set"),
-    "namespace": ({"repo": "strangers/x"}, "cannot make one there: it is of 'owner'"),
+    "namespace": ({"repo": "strangers/x"}, "cannot create one: it belongs to 'owner'"),
     "dtype": ({"dtype": "bfloat16"}, "float16 or float32"),
     "model": ({"models": ["lama-7b"]}, "did you mean llama-7b"),
-    "edits": ({"perturb": ["word_delete"]}, "no run with --perturb word_delete.*there are char_delete:30, none"),
+    "edits": ({"perturb": ["word_delete"]}, "no run with --perturb word_delete.*it has char_delete:30, none"),
     "out": ({"out": "."}, "holds something else: name a new folder with --out"),
 }
 
@@ -396,7 +396,7 @@ def test_results(store: Path, hub: HubServer, tmp_path: Path) -> None:
     for sources, reason in (
         ([], "no results given"),
         ([str(tmp_path / "nothing")], "no results at"),
-        (["owner/nothing"], "no file or folder owner/nothing here, and on the Hub"),
+        (["owner/nothing"], "no local file or folder owner/nothing, and on the Hub"),
         (["hf://datasets/x"], "is no data set of the Hub"),
     ):
         with pytest.raises(VlalignError, match=reason):

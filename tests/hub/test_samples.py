@@ -78,7 +78,7 @@ def test_other_settings_need_force(hub: HubServer, capsys: pytest.CaptureFixture
         ("--op char_delete --rate 10 20 --push owner/x", "--push takes one data set: give one --rate, not 2"),
         ("--op char_delete:100 --push owner/x", "captions empty"),
         ("--op char_delete:30 --push x", "is not a name of a data set on the Hub: give owner/name"),
-        ("--op char_delete:30 --push strangers/x", "cannot make one there"),
+        ("--op char_delete:30 --push strangers/x", "cannot create one"),
     ],
 )
 def test_refused(more: str, reason: str, hub: HubServer, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from vlalign.errors import VlalignError
 from vlalign.files import one_line, parse_json
-from vlalign.scoring.validation import object_schema, short, validate
+from vlalign.scoring.validation import list_schema, object_schema, short, validate
 from vlalign.store import Layer, RunKey, Shard
 from vlalign.store.checksums import canonical, pretty
 from vlalign.store.layout import Layout
@@ -172,7 +172,8 @@ class About:
             }
             names = {field.name for field in fields(cls)}
             values = {name: value for name, value in content.items() if name in names} | parts
-            about = cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
+            arguments: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+            about = cls(**arguments)
             if problem := next(about._problems(), None):
                 raise ValueError(problem)
         except (ValueError, KeyError, TypeError, AttributeError, VlalignError) as error:
@@ -229,10 +230,10 @@ _SCHEMA = object_schema(
     ids_sha256=_SHA256,
     dtype=Literal["float16", "float32"],
     precision=object_schema(largest_relative_error=_RATIO, largest_row_error=_RATIO, exact=bool),
-    layers=Annotated[list[_LAYER], Field(min_length=1)],
-    extras=list[object_schema(name=_NAME, column=str, dtype=str, shape=list[_ROW])],  # type: ignore[misc]
-    shards=list[object_schema(file=str, **_FILE)],  # type: ignore[misc]
-    parts=list[object_schema(path=str, **_FILE)],  # type: ignore[misc]
+    layers=list_schema(_LAYER, least=1),
+    extras=list_schema(object_schema(name=_NAME, column=str, dtype=str, shape=list[_ROW])),
+    shards=list_schema(object_schema(file=str, **_FILE)),
+    parts=list_schema(object_schema(path=str, **_FILE)),
     licence=str | None,
     made_with=dict[str, str],
     extracted_with=dict[str, str],

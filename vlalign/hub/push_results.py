@@ -14,9 +14,10 @@ from vlalign.files import parse_json
 from vlalign.hub.cards import render, size_category, versions
 from vlalign.hub.readme import README, look_at_readme
 from vlalign.hub.record_changes import FOLDER, Plan, plan_records
-from vlalign.hub.record_sources import Invalid, Located, is_repo, read_results
+from vlalign.hub.record_sources import is_repo, read_results
 from vlalign.hub.record_table import from_parquet, groups_of, row_of, to_parquet
 from vlalign.hub.repo import Target, commit, fetch, open_target
+from vlalign.scoring.collect import Invalid, Located
 from vlalign.scoring.record import ScoreRecord
 from vlalign.scoring.validation import validate_record
 from vlalign.store.checksums import pretty

@@ -27,11 +27,14 @@ def object_schema(**entries: Any) -> Any:
     return create_model("Part", __config__=config, **fields)
 
 
+def list_schema(item: Any, least: int = 0) -> Any:
+    """Make a schema of a list of at least ``least`` items."""
+    return Annotated[list[item], Field(min_length=least)]
+
+
 _RUN = object_schema(hash=str, key=object_schema(perturbations=[list[Any] | None]))
 _SIDE = object_schema(model=Annotated[str, Field(min_length=1)], modality=[str | None], run=_RUN | None)
-_LAYERS = Annotated[
-    list[object_schema(name=str, index=Annotated[int, Field(ge=-(2**53), le=2**53)])], Field(min_length=1)
-]  # type: ignore[misc]
+_LAYERS = list_schema(object_schema(name=str, index=Annotated[int, Field(ge=-(2**53), le=2**53)]), least=1)
 _BEST = object_schema(position=Count)
 _MEAN = [object_schema(mean=float) | None]
 _POINT = object_schema(
@@ -60,7 +63,7 @@ _RECORD = object_schema(
     moments=_MOMENTS | None,
     null=_NULL | None,
     interval=object_schema(low=float, high=float, level=[Share], count=[Count], observed=[float], sd=[float]) | None,
-    curves=dict[str, object_schema(points=list[_POINT])] | None,  # type: ignore[misc,valid-type]
+    curves=dict[str, object_schema(points=list_schema(_POINT))] | None,  # type: ignore[misc]
     checks=object_schema(x=[dict[str, Any]], y=[dict[str, Any]], notes=[list[str]]),
     performance=object_schema(x=_LOSS, y=_LOSS),
     environment=dict[str, Any],
