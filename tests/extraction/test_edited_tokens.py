@@ -89,7 +89,7 @@ def test_texts_that_a_tokenizer_drops() -> None:
 
     tokenizer = Tokenizer(encode, {}, None, 7, lambda texts, limit: [0] * len(texts))
     plain = fake_data(["ab", "c", "--"])
-    with pytest.raises(VlalignError, match=r"m: 1 captions give no token at all, first 's2': mend them"):
+    with pytest.raises(VlalignError, match=r"m: 1 captions give no token at all, first 's2': correct them"):
         Texts(tokenizer, "m", allow_empty=True).read(plain)
     with pytest.raises(VlalignError, match="no token for any caption"):
         Texts(tokenizer, "m").read(fake_data(["-", "--"]))

@@ -1,4 +1,4 @@
-"""Work in the background of a loop: shards are written while the device computes the next ones."""
+"""Calls in the background of a loop: shards are written while the device computes the next ones."""
 
 from __future__ import annotations
 

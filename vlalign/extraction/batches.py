@@ -1,4 +1,4 @@
-"""Batches that depend on the data alone, and what to do when one does not fit in memory."""
+"""Batches that depend on the data alone, halved when they do not fit in memory."""
 
 from __future__ import annotations
 
@@ -42,11 +42,13 @@ def token_batches(lengths: Sequence[int], budget: int, equal: bool = False) -> l
 
 
 class Halving(Generic[T]):
-    """Runs batches; one that does not fit in memory is halved, and so are all later ones that are as large.
+    """Runner of batches; one that does not fit in memory is halved, and so are all later ones of that cost.
 
     Args:
         run: called with a list of samples.
-        unit: for the message, e.g. ``"images"``.
+        cost: of a list of samples.
+        unit: of the cost for the message, e.g. ``"images"``.
+        flag: that sets the size of batches, for the message.
     """
 
     def __init__(self, run: Callable[[list[int]], T], cost: Callable[[list[int]], int], unit: str, flag: str) -> None:
@@ -54,7 +56,7 @@ class Halving(Generic[T]):
         self._limit: int | None = None
 
     def __call__(self, batch: list[int]) -> Iterator[tuple[list[int], T]]:
-        """Yields ``(part, result)`` for the batch, in one part if it fits.
+        """Yield ``(part, result)`` for the batch, in one part if it fits.
 
         Raises:
             VlalignError: one sample alone does not fit.
@@ -82,11 +84,9 @@ class Halving(Generic[T]):
             )
         self._limit = self._cost(batch) // 2
         logger.warning(
-            "out of memory with %d %s in a batch: going on with half (%s sets it)",
-            self._cost(batch),
-            self._unit,
-            self._flag,
-        )
+            "out of memory with %d %s in a batch: continuing with half (%s sets it)",
+            self._cost(batch), self._unit, self._flag,
+        )  # fmt: skip
         yield from self._halves(batch)
 
     def _halves(self, batch: list[int]) -> Iterator[tuple[list[int], T]]:

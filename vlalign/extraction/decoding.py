@@ -1,4 +1,4 @@
-"""Images decoded ahead of the model by other processes, and by this one where they cannot."""
+"""Decoding of images ahead of the model by other processes, or by this one where they cannot."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_LOOK = 10.0  # seconds to wait for a batch before looking whether the processes compute
-_IDLE = 3  # looks in a row at processes that do not, after which this process goes on alone
+_LOOK = 10.0  # seconds to wait for a batch before checking whether the processes compute
+_IDLE = 3  # checks in a row without computation, after which this process continues alone
 _ADVICE = "use --workers 0, or make /dev/shm larger (docker run --shm-size 1g)"
 
 
@@ -74,19 +74,14 @@ def _by_processes(pictures: _Pictures, batches: Sequence[list[int]], workers: in
         multiprocessing.Lock()  # takes a little of /dev/shm, as the queues do
         iterator = iter(
             DataLoader(
-                data_set,
-                batch_sampler=batches,
-                num_workers=workers,
-                collate_fn=_shared,
-                pin_memory=pinned,
-                prefetch_factor=4,
-                timeout=_LOOK,
+                data_set, batch_sampler=batches, num_workers=workers, collate_fn=_shared, pin_memory=pinned,
+                prefetch_factor=4, timeout=_LOOK,
             )
-        )
+        )  # fmt: skip
     except OSError as error:
         raise _Unusable(f"no process can be started ({error})") from None
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGCHLD, handler)  # torch's would raise wherever this process is when one of them ends
+        signal.signal(signal.SIGCHLD, handler)  # torch's would raise at any place in this process when one of them ends
     processes = [process for process in multiprocessing.active_children() if process not in others]
     try:
         yield from _watched(iterator, processes)
@@ -121,7 +116,7 @@ def _watched(iterator: Iterator[_Batch], processes: Sequence[BaseProcess]) -> It
 
 
 def _raise_if_ended(error: RuntimeError, processes: Sequence[BaseProcess]) -> None:
-    """Raise what a DataLoader's error means, unless it is that a batch takes long."""
+    """Raise the cause of a DataLoader's error, unless a batch only takes long."""
     text = str(error)
     if "Bus error" in text or "No space left" in text or -signal.SIGBUS in [one.exitcode for one in processes]:
         raise _Unusable("/dev/shm is full") from None
@@ -130,7 +125,7 @@ def _raise_if_ended(error: RuntimeError, processes: Sequence[BaseProcess]) -> No
         reason = signal.Signals(-code).name if code < 0 else f"status {code}"
         raise VlalignError(
             f"a process that decodes images ended ({reason}): if memory is short, use fewer --workers (0: none) or a "
-            "smaller --batch-images; what is finished is kept"
+            "smaller --batch-images; finished shards are kept"
         ) from None
     if "timed out" not in text:
         raise error
@@ -138,7 +133,7 @@ def _raise_if_ended(error: RuntimeError, processes: Sequence[BaseProcess]) -> No
 
 @dataclass
 class _Pictures:
-    """Map-style data set of preprocessed images; what goes wrong travels as text, since workers garble exceptions."""
+    """Map-style data set of preprocessed images; errors are returned as text, since workers garble exceptions."""
 
     data: PairedData
     preprocessing: Preprocessing

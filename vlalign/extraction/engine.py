@@ -1,4 +1,4 @@
-"""The engine: one plan made by the main process, shards shared out over all of them."""
+"""The engine: one plan made by the main process, shards distributed over all processes."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Extraction:
-    """What came of one model.
+    """Result of one model.
 
     Attributes:
         run: its features.
         seconds: time per stage: ``load`` (weights), ``extract``.
-        samples: how many were extracted now (the rest was there).
+        samples: number of samples extracted now (the others existed).
     """
 
     run: Run
@@ -60,7 +60,7 @@ def extract(
     progress: bool = False,
     **settings: Any,
 ) -> list[Run]:
-    """Extracts pooled features of every layer of every model into a store; what is there already is kept.
+    """Extract pooled features of every layer of every model into a store; existing ones are kept.
 
     Under ``accelerate launch`` or ``torchrun`` every process calls this and takes its share of the shards.
 
@@ -97,11 +97,11 @@ class Engine:
 
     @property
     def is_main(self) -> bool:
-        """Whether this process speaks for all."""
+        """Whether this is the main process."""
         return bool(self.state.is_main_process)
 
     def plan(self) -> Plan:
-        """The plan, made by the main process and told to the others; its errors end all of them.
+        """Make the plan on the main process and broadcast it; its errors end all processes.
 
         Raises:
             VlalignError: see :func:`~vlalign.extraction.plan.make_plan`; ``SystemExit`` on the other processes.
@@ -109,19 +109,19 @@ class Engine:
         return self.agree(self.make_plan)
 
     def make_plan(self, sweep: Sweep | None = None) -> Plan:
-        """:func:`~vlalign.extraction.plan.make_plan` for this config and device, on this process alone."""
+        """Call :func:`~vlalign.extraction.plan.make_plan` for this config and device, on this process alone."""
         return make_plan(self.config, self.device, self.state.num_processes, sweep)
 
     def agree(self, make: Callable[[], T]) -> T:
-        """What the main process makes, told to all; what it raises ends all of them."""
+        """Broadcast the result of a function that the main process calls; its errors end all processes."""
         return agree(self.state, make)
 
     def run(self, plan: Plan | None = None, *, progress: bool | Progress = False) -> list[Extraction]:
-        """Carries a plan out and returns what came of each run. Weights are loaded once for the runs of one model.
+        """Execute a plan and return the result of each run. Weights are loaded once for the runs of one model.
 
         Args:
             plan: by default, the plan of the config.
-            progress: show a bar per run, or tell it to this object (main process only).
+            progress: show a bar per run, or report to this object (main process only).
         """
         plan = plan or self.plan()
         shown = (Bars() if progress is True else progress or None) if self.is_main else None
@@ -133,7 +133,7 @@ class Engine:
     def _run_model(self, plan: ModelPlan, progress: Progress | None) -> Extraction:
         store, data = FeatureStore(self.config.store), plan.data
         writer = store.writer(plan.key, data.ids, self.config.shard_rows)
-        meet(self.state)  # nobody writes before everybody has looked
+        meet(self.state)  # no process writes before all have scanned the store
         mine = plan.missing[self.state.process_index :: self.state.num_processes]
         seconds = {"load": 0.0, "extract": 0.0}
         if self.is_main and plan.missing:
@@ -185,7 +185,7 @@ class Engine:
         return VisionReader(model, plan.name, data, preprocessing, plan.pool, batch, workers)
 
     def _model(self, plan: ModelPlan) -> TextModel | VisionModel:
-        """The model with its weights, kept for the next run if that is of the same model."""
+        """Return the model with its weights, kept for the next run if that is of the same model."""
         import torch
 
         if self._loaded is not None and self._loaded[0] == plan.source:
@@ -197,17 +197,13 @@ class Engine:
         with model_errors(plan.source, "weights"):
             if plan.source.modality == "text":
                 model = load_text_model(
-                    plan.source,
-                    dtype=dtype,
-                    device=self.device,
-                    quantization=config.quantization,
-                    split=config.parallel == "split",
-                    loss=plan.loss,
-                )
+                    plan.source, dtype=dtype, device=self.device, quantization=config.quantization,
+                    split=config.parallel == "split", loss=plan.loss,
+                )  # fmt: skip
                 model = probe(model, plan.name, plan.max_length, plan.dtype, config.quantization)
             else:
                 model = load_vision_model(plan.source, dtype=dtype, device=self.device, image_size=config.image_size)
-        plan.source.check_cached()  # only now every file has been fetched
+        plan.source.check_cached()  # all files are downloaded now
         self._loaded = plan.source, model
         return model
 
@@ -237,7 +233,7 @@ class Engine:
 
 @contextmanager
 def _library_bars(shown: bool) -> Iterator[None]:
-    """Lets the libraries show how far fetching and loading weights are, or keeps them silent."""
+    """Let the libraries show the progress of downloading and loading weights, or silence them."""
     from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
     from transformers.utils import logging as transformers_logging
 

@@ -1,4 +1,4 @@
-"""What an extraction will cost, from the model's config alone: weights, disk, arithmetic, time."""
+"""Estimated cost of an extraction, from the model's config alone: weights, disk, arithmetic, time."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class Sketch:
         flops: floating-point operations per token (text) or image (vision); None where they cannot be counted.
         vocabulary: rows of a text model's token embedding; None where the model has no such table.
         positions: tokens that a text model's table of learned positions has rows for; None without a table.
-        own_states: whether the layer axis is known to be the states that the model returns, for its blocks run more
-            than once (text) or its stages are no modules (vision).
+        own_states: whether the layer axis is known to be the states that the model returns, because its blocks run
+            more than once (text) or its stages are no modules (vision).
     """
 
     taps: list[Tap]
@@ -59,7 +59,7 @@ class Sketch:
 
 
 def sketch(source: ModelSource, image_size: tuple[int, int] | None, requested_size: int | None) -> Sketch:
-    """Builds the model on PyTorch's meta device (no memory, no weights) and reads it off.
+    """Build the model on PyTorch's meta device (no memory, no weights) and describe it.
 
     Args:
         source: the model.
@@ -88,7 +88,7 @@ def sketch(source: ModelSource, image_size: tuple[int, int] | None, requested_si
 
 
 def _rows(base: Any) -> int | None:
-    """Return the rows of the token embedding; None for models that embed in another way, such as by hashing."""
+    """Return the rows of the token embedding; None for models that embed otherwise, such as by hashing."""
     from torch import nn
 
     try:
@@ -100,7 +100,7 @@ def _rows(base: Any) -> int | None:
 
 @contextmanager
 def _uncached() -> Iterator[None]:
-    """Forget what functions of the libraries cached meanwhile: tensors on the meta device have no values.
+    """Clear what functions of the libraries cache inside the block: tensors on the meta device have no values.
 
     BEiT caches the index of its relative positions by the window's size; one from the meta device would give a loaded
     model of that size wrong features.
@@ -117,10 +117,10 @@ def _uncached() -> Iterator[None]:
 def _try(
     module: nn.Module, taps: Sequence[Tap], inputs: tuple[Any, ...], arguments: dict[str, Any], source: ModelSource
 ) -> float | None:
-    """One forward on the meta device: its operations (None where it cannot run there), and whether the taps fit.
+    """Count the operations of one forward on the meta device (None where it cannot run there), and check the taps.
 
     Raises:
-        VlalignError: a layer has another shape than its tap says, so its features would be wrong.
+        VlalignError: a layer has another shape than its tap states, so its features would be wrong.
     """
     import torch
     from torch.utils.flop_counter import FlopCounterMode
@@ -139,7 +139,7 @@ def _try(
         ):
             module.requires_grad_(False)(*inputs, **arguments)  # the counter cannot follow parameters without a graph
     except (RuntimeError, NotImplementedError, TypeError, ValueError, AssertionError) as error:
-        if "match model" in str(error):  # a size, in the words of timm and transformers
+        if "match model" in str(error):  # a size, in messages of timm and transformers
             raise VlalignError(
                 f"{source.location}: the model cannot read the images that its preprocessing gives ({summary(error)})"
             ) from error
@@ -151,15 +151,15 @@ def _try(
         shape = shapes.get(tap.name, (tap.width,))
         if shape[-1] != tap.width and not (len(shape) == 4 and shape[1] == tap.width):
             raise VlalignError(
-                f"{source.spec.alias}: its layers cannot be read, for {tap.name} gives {list(shape)} where {tap.width} "
-                "features were expected; please open an issue that names the model"
+                f"{source.spec.alias}: its layers cannot be read, because {tap.name} gives {list(shape)} instead of "
+                f"{tap.width} features; please open an issue that names the model"
             )
     return float(counter.get_total_flops())
 
 
 @functools.cache
 def matmul_rate(device: torch.device, dtype: torch.dtype) -> float:
-    """Floating-point operations per second of a plain matrix product here: the ceiling that estimates are made from."""
+    """Measure the floating-point operations per second of a matrix product: the ceiling for estimates."""
     import torch
 
     size = 4096 if device.type == "cuda" else 1024
@@ -177,5 +177,5 @@ def matmul_rate(device: torch.device, dtype: torch.dtype) -> float:
 
 
 def seconds_for(flops: float | None, amount: int, rate: float) -> float | None:
-    """Rough time of the forwards: operations over 60 % of the matrix-product rate, without loading and decoding."""
+    """Estimate the time of the forwards: operations over 60 % of the matrix-product rate, without loading, decoding."""
     return None if flops is None else flops * amount / (0.6 * rate)

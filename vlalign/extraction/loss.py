@@ -15,7 +15,7 @@ CHUNK, CHUNK_ON_DEVICE = 256, 1024
 
 
 def bits_per_text(states: Tensor, ids: Tensor, mask: Tensor, head: Callable[[Tensor], Tensor]) -> Tensor:
-    """Information of each text under the model: −Σ log₂ p(token | tokens before it), the first token excepted.
+    """Compute the information of each text under the model: −Σ log₂ p(token | tokens before it), without the first.
 
     The reference divides it by the UTF-8 bytes of the text ("performance" is minus the mean of that).
 
@@ -46,5 +46,5 @@ def bits_per_text(states: Tensor, ids: Tensor, mask: Tensor, head: Callable[[Ten
 
 
 def bits_from_logits(logits: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
-    """:func:`bits_per_text` from logits ``[B, T, V]``, for models whose logits are more than their head's product."""
+    """Compute :func:`bits_per_text` from logits ``[B, T, V]``, where they are not only their head's product."""
     return bits_per_text(logits, ids, mask, lambda part: part)

@@ -1,4 +1,4 @@
-"""The plan: everything that an extraction will do, checked before any weight is read."""
+"""The plan of an extraction, checked before any weight is read."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 
-#: Lists of edits that a model is to be run under, each a run of its own.
+#: Lists of edits for each model, each list a separate run.
 Sweep = Mapping[ModelSpec, Sequence[Sequence[Perturbation]]]
 
 
 @dataclass(frozen=True)
 class ModelPlan:
-    """What will be done with one model.
+    """Plan of one run of one model.
 
     Attributes:
         source: exact weights.
         data: the samples as this run reads them, edits included.
         key: identity of the features.
         dtype: of the weights, by name.
-        dtype_reason: why.
+        dtype_reason: reason for the dtype.
         quantization: of the weights.
         pool: ``mean``, ``last``, ``cls`` or ``avg``.
         loss: whether bits per byte are computed.
         texts: token ids of the captions (text).
         max_length: longest text in tokens; None without a limit, and for images.
         sketch: size of the model and of its features.
-        missing: shards to be made.
+        missing: shards to extract.
     """
 
     source: ModelSource
@@ -85,23 +85,23 @@ class ModelPlan:
 
     @property
     def amount(self) -> int:
-        """Tokens (text) or images (vision) of the missing shards: what the cost is proportional to."""
+        """Tokens (text) or images (vision) of the missing shards, to which the cost is proportional."""
         if self.texts is None:
             return self.to_do
         return sum(len(self.texts.ids[row]) for shard in self.missing for row in range(shard.start, shard.stop))
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What the manifest notes about the run: the same whoever makes it, and on how many processes."""
-        found = {"parameters": self.sketch.parameters, "skipped": self.data.skipped}
-        return found if self.texts is None else found | self.texts.facts
+        """The facts of the manifest, which do not depend on the machine or the number of processes."""
+        facts = {"parameters": self.sketch.parameters, "skipped": self.data.skipped}
+        return facts if self.texts is None else facts | self.texts.facts
 
     def bytes_to_write(self) -> int:
-        """Disk space that the missing shards need."""
+        """Return the disk space that the missing shards need, in bytes."""
         return self.sketch.feature_bytes(self.to_do)
 
     def seconds(self, device: torch.device) -> float | None:
-        """Rough time of the forwards on this device; None where operations cannot be counted."""
+        """Estimate the time of the forwards on this device; None where operations cannot be counted."""
         import torch
 
         dtype = torch.float32 if self.quantization == "int8" else getattr(torch, self.dtype)
@@ -110,7 +110,7 @@ class ModelPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """The data as it is without edits, and the runs to be made: those of one model follow each other."""
+    """The unedited data, and the planned runs: those of one model follow each other."""
 
     data: PairedData
     models: list[ModelPlan]
@@ -122,16 +122,16 @@ def make_plan(
     processes: int = 1,
     sweep: Sweep | None = None,
 ) -> Plan:
-    """Checks everything that can be checked without weights: models, data, edits, settings, space.
+    """Plan an extraction and check everything that needs no weights: models, data, edits, settings, space.
 
     Args:
-        config: what is asked for.
-        device: where models will run.
-        processes: how many run together.
-        sweep: by model, several lists of edits instead of ``config.perturb``, each a run of its own.
+        config: options.
+        device: of the models.
+        processes: number of processes that run together.
+        sweep: by model, several lists of edits instead of ``config.perturb``, each a separate run.
 
     Raises:
-        VlalignError: the first thing that would go wrong.
+        VlalignError: the first problem.
     """
     if config.parallel == "split" and processes > 1:
         raise VlalignError(
@@ -168,7 +168,7 @@ def _plan_model(
     device: torch.device,
     processes: int,
 ) -> list[ModelPlan]:
-    """A plan for every version of the data; what depends on the model alone is found once."""
+    """Plan a run for every version of the data; what depends on the model alone is computed once."""
     quantization = config.quantization if source.modality == "text" else "none"
     dtype, reason = choose_dtype(config.dtype, source.modality, device, quantization)
     pool = config.pool(source.modality)
@@ -228,7 +228,7 @@ def _plan_model(
 
 
 def _missing(config: ExtractConfig, key: RunKey, data: PairedData, required: Sequence[str]) -> list[Shard]:
-    """Shards that are not there yet, found without creating anything."""
+    """List the missing shards without creating anything."""
     store = FeatureStore(config.store)
     if not (store.path(key) / "key.json").is_file():
         return plan_shards(len(data), config.shard_rows)

@@ -27,7 +27,7 @@ class StatePooler:
 
     Args:
         module: the model.
-        taps: the layer axis. A tap without a module is added by hand with :meth:`add`.
+        taps: the layer axis. A tap without a module is added with :meth:`add`.
         reduce: ``[B, T, D]`` tokens or a ``[B, C, H, W]`` map to ``[B, D]`` float32.
         entering: pool what enters each module (text) rather than what leaves it (vision).
         hooked: the taps to hook; by default all that have a module.
@@ -95,7 +95,7 @@ class StatePooler:
         return to_cpu([pooled[tap.name] for tap in self._taps])
 
     def discard(self) -> None:
-        """Forgets what a forward that failed half-way left."""
+        """Discard the states of a forward that failed."""
         self._pooled.clear()
 
 
@@ -114,7 +114,7 @@ def to_cpu(states: Sequence[Tensor]) -> list[Tensor]:
 
 
 def mean_over_tokens(state: Tensor, mask: Tensor) -> Tensor:
-    """Average of the states of real tokens.
+    """Average the states of real tokens.
 
     Args:
         state: ``[B, T, D]``.
@@ -126,13 +126,13 @@ def mean_over_tokens(state: Tensor, mask: Tensor) -> Tensor:
     import torch
 
     mask = mask.to(state.device)
-    # the product (rather than a fill) lets BLAS do the sum; padding states are finite, for they attend to real tokens
+    # a product rather than a fill, so that BLAS sums; padding states are finite, because they attend to real tokens
     weights = mask.to(torch.float32) / mask.sum(1, keepdim=True)
     return torch.bmm(weights[:, None], state.float())[:, 0]
 
 
 def last_token(state: Tensor, mask: Tensor) -> Tensor:
-    """State of the last real token: ``[B, T, D]`` and mask ``[B, T]`` (padded on the right) to ``[B, D]`` float32."""
+    """Select the state of the last real token: ``[B, T, D]``, mask ``[B, T]`` (right-padded) to ``[B, D]`` float32."""
     import torch
 
     last = mask.to(state.device).sum(1) - 1
@@ -140,11 +140,11 @@ def last_token(state: Tensor, mask: Tensor) -> Tensor:
 
 
 def pool_vision(state: Tensor, tap: Tap, pool: str, prefix_tokens: int) -> Tensor:
-    """Class token, or the average over patches or positions of a map.
+    """Select the class token, or average over patches or positions of a map.
 
     Args:
         state: tokens ``[B, T, D]``, or a map ``[B, C, H, W]`` or ``[B, H, W, C]``.
-        tap: gives the number of channels, which tells the two layouts of a map apart.
+        tap: its width is the number of channels, which distinguishes the two layouts of a map.
         pool: ``cls`` or ``avg``.
         prefix_tokens: leading tokens that are not patches.
 

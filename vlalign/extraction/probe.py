@@ -1,4 +1,4 @@
-"""Trial reading of a loaded text model: where its states are, and whether they depend on the batch."""
+"""Trial reading of a loaded text model, which shows where its states are and whether they depend on the batch."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _DEPENDS = {
 
 
 def probe(model: TextModel, name: str, limit: int | None, dtype: str, quantization: str) -> TextModel:
-    """Return the model with what a trial reading shows: ``own_states`` and ``batches``.
+    """Return the model with ``own_states`` and ``batches`` set by a trial reading.
 
     Made-up texts are read alone and in a batch. A model whose blocks pass states of another shape than one vector
     per token is read through the ``hidden_states`` that it returns. States that padding changes beyond rounding
@@ -58,7 +58,7 @@ def probe(model: TextModel, name: str, limit: int | None, dtype: str, quantizati
         try:
             first = _read(replace(model, batches="single"), name, lengths)
         except MisshapenState as error:
-            logger.info("%s: states are taken from those that the model returns, for %s", name, error)
+            logger.info("%s: states are those that the model returns, because %s", name, error)
             model = replace(model, own_states=True, taps=_own_taps(model))
             first = _read(replace(model, batches="single"), name, lengths)
         batches = _batches(model, name, first, lengths, rounding)
@@ -81,7 +81,7 @@ def probe(model: TextModel, name: str, limit: int | None, dtype: str, quantizati
 
 @contextmanager
 def _in_float32(module: nn.Module) -> Iterator[bool]:
-    """Hold half-precision weights in float32 inside the block; gives False and changes nothing if they do not fit."""
+    """Hold half-precision weights in float32 inside the block; yields False and changes nothing if they do not fit."""
     import torch
 
     weights = [one for one in module.parameters() if one.dtype in (torch.float16, torch.bfloat16)]
@@ -109,14 +109,14 @@ def _free_bytes(device: torch.device) -> int:
 
 
 def _batches(model: TextModel, name: str, first: list[Tensor], lengths: Sequence[int], rounding: float) -> Batches:
-    """What states depend on, given those of the texts read alone."""
+    """Determine what states depend on, given those of the texts read alone."""
     if model.batches == "padded" and _apart(first, _read(model, name, lengths)) <= rounding:
         return "padded"
     alone = replace(model, batches="single")
     if _apart(first, _read(alone, name, lengths)) > rounding:
         raise VlalignError(
-            f"{name}: its states differ each time that a text is read, for they are drawn at random, so they cannot "
-            "be compared with others"
+            f"{name}: its states differ each time that a text is read, because they are drawn at random, so they "
+            "cannot be compared with others"
         )
     alike = [min(lengths)] * 4
     together = _read(replace(model, batches="equal"), name, alike)
@@ -124,7 +124,7 @@ def _batches(model: TextModel, name: str, first: list[Tensor], lengths: Sequence
 
 
 def _own_taps(model: TextModel) -> list[Tap]:
-    """The layer axis of the states that a model returns itself: as many as there are."""
+    """Return the layer axis of all states that a model returns itself."""
     import torch
 
     ids = torch.tensor(_made_up(model, [max(_LENGTHS)]), device=model.device)
@@ -141,7 +141,7 @@ def _own_taps(model: TextModel) -> list[Tap]:
 
 
 def _made_up(model: TextModel, lengths: Sequence[int]) -> list[list[int]]:
-    """Token ids from the upper three quarters of the vocabulary, where few families keep special tokens."""
+    """Make token ids from the upper three quarters of the vocabulary, where few families keep special tokens."""
     try:
         rows = int(model.module.get_input_embeddings().weight.shape[0])  # type: ignore[operator]
     except (AttributeError, NotImplementedError):
@@ -151,7 +151,7 @@ def _made_up(model: TextModel, lengths: Sequence[int]) -> list[list[int]]:
 
 
 def _read(model: TextModel, name: str, lengths: Sequence[int]) -> list[Tensor]:
-    """Mean states of made-up texts of so many tokens, one ``[N, D]`` per layer."""
+    """Return the mean states of made-up texts of these lengths in tokens, one ``[N, D]`` per layer."""
     tokens = _made_up(model, lengths)
     ids, budget = [f"trial text {i}" for i in range(len(tokens))], len(lengths) * max(lengths)
     reader = TextReader(replace(model, head=None, full=None), name, ids, tokens, {}, "mean", budget)
@@ -160,5 +160,5 @@ def _read(model: TextModel, name: str, lengths: Sequence[int]) -> list[Tensor]:
 
 
 def _apart(a: Sequence[Tensor], b: Sequence[Tensor]) -> float:
-    """Largest difference of a text's states relative to their norm, over layers and texts."""
+    """Compute the largest difference of a text's states relative to their norm, over layers and texts."""
     return max(float(((x - y).norm(dim=1) / y.norm(dim=1).clamp_min(1e-30)).max()) for x, y in zip(a, b, strict=True))

@@ -1,4 +1,4 @@
-"""How far an extraction is: a bar per model, or whatever a caller shows instead."""
+"""Progress of an extraction: a bar per run, or a caller's own display."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Progress(Protocol):
-    """What the main process tells while it extracts: a run begins, so many of its samples are done, it ends."""
+    """Receiver of the main process's reports: a run begins, its weights are loaded, samples are done, it ends."""
 
     def begin(self, plan: ModelPlan) -> None: ...
 
@@ -47,7 +47,7 @@ class Bars:
             )
 
     def loaded(self, plan: ModelPlan) -> None:
-        """The bar stays."""
+        """Do nothing."""
 
     def update(self, plan: ModelPlan, done: int) -> None:
         """Move the bar."""
@@ -65,7 +65,7 @@ class Bars:
 def followed(
     plan: ModelPlan, writer: RunWriter, mine: Sequence[Shard], progress: Progress | None
 ) -> Iterator[Callable[[int], None]]:
-    """Gives a function that counts own samples as they come; the other processes' count as their shards appear."""
+    """Yield a function that counts own samples; those of the other processes count when their shards appear."""
     if progress is None:
         yield lambda count: None
         return

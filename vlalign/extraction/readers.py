@@ -61,7 +61,7 @@ class ShardFeatures:
 
 
 class _Assembly:
-    """Collects batches, in whatever order they come, into one shard; refuses features that are not finite."""
+    """Collector of batches, in any order, into one shard; it refuses features that are not finite."""
 
     def __init__(self, shard: Shard, taps: Sequence[Tap], ids: Sequence[str], model: str) -> None:
         import torch
@@ -86,8 +86,8 @@ class _Assembly:
             if not torch.isfinite(values).all():
                 bad = int((~torch.isfinite(values)).nonzero()[0, 0])
                 raise NotFinite(
-                    f"{self._model}: {name} of sample {self._ids[rows[bad]]!r} are not finite, for the head gives "
-                    "values that are not: try --dtype float32, or leave the loss out with --no-loss"
+                    f"{self._model}: {name} of sample {self._ids[rows[bad]]!r} are not finite, because the head's "
+                    "values are not: try --dtype float32, or leave the loss out with --no-loss"
                 )
             if name not in self.result.extras:
                 self.result.extras[name] = torch.zeros(self.shard.stop - self.shard.start, dtype=values.dtype)
@@ -96,7 +96,7 @@ class _Assembly:
 
 @dataclass
 class TextReader:
-    """Reads texts with a text model.
+    """Reader of texts with a text model.
 
     Args:
         model: loaded.
@@ -126,7 +126,7 @@ class TextReader:
         )
 
     def read(self, shards: Sequence[Shard], advance: Advance) -> Iterator[tuple[Shard, ShardFeatures]]:
-        """Yields every shard's features; calls ``advance`` with the number of samples after each batch."""
+        """Yield every shard's features; calls ``advance`` with the number of samples after each batch."""
         hooked = [] if self.model.own_states else self.taps
         with StatePooler(self.model.module, self.taps, self._reduce, entering=True, hooked=hooked) as pooler:
             self._pooler = pooler
@@ -187,7 +187,7 @@ class TextReader:
 
 
 def pad_right(sequences: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-    """Token ids ``[B, T]`` (int64) and mask ``[B, T]`` (bool); the id under the mask is 0 and never counts."""
+    """Pad to token ids ``[B, T]`` (int64) and mask ``[B, T]`` (bool); the id under the mask is 0 and never counts."""
     import torch
 
     longest = max(map(len, sequences))
@@ -201,7 +201,7 @@ def pad_right(sequences: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
 
 @dataclass
 class VisionReader:
-    """Reads images with a vision model; other processes decode and preprocess ahead of it.
+    """Reader of images with a vision model; other processes decode and preprocess ahead of it.
 
     Args:
         model: loaded.
@@ -226,7 +226,7 @@ class VisionReader:
         self._halving = Halving(self._forward, len, "images", "--batch-images")
 
     def read(self, shards: Sequence[Shard], advance: Advance) -> Iterator[tuple[Shard, ShardFeatures]]:
-        """Yields every shard's features; calls ``advance`` with the number of samples after each batch."""
+        """Yield every shard's features; calls ``advance`` with the number of samples after each batch."""
         batches = [
             list(range(start, min(start + self.batch_images, shard.stop)))
             for shard in shards

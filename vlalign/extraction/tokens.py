@@ -1,4 +1,4 @@
-"""Captions as one model's tokens: what is cut, what gives no token, and what edits did to their number."""
+"""Captions as one model's tokens: truncated ones, ones without a token, and token counts before and after edits."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Tokens:
     Attributes:
         ids: per sample, at least one.
         truncated: ids of samples truncated to the longest input.
-        kept_bytes: UTF-8 bytes of the part of each truncated caption that is read, by row; empty unless asked for.
-        facts: what the manifest notes about them.
+        kept_bytes: UTF-8 bytes of the part of each truncated caption that is read, by row; empty unless requested.
+        facts: for the manifest.
     """
 
     ids: list[list[int]]
@@ -33,7 +33,7 @@ class Tokens:
 
 @dataclass
 class Texts:
-    """Reads the captions of several versions of a data set with one tokenizer."""
+    """Captions of several versions of a data set, read with one tokenizer."""
 
     tokenizer: Tokenizer
     model: str
@@ -45,7 +45,7 @@ class Texts:
 
         Args:
             data: the version.
-            count_bytes: also count the bytes of what truncation leaves.
+            count_bytes: also count the bytes that truncation leaves.
 
         Raises:
             VlalignError: a caption gives no token, and is not allowed to.
@@ -53,7 +53,7 @@ class Texts:
         assert data.captions is not None
         limit = self.tokenizer.max_length
         ids = [list(one) for one in self.tokenizer.encode(data.captions)]
-        edited = sum(map(len, ids))  # as they are, like the unedited: neither filled nor cut
+        edited = sum(map(len, ids))  # like the unedited: neither filled nor truncated
         self._fill(ids, data)
         long = [i for i, one in enumerate(ids) if limit is not None and len(one) > limit]
         truncated = [data.ids[i] for i in long]
@@ -75,7 +75,7 @@ class Texts:
         return Tokens(ids, truncated, kept_bytes, facts)
 
     def _fill(self, ids: list[list[int]], data: PairedData) -> None:
-        """Gives captions without a token the filler where that is allowed."""
+        """Give captions without a token the filler, if that is allowed."""
         empty = [i for i, one in enumerate(ids) if not one]
         if not empty:
             return
@@ -86,16 +86,16 @@ class Texts:
                 ids[i] = [self.tokenizer.filler]
             return
         if len(empty) == len(ids) and not edited:
-            raise VlalignError(f"{self.model} gives no token for any caption: is its tokenizer there and complete?")
-        way = "lower the rate, or keep them with --allow-empty" if edited else "mend them or leave them out"
+            raise VlalignError(f"{self.model} gives no token for any caption: is its tokenizer complete?")
+        way = "lower the rate, or keep them with --allow-empty" if edited else "correct them or leave them out"
         if keep:
-            way = "its tokenizer has no special token to stand for them, so lower the rate"
+            way = "its tokenizer has no special token to replace them, so lower the rate"
         raise VlalignError(
             f"{self.model}: {len(empty)} captions give no token at all, first {data.ids[empty[0]]!r}: {way}"
         )
 
     def _count(self, data: PairedData | None) -> int:
-        """Tokens of the captions before the edits, uncut; counted once for all versions."""
+        """Count the tokens of the captions before the edits, untruncated, once for all versions."""
         assert data is not None
         assert data.captions is not None
         if id(data) not in self._unedited:

@@ -1,1 +1,1 @@
-"""What published code would give for the same features, beside ours, with the reason for each difference."""
+"""Results of published code for the same features, compared with ours, and the reason for each difference."""

@@ -1,4 +1,4 @@
-"""The reference's result beside ours for one pair of models, and why they differ."""
+"""Comparison of the reference's result with ours for one pair of models."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vlalign.errors import VlalignError
 from vlalign.metrics.base import Metric
 from vlalign.metrics.engine.neighbours import knn
 from vlalign.metrics.registry import parse_metric
-from vlalign.reproduce.differences import Comparison, Difference, largest
+from vlalign.reproduce.differences import Difference, Explanation, largest
 from vlalign.reproduce.platonic import check_request, check_widths, reference_alignment
 from vlalign.scoring.inputs import Features, Side, check_pairing
 from vlalign.scoring.preprocessing import prepare
@@ -37,7 +37,7 @@ class Reproduction:
     axes: dict[str, list[dict[str, Any]]]  # x and y: index, name, width, convention of each layer
     reference: dict[str, Any]  # score, indices [y, x] or null, matrix [Ly][Lx], clip {x, y}
     ours: dict[str, Any]  # score, best {x, y: position, index, name}, matrix [Lx][Ly], clip {x, y}
-    apart: dict[str, Any]  # layer pairs in all, how many differ, largest |difference|, as the numbers stand
+    apart: dict[str, Any]  # all layer pairs, number that differ, largest |difference|, of the uncorrected values
     differences: list[Difference]
     environment: dict[str, Any]
     format: int = 1
@@ -54,7 +54,8 @@ class Reproduction:
 def reproduce(
     x: Features, y: Features, *, metric: str = "mutual_knn", k: int = 10, quantile: str = "exact"
 ) -> Reproduction:
-    """What the reference's command gives for model x against model y (:mod:`vlalign.reproduce.platonic`), beside ours.
+    """Compute the result of the reference's command for model x against model y
+    (:mod:`vlalign.reproduce.platonic`), and compare it with ours.
 
     Args:
         x, y: as :func:`vlalign.score`; the layers of a model must have one width. Runs are paired by id.
@@ -69,10 +70,10 @@ def reproduce(
 
     >>> import torch
     >>> features = torch.randn(40, 3, 8, generator=torch.Generator().manual_seed(0))
-    >>> found = reproduce(features, features.flip(1), k=5)
-    >>> found.reference["score"], found.reference["indices"], found.ours["best"]["y"]["position"]
+    >>> result = reproduce(features, features.flip(1), k=5)
+    >>> result.reference["score"], result.reference["indices"], result.ours["best"]["y"]["position"]
     (1.0, [0, 2], 2)
-    >>> [difference.what for difference in found.differences]
+    >>> [difference.what for difference in result.differences]
     ['stored layer indices', 'best layer pair', 'float32 rounding']
     """
     if quantile not in QUANTILES:
@@ -118,8 +119,8 @@ def _compare(
     axes: Sequence[list[dict[str, Any]]],
 ) -> dict[str, Any]:
     a, b = layers
-    found = reference_alignment(a, b, name, k, precise)
-    exact = found if precise else reference_alignment(a, b, name, k)
+    result = reference_alignment(a, b, name, k, precise)
+    exact = result if precise else reference_alignment(a, b, name, k)
     tf32 = None if precise else reference_alignment(a, b, name, k, precise, tf32=True)
     (x, clip_x), (y, clip_y) = (prepare(side, "platonic") for side in layers)
     ready = [[metric.prepare(layer) for layer in side] for side in (x, y)]
@@ -128,19 +129,19 @@ def _compare(
     if not metric.info.symmetric:  # with the same neighbours of each side
         turned = metric.grid(*([layer.turned() for layer in side] for side in ready[::-1])).T
     lists = None
-    if found.neighbours is not None:
+    if result.neighbours is not None:
         lists = tuple([knn(layer, k, side=name).cpu() for layer in side] for name, side in (("x", x), ("y", y)))
     assert clip_x is not None
     assert clip_y is not None
-    case = Comparison(name, k, found, exact, tf32, ours, turned, (clip_x, clip_y), (x, y), lists, axes)
-    apart = np.abs(found.matrix.T - ours)
-    i, j = case.best
+    explanation = Explanation(name, k, result, exact, tf32, ours, turned, (clip_x, clip_y), (x, y), lists, axes)
+    apart = np.abs(result.matrix.T - ours)
+    i, j = explanation.best
     return {
         "reference": {
-            "score": found.score,
-            "indices": None if found.indices is None else list(found.indices),
-            "matrix": [[None if np.isnan(value) else float(value) for value in row] for row in found.matrix],
-            "clip": dict(zip("xy", found.clip, strict=True)),
+            "score": result.score,
+            "indices": None if result.indices is None else list(result.indices),
+            "matrix": [[None if np.isnan(value) else float(value) for value in row] for row in result.matrix],
+            "clip": dict(zip("xy", result.clip, strict=True)),
         },
         "ours": {
             "score": float(ours[i, j]),
@@ -152,5 +153,5 @@ def _compare(
             "clip": {"x": clip_x, "y": clip_y},
         },
         "apart": {"pairs": ours.size, "differ": int((apart > 0).sum()), "largest": largest(apart)},
-        "differences": list(case.differences()),
+        "differences": list(explanation.differences()),
     }

@@ -1,4 +1,4 @@
-"""Why the reference and ours differ: reasons worked out from one pair of models, listed only where they apply."""
+"""Reasons why the reference and ours differ, computed from one pair of models and listed only where they apply."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from vlalign.metrics.base import Floats
 from vlalign.reproduce.platonic import EPSILON, KERNEL_METRICS, ReferenceResult
 
-#: what float32 may be off by: in means of counts, and in differences of kernel sums
+#: error of float32 in means of counts, and in differences of kernel sums
 _FLOAT32 = {"value": 1e-6, "kernel": 1e-3}
 _ORDERED = ("lcs_knn", "edit_distance_knn")
 
@@ -27,14 +27,14 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Everything that reasons are computed from; matrices of ours are [Lx, Ly], of the reference [Ly, Lx]."""
+class Explanation:
+    """Inputs of the reasons, and the reasons; matrices of ours are [Lx, Ly], of the reference [Ly, Lx]."""
 
     name: str
     k: int
-    found: ReferenceResult  # with the threshold that was asked for
+    reference: ReferenceResult  # with the requested threshold
     exact: ReferenceResult  # with the exact threshold
-    tf32: ReferenceResult | None  # as ``found``, with operands rounded; None with the exact threshold
+    tf32: ReferenceResult | None  # as ``reference``, with operands rounded; None with the exact threshold
     ours: Floats
     turned: Floats  # ours in the reference's direction, metric(y, x)
     clip: tuple[float, float]
@@ -59,15 +59,15 @@ class Comparison:
 
     def _indices(self) -> Iterator[Difference]:
         i, j = self.best
-        if self.found.indices is None:
-            most = float(np.nan_to_num(self.found.matrix, nan=-np.inf).max())
+        if self.reference.indices is None:
+            most = float(np.nan_to_num(self.reference.matrix, nan=-np.inf).max())
             yield Difference(
                 "nothing above 0",
                 f"the reference's search starts at 0 and its largest value is {most:.6g}, so it stores the score 0 "
                 f"and no layers; ours gives the largest value, {self.ours[i, j]:.6g}",
             )
             return
-        q, p = self.found.indices
+        q, p = self.reference.indices
         yield Difference(
             "stored layer indices",
             f"the reference stores ({q}, {p}), which is (layer of y, layer of x) by position: "
@@ -79,8 +79,8 @@ class Comparison:
             why = (
                 f"ours has {self.ours[p, q]:.6g} where the reference has its best, and {self.ours[i, j]:.6g} at its own"
             )
-        elif self.found.matrix[j, i] < self.found.matrix[q, p]:
-            apart = self.found.matrix[q, p] - self.found.matrix[j, i]
+        elif self.reference.matrix[j, i] < self.reference.matrix[q, p]:
+            apart = self.reference.matrix[q, p] - self.reference.matrix[j, i]
             why = f"both pairs have the same value in ours; the reference's are {apart:.1e} apart (float32)"
         else:
             count = int((self.ours == self.ours.max()).sum())
@@ -91,7 +91,7 @@ class Comparison:
         yield Difference("best layer pair", why)
 
     def _not_a_number(self) -> Iterator[Difference]:
-        if count := int(np.isnan(self.found.matrix).sum()):
+        if count := int(np.isnan(self.reference.matrix).sum()):
             yield Difference(
                 "values that are not numbers",
                 f"the reference computes NaN for {count} of {self.ours.size} layer pairs (the root of a negative "
@@ -101,15 +101,15 @@ class Comparison:
     def _threshold(self) -> Iterator[Difference]:
         if self.tf32 is None:
             return
-        if self.found.clip != self.clip:
+        if self.reference.clip != self.clip:
             yield Difference(
                 "clip threshold",
                 "the reference without --precise clips at the mean of the samples' 0.95 quantiles "
-                f"({_pair(self.found.clip)}), ours at the exact 0.95 quantile over all samples and layers "
+                f"({_pair(self.reference.clip)}), ours at the exact 0.95 quantile over all samples and layers "
                 f"({_pair(self.clip)}); with that the reference's score is {self.exact.score:.6g} instead of "
-                f"{self.found.score:.6g}; {self._changed(self.exact)}",
+                f"{self.reference.score:.6g}; {self._changed(self.exact)}",
             )
-        if not np.array_equal(self.tf32.matrix, self.found.matrix, equal_nan=True):
+        if not np.array_equal(self.tf32.matrix, self.reference.matrix, equal_nan=True):
             yield Difference(
                 "TF32 products",
                 "without --precise the reference lets its GPU round operands to TF32 (10 bits), here they are "
@@ -118,7 +118,7 @@ class Comparison:
             )
 
     def _changed(self, other: ReferenceResult) -> str:
-        apart = np.abs(other.matrix - self.found.matrix)
+        apart = np.abs(other.matrix - self.reference.matrix)
         return f"{int((apart > 0).sum())} of {apart.size} layer pairs change, by at most {largest(apart):.1e}"
 
     def _direction(self) -> Iterator[Difference]:
@@ -136,14 +136,14 @@ class Comparison:
             yield Difference(
                 "scale",
                 f"the reference gives the mean length of the common subsequence, ours that length divided by k = "
-                f"{self.k}: its score is {self.found.score / self.k:.6g} on our scale",
+                f"{self.k}: its score is {self.reference.score / self.k:.6g} on our scale",
             )
 
     def _denominator(self) -> Iterator[Difference]:
-        roots = self.found.denominators
+        roots = self.reference.denominators
         if roots is None:
             return
-        apart = np.abs(_without_epsilon(self.found) - self.found.matrix)
+        apart = np.abs(_without_epsilon(self.reference) - self.reference.matrix)
         if np.nan_to_num(apart).any():
             low, high = np.nanmin(roots), np.nanmax(roots)
             yield Difference(
@@ -153,9 +153,9 @@ class Comparison:
             )
 
     def _ties(self) -> Iterator[Difference]:
-        border, inside = self.found.ties["at the border"], self.found.ties["inside"]
+        border, inside = self.reference.ties["at the border"], self.reference.ties["inside"]
         rows = self._rows
-        if self.found.neighbours is not None and border:
+        if self.reference.neighbours is not None and border:
             yield Difference(
                 "ties for the last neighbour",
                 f"in {border} of {rows} rows (samples of all layers) neighbour {self.k} and the next have equal inner "
@@ -169,7 +169,7 @@ class Comparison:
             )
 
     def _rounding(self) -> Iterator[Difference]:
-        """What is left when all of the above is undone."""
+        """Explain what remains when all of the above is undone."""
         left = np.abs(_without_epsilon(self.exact).T / (self.k if self.name == "lcs_knn" else 1) - self.turned)
         most = largest(left)
         if not most:
@@ -177,18 +177,18 @@ class Comparison:
         other, gap = self._other_neighbours()
         kernel = self.name in KERNEL_METRICS
         explained = gap <= _FLOAT32["value"] if other else most <= _FLOAT32["kernel" if kernel else "value"]
-        said = f"{int((left > 0).sum())} of {left.size} layer pairs still differ, by at most {most:.1e}"
+        rest = f"{int((left > 0).sum())} of {left.size} layer pairs still differ, by at most {most:.1e}"
         if other:
-            said += f"; {other} of {self._rows} neighbour lists are not the same, where cosines are within {gap:.1e}"
+            rest += f"; {other} of {self._rows} neighbour lists are not the same, where cosines are within {gap:.1e}"
         if explained:
             yield Difference(
-                "float32 rounding", f"the reference computes in float32 to the end, ours sums in float64: {said}"
+                "float32 rounding", f"the reference computes in float32 to the end, ours sums in float64: {rest}"
             )
         else:
-            yield Difference("not explained", f"with all of the above undone {said}: please report this")
+            yield Difference("not explained", f"with all of the above undone {rest}: please report this")
 
     def _other_neighbours(self) -> tuple[int, float]:
-        """Rows of all layers with other neighbours (or another order where it matters), and how near those were.
+        """Count the rows of all layers with other neighbours (or another order where it matters).
 
         The second number is the largest |cosine of our neighbour - cosine of theirs| at the same place of the list.
         """
@@ -210,7 +210,7 @@ class Comparison:
 
 
 def _without_epsilon(result: ReferenceResult) -> Floats:
-    """The reference's matrix without what it adds to denominators."""
+    """Return the reference's matrix without the term added to denominators."""
     roots = result.denominators
     if roots is None:
         return result.matrix
@@ -219,6 +219,7 @@ def _without_epsilon(result: ReferenceResult) -> Floats:
 
 
 def largest(apart: Floats) -> float:
+    """Return the largest difference; NaN counts as 0."""
     return float(np.nan_to_num(apart).max())
 
 

@@ -1,8 +1,8 @@
 """The released code of the Platonic Representation Hypothesis, as a reference: its raw scores and layer indices.
 
-Written anew, plainly and slowly, after ``metrics.py`` and ``measure_alignment.py`` of github.com/minyoungg/platonic-rep
-(arXiv 2405.07987): the same steps in the same order in float32, with its conventions, whether or not they are ours.
-What differs from :func:`vlalign.score`, and why, is worked out by :mod:`vlalign.reproduce.compare`.
+A plain, slow reimplementation of ``metrics.py`` and ``measure_alignment.py`` of github.com/minyoungg/platonic-rep
+(arXiv 2405.07987): the same steps in the same order in float32, with its conventions. :mod:`vlalign.reproduce.compare`
+explains the differences from :func:`vlalign.score`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from vlalign.errors import VlalignError
 from vlalign.metrics.engine.neighbours import check_features, checked_norms
 
 QUANTILE = 0.95
-EPSILON = 1e-6  # what the reference adds to the denominator of its kernel metrics
+EPSILON = 1e-6  # added by the reference to the denominator of its kernel metrics
 NEIGHBOUR_METRICS = ("mutual_knn", "cycle_knn", "lcs_knn", "edit_distance_knn")
 KERNEL_METRICS = ("cka", "unbiased_cka", "cknna")
 _Product = Callable[[Tensor, Tensor], Tensor]
@@ -28,7 +28,7 @@ _Table = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ReferenceResult:
-    """What the reference's command would store for one pair of models, and what it came from."""
+    """The values that the reference's command would store for one pair of models, and their inputs."""
 
     score: float  # the largest value, if above 0; else 0
     indices: tuple[int, int] | None  # (layer of y, layer of x): positions counted from 0; None where nothing is above 0
@@ -47,7 +47,7 @@ def reference_alignment(
     precise: bool = True,
     tf32: bool = False,
 ) -> ReferenceResult:
-    """Raw score and layer indices that the reference gives for model x against model y.
+    """Compute the raw score and layer indices of the reference for model x against model y.
 
     The command goes over the layers of y (outer) and x (inner), calls ``metric(y layer, x layer)`` and keeps the first
     value that is larger than all before it, starting at 0. Its rows must be pairs: put them in one order first.
@@ -60,18 +60,18 @@ def reference_alignment(
             one tensor [N, L, D]; computed in float32.
         metric: one of ``NEIGHBOUR_METRICS`` or ``KERNEL_METRICS``.
         k: number of neighbours (the reference's ``--topk``); cka and unbiased_cka have none.
-        precise: clip at the exact 0.95 quantile (``--precise``); else at the mean of the samples' quantiles, which is
-            what the command does when nothing is said.
+        precise: clip at the exact 0.95 quantile (``--precise``); else at the mean of the samples' quantiles, the
+            default of the command.
         tf32: round the operands of all matrix products to TF32, as its GPU does without ``--precise`` (an estimate:
-            how a GPU rounds and sums is not laid down).
+            how a GPU rounds and sums is not specified).
 
     Raises:
         VlalignError: unknown metric (svcca too: the reference's value is random), layers of several widths or that are
             not finite floating [N, D] of one N, k outside 1..N-1 (from 2 for cknna), N < 4.
 
     >>> x = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.0, 1.0], [0.1, 0.9]])
-    >>> found = reference_alignment([x.flip(1) * 2 - 1, x], [x], k=1)
-    >>> found.score, found.indices, found.matrix.shape
+    >>> result = reference_alignment([x.flip(1) * 2 - 1, x], [x], k=1)
+    >>> result.score, result.indices, result.matrix.shape
     (1.0, (0, 0), (1, 2))
     """
     xs, ys = _check_layers(x_layers, "x"), _check_layers(y_layers, "y")
@@ -101,7 +101,7 @@ def reference_alignment(
 
 
 def clip_value(layers: Sequence[Tensor], precise: bool) -> float:
-    """The bound that the reference clamps a model's features [N, D] of all layers to.
+    """Compute the bound to which the reference clamps a model's features [N, D] of all layers.
 
     ``precise``: the value at sorted position ``int(0.95 * numel)`` of |feature|. Else the mean over samples of each
     sample's 0.95 quantile (between two values by linear interpolation).
@@ -164,13 +164,13 @@ def _tf32_product(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _tf32(values: Tensor) -> Tensor:
-    """float32 values rounded to 10 bits after the point, half to even."""
+    """Round float32 values to 10 bits after the point, half to even."""
     bits = values.contiguous().view(torch.int32)
     return ((bits + 0xFFF + ((bits >> 13) & 1)) & ~0x1FFF).view(torch.float32)
 
 
 def _neighbours(layer: Tensor, k: int, product: _Product, ties: dict[str, int], top: bool) -> Tensor:
-    """Lists [N, k]; rows with equal products at or before the border are counted in ``ties``."""
+    """Search lists [N, k]; rows with equal products at or before the border are counted in ``ties``."""
     products = product(layer, layer.T).fill_diagonal_(-torch.inf if top else -1e8)
     values, order = products.sort(dim=1, descending=True)
     equal = values[:, :k] == values[:, 1 : k + 1]
@@ -190,7 +190,7 @@ def _cycle(a: Tensor, b: Tensor) -> float:
 
 
 def _lcs(a: Tensor, b: Tensor) -> float:
-    """Mean length of the longest common subsequence, for all rows together."""
+    """Compute the mean length of the longest common subsequence, for all rows together."""
     equal = _equal(a, b)
     k = a.shape[1]
     table = np.zeros((k + 1, k + 1, len(a)), dtype=np.int64)
@@ -201,7 +201,7 @@ def _lcs(a: Tensor, b: Tensor) -> float:
 
 
 def _edit_distance(a: Tensor, b: Tensor) -> float:
-    """1 - mean Levenshtein distance / k, for all rows together."""
+    """Compute 1 - mean Levenshtein distance / k, for all rows together."""
     equal = _equal(a, b)
     k = a.shape[1]
     table = np.zeros((k + 1, k + 1, len(a)), dtype=np.int64)
@@ -213,7 +213,7 @@ def _edit_distance(a: Tensor, b: Tensor) -> float:
 
 
 def _equal(a: Tensor, b: Tensor) -> NDArray[np.bool_]:
-    """[k, k, N]: whether entry i of list a is entry j of list b."""
+    """Compare entry i of list a with entry j of list b: [k, k, N]."""
     same: NDArray[np.bool_] = (a.T[:, None] == b.T[None]).numpy()
     return same
 
@@ -233,7 +233,7 @@ def _mask(lists: Tensor) -> Tensor:
 def _kernel_matrix(
     metric: str, sides: list[list[Tensor]], neighbours: tuple[list[Tensor], list[Tensor]] | None, product: _Product
 ) -> tuple[_Table, _Table]:
-    """Values and denominators [Ly, Lx]; the kernels of x are held, those of y made one by one."""
+    """Compute values and denominators [Ly, Lx]; the kernels of x are held, those of y computed one by one."""
     hsic = hsic_biased if metric == "cka" else hsic_unbiased
 
     def kernel(side: int, i: int) -> tuple[Tensor, Tensor | None, Tensor]:
@@ -263,13 +263,13 @@ def _kernel_matrix(
 
 
 def hsic_biased(k: Tensor, l: Tensor, product: _Product = torch.mm) -> Tensor:  # noqa: E741
-    """``tr(K H L H)`` with the centring matrix H, kernels [N, N]."""
+    """Compute ``tr(K H L H)`` with the centring matrix H, kernels [N, N]."""
     h = torch.eye(len(k), dtype=k.dtype, device=k.device) - 1 / len(k)
     return torch.trace(product(product(product(k, h), l), h))
 
 
 def hsic_unbiased(k: Tensor, l: Tensor, product: _Product = torch.mm) -> Tensor:  # noqa: E741
-    """The unbiased estimator of Song et al. 2012 (equation 5), kernels [N, N] with N >= 4."""
+    """Compute the unbiased estimator of Song et al. 2012 (equation 5), kernels [N, N] with N >= 4."""
     m = len(k)
     k, l = k.clone().fill_diagonal_(0), l.clone().fill_diagonal_(0)  # noqa: E741
     value = (k * l.T).sum() + k.sum() * l.sum() / ((m - 1) * (m - 2)) - 2 * product(k, l).sum() / (m - 2)
