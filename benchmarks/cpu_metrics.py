@@ -11,15 +11,14 @@ for one permutation and scaled, since a thousand take hours. Measure on an idle 
 from __future__ import annotations
 
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import torch
-from cpu_scores import Row, make_layers, peak_bytes, reference_mutual_knn, row_of, run_alone
+from cpu_scores import make_layers, reference_mutual_knn
+from measure import Row, clock, growth_in_process, print_growth, row_of, run_alone
 from torch import Tensor
 
 from vlalign.metrics import get_metric, metric_names, overlap_counts, unbiased_cka
@@ -33,13 +32,13 @@ _X, _Y, _N = (31, 576), (12, 384), 1024
 
 
 def two_models(n: int, x: Shape, y: Shape) -> tuple[list[Tensor], list[Tensor]]:
-    """Layers of two made-up models of the same samples."""
+    """Make layers of two models of the same samples."""
     shared = torch.randn(n, 16, generator=torch.Generator().manual_seed(0))
     return make_layers(n, *x, 1, shared), make_layers(n, *y, 2, shared)
 
 
 def reference_unbiased_cka(x: Tensor, y: Tensor) -> float:
-    """Unbiased linear CKA of one layer pair, as the definition is written down (Song et al. 2012, eq. 5)."""
+    """Compute unbiased linear CKA of one layer pair by its definition (Song et al. 2012, eq. 5)."""
     n = len(x)
 
     def hsic(k: Tensor, m: Tensor) -> Tensor:
@@ -52,29 +51,27 @@ def reference_unbiased_cka(x: Tensor, y: Tensor) -> float:
 
 
 def grid_of(metric: Metric, x: list[Tensor], y: list[Tensor]) -> np.ndarray:
-    """The whole grid from features."""
+    """Compute the whole grid from features."""
     return metric.grid(map_layers(metric.prepare, x), map_layers(metric.prepare, y))
 
 
 def cka_row(n: int = _N, x_shape: Shape = _X, y_shape: Shape = _Y, repeats: int = 5) -> Row:
-    """Unbiased CKA of all layer pairs against pair by pair from features; the values must agree."""
+    """Measure unbiased CKA of all layer pairs against pair by pair from features; the values must agree."""
     x, y = two_models(n, x_shape, y_shape)
     metric = get_metric("unbiased_cka")
     grid_of(metric, x, y)
     theirs = np.zeros((len(x), len(y)))
     slow, fast = 0.0, []
-    found = theirs
-    for i, a in enumerate(x):  # the pairs are timed as a whole, ours now and then beside them
+    for i, a in enumerate(x):  # all pairs are timed, ours sometimes in between
         start = time.perf_counter()
         for j, b in enumerate(y):
             theirs[i, j] = reference_unbiased_cka(a, b)
         slow += time.perf_counter() - start
         if i % max(1, len(x) // repeats) == 0:
-            start = time.perf_counter()
-            found = grid_of(metric, x, y)
-            fast.append(time.perf_counter() - start)
-    difference = float(np.abs(found - theirs).max())
-    exact = abs(unbiased_cka(x[0].double(), y[0].double()) - found[0, 0])
+            fast.append(clock(lambda: grid_of(metric, x, y)))
+    ours = grid_of(metric, x, y)
+    difference = float(np.abs(ours - theirs).max())
+    exact = abs(unbiased_cka(x[0].double(), y[0].double()) - ours[0, 0])
     if difference > 1e-3 or exact > 1e-5:  # the definition in float32 loses digits, ours must not
         raise AssertionError(f"the grid differs from the pairs by {difference}, from float64 by {exact}")
     what = f"unbiased_cka grid, N={n}, {x_shape[0]}×{x_shape[1]} and {y_shape[0]}×{y_shape[1]} layers"
@@ -82,7 +79,7 @@ def cka_row(n: int = _N, x_shape: Shape = _X, y_shape: Shape = _Y, repeats: int 
 
 
 def metric_rows(n: int = _N, x_shape: Shape = _X, y_shape: Shape = _Y) -> list[Row]:
-    """Every metric over all layer pairs from features, and all of them together."""
+    """Measure every metric over all layer pairs from features, and all metrics together."""
     x, y = two_models(n, x_shape, y_shape)
     rows = []
     for name in metric_names():
@@ -93,12 +90,12 @@ def metric_rows(n: int = _N, x_shape: Shape = _X, y_shape: Shape = _Y) -> list[R
             raise AssertionError(f"{name} gave a value that is not finite")
         rows.append(row_of(f"{name} over {values.size} layer pairs, N={n}", "–", seconds, None, "s"))
     total = sum(row["ours"] for row in rows)
-    whole = row_of(f"all {len(rows)} metrics over {len(x) * len(y)} layer pairs, N={n}", "–", total, None, "s")
-    return [*rows, {**whole, "reach": "< 60 s", "met": total < 60}]
+    what = f"all {len(rows)} metrics over {len(x) * len(y)} layer pairs, N={n}"
+    return [*rows, row_of(what, "–", total, None, "s", below=60)]
 
 
 def null_row(n: int = _N, x_shape: Shape = _X, y_shape: Shape = _Y, count: int = 1000) -> list[Row]:
-    """A permutation null of the layer maximum against running the metric again for every permutation."""
+    """Measure a permutation null of the layer maximum against running the metric again for every permutation."""
     x, y = two_models(n, x_shape, y_shape)
     start = time.perf_counter()
     metric = get_metric("mutual_knn")
@@ -114,15 +111,15 @@ def null_row(n: int = _N, x_shape: Shape = _X, y_shape: Shape = _Y, count: int =
     start = time.perf_counter()
     against = rerun(x, y, sim)
     theirs = (time.perf_counter() - start) / 2 * (count + 1)  # one grid for the observed value, one a permutation
-    row = row_of(
-        f"{count} permutations with layer maximum, N={n}, from features", f"{against}, scaled from 1", ours, theirs,
-        "s", at_least=1000,
-    )  # fmt: skip
-    return [row, {**row, "theirs": None, "ratio": None, "against": "–", "reach": "< 15 s", "met": ours < 15}]
+    what = f"{count} permutations with layer maximum, N={n}, from features"
+    return [
+        row_of(what, f"{against}, scaled from 1", ours, theirs, "s", at_least=1000),
+        row_of(what, "–", ours, None, "s", below=15),
+    ]
 
 
 def rerun(x: list[Tensor], y: list[Tensor], sim: Callable[[Tensor, Tensor], float]) -> str:
-    """The observed grid and one permutation, by the package or by its algorithm; returns which."""
+    """Compute the observed grid and one permutation, by the package or by its algorithm; returns which."""
     try:
         from calibrated_similarity import calibrate_layers
     except ImportError:
@@ -135,45 +132,27 @@ def rerun(x: list[Tensor], y: list[Tensor], sim: Callable[[Tensor, Tensor], floa
 
 
 def overlap_rows(n: int = 20_000, layers: tuple[int, int] = (31, 12), k: int = 10) -> list[Row]:
-    """The mutual-kNN grid of many samples, from neighbour lists."""
-    growth, seconds = in_process(f"grid_growth({n}, {layers}, {k})")
+    """Measure the mutual-kNN grid of many samples, from neighbour lists."""
+    growth, seconds = growth_in_process(f"cpu_metrics.grid_growth({n}, {layers}, {k})")
     what = f"mutual-kNN grid after neighbours, N={n}, {layers[0]}×{layers[1]} layers"
     return [
-        {**row_of(what, "–", seconds, None, "s"), "reach": "< 20 s", "met": seconds < 20},
-        {**row_of(f"{what}: peak memory", "–", growth, None, "GiB"), "reach": "< 3 GiB", "met": growth < 3},
+        row_of(what, "–", seconds, None, "s", below=20),
+        row_of(f"{what}: peak memory", "–", growth, None, "GiB", below=3),
     ]
 
 
 def linear_cka_rows(n: int = 200_000, width: int = 768) -> list[Row]:
-    """Growth of the peak memory during linear CKA of two layers."""
+    """Measure the growth of the peak memory during linear CKA of two layers."""
     rows = []
     for name in ("cka", "unbiased_cka"):
-        growth, seconds = in_process(f"cka_growth({name!r}, {n}, {width})")
-        row = row_of(f"linear {name}, N={n}, D={width}: growth of peak memory", "–", growth, None, "GiB")
-        rows.append({**row, "reach": "< 1 GiB", "met": growth < 1, "seconds": round(seconds, 1)})
+        growth, seconds = growth_in_process(f"cpu_metrics.cka_growth({name!r}, {n}, {width})")
+        what = f"linear {name}, N={n}, D={width}: growth of peak memory"
+        rows.append(row_of(what, "–", growth, None, "GiB", below=1, seconds=round(seconds, 1)))
     return rows
 
 
-def in_process(call: str) -> tuple[float, float]:
-    """Growth in GiB and seconds that a function of this file prints, in a process of its own."""
-    line = [sys.executable, "-c", f"import cpu_metrics; cpu_metrics.{call}"]
-    done = subprocess.run(line, cwd=Path(__file__).resolve().parent, check=True, capture_output=True, text=True)
-    growth, seconds = (float(part) for part in done.stdout.split())
-    if not growth > 0:
-        raise AssertionError(f"{call} grew by {growth} GiB: the measurement is broken")
-    return growth, seconds
-
-
-def print_growth(work: Callable[[], object]) -> None:
-    """GiB that the peak resident memory grows by during ``work``, and its seconds."""
-    before, start = peak_bytes(), time.perf_counter()
-    work()
-    seconds = time.perf_counter() - start
-    print((peak_bytes() - before) / 2**30, seconds)
-
-
 def grid_growth(n: int, layers: tuple[int, int], k: int) -> None:
-    """For :func:`overlap_rows`: the memory of lists and grid together."""
+    """Print the growth of memory of lists and grid together, for :func:`overlap_rows`."""
     random = np.random.default_rng(0)
 
     def work() -> None:
@@ -185,28 +164,26 @@ def grid_growth(n: int, layers: tuple[int, int], k: int) -> None:
 
 
 def cka_growth(name: str, n: int, width: int) -> None:
-    """For :func:`linear_cka_rows`."""
+    """Print the growth of memory, for :func:`linear_cka_rows`."""
     x, y = (torch.randn(n, width, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1))
     metric = get_metric(name)
-    grid_of(metric, [x[:16]], [y[:16]])  # what libraries allocate once
+    grid_of(metric, [x[:16]], [y[:16]])  # allocations of libraries that are made once
     print_growth(lambda: grid_of(metric, [x], [y]))
 
 
 def report_row(n: int = _N, x_shape: Shape = _X, y_shape: Shape = _Y) -> list[Row]:
-    """What `vlalign score` does by default, and in full, beside the bare grid."""
+    """Measure `vlalign score` by default and in full, and the bare grid."""
     x, y = two_models(n, x_shape, y_shape)
     times = {}
     for name, options in (
         ("grid alone", {"permutations": 0, "half_samples": 0}), ("default", {}), ("full", {"full": True}),
     ):  # fmt: skip
-        start = time.perf_counter()
-        score(x, y, **options)
-        times[name] = time.perf_counter() - start
+        times[name] = clock(lambda: score(x, y, **options))  # noqa: B023
     return [row_of(f"vlalign.score, mutual_knn, {name}, N={n}", "–", spent, None, "s") for name, spent in times.items()]
 
 
 def rows(quick: bool = False) -> list[Row]:
-    """All rows; ``quick`` measures smaller cases, to see that everything runs."""
+    """Measure all rows; ``quick`` measures smaller cases, to check that everything runs."""
     if quick:
         small = (128, (3, 24), (2, 16))
         return [

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from cpu_scores import Row, alternate, row_of, run_alone
+from measure import Row, alternate, row_of, run_alone
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 

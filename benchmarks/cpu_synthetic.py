@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from cpu_scores import Row, alternate, row_of, run_alone
+from measure import Row, alternate, row_of, run_alone
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 

@@ -1,11 +1,11 @@
-"""Measure a uniqueness study: what a sweep costs against one extraction, and how true the time left is.
+"""Measure a uniqueness study: the cost of a sweep against one extraction, and the accuracy of the time left.
 
   python benchmarks/cpu_uniqueness.py
   python benchmarks/cpu_uniqueness.py --quick
 
 The built-in set and the demonstration's models (fetched from the Python package index). The sweep reads ten versions of
-the captions with one load of the weights; deleting characters changes how many tokens they are, so the tokens read are
-given beside the ratio. The study is that of the README with fewer samples, from empty folders in one process.
+the captions with one load of the weights; deleting characters changes the number of tokens, so the ratio of tokens is
+shown, too. The study is that of the README with fewer samples, from empty folders in one process.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from cpu_scores import Row, row_of, run_alone
+from measure import Row, row_of, run_alone
 
 from vlalign.data import DataSpec
 from vlalign.demo.wheels import fetch
@@ -31,7 +31,7 @@ IMAGE_SIZE = 224
 
 
 def extraction(store: Path, samples: int, rates: tuple[int, ...]) -> tuple[float, int, int]:
-    """Seconds, tokens read and runs made of one text model at several rates, planning and loading included."""
+    """Return seconds, tokens read and runs of one text model at several rates, planning and loading included."""
     start = time.perf_counter()
     engine = Engine(ExtractConfig((TEXT[0],), data=DataSpec("builtin:emoji", max_samples=samples), store=str(store)))
     plan = engine.make_plan({resolve(TEXT[0]): [[Perturbation("char_delete", rate)] for rate in rates]})
@@ -40,7 +40,7 @@ def extraction(store: Path, samples: int, rates: tuple[int, ...]) -> tuple[float
 
 
 def sweep_rows(samples: int) -> list[Row]:
-    """A sweep of ten rates against one extraction of the same captions, each from nothing."""
+    """Measure a sweep of ten rates against one extraction of the same captions, each from an empty store."""
     with tempfile.TemporaryDirectory() as folder:
         extraction(Path(folder) / "warm", 16, (0,))
         one, tokens, _ = extraction(Path(folder) / "one", samples, (0,))
@@ -51,7 +51,7 @@ def sweep_rows(samples: int) -> list[Row]:
 
 
 def study_rows(samples: int) -> list[Row]:
-    """A whole study in one process: its time, and the time left that it told over the true one."""
+    """Measure a whole study in one process: its time, and the predicted time left relative to the actual one."""
     with tempfile.TemporaryDirectory() as folder:
         config = UniquenessConfig(
             VISION,
@@ -68,16 +68,16 @@ def study_rows(samples: int) -> list[Row]:
         seconds = time.perf_counter() - start
     assert result is not None
     what = f"study of {len(VISION)} × {len(TEXT)} models × {len(RATES)} rates, N = {samples}"
-    told = [
-        {**row_of(f"time left, told over true, after {at} of the time", "0.7 to 1.3", ratio, None, "×"),
+    forecasts = [
+        {**row_of(f"time left, predicted over actual, after {at} of the time", "0.7 to 1.3", ratio, None, "×"),
          "reach": "0.7–1.3", "met": 0.7 <= ratio <= 1.3}
         for at, ratio in result.forecast.items()
     ]  # fmt: skip
-    return [row_of(what, "–", seconds, None, "s"), *told]
+    return [row_of(what, "–", seconds, None, "s"), *forecasts]
 
 
-def rows(quick: bool) -> list[Row]:
-    """All rows; ``quick`` measures a few samples, to see that everything runs."""
+def rows(quick: bool = False) -> list[Row]:
+    """Measure all rows; ``quick`` measures a few samples, to check that everything runs."""
     for name in (*VISION, *TEXT):
         fetch(resolve(name).location)
     return [*sweep_rows(32 if quick else 512), *study_rows(32 if quick else 256)]

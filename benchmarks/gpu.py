@@ -26,9 +26,9 @@ from pathlib import Path
 import torch
 from gpu_checks import checks
 from gpu_extraction import text_part, vision
-from gpu_measure import DEVICE, Reporter, line_of, matmul_rate, seconds_of
 from gpu_scores import scores
 from gpu_studies import studies
+from measure import DEVICE, Reporter, line_of, matmul_rate, seconds_of
 
 from vlalign.data import DataSpec
 from vlalign.environment import environment

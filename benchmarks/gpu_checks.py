@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from gpu_measure import DEVICE, Reporter
 from gpu_models import build_text_model, build_vision_model, random_weights, save_text_model, save_vision_model
+from measure import DEVICE, Reporter
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
@@ -54,7 +54,7 @@ def checks(report: Reporter, data: DataSpec, tiny: bool) -> None:
 
 # -- features ----------------------------------------------------------------------------------------------------------
 def check_features(report: Reporter, data: DataSpec) -> None:
-    """Features of small models on the device against the CPU's, and of small batches against large ones."""
+    """Compare features of small models on the device with the CPU's, and of small batches with large ones."""
     some = DataSpec(data.source, max_samples=min(64, data.max_samples or 64))
     for kind in ("llama-7b", "bloomz-560m", "small", "giant"):
         what = f"features of a small {'DINOv2-' * (kind in ('small', 'giant'))}{kind}"
@@ -123,7 +123,7 @@ def _apart(ours: Run, theirs: Run) -> float:
 
 # -- scores ------------------------------------------------------------------------------------------------------------
 def layers_of(n: int, widths: tuple[int, ...], seed: int) -> list[Tensor]:
-    """Layers [n, width] that share a signal with those of other seeds."""
+    """Make layers [n, width] that share a signal with those of other seeds."""
     shared = torch.randn(n, 8, generator=torch.Generator().manual_seed(0))
     generator = torch.Generator().manual_seed(seed)
     return [
@@ -133,7 +133,7 @@ def layers_of(n: int, widths: tuple[int, ...], seed: int) -> list[Tensor]:
 
 
 def check_scores(report: Reporter, device: torch.device, tiny: bool) -> None:
-    """Scores of every metric on the device against the CPU's, and neighbours and kernels against float64."""
+    """Compare scores of every metric on the device with the CPU's, and neighbours and kernels with float64."""
     with report.attempt("against float64 on the CPU"):
         x, y = layers_of(200 if tiny else 1024, (384,), 1)[0], layers_of(200 if tiny else 1024, (256,), 2)[0]
         numbers = {}

@@ -14,7 +14,6 @@ from typing import Any
 from unittest import mock
 
 import torch
-from gpu_measure import DEVICE, Reporter, matmul_rate, peak_gib, reset_peak, seconds_of
 from gpu_models import (
     build_text_model,
     build_vision_model,
@@ -23,6 +22,7 @@ from gpu_models import (
     save_vision_model,
     save_weights,
 )
+from measure import DEVICE, Reporter, matmul_rate, peak_gib, reset_peak, seconds_of
 from torch import nn
 
 from vlalign.data import DataSpec

@@ -71,7 +71,7 @@ def save_weights(module: torch.nn.Module | None, folder: Path) -> None:
 
 
 def build_text_model(folder: Path, device: torch.device) -> Any:
-    """The language model of a folder in bfloat16, with random weights."""
+    """Build the language model of a folder in bfloat16, with random weights."""
     from transformers import AutoConfig, AutoModelForCausalLM
 
     torch.manual_seed(0)
@@ -100,7 +100,7 @@ def save_vision_model(size: str, folder: Path, tiny: bool) -> Path:
 
 
 def build_vision_model(folder: Path, device: torch.device) -> Any:
-    """The timm model of a folder in float32, with random weights."""
+    """Build the timm model of a folder in float32, with random weights."""
     import timm
 
     torch.manual_seed(0)
@@ -122,12 +122,8 @@ def random_weights(model: Any | None) -> Iterator[None]:
 
     def load(loaded: Any, location: str, *, dtype: torch.dtype, **options: Any) -> Any:
         loaded = loaded.to(device=options.get("device_map", {}).get("", "cpu"), dtype=dtype)
-        report: dict[str, Any] = {
-            "missing_keys": set(),
-            "unexpected_keys": set(),
-            "mismatched_keys": set(),
-            "error_msgs": [],
-        }
+        report: dict[str, Any] = {"missing_keys": set(), "unexpected_keys": set(), "mismatched_keys": set()}
+        report["error_msgs"] = []
         return (loaded, report) if options.get("output_loading_info") else loaded
 
     def create_model(name: str, pretrained: bool = False, **options: Any) -> Any:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from gpu_measure import DEVICE, Reporter, peak_gib, reset_peak, synchronize
+from measure import DEVICE, Reporter, peak_gib, reset_peak, synchronize
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -86,7 +86,7 @@ def stages_of(record: ScoreRecord) -> dict[str, Any]:
 
 
 def features(n: int) -> tuple[list[Tensor], list[Tensor]]:
-    """Two sides of two layers [n, width] in the memory of the CPU that share a signal of 16 dimensions."""
+    """Make two sides of two layers [n, width] in the memory of the CPU that share a signal of 16 dimensions."""
     shared = torch.randn(n, 16, device=DEVICE)
     layers = [
         (shared @ torch.randn(16, WIDTH, device=DEVICE) + 8 * torch.randn(n, WIDTH, device=DEVICE)).cpu()

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from gpu_checks import fresh_processes
-from gpu_measure import Reporter
+from measure import Reporter
 
 from vlalign.data import DataSpec
 from vlalign.multibench import MultibenchConfig, MultibenchStudy, PreparedSplit, write_prepared

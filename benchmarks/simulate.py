@@ -1,11 +1,11 @@
-"""How often does the paired test of `vlalign compare` tell models apart that are aligned equally, or do differ?
+"""Measure how often the paired test of `vlalign compare` separates models that are aligned equally, or that differ.
 
     python benchmarks/simulate.py                 # 200 data sets a case: half an hour on two cores
     python benchmarks/simulate.py --repeats 40
 
-Made-up models with a reference of 12 layers: every layer sees a shared signal of six dimensions as strongly as told,
-in directions that are the same for both models, with noise of its own (and noise that its layers share). Where it is
-told, all layers of a model but the first see less of it.
+Simulated models with a reference of 12 layers: every layer sees a shared signal of six dimensions of given strength, in
+directions that are the same for both models, with separate noise (and noise that its layers share). In some cases all
+layers of a model but the first see less of it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Case:
     weaker: float = 1.0
 
     def models(self, seed: int) -> list[list[Tensor]]:
-        """Layers [N, 32] of a, of b, and of the reference."""
+        """Make layers [N, 32] of a, of b, and of the reference."""
         draw = torch.Generator().manual_seed(seed)
         shared = torch.randn(self.n, 6, generator=draw)
         view, other = torch.randn(2, 6, 32, generator=draw)
@@ -77,37 +77,37 @@ DIFFERENT = [
 ]
 
 
-def told_apart(case: Case, repeats: int) -> list[str]:
-    """Shares of the data sets in which b scores higher, and in which a and b are told apart at 5 %: by the scores as
-    they are, by layers picked on one half and scored on the other, by both."""
+def separated(case: Case, repeats: int) -> list[str]:
+    """Compute the shares of the data sets in which b scores higher, and in which a and b are separated at 5 %: by the
+    scores as they are, by layers selected on one half and scored on the other, by both."""
     metric = get_metric("mutual_knn", k=10)
-    found = [paired_differences(metric, *case.models(seed), seed=seed) for seed in range(repeats)]
+    results = [paired_differences(metric, *case.models(seed), seed=seed) for seed in range(repeats)]
     shares = [
-        [one.largest.difference < 0 for one in found],
-        [_sure(one.largest.p_value) for one in found],
-        [_sure(one.crossed.p_value) for one in found],
-        [_sure(one.p_value) for one in found],
+        [one.largest.difference < 0 for one in results],
+        [_significant(one.largest.p_value) for one in results],
+        [_significant(one.crossed.p_value) for one in results],
+        [_significant(one.p_value) for one in results],
     ]
     return [f"{100 * np.mean(one):.1f} %" for one in shares]
 
 
-def _sure(p_value: float | None) -> bool:
+def _significant(p_value: float | None) -> bool:
     return p_value is not None and p_value < 0.05
 
 
 def main() -> None:
-    """Simulates, a case a process, and prints."""
+    """Simulate one case per process and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=200, metavar="N", help="data sets a case")
     repeats = parser.parse_args().repeats
     table = Table(title="mutual_knn, k = 10, 100 half-samples, p < 0.05")
     sizes = ("N", "layers of a, b", "signal of a, b", "weaker", "common noise")
-    for column in (*sizes, "b scores higher", "told apart by scores", "on halves", "by both"):
+    for column in (*sizes, "b scores higher", "separated by scores", "on halves", "by both"):
         table.add_column(column, justify="right")
     cases = [*EQUAL, *DIFFERENT]
     with ProcessPoolExecutor(initializer=torch.set_num_threads, initargs=(1,), mp_context=get_context("spawn")) as pool:
-        found = pool.map(partial(told_apart, repeats=repeats), cases)
-        for case, shares in track(zip(cases, found, strict=True), total=len(cases), console=console()):
+        results = pool.map(partial(separated, repeats=repeats), cases)
+        for case, shares in track(zip(cases, results, strict=True), total=len(cases), console=console()):
             (a, b), (more, less) = case.layers, case.signals
             cells = f"{case.n}", f"{a}, {b}", f"{more:g}, {less:g}", f"{case.weaker:g}", f"{case.common:g}"
             table.add_row(*cells, *shares, end_section=case == EQUAL[-1])

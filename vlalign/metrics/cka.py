@@ -148,7 +148,7 @@ class Cka(PairMetric):
         if isinstance(x[0], PairMatrix):
             return super().grid(x, y)
         products = streamed_products(x, y)
-        scale = np.sqrt(np.outer(*([self._self_term(side) for side in sides] for sides in (x, y))))
+        scale = np.sqrt(np.outer([self._self_term(side) for side in x], [self._self_term(side) for side in y]))
         return np.divide(self._hsic(products, x, y), scale, out=np.zeros_like(products), where=scale > 0)
 
     def _self_term(self, side: Linear | Rbf) -> float:
@@ -195,5 +195,5 @@ class UnbiasedCka(Cka):
         if isinstance(x[0], PairMatrix):
             return super().moments(x, y)
         n = len(x[0].rows)
-        varies = np.outer(*([self._self_term(side) > 0 for side in sides] for sides in (x, y)))
+        varies = np.outer([self._self_term(side) > 0 for side in x], [self._self_term(side) > 0 for side in y])
         return Moments(np.zeros(varies.shape), np.where(varies, (2 / (n * (n - 3))) ** 0.5, 0.0))
