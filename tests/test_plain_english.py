@@ -23,13 +23,10 @@ PENDING = {
     "cli",
     "extraction",
     "hub",
-    "metrics",
     "multibench",
     "report",
-    "reproduce",
     "scoring",
     "settings",
-    "stats",
     "synthetic",
     "uniqueness",
 }
