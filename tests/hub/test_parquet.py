@@ -14,7 +14,7 @@ from vlalign.errors import VlalignError
 from vlalign.hub import parquet
 from vlalign.hub.build import build_run
 from vlalign.hub.metadata import About
-from vlalign.hub.parquet import ShardReader, check_written, extras_of, measure, write_run
+from vlalign.hub.parquet import check_written, extras_of, measure, read_shards, write_run
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
@@ -114,9 +114,8 @@ def test_damage_is_noticed(tmp_path: Path) -> None:
     with pytest.raises(VlalignError, match="differ from the store"):
         check_written(run, tmp_path / "out", about.parts, "float32")
     path.write_bytes(data[: len(data) // 2])
-    reader = ShardReader([path], run.shards, [layer.width for layer in run.layers], extras_of(run))
     with pytest.raises(VlalignError, match="cannot read"):
-        list(reader)
+        list(read_shards([path], run.shards, run.layers, extras_of(run)))
 
 
 def test_a_damaged_store_is_not_pushed(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def test_parameters_from_text() -> None:
     assert parse_metric("mutual_knn", k=20, nothing=1).params == {"k": 20}
     assert parse_metric("mutual_knn:k=3").label == "mutual_knn:k=3"
     for text, message in (
-        ("mutual_kn", r"unknown metric 'mutual_kn': did you mean mutual_knn\?"),
+        ("mutual_kn", r"unknown metric 'mutual_kn' \(did you mean mutual_knn\?\)"),
         ("nothing-like-it", "unknown metric 'nothing-like-it': use one of mutual_knn, cycle_knn"),
         ("mutual_knn:k", "name=value"),
         ("mutual_knn:j=3", "no parameter 'j': it has k"),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from vlalign.errors import VlalignError
 from vlalign.files import new_file, one_line, sha256_file
 from vlalign.hub.metadata import DATA, Extra, Part, Precision, layer_columns, part_path
-from vlalign.store import Run
+from vlalign.store import Layer, Run
 from vlalign.store.checksums import canonical, encode
 from vlalign.store.manifest import Entry
 
@@ -217,73 +217,57 @@ def measure(values: Tensor, cast: Tensor, what: str) -> Loss:
     return Loss(float(error.div_(size.clamp_min_(_NORMAL)).amax()), row)
 
 
-class ShardReader:
-    """Reader of a configuration's Parquet files, shard by shard.
+def read_shards(
+    files: Sequence[Path], shards: Sequence[Entry], layers: Sequence[Layer], extras: Sequence[Extra]
+) -> Iterator[tuple[int, list[str], list[Tensor], dict[str, Tensor]]]:
+    """Read a configuration's Parquet files shard by shard.
 
     Args:
         files: in order.
         shards: of the store of the run, or in which it is rebuilt.
-        widths: of the layers.
+        layers: of the run.
         extras: other columns.
+
+    Yields:
+        The index of each shard, its ids, its layers ``[rows, D_layer]`` as stored, its extras.
+
+    Raises:
+        VlalignError: a file is damaged, or holds other columns or rows than expected.
     """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
-    def __init__(
-        self, files: Sequence[Path], shards: Sequence[Entry], widths: Sequence[int], extras: Sequence[Extra]
-    ) -> None:
-        self.files, self.shards, self.widths, self.extras = files, shards, widths, extras
-
-    def __iter__(self) -> Iterator[tuple[int, list[str], list[Tensor], dict[str, Tensor]]]:
-        """Yield the index of each shard, its ids, its layers ``[rows, D_layer]`` as stored, its extras.
-
-        Raises:
-            VlalignError: a file is damaged, or holds other columns or rows than expected.
-        """
-        index = 0
-        for table, path in self._groups():
-            row = 0
-            while row < len(table):
-                if index == len(self.shards):
-                    raise VlalignError(f"{path} holds more rows than expected")
-                rows = self.shards[index].stop - self.shards[index].start
-                if row + rows > len(table):
-                    raise VlalignError(f"{path} is cut within a shard: it was not written by vlalign")
-                yield (index, *self._read(table.slice(row, rows), path))
-                row, index = row + rows, index + 1
-        if index < len(self.shards):
-            raise VlalignError(f"{self.files[-1]} ends after {index} of {len(self.shards)} shards")
-
-    def _groups(self) -> Iterator[tuple[pa.Table, Path]]:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        columns = ["id", *layer_columns(len(self.widths)), *(extra.column for extra in self.extras)]
-        for path in self.files:
-            try:
-                with pq.ParquetFile(path) as file:
-                    if missing := [name for name in columns if name not in file.schema_arrow.names]:
-                        raise VlalignError(f"{path} lacks column {missing[0]!r}")
-                    for number in range(file.num_row_groups):
-                        yield file.read_row_group(number, columns=columns), path
-            except (OSError, pa.ArrowException) as error:
-                raise VlalignError(f"cannot read {path}: {one_line(error)}") from error
-
-    def _read(self, table: pa.Table, path: Path) -> tuple[list[str], list[Tensor], dict[str, Tensor]]:
-        names = layer_columns(len(self.widths))
+    index, names = 0, layer_columns(len(layers))
+    columns = ["id", *names, *(extra.column for extra in extras)]
+    for path in files:
         try:
-            layers = [_tensor(table[name], (len(table), width)) for name, width in zip(names, self.widths, strict=True)]
-            extras = {one.name: _tensor(table[one.column], (len(table), *one.shape)) for one in self.extras}
-        except (ValueError, TypeError, RuntimeError) as error:
-            raise VlalignError(f"{path} holds columns of another shape than expected: {one_line(error)}") from error
-        return table["id"].to_pylist(), layers, extras
+            with pq.ParquetFile(path) as file:
+                if missing := [name for name in columns if name not in file.schema_arrow.names]:
+                    raise VlalignError(f"{path} lacks column {missing[0]!r}")
+                for batch in file.iter_batches(shards[0].stop - shards[0].start, columns=columns):
+                    if index == len(shards):
+                        raise VlalignError(f"{path} holds more rows than expected")
+                    rows = len(batch)
+                    if rows != shards[index].stop - shards[index].start:
+                        raise VlalignError(f"{path} is cut within a shard: it was not written by vlalign")
+                    try:
+                        values = [_tensor(batch[n], (rows, one.width)) for n, one in zip(names, layers, strict=True)]
+                        more = {one.name: _tensor(batch[one.column], (rows, *one.shape)) for one in extras}
+                    except (ValueError, TypeError, RuntimeError) as error:
+                        reason = f"columns of another shape than expected: {one_line(error)}"
+                        raise VlalignError(f"{path} holds {reason}") from error
+                    yield index, batch["id"].to_pylist(), values, more
+                    index += 1
+        except (OSError, pa.ArrowException) as error:
+            raise VlalignError(f"cannot read {path}: {one_line(error)}") from error
+    if index < len(shards):
+        raise VlalignError(f"{files[-1]} ends after {index} of {len(shards)} shards")
 
 
-def _tensor(column: pa.ChunkedArray, shape: tuple[int, ...]) -> Tensor:
+def _tensor(array: pa.Array, shape: tuple[int, ...]) -> Tensor:
     import pyarrow as pa
     import torch
 
-    array = column.combine_chunks()
-    if isinstance(array, pa.ChunkedArray):
-        array = array.chunk(0)
     if array.null_count:
         raise ValueError("a value is missing")
     flat = array.flatten() if pa.types.is_nested(array.type) else array
@@ -315,9 +299,8 @@ def check_written(run: Run, folder: Path, parts: Sequence[Part], dtype: str) -> 
 
     kind, bits = (torch.float16, torch.int16) if dtype == "float16" else (torch.float32, torch.int32)
     files = [folder / part.path for part in parts]
-    reader = ShardReader(files, run.shards, [layer.width for layer in run.layers], extras_of(run))
     digests = []
-    for index, ids, layers, extras in reader:
+    for index, ids, layers, extras in read_shards(files, run.shards, run.layers, extras_of(run)):
         features, more = run.load_shard(index)
         same = ids == run.ids[run.shards[index].start : run.shards[index].stop]
         pairs = zip(layers, features, strict=True)

@@ -13,7 +13,7 @@ from vlalign.environment import environment
 from vlalign.errors import VlalignError
 from vlalign.files import sha256_file
 from vlalign.hub.metadata import FOLDER, STORED, About, read_all_abouts
-from vlalign.hub.parquet import ShardReader, digest_of
+from vlalign.hub.parquet import digest_of, read_shards
 from vlalign.remote import hub_errors, resolve_revision
 from vlalign.store import FeatureStore, Run, RunWriter, Shard
 from vlalign.store.manifest import Entry
@@ -116,13 +116,12 @@ def _download(repo: str, commit: str, path: str, sha256: str) -> Path:
 
 def _rebuild(about: About, files: Sequence[Path], store: FeatureStore, origin: dict[str, Any]) -> Run:
     """Write a run through the store's own writer, and compare with the checksums of the original's shards."""
-    reader = ShardReader(files, about.shards, [layer.width for layer in about.layers], about.extras)
     writer = store.writer(about.pulled_key, _ids(files), about.shard_rows)
     _check_plan(about, writer)
     missing = set(writer.missing(require=[extra.name for extra in about.extras]))
     if not about.precision.exact:  # existing shards may not come from these files
         missing = set(writer.shards)
-    for index, ids, layers, extras in reader:
+    for index, ids, layers, extras in read_shards(files, about.shards, about.layers, about.extras):
         shard = writer.shards[index]
         if about.digests and digest_of(ids, layers, extras) != about.digests[index]:
             raise _altered(about, index)

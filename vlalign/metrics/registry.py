@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import fields
 from typing import Any
 
+from vlalign.config import close_matches
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Metric
 from vlalign.metrics.cka import Cka, UnbiasedCka
@@ -48,9 +48,8 @@ def get_metric(name: str, **params: Any) -> Metric:
     {'k': 5}
     """
     if not isinstance(name, str) or name not in METRICS:
-        close = difflib.get_close_matches(str(name).lower()[:100], METRICS)
-        advice = f"did you mean {' or '.join(close)}?" if close else f"use one of {', '.join(METRICS)}"
-        raise VlalignError(f"unknown metric {name!r}: {advice}")
+        advice = close_matches(name, METRICS, otherwise=f": use one of {', '.join(METRICS)}")
+        raise VlalignError(f"unknown metric {name!r}{advice}")
     known = [field.name for field in fields(METRICS[name])]  # type: ignore[arg-type]
     for param in params:
         if param not in known:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from vlalign.config import plain
 from vlalign.environment import environment
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Floats, Metric
@@ -20,7 +21,7 @@ from vlalign.scoring.inputs import Features, Side, check_pairing
 from vlalign.scoring.layers import PreparedSide
 from vlalign.scoring.preprocessing import get_preset
 from vlalign.scoring.record import ScoreRecord, write_json
-from vlalign.scoring.scorer import COSTLY_HALF_SAMPLES, HALF_SAMPLES, plain
+from vlalign.scoring.scorer import COSTLY_HALF_SAMPLES, HALF_SAMPLES
 from vlalign.stats.difference import paired_differences
 from vlalign.stats.fdr import benjamini_hochberg
 
@@ -142,7 +143,7 @@ def compare_runs(
         a=sides[0].describe(),
         b=sides[1].describe(),
         reference=sides[2].describe(),
-        metric={"name": chosen.name, "params": {n: plain(value) for n, value in chosen.params.items()}},
+        metric={"name": chosen.name, "params": plain(chosen.params)},
         preset=preset,
         n=sides[0].n,
         scores={n: _best(grid, names[i], names[2]) for i, (n, grid) in enumerate((("a", found.a), ("b", found.b)))},

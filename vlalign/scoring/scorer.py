@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from vlalign.config import plain
 from vlalign.environment import environment
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Metric, whole_number
@@ -93,7 +94,7 @@ class Scorer:
         return ScoreRecord(
             x=sides[0].describe(a.side.digest),
             y=sides[1].describe(b.side.digest),
-            metric={"name": metric.name, "params": {name: plain(value) for name, value in metric.params.items()}},
+            metric={"name": metric.name, "params": plain(metric.params)},
             preprocessing={
                 "preset": preset.name,
                 "clip_quantile": preset.clip_quantile,
@@ -184,8 +185,3 @@ class Scorer:
 def _identity(given: Features) -> Any:
     """Return the identity of a side: the key of a run, the object of other features."""
     return given.key.hash if hasattr(given, "key") else id(given)
-
-
-def plain(value: Any) -> Any:
-    """Return a parameter as JSON returns it."""
-    return list(value) if isinstance(value, tuple) else value
