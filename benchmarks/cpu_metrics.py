@@ -23,7 +23,7 @@ from torch import Tensor
 
 from vlalign.metrics import get_metric, metric_names, overlap_counts, unbiased_cka
 from vlalign.metrics.base import Metric
-from vlalign.metrics.engine.layers import map_layers
+from vlalign.metrics.engine.threads import map_layers
 from vlalign.scoring import score
 from vlalign.stats import permutation_null
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from vlalign.errors import VlalignError
 from vlalign.metrics import Info
 from vlalign.metrics.base import Floats
-from vlalign.metrics.engine.graph import NeighbourMetric
+from vlalign.metrics.engine.neighbour_lists import NeighbourMetric
 from vlalign.metrics.engine.ties import Sided
 from vlalign.metrics.registry import METRICS
 from vlalign.reproduce import compare as compared
@@ -230,7 +230,9 @@ def test_other_neighbours_are_rounding_only_if_they_are_as_near(
         return torch.cat([lists[:, : k - 1], lists[:, k:]], dim=1)  # the k-th is passed over
 
     monkeypatch.setattr(compared, "knn", other)
-    monkeypatch.setattr("vlalign.metrics.engine.graph.knn_of_sides", lambda *a: Sided(other(*a), other(*a, side="y")))
+    monkeypatch.setattr(
+        "vlalign.metrics.engine.neighbour_lists.knn_of_sides", lambda *a: Sided(other(*a), other(*a, side="y"))
+    )
     said = reasons(reproduce(x, y, k=5))
     assert ("not explained" in said) != twins
     assert "neighbour lists are not the same" in said["float32 rounding" if twins else "not explained"]

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from vlalign.errors import VlalignError
 from vlalign.metrics import MutualKnn, get_metric
-from vlalign.metrics.engine.graph import NeighbourMetric
+from vlalign.metrics.engine.neighbour_lists import NeighbourMetric
 from vlalign.scoring import ScoreRecord, score
 from vlalign.scoring.batch import score_pairs
 

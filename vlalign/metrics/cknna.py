@@ -14,8 +14,8 @@ from torch import Tensor
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Floats, Info, Ints, Metric, Moments, evaluate, take_rows, whole_number
 from vlalign.metrics.cka import UnbiasedCka
-from vlalign.metrics.engine.graph import relabelled
 from vlalign.metrics.engine.matches import find_matches
+from vlalign.metrics.engine.neighbour_lists import relabelled
 from vlalign.metrics.engine.ties import Sided
 from vlalign.metrics.mutual_knn import MutualKnn
 

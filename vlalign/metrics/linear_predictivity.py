@@ -21,7 +21,7 @@ from torch import Tensor
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Floats, Info, Ints, Metric, choice, evaluate, shown, take_rows, whole_number
 from vlalign.metrics.engine.basis import unit_configuration
-from vlalign.metrics.engine.layers import map_layers
+from vlalign.metrics.engine.threads import map_layers
 
 _ROWS = 128  # of E_fᵀE_f at once
 _RANGE = (1e-6, 1e6)  # of penalties: below, the inverse loses too many digits

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vlalign.metrics.base import Floats, Info, Ints, Moments, same_rows, whole_number
-from vlalign.metrics.engine.graph import NeighbourMetric, checked_lists, graph_sums, stacked
 from vlalign.metrics.engine.moments import permutation_moments
+from vlalign.metrics.engine.neighbour_lists import NeighbourMetric, checked_lists, graph_sums, stacked
 from vlalign.metrics.engine.neighbours import check_features, knn
 from vlalign.metrics.engine.ties import Sided
 

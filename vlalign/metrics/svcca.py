@@ -20,7 +20,7 @@ from torch import Tensor
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Floats, Info, Ints, Metric, evaluate, take_rows, whole_number
 from vlalign.metrics.engine.basis import centred, standardised, thin_basis
-from vlalign.metrics.engine.layers import map_layers
+from vlalign.metrics.engine.threads import map_layers
 
 
 def svcca(x: Tensor, y: Tensor, dim: int = 10) -> float:

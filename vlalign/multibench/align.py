@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vlalign.metrics import parse_metric
 from vlalign.metrics.base import Floats
-from vlalign.metrics.engine.layers import map_layers
+from vlalign.metrics.engine.threads import map_layers
 from vlalign.multibench.checkpoints import EncoderFiles, Member, TrainedEncoder
 from vlalign.multibench.config import MultibenchConfig
 from vlalign.multibench.encoder import stack

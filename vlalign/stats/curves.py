@@ -11,8 +11,8 @@ from torch import Tensor
 
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Metric, whole_number
-from vlalign.metrics.engine.graph import NeighbourMetric, shortened
-from vlalign.metrics.engine.layers import map_layers
+from vlalign.metrics.engine.neighbour_lists import NeighbourMetric, shortened
+from vlalign.metrics.engine.threads import map_layers
 from vlalign.metrics.registry import get_metric
 from vlalign.stats.null import generator
 from vlalign.stats.subsets import Subsets, common_rows, widths

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Floats, Ints, Metric
-from vlalign.metrics.engine.layers import map_layers
+from vlalign.metrics.engine.threads import map_layers
 from vlalign.stats.groups import checked_groups, members
 from vlalign.stats.null import generator
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vlalign.metrics import Metric, parse_metric
 from vlalign.metrics.base import Floats
-from vlalign.metrics.engine.layers import map_layers
+from vlalign.metrics.engine.threads import map_layers
 from vlalign.scoring.preprocessing import normalise_rows
 from vlalign.study.cells import grouped
 from vlalign.study.progress import StudyProgress

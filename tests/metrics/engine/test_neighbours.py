@@ -14,8 +14,8 @@ from torch import Tensor
 from vlalign.errors import VlalignError
 from vlalign.metrics import knn
 from vlalign.metrics.engine import neighbours
-from vlalign.metrics.engine.layers import map_layers, scratch
 from vlalign.metrics.engine.neighbours import search_on_cpu, search_on_device
+from vlalign.metrics.engine.threads import map_layers, scratch
 from vlalign.metrics.engine.ties import TieBreaking, row_labels
 
 

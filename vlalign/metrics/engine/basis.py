@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from vlalign.metrics.base import Floats
-from vlalign.metrics.engine.layers import map_layers
+from vlalign.metrics.engine.threads import map_layers
 
 #: Directions whose singular value is below this share of the largest count as rounding noise. A float32 column far from
 #: zero carries noise of about 1e-6 of the largest; the float64 Gram matrix resolves down to about 1e-7.

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vlalign.metrics.base import Floats, Ints
-from vlalign.metrics.engine.graph import NeighbourMetric, checked_lists, stacked
+from vlalign.metrics.engine.neighbour_lists import NeighbourMetric, checked_lists, stacked
 from vlalign.metrics.engine.ties import Sided
 
 _TABLE_BYTES = 32 * 2**20  # of positions [rows, N, layers] held at once

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Ints, choice, whole_number
-from vlalign.metrics.engine.layers import scratch
+from vlalign.metrics.engine.threads import scratch
 from vlalign.metrics.engine.ties import Sided, TieBreaking, row_labels
 
 #: Bytes of inner products held at once when ``block`` is not given, on the CPU and on accelerators, which larger blocks

@@ -1,4 +1,4 @@
-"""Base class of the metrics of neighbour lists, and operations on the lists."""
+"""Neighbour lists [N, k]: base class of the metrics that compare them, and operations on the lists."""
 
 from __future__ import annotations
 
