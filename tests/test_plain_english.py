@@ -40,7 +40,7 @@ BANNED = {
     r"kin|look(s|ed)? what": "similar models; scan",
     r"speaks? for": "is the main process; represents",
     r"so (many|much|few)": "n, at most n",
-    r"go(es)? first|pass(es)? over": "overrides, has priority; skips",
+    r"go(es)? first": "overrides, has priority",
     r"paid for": "accounted for",
     r"of (its|their) own": "separate, individual",
     r"stands? (in|for|beside)": "is in, means, is next to",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
-import shutil
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -19,6 +18,7 @@ from vlalign.data.splits import select_split
 from vlalign.data.tables import append, as_dataset, read_columns
 from vlalign.display import quoted, some
 from vlalign.errors import VlalignError
+from vlalign.files import work_folder
 from vlalign.remote import hub_errors, resolve_revision
 
 if TYPE_CHECKING:
@@ -218,12 +218,10 @@ def _read_tables(spec: DataSpec, commit: str, builder: Any, files: dict[str, lis
         splits[split] = as_dataset(columns, f"data set {spec.source}")
     folder = _tables_folder(spec, commit)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    draft = folder.with_name(f"{commit}.part")
-    with FileLock(folder.with_name(f"{commit}.lock")):
+    with FileLock(folder.with_name(f"{commit}.lock")), work_folder(folder.parent) as work:
         if not folder.is_dir():  # else another process cached it meanwhile
-            shutil.rmtree(draft, ignore_errors=True)
-            DatasetDict(splits).save_to_disk(draft)
-            os.rename(draft, folder)
+            DatasetDict(splits).save_to_disk(work / commit)
+            os.rename(work / commit, folder)
     kept = _kept_tables(spec, commit)
     assert kept is not None
     return kept

@@ -282,20 +282,15 @@ def _processor(source: ModelSource, image_size: int | None) -> Preprocessing:
 
     with model_errors(source, "image processor"):
         processor = AutoImageProcessor.from_pretrained(source.location, backend="pil", **source.pretrained_arguments())
-        return _processor_of(processor, image_size)
-
-
-def _processor_of(processor: Any, image_size: int | None) -> Preprocessing:
-    if image_size is not None:
-        ratio = _crop_ratio(processor)
-        processor.size = _resized(processor.size, round(image_size / ratio))
-        if getattr(processor, "crop_size", None):
-            processor.crop_size = _resized(processor.crop_size, image_size)
-    transform = _ProcessorTransform(processor)
-    sizes = [dict(getattr(processor, name, None) or {}) for name in ("size", "crop_size")]
-    size = _tried(transform, [one[key] for one in sizes for key in _SIDES if one.get(key)])
-    settings = {k: v for k, v in processor.to_dict().items() if not k.startswith("_") and v is not None}
-    settings = json.loads(json.dumps(settings, default=str))
+        if image_size is not None:
+            processor.size = _resized(processor.size, round(image_size / _crop_ratio(processor)))
+            if getattr(processor, "crop_size", None):
+                processor.crop_size = _resized(processor.crop_size, image_size)
+        transform = _ProcessorTransform(processor)
+        sizes = [dict(getattr(processor, name, None) or {}) for name in ("size", "crop_size")]
+        size = _tried(transform, [sides[key] for sides in sizes for key in _SIDES if sides.get(key)])
+        settings = {k: v for k, v in processor.to_dict().items() if not k.startswith("_") and v is not None}
+        settings = json.loads(json.dumps(settings, default=str))
     return Preprocessing(transform, {**settings, "processor": type(processor).__name__}, size)
 
 

@@ -24,12 +24,6 @@ class RunKey:
 
     Attributes:
         hash: hex sha256 of the canonical JSON (sorted keys, no spaces).
-        short: its first 16 digits, the run's folder name.
-        model: display name, such as ``llama-7b``.
-        slug: the model's name made safe for a folder.
-        modality: ``text`` or ``vision``.
-        edits: perturbations of the data, such as ``char_delete:30``.
-        title: the model's name with the edits.
 
     Raises:
         VlalignError: the model's name or modality is missing, or a value is not JSON.
@@ -66,12 +60,12 @@ class RunKey:
 
     @property
     def short(self) -> str:
-        """First 16 hex digits of the hash."""
+        """First 16 hex digits of the hash, the run's folder name."""
         return self.hash[:16]
 
     @property
     def model(self) -> str:
-        """The model's display name."""
+        """The model's display name, such as ``llama-7b``."""
         return str(self.data["model"]["name"])
 
     @property

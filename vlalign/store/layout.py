@@ -61,40 +61,30 @@ def plan_shards(n: int, shard_rows: int) -> list[Shard]:
     return [Shard(i, start, min(start + shard_rows, n)) for i, start in enumerate(range(0, n, shard_rows))]
 
 
-@dataclass(frozen=True)
 class Layout:
     """Paths of one run's files.
+
+    Attributes:
+        folder: of the run.
+        key: the run key.
+        ids: sample ids in row order and the rows per shard.
+        manifest: written last: its presence means that the run is complete.
+        provenance: time, machine and versions of each session: the only file that differs between equal runs.
 
     >>> Layout(Path("store/m/0123")).shard(Shard(1, 128, 256), 8).name
     'shard-00001-of-00008.safetensors'
     """
 
-    folder: Path
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.key, self.ids, self.manifest, self.provenance = (
+            folder / name for name in ("key.json", "ids.json", "manifest.json", "provenance.jsonl")
+        )
 
     @classmethod
     def of(cls, root: Path, key: RunKey) -> Layout:
         """Return the layout of the run that `key` identifies in the store at `root`."""
         return cls(root / key.slug / key.short)
-
-    @property
-    def key(self) -> Path:
-        """The run key."""
-        return self.folder / "key.json"
-
-    @property
-    def ids(self) -> Path:
-        """Sample ids in row order and the rows per shard."""
-        return self.folder / "ids.json"
-
-    @property
-    def manifest(self) -> Path:
-        """Written last: its presence means that the run is complete."""
-        return self.folder / "manifest.json"
-
-    @property
-    def provenance(self) -> Path:
-        """Time, machine and versions of each session: the only file that differs between equal runs."""
-        return self.folder / "provenance.jsonl"
 
     def shard(self, shard: Shard, count: int) -> Path:
         """Return the file of a shard out of `count`."""

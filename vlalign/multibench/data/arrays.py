@@ -60,6 +60,11 @@ def check_finite_blocks(where: str, blocks: Blocks) -> None:
         )
 
 
+def check_finite_array(where: str, values: Array) -> None:
+    """Raise VlalignError for values [N, ..., F] that are not finite."""
+    check_finite_blocks(where, lambda: [(np.arange(len(values)), values)])
+
+
 @dataclass(frozen=True)
 class Scale:
     """Mean and population standard deviation of each feature.

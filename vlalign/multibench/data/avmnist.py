@@ -32,6 +32,7 @@ POOL = "cls"
 VALID = 5000
 _SIDE, _PATCH = 28, 4
 _IMAGES, _LABELS = 2051, 2049  # first numbers of IDX files
+_FILES = [f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
 
 Array = np.ndarray[Any, Any]
 
@@ -105,7 +106,7 @@ def prepare_avmnist(
         classes = (labels if part == "train" else test_labels)[numbers]
         splits[split] = PreparedSplit(inputs, {}, torch.from_numpy(classes.astype(np.int64)), ids)
     about = {
-        "source": [*_mnist_files(images), *_speech_files(place, recordings)],
+        "source": [*(source_file(_idx_path(images, name)) for name in _FILES), *_speech_files(place, recordings)],
         "processing": {
             "seed": seed, "patch": _PATCH, "pixels_divided_by": 255, "mfcc": [FRAMES, COEFFICIENTS],
             "recordings": {split: sum(map(len, digits.values())) for split, digits in pools.items()},
@@ -203,14 +204,6 @@ def _pair(
         ids.append(f"{image}+{recording.name}")
         picked[at] = order[recording.name]
     return ids, picked
-
-
-def _mnist_files(folder: Path) -> list[dict[str, Any]]:
-    return [
-        source_file(_idx_path(folder, f"{part}-{kind}-ubyte"))
-        for part in ("train", "t10k")
-        for kind in ("images-idx3", "labels-idx1")
-    ]
 
 
 def _speech_files(place: Path, recordings: dict[str, Any]) -> list[dict[str, Any]]:

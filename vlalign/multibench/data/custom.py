@@ -16,6 +16,7 @@ from vlalign.multibench.data.arrays import (
     Blocks,
     Scale,
     as_float32,
+    check_finite_array,
     check_finite_blocks,
     check_numbers,
     draw,
@@ -283,7 +284,7 @@ def find_labels(source: Source, split: str, arrays: Mapping[str, Array]) -> Arra
         if values.dtype.kind not in "fiubU" or len({isinstance(text, str) for text in texts}) > 1:
             raise VlalignError(f"{source.title(split, key)} is neither numbers nor texts: expected one kind")
     if values.dtype.kind == "f":
-        check_finite_blocks(source.title(split, key), lambda: [(np.arange(len(values)), values[:, None])])
+        check_finite_array(source.title(split, key), values[:, None])
     return values
 
 

@@ -6,7 +6,6 @@ import shlex
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from vlalign.multibench.data.affect import (
     plain_labels,
     plan_split,
 )
-from vlalign.multibench.data.arrays import ROWS, Array, check_finite_blocks
+from vlalign.multibench.data.arrays import ROWS, Array, check_finite_array, check_finite_blocks
 from vlalign.multibench.data.custom import (
     IDS,
     LABELS,
@@ -164,11 +163,7 @@ def _check_custom(source: Source, parts: Mapping[str, Mapping[str, Array]]) -> N
     for split, part in parts.items():
         for key in modalities:
             find_lengths(source, split, key)
-            check_finite_blocks(source.title(split, key), partial(_one_block, part[key]))
-
-
-def _one_block(values: Array) -> list[tuple[Array, Array]]:
-    return [(np.arange(len(values)), values)]
+            check_finite_array(source.title(split, key), part[key])
 
 
 def _array_facts(split: str, key: str, values: Array) -> dict[str, Any]:
