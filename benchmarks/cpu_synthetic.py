@@ -37,6 +37,7 @@ from vlalign.scoring.preprocessing import normalise_rows
 from vlalign.synthetic import SyntheticConfig, SyntheticStudy, Task, information
 from vlalign.synthetic.align import alignment_rows
 from vlalign.synthetic.cells import Cell, all_cells, ensembles
+from vlalign.synthetic.encoder import activations
 from vlalign.synthetic.train import Samples
 
 QUICK: dict[str, Any] = {"samples": 4096, "uniqueness": (0, 3), "phi_depths": (1, 2), "ensemble": 2}
@@ -81,11 +82,6 @@ class Usual:
         if (accuracy := right / len(self.valid[1])) > self.accuracy:
             self.accuracy, self.best = accuracy, copy.deepcopy(self.model.state_dict())
 
-    def matrices(self) -> list[Tensor]:
-        """Weight and bias of each Linear, side by side."""
-        linears = (layer for layer in self.model if isinstance(layer, nn.Linear))
-        return [torch.cat([layer.weight, layer.bias[:, None]], dim=1).detach() for layer in linears]
-
 
 class InFloat64(SyntheticStudy):
     """The same training in float64."""
@@ -104,8 +100,8 @@ def difference(study: SyntheticStudy, group: Sequence[Cell], dtype: torch.dtype)
     for _ in range(int(found.epoch[place])):  # to the epoch whose parameters were kept
         order = torch.randperm(len(y))
         alone.fit(zip(x[order].split(alone.batch), y[order].split(alone.batch), strict=True))
-    member = found.stack(study.config, cell, slice(place, place + 1)).layers
-    return max(float((a[0, : len(b)] - b).abs().max()) for a, b in zip(member, alone.matrices(), strict=True))
+    member = found.ensemble(study.config, cell, slice(place, place + 1)).flat[0]
+    return float((member - nn.utils.parameters_to_vector(alone.model.parameters()).detach()).abs().max())
 
 
 def training_row(depth: int, epochs: int, **sizes: Any) -> Row:
@@ -150,9 +146,8 @@ def layers_of(study: SyntheticStudy, cell: Cell) -> list[Tensor]:
     """Activations that alignment is measured on, of a cell with one U."""
     data = study.data(study.config.uniqueness[0])
     x = data.features(cell.modality, cell.phi_depth)[data.splits["test"][: study.config.align_samples]]
-    x = torch.cat([x, torch.ones(len(x), 1)], dim=1)
-    stack = study.files.load(cell).stack(study.config, cell)
-    return [normalise_rows(h[0], cell.name)[0] for h in stack.activations(x.unsqueeze(0))]
+    ensemble = study.files.load(cell).ensemble(study.config, cell)
+    return [normalise_rows(h[0], cell.name)[0] for h in activations(ensemble, x.unsqueeze(0))]
 
 
 def alignment_row(most: int) -> Row:

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vlalign.study.ensembles import Ensemble
 from vlalign.synthetic import SyntheticConfig, SyntheticData, Task
-from vlalign.synthetic.encoder import Shape, Stack
+from vlalign.synthetic.encoder import Encoder, Shape
 
 SMALL: dict[str, Any] = {
     "uniqueness": (0, 5), "phi_depths": (1, 3), "depths": (1, 2), "seeds": (0, 7), "samples": 512, "epochs": (2, 3),
@@ -92,13 +93,13 @@ def linears(network: nn.Sequential) -> list[nn.Linear]:
     return [layer for layer in network if isinstance(layer, nn.Linear)]
 
 
-def member(stack: Stack, m: int) -> nn.Sequential:
-    """One encoder of a stack."""
-    network = encoder(stack.shape).to(stack.flat.dtype)
+def member(ensemble: Ensemble[Encoder], m: int) -> nn.Sequential:
+    """One encoder of an ensemble."""
+    network = encoder(ensemble.module.shape).to(ensemble.flat.dtype)
     with torch.no_grad():
-        for layer, matrix in zip(linears(network), stack.layers, strict=True):
-            layer.weight.copy_(matrix[m, : layer.out_features, :-1])
-            layer.bias.copy_(matrix[m, : layer.out_features, -1])
+        for layer, ours in zip(linears(network), (*ensemble.module.layers, ensemble.module.head), strict=True):
+            layer.weight.copy_(ours.weight[m])
+            layer.bias.copy_(ours.bias[m])
     return network
 
 

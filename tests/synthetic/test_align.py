@@ -21,7 +21,7 @@ from vlalign.synthetic import SyntheticConfig, SyntheticData, make_data
 from vlalign.synthetic import align as synthetic_align
 from vlalign.synthetic.align import alignment_rows
 from vlalign.synthetic.cells import Cell, EncoderFiles, Encoders, all_cells, shape_of
-from vlalign.synthetic.encoder import Stack
+from vlalign.synthetic.encoder import initialise, pack
 
 METRICS: dict[str, Callable[[Tensor, Tensor], float]] = {
     "unbiased_cka": metrics.unbiased_cka,
@@ -42,10 +42,9 @@ def untrained(config: SyntheticConfig) -> tuple[EncoderFiles, Callable[[int], Sy
     files = EncoderFiles(config)
     count = len(config.uniqueness)
     for i, cell in enumerate(all_cells(config)):
-        stack = Stack(shape_of(config, cell), count)
-        stack.initialise([100 * i + m for m in range(count)])
+        ensemble, _ = initialise(shape_of(config, cell), [100 * i + m for m in range(count)])
         accuracy = torch.tensor([[i, i + 0.1 * m, i + 0.25] for m in range(count)], dtype=torch.float64) / 100
-        files.save(cell, Encoders(stack.packed(), accuracy, torch.arange(count) + i))
+        files.save(cell, Encoders(pack(ensemble), accuracy, torch.arange(count) + i))
     kept = {uniqueness: make_data(config, uniqueness) for uniqueness in config.uniqueness}
     return files, kept.__getitem__
 
@@ -54,7 +53,7 @@ def layers_of(files: EncoderFiles, data: SyntheticData, cell: Cell, place: int) 
     """Activations of one encoder on the first test samples, rows of length 1."""
     features = data.features(cell.modality, cell.phi_depth)
     x = features[torch.from_numpy(data.splits["test"][: files.config.align_samples])]
-    network = member(files.load(cell).stack(files.config, cell), place)
+    network = member(files.load(cell).ensemble(files.config, cell), place)
     return [normalize(layer, dim=1) for layer in hidden(network, x)]
 
 

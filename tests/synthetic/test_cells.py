@@ -18,7 +18,7 @@ from vlalign.errors import VlalignError
 from vlalign.store.tensors import _digest
 from vlalign.synthetic import SyntheticConfig
 from vlalign.synthetic.cells import Cell, EncoderFiles, Encoders, all_cells, ensembles, shape_of
-from vlalign.synthetic.encoder import Stack
+from vlalign.synthetic.encoder import activations, initialise, pack
 
 CELL = Cell(1, 2, 12, 7, 3)
 
@@ -26,10 +26,10 @@ CELL = Cell(1, 2, 12, 7, 3)
 def encoders(config: SyntheticConfig, cell: Cell = CELL, seed: int = 0) -> Encoders:
     """Made-up parameters of a cell."""
     count = len(config.uniqueness)
-    stack, generator = Stack(shape_of(config, cell), count), torch.Generator().manual_seed(seed)
-    stack.initialise([seed + m for m in range(count)])
+    ensemble, _ = initialise(shape_of(config, cell), [seed + m for m in range(count)])
+    generator = torch.Generator().manual_seed(seed)
     return Encoders(
-        stack.packed(),
+        pack(ensemble),
         torch.rand(count, 3, dtype=torch.float64, generator=generator),
         torch.randint(1, 50, (count,), generator=generator),
     )
@@ -105,12 +105,11 @@ def test_files_round_trip(tmp_path: Path) -> None:
     assert files.has(CELL)
     assert not files.has(replace(CELL, seed=0))
     assert [file.name for file in path.parent.iterdir()] == [CELL.name]
-    stack = found.stack(files.config, CELL, slice(1, 2))
-    assert torch.equal(stack.packed(), expected.parameters[1:])
-    x = torch.randn(1, 5, 13)
-    x[..., -1] = 1
-    alone = found.stack(files.config, CELL).activations(x.expand(2, 5, 13))
-    for layer, whole, network in zip(stack.activations(x), alone, hidden(member(stack, 0), x[0, :, :-1]), strict=True):
+    second = found.ensemble(files.config, CELL, slice(1, 2))
+    assert torch.equal(pack(second), expected.parameters[1:])
+    x = torch.randn(1, 5, 12)
+    both = activations(found.ensemble(files.config, CELL), x.expand(2, 5, 12))
+    for layer, whole, network in zip(activations(second, x), both, hidden(member(second, 0), x[0]), strict=True):
         assert torch.allclose(layer[0], whole[1], atol=1e-6)
         assert torch.allclose(layer[0], network, atol=1e-5)
 

@@ -98,7 +98,7 @@ def test_encoders_are_what_an_ordinary_loop_trains(finished: SyntheticResult, ce
             shape_of(config, cell), splits, seed=cell.seed + cell.depth + cell.phi_depth, rate=rate, decay=decay,
             epochs=(2, 3)[cell.modality], batch=100, clip=8,
         )  # fmt: skip
-        ours = numbers(member(found.stack(config, cell), place))
+        ours = numbers(member(found.ensemble(config, cell), place))
         assert torch.allclose(ours, numbers(network), rtol=0, atol=1e-4)  # of rounding; a step is 100 times longer
         assert int(found.epoch[place]) == epoch
         assert found.accuracy[place].tolist() == pytest.approx(accuracies, abs=0.01)

@@ -12,9 +12,10 @@ import torch
 from support.synthetic import accuracy, encoder, member, numbers, small, trained_alone
 from torch import Tensor
 
+from vlalign.study.ensembles import Trained
 from vlalign.synthetic import SyntheticStudy
-from vlalign.synthetic.encoder import NONLINEARITIES, Shape
-from vlalign.synthetic.train import Samples, Split, Trained, train_ensemble
+from vlalign.synthetic.encoder import NONLINEARITIES, Encoder, Shape
+from vlalign.synthetic.train import Samples, Split, train_ensemble
 
 
 @dataclass(frozen=True)
@@ -54,16 +55,13 @@ def samples_of(members: tuple[Member, ...], dtype: torch.dtype) -> Samples:
 
 
 def splits_of(samples: Samples, m: int) -> list[tuple[Tensor, Tensor]]:
-    """Inputs and labels of one member, of train, validation and test, without the ones."""
-    return [
-        (split.tables[m][split.rows[m]][:, :-1], split.labels[m])
-        for split in (samples.train, samples.valid, samples.test)
-    ]
+    """Inputs and labels of one member, of train, validation and test."""
+    return [(split.tables[m][split.rows[m]], split.labels[m]) for split in (samples.train, samples.valid, samples.test)]
 
 
 def together(
     members: Sequence[Member], shape: Shape = LEAKY, dtype: torch.dtype = torch.float64, **values: Any
-) -> Trained:
+) -> Trained[Encoder]:
     return train_ensemble(
         shape,
         samples_of(tuple(members), dtype),
@@ -85,8 +83,8 @@ def alone(one: Member, shape: Shape = LEAKY, dtype: torch.dtype = torch.float64,
     )
 
 
-def accuracies(trained: Trained, m: int) -> list[float]:
-    return [float(split[m]) for split in (trained.train, trained.valid, trained.test)]
+def accuracies(trained: Trained[Encoder], m: int) -> list[float]:
+    return trained.performance[m].tolist()
 
 
 @pytest.mark.parametrize(
@@ -99,7 +97,7 @@ def test_members_end_where_they_would_end_alone(shape: Shape) -> None:
     clipped = []
     for m, one in enumerate(MEMBERS):
         network, epoch, expected, norms = alone(one, shape)
-        assert torch.allclose(numbers(member(ensemble.parameters, m)), numbers(network), rtol=0, atol=1e-10)
+        assert torch.allclose(numbers(member(ensemble.ensemble, m)), numbers(network), rtol=0, atol=1e-10)
         assert int(ensemble.epoch[m]) == epoch
         assert accuracies(ensemble, m) == expected
         assert len(norms) == 4 * 4
@@ -111,11 +109,11 @@ def test_members_end_where_they_would_end_alone(shape: Shape) -> None:
 def test_members_in_single_precision_are_as_exact_as_torch_is(shape: Shape) -> None:
     """Rounding takes both away from training in double precision, the ensemble hardly farther than torch's own loop."""
     found, exact = together(MEMBERS, shape, torch.float32), together(MEMBERS, shape)
-    assert found.parameters.flat.dtype == torch.float32
+    assert found.ensemble.flat.dtype == torch.float32
     for m, one in enumerate(MEMBERS):
         network, epoch, expected, _ = alone(one, shape, torch.float32)
-        true = numbers(member(exact.parameters, m))
-        ours = (numbers(member(found.parameters, m)) - true).abs().max()
+        true = numbers(member(exact.ensemble, m))
+        ours = (numbers(member(found.ensemble, m)) - true).abs().max()
         theirs = (numbers(network) - true).abs().max()
         assert ours < 4 * theirs + 1e-6
         assert theirs < 4 * one.rate  # a gradient that rounding takes across zero moves a number by up to two steps
@@ -129,7 +127,7 @@ def test_another_number_of_steps_and_samples() -> None:
         ensemble = together(MEMBERS[:2], **values)
         for m, one in enumerate(MEMBERS[:2]):
             network, epoch, expected, _ = alone(one, **values)
-            assert torch.allclose(numbers(member(ensemble.parameters, m)), numbers(network), rtol=0, atol=1e-10)
+            assert torch.allclose(numbers(member(ensemble.ensemble, m)), numbers(network), rtol=0, atol=1e-10)
             assert int(ensemble.epoch[m]) == epoch
             assert accuracies(ensemble, m) == expected
 
@@ -139,8 +137,8 @@ def test_clipping_is_by_each_member_of_its_own() -> None:
     for m, one in enumerate(MEMBERS[:2]):
         for ensemble, clip in ((free, 1e9), (clipped, 1e-3)):
             network, *_ = alone(one, clip=clip)
-            assert torch.allclose(numbers(member(ensemble.parameters, m)), numbers(network), rtol=0, atol=1e-9)
-        assert not torch.allclose(numbers(member(free.parameters, m)), numbers(member(clipped.parameters, m)))
+            assert torch.allclose(numbers(member(ensemble.ensemble, m)), numbers(network), rtol=0, atol=1e-9)
+        assert not torch.allclose(numbers(member(free.ensemble, m)), numbers(member(clipped.ensemble, m)))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
@@ -149,7 +147,7 @@ def test_an_ensemble_is_as_many_ensembles_of_one(dtype: torch.dtype) -> None:
     tolerance = 1e-12 if dtype == torch.float64 else 1e-5
     for m, one in enumerate(MEMBERS):
         single = together([one], dtype=dtype)
-        found, expected = numbers(member(ensemble.parameters, m)), numbers(member(single.parameters, 0))
+        found, expected = numbers(member(ensemble.ensemble, m)), numbers(member(single.ensemble, 0))
         assert torch.allclose(found, expected, rtol=0, atol=tolerance)
         assert ensemble.epoch[m] == single.epoch[0]
         assert accuracies(ensemble, m) == accuracies(single, 0)
@@ -157,15 +155,15 @@ def test_an_ensemble_is_as_many_ensembles_of_one(dtype: torch.dtype) -> None:
 
 def test_the_order_of_members_is_of_no_effect() -> None:
     forward, backward = together(MEMBERS), together(MEMBERS[::-1])
-    assert torch.allclose(forward.parameters.packed(), backward.parameters.packed().flip(0), rtol=0, atol=1e-12)
+    assert torch.allclose(forward.ensemble.flat, backward.ensemble.flat.flip(0), rtol=0, atol=1e-12)
     assert torch.equal(forward.epoch, backward.epoch.flip(0))
 
 
 def test_members_alike_stay_alike_and_others_part() -> None:
     twins = (MEMBERS[0], MEMBERS[4], MEMBERS[0])
-    found = together(twins).parameters.packed()
+    found = together(twins).ensemble.flat
     assert torch.equal(found[0], found[2])
-    every = together(MEMBERS).parameters.packed()
+    every = together(MEMBERS).ensemble.flat
     for m in range(len(MEMBERS)):
         for other in range(m):
             assert (every[m] - every[other]).abs().max() > 1e-3
@@ -178,8 +176,8 @@ def test_members_of_one_seed_start_alike_and_see_one_order() -> None:
     for m, one in enumerate(MEMBERS):
         torch.manual_seed(one.seed)
         expected = numbers(encoder(LEAKY)).double()
-        assert torch.allclose(numbers(member(found.parameters, m)), expected, rtol=0, atol=1e-9)
-    packed = found.parameters.packed()
+        assert torch.allclose(numbers(member(found.ensemble, m)), expected, rtol=0, atol=1e-9)
+    packed = found.ensemble.flat
     assert torch.allclose(packed[0], packed[2], atol=1e-9)
     assert not torch.allclose(packed[0], packed[1], atol=1e-2)
 
@@ -218,7 +216,7 @@ def test_the_first_best_checkpoint_is_kept() -> None:
     assert 1 < longer.epoch.min() < 12
     for m, one in enumerate(MEMBERS):  # what follows the best epoch is of no effect
         until = together([one], epochs=int(longer.epoch[m]))
-        assert torch.allclose(longer.parameters.packed()[m], until.parameters.packed()[0], rtol=0, atol=1e-9)
+        assert torch.allclose(longer.ensemble.flat[m], until.ensemble.flat[0], rtol=0, atol=1e-9)
         assert accuracies(longer, m) == accuracies(until, 0)
 
 
@@ -233,9 +231,10 @@ def test_ticks_come_after_every_epoch_and_global_generators_are_left_alone() -> 
 def test_accuracies_are_those_of_the_checkpoint() -> None:
     found, samples = together(MEMBERS), samples_of(MEMBERS, torch.float64)
     for m in range(len(MEMBERS)):
-        network = member(found.parameters, m)
+        network = member(found.ensemble, m)
         assert accuracies(found, m) == [accuracy(network, *split) for split in splits_of(samples, m)]
-    assert all(part.dtype == torch.float64 and part.shape == (6,) for part in (found.train, found.valid, found.test))
+    assert found.performance.dtype == torch.float64
+    assert found.performance.shape == (6, 3)
 
 
 def test_training_teaches() -> None:
@@ -244,9 +243,9 @@ def test_training_teaches() -> None:
     found = train_ensemble(
         shape, samples, seeds=[3] * 6, learning_rates=[1e-2] * 6, weight_decays=[0.0] * 6, epochs=25, batch=100
     )
-    assert found.train[:2].min() > 0.75
-    assert found.train.min() > 0.5
-    assert found.test[:2].min() > 0.65
+    assert found.performance[:2, 0].min() > 0.75
+    assert found.performance[:, 0].min() > 0.5
+    assert found.performance[:2, 2].min() > 0.65
 
 
 def test_data_of_a_study_are_the_samples_of_its_splits() -> None:
@@ -260,27 +259,23 @@ def test_data_of_a_study_are_the_samples_of_its_splits() -> None:
     shared = samples.train.tables
     assert shared[0] is shared[1]
     assert shared[0] is not shared[2]
-    assert all((table[:, -1] == 1).all() for table in shared)
     orders = [torch.randperm(358) for _ in MEMBERS]
     ordered, plain = samples.train.inputs(orders), samples.train.inputs()
     for m, order in enumerate(orders):
         assert torch.equal(ordered[m], plain[m][order])
 
 
-def test_weight_decay_is_decoupled_and_leaves_constant_rows_alone() -> None:
-    """A member without gradients shrinks by 1 − lr · decay a step, its biases too; the rows of ones stay."""
+def test_weight_decay_is_decoupled() -> None:
+    """A member without gradients shrinks by 1 − lr · decay a step, its biases too."""
     found = together([Member(0, 1, 3, 1e-2, 0.5)], epochs=1, batch=358, clip=1e-300)
     torch.manual_seed(3)
     expected = numbers(encoder(LEAKY)).double() * (1 - 1e-2 * 0.5)
-    assert torch.allclose(numbers(member(found.parameters, 0)), expected, rtol=0, atol=1e-9)
-    for layer in found.parameters.layers[:-1]:
-        assert (layer[:, -1, :-1] == 0).all()
-        assert (layer[:, -1, -1] == 1).all()
+    assert torch.allclose(numbers(member(found.ensemble, 0)), expected, rtol=0, atol=1e-9)
 
 
 def test_labels_that_never_occur() -> None:
     shape = Shape(12, 6, 1, 7)  # three classes more than there are
     ensemble = together(MEMBERS[:1], shape)
     network, epoch, expected, _ = alone(MEMBERS[0], shape)
-    assert torch.allclose(numbers(member(ensemble.parameters, 0)), numbers(network), rtol=0, atol=1e-10)
+    assert torch.allclose(numbers(member(ensemble.ensemble, 0)), numbers(network), rtol=0, atol=1e-10)
     assert (int(ensemble.epoch[0]), accuracies(ensemble, 0)) == (epoch, expected)

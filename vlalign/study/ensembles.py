@@ -168,12 +168,13 @@ def train(
 def _groups(
     flat: Tensor, gradients: Tensor, learning_rates: Sequence[float], weight_decays: Sequence[float]
 ) -> list[dict[str, Any]]:
-    """Return parameter groups of neighbouring members of equal rates: slices of ``flat`` with their gradients."""
-    groups, start = [], 0
-    for (rate, decay), members in groupby(zip(learning_rates, weight_decays, strict=True)):
+    """Return a parameter group for each pair of rates: slices of ``flat`` of its members, with their gradients."""
+    groups: dict[tuple[float, float], list[Tensor]] = {}
+    start = 0
+    for rates, members in groupby(zip(learning_rates, weight_decays, strict=True)):
         end = start + len(list(members))
         part = flat[start:end]
         part.grad = gradients[start:end]
-        groups.append({"params": [part], "lr": rate, "weight_decay": decay})
+        groups.setdefault(rates, []).append(part)
         start = end
-    return groups
+    return [{"params": parts, "lr": rate, "weight_decay": decay} for (rate, decay), parts in groups.items()]

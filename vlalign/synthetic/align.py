@@ -18,6 +18,7 @@ from vlalign.study.progress import StudyProgress
 from vlalign.synthetic.cells import Cell, EncoderFiles, Encoders, all_cells
 from vlalign.synthetic.config import SyntheticConfig
 from vlalign.synthetic.data import SyntheticData
+from vlalign.synthetic.encoder import activations
 
 Row = dict[str, Any]
 Job = tuple[list[Cell], list[list[Cell]], int]
@@ -128,12 +129,11 @@ def _layers(
     """Return normalised activations [n, width] of each layer of each cell's encoder at one U."""
     rows, codes = data.inputs(cells[0].modality, cells[0].phi_depth)
     x = rows[torch.from_numpy(codes[data.splits["test"][: config.align_samples]])]
-    x = torch.cat([x, torch.ones(len(x), 1)], dim=1).unsqueeze(0)
-    activations = []
+    prepared = []
     for cell in cells:
-        stack = encoders[cell].stack(config, cell, slice(place, place + 1))
-        activations.append([normalise_rows(h[0], cell.title(data.uniqueness))[0] for h in stack.activations(x)])
-    return activations
+        layers = activations(encoders[cell].ensemble(config, cell, slice(place, place + 1)), x.unsqueeze(0))
+        prepared.append([normalise_rows(h[0], cell.title(data.uniqueness))[0] for h in layers])
+    return prepared
 
 
 def _prepared(metric: Metric, encoders: list[list[Tensor]]) -> list[Any]:

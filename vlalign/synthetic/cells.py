@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from vlalign.study.cells import CellFiles, grouped
+from vlalign.study.ensembles import Ensemble
 from vlalign.synthetic.config import SyntheticConfig
-from vlalign.synthetic.encoder import Shape, Stack
+from vlalign.synthetic.encoder import Encoder, Shape, unpack
 
 FOLDER = "encoders"
 
@@ -81,7 +82,7 @@ class Encoders:
     """The trained encoders of a cell, in the order of ``config.uniqueness``.
 
     Attributes:
-        parameters: [n_U, P], the best checkpoints, as :meth:`vlalign.synthetic.encoder.Stack.packed` has them.
+        parameters: [n_U, P], the best checkpoints, as :func:`vlalign.synthetic.encoder.pack` gives them.
         accuracy: float64 [n_U, 3], on train, validation and test.
         epoch: int64 [n_U], of the checkpoints.
     """
@@ -90,9 +91,9 @@ class Encoders:
     accuracy: Tensor
     epoch: Tensor
 
-    def stack(self, config: SyntheticConfig, cell: Cell, which: slice = slice(None)) -> Stack:
-        """Return the encoders, or some of them, as a stack."""
-        return Stack.unpacked(shape_of(config, cell), self.parameters[which])
+    def ensemble(self, config: SyntheticConfig, cell: Cell, which: slice = slice(None)) -> Ensemble[Encoder]:
+        """Return the encoders, or some of them, as an ensemble."""
+        return unpack(shape_of(config, cell), self.parameters[which])
 
 
 def shape_of(config: SyntheticConfig, cell: Cell) -> Shape:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
-from vlalign.errors import VlalignError
 from vlalign.study.grid import CellStudy
 from vlalign.study.results import make_table
 from vlalign.synthetic.align import alignment_rows
 from vlalign.synthetic.cells import Cell, EncoderFiles, Encoders, all_cells, ensembles, shape_of
 from vlalign.synthetic.config import SyntheticConfig, check_tuned, read_tuned
 from vlalign.synthetic.data import SyntheticData, make_data
+from vlalign.synthetic.encoder import pack
 from vlalign.synthetic.results import KEYS, SyntheticResult
 from vlalign.synthetic.train import Samples, Split, train_ensemble
 
@@ -91,14 +91,12 @@ class SyntheticStudy(CellStudy[SyntheticConfig, Cell, SyntheticResult]):
             clip=config.clip,
             tick=tick,
         )
-        packed = trained.parameters.packed().cpu()
-        accuracy = torch.stack([trained.train, trained.valid, trained.test], dim=1).cpu()
-        for (cell, u), finite in zip(members, torch.isfinite(packed).all(dim=1).tolist(), strict=True):
-            if not finite:
-                raise VlalignError(f"training diverged ({cell.title(u)}): lower learning_rate or clip")
+        for i, (cell, u) in enumerate(members):
+            trained.check(i, cell.title(u))
+        packed = pack(trained.ensemble).cpu()
         for i, cell in enumerate(group):
             mine = slice(i * self.per_cell, (i + 1) * self.per_cell)
-            self.files.save(cell, Encoders(packed[mine], accuracy[mine], trained.epoch[mine].cpu()))
+            self.files.save(cell, Encoders(packed[mine], trained.performance[mine], trained.epoch[mine]))
 
     def analyse(self, progress: bool) -> Mapping[str, Any]:
         """Return the table of alignment."""
@@ -124,8 +122,7 @@ class SyntheticStudy(CellStudy[SyntheticConfig, Cell, SyntheticResult]):
         rows: dict[tuple[int, int], Tensor] = {}
         for u, phi in dict.fromkeys(which):
             distinct, codes = self.data(u).inputs(modality, phi)
-            ones = torch.ones(len(distinct), 1)
-            tables[u, phi] = torch.cat([distinct, ones], dim=1).to(self.device)
+            tables[u, phi] = distinct.to(self.device)
             rows[u, phi] = torch.from_numpy(codes)
         labels = {u: torch.from_numpy(self.data(u).labels) for u, _ in which}
 

@@ -135,7 +135,7 @@ def _values(
             clip=config.clip,
             tick=tick,
         )
-        accuracies[cell] = trained.valid.cpu()
+        accuracies[cell] = trained.performance[:, 1]
 
     run_jobs(cells, work, study.device)
     mean: list[float] = torch.stack([accuracies[cell] for cell in cells]).mean(dim=0).tolist()
