@@ -4,7 +4,7 @@
 
 The input has one row per emoji: ``id`` (code points in hexadecimal, joined by "-"), ``image`` {bytes, path} (PNG),
 ``category``, ``subcategory``, and for each language ``label_xx`` and ``tags_xx`` (CLDR name and keywords). The result
-is the same, byte for byte, for the same input and pyarrow version: nothing is drawn at random, ids are hashed.
+is the same, byte for byte, for the same input and pyarrow version: the selection is by hashes of ids.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ FACING_RIGHT = "27a1"
 
 
 def left_out(row: Mapping[str, Any], ids: set[str]) -> str | None:
-    """Why a row is no candidate: it nearly repeats another picture, or shows only letters or digits. None: keep it."""
+    """Return why a row is left out: it nearly repeats another picture, or shows only letters or digits; else None."""
     points = row["id"].split("-")
     if row["subcategory"] in ("keycap", "alphanum"):
         return "letters and digits"
@@ -50,13 +50,13 @@ def left_out(row: Mapping[str, Any], ids: set[str]) -> str | None:
 
 
 def words(text: str) -> set[str]:
-    """Case-folded words of a text; a plural s is dropped, so that "eye" repeats "eyes"."""
-    found = re.split(r"[\s\-\u2010-\u201f\"'`,.;:!?()/&*#<>]+", text.casefold())
-    return {re.sub(r"(?<=...)s$", "", word) for word in found if any(map(str.isalnum, word))}
+    """Return the case-folded words of a text; a plural s is dropped, so that "eye" repeats "eyes"."""
+    parts = re.split(r"[\s\-\u2010-\u201f\"'`,.;:!?()/&*#<>]+", text.casefold())
+    return {re.sub(r"(?<=...)s$", "", word) for word in parts if any(map(str.isalnum, word))}
 
 
 def caption(label: str, keywords: Sequence[str], language: str) -> str:
-    """One caption, "label: keyword, keyword": the keywords that say something the label does not.
+    """Return a caption, "label: keyword, keyword", with the keywords that add to the label.
 
     >>> caption("rabbit face", ["animal", "bunny", "face", "pet", "rabbit"], "en")
     'rabbit face: animal, bunny, pet'
@@ -73,7 +73,7 @@ def caption(label: str, keywords: Sequence[str], language: str) -> str:
         if language in NO_SPACES:
             repeats = keyword.casefold() in label.casefold()
         else:
-            repeats = words(keyword) <= known  # true as well of mere symbols, such as "!!", which hold no word
+            repeats = words(keyword) <= known  # also for symbols without a word, such as "!!"
         if keyword and not repeats and keyword not in kept:
             kept.append(keyword)
     if not kept:
@@ -82,12 +82,12 @@ def caption(label: str, keywords: Sequence[str], language: str) -> str:
 
 
 def order(row: Mapping[str, Any]) -> str:
-    """The place of an emoji in its category and in the result: a hash of its id."""
+    """Return the sort key of an emoji in its category and in the result: a hash of its id."""
     return hashlib.sha256(f"{SALT}:{row['id']}".encode()).hexdigest()
 
 
 def quotas(sizes: Mapping[str, int], total: int) -> dict[str, int]:
-    """How many to take from each category, as even as their sizes allow.
+    """Return the number to take from each category, as even as their sizes allow.
 
     >>> quotas({"a": 5, "b": 50, "c": 50}, 26)
     {'a': 5, 'b': 11, 'c': 10}
@@ -103,7 +103,7 @@ def quotas(sizes: Mapping[str, int], total: int) -> dict[str, int]:
 
 
 def pixels(row: Mapping[str, Any]) -> bytes:
-    """Hash of the picture as seen on white."""
+    """Return a hash of the picture on white."""
     from PIL import Image
 
     image = Image.open(io.BytesIO(row["image"]["bytes"])).convert("RGBA")
@@ -111,7 +111,7 @@ def pixels(row: Mapping[str, Any]) -> bytes:
 
 
 def select(rows: Sequence[Mapping[str, Any]], total: int = SIZE) -> tuple[list[Mapping[str, Any]], Counter[str]]:
-    """The chosen rows in the order of the result (by hashed id), and how many were left out for which reason."""
+    """Return the chosen rows in the order of the result (by hashed id), and the number left out by reason."""
     ids = {row["id"] for row in rows}
     reasons: Counter[str] = Counter()
     seen: set[Any] = set()
@@ -133,7 +133,7 @@ def select(rows: Sequence[Mapping[str, Any]], total: int = SIZE) -> tuple[list[M
 
 
 def main() -> None:
-    """Read the table named first, write the set named second, and say what was left out."""
+    """Read the source table, write the set, and report rows that were left out."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

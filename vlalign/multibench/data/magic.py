@@ -1,4 +1,4 @@
-"""What a file is by its first bytes, for errors that help."""
+"""Kinds of files by their first bytes, for helpful errors."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _MAGIC: tuple[tuple[bytes, str], ...] = (
 
 
 def what_it_is(head: bytes) -> str | None:
-    """What a file is that is no pickle, by its first few hundred bytes; None where it may be a pickle.
+    """Return the kind of a file by its first few hundred bytes; None if it may be a pickle.
 
     >>> what_it_is(b"<!DOCTYPE html><html>")
     'a web page: the download went wrong, download the file itself'
     """
     if not head:
         return "empty"
-    for magic, told in _MAGIC:
+    for magic, kind in _MAGIC:
         if head.startswith(magic):
-            return told
+            return kind
     if head.startswith(b"PK\x03\x04"):
         if b"data.pkl" in head or b"/version" in head or b".format_version" in head:
             return "a file of torch.save: load it with torch and save the arrays with numpy.savez"
@@ -42,6 +42,6 @@ def what_it_is(head: bytes) -> str | None:
 
 
 def is_text(head: bytes) -> bool:
-    """Whether the first bytes of a file are text to read."""
+    """Return whether the first bytes of a file are text."""
     text = head.decode("utf-8", "ignore")
     return len(text.encode()) > len(head) - 4 and all(letter.isprintable() or letter.isspace() for letter in text)
