@@ -117,27 +117,22 @@ def prepare_custom(
     lengths: dict[str, dict[str, Any]] = {split: {} for split in SPLITS}
     constant, notes = {}, []
     for key in modalities:
-        known = [find_lengths(source, part, key) for part in parts]
-        if all(counts is not None for counts in known):  # drop frames that count in no sample
-            longest = max(int(counts.max()) for counts in known if counts is not None)
-            for arrays in parts.values():
-                arrays[key] = arrays[key][:, :longest] if arrays[key].ndim == 3 else arrays[key]
-        elif ending := sum(_end_in_zeros(arrays[key]) for arrays in parts.values()):
-            notes.append(f"{key} ends in frames of zeros in {ending} samples: if they are padding, give {key}_lengths")
+        counts = {part: find_lengths(source, part, key) for part in parts}
+        notes += _trim(parts, key, counts)
         for part, arrays in parts.items():
-            every = np.arange(len(arrays[key]))
-            counts = find_lengths(source, part, key)
-            check_finite_blocks(source.title(part, key), _blocks(arrays[key], every, counts))
+            check_finite_blocks(
+                source.title(part, key), _blocks(arrays[key], np.arange(len(arrays[key])), counts[part])
+            )
         scale = None
         for split, (part, numbers) in rows.items():
-            where, counts = source.title(part, key), find_lengths(source, part, key)
-            blocks = _blocks(parts[part][key], numbers, counts)
+            where, frames = source.title(part, key), counts[part]
+            blocks = _blocks(parts[part][key], numbers, frames)
             if key in chosen and split == SPLITS[0]:
-                scale = measure(where, _counted(blocks, counts))
+                scale = measure(where, _counted(blocks, frames))
                 constant[key] = scale.to_json()
-            inputs[split][key] = torch.from_numpy(_values(where, blocks, counts, scale))
-            if counts is not None:
-                lengths[split][key] = torch.from_numpy(counts[numbers])
+            inputs[split][key] = torch.from_numpy(_values(where, blocks, frames, scale))
+            if frames is not None:
+                lengths[split][key] = torch.from_numpy(frames[numbers])
     splits: dict[str, PreparedSplit] = {}
     for split, (part, numbers) in rows.items():
         values = labels[part][numbers]
@@ -159,12 +154,18 @@ def prepare_custom(
     )  # fmt: skip
 
 
-def _end_in_zeros(values: Array) -> int:
-    """Return the number of samples whose last frame is all zero while another frame is not."""
-    if values.ndim != 3:
-        return 0
-    used = (values != 0).any(2)
-    return int((used.any(1) & ~used[:, -1]).sum())
+def _trim(parts: Mapping[str, dict[str, Array]], key: str, counts: Mapping[str, Array | None]) -> list[str]:
+    """Drop frames of a modality that count in no sample; return a note if it has no lengths but may be padded."""
+    known = [frames for frames in counts.values() if frames is not None]
+    if len(known) == len(counts):
+        longest = max(int(frames.max()) for frames in known)
+        for arrays in parts.values():
+            arrays[key] = arrays[key][:, :longest] if arrays[key].ndim == 3 else arrays[key]
+        return []
+    used = [(arrays[key] != 0).any(2) for arrays in parts.values() if arrays[key].ndim == 3]
+    ending = sum(int((frames.any(1) & ~frames[:, -1]).sum()) for frames in used)
+    note = f"{key} ends in frames of zeros in {ending} samples: if they are padding, give {key}_lengths"
+    return [note] if ending else []
 
 
 def split_ids(ids: Sequence[str], strata: Sequence[Any], valid: float, test: float, seed: int) -> dict[str, Array]:
