@@ -133,7 +133,7 @@ def test_a_command_that_was_not_noted(store: Path, hub: HubServer) -> None:
     assert "command" not in json.loads(hub.files("datasets/owner/unnoted")["vlalign/dinov2-small.json"].read())
     assert push(store, "owner/unnoted", models=["dinov2-small"]).items[0].state == "there already"
     card = hub.files("datasets/owner/unnoted")["README.md"].read().decode()
-    assert "- by a command that was not noted: all configurations" in card
+    assert "- by a command that was not recorded: all configurations" in card
 
 
 def test_nothing_new_builds_nothing(store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

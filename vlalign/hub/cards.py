@@ -1,4 +1,4 @@
-"""Cards: Jinja Markdown templates from ``cards/``, filled in, with the metadata that the Hub reads at their top."""
+"""Cards of data sets on the Hub: Markdown templates from ``cards/`` with the metadata that the Hub reads."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from vlalign.display import visible
 from vlalign.errors import VlalignError
 
 TEMPLATES = ("embeddings", "results", "perturbed", "synthetic")
-#: what every card's metadata has to hold
+#: metadata that every card needs
 REQUIRED = ("pretty_name", "license", "size_categories", "tags", "configs", "source_datasets")
 _SIZES = ("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M", "100M<n<1B", "1B<n<10B")
 
 
 def template(name: str) -> str:
-    """The text of a template: from the installed package, or from ``cards/`` of a checkout."""
+    """Return the text of a template: from the installed package, or from ``cards/`` of a checkout."""
     for folder in (resources.files("vlalign") / "cards", Path(__file__).resolve().parents[2] / "cards"):
         file = folder / f"{name}.md"
         if file.is_file():
@@ -28,15 +28,15 @@ def template(name: str) -> str:
 
 
 def render(name: str, metadata: Mapping[str, Any], **values: Any) -> str:
-    """A filled-in card, checked.
+    """Return a card, checked.
 
     Args:
         name: of the template.
-        metadata: for the Hub, in order; entries that are None or empty are left out.
-        **values: what the template needs; all of it, or that is an error.
+        metadata: for the Hub, in order; None and empty entries are left out.
+        **values: all variables of the template; a missing one is an error.
 
     Raises:
-        VlalignError: the metadata lack something or do not survive being written as YAML.
+        VlalignError: the metadata lack an entry or change when written as YAML.
     """
     import yaml
     from huggingface_hub import DatasetCard, DatasetCardData
@@ -45,30 +45,30 @@ def render(name: str, metadata: Mapping[str, Any], **values: Any) -> str:
     kept = {key: value for key, value in metadata.items() if value not in (None, [], "")}
     if missing := [key for key in REQUIRED if key not in kept]:
         raise VlalignError(f"the metadata of the {name} card lack {', '.join(missing)}")
-    environment = Environment(  # Markdown: escaped by the filter md where text comes from outside
+    environment = Environment(  # Markdown: the filter md escapes untrusted text
         undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
     environment.filters |= {"md": escape, "code": code, "quoted": quoted, "number": _number}
-    told = DatasetCardData(**kept).to_yaml(line_break="\n")
-    text = environment.from_string(template(name)).render(metadata=told, **values)
-    if DatasetCard(text).data.to_dict() != kept or yaml.safe_load(told) != kept:
+    yaml_text = DatasetCardData(**kept).to_yaml(line_break="\n")
+    text = environment.from_string(template(name)).render(metadata=yaml_text, **values)
+    if DatasetCard(text).data.to_dict() != kept or yaml.safe_load(yaml_text) != kept:
         raise VlalignError(f"the metadata of the {name} card cannot be written as YAML")
     return text
 
 
 def escape(value: object) -> str:
-    """Text that Markdown and HTML leave as it is, on one line and within a cell of a table.
+    """Escape text for Markdown and HTML, on one line and within a cell of a table.
 
     >>> escape("<b>a|b</b> `x`")
     '&lt;b&gt;a&#124;b&lt;/b&gt; &#96;x&#96;'
     """
     text = visible(" ".join(str(value).split()))
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"[|`\[\]\\]", lambda found: f"&#{ord(found.group())};", text)
+    return re.sub(r"[|`\[\]\\]", lambda match: f"&#{ord(match[0])};", text)
 
 
 def code(value: object) -> str:
-    """Text as a piece of code within a line.
+    """Return text as a piece of code within a line.
 
     >>> code("a `b`")
     "`a 'b'`"
@@ -77,7 +77,7 @@ def code(value: object) -> str:
 
 
 def quoted(value: object) -> str:
-    r"""Return text as a literal of Python, on one line.
+    r"""Return text as a Python literal, on one line.
 
     >>> print(quoted('a"b\x1b\u202e'))
     "a\"b\u001b\u202e"
@@ -90,7 +90,7 @@ def _number(value: float | None) -> str:
 
 
 def size_category(n: int) -> str:
-    """The Hub's class of a number of rows.
+    """Return the Hub's size category for a number of rows.
 
     >>> size_category(999), size_category(1024), size_category(10**12)
     ('n<1K', '1K<n<10K', '1B<n<10B')
@@ -99,7 +99,7 @@ def size_category(n: int) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Of vlalign and what shapes files and features, for provenance."""
+    """Return the versions of vlalign and of the libraries that determine files and features."""
     from importlib.metadata import version
 
     from vlalign.version import __version__

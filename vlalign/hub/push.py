@@ -18,7 +18,7 @@ from vlalign.hub.build import build_runs, card, describe
 from vlalign.hub.metadata import DATA, DTYPES, FOLDER, About, read_all_abouts
 from vlalign.hub.naming import name_runs
 from vlalign.hub.parquet import row_bytes
-from vlalign.hub.readme import README, look_at_readme
+from vlalign.hub.readme import README, read_readme
 from vlalign.hub.repo import Target, commit, fetch, open_target
 from vlalign.paths import user_path
 from vlalign.store import FeatureStore, Run
@@ -106,7 +106,7 @@ def push(
     existing = read_abouts(target)
     own = {path for about in existing for path in (about.path, *(part.path for part in about.parts))}
     target.check_foreign(own, ours=bool(existing), force=force)
-    readme = look_at_readme(target, ours=bool(existing), licence=licence, force=force)
+    readme = read_readme(target, ours=bool(existing), licence=licence, force=force)
     items = plan(runs, existing, target, dtype)
     if changed := [item.config for item in items if item.state == REPLACED and not force]:
         raise VlalignError(

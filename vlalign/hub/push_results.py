@@ -12,7 +12,7 @@ from vlalign.display import command_line
 from vlalign.errors import VlalignError
 from vlalign.files import parse_json
 from vlalign.hub.cards import render, size_category, versions
-from vlalign.hub.readme import README, look_at_readme
+from vlalign.hub.readme import README, read_readme
 from vlalign.hub.record_changes import FOLDER, Plan, plan_records
 from vlalign.hub.record_sources import is_repo, read_results
 from vlalign.hub.record_table import from_parquet, groups_of, row_of, to_parquet
@@ -90,7 +90,7 @@ def push_results(
     ours = INDEX in target.files
     existing = {path for path in target.files if ours and path.startswith(f"{FOLDER}/")}
     target.check_foreign({*existing, *({TABLE, INDEX} if ours else ())}, ours=ours, force=force)
-    readme = look_at_readme(target, ours=ours, licence=licence, force=force)
+    readme = read_readme(target, ours=ours, licence=licence, force=force)
     plan = plan_records(records, target, existing)
     if plan.replaced and not force:
         pairs = "1 pair" if len(plan.replaced) == 1 else f"{len(plan.replaced)} pairs"

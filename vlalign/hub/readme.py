@@ -1,4 +1,4 @@
-"""The README.md of a data set of the Hub: what every push writes anew, and what its owner wrote below, which stays."""
+"""README.md of a data set of the Hub: a card that every push rewrites, and the owner's text below it, which is kept."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _MARK = re.compile(rf"^<!-- vlalign (?P<digest>[0-9a-f]{{16}})(?:, license (?P<l
 
 @dataclass(frozen=True)
 class Readme:
-    """What stays when a card is written anew.
+    """Parts of a README.md that are kept when its card is rewritten.
 
     Attributes:
         below: the text below the mark that a card ends in.
-        licence: of the data set, as it was given now or by an earlier push; None if it never was.
+        licence: of the data set, given with this push or an earlier one; None if it never was.
     """
 
     below: str = ""
     licence: str | None = None
 
     def seal(self, card: str) -> bytes:
-        """The README.md: the card, a comment with a digest of it, and what was below.
+        """Return the README.md: the card, a comment with a digest of it, and the text below.
 
         >>> print(Readme("Mine.\\n", "mit").seal("# A card").decode(), end="")
         # A card
@@ -41,17 +41,17 @@ class Readme:
         return f"{above}<!-- vlalign {_digest(above)}{licence}: {rule} -->\n{self.below}".encode()
 
 
-def look_at_readme(target: Target, *, ours: bool, licence: str | None, force: bool) -> Readme:
-    """What of the README.md that is there has to stay.
+def read_readme(target: Target, *, ours: bool, licence: str | None, force: bool) -> Readme:
+    """Return the parts of the existing README.md to keep.
 
     Args:
         target: the data set.
-        ours: vlalign pushed what is there, so that the README.md should be its card.
-        licence: given for this push; without, that of an earlier one holds on.
-        force: write over a card that someone edited.
+        ours: whether vlalign pushed the data set, so that the README.md should be its card.
+        licence: given with this push; by default that of an earlier one.
+        force: overwrite an edited card.
 
     Raises:
-        VlalignError: someone edited the card, and ``force`` is not set; the licence is no name of one.
+        VlalignError: the card was edited, and ``force`` is not set; or the licence is not the name of one.
     """
     if licence is not None and not re.fullmatch(_LICENCE, licence):
         raise VlalignError(f"--license {licence!r} is no licence: write it as the Hub does, such as apache-2.0")

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from vlalign.errors import VlalignError
 from vlalign.files import work_folder
-from vlalign.hub.readme import README, look_at_readme
+from vlalign.hub.readme import README, read_readme
 from vlalign.hub.repo import Target, commit, fetch, open_target
 from vlalign.store.checksums import pretty
 
@@ -56,7 +56,7 @@ def push_samples(
     target.check_foreign([index, *paths] if ours else [], ours=ours, force=force)
     if ours and not force and fetch(target, [index])[index] != content:
         raise VlalignError(f"data set {repo!r} holds samples of other settings: name another one, or give --force")
-    readme = look_at_readme(target, ours=ours, licence=licence, force=force)
+    readme = read_readme(target, ours=ours, licence=licence, force=force)
     with work_folder() as folder:
         for path in paths:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vlalign.display import visible
+from vlalign.report import page
 
 
 class SafeConsole(Console):
@@ -76,6 +77,11 @@ def facts(rows: Iterable[tuple[str, RenderableType]]) -> Table:
 def titled(title: str, table: Table) -> Group:
     """Return a table below its title, which may be wider."""
     return Group(Text(title, style="bold"), table)
+
+
+def of_page(part: page.Table, **options: Any) -> Group:
+    """Return a table of a page for the console; ``options`` are those of :func:`table`."""
+    return titled(part.caption, table(part.columns, part.rows, left=part.left, **options))
 
 
 def notes(texts: Iterable[str], style: str = "dim") -> list[Text]:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from vlalign.scoring import ScoreRecord
     from vlalign.stats import Correlation
 
-DASH = "–"  # where there is no value
+DASH = "–"  # for a missing value
 
 
 def size(count: float) -> str:
@@ -101,7 +101,7 @@ def number(value: float | None, digits: int = 4) -> str:
 
 
 def interval(low: float | None, high: float | None, digits: int = 4, between: str = " – ") -> str:
-    """Return an interval, or a dash where there is none.
+    """Return an interval, or a dash for a missing one.
 
     >>> interval(0.1, 0.2, 2), interval(-0.1, 0.2, 2, " to "), interval(None, None)
     ('0.10 – 0.20', '−0.10 to 0.20', '–')

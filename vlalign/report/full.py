@@ -10,7 +10,7 @@ from rich.table import Table
 
 from vlalign.display import visible
 from vlalign.report.console import table
-from vlalign.report.format import DASH, durations
+from vlalign.report.format import DASH, durations, interval, number, p_of_record
 
 if TYPE_CHECKING:
     from vlalign.scoring import ScoreRecord
@@ -30,44 +30,91 @@ def in_depth(record: ScoreRecord) -> Group:
     return Group(*parts, f"  time: {durations(record.seconds)}\n")
 
 
-def _layers(record: ScoreRecord) -> Table:
-    matrix = np.asarray(record.matrix)
+def spread_text(record: ScoreRecord) -> str:
+    """Return the interval of a score, to follow it."""
+    half = record.interval
+    if half is None:
+        return ""
+    level = f"{half['level']:.0%} interval" if half.get("level") else "interval"
+    return f"  {level} {interval(half['low'], half['high'])} ({half.get('count')} half-samples)"
+
+
+def score_facts(record: ScoreRecord) -> dict[str, str]:
+    """Return by name the score, its interval, layers, chance level and null."""
+    rows = {
+        "score": number(record.score) + spread_text(record),
+        "best of": f"{len(record.axes['x'])} × {len(record.axes['y'])} layer pairs",
+        "layers": "  ×  ".join(visible(f"{record.best[s]['name']} of {getattr(record, s)['model']}") for s in "xy"),
+    }
+    if record.chance is not None:
+        times = record.times_chance
+        far = f"; the score is {times:.1f} times that" if times is not None and 1 < times < 1e4 else ""
+        rows["chance"] = f"{number(record.chance)}{far}"
+    if record.moments is not None and record.moments.get("z") is not None:
+        rows["z"] = f"{record.moments['z']:.1f} sd above chance (exact mean and sd of this layer pair)"
+    if (null := record.null) is not None:
+        early = f", stopped early of {null['asked']}" if null["stopped"] else ""
+        blocks = "" if null.get("blocks") is None else f" of {null['blocks']} groups"
+        pairings = f"{null['permutations']} random pairings{blocks}{early}, each with its own best layer pair"
+        rows["null"] = f"mean {null['mean']:.4f}, largest {null['max']:.4f} of {pairings}"
+        rows["p-value"] = p_of_record(record)
+        if record.calibrated is not None:
+            scale = f"0 at the null's {1 - null['alpha']:.0%} point, 1 at perfect"
+            rows["calibrated"] = f"{record.calibrated:.4f}  ({scale})"
+    return rows
+
+
+def best_layers(record: ScoreRecord) -> list[tuple[str, str, str]]:
+    """Return the best layer pairs: x, y, score."""
+    matrix = np.asarray(record.matrix, dtype=float)
     rows = []
     for flat in np.argsort(-matrix, axis=None, kind="stable")[:_BEST]:
         i, j = np.unravel_index(flat, matrix.shape)
-        rows.append((f"{record.axes['x'][i]['name']} × {record.axes['y'][j]['name']}", f"{matrix[i, j]:.4f}"))
+        rows.append((str(record.axes["x"][i]["name"]), str(record.axes["y"][j]["name"]), f"{matrix[i, j]:.4f}"))
+    return rows
+
+
+def check_rows(record: ScoreRecord) -> list[list[str]]:
+    """Return the results of the checks of the best pair's layers: name, x, y; empty where a side has none."""
+    sides = [side for side in map(record.checks.get, ("x", "y")) if isinstance(side, dict) and side]
+    if len(sides) < 2:
+        return []
+    formats = {
+        "duplicates": ("exact duplicates (samples)", "{}"),
+        "near_duplicates": (f"near-duplicates, cosine > {sides[0].get('near', 0):g} (samples)", "{}"),
+        "largest_hub": (f"largest hub (lists it is in, k = {sides[0].get('k')})", "{}"),
+        "hub_skewness": ("hubness (skewness)", "{:.2f}"),
+        "unlisted": ("samples in no list", "{:.1%}"),
+        "effective_dimension": ("effective dimensions", "{:.1f}"),
+        "clipped": ("values clipped", "{:.1%}"),
+    }
+    return [
+        [name, *(DASH if side.get(key) is None else form.format(side[key]) for side in sides)]
+        for key, (name, form) in formats.items()
+    ]
+
+
+def _layers(record: ScoreRecord) -> Table:
     caption = None
     if (null := record.null) is not None:
+        matrix = np.asarray(record.matrix)
         above = int((matrix > null["threshold"]).sum())
         caption = f"{above} of {matrix.size} layer pairs lie above the null's {1 - null['alpha']:.0%} point"
     columns = (visible(f"{record.x['model']} × {record.y['model']}"), "score")
+    rows = ((f"{x} × {y}", score) for x, y, score in best_layers(record))
     return table(columns, rows, title="best layer pairs", caption=caption, **_BOLD)
 
 
-def _intervals(interval: dict[str, Any]) -> Table:
-    parts = {"the best layer pair": interval, "the maximum over layer pairs": interval["maximum"]}
+def _intervals(half: dict[str, Any]) -> Table:
+    parts = {"the best layer pair": half, "the maximum over layer pairs": half["maximum"]}
     rows = [[name, *(f"{values[key]:.4f}" for key in ("low", "high", "sd"))] for name, values in parts.items()]
-    title = f"{interval['level']:.0%} intervals, {interval['count']} half-samples"
+    title = f"{half['level']:.0%} intervals, {half['count']} half-samples"
     return table(("of", "low", "high", "sd"), rows, title=title, **_BOLD)
 
 
 def _checks(record: ScoreRecord) -> Table:
-    sides = [record.checks[side] for side in ("x", "y")]
-    k, near = sides[0]["k"], sides[0]["near"]
-    rows = [
-        (name, *(DASH if side[key] is None else form.format(side[key]) for side in sides))
-        for name, key, form in (
-            ("exact duplicates (samples)", "duplicates", "{}"),
-            (f"near-duplicates, cosine > {near:g} (samples)", "near_duplicates", "{}"),
-            (f"largest hub (lists it is in, k = {k})", "largest_hub", "{}"),
-            ("hubness (skewness)", "hub_skewness", "{:.2f}"),
-            ("samples in no list", "unlisted", "{:.1%}"),
-            ("effective dimensions", "effective_dimension", "{:.1f}"),
-            ("values clipped", "clipped", "{:.1%}"),
-        )
-    ]
     models = [visible(side["model"]) for side in (record.x, record.y)]
-    return table(("", *models), rows, title="data, as these layers see it", **_BOLD)
+    return table(("", *models), check_rows(record), title="data, as these layers see it", **_BOLD)
 
 
 def _curve(curve: dict[str, Any], name: str) -> Table:

@@ -34,7 +34,7 @@ class Part:
         return type(self).__name__.lower()
 
     def __bool__(self) -> bool:
-        """Whether any of its contents is there."""
+        """Return whether it has contents."""
         return any(bool(value) for value in vars(self).values())
 
 
@@ -58,7 +58,7 @@ class Bullets(Part):
 
 @dataclass(frozen=True)
 class Terms(Part):
-    """Terms and what they stand for."""
+    """Terms and their values."""
 
     pairs: Mapping[str, str]
 

@@ -18,7 +18,7 @@ from vlalign.metrics.base import metric_text, value_text
 from vlalign.metrics.registry import METRICS, get_metric
 from vlalign.report.console import facts, table
 from vlalign.report.format import duration, interval, number, p_of_record, p_text, truncated
-from vlalign.report.full import in_depth
+from vlalign.report.full import in_depth, score_facts, spread_text
 from vlalign.report.record_figures import drawable, save_curves, save_heatmap, save_null
 from vlalign.scoring.collect import read_record
 from vlalign.scoring.resume import records_in
@@ -115,29 +115,8 @@ def save_figures(record: ScoreRecord, path: Path, full: bool) -> list[Path]:
 
 def summary(record: ScoreRecord) -> Panel:
     """Return the best pair, how far above chance it is, and what was compared."""
-    spread = ""
-    if (half := record.interval) is not None:
-        spread = f"  {half['level']:.0%} interval {interval(half['low'], half['high'])}"
-    rows: list[tuple[str, RenderableType]] = [
-        ("score", Text.assemble((f"{record.score:.4f}", "bold"), spread)),
-        ("best of", f"{len(record.axes['x'])} × {len(record.axes['y'])} layer pairs"),
-        ("layers", f"{_layer(record, 'x')}  ×  {_layer(record, 'y')}"),
-    ]
-    if record.chance is not None:
-        times = record.times_chance
-        far = f"; the score is {times:.1f} times that" if times is not None and 1 < times < 1e4 else ""
-        rows.append(("chance", f"{number(record.chance)}{far}"))
-    if record.moments is not None and record.moments["z"] is not None:
-        rows.append(("z", f"{record.moments['z']:.1f} sd above chance (exact mean and sd of this layer pair)"))
-    if (null := record.null) is not None:
-        early = f", stopped early of {null['asked']}" if null["stopped"] else ""
-        blocks = "" if null["blocks"] is None else f" of {null['blocks']} groups"
-        pairings = f"{null['permutations']} random pairings{blocks}{early}, each with its own best layer pair"
-        rows.append(("null", f"mean {null['mean']:.4f}, largest {null['max']:.4f} of {pairings}"))
-        rows.append(("p-value", p_of_record(record)))
-        if record.calibrated is not None:
-            scale = f"0 at the null's {1 - null['alpha']:.0%} point, 1 at perfect"
-            rows.append(("calibrated", f"{record.calibrated:.4f}  ({scale})"))
+    rows: list[tuple[str, RenderableType]] = list(score_facts(record).items())
+    rows[0] = "score", Text.assemble((number(record.score), "bold"), spread_text(record))
     measured = f"{record.metric['name']}, {parameters(record)}N = {record.n}, preset {record.preprocessing['preset']}"
     rows.append(("measured", measured))
     for side in ("x", "y"):
@@ -250,7 +229,3 @@ def metric_label(record: ScoreRecord, short: bool = False) -> str:
 def parameters(record: ScoreRecord) -> str:
     """Return the metric's parameters, e.g. ``k = 10, ``."""
     return "".join(f"{name} = {value_text(value)}, " for name, value in record.metric["params"].items())
-
-
-def _layer(record: ScoreRecord, side: str) -> str:
-    return visible(f"{record.best[side]['name']} of {getattr(record, side)['model']}")

@@ -51,7 +51,7 @@ def test_80_columns_hold_the_table_of_a_task() -> None:
 
 def test_console_tells_maxima_and_medians() -> None:
     text = text_of(lambda console: show_result(made_up_result(), console), 160)
-    assert "U 8" in text
+    assert "U = 8" in text
     assert "−1.00 (−1.00 to" in text
     assert "falls with U: Spearman's ρ from −1.00 to −1.00 over 2 D_φ" in text
     assert "median ρ 1.00 at U = 0, 0.05 at U = 8, over 2 values each" in text

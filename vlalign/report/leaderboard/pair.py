@@ -9,7 +9,8 @@ from urllib.parse import urlencode
 import numpy as np
 
 from vlalign.report.commands import pair_commands
-from vlalign.report.format import DASH, count, interval, number, p_of_record, truncated
+from vlalign.report.format import DASH, count, number, truncated
+from vlalign.report.full import best_layers, check_rows, score_facts
 from vlalign.report.leaderboard.board import Board, Entry
 from vlalign.report.leaderboard.index import embedded
 from vlalign.report.page import Code, Details, Paragraph, Parts, Section, Table, Terms, templates
@@ -18,7 +19,6 @@ from vlalign.store.checksums import canonical
 if TYPE_CHECKING:
     from vlalign.scoring import ScoreRecord
 
-_BEST = 5  # layer pairs listed
 _CURVES = {"n": "N", "k": "k"}
 
 
@@ -39,7 +39,7 @@ def pair_page(board: Board, entry: Entry, footer: str) -> str:
             notes=[str(note) for note in record.checks.get("notes") or []],
             lowest=number(float(matrix.min()), 3),
             highest=number(float(matrix.max()), 3),
-            best=_best_layers(record, matrix),
+            best=Table("Best layer pairs", ["x", "y", "score"], best_layers(record), left=("y",)),
             null=null,
             curves={name: title for name, title in _CURVES.items() if _points(record, name)},
             layers=f"{record.best['x']['name']} × {record.best['y']['name']}",
@@ -52,9 +52,11 @@ def pair_page(board: Board, entry: Entry, footer: str) -> str:
 
 def _sections(entry: Entry) -> Parts:
     record = entry.record
+    models = ["", record.x["model"], record.y["model"]]
+    checks = Table("Checks of the best pair's layers", models, check_rows(record))
     seconds = ", ".join(f"{stage} {value:.1f}" for stage, value in record.seconds.items()) or DASH
     return [
-        Section("Data, as the best layers see it", [_checks(record)]),
+        Section("Data, as the best layers see it", [checks]),
         Section("Commands that reproduce this score", _commands(record)),
         Section("Run keys", [_key(record, side) for side in ("x", "y")]),
         Section(
@@ -68,21 +70,7 @@ def _sections(entry: Entry) -> Parts:
 
 
 def _summary(board: Board, entry: Entry) -> dict[str, str]:
-    record, spread, null = entry.record, entry.record.interval, entry.record.null
-    terms = {"score": number(record.score)}
-    if spread is not None:
-        level = f"{spread['level']:.0%} interval" if spread.get("level") else "interval"
-        terms[level] = f"{interval(spread['low'], spread['high'])}, {spread.get('count')} half-samples"
-    terms["best of"] = f"{len(record.axes['x'])} × {len(record.axes['y'])} layer pairs"
-    terms["layers"] = f"{record.best['x']['name']} × {record.best['y']['name']}"
-    terms["chance"] = f"{number(record.chance)}; above it: {number(entry.corrected)}"
-    if record.moments is not None and record.moments.get("z") is not None:
-        terms["z"] = f"{record.moments['z']:.1f} sd above chance (exact mean and sd of this layer pair)"
-    if null is not None:
-        early = ", stopped early" if null["stopped"] else ""
-        pairings = f"{null['permutations']} random pairings{early}, layer selection included"
-        terms["p"] = f"{p_of_record(record)} ({pairings})"
-        terms["calibrated"] = number(record.calibrated)
+    terms = score_facts(entry.record) | {"above chance": number(entry.corrected)}
     for side in ("x", "y"):
         model = board.model(entry, side)
         facts = [model.family, model.modality]
@@ -92,14 +80,6 @@ def _summary(board: Board, entry: Entry) -> dict[str, str]:
         facts += [f"{performance[1]:.3f} {performance[0]}{truncated(entry.truncated(side))}"] if performance else []
         terms[f"{side}: {model.name}"] = ", ".join(facts)
     return terms | dict(entry.conditions.parts)
-
-
-def _best_layers(record: ScoreRecord, matrix: np.ndarray) -> Table:
-    rows = []
-    for flat in np.argsort(-matrix, axis=None, kind="stable")[:_BEST]:
-        i, j = map(int, np.unravel_index(flat, matrix.shape))
-        rows.append([str(record.axes["x"][i]["name"]), str(record.axes["y"][j]["name"]), f"{matrix[i, j]:.4f}"])
-    return Table("Best layer pairs", ["x", "y", "score"], rows, left=("y",))
 
 
 def _data(record: ScoreRecord, matrix: np.ndarray) -> dict[str, Any]:
@@ -134,20 +114,6 @@ def _points(record: ScoreRecord, name: str) -> list[list[float | None]]:
     kinds = ("largest", "largest_corrected", "fixed", "fixed_corrected")
     rows = [[p["at"], *(float(f"{p[kind]['mean']:.5g}") if p.get(kind) else None for kind in kinds)] for p in points]
     return rows if len(rows) > 1 else []
-
-
-def _checks(record: ScoreRecord) -> Table | None:
-    """Return the results of the checks side by side, under their names in the record."""
-    sides = [side for side in map(record.checks.get, ("x", "y")) if isinstance(side, dict) and side]
-    if len(sides) < 2:
-        return None
-    names = dict.fromkeys(name for side in sides for name in side)
-    rows = [[name.replace("_", " "), *(_check(side.get(name)) for side in sides)] for name in names]
-    return Table("Checks of the best pair's layers", ["", record.x["model"], record.y["model"]], rows)
-
-
-def _check(value: Any) -> str:
-    return DASH if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _commands(record: ScoreRecord) -> Parts:

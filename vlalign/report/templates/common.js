@@ -47,7 +47,7 @@ function showEdges() {
 for (const event of ["DOMContentLoaded", "scroll", "toggle"]) document.addEventListener(event, showEdges, true);
 window.addEventListener("resize", showEdges);
 
-// One stop of the Tab key for many items; arrows, Home and End move among them. `across` is how many stand in a row.
+// One stop of the Tab key for many items; arrows, Home and End move among them. `across` is how many are in a row.
 function roving(box, across) {
   const items = [...box.querySelectorAll("[data-stop]")];
   items.forEach((item, i) => item.setAttribute("tabindex", i ? "-1" : "0"));

@@ -10,16 +10,16 @@ from rich.console import Console, Group
 from rich.text import Text
 
 from vlalign.files import write_whole
-from vlalign.report.console import table, titled
+from vlalign.report.console import of_page, table, titled
 from vlalign.report.figures import with_pdf
-from vlalign.report.format import duration, metric_title, number, plural, rho_short
+from vlalign.report.format import duration, metric_title, plural
 from vlalign.report.page import markdown, save_html
 from vlalign.report.study import PAGE, make_folder, show_files
 from vlalign.store.checksums import check_space
 from vlalign.synthetic.report.figures import save_figures
-from vlalign.synthetic.report.page import synthetic_page
-from vlalign.synthetic.report.text import bits_text, findings, summary_rows
-from vlalign.synthetic.results import headline, maxima, rho_of_maxima
+from vlalign.synthetic.report.page import modality_tables, synthetic_page, task_tables
+from vlalign.synthetic.report.text import findings
+from vlalign.synthetic.results import headline
 from vlalign.tables import write_csv
 
 if TYPE_CHECKING:
@@ -64,34 +64,8 @@ def write_report(
 
 
 def describe_table(tasks: Sequence[Information]) -> Group:
-    """Return the exact quantities, a row for each U."""
-    modalities = range(1, len(tasks[0].single) + 1)
-    names = ["U", "bits", *(f"I(X{m};Y)" for m in modalities), "I(all;Y)", "I(X1;X2)", "interaction"]
-    informed = table(
-        names,
-        [
-            [str(one.uniqueness), bits_text(one)]
-            + [f"{value:.4f}" for value in (*one.single, one.joint, one.between[0], one.interaction)]
-            for one in tasks
-        ],
-        no_wrap=True, collapse_padding=True, pad_edge=False,  # 80 columns hold two modalities
-    )  # fmt: skip
-    informed.columns[1].justify = "left"
-    accuracy = table(
-        ["U", *(f"from x{m}" for m in modalities), "from all"],
-        [[str(one.uniqueness), *(f"{value:.4f}" for value in (*one.accuracy, one.accuracy_joint))] for one in tasks],
-    )
-    sign = (
-        "redundancy minus synergy"
-        if len(modalities) == 2
-        else "co-information, whose sign alone shows neither redundancy nor synergy"
-    )
-    note = f"interaction: {sign}; p(y) from {min(tasks[0].marginal):.3f} to {max(tasks[0].marginal):.3f}"
-    return Group(
-        titled("Exact information of the task, in nats", informed),
-        Text(f"  {note}\n"),
-        titled("Bayes accuracy: the most that any classifier reaches", accuracy),
-    )
+    """Return the exact quantities of tasks, a row for each U, to fit 80 columns for two modalities."""
+    return Group(*(of_page(part, no_wrap=True, collapse_padding=True, pad_edge=False) for part in task_tables(tasks)))
 
 
 def show_plan(config: SyntheticConfig, plan: CellPlan[Any], console: Console) -> None:
@@ -107,17 +81,10 @@ def show_plan(config: SyntheticConfig, plan: CellPlan[Any], console: Console) ->
 def show_result(result: SyntheticResult, console: Console, metric: str | None = None) -> None:
     """Print maxima by U and φ, medians by U, and findings."""
     metric = metric or result.metrics[0]
-    rhos = rho_of_maxima(result.table, metric)
-    for modality, rows in maxima(result.table, metric).groupby(level=0):
-        cells = [
-            [str(phi), *(number(value, 2) for value in row), rho_short(rhos[modality, phi])]
-            for (_, phi), row in rows.iterrows()
-        ]
-        largest = table(["D_φ", *(f"U {u}" for u in rows.columns), "ρ with U"], cells)
-        console.print(titled(f"Largest {metric_title(metric)} of modality {modality} with modality 1", largest))
-        summary = table(*summary_rows(result.table, metric, modality))
-        console.print(titled("Medians over φ and seeds of Spearman's ρ over encoders of one φ and seed", summary))
-    console.print(Text("  –: fewer than five values; intervals treat the values as independent draws", style="dim"))
+    for modality in sorted(result.table["modality"].unique()):
+        console.print(Text(f"{metric_title(metric)} of modality {modality} with modality 1", style="bold"))
+        for part in modality_tables(result, metric, modality):
+            console.print(of_page(part))
     for finding in findings(result, metric):
         console.print(Text(f"  {finding}"), soft_wrap=True)
     if result.trained:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ from vlalign.synthetic.results import headline, maxima, medians, rho_of_maxima
 if TYPE_CHECKING:
     import pandas as pd
 
-    from vlalign.synthetic import SyntheticResult
+    from vlalign.synthetic import Information, SyntheticResult
 
 _METRIC = "unbiased_cka"  # of the published results
 
@@ -30,24 +30,25 @@ def synthetic_page(result: SyntheticResult, metric: str, figures: Mapping[str, P
 
     Args:
         result: of the study.
-        metric: whose values are shown; published ones stand beside those of unbiased CKA.
+        metric: whose values are shown; published values are shown with unbiased CKA.
         figures: PNG files by name.
     """
+    task = SyntheticConfig(**result.config)
     sections: list[Part] = [
         Paragraph(
             "Written by vlalign synthetic report; do not edit. The study, and where the results of the paper's grid "
             "differ from the paper (arXiv 2502.16282), are described in the project's synthetic/README.md.",
             "dim",
         ),
-        Section("The task", [_task(result)]),
+        Section("The task", task_tables([information(task, u) for u in task.uniqueness])),
     ]
     table = headline(result.table)
     for modality in sorted(table["modality"].unique()):
-        rows = table[table["modality"] == modality]
         end = f"-modality{modality}" if modality > 2 else ""
         own = {name.removesuffix(end): path for name, path in figures.items() if name.endswith(end)}
         compare = modality == 2 and metric == _METRIC and not _unlike(result) and _whole(result)
-        sections += _modality(result, rows, metric, own, compare)
+        reference = int(table["reference_depth"].iloc[0])
+        sections += _modality(result, metric, modality, reference, own, compare)
     config = result.config
     return study_page(
         "Does alignment follow shared information? The synthetic study",
@@ -90,27 +91,51 @@ def _whole(result: SyntheticResult) -> bool:
     return all(tuple(result.config[name]) == defaults[name] for name in ("uniqueness", "depths"))
 
 
-def _task(result: SyntheticResult) -> Table:
-    config = SyntheticConfig(**result.config)
-    modalities = range(1, config.modalities + 1)
-    columns = ["U", "relevant bits", *(f"I(X{m};Y)" for m in modalities), "I(all;Y)", "I(X1;X2)", "interaction"]
-    columns += [f"Bayes accuracy, x{m}" for m in modalities] + ["all"]
-    rows = [
-        [str(one.uniqueness), bits_text(one)]
-        + [number(value) for value in (*one.single, one.joint, one.between[0], one.interaction)]
-        + [number(value, 3) for value in (*one.accuracy, one.accuracy_joint)]
-        for one in (information(config, u) for u in config.uniqueness)
+def task_tables(tasks: Sequence[Information]) -> list[Table]:
+    """Return the exact quantities of tasks, a row for each U."""
+    modalities = range(1, len(tasks[0].single) + 1)
+    if len(modalities) == 2:
+        sign = "redundancy minus synergy"
+    else:
+        sign = "co-information, whose sign alone shows neither redundancy nor synergy"
+    information_columns = ["U", "bits", *(f"I(X{m};Y)" for m in modalities), "I(all;Y)", "I(X1;X2)", "interaction"]
+    return [
+        Table(
+            f"Exact information of the task, in nats; interaction: {sign}; p(y) from {min(tasks[0].marginal):.3f} to "
+            f"{max(tasks[0].marginal):.3f}",
+            information_columns,
+            [
+                [str(one.uniqueness), bits_text(one)]
+                + [number(value) for value in (*one.single, one.joint, one.between[0], one.interaction)]
+                for one in tasks
+            ],
+            left=("bits",),
+        ),
+        Table(
+            "Bayes accuracy: the most that any classifier reaches",
+            ["U", *(f"from x{m}" for m in modalities), "from all"],
+            [[str(one.uniqueness), *map(number, (*one.accuracy, one.accuracy_joint))] for one in tasks],
+        ),
     ]
-    caption = "Exact information of the task in nats (vlalign synthetic describe)"
-    return Table(caption, columns, rows, left=("relevant bits",))
+
+
+def modality_tables(result: SyntheticResult, metric: str, modality: int, compare: bool = False) -> list[Table]:
+    """Return correlations with U, maxima and medians of a modality; ``compare`` adds the published values."""
+    table = headline(result.table)
+    rows = table[table["modality"] == modality]
+    return [
+        _rho_table(rows, metric, compare),
+        _maxima_table(rows, metric, modality, compare),
+        _medians_table(rows, metric, modality, compare),
+    ]
 
 
 def _modality(
-    result: SyntheticResult, rows: pd.DataFrame, metric: str, figures: Mapping[str, Path], compare: bool
+    result: SyntheticResult, metric: str, modality: int, reference: int, figures: Mapping[str, Path], compare: bool
 ) -> list[Section]:
-    modality, name = int(rows["modality"].iloc[0]), metric_title(metric)
+    name = metric_title(metric)
     chance = chance_of(metric, int(result.config["align_samples"]))
-    reference = int(rows["reference_depth"].iloc[0])
+    rhos, most, medians_table = modality_tables(result, metric, modality, compare)
     of = f" of modality {modality}" if result.config["modalities"] > 2 else ""
 
     def figure(key: str, alt: str, caption: str) -> Figure | None:
@@ -128,8 +153,8 @@ def _modality(
                     "and that, with a 95 % interval for independent draws"
                     + ("; dotted: chance." if chance is not None else "."),
                 ),
-                _rho_table(rows, metric, compare),
-                _maxima_table(rows, metric, modality, compare),
+                rhos,
+                most,
             ],
         ),
         Section(
@@ -151,7 +176,7 @@ def _modality(
                     "Spearman's correlation over the encoders of one φ and seed, which differ in depth; boxes are over "
                     "φ and seeds. Performance is the accuracy on the test split.",
                 ),
-                _medians_table(rows, metric, modality, compare),
+                medians_table,
                 figure(
                     "performance",
                     f"{name} against test accuracy for several U, by depth of φ",
@@ -171,7 +196,8 @@ def _rho_table(rows: pd.DataFrame, metric: str, compare: bool) -> Table:
             known = paper.RHO.get(phi)
             cell += [DASH] * 2 if known is None or rho is None else [number(known, 3), number(rho.r - known, 3)]
         cells.append(cell)
-    return Table("Spearman's correlation of U and the largest alignment", columns, cells)
+    caption = "Spearman's correlation of U and the largest alignment; intervals treat the values as independent draws"
+    return Table(caption, columns, cells)
 
 
 def _maxima_table(rows: pd.DataFrame, metric: str, modality: int, compare: bool) -> Table:
@@ -187,7 +213,7 @@ def _maxima_table(rows: pd.DataFrame, metric: str, modality: int, compare: bool)
 
 def _medians_table(rows: pd.DataFrame, metric: str, modality: int, compare: bool) -> Table:
     names, cells = summary_rows(rows, metric, modality)
-    caption = "Medians over φ and seeds; a dash: fewer than five values, or one side constant"
+    caption = "Medians over φ and seeds of Spearman's ρ over encoders; a dash: fewer than five values, or a constant"
     if compare:
         caption += ". Published medians: over D_φ 1 to 10 and five seeds"
         us = medians(rows, metric).loc[modality].index
