@@ -41,7 +41,7 @@ def console() -> Console:
 
 
 def table(
-    columns: Sequence[str], rows: Iterable[Sequence[RenderableType]] = (), *, left: Sequence[str] = (),
+    columns: Sequence[str], rows: Iterable[Iterable[RenderableType | None]] = (), *, left: Sequence[str] = (),
     no_wrap: bool = False, **options: Any,
 ) -> Table:  # fmt: skip
     """Return a table of texts: words in the first column and those of ``left``, numbers in the others.

@@ -53,15 +53,22 @@ def score_facts(record: ScoreRecord) -> dict[str, str]:
     if record.moments is not None and record.moments.get("z") is not None:
         rows["z"] = f"{record.moments['z']:.1f} sd above chance (exact mean and sd of this layer pair)"
     if (null := record.null) is not None:
-        early = f", stopped early of {null['asked']}" if null["stopped"] else ""
-        blocks = "" if null.get("blocks") is None else f" of {null['blocks']} groups"
+        early = f", stopped early of {null.get('asked')}" if null["stopped"] else ""
+        blocks = f" of {null['blocks']} groups" if null.get("blocks") else ""
         pairings = f"{null['permutations']} random pairings{blocks}{early}, each with its own best layer pair"
-        rows["null"] = f"mean {null['mean']:.4f}, largest {null['max']:.4f} of {pairings}"
+        rows["null"] = f"mean {_value(null.get('mean'))}, largest {_value(null.get('max'))} of {pairings}"
         rows["p-value"] = p_of_record(record)
         if record.calibrated is not None:
-            scale = f"0 at the null's {1 - null['alpha']:.0%} point, 1 at perfect"
-            rows["calibrated"] = f"{record.calibrated:.4f}  ({scale})"
+            level = f"{1 - alpha:.0%}" if isinstance(alpha := null.get("alpha"), float) else "95%"
+            rows["calibrated"] = f"{record.calibrated:.4f}  (0 at the null's {level} point, 1 at perfect)"
     return rows
+
+
+def _value(value: Any, form: str = "{:.4f}") -> str:
+    """Return a value that a record may lack, or hold as anything."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return form.format(value)
+    return DASH if value is None else str(value)
 
 
 def best_layers(record: ScoreRecord) -> list[tuple[str, str, str]]:
@@ -81,17 +88,14 @@ def check_rows(record: ScoreRecord) -> list[list[str]]:
         return []
     formats = {
         "duplicates": ("exact duplicates (samples)", "{}"),
-        "near_duplicates": (f"near-duplicates, cosine > {sides[0].get('near', 0):g} (samples)", "{}"),
+        "near_duplicates": (f"near-duplicates, cosine > {_value(sides[0].get('near'), '{:g}')} (samples)", "{}"),
         "largest_hub": (f"largest hub (lists it is in, k = {sides[0].get('k')})", "{}"),
         "hub_skewness": ("hubness (skewness)", "{:.2f}"),
         "unlisted": ("samples in no list", "{:.1%}"),
         "effective_dimension": ("effective dimensions", "{:.1f}"),
         "clipped": ("values clipped", "{:.1%}"),
     }
-    return [
-        [name, *(DASH if side.get(key) is None else form.format(side[key]) for side in sides)]
-        for key, (name, form) in formats.items()
-    ]
+    return [[name, *(_value(side.get(key), form) for side in sides)] for key, (name, form) in formats.items()]
 
 
 def _layers(record: ScoreRecord) -> Table:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -41,7 +41,7 @@ def reproduction_table(reproduction: Reproduction) -> Table:
         stored = f"({indices[0]}, {indices[1]})  = (y, x)"
     apart = reproduction.apart
     differ = f"{apart['differ']} of {apart['pairs']} layer pairs, by at most {apart['largest']:.2g}"
-    rows = [
+    rows: list[tuple[RenderableType, ...]] = [
         ("score", Text(repr(reference["score"]), style="bold"), Text(repr(ours["score"]), style="bold")),
         ("best layers, x × y", names, f"{best['x']['name']}  ×  {best['y']['name']}"),
         ("stored indices", stored, f"x {best['x']['position']}, y {best['y']['position']}"),

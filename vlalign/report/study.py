@@ -76,9 +76,10 @@ def show_files(files: Sequence[Path], console: Console, tables: str = "") -> Non
     """Print where the files of a report are: pages, figures, tables; ``tables`` are those written with the result."""
     lines = []
     for name, endings in (("report", (".html", ".md")), ("figures", (".png",)), ("tables", (".csv",))):
-        first, *others = [path for path in reversed(files) if path.suffix in endings] or [None]
-        if first is not None:
-            names = ", ".join([str(first), *(path.name for path in others if path is not None)])
+        paths = [path for path in files if path.suffix in endings]
+        paths = paths[::-1] if name == "report" else paths  # the page is the last file
+        if paths:
+            names = ", ".join([str(paths[0]), *(path.name for path in paths[1:])])
             lines.append(f"{name:<9} {names}{' (and as PDF)' if name == 'figures' else ''}")
     lines += [f"tables    {tables}"] if tables else []
     console.print("\n".join(lines), highlight=False, soft_wrap=True, markup=False)

@@ -338,3 +338,19 @@ def test_the_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         error = capsys.readouterr().err
         assert reason in error
         assert error.count("\n") == 1
+
+
+def test_columns_of_the_embedded_tables_travel_with_their_rows(tmp_path: Path) -> None:
+    save_leaderboard(collected(*small_grid()), tmp_path)
+    index = (tmp_path / "index.html").read_text(encoding="utf-8")
+    (text,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', index, flags=re.DOTALL)
+    data = json.loads(text)
+    entries = [dict(zip(data["entries"]["columns"], row, strict=True)) for row in data["entries"]["rows"]]
+    scores = sorted(record.score for record in small_grid())
+    assert sorted(entry["score"] for entry in entries) == pytest.approx(scores, rel=1e-6)
+    script = re.findall(r"<script>(.*?)</script>", index, flags=re.DOTALL)[-1]
+    for name in set(re.findall(r"\bentry\.([a-z_]+)", script)):
+        assert name in data["entries"]["columns"]  # the script reads no other column
+    ranking = data["groups"][0]["rankings"][0]
+    rows = [dict(zip(ranking["columns"], row, strict=True)) for row in ranking["rows"]]
+    assert [row["rank"] for row in rows] == sorted(row["rank"] for row in rows)

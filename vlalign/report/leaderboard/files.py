@@ -119,25 +119,16 @@ def to_json(board: Board) -> str:
     return _one_row_a_line(data) + "\n"
 
 
-def _one_row_a_line(data: dict[str, Any]) -> str:
-    """Return JSON for eyes and diffs: each row of a group and each item of a list is on a line."""
-
-    def flat(value: Any) -> str:
+def _one_row_a_line(value: Any, pad: str = "") -> str:
+    """Return JSON for eyes and diffs: lists, and objects that hold lists, have a line for each of their items."""
+    lists = isinstance(value, dict) and any(isinstance(item, list) for item in value.values())
+    if not value or not (lists or isinstance(value, list)):
         return json.dumps(value, allow_nan=False)
-
-    def listed(values: list[str], pad: str) -> str:
-        return f"[\n{pad} " + f",\n{pad} ".join(values) + f"\n{pad}]" if values else "[]"
-
-    groups = [
-        f'{{"id": {flat(group["id"])}, "conditions": {flat(group["conditions"])},\n  "rows": '
-        f"{listed([flat(row) for row in group['rows']], '  ')}}}"
-        for group in data["groups"]
-    ]
-    parts = {name: listed([flat(one) for one in value], " ") for name, value in data.items() if isinstance(value, list)}
-    parts["groups"] = listed(groups, " ")
-    return (
-        "{\n" + ",\n".join(f" {flat(name)}: {parts.get(name) or flat(value)}" for name, value in data.items()) + "\n}"
-    )
+    inner = pad + " "
+    if isinstance(value, list):
+        return f"[\n{inner}" + f",\n{inner}".join(_one_row_a_line(item, inner) for item in value) + f"\n{pad}]"
+    items = (f"{json.dumps(name)}: {_one_row_a_line(item, inner)}" for name, item in value.items())
+    return f"{{\n{inner}" + f",\n{inner}".join(items) + f"\n{pad}}}"
 
 
 def to_csv(board: Board) -> str:

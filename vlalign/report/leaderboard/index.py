@@ -115,7 +115,11 @@ def _short(value: float | None) -> float | None:
 
 def _side(name: str, value: Callable[[Entry, str], Any]) -> Columns:
     """Return the columns of a value that each side has."""
-    return {f"{name}_{side}": lambda entry, _, side=side: value(entry, side) for side in "xy"}
+
+    def column(side: str) -> Callable[[Any, Mapping[str, int]], Any]:
+        return lambda entry, _: value(entry, side)
+
+    return {f"{name}_{side}": column(side) for side in "xy"}
 
 
 #: columns of a record: the value for an entry, given the places of the models by their ids

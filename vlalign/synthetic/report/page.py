@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vlalign.report.commands import changed, command_line
-from vlalign.report.format import DASH, last_run, metric_title, number, p_text, rho_short
+from vlalign.report.format import DASH, last_run, metric_title, number, p_text, plural, rho_short
 from vlalign.report.page import Figure, Page, Paragraph, Part, Section, Table
 from vlalign.report.study import study_page
 from vlalign.synthetic import SyntheticConfig, information
@@ -63,11 +63,13 @@ def synthetic_page(result: SyntheticResult, metric: str, figures: Mapping[str, P
 
 def _facts(result: SyntheticResult) -> dict[str, str]:
     config, environment = result.config, result.environment
-    grid = (("uniqueness", "U"), ("phi_depths", "D_φ"), ("depths", "D_Enc"), ("seeds", "seeds"))
+    axes = [
+        f"{len(config[key])} {axis}" for key, axis in (("uniqueness", "U"), ("phi_depths", "D_φ"), ("depths", "D_Enc"))
+    ]
     unlike = ", ".join(f"{name} {config[name]}" for name in _unlike(result))
     settings = SyntheticConfig(**config)
     return {
-        "grid": " × ".join(f"{len(config[name])} {axis}" for name, axis in grid),
+        "grid": " × ".join([*axes, plural(len(config["seeds"]), "seed")]),
         "encoders": str(len(all_cells(settings)) * len(settings.uniqueness)),
         "samples": f"{config['samples']}, of which {config['align_samples']} of the test split for alignment",
         "settings": f"as in the paper, except {unlike}" if unlike else "those of the paper",
@@ -191,7 +193,7 @@ def _rho_table(rows: pd.DataFrame, metric: str, compare: bool) -> Table:
     columns = ["D_φ", "ρ (95 % interval)", "p", *(["published ρ", "difference"] if compare else [])]
     cells = []
     for (_, phi), rho in rho_of_maxima(rows, metric).items():
-        cell = [str(phi), rho_short(rho), p_text(rho and rho.p_value)]
+        cell = [str(phi), rho_short(rho), p_text(None if rho is None else rho.p_value)]
         if compare:
             known = paper.RHO.get(phi)
             cell += [DASH] * 2 if known is None or rho is None else [number(known, 3), number(rho.r - known, 3)]
