@@ -19,7 +19,7 @@ from measure import Row, row_of, run_alone
 
 from vlalign.data import DataSpec
 from vlalign.demo.wheels import fetch
-from vlalign.extraction import Engine, ExtractConfig
+from vlalign.extraction import Engine, ExtractOptions
 from vlalign.models.names import resolve
 from vlalign.perturb import Perturbation
 from vlalign.uniqueness import UniquenessConfig, UniquenessStudy
@@ -33,7 +33,7 @@ IMAGE_SIZE = 224
 def extraction(store: Path, samples: int, rates: tuple[int, ...]) -> tuple[float, int, int]:
     """Return seconds, tokens read and runs of one text model at several rates, planning and loading included."""
     start = time.perf_counter()
-    engine = Engine(ExtractConfig((TEXT[0],), data=DataSpec("builtin:emoji", max_samples=samples), store=str(store)))
+    engine = Engine(ExtractOptions((TEXT[0],), data=DataSpec("builtin:emoji", max_samples=samples), store=str(store)))
     plan = engine.make_plan({resolve(TEXT[0]): [[Perturbation("char_delete", rate)] for rate in rates]})
     engine.run(plan)
     return time.perf_counter() - start, sum(model.amount for model in plan.models), len(plan.models)

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from vlalign.data import DataSpec
-from vlalign.extraction.config import ExtractConfig
 from vlalign.extraction.engine import Engine
+from vlalign.extraction.options import ExtractOptions
 from vlalign.metrics import knn, metric_names
 from vlalign.models.precision import exact_float32
 from vlalign.scoring import ScoreRecord, score
@@ -80,7 +80,7 @@ def check_features(report: Reporter, data: DataSpec) -> None:
                     model = model.to(CPU, torch.float32)
                     options: dict[str, Any] = {"dtype": "float32", "store": f"{scratch}/{name}"} | settings
                     with fresh_processes():
-                        engine = Engine(ExtractConfig(models=(str(folder),), data=some, **options))
+                        engine = Engine(ExtractOptions(models=(str(folder),), data=some, **options))
                         runs[name] = engine.run()[0].run
             numbers = {
                 "float32_against_cpu": _apart(runs["device"], runs["cpu"]),

@@ -27,8 +27,8 @@ from torch import nn
 
 from vlalign.data import DataSpec
 from vlalign.extraction.batches import token_batches
-from vlalign.extraction.config import ExtractConfig
 from vlalign.extraction.engine import Engine
+from vlalign.extraction.options import ExtractOptions
 from vlalign.extraction.plan import ModelPlan
 from vlalign.extraction.readers import pad_right
 from vlalign.store import RunWriter
@@ -111,7 +111,7 @@ def extract(
 
         def engine(samples: int | None, name: str) -> Engine:
             source = DataSpec(data.source, max_samples=samples)
-            return Engine(ExtractConfig(models=(str(folder),), data=source, store=f"{store}/{name}", **settings))
+            return Engine(ExtractOptions(models=(str(folder),), data=source, store=f"{store}/{name}", **settings))
 
         with synchronizations() as lines:
             engine(warm, "warm").run()

@@ -8,7 +8,7 @@ torchrun --nproc_per_node 2 scripts/extract.py --model bloomz-560m --cpu
 
 import sys
 
-from vlalign.cli.extract import main
+from vlalign.cli import run_verb
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_verb("extract"))

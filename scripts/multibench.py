@@ -1,8 +1,8 @@
-"""`vlalign multibench` as a script: python scripts/multibench.py prepare mosi mosi_raw.pkl"""
+"""`vlalign multibench` as a script."""
 
 import sys
 
-from vlalign.cli.multibench import main
+from vlalign.cli import run_verb
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_verb("multibench"))

@@ -2,7 +2,7 @@
 
 import sys
 
-from vlalign.cli.study import main
+from vlalign.cli import run_verb
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_verb("study"))

@@ -1,8 +1,8 @@
-"""`vlalign synthetic` as a script: accelerate launch scripts/synthetic.py run --config synthetic/paper.yaml"""
+"""`vlalign synthetic` as a script."""
 
 import sys
 
-from vlalign.cli.synthetic import main
+from vlalign.cli import run_verb
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_verb("synthetic"))

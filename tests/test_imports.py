@@ -13,8 +13,8 @@ PACKAGE = Path(__file__).resolve().parent.parent / "vlalign"
 
 #: leaves that every room may use
 SHARED = {
-    "config", "display", "environment", "errors", "files", "paths", "processes", "remote", "settings", "tables",
-    "version", "yaml_files",
+    "config", "display", "environment", "errors", "files", "lazy_names", "paths", "processes", "remote", "settings",
+    "tables", "version", "yaml_files",
 }  # fmt: skip
 
 SCORES = {"store", "metrics", "stats", "scoring"}

@@ -2,7 +2,8 @@
 
 - :func:`vlalign.extract`: pooled features of every layer of a model, into a feature store;
 - :class:`vlalign.FeatureStore`: the runs of a store;
-- :func:`vlalign.score`, :func:`vlalign.score_pairs`: alignment over all layer pairs of two runs, or of plain tensors.
+- :func:`vlalign.score`, :func:`vlalign.score_pairs`: alignment over all layer pairs of two runs, or of plain tensors;
+- :func:`vlalign.compare`: difference in alignment of two runs with the same reference, or of two records.
 
 Public names are imported when they are first used, so that the command line starts at once.
 """
@@ -11,25 +12,18 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # as in typing, which takes longer to import than all of this file
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from typing import Any
 
-    from vlalign.data import DataSpec
+    from vlalign.data.spec import DataSpec
     from vlalign.errors import VlalignError
-    from vlalign.extraction import extract
-    from vlalign.scoring import ScoreRecord, score, score_pairs
+    from vlalign.extraction.engine import extract
+    from vlalign.scoring.batch import score_pairs
+    from vlalign.scoring.compare import compare
+    from vlalign.scoring.pair import score
+    from vlalign.scoring.record import ScoreRecord
     from vlalign.store import FeatureStore
     from vlalign.version import __version__
-
-_MODULES = {
-    "DataSpec": "data",
-    "FeatureStore": "store",
-    "ScoreRecord": "scoring",
-    "VlalignError": "errors",
-    "__version__": "version",
-    "extract": "extraction",
-    "score": "scoring",
-    "score_pairs": "scoring",
-}
 
 __all__ = [
     "DataSpec",
@@ -37,18 +31,45 @@ __all__ = [
     "ScoreRecord",
     "VlalignError",
     "__version__",
+    "compare",
     "extract",
     "score",
     "score_pairs",
 ]
 
 
-def __getattr__(name: str) -> Any:
-    from importlib import import_module
+def lazy_names(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
+    """Return the ``__getattr__`` of a package that imports public names when they are first used.
 
-    if name not in _MODULES:
-        raise AttributeError(f"module 'vlalign' has no attribute {name!r}")
-    return getattr(import_module(f"vlalign.{_MODULES[name]}"), name)
+    Args:
+        package: name of the package.
+        modules: module of each public name, inside the package.
+    """
+
+    def __getattr__(name: str) -> Any:
+        from importlib import import_module
+
+        if name not in modules:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return getattr(import_module(f"{package}.{modules[name]}"), name)
+
+    return __getattr__
+
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "DataSpec": "data.spec",
+        "FeatureStore": "store",
+        "ScoreRecord": "scoring.record",
+        "VlalignError": "errors",
+        "__version__": "version",
+        "compare": "scoring.compare",
+        "extract": "extraction.engine",
+        "score": "scoring.pair",
+        "score_pairs": "scoring.batch",
+    },
+)
 
 
 def __dir__() -> list[str]:

@@ -28,7 +28,6 @@ belong into ``__post_init__`` after ``super().__post_init__()``. A flag that is 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import functools
 import inspect
 import re
@@ -40,13 +39,13 @@ from pathlib import Path
 from typing import Annotated, Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, dataclass_transform, overload
 
 from vlalign.display import visible
-from vlalign.errors import VlalignError
+from vlalign.errors import VlalignError, did_you_mean
 from vlalign.paths import user_path
 from vlalign.yaml_files import read_yaml, shown, yaml_text
 
 __all__ = [
-    "Many", "Number", "Options", "check_values", "close_matches", "descriptions", "expected", "keywords", "plain",
-    "read_options", "read_yaml", "shown", "yaml_text",
+    "Free", "FreeMany", "Many", "Number", "Options", "check_keys", "check_values", "command_words", "descriptions",
+    "expected", "keywords", "plain", "read_options", "read_yaml", "select", "shown", "yaml_text",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -54,6 +53,7 @@ O = TypeVar("O", covariant=True)  # noqa: E741
 R = TypeVar("R")
 X = TypeVar("X")
 Y = TypeVar("Y")
+Z = TypeVar("Z")
 P = ParamSpec("P")
 
 
@@ -64,12 +64,15 @@ def _cached(function: Callable[[Any], T]) -> Callable[[Any], T]:
 class _Before:
     """Function applied to a value before its type is checked; pydantic is imported when it is first needed."""
 
-    def __init__(self, change: Callable[[Any], Any]) -> None:
+    def __init__(self, change: Callable[[Any], Any], checked: bool = True) -> None:
         self.change = change
+        self.checked = checked
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
         from pydantic_core import core_schema
 
+        if not self.checked:
+            return core_schema.no_info_plain_validator_function(self.change)
         return core_schema.no_info_before_validator_function(self.change, handler(source))
 
 
@@ -88,6 +91,9 @@ def _as_number(value: Any) -> Any:
 Number = Annotated[float, _Before(_as_number)]
 #: tuple of values; a list, or one value alone, is also accepted
 Many = Annotated[tuple[T, ...], _Before(_as_tuple)]
+#: text on the command line, in Python also an object that the code which uses it checks; and several of them
+Free = Annotated[str | None, _Before(lambda value: value, checked=False)]
+FreeMany = Annotated[tuple[str, ...], _Before(_as_tuple, checked=False)]
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(dataclasses.field,))
@@ -125,7 +131,7 @@ def check_values(cls: type[Options], values: Mapping[str, Any], where: str = "")
     from pydantic import ValidationError
 
     try:
-        model = _model(cls).model_validate(dict(values))
+        model = _model(cls).model_validate({name: _native(value) for name, value in values.items()})
     except ValidationError as error:
         first = error.errors()[0]
         name, *inner = first["loc"]
@@ -135,6 +141,11 @@ def check_values(cls: type[Options], values: Mapping[str, Any], where: str = "")
             value = value[inner[0]] if len(value) > 20 else value
         raise VlalignError(f"{where}{name}: expected {expected(hint, value)}, got {shown(value)}") from None
     return {name: getattr(model, name) for name in values}
+
+
+def _native(value: Any) -> Any:
+    """Return a NumPy number as one of Python."""
+    return value.item() if type(value).__module__ == "numpy" and getattr(value, "ndim", 1) == 0 else value
 
 
 @_cached
@@ -179,7 +190,8 @@ def expected(hint: Any, value: Any = None) -> str:
 
 
 def _alternatives(hint: Any) -> tuple[Any, ...]:
-    return typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
+    union = _unmarked(hint)
+    return typing.get_args(union) if typing.get_origin(union) in (typing.Union, types.UnionType) else (hint,)
 
 
 def _kind(hint: Any, number: int, value: Any) -> str:
@@ -188,7 +200,7 @@ def _kind(hint: Any, number: int, value: Any) -> str:
     if origin is Annotated:
         return _kind(arguments[0], number, value) + _range(arguments[1:])
     if origin is Literal:
-        return _or(arguments) + (close_matches(value, arguments) if isinstance(value, str) else "")
+        return _or(arguments) + (did_you_mean(value[:100], map(str, arguments)) if isinstance(value, str) else "")
     if origin is tuple:
         return "a list of " + " or ".join(_kind(inner, 1, value) for inner in _alternatives(arguments[0]))
     if inspect.isclass(hint) and issubclass(hint, Options):
@@ -212,17 +224,6 @@ def _range(marks: Iterable[Any]) -> str:
 def _or(names: Iterable[Any]) -> str:
     *first, last = map(str, names)
     return f"{', '.join(first)} or {last}" if first else last
-
-
-def close_matches(name: object, known: Iterable[object], *, otherwise: str = "") -> str:
-    """Return a hint at the known names that ``name`` may have meant, else ``otherwise``.
-
-    >>> close_matches("capton", ["caption", "image"])
-    ' (did you mean caption?)'
-    """
-    names = {str(one).lower(): str(one) for one in known}
-    matches = difflib.get_close_matches(str(name)[:100].lower(), list(names), n=3, cutoff=0.6)
-    return f" (did you mean {_or(names[match] for match in matches)}?)" if matches else otherwise
 
 
 @_cached
@@ -249,6 +250,52 @@ def plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
+def select(given: Any, cls: type[T], **more: Any) -> T:
+    """Return the options of ``cls`` that ``given`` has, others at their defaults; ``more`` overrides both.
+
+    >>> class Wide(Options):
+    ...     a: int = 1
+    ...     b: int = 2
+    >>> class Narrow(Options):
+    ...     b: int = 0
+    >>> select(Wide(b=3), Narrow)
+    Narrow(b=3)
+    """
+    names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+    return cls(**{name: getattr(given, name) for name in names if hasattr(given, name)} | more)
+
+
+def command_words(given: Options, skip: Iterable[str] = ()) -> list[str]:
+    """Return the flags that give the options which differ from their defaults, for a command line.
+
+    Args:
+        given: options; those of options inside them are included.
+        skip: fields to leave out, also inside.
+    """
+    words = []
+    for field in dataclasses.fields(given):
+        value = getattr(given, field.name)
+        if field.name in skip or value == field.default:
+            continue
+        if isinstance(value, Options):
+            words += command_words(value, skip)
+            continue
+        name, negative = _flag(_hints(type(given))[field.name], f"--{field.name.replace('_', '-')}")
+        if isinstance(value, bool):
+            words.append(name if value else negative)
+        else:
+            texts = [str(entry) for entry in (value if isinstance(value, tuple) else (value,))]
+            words += [word for text in texts for word in (name, text)]
+    return words
+
+
+def _flag(hint: Any, name: str) -> tuple[str, str]:
+    """Return the flag of a field, by default ``name``, and that of its negation."""
+    marks = [mark for mark in getattr(hint, "__metadata__", ()) if type(mark).__name__ == "Parameter"]
+    names = [flag for mark in marks for flag in mark.name or () if flag.startswith("--")]
+    return names[0] if names else name, f"--no-{name.removeprefix('--')}"
+
+
 def read_options(cls: type[Options], path: str | Path) -> dict[str, Any]:
     """Return the options that a YAML file gives, by field names; a part of them is enough.
 
@@ -257,33 +304,27 @@ def read_options(cls: type[Options], path: str | Path) -> dict[str, Any]:
     Raises:
         VlalignError: the file is missing or no valid YAML, or a key is unknown or has a value of the wrong type.
     """
-    return _checked(cls, read_yaml(path), user_path(path), "")
+    return check_keys(cls, read_yaml(path), user_path(path))
 
 
-def _checked(cls: type[Options], values: Mapping[Any, Any], path: Path, inside: str) -> dict[str, Any]:
+def check_keys(cls: type[Options], values: Mapping[Any, Any], path: Path, inside: str = "") -> dict[str, Any]:
+    """Return values of a file as :func:`read_options` does; ``inside``: keys above them, such as ``data.``."""
     hints = _hints(cls)
     for key in values:
         if key not in hints:
-            known = close_matches(key, hints, otherwise=f": known are {', '.join(hints)}")
+            known = did_you_mean(str(key)[:100], hints) or f": known are {', '.join(hints)}"
             raise VlalignError(f"{path}: unknown key {inside}{visible(key, most=80)}{known}")
-    nested = {
-        key: next(kind for kind in _alternatives(_unmarked(hints[key])) if _is_options(kind))
-        for key, value in values.items()
-        if isinstance(value, dict) and any(map(_is_options, _alternatives(_unmarked(hints[key]))))
-    }
+    kinds = {key: _unmarked(hints[key]) for key, value in values.items() if isinstance(value, dict)}
+    nested = {key: kind for key, kind in kinds.items() if inspect.isclass(kind) and issubclass(kind, Options)}
     flat = check_values(cls, {key: value for key, value in values.items() if key not in nested}, f"{path}: {inside}")
     return {
-        key: _checked(nested[key], value, path, f"{inside}{key}.") if key in nested else flat[key]
+        key: check_keys(nested[key], value, path, f"{inside}{key}.") if key in nested else flat[key]
         for key, value in values.items()
     }
 
 
 def _unmarked(hint: Any) -> Any:
     return typing.get_args(hint)[0] if typing.get_origin(hint) is Annotated else hint
-
-
-def _is_options(kind: Any) -> bool:
-    return inspect.isclass(kind) and issubclass(kind, Options)
 
 
 class _Decorator(Protocol[P, O]):
@@ -295,6 +336,8 @@ class _Decorator(Protocol[P, O]):
     def __call__(self, function: Callable[[X, O], R], /) -> Callable[Concatenate[X, P], R]: ...
     @overload
     def __call__(self, function: Callable[[X, Y, O], R], /) -> Callable[Concatenate[X, Y, P], R]: ...
+    @overload
+    def __call__(self, function: Callable[[X, Y, Z, O], R], /) -> Callable[Concatenate[X, Y, Z, P], R]: ...
     def __call__(self, function: Any, /) -> Any: ...
 
 
@@ -328,14 +371,15 @@ def keywords(cls: Callable[P, O]) -> _Decorator[P, O]:
         def call(*positional: Any, **named: Any) -> Any:
             for name in named:
                 if name not in public.parameters:
-                    hint = close_matches(name, public.parameters)
+                    hint = did_you_mean(name, public.parameters)
                     raise TypeError(f"{function.__name__}() got an unexpected keyword argument {name!r}{hint}")
             bound = public.bind(*positional, **named).arguments
             given = {field.name: bound.pop(field.name) for field in fields if field.name in bound}
             return function(**bound, **{last.name: cls(**given)})  # type: ignore[call-arg]
 
         call.__signature__ = public  # type: ignore[attr-defined]
-        call.__doc__ = _documented(function.__doc__ or "", last.name, descriptions(cls))
+        texts = {field.name: descriptions(cls)[field.name] for field in fields if field.name in descriptions(cls)}
+        call.__doc__ = _documented(function.__doc__ or "", last.name, texts)
         return call
 
     hints = typing.get_type_hints(cls)

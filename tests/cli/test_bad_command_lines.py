@@ -17,10 +17,10 @@ SCORE = "score s dinov2-small llama-7b -q"
 PERTURB = "perturb texts.csv --op char_delete"
 LINES = f"""
                                                    | required: verb
---help-me                                          | required: verb
+--help-me                                          | unknown flag --help-me (did you mean --help
 scoer s                                            | did you mean score?
 extract                                            | no model given
-extract --model                                    | expected one argument
+extract --model                                    | --model: expected a value
 extract --modle x                                  | did you mean --model
 extract --model nosuch --data texts.csv            | unknown model 'nosuch'
 extract --model empty --data texts.csv             | config.json
@@ -29,21 +29,21 @@ extract --model text.txt/x.gguf --data texts.csv   | no GGUF file
 extract --model ~nouser9/x --data texts.csv        | no user of that name
 extract --model hub:a/b/c --data texts.csv         | hub:owner/name
 extract --model '' --data texts.csv                | --model: it is empty
-extract --model-set nosuch                         | invalid choice 'nosuch'
+extract --model-set nosuch                         | expected prh, prh-text, prh-vision or prh-2, got 'nosuch'
 extract --model {{llama}} --data nowhere.csv       | nowhere.csv
 extract --model {{llama}} --data text.txt          | .txt are not read
 extract --model {{llama}} --data empty             | empty holds no samples
 extract --model {{llama}} --data loop              | loop: Too many levels
 extract --model {{llama}} --data texts.csv/x       | texts.csv/x
 {EXTRACT} --dtype float31                          | did you mean float32
-{EXTRACT} --quantization int7                      | invalid choice 'int7'
-{EXTRACT} --batch-tokens 0                         | --batch-tokens 0
-{EXTRACT} --batch-tokens 1e3                       | invalid int value: '1e3'
-{EXTRACT} --workers -1                             | --workers -1
-{EXTRACT} --shard-rows 0                           | --shard-rows 0
+{EXTRACT} --quantization int7                      | expected none, int8, nf4 or fp4 (did you mean int8?)
+{EXTRACT} --batch-tokens 0                         | --batch-tokens: expected a whole number of at least 1, got '0'
+{EXTRACT} --batch-tokens 1e3                       | expected a whole number of at least 1, got '1e3'
+{EXTRACT} --workers -1                             | --workers: expected a whole number of at least 0
+{EXTRACT} --shard-rows 0                           | --shard-rows: expected
 {EXTRACT} --max-length 99999999999999999999        | takes 1 to 128 tokens
-{EXTRACT} --max-samples 0                          | 0
-{EXTRACT} --caption -1                             | caption is -1
+{EXTRACT} --max-samples 0                          | --max-samples: expected
+{EXTRACT} --caption -1                             | --caption: expected a whole number of at least 0, got '-1'
 {EXTRACT} --image-size 224                         | text model
 {EXTRACT} --perturb nosuch:10                      | nosuch
 {EXTRACT} --perturb char_delete                    | no rate
@@ -55,9 +55,9 @@ extract --model {{llama}} --data texts.csv/x       | texts.csv/x
 {EXTRACT} --store text.txt                         | text.txt
 {EXTRACT} --store loop                             | loop: Too many levels
 {EXTRACT} --store {"s" * 300}                      | File name too long
-{EXTRACT} --cpu=1                                  | ignored explicit argument '1'
+{EXTRACT} --cpu=x                                  | --cpu: expected true or false, got 'x'
 {EXTRACT} extra                                    | unexpected argument 'extra'
-score                                              | required: store (see
+score                                              | required: STORE (see
 score nowhere                                      | nowhere does not exist
 score text.txt                                     | text.txt is not a folder
 score empty                                        | scoring needs two
@@ -66,11 +66,11 @@ score s llama-7b nosuch                            | no run 'nosuch'
 {SCORE} --metric mutual_kn                         | unknown metric 'mutual_kn'
 {SCORE} --metric mutual_knn:k=x                    | k='x'
 {SCORE} --metric mutual_knn:j=3                    | j
-{SCORE} --k 0                                      | k=0
-{SCORE} --k nan                                    | invalid int value: 'nan'
+{SCORE} --k 0                                      | --k: expected a whole number of at least 1, got '0'
+{SCORE} --k nan                                    | --k: expected a whole number
 {SCORE} --k 99999999999999999999                   | 99999999999999999999
-{SCORE} --permutations -1                          | permutations=-1
-{SCORE} --half-samples -1                          | half_samples=-1
+{SCORE} --permutations -1                          | --permutations: expected a whole number from 0 to 10000000
+{SCORE} --half-samples -1                          | --half-samples: expected
 {SCORE} --preset nosuch                            | nosuch
 {SCORE} --groups nowhere.csv                       | no file nowhere.csv
 {SCORE} --groups bin.csv                           | cannot read groups from bin.csv
@@ -95,7 +95,7 @@ synthetic report nowhere                           | nowhere holds no finished s
 synthetic data --uniqueness 2                      | nothing to do
 synthetic data --uniqueness 2 --push x             | 'x' is not a name of a data set
 synthetic tune --trials 0                          | --trials is 0
-multibench inspect nowhere                         | nowhere: there is no such file
+multibench inspect nowhere                         | cannot read nowhere: no such file
 multibench inspect text.txt                        | it is text
 multibench inspect ~nouser9                        | no user of that name
 multibench prepare nosuch                          | invalid choice 'nosuch'
@@ -109,7 +109,7 @@ multibench report nowhere                          | nowhere holds no finished s
 perturb                                            | name a data set
 perturb texts.csv --op nosuch --rate 10            | nosuch
 {PERTURB} --rate 101                               | 101
-{PERTURB} --rate 10 --samples 0                    | --samples is 0
+{PERTURB} --rate 10 --samples 0                    | --samples: expected
 {PERTURB} --rate 10 --ids nosuch                   | no sample 'nosuch'
 {PERTURB} --rate 10 --sheet x.txt                  | x.txt ends in none of these
 {PERTURB} --rate 10 20 --out x.parquet             | one data set
@@ -124,10 +124,10 @@ compare a                                          | required: B
 compare llama-7b llama-7b --store nowhere          | nowhere does not exist
 compare text.txt text.txt                          | text.txt is not a score record
 compare text.txt llama-7b                          | llama-7b is no file
-reproduce nosuch a b                               | invalid choice 'nosuch'
+reproduce nosuch a b                               | REFERENCE: expected platonic, got 'nosuch'
 reproduce platonic a b --store nowhere             | nowhere does not exist
-models --family nosuch                             | no model fits
-models --modality x                                | invalid choice 'x'
+models --family nosuch                             | no model matches
+models --modality x                                | --modality: expected text or vision, got 'x'
 runs nowhere                                       | nowhere does not exist
 runs a b                                           | unexpected argument 'b'
 runs {"x" * 100000}                                | File name too long
@@ -136,12 +136,12 @@ push s                                             | required: --repo
 push s --repo x                                    | 'x' is not a name of a data set
 push nowhere --repo a/b                            | nowhere does not exist
 push s --repo a/b --dtype float64                  | did you mean float
-pull                                               | required: OWNER/NAME
+pull                                               | required: REPO
 pull a/b/c                                         | 'a/b/c'
 push-results nowhere --repo a/b                    | no results at nowhere
-demo --k 0                                         | --k 0
+demo --k 0                                         | --k: expected
 demo --max-samples 1                               | --max-samples 1
-demo --permutations -1                             | --permutations -1
+demo --permutations -1                             | --permutations: expected
 demo --out text.txt                                | text.txt
 """
 TABLE = [tuple(part.strip() for part in line.rpartition("|")[::2]) for line in LINES.strip("\n").splitlines()]

@@ -36,7 +36,7 @@ def program(*words: str, hook: Path | None = None, **options: Any) -> subprocess
     return subprocess.run([sys.executable, "-m", "vlalign", *words], env=env, **options)
 
 
-@pytest.mark.parametrize("name", ["vlalign.cli.app", "vlalign.cli.study", "vlalign.report.extraction"])
+@pytest.mark.parametrize("name", ["vlalign.cli.app", "vlalign.cli.runs", "vlalign.report.extraction"])
 def test_interrupted_while_it_starts(tmp_path: Path, name: str) -> None:
     (tmp_path / "sitecustomize.py").write_text(INTERRUPT.format(name=name))
     done = program("runs", "nowhere", hook=tmp_path)
@@ -84,7 +84,7 @@ def test_errors_are_one_line(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    def fail(arguments: object) -> int:
+    def fail() -> int:
         raise error
 
     monkeypatch.setattr("vlalign.cli.runs.run", fail)
@@ -107,7 +107,7 @@ def test_errors_are_one_line(
 def test_an_interrupted_verb_that_resumes_says_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def stop(arguments: object) -> int:
+    def stop() -> int:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("vlalign.cli.extract.run", stop)

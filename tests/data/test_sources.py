@@ -169,7 +169,7 @@ def test_moving_a_file_changes_no_identity(tmp_path: Path, rows: list[dict[str, 
         ("./nowhere", r"no such file or folder: \./nowhere"),
         ("nowhere.parquet", r"no such file or folder: nowhere\.parquet"),
         ("a/b/c", "no such file or folder"),
-        ("builtin:smiley", "unknown built-in data set 'builtin:smiley': there is builtin:emoji"),
+        ("builtin:smiley", "unknown built-in data set 'builtin:smiley': available is builtin:emoji"),
         ("  ", "the data source is empty"),
         ("~nobody-of-that-name/x.csv", "there is no user of that name"),
         ("x" * 300 + ".csv", "File name too long"),
@@ -270,10 +270,10 @@ def test_split_revision_and_config_of_a_file(tmp_path: Path, rows: list[dict[str
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"caption": -1}, "caption is -1"),
-        ({"max_samples": 0}, "max_samples is 0"),
-        ({"on_bad_sample": "ignore"}, "on_bad_sample is 'ignore': choose error or skip"),
-        ({"alpha": "pink"}, "alpha is 'pink': choose white or drop"),
+        ({"caption": -1}, "caption: expected a whole number of at least 0, got -1"),
+        ({"max_samples": 0}, "max_samples: expected a whole number of at least 1 or null, got 0"),
+        ({"on_bad_sample": "ignore"}, "on_bad_sample: expected error or skip, got 'ignore'"),
+        ({"alpha": "pink"}, "alpha: expected white or drop, got 'pink'"),
         ({"split": ""}, "the split is empty"),
     ],
 )

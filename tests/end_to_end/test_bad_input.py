@@ -13,7 +13,7 @@ from support.tiny import TinyModels
 
 from vlalign.cli import main
 from vlalign.errors import VlalignError
-from vlalign.extraction import ExtractConfig, extract, make_plan
+from vlalign.extraction import ExtractOptions, extract, make_plan
 from vlalign.store import FeatureStore
 
 
@@ -163,7 +163,7 @@ def test_disk_that_is_too_small(monkeypatch: pytest.MonkeyPatch, tiny: TinyModel
 
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=10_000))
-    config = ExtractConfig((str(tiny.path("llama")),), data=_spec(tiny), store=str(tmp_path / "s"))
+    config = ExtractOptions((str(tiny.path("llama")),), data=_spec(tiny), store=str(tmp_path / "s"))
     with pytest.raises(VlalignError, match="free"):
         make_plan(config, torch.device("cpu"))
 

@@ -15,7 +15,7 @@ from support.tiny import TinyModels
 
 from vlalign.data import DataSpec, open_data
 from vlalign.errors import VlalignError
-from vlalign.extraction import Engine, ExtractConfig, extract, make_plan
+from vlalign.extraction import Engine, ExtractOptions, extract, make_plan
 from vlalign.models.names import resolve
 from vlalign.perturb import parse_perturbation
 from vlalign.store import FeatureStore, Run
@@ -28,8 +28,8 @@ def table(tmp_path: Path) -> DataSpec:
     return table_of(tmp_path / "table.jsonl", CAPTIONS)
 
 
-def config_of(models: list[Path], data: DataSpec, store: str | Path = "nowhere", **settings: Any) -> ExtractConfig:
-    return ExtractConfig(tuple(map(str, models)), data=data, store=str(store), workers=0, **settings)
+def config_of(models: list[Path], data: DataSpec, store: str | Path = "nowhere", **settings: Any) -> ExtractOptions:
+    return ExtractOptions(tuple(map(str, models)), data=data, store=str(store), workers=0, **settings)
 
 
 def keys(tiny: TinyModels, *perturb: str) -> dict[str, str]:
@@ -206,7 +206,7 @@ def test_an_edit_that_no_model_reads(tiny: TinyModels, tmp_path: Path, model: st
 )
 def test_edits_that_cannot_be(edits: tuple[str, ...], message: str) -> None:
     with pytest.raises(VlalignError, match=message):
-        ExtractConfig(("llama-7b",), perturb=edits)
+        ExtractOptions(("llama-7b",), perturb=edits)
 
 
 def test_settings_of_text_models_in_a_mixed_set(

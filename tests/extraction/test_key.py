@@ -13,14 +13,14 @@ from support.hub import HubServer
 from support.tiny import TinyModels, save_llama
 
 from vlalign.data import DataSpec
-from vlalign.extraction import ExtractConfig, make_plan
+from vlalign.extraction import ExtractOptions, make_plan
 from vlalign.store import RunKey, diff_keys
 
 CPU = torch.device("cpu")
 
 
 def key_of(model: str | Path, data: DataSpec, **settings: Any) -> RunKey:
-    return make_plan(ExtractConfig((str(model),), data=data, store="nowhere", **settings), CPU).models[0].key
+    return make_plan(ExtractOptions((str(model),), data=data, store="nowhere", **settings), CPU).models[0].key
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_only_families_whose_features_changed_have_another_key(
     limits = {"vocab_size": len(tokenizer), "max_position_embeddings": 66, "pad_token_id": 1}
     AutoModel.from_config(AutoConfig.for_model(kind, **sizes, **limits)).save_pretrained(tmp_path / "m")
     tokenizer.save_pretrained(tmp_path / "m")
-    plan = make_plan(ExtractConfig((str(tmp_path / "m"),), data=DataSpec(str(table)), store="nowhere"), CPU).models[0]
+    plan = make_plan(ExtractOptions((str(tmp_path / "m"),), data=DataSpec(str(table)), store="nowhere"), CPU).models[0]
     policy = {"tokenizer": type(tokenizer).__name__, "special_tokens": True, "padding": "right"}
     assert plan.key.data["text"] == policy | more
     assert plan.max_length == (64 if kind == "roberta" else 66)

@@ -18,6 +18,7 @@ from vlalign.errors import VlalignError
 from vlalign.metrics import get_metric
 from vlalign.scoring import ScoreRecord
 from vlalign.scoring.batch import prepare_pairs, score_pairs
+from vlalign.scoring.options import ScoreOptions
 
 api: Any = sys.modules["vlalign.scoring.batch"]
 Runs = dict[str, Any]
@@ -109,7 +110,7 @@ def test_a_pair_that_fails_is_passed_over(runs: Runs, scorers: list[Any]) -> Non
     pairs = [(a, same), (a, b), (same, b), (c, b), (c, same)]
     expected = {r.title: plain(r) for r in score_pairs([(a, b), (c, b)], **FAST)}
     found, failures = [], []
-    for one in prepare_pairs(pairs, **FAST):
+    for one in prepare_pairs(pairs, ScoreOptions(**FAST)):
         try:
             found.append(one())
         except VlalignError as error:
@@ -123,7 +124,7 @@ def test_a_pair_that_fails_is_passed_over(runs: Runs, scorers: list[Any]) -> Non
 def test_all_pairs_are_checked_first(runs: Runs, make_run: Callable[..., Any]) -> None:
     far = make_run("far", runs["b"].tensors, [*IDS[:-1], "other"])
     with pytest.raises(VlalignError, match="do not hold the same ids"):
-        prepare_pairs([(runs["a"], runs["b"]), (runs["a"], far)], **FAST)
+        prepare_pairs([(runs["a"], runs["b"]), (runs["a"], far)], ScoreOptions(**FAST))
     assert runs["a"].reads == 0
 
 
@@ -155,7 +156,7 @@ def test_memory_counts_sides_that_are_alive_at_once(
 
     def check(names: str) -> None:
         pairs = [(runs[x], runs[y]) for x, y in names.split()]
-        assert len(prepare_pairs(pairs, metric="cka", permutations=0, half_samples=0)) == len(pairs)
+        assert len(prepare_pairs(pairs, ScoreOptions(metric="cka", permutations=0, half_samples=0))) == len(pairs)
 
     memory(2.5 * side / 0.9)
     check("ab")

@@ -6,6 +6,7 @@ import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,8 @@ from support.runs import FakeRun
 from vlalign.errors import VlalignError
 from vlalign.report.compare import verdict
 from vlalign.scoring import score
-from vlalign.scoring.compare import adjust, compare_records, compare_runs
+from vlalign.scoring.compare import Comparison, adjust, compare, compare_records, compare_runs
+from vlalign.scoring.options import CompareOptions
 from vlalign.stats.fdr import benjamini_hochberg
 
 IDS = [f"s{i}" for i in range(60)]
@@ -38,8 +40,28 @@ def runs(make_run: Callable[..., FakeRun]) -> dict[str, FakeRun]:
     }
 
 
+def compared(a: FakeRun, b: FakeRun, reference: FakeRun, reference_side: str = "x", **options: Any) -> Comparison:
+    """Return a comparison of runs."""
+    return compare_runs(a, b, reference, CompareOptions(**options), reference_side=reference_side)
+
+
+def test_one_function_compares_runs_and_records(runs: dict[str, FakeRun]) -> None:
+    near, far, reference = (runs[name] for name in ("near", "far", "reference"))
+    assert compare(near, far, reference=reference, k=5).test == compared(near, far, reference, k=5).test
+    records = [score(reference, run, k=5, permutations=0, half_samples=0) for run in (near, far)]
+    assert compare(*records).made_from == "records"
+    for given, options, message in (
+        ((near, far), {}, "two runs and the reference"),
+        ((records[0], far), {"reference": reference}, "two runs and the reference"),
+        (records, {"k": 5}, "two records are compared as they are"),
+        (records, {"reference": reference}, "two records are compared as they are"),
+    ):
+        with pytest.raises(VlalignError, match=message):
+            compare(*given, **options)  # type: ignore[arg-type]
+
+
 def test_runs_are_paired_by_id(runs: dict[str, FakeRun]) -> None:
-    found = compare_runs(runs["near"], runs["far"], runs["reference"], k=5)
+    found = compared(runs["near"], runs["far"], runs["reference"], k=5)
     scores = [score(runs["reference"], runs[name], k=5, permutations=0) for name in ("near", "far")]
     assert [found.scores[side]["score"] for side in "ab"] == [record.score for record in scores]
     assert found.difference == scores[0].score - scores[1].score
@@ -53,14 +75,14 @@ def test_runs_are_paired_by_id(runs: dict[str, FakeRun]) -> None:
 
 
 def test_other_layers_are_not_compared(runs: dict[str, FakeRun]) -> None:
-    found = compare_runs(runs["near"], runs["other"], runs["reference"], k=5, half_samples=4)
+    found = compared(runs["near"], runs["other"], runs["reference"], k=5, half_samples=4)
     assert found.axes is found.matrix is None
     assert found.layers == []
     assert found.test is not None
 
 
 def test_the_result_is_json(runs: dict[str, FakeRun], tmp_path: Path) -> None:
-    found = compare_runs(runs["near"], runs["far"], runs["reference"], k=5, half_samples=4)
+    found = compared(runs["near"], runs["far"], runs["reference"], k=5, half_samples=4)
     told = json.loads(found.save(tmp_path / "a" / "b.json").read_text())
     assert told["difference"] == found.difference
     assert told["reference"]["run"]["hash"] == runs["reference"].key.hash
@@ -70,20 +92,20 @@ def test_runs_that_cannot_be_compared(runs: dict[str, FakeRun], make_run: Callab
     near = runs["near"]
     fewer = make_run("fewer", [layer[:30] for layer in near.tensors], IDS[:30], DATA)
     with pytest.raises(VlalignError, match="do not hold the same ids"):
-        compare_runs(near, fewer, runs["reference"])
+        compared(near, fewer, runs["reference"])
     edited = make_run("edited", near.tensors, IDS, {**DATA, "content": "other"})
     with pytest.raises(VlalignError, match="are of other data"):
-        compare_runs(near, edited, runs["reference"])
+        compared(near, edited, runs["reference"])
     with pytest.raises(VlalignError, match="on side x or y"):
-        compare_runs(near, runs["far"], runs["reference"], reference_side="z")
+        compared(near, runs["far"], runs["reference"], reference_side="z")
 
 
 def test_edited_data_are_compared_with_the_unedited(runs: dict[str, FakeRun], make_run: Callable[..., FakeRun]) -> None:
     edited = make_run("near", runs["far"].tensors, runs["far"].ids, DATA)
     edited.key.data["perturbations"] = [{"operation": "char_delete", "rate": 30}]
     edited.key.hash = "e" * 64
-    found = compare_runs(runs["near"], edited, runs["reference"], k=5)
-    assert found.difference == compare_runs(runs["near"], runs["far"], runs["reference"], k=5).difference
+    found = compared(runs["near"], edited, runs["reference"], k=5)
+    assert found.difference == compared(runs["near"], runs["far"], runs["reference"], k=5).difference
     assert found.b["run"]["key"]["perturbations"] != []
 
 
@@ -95,9 +117,9 @@ def test_groups_are_drawn_as_wholes(runs: dict[str, FakeRun]) -> None:
         return FakeRun(name, [layer[rows].repeat_interleave(2, dim=0) for layer in run.tensors], ids, DATA)
 
     near, far, reference = (twice(name) for name in ("near", "far", "reference"))
-    once = compare_runs(runs["near"], runs["far"], runs["reference"], metric="cka", preset="none")
+    once = compared(runs["near"], runs["far"], runs["reference"], metric="cka", preset="none")
     whole, exact = (
-        compare_runs(near, far, reference, metric="cka", preset="none", groups=groups)
+        compared(near, far, reference, metric="cka", preset="none", groups=groups)
         for groups in ({i: i[:-1] for i in near.ids}, "exact")
     )
     assert once.groups is None
@@ -110,13 +132,13 @@ def test_groups_are_drawn_as_wholes(runs: dict[str, FakeRun]) -> None:
     for kind in ("largest", "crossed"):  # CKA does not change if every row is there twice
         assert whole.test[kind] == pytest.approx(once.test[kind], rel=1e-5)
     with pytest.raises(VlalignError, match="name no group for 119 samples"):
-        compare_runs(near, far, reference, groups={near.ids[0]: 1})
+        compared(near, far, reference, groups={near.ids[0]: 1})
 
 
 def test_several_references_have_q_values(runs: dict[str, FakeRun], make_run: Callable[..., FakeRun]) -> None:
     draw = torch.Generator().manual_seed(9)
     strange = make_run("strange", [torch.randn(60, 8, generator=draw)], IDS, DATA)
-    found = adjust([compare_runs(runs["near"], runs["far"], one, k=5) for one in (runs["reference"], strange)])
+    found = adjust([compared(runs["near"], runs["far"], one, k=5) for one in (runs["reference"], strange)])
     tests = [one.test for one in found if one.test is not None]
     p_values = [test["p_value"] for test in tests]
     assert [test["q_value"] for test in tests] == pytest.approx(benjamini_hochberg(p_values).tolist())
@@ -125,7 +147,7 @@ def test_several_references_have_q_values(runs: dict[str, FakeRun], make_run: Ca
 
 
 def test_the_concatenation_may_be_scored_too(runs: dict[str, FakeRun]) -> None:
-    found = compare_runs(runs["near"], runs["far"], runs["reference"], k=5, concat=True, half_samples=4)
+    found = compared(runs["near"], runs["far"], runs["reference"], k=5, concat=True, half_samples=4)
     record = score(runs["near"], runs["reference"], k=5, concat=True, permutations=0, half_samples=0)
     assert found.scores["a"]["score"] == record.score
     assert [row["layer"] for row in found.layers] == ["block_0", "block_1", "all"]

@@ -21,6 +21,7 @@ from vlalign.errors import VlalignError
 from vlalign.report.score import show_records
 from vlalign.scoring import ScoreRecord, score
 from vlalign.scoring.batch import prepare_pairs
+from vlalign.scoring.options import ScoreOptions
 from vlalign.scoring.resume import records_in, score_missing
 
 IDS = [f"s{i}" for i in range(60)]
@@ -39,7 +40,7 @@ def runs(make_run: Run, pair: tuple[list[Tensor], list[Tensor]]) -> list[FakeRun
 def score_into(folder: Path, runs: list[FakeRun], *, force: bool = False, stop: int = 99, **options: Any) -> int:
     """Score the first run with the others; returns how many scores were computed before ``stop`` of them."""
     settings: dict[str, Any] = {"k": 3, "permutations": 9, "half_samples": 4, **options}
-    planned = prepare_pairs([(runs[0], other) for other in runs[1:]], **settings)
+    planned = prepare_pairs([(runs[0], other) for other in runs[1:]], ScoreOptions(**settings))
     computed = 0
     for i, one in enumerate(planned):
         compute = one._compute
@@ -123,7 +124,7 @@ def test_missing_figures_of_kept_records_are_drawn(
 ) -> None:
     sides = runs(make_run, pair)[:2]
     for _ in range(2):
-        planned = prepare_pairs([(sides[0], sides[1])], k=3, permutations=0, half_samples=0)
+        planned = prepare_pairs([(sides[0], sides[1])], ScoreOptions(k=3, permutations=0, half_samples=0))
         show_records(score_missing(planned, tmp_path, progress=False), tmp_path, Console(file=io.StringIO()))
         (figure,) = tmp_path.glob("*.png")
         figure.unlink()
@@ -133,7 +134,9 @@ def test_the_bar_says_which_pair_of_how_many(
     make_run: Run, pair: tuple[list[Tensor], list[Tensor]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     sides = runs(make_run, pair)
-    planned = prepare_pairs([(sides[0], sides[1]), (sides[0], sides[2])], k=3, permutations=0, half_samples=0)
+    planned = prepare_pairs(
+        [(sides[0], sides[1]), (sides[0], sides[2])], ScoreOptions(k=3, permutations=0, half_samples=0)
+    )
     assert len(list(score_missing(planned, tmp_path))) == 2
     shown = capsys.readouterr().err
     assert "0/2" in shown
@@ -145,7 +148,9 @@ def test_kept_pairs_let_go_of_what_was_prepared(
 ) -> None:
     sides = runs(make_run, pair)
     score_into(tmp_path, [sides[0], sides[2]])
-    planned = prepare_pairs([(sides[0], sides[1]), (sides[0], sides[2])], k=3, permutations=9, half_samples=4)
+    planned = prepare_pairs(
+        [(sides[0], sides[1]), (sides[0], sides[2])], ScoreOptions(k=3, permutations=9, half_samples=4)
+    )
     assert len(list(score_missing(planned, tmp_path, progress=False))) == 2
     scorer = planned[0]._compute.func.__self__  # type: ignore[attr-defined]
     assert not scorer._sides
@@ -155,7 +160,7 @@ def test_kept_pairs_let_go_of_what_was_prepared(
 def test_arrays_are_never_taken_for_a_record(tmp_path: Path) -> None:
     x = torch.randn(30, 4, generator=torch.Generator().manual_seed(0))
     for _ in range(2):
-        (planned,) = prepare_pairs([(x, -x)], k=3, permutations=0, half_samples=0)
+        (planned,) = prepare_pairs([(x, -x)], ScoreOptions(k=3, permutations=0, half_samples=0))
         assert planned.request is None
         score(x, -x, k=3, permutations=0, half_samples=0).save(tmp_path / "one.json")
 

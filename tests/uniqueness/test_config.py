@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from vlalign.data import DataSpec
 from vlalign.errors import VlalignError
-from vlalign.extraction import ExtractConfig
+from vlalign.extraction import ExtractOptions
 from vlalign.study import config as study_config
 from vlalign.study.config import check_folder, write_config
 from vlalign.uniqueness.config import UniquenessConfig, merge
@@ -71,8 +71,8 @@ def test_names() -> None:
         ({"half_samples": 1}, "--half-samples 1"),
         ({"metric": " "}, "--metric is empty"),
         ({"out": ""}, "--out is empty"),
-        ({"dtype": "float8"}, "--dtype float8"),
-        ({"shard_rows": 0}, "--shard-rows 0"),
+        ({"dtype": "float8"}, "dtype: expected"),
+        ({"shard_rows": 0}, "shard_rows: expected"),
         ({"cpu": True, "parallel": "split"}, "--parallel split"),
     ],
 )
@@ -81,11 +81,11 @@ def test_wrong_values(values: dict[str, Any], message: str) -> None:
 
 
 def test_settings_of_extractions_have_one_default() -> None:
-    shared = {entry.name for entry in fields(ExtractConfig)} - {"models", "revision", "perturb"}
+    shared = {entry.name for entry in fields(ExtractOptions)} - {"models", "revision", "perturb"}
     assert shared <= {entry.name for entry in fields(UniquenessConfig)}
     plain = made()
-    assert plain.extraction(["llama-7b"]) == ExtractConfig(models=("llama-7b",))
-    assert made(dtype="float16", store="s", loss=False).extraction(["a", "b"]) == ExtractConfig(
+    assert plain.extraction(["llama-7b"]) == ExtractOptions(models=("llama-7b",))
+    assert made(dtype="float16", store="s", loss=False).extraction(["a", "b"]) == ExtractOptions(
         models=("a", "b"), dtype="float16", store="s", loss=False
     )
 
@@ -143,8 +143,8 @@ def test_read(tmp_path: Path) -> None:
         ("max_length: long", r"max_length is a whole number or nothing \(null\)"),
         ("store: 3", "store is a text in quotes, not 3"),
         ("data: 3", "data is a source or a mapping"),
-        ("data: {revision: 12}", "data.revision is a text in quotes or nothing"),
-        ("data: {caption: first}", "data.caption is a whole number"),
+        ("data: {revision: 12}", "data.revision: expected a text in quotes or null"),
+        ("data: {caption: first}", "data.caption: expected a whole number"),
         ("k: 3\nrates: [1, 2\nseed: 0\n", r"study\.yaml, line 3: not valid YAML"),
         ("k: 3\nseed: 1\nk: 4\n", r"study\.yaml, line 3: not valid YAML: k occurs twice"),
         ("k: !!python/object/apply:os.getcwd []", "line 1: not valid YAML"),

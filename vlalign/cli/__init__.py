@@ -1,4 +1,4 @@
-"""The command line: one module per verb; ``vlalign <verb>`` and ``scripts/<verb>.py`` call the same function.
+"""Command line: one module per verb; ``vlalign <verb>`` and ``scripts/<verb>.py`` call the same function.
 
 Nothing heavy is imported before :func:`main` runs, so that Ctrl-C ends the program with one line from its start.
 """
@@ -27,24 +27,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run_verb(name: str) -> int:
-    """Run one verb as a separate program (``scripts/<verb>.py``, ``python -m vlalign.cli.<verb>``)."""
+    """Run one verb with the words of this process (``scripts/<verb>.py``)."""
 
     def work() -> int:
-        from vlalign.cli.app import run_single
+        from vlalign.cli.app import run_program
 
-        return run_single(name)
+        return run_program([name, *sys.argv[1:]])
 
     return _guarded(work, own_process=True)
 
 
 def _guarded(work: Callable[[], int], own_process: bool) -> int:
-    """Return the status of ``work``, also when it is interrupted or nobody reads its output any more."""
+    """Return the status of ``work``, also when it is interrupted or its output is no longer read."""
     try:
         if own_process:
             _prepare_streams()
         try:
             status = work()
-        except SystemExit as stop:  # argparse has shown a help text or an error
+        except SystemExit as stop:  # a mistake in the command line has been shown
             status = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
             if not own_process:
                 raise
@@ -63,7 +63,7 @@ def _guarded(work: Callable[[], int], own_process: bool) -> int:
 
 
 def _flush() -> int:
-    """Write what is left in the buffer of standard output; returns 1 where that is not possible, else 0."""
+    """Flush standard output; return 1 if that is not possible, else 0."""
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
@@ -77,7 +77,7 @@ def _flush() -> int:
 
 
 def _prepare_streams() -> None:
-    """Open streams that are closed, and make those of other encodings show what they lack as escape codes."""
+    """Open closed streams, and let streams write characters outside their encoding as escape codes."""
     import io
     import os
 
@@ -92,7 +92,7 @@ def _prepare_streams() -> None:
 
 
 def _drop_output() -> None:
-    """Let what is left in the buffers of standard output go nowhere, without an error when the interpreter ends."""
+    """Discard the buffer of standard output, without an error when the interpreter ends."""
     import contextlib
     import os
 

@@ -1,9 +1,11 @@
-"""Dispatch, logging and one-line errors for every verb."""
+"""Program of all verbs: dispatch, help, settings files, logging and errors on one line.
+
+A verb is a function ``run`` in a module of this package. Its parameters are its arguments and flags: options
+(:mod:`vlalign.config`) and values of this verb alone, described in its docstring. The module's docstring is its help.
+"""
 
 from __future__ import annotations
 
-import argparse
-import difflib
 import errno
 import importlib
 import logging
@@ -12,12 +14,21 @@ import sys
 import tempfile
 import textwrap
 import traceback
-from collections.abc import Iterable, Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, get_args, get_origin
 
+from cyclopts import App, CycloptsError, Group, Parameter, Token
+from cyclopts import exceptions as errors
+
+from vlalign.cli import argparse_verbs
+from vlalign.config import Options, expected, read_options
 from vlalign.display import visible
-from vlalign.errors import VlalignError
+from vlalign.errors import VlalignError, did_you_mean
 from vlalign.version import __version__
+
+if TYPE_CHECKING:
+    from cyclopts.argument import ArgumentCollection
 
 VERBS = (
     "extract",
@@ -38,129 +49,197 @@ VERBS = (
     "push-results",
     "demo",
 )
-#: verbs that go on where they were interrupted
+#: verbs whose command continues where it was interrupted
 _RESUMED = ("extract", "score", "study", "synthetic", "multibench", "push", "pull", "demo")
 _LONGEST = 1500  # characters of an error
 
-
-class _Help(argparse.RawDescriptionHelpFormatter):
-    """Keeps the examples' line breaks and shows defaults where a flag has one worth showing."""
-
-    def _get_help_string(self, action: argparse.Action) -> str | None:
-        text = action.help or ""
-        if (
-            action.option_strings
-            and action.nargs != 0
-            and action.default not in (None, False, [], argparse.SUPPRESS)
-            and "default" not in text
-        ):
-            text += " (default: %(default)s)"
-        return text
+#: options of one class, each a flag
+Flags = Parameter(name="*")
+#: parameter of a verb that is true where only warnings and results are shown
+Quiet = Annotated[bool, Parameter(parse=False)]
+#: several values after one flag
+Several = Parameter(consume_multiple=True)
+_EVERY_VERB = Parameter(group=Group("Every verb", sort_key=99))
 
 
-class _Parser(argparse.ArgumentParser):
-    """Errors on one line, with the names that were probably meant."""
+def program() -> App:
+    """Return the program; modules of verbs are imported when they are needed."""
+    app = App(
+        name="vlalign",
+        help="How aligned are vision and language models on your data?",
+        version=f"vlalign {__version__}",
+        default_parameter=Parameter(negative=(), json_dict=False, json_list=False, allow_repeating=True),
+        config=_fill_from_file,
+        help_format="plaintext",
+        help_formatter=_Help(),
+        result_action="return_value",
+    )
+    for i, verb in enumerate(VERBS):
+        module = verb.replace("-", "_")
+        doc = Path(__file__).with_name(f"{module}.py").read_text(encoding="utf-8").split('"""')[1]
+        app.command(f"vlalign.cli.{module}:run", name=verb, help=textwrap.dedent(doc).strip(), sort_key=i)
+    app.register_install_completion_command(name="--install-completion", help="install completion for this shell")
 
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: error: {visible(message, most=_LONGEST)} (see {self.prog} --help)\n")
+    @app.meta.default
+    def launch(
+        *words: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+        debug: Annotated[bool, _EVERY_VERB] = False,
+        quiet: Annotated[bool, _EVERY_VERB, Parameter(alias="-q")] = False,
+    ) -> int:
+        """Run a verb.
 
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Refuse unknown words here, where the flags are known that they may have been meant for."""
-        found, unknown = super().parse_known_args(args, namespace)
-        if unknown:
-            flag = next((word for word in unknown if word.startswith("-")), None)
-            if flag is None:
-                self.error(f"unexpected argument {unknown[0]!r}")
-            name = flag.partition("=")[0]
-            self.error(f"unknown flag {name}{_close(name, self._option_string_actions)}")
-        return found, []
+        Args:
+            debug: show the traceback of errors, and debug messages
+            quiet: show warnings and results only
+        """
+        return _run(app, list(words), debug=debug, quiet=quiet)
 
-    def _get_value(self, action: argparse.Action, arg_string: str) -> Any:
-        if not arg_string.strip() and action.nargs != argparse.PARSER:  # those of a verb go to its own parser
-            raise argparse.ArgumentError(action, "it is empty")
-        return super()._get_value(action, arg_string)
-
-    def _check_value(self, action: argparse.Action, value: Any) -> None:
-        if action.choices is not None and value not in action.choices:
-            names = [str(one) for one in action.choices]
-            hint = _close(str(value), names) or f": choose from {', '.join(names)}"
-            raise argparse.ArgumentError(action, f"invalid choice {value!r}{hint}")
-
-
-def _close(name: str, known: Iterable[str]) -> str:
-    """Return a hint at names like ``name``, or an empty text."""
-    matches = difflib.get_close_matches(name[:100], list(known), n=3, cutoff=0.6)
-    return f" (did you mean {' or '.join(matches)}?)" if matches else ""
+    return app
 
 
 def run_program(argv: Sequence[str] | None = None) -> int:
     """Run ``vlalign <verb> …`` and return the exit status; see :func:`vlalign.cli.main`."""
-    parser = _Parser(
-        prog="vlalign",
-        description="How aligned are vision and language models on your data?",
-        formatter_class=_Help,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--version", action="version", version=f"vlalign {__version__}")
-    verbs = parser.add_subparsers(dest="verb", metavar="verb", required=True)
-    argv = list(sys.argv[1:] if argv is None else argv)
-    if any("\0" in word for word in argv):
-        parser.error("an argument holds a NUL character")
-    chosen = next((word for word in argv if not word.startswith("-")), None)
-    for name in VERBS:
-        verb = verbs.add_parser(name, formatter_class=_Help, allow_abbrev=False, **_texts(name))
-        if name == chosen:  # the others are only listed, so that their libraries are not imported
-            _fill(verb, name)
-    arguments = parser.parse_args(argv)
-    return _run(arguments.verb, arguments)
-
-
-def run_single(name: str) -> int:
-    """Run one verb with the arguments of this process; see :func:`vlalign.cli.run_verb`."""
-    texts = _texts(name)
-    parser = _Parser(
-        prog=os.path.basename(sys.argv[0]) or name,
-        description=texts["description"],
-        formatter_class=_Help,
-        allow_abbrev=False,
-    )
-    _fill(parser, name)
-    return _run(name, parser.parse_args())
-
-
-def _module(name: str) -> Any:
-    return importlib.import_module(f"vlalign.cli.{name.replace('-', '_')}")
-
-
-def _texts(name: str) -> dict[str, Any]:
-    doc = textwrap.dedent(_module(name).__doc__ or "").strip()
-    return {"help": doc.splitlines()[0].rstrip("."), "description": doc}
-
-
-def _fill(parser: argparse.ArgumentParser, name: str) -> None:
-    actions = _module(name).add_arguments(parser) or []  # parsers of its actions, where a verb has several
-    for one in (parser, *actions):
-        flag: dict[str, Any] = {"action": "store_true", "default": False if one is parser else argparse.SUPPRESS}
-        one.add_argument("--debug", help="show the traceback of errors, and debug messages", **flag)
-        one.add_argument("-q", "--quiet", help="show warnings and results only", **flag)
-
-
-def _run(name: str, arguments: argparse.Namespace) -> int:
-    _set_up_logging(arguments)
+    words = list(sys.argv[1:] if argv is None else argv)
+    app = program()
+    for before, word in zip(["", *words], words, strict=False):
+        if "\0" in word:
+            _exit("vlalign", "an argument holds a NUL character")
+        if not word.strip() or (word.startswith("--") and word.endswith("=")):
+            _exit("vlalign", f"{next((w for w in (word, before) if w.startswith('-')), 'an argument')}: it is empty")
+    if words and words[0] in argparse_verbs.NAMES:
+        arguments = argparse_verbs.parse(words[0], words[1:])
+        run = importlib.import_module(f"vlalign.cli.{words[0]}").run
+        return _guarded(words[0], lambda: run(arguments), debug=arguments.debug, quiet=arguments.quiet)
     try:
-        return int(_module(name).run(arguments) or 0)
+        command, bound, _ = app.meta.parse_args(words, exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        _exit("vlalign", _problem(error))
+    return int(command(*bound.args, **bound.kwargs) or 0)
+
+
+def _run(app: App, words: list[str], *, debug: bool, quiet: bool) -> int:
+    """Run the verb that the words name."""
+    if not words:
+        _exit("vlalign", "required: verb")
+    name = words[0] if words[0] in VERBS else ""
+
+    def run() -> int:
+        import pydantic  # noqa: F401  # cyclopts checks ranges with it if it is loaded
+
+        try:
+            command, bound, ignored = app.parse_args(words, exit_on_error=False, print_error=False)
+        except CycloptsError as error:
+            _exit(" ".join(["vlalign", *(error.command_chain or [name])]).strip(), _problem(error))
+        return command(*bound.args, **bound.kwargs, **dict.fromkeys(ignored, quiet))
+
+    return _guarded(name, run, debug=debug, quiet=quiet)
+
+
+def _guarded(name: str, run: Callable[[], int | None], *, debug: bool, quiet: bool) -> int:
+    """Return the exit status of a verb; its errors are shown on one line."""
+    _set_up_logging(debug, quiet)
+    title = f"vlalign {name}".strip()
+    try:
+        return int(run() or 0)
     except KeyboardInterrupt:
-        if arguments.debug:
+        if debug:
             raise
-        kept = "; what is finished is kept, the same command goes on from there" if name in _RESUMED else ""
-        raise KeyboardInterrupt(f"vlalign {name}: interrupted{kept}") from None
+        kept = "; what is finished is kept, the same command continues from it" if name in _RESUMED else ""
+        raise KeyboardInterrupt(f"{title}: interrupted{kept}") from None
     except BrokenPipeError:
         raise
     except Exception as error:
-        if arguments.debug:
+        if debug:
             raise
-        print(f"vlalign {name}: error: {visible(_explain(error), most=_LONGEST)}", file=sys.stderr)
+        print(f"{title}: error: {visible(_explain(error), most=_LONGEST)}", file=sys.stderr)
         return 1
+
+
+def _exit(title: str, problem: str) -> NoReturn:
+    """End with a mistake in the command line, on one line of standard error."""
+    print(f"{title}: error: {visible(problem, most=_LONGEST)} (see {title} --help)", file=sys.stderr)
+    raise SystemExit(2)
+
+
+def _problem(error: CycloptsError) -> str:
+    """Return what is wrong in a command line."""
+    words = error.unused_tokens or [""]
+    if isinstance(error, errors.UnknownOptionError):
+        name = (error.token.keyword or error.token.value).partition("=")[0]
+        known = [flag for argument in error.argument_collection if argument.parse for flag in argument.names]
+        return f"unknown flag {name}{did_you_mean(name[:100], [*known, '--debug', '--quiet', '--help'])}"
+    if isinstance(error, errors.UnknownCommandError):
+        if words[0].startswith("-"):
+            return f"unknown flag {words[0]}{did_you_mean(words[0][:100], ['--help', '--version', '--debug'])}"
+        known = [name for name in error.app or () if not name.startswith("-")]
+        return f"unknown verb {words[0]!r}{did_you_mean(words[0][:100], known) or ': choose from ' + ', '.join(known)}"
+    if isinstance(error, errors.UnusedCliTokensError):
+        return f"unexpected argument {words[0]!r}"
+    argument = error.argument
+    if argument is None:
+        return str(error.msg or type(error).__name__)
+    token = argument.tokens[-1] if argument.tokens else None
+    name = (token and token.keyword) or getattr(error, "keyword", None) or argument.name
+    name = name if name.startswith("-") else name.upper()
+    if isinstance(error, errors.MissingArgumentError):
+        return f"{name}: expected a value" if error.keyword else f"required: {name}"
+    token = getattr(error, "token", None) or token
+    value = "" if token is None else token.value
+    hint = argument.hint
+    inner = get_args(hint)[0] if get_origin(hint) is tuple else argument.field_info.annotation
+    kind = expected(inner, value).removesuffix(" or null")
+    return f"{name}: expected {kind}, got {visible(repr(value), most=100)}"
+
+
+class _Help:
+    """Form of help pages: examples are not wrapped, and defaults are shown where they are of use."""
+
+    def __call__(self, console: Any, options: Any, panel: Any) -> None:
+        """Show one panel; descriptions are shown without the line breaks of the source."""
+        from cyclopts.help import DefaultFormatter
+
+        for entry in panel.entries:
+            text = getattr(entry.description, "primary_renderable", entry.description)
+            entry.description = " ".join(str(text or "").split())
+            default = (entry.default or "").strip("(),").replace("'", "")
+            entry.default = None if default in ("", "True", "False", '""') else default
+        DefaultFormatter()(console, options, panel)
+
+    def render_description(self, console: Any, options: Any, description: Any) -> None:
+        """Show what a verb does, and its examples."""
+        text = getattr(description, "primary_renderable", description)
+        console.print(f"{text}\n", soft_wrap=True, markup=False, highlight=False)
+
+
+class SettingsFile:
+    """Mark of a flag that takes a YAML file with options of a class: ``Annotated[str | None, SettingsFile(Config)]``.
+
+    Keys are those of the fields; flags override the file. A nested mapping gives options of a class inside.
+    """
+
+    def __init__(self, cls: type[Options]) -> None:
+        self.cls = cls
+
+
+def _fill_from_file(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Give flags that are missing the values of the settings file, where the verb has one and it is given."""
+    for argument in arguments:
+        marks = getattr(argument.field_info.annotation, "__metadata__", ())
+        for mark in marks:
+            if isinstance(mark, SettingsFile) and argument.tokens:
+                path = argument.tokens[-1].value
+                _fill(arguments, read_options(mark.cls, path), path)
+
+
+def _fill(arguments: ArgumentCollection, values: dict[str, Any], path: str, inside: tuple[str, ...] = ()) -> None:
+    for argument in arguments:
+        *above, key = argument.keys or ("",)
+        if tuple(above) != inside or key not in values or argument.has_tokens or argument.children:
+            continue
+        argument.append(Token(keyword=key, value=str(values[key]), source=path, implicit_value=values[key]))
+    for key, value in values.items():
+        if isinstance(value, dict):
+            _fill(arguments, value, path, (*inside, key))
 
 
 def _explain(error: Exception) -> str:
@@ -169,7 +248,7 @@ def _explain(error: Exception) -> str:
         return str(error)
     if isinstance(error, OSError) and error.errno is not None:
         advice = "; make room there" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
-        names = [os.fsdecode(one) for one in (error.filename, error.filename2) if isinstance(one, str | bytes)]
+        names = [os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)]
         return f"{' and '.join(names)}{': ' if names else ''}{os.strerror(error.errno)}{advice}"
     if isinstance(error, MemoryError):
         return f"out of memory: {str(error) or 'use fewer samples or smaller batches'}"
@@ -183,7 +262,7 @@ def _explain(error: Exception) -> str:
 
 
 class _Stderr(logging.Handler):
-    """Log lines on standard error, whatever that is at the time."""
+    """Log lines on the current standard error."""
 
     def emit(self, record: logging.LogRecord) -> None:
         if "tqdm" in sys.modules:  # above a progress bar, not into it
@@ -192,27 +271,25 @@ class _Stderr(logging.Handler):
             print(self.format(record), file=sys.stderr)
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the message on one line; below it the traceback, where there is one."""
+        """Return the message on one line; below it the traceback, if any."""
         text = super().format(record)
         return visible(text, lines=True) if record.exc_info else visible(text)
 
 
-def _set_up_logging(arguments: argparse.Namespace) -> None:
+def _set_up_logging(debug: bool, quiet: bool) -> None:
     main_process = os.environ.get("RANK", "0") == "0"
-    level = (
-        logging.DEBUG if arguments.debug else logging.WARNING if arguments.quiet or not main_process else logging.INFO
-    )
+    level = logging.DEBUG if debug else logging.WARNING if quiet or not main_process else logging.INFO
     logger = logging.getLogger("vlalign")
     logger.setLevel(level)
     if not logger.handlers:
         logger.addHandler(_Stderr())
     logger.propagate = False
-    if not arguments.debug:
+    if not debug:
         _quieten_libraries()
 
 
 def _quieten_libraries() -> None:
-    """Leaves progress and log lines to this program; the libraries' warnings stay reachable with --debug."""
+    """Leave progress and log lines to this program; the libraries' warnings stay reachable with --debug."""
     import warnings
 
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "critical")

@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from vlalign.data import DataSpec
 
-
-def add_data_arguments(parser: argparse.ArgumentParser, *, positional: bool = False) -> None:
-    """The flags that name a data set and its columns; ``positional``: the data set itself is no flag."""
+def add_data_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that name a data set and its columns."""
     data = parser.add_argument_group("data")
     what = "Hub data set, folder of images, .parquet/.arrow/.jsonl/.json/.csv/.tsv file, or builtin:emoji"
-    if positional:
-        data.add_argument("data", nargs="?", metavar="DATASET", help=what)
-    else:
-        data.add_argument("--data", default="minhuh/prh", metavar="SOURCE", help=what)
+    data.add_argument("--data", default="minhuh/prh", metavar="SOURCE", help=what)
     data.add_argument(
         "--data-revision", metavar="REV", help="branch, tag or commit (default: wit_1024 for minhuh/prh, else main)"
     )
@@ -31,19 +26,3 @@ def add_data_arguments(parser: argparse.ArgumentParser, *, positional: bool = Fa
         "--on-bad-sample", default="error", choices=("error", "skip"),
         help="a broken image or empty caption: stop, or leave it out and record that",
     )  # fmt: skip
-
-
-def data_spec(arguments: argparse.Namespace) -> DataSpec:
-    """The data set that the flags name."""
-    return DataSpec(
-        source=arguments.data,
-        revision=arguments.data_revision,
-        config=arguments.data_config,
-        split=arguments.split,
-        image_column=arguments.image_column,
-        text_column=arguments.text_column,
-        id_column=arguments.id_column,
-        caption=arguments.caption,
-        max_samples=arguments.max_samples,
-        on_bad_sample=arguments.on_bad_sample,
-    )

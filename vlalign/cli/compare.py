@@ -2,7 +2,7 @@
 
 Runs of a store are tested on the same samples: interval and p-value of the difference, and the layers where it lies.
 With several references there are q-values (false discovery rate).
-Two records alone tell only whether their intervals overlap; with --store their runs are tested.
+Two records alone show only whether their intervals overlap; with --store their runs are tested.
 
   vlalign compare llama-7b@5f93 llama-7b@861e --reference dinov2-small
   vlalign compare llama-7b open-llama-7b --store features --groups captions.csv
@@ -13,129 +13,111 @@ Two records alone tell only whether their intervals overlap; with --store their 
 
 from __future__ import annotations
 
-import argparse
-import sys
+from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from vlalign.cli.app import Flags
+from vlalign.errors import VlalignError
+from vlalign.paths import user_path
+from vlalign.scoring.options import CompareOptions
 
 if TYPE_CHECKING:
-    from vlalign.scoring import ScoreRecord
     from vlalign.scoring.compare import Comparison
+    from vlalign.scoring.record import ScoreRecord
     from vlalign.store import FeatureStore, Run
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The verb's flags."""
-    for side in ("a", "b"):
-        parser.add_argument(
-            side, metavar=side.upper(),
-            help="run: model name, or name@digits (see `vlalign runs`); or a record: its file, or a folder of one",
-        )  # fmt: skip
-    parser.add_argument("--store", metavar="FOLDER", help="feature store (default for runs: features)")
-    parser.add_argument(
-        "--reference", action="append", metavar="RUN",
-        help="run that both are aligned with; may be repeated (default: all runs of the other modality)",
-    )  # fmt: skip
-    parser.add_argument("--metric", help="alignment metric (default: mutual_knn; of records: theirs)")
-    parser.add_argument("--k", type=int, help="neighbours, for metrics that have them (default: 10)")
-    parser.add_argument("--preset", help="platonic, cosine or none (default: platonic)")
-    parser.add_argument(
-        "--groups", metavar="FILE",
-        help="samples that belong together, drawn as blocks, as for `vlalign score` (default: none; of records: theirs "
-        "where these are exact)",
-    )  # fmt: skip
-    parser.add_argument("--concat", action="store_true", help="also score the concatenation of all layers")
-    parser.add_argument("--half-samples", type=int, metavar="B", help="of the test (default: as for an interval)")
-    parser.add_argument("--seed", type=int, help="of the half-samples (default: 0)")
-    parser.add_argument("--device", help="where features are prepared")
-    parser.add_argument("--json", metavar="FILE", help="write everything, matrices included")
+def run(
+    a: str,
+    b: str,
+    /,
+    *,
+    options: Annotated[CompareOptions, Flags] = CompareOptions(),
+    store: str | None = None,
+    reference: tuple[str, ...] = (),
+    json: str | None = None,
+) -> None:
+    """Compare, show the result, and write the file asked for.
 
-
-def run(arguments: argparse.Namespace) -> int:
-    """Compares, shows what may be said, and writes the file asked for."""
-    from dataclasses import asdict
-
-    from vlalign.errors import VlalignError
-    from vlalign.paths import user_path
+    Args:
+        a: run: model name, or name@digits (see `vlalign runs`); or a record: its file, or a folder with one record
+        b: likewise
+        store: folder of the feature store (default for runs: features)
+        reference: run that both are aligned with; may be repeated (default: all runs of the other modality)
+        json: file for everything, matrices included
+    """
     from vlalign.report.compare import show_comparisons
     from vlalign.report.console import console
     from vlalign.scoring.record import write_json
     from vlalign.store.checksums import check_space
 
-    if arguments.json:
-        check_space(user_path(arguments.json).absolute().parent, 0)
-    paths = [user_path(name) for name in (arguments.a, arguments.b)]
-    files = [path.is_file() or (path.is_dir() and not arguments.reference) for path in paths]
+    if json:
+        check_space(user_path(json).absolute().parent, 0)
+    paths = [user_path(name) for name in (a, b)]
+    files = [path.is_file() or (path.is_dir() and not reference) for path in paths]
     if files[0] != files[1]:
-        name, other = (arguments.b, arguments.a) if files[0] else (arguments.a, arguments.b)
+        name, other = (b, a) if files[0] else (a, b)
         raise VlalignError(f"{other} is a record, {name} is no file: give two records, or two runs of a store")
     if all(files):
-        _check_flags(arguments)
-        found = [_of_records(_record(paths[0]), _record(paths[1]), arguments)]
+        _check_flags(options, store, reference)
+        results = [_of_records(_record(paths[0]), _record(paths[1]), options, store)]
     else:
-        found = _of_runs(arguments)
-    show_comparisons(found, console())
-    if arguments.json:
-        if len(found) == 1:
-            found[0].save(arguments.json)
+        results = _of_runs(a, b, options, store or "features", reference)
+    show_comparisons(results, console())
+    if json:
+        if len(results) == 1:
+            results[0].save(json)
         else:
-            write_json(arguments.json, {"format": 1, "comparisons": [asdict(one) for one in found]}, "comparisons")
-        console().print(f"written to {arguments.json}", soft_wrap=True)
-    return 0
+            write_json(json, {"format": 1, "comparisons": [asdict(result) for result in results]}, "comparisons")
+        console().print(f"written to {json}", soft_wrap=True)
 
 
-def _check_flags(arguments: argparse.Namespace) -> None:
-    """Raises VlalignError for flags that two records leave nothing to do."""
-    from vlalign.errors import VlalignError
-
-    def given(*names: str) -> str | None:
-        return next((name for name in names if getattr(arguments, name) not in (None, False)), None)
-
-    if flag := given("reference", "metric", "k", "preset"):
-        raise VlalignError(f"--{flag} is for runs: two records tell it themselves")
-    if arguments.store is None and (flag := given("groups", "concat", "half_samples", "seed", "device")):
-        raise VlalignError(f"--{flag.replace('_', '-')} is for the test of runs: name their store with --store")
+def _check_flags(options: CompareOptions, store: str | None, reference: tuple[str, ...]) -> None:
+    """Refuse flags that have no effect on two records."""
+    given = [field.name for field in fields(options) if getattr(options, field.name) != field.default]
+    given += ["reference"] if reference else []
+    for name in given:
+        if name in ("reference", "metric", "k", "preset"):
+            raise VlalignError(f"--{name} is for runs: two records have theirs")
+        if store is None:
+            raise VlalignError(f"--{name.replace('_', '-')} is for the test of runs: name their store with --store")
 
 
-def _of_records(a: ScoreRecord, b: ScoreRecord, arguments: argparse.Namespace) -> Comparison:
-    """From the records alone, or from their runs in the store where one is named."""
-    from vlalign.errors import VlalignError
+def _of_records(a: ScoreRecord, b: ScoreRecord, options: CompareOptions, store: str | None) -> Comparison:
+    """Compare records, or their runs in the store if one is named."""
     from vlalign.metrics.base import metric_text
     from vlalign.scoring.compare import compare_records, compare_runs, shared_sides
     from vlalign.store import FeatureStore
 
-    found = compare_records(a, b, edits_may_differ=arguments.store is not None)
-    if arguments.store is None:
-        return found
-    store = FeatureStore(arguments.store)
+    result = compare_records(a, b, edits_may_differ=store is not None)
+    if store is None:
+        return result
     runs = []
-    for side in (found.a, found.b, found.reference):
+    for side in (result.a, result.b, result.reference):
         if not side["run"]:
-            raise VlalignError(f"{side['model']} was scored from tensors: there is no run of it in {arguments.store}")
-        runs.append(store.find(side["run"]["hash"]))
-    return compare_runs(
-        *runs, metric=metric_text(a.metric["name"], a.metric["params"]), preset=str(a.preprocessing["preset"]),
-        reference_side=shared_sides(a, b)[0], groups=_groups(a, arguments),
-        concat=arguments.concat or a.axes["x"][-1].get("index") == -1, half_samples=arguments.half_samples,
-        seed=arguments.seed or 0, device=arguments.device,
+            raise VlalignError(f"{side['model']} was scored from tensors: {store} has no run of it")
+        runs.append(FeatureStore(store).find(side["run"]["hash"]))
+    options = replace(
+        options, metric=metric_text(a.metric["name"], a.metric["params"]), preset=a.preprocessing["preset"],
+        groups=_groups(a, options), concat=options.concat or a.axes["x"][-1].get("index") == -1,
     )  # fmt: skip
+    return compare_runs(runs[0], runs[1], runs[2], options, reference_side=shared_sides(a, b)[0])
 
 
-def _groups(record: ScoreRecord, arguments: argparse.Namespace) -> str | None:
-    """The groups to test with: a record says how many there are, but which samples only where they are exact."""
-    from vlalign.errors import VlalignError
+def _groups(record: ScoreRecord, options: CompareOptions) -> str | None:
+    """Return the groups to test with: a record states how many there are, but which samples only where exact."""
     from vlalign.scoring.grouping import EXACT
 
-    told = record.pairing.get("groups")
-    if arguments.groups is not None or told is None:
-        return None if arguments.groups is None else str(arguments.groups)
-    if told.get("source") == EXACT:
+    recorded = record.pairing.get("groups")
+    if options.groups is not None or recorded is None:
+        return None if options.groups is None else str(options.groups)
+    if recorded.get("source") == EXACT:
         return "exact"
-    raise VlalignError(f"the records are of samples in groups ({told.get('source')}): give them with --groups FILE")
+    raise VlalignError(f"the records are of samples in groups ({recorded.get('source')}): give them with --groups FILE")
 
 
 def _record(path: Path) -> ScoreRecord:
-    from vlalign.errors import VlalignError
     from vlalign.scoring.collect import read_record, record_files
 
     files = record_files(path)
@@ -144,56 +126,36 @@ def _record(path: Path) -> ScoreRecord:
     return read_record(files[0])
 
 
-def _of_runs(arguments: argparse.Namespace) -> list[Comparison]:
-    from vlalign.errors import VlalignError
-    from vlalign.scoring.compare import adjust, compare_runs
+def _of_runs(a: str, b: str, options: CompareOptions, folder: str, names: tuple[str, ...]) -> list[Comparison]:
+    from vlalign.scoring.compare import adjust, compare_runs, usual_side
     from vlalign.store import FeatureStore
 
-    store = FeatureStore(arguments.store or "features")
-    a, b = store.find(arguments.a), store.find(arguments.b)
-    if a.key == b.key:
-        raise VlalignError(f"{arguments.a} and {arguments.b} are the same run: name two")
-    if arguments.reference:
-        references = list({run.key.hash: run for run in map(store.find, arguments.reference)}.values())
-    elif a.key.modality != b.key.modality:
+    store = FeatureStore(folder)
+    first, second = store.find(a), store.find(b)
+    if first.key == second.key:
+        raise VlalignError(f"{a} and {b} are the same run: name two")
+    if names:
+        references = list({run.key.hash: run for run in map(store.find, names)}.values())
+    elif first.key.modality != second.key.modality:
         raise VlalignError(
-            f"{a.key.title} is a {a.key.modality} model and {b.key.title} a {b.key.modality} model: name what both are "
-            "compared with by --reference"
+            f"{first.key.title} is a {first.key.modality} model and {second.key.title} a {second.key.modality} model: "
+            "name what both are compared with by --reference"
         )
     else:
-        references = _references(store, a)
-    for one in references:
-        if one.key in (a.key, b.key):
-            raise VlalignError(f"the reference {one.key.title} is one of the two runs: name a third one")
-    found = [
-        compare_runs(
-            a, b, reference, metric=arguments.metric or "mutual_knn", k=10 if arguments.k is None else arguments.k,
-            preset=arguments.preset or "platonic", groups=arguments.groups,
-            concat=arguments.concat, half_samples=arguments.half_samples, seed=arguments.seed or 0,
-            reference_side="y" if a.key.modality == "vision" and reference.key.modality == "text" else "x",
-            device=arguments.device,
-        )
+        references = _references(store, first)
+    for reference in references:
+        if reference.key in (first.key, second.key):
+            raise VlalignError(f"the reference {reference.key.title} is one of the two runs: name a third one")
+    results = [
+        compare_runs(first, second, reference, options, reference_side=usual_side(first, reference))
         for reference in references
-    ]  # fmt: skip
-    return adjust(found) if len(found) > 1 else found
+    ]
+    return adjust(results) if len(results) > 1 else results
 
 
 def _references(store: FeatureStore, a: Run) -> list[Run]:
-    """The runs of unedited data of the other modality."""
-    from vlalign.errors import VlalignError
-
-    found = [run for run in store.runs() if run.key.modality != a.key.modality and not run.key.edits]
-    if not found:
+    """Return the runs of unedited data of the other modality."""
+    runs = [run for run in store.runs() if run.key.modality != a.key.modality and not run.key.edits]
+    if not runs:
         raise VlalignError(f"{store.root} holds no run of the other modality: name a reference with --reference")
-    return found
-
-
-def main() -> int:
-    """``python -m vlalign.cli.compare`` and ``scripts/compare.py``."""
-    from vlalign.cli import run_verb
-
-    return run_verb("compare")
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    return runs

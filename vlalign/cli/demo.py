@@ -8,20 +8,29 @@ DINOv2 ViT-S/14 and SmolLM2-135M come from the Python package index (about 200 M
 
 from __future__ import annotations
 
-import argparse
-import sys
+from typing import Annotated
+
+from annotated_types import Ge
+
+from vlalign.cli.app import Quiet
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the verb's flags."""
-    parser.add_argument("--out", default="demo", metavar="FOLDER", help="features, records and figures go here")
-    parser.add_argument("--max-samples", type=int, metavar="N", help="use the first N of the 1,024 samples only")
-    parser.add_argument("--k", type=int, default=10, help="neighbours")
-    parser.add_argument("--permutations", type=int, default=1000, metavar="K", help="permutations of the null")
+def run(
+    *,
+    out: str = "demo",
+    max_samples: Annotated[int, Ge(1)] | None = None,
+    k: Annotated[int, Ge(1)] = 10,
+    permutations: Annotated[int, Ge(0)] = 1000,
+    quiet: Quiet = False,
+) -> None:
+    """Fetch, extract, score and draw; print the stages' times and where the results are.
 
-
-def run(arguments: argparse.Namespace) -> int:
-    """Fetch, extract, score and draw; print the stages' times and where the results are."""
+    Args:
+        out: folder of features, records and figures
+        max_samples: use the first N of the 1,024 samples only
+        k: number of neighbours
+        permutations: permutations of the null
+    """
     from vlalign.demo.run import run_demo, timed
     from vlalign.paths import user_path
     from vlalign.report.console import console
@@ -29,25 +38,10 @@ def run(arguments: argparse.Namespace) -> int:
     from vlalign.store import FeatureStore
     from vlalign.store.checksums import check_space
 
-    out = user_path(arguments.out)
-    check_space(out, 0)
-    demo = run_demo(
-        out, max_samples=arguments.max_samples, k=arguments.k, permutations=arguments.permutations,
-        progress=not arguments.quiet,
-    )  # fmt: skip
+    folder = user_path(out)
+    check_space(folder, 0)
+    demo = run_demo(folder, max_samples=max_samples, k=k, permutations=permutations, progress=not quiet)
     with timed(demo.stages, "write record and figure"):
-        show_records([demo.record], out / "results", console())
+        show_records([demo.record], folder / "results", console())
     console().print(stages_table(demo.stages))
     console().print(f"features  {FeatureStore(demo.store).root}\nnext      vlalign score --help, vlalign models")
-    return 0
-
-
-def main() -> int:
-    """``python -m vlalign.cli.demo``."""
-    from vlalign.cli import run_verb
-
-    return run_verb("demo")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

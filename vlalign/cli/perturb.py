@@ -1,6 +1,6 @@
 """Look at perturbed captions and images, measure what the edits do, and write or push edited data sets.
 
-An operation without a rate of its own takes each of --rate; several operations are applied one after the other.
+An operation without a rate takes each of --rate; several operations are applied one after the other.
 
   vlalign perturb builtin:emoji --op char_delete --rate 10 50 90
   vlalign perturb pictures/ --op pixel_noise --op patch_delete:20,grid=8 --rate 10 30 --samples 4
@@ -12,13 +12,19 @@ An operation without a rate of its own takes each of --rate; several operations 
 
 from __future__ import annotations
 
-import argparse
 import shlex
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from annotated_types import Ge
+from cyclopts import Group, Parameter
+
+from vlalign.cli.app import Flags, Several
+from vlalign.config import Options, command_words
+from vlalign.data.spec import DataSpec
+from vlalign.errors import VlalignError, did_you_mean
 
 if TYPE_CHECKING:
     from vlalign.data import PairedData
@@ -27,40 +33,57 @@ if TYPE_CHECKING:
 _IMAGES = 100  # that facts are measured on
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The verb's flags."""
-    from vlalign.cli.common import add_data_arguments
+class EditedOptions(Options):
+    """Options of the edited data set that is written or pushed."""
 
-    what = parser.add_argument_group("what")
-    what.add_argument(
-        "--op", action="append", default=[], metavar="NAME[:RATE][,PARAM=VALUE…]",
-        help="operation (see --list); may be repeated, each is applied to what the one before left",
-    )  # fmt: skip
-    what.add_argument(
-        "--rate", type=float, nargs="+", action="extend", default=[], metavar="R",
-        help="percent of characters, words, captions, pixels or patches, 0 to 100",
-    )  # fmt: skip
-    what.add_argument("--seed", type=int, default=0, help="of the draws, for operations without a seed of their own")
-    what.add_argument("--list", action="store_true", help="list the operations")
-    add_data_arguments(parser, positional=True)
-    shown = parser.add_argument_group("output")
-    shown.add_argument("--samples", type=int, default=6, metavar="N", help="how many samples to show, spread evenly")
-    shown.add_argument("--ids", nargs="+", metavar="ID", help="which samples to show instead")
-    shown.add_argument("--sheet", default="perturbed.png", metavar="FILE", help="contact sheet of the samples shown")
-    shown.add_argument("--no-sheet", dest="sheet", action="store_const", const=None, help="draw no contact sheet")
-    shown.add_argument("--tokenizer", metavar="MODEL", help="also count the tokens of this text model")
-    kept = parser.add_argument_group("the edited data set (id, text, image; takes one rate)")
-    kept.add_argument("--out", metavar="FILE", help="write it as .parquet, with a card")
-    kept.add_argument("--push", metavar="OWNER/NAME", help="push it to this data set of the Hub; made if not there")
-    kept.add_argument("--private", action="store_true", help="make the pushed data set private")
-    kept.add_argument("--force", action="store_true", help="push into a data set that holds something else")
-    kept.add_argument("--license", dest="licence", metavar="ID", help="for its card, as the Hub spells it")
-    kept.add_argument("--allow-empty", action="store_true", help="let it hold captions without any characters")
+    out: str | None = None
+    """write the edited data set (id, text, image; one rate) as .parquet, with a card"""
+
+    push: str | None = None
+    """push it to this data set of the Hub, OWNER/NAME; created if missing"""
+
+    private: bool = False
+    """make the pushed data set private"""
+
+    force: bool = False
+    """push into a data set that holds something else"""
+
+    licence: Annotated[str | None, Parameter(name="--license")] = None
+    """licence for its card, as the Hub spells it"""
+
+    allow_empty: bool = False
+    """let it hold captions without any characters"""
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Edits, shows, measures, and writes what was asked for."""
-    from vlalign.errors import VlalignError
+def run(
+    data: Annotated[DataSpec | None, Flags, Parameter(group=Group("Data", sort_key=1))] = None,
+    *,
+    op: tuple[str, ...] = (),
+    rate: Annotated[tuple[float, ...], Several] = (),
+    seed: Annotated[int, Ge(0)] = 0,
+    list_: Annotated[bool, Parameter(name="--list")] = False,
+    samples: Annotated[int, Ge(1)] = 6,
+    ids: Annotated[tuple[str, ...], Several] = (),
+    sheet: str = "perturbed.png",
+    no_sheet: bool = False,
+    tokenizer: str | None = None,
+    edited: Annotated[EditedOptions, Flags, Parameter(group=Group("Edited data set", sort_key=2))] = EditedOptions(),
+) -> None:
+    """Edit, show, measure, and write what was asked for.
+
+    Args:
+        op: operation NAME[:RATE][,PARAM=VALUE…] (see --list); may be repeated, each is applied to the result of the
+            one before
+        rate: percent of characters, words, captions, pixels or patches, 0 to 100; one or several
+        seed: random seed, for operations without one
+        list_: list the operations
+        samples: number of samples to show, spread evenly
+        ids: ids of the samples to show instead
+        sheet: contact sheet of the samples shown
+        no_sheet: draw no contact sheet
+        tokenizer: also count the tokens of this text model
+    """
+    from vlalign.data.open import available_modalities, open_data
     from vlalign.hub.repo import check_name
     from vlalign.perturb import OPERATIONS, image_facts, notes, perturb_data, text_facts
     from vlalign.perturb.write import check_target
@@ -68,113 +91,102 @@ def run(arguments: argparse.Namespace) -> int:
     from vlalign.report.console import console
 
     out = console()
-    if arguments.list:
+    if list_:
         out.print(report.operations_table(OPERATIONS.values()))
-        return 0
-    if not arguments.data or not arguments.op:
+        return
+    if data is None or not op:
         raise VlalignError("name a data set and at least one --op (vlalign perturb --list shows the operations)")
-    if arguments.samples < 1:
-        raise VlalignError(f"--samples is {arguments.samples}: show at least 1")
-    versions = parse_versions(arguments.op, arguments.rate, arguments.seed)
-    keep = bool(arguments.out or arguments.push)
+    versions = parse_versions(op, rate, seed)
+    keep = bool(edited.out or edited.push)
     if keep and len(versions) != 1:
-        flag = "--out writes" if arguments.out else "--push takes"
+        flag = "--out writes" if edited.out else "--push takes"
         raise VlalignError(f"{flag} one data set: give one --rate, not {len(versions)}")
-    if arguments.push:
-        check_name(arguments.push)
-    edited = {perturbation.modality for one in versions.values() for perturbation in one}
-    encode = None if arguments.tokenizer is None else tokens_of(arguments.tokenizer, edited)
-    if arguments.sheet is not None:
-        report.check_sheet(arguments.sheet, 0)
-    data = open_for(arguments, edited)
-    if arguments.out:
-        check_target(data, arguments.out)
-    rows = choose_rows(data, arguments.samples, arguments.ids)
-    if arguments.sheet is not None and data.has_images:
-        report.check_sheet(arguments.sheet, len(rows))
-    allow = arguments.allow_empty or not keep  # to look at, an empty caption is no mistake
-    made: dict[str, PairedData] = {"unedited": data}
-    made |= {label: perturb_data(data, one, allow_empty=allow) for label, one in versions.items()}
+    if edited.push:
+        check_name(edited.push)
+    modalities = {perturbation.modality for edits in versions.values() for perturbation in edits}
+    encode = None if tokenizer is None else tokens_of(tokenizer, modalities)
+    if not no_sheet:
+        report.check_sheet(sheet, 0)
+    wanted = set(modalities)
+    if keep or (not no_sheet and "vision" not in modalities):
+        wanted |= available_modalities(data)
+    source = open_data(data, wanted)
+    if edited.out:
+        check_target(source, edited.out)
+    rows = choose_rows(source, samples, ids)
+    if not no_sheet and source.has_images:
+        report.check_sheet(sheet, len(rows))
+    allow = edited.allow_empty or not keep  # to look at, an empty caption is no mistake
+    made: dict[str, PairedData] = {"unedited": source}
+    made |= {label: perturb_data(source, edits, allow_empty=allow) for label, edits in versions.items()}
 
     facts: dict[str, tuple[TextFacts | None, ImageFacts | None]] = {}
-    told: list[str] = []
-    looked = spread(data.n, _IMAGES)
+    messages: list[str] = []
+    looked = spread(source.n, _IMAGES)
     for label in versions:
         after = made[label]
         text = image = None
-        if "text" in edited:
-            text = text_facts(data.captions or [], after.captions or [], encode)
-        if "vision" in edited:
+        if "text" in modalities:
+            text = text_facts(source.captions or [], after.captions or [], encode)
+        if "vision" in modalities:
             image = image_facts(after, looked)
         facts[label] = text, image
-        told += notes(after, image)
-    if "text" in edited:
+        messages += notes(after, image)
+    if "text" in modalities:
         out.print(report.captions_table(made, rows))
     out.print(report.facts_table(facts))
-    for note in dict.fromkeys(told):
+    for note in dict.fromkeys(messages):
         out.print(f"note  {note}", style="yellow")
-    if arguments.sheet is not None and not data.has_images:
-        out.print(f"no contact sheet: {data.name} has no images")
-    elif arguments.sheet is not None:
-        title = " + ".join(op.split(",file=")[0] for op in arguments.op) + f", {data.name}"
-        path = report.save_sheet(made, rows, arguments.sheet, captions="text" in edited, title=title)
+    if not no_sheet and not source.has_images:
+        out.print(f"no contact sheet: {source.name} has no images")
+    elif not no_sheet:
+        title = " + ".join(name.split(",file=")[0] for name in op) + f", {source.name}"
+        path = report.save_sheet(made, rows, sheet, captions="text" in modalities, title=title)
         out.print(f"sheet    {path}", soft_wrap=True)
     if keep:
         ((label, edits),) = versions.items()
-        keep_edited(arguments, made[label], command_of(arguments, data, edits))
-    return 0
+        command = command_of(replace(data, revision=source.revision), source, edits, edited.allow_empty)
+        keep_edited(edited, made[label], command)
 
 
-def keep_edited(arguments: argparse.Namespace, edited: PairedData, command: str) -> None:
+def keep_edited(options: EditedOptions, edited: PairedData, command: str) -> None:
     """Write and push, as asked for; ``command`` is for the card."""
-    from vlalign.cli.push import say_where
+    from vlalign.cli.push import show_target
     from vlalign.hub.perturbed import push_perturbed, save_card
     from vlalign.perturb import write_perturbed
     from vlalign.report.console import console
 
-    out, licence = console(), arguments.licence
-    if arguments.out:
-        path = write_perturbed(edited, arguments.out)
+    out, licence = console(), options.licence
+    if options.out:
+        path = write_perturbed(edited, options.out)
         out.print(f"data     {path}", soft_wrap=True)
         card = save_card(edited, path, command=command, licence=licence)
         out.print(f"card     {card}", soft_wrap=True)
-    if arguments.push:
-        done = push_perturbed(
-            edited, arguments.push, command=command, licence=licence, private=arguments.private, force=arguments.force
+    if options.push:
+        pushed = push_perturbed(
+            edited, options.push, command=command, licence=licence, private=options.private, force=options.force
         )
-        say_where(done.url, done.commit)
+        show_target(pushed.url, pushed.commit)
 
 
-def command_of(arguments: argparse.Namespace, data: PairedData, edits: Sequence[Perturbation]) -> str:
-    """The command that writes the edited data set again; of files and folders of this machine it has the names only."""
-    from vlalign.cli.common import data_spec
-    from vlalign.data import DataSpec
-
-    here = data.base is not None
-    line = ["vlalign", "perturb", Path(arguments.data).name if here else arguments.data]
-    spec = replace(data_spec(arguments), revision=data.revision)
-    for flag, name in (
-        ("data-revision", "revision"), ("data-config", "config"), ("split", "split"), ("image-column", "image_column"),
-        ("text-column", "text_column"), ("id-column", "id_column"), ("caption", "caption"),
-        ("max-samples", "max_samples"), ("on-bad-sample", "on_bad_sample"),
-    ):  # fmt: skip
-        if getattr(spec, name) != getattr(DataSpec(), name):
-            line += [f"--{flag}", str(getattr(spec, name))]
+def command_of(spec: DataSpec, data: PairedData, edits: Sequence[Perturbation], allow_empty: bool) -> str:
+    """Return the command that writes the edited data set again; local files and folders are named without path."""
+    name = spec.source if data.base is None else Path(spec.source).name
+    words = ["vlalign", "perturb", name, *command_words(spec, skip=["source"])]
     for edit in edits:
         file = edit.parameters.get("file")
-        own = {**edit.parameters, "file": Path(str(file)).name} if file else edit.parameters
-        line += ["--op", str(replace(edit, parameters=own))]
-    line += ["--allow-empty"] if arguments.allow_empty else []
-    return shlex.join([*line, "--out", "edited.parquet"])
+        parameters = {**edit.parameters, "file": Path(str(file)).name} if file else edit.parameters
+        words += ["--op", str(replace(edit, parameters=parameters))]
+    words += ["--allow-empty"] if allow_empty else []
+    return shlex.join([*words, "--out", "edited.parquet"])
 
 
 def parse_versions(operations: Sequence[str], rates: Sequence[float], seed: int) -> dict[str, list[Perturbation]]:
-    """The perturbations at each rate, by label: "10 %", or "edited" where every operation names its own rate.
+    """Return the perturbations at each rate, by label: "10 %", or "edited" where every operation names its rate.
 
     Raises:
         VlalignError: see ``parse_perturbation``; rates missing, or no operation that takes them.
     """
-    from vlalign.errors import VlalignError
     from vlalign.perturb import check_perturbations, parse_perturbation
 
     if not rates:
@@ -185,28 +197,18 @@ def parse_versions(operations: Sequence[str], rates: Sequence[float], seed: int)
             for rate in dict.fromkeys(rates)
         }
         if len(versions) > 1 and len({tuple(map(str, one)) for one in versions.values()}) == 1:
-            raise VlalignError("--rate changes nothing: every --op names a rate of its own")
+            raise VlalignError("--rate changes nothing: every --op names a rate")
     for one in versions.values():
         check_perturbations(one)
     return versions
 
 
-def open_for(arguments: argparse.Namespace, edited: set[str]) -> PairedData:
-    """The data set, opened for what is edited and, where there is something to do with it, the other modality too."""
-    from vlalign.cli.common import data_spec
-    from vlalign.data import available_modalities, open_data
-
-    spec = data_spec(arguments)
-    wanted = set(edited)
-    if arguments.out or arguments.push or (arguments.sheet is not None and "vision" not in edited):
-        wanted |= available_modalities(spec)
-    return open_data(spec, wanted)
-
-
 def choose_rows(data: PairedData, samples: int, ids: Sequence[str] | None) -> list[int]:
-    """The rows to show: those of the ids, or so many spread evenly. Raises VlalignError for ids that are not there."""
-    from vlalign.errors import VlalignError, did_you_mean
+    """Return the rows to show: those of the ids, or ``samples`` spread evenly.
 
+    Raises:
+        VlalignError: an id that the data set lacks.
+    """
     if not ids:
         return spread(data.n, samples)
     places = {name: row for row, name in enumerate(data.ids)}
@@ -217,7 +219,7 @@ def choose_rows(data: PairedData, samples: int, ids: Sequence[str] | None) -> li
 
 
 def spread(n: int, most: int) -> list[int]:
-    """At most so many of the rows 0 … n−1, spread evenly.
+    """Return at most ``most`` of the rows 0 … n−1, spread evenly.
 
     >>> spread(10, 4), spread(3, 4)
     ([0, 2, 5, 7], [0, 1, 2])
@@ -227,8 +229,7 @@ def spread(n: int, most: int) -> list[int]:
 
 
 def tokens_of(model: str, edited: set[str]) -> Callable[[Sequence[str]], list[list[int]]]:
-    """The function texts → token ids of a model; its weights are not loaded."""
-    from vlalign.errors import VlalignError
+    """Return the function from texts to token ids of a model; its weights are not loaded."""
     from vlalign.models.names import resolve
     from vlalign.models.source import locate
     from vlalign.models.tokenizer import load_tokenizer
@@ -239,14 +240,3 @@ def tokens_of(model: str, edited: set[str]) -> Callable[[Sequence[str]], list[li
     if source.modality != "text":
         raise VlalignError(f"--tokenizer {model}: that is a {source.modality} model; name a text model")
     return load_tokenizer(source).encode
-
-
-def main() -> int:
-    """``python -m vlalign.cli.perturb`` and ``scripts/perturb.py``."""
-    from vlalign.cli import run_verb
-
-    return run_verb("perturb")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -8,23 +8,30 @@ float32 comes back with its run key, byte for byte; rounded float16 with a key t
 
 from __future__ import annotations
 
-import argparse
-import sys
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from vlalign.cli.app import Quiet
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The verb's flags."""
-    parser.add_argument("repo", metavar="OWNER/NAME", help="data set of the Hub")
-    parser.add_argument("--revision", metavar="REV", help="branch, tag or commit (default: main)")
-    parser.add_argument(
-        "--config", dest="configs", action="append", default=[], metavar="NAME",
-        help="pull this configuration only; may be repeated",
-    )  # fmt: skip
-    parser.add_argument("--store", default="features", metavar="FOLDER", help="feature store to write to")
+def run(
+    repo: str,
+    /,
+    *,
+    revision: str | None = None,
+    configs: Annotated[tuple[str, ...], Parameter(name="--config")] = (),
+    store: str = "features",
+    quiet: Quiet = False,
+) -> None:
+    """Download, rebuild, and report the runs.
 
-
-def run(arguments: argparse.Namespace) -> int:
-    """Fetches, rebuilds, and says where the runs are."""
+    Args:
+        repo: data set of the Hub, OWNER/NAME
+        revision: branch, tag or commit (default: main)
+        configs: pull this configuration only; may be repeated
+        store: folder of the feature store to write to
+    """
     from rich import box
     from rich.table import Table
 
@@ -33,27 +40,14 @@ def run(arguments: argparse.Namespace) -> int:
     from vlalign.hub.build import loss_text
     from vlalign.report.console import console
 
-    set_up_bars(arguments)
-    done = pull(arguments.repo, arguments.store, revision=arguments.revision, configs=arguments.configs)
+    set_up_bars(quiet)
     table = Table(box=box.SIMPLE_HEAD)
     for column in ("configuration", "run", "stored as", ""):
         table.add_column(column, overflow="fold")
-    for one in done:
-        run = one.run
+    for pulled in pull(repo, store, revision=revision, configs=list(configs)):
+        run = pulled.run
         table.add_row(
-            one.about.config, f"{run.key.title} @{run.key.short[:8]}", loss_text(one.about),
-            str(run.path) if one.fresh else "was there",
+            pulled.about.config, f"{run.key.title} @{run.key.short[:8]}", loss_text(pulled.about),
+            str(run.path) if pulled.fresh else "was there",
         )  # fmt: skip
     console().print(table)
-    return 0
-
-
-def main() -> int:
-    """``python -m vlalign.cli.pull`` and ``scripts/pull.py``."""
-    from vlalign.cli import run_verb
-
-    return run_verb("pull")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -11,9 +11,12 @@ pushed there before stays. An interrupted push goes on where it stopped.
 
 from __future__ import annotations
 
-import argparse
-import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from vlalign.cli.app import Flags, Quiet
+from vlalign.config import Options
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -21,85 +24,74 @@ if TYPE_CHECKING:
     from vlalign.hub.push import Pushed
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The verb's flags."""
-    parser.add_argument("store", help="folder of the feature store")
-    what = parser.add_argument_group("what")
-    what.add_argument(
-        "--model", dest="models", action="append", default=[], metavar="NAME",
-        help="push the runs of this model only (or name@digits of one run, see `vlalign runs`); may be repeated",
-    )  # fmt: skip
-    what.add_argument(
-        "--perturb", action="append", default=[], metavar="OP:RATE",
-        help="push the runs of data edited so only; OP: at all rates; none: of unedited data; may be repeated",
-    )  # fmt: skip
-    what.add_argument(
-        "--dtype", default="float16", choices=("float16", "float32"),
-        help="of the numbers there; float16 is half as large and rounds, and the card says by how much",
-    )  # fmt: skip
-    add_repo_arguments(parser)
-    parser.add_argument("--out", metavar="FOLDER", help="keep the built files in this folder, if there are new ones")
+class RepoOptions(Options):
+    """Options of a push to a repository of the Hub."""
+
+    repo: str
+    """data set of the Hub, OWNER/NAME; created if missing"""
+
+    private: bool = False
+    """make a new data set private"""
+
+    revision: str | None = None
+    """commit to this branch (default: main)"""
+
+    tag: str | None = None
+    """mark the commit with a tag when it is complete"""
+
+    licence: Annotated[str | None, Parameter(name="--license")] = None
+    """licence of the data set, as the Hub spells it; stays until another is given"""
+
+    dry_run: bool = False
+    """check token, permission and the repository's files; change nothing"""
+
+    force: bool = False
+    """replace what differs and a card edited above its mark, and write beside files that are not vlalign's"""
 
 
-def add_repo_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags about the repository that ``push`` and ``push-results`` share."""
-    where = parser.add_argument_group("where")
-    where.add_argument("--repo", required=True, metavar="OWNER/NAME", help="data set of the Hub; made if not there")
-    where.add_argument("--private", action="store_true", help="make a new data set private")
-    where.add_argument("--revision", metavar="BRANCH", help="commit to this branch (default: main)")
-    where.add_argument("--tag", metavar="NAME", help="mark the commit with a tag when it is complete")
-    where.add_argument(
-        "--license", dest="licence", metavar="ID",
-        help="of the data set, as the Hub spells it; stays until another is given",
-    )  # fmt: skip
-    where.add_argument(
-        "--dry-run", action="store_true", help="check token, permission and what is there; change nothing"
-    )
-    where.add_argument(
-        "--force", action="store_true",
-        help="replace what differs and a card edited above its mark, and write beside files that are not vlalign's",
-    )  # fmt: skip
+def run(
+    store: str,
+    /,
+    *,
+    where: Annotated[RepoOptions, Flags],
+    models: Annotated[tuple[str, ...], Parameter(name="--model")] = (),
+    perturb: tuple[str, ...] = (),
+    dtype: Literal["float16", "float32"] = "float16",
+    out: str | None = None,
+    quiet: Quiet = False,
+) -> None:
+    """Check, build, upload, and report what is where.
 
-
-def set_up_bars(arguments: argparse.Namespace) -> None:
-    """No bars of the Hub's library where only results are wanted."""
-    from huggingface_hub.utils import disable_progress_bars
-
-    if arguments.quiet:
-        disable_progress_bars()
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """Checks, builds, uploads, and says what is where."""
+    Args:
+        store: folder of the feature store
+        models: push the runs of this model only (or name@digits of one run, see `vlalign runs`); may be repeated
+        perturb: push the runs of data edited with OP:RATE only; OP: at all rates; none: of unedited data; may be
+            repeated
+        dtype: numbers in the data set; float16 is half as large and rounds, and the card states by how much
+        out: keep the built files in this folder, if there are new ones
+    """
     from vlalign.hub import push
     from vlalign.report.console import console
 
-    set_up_bars(arguments)
-    done = push(
-        arguments.store,
-        arguments.repo,
-        models=arguments.models,
-        perturb=arguments.perturb,
-        dtype=arguments.dtype,
-        private=arguments.private,
-        revision=arguments.revision,
-        tag=arguments.tag,
-        dry_run=arguments.dry_run,
-        force=arguments.force,
-        out=arguments.out,
-        licence=arguments.licence,
-    )
-    out = console()
-    out.print(_table(done))
-    if arguments.out and not arguments.dry_run:
-        kept = arguments.out if done.abouts else f"nothing new was built; {arguments.out} is as it was"
-        out.print(f"files     {kept}", soft_wrap=True)
-    say_where(done.target.url, done.commit, arguments.dry_run)
-    return 0
+    set_up_bars(quiet)
+    pushed = push(store, models=list(models), perturb=list(perturb), dtype=dtype, out=out, **vars(where))
+    console().print(_table(pushed))
+    if out and not where.dry_run:
+        kept = out if pushed.abouts else f"nothing new was built; {out} is unchanged"
+        console().print(f"files     {kept}", soft_wrap=True)
+    show_target(pushed.target.url, pushed.commit, where.dry_run)
 
 
-def say_where(url: str, commit: str | None, dry_run: bool = False) -> None:
-    """The last line: what was pushed where, if anything was."""
+def set_up_bars(quiet: bool) -> None:
+    """Hide the bars of the Hub's library where only results are wanted."""
+    from huggingface_hub.utils import disable_progress_bars
+
+    if quiet:
+        disable_progress_bars()
+
+
+def show_target(url: str, commit: str | None, dry_run: bool = False) -> None:
+    """Show the last line of a push: the repository, and the commit if any."""
     from vlalign.report.console import console
 
     if dry_run:
@@ -135,14 +127,3 @@ def _table(done: Pushed) -> Table:
         if config not in {item.config for item in done.items}:
             table.add_row(config, "–", "–", "–", "–", "stays as it is there")
     return table
-
-
-def main() -> int:
-    """``python -m vlalign.cli.push`` and ``scripts/push.py``."""
-    from vlalign.cli import run_verb
-
-    return run_verb("push")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -9,50 +9,30 @@ that hold no sound record are listed with the reason and left out.
 
 from __future__ import annotations
 
-import argparse
-import sys
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from vlalign.cli.app import Flags, Quiet
+from vlalign.cli.push import RepoOptions, set_up_bars, show_target
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The verb's flags."""
-    from vlalign.cli.push import add_repo_arguments
+def run(
+    *results: Annotated[str, Parameter(required=True)], where: Annotated[RepoOptions, Flags], quiet: Quiet = False
+) -> None:
+    """Check, upload, and report what is where.
 
-    parser.add_argument(
-        "results", nargs="+", metavar="RESULTS", help="folders or files of records, or data sets of the Hub"
-    )
-    add_repo_arguments(parser)
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """Checks, uploads, and says what is where."""
-    from vlalign.cli.push import say_where, set_up_bars
+    Args:
+        results: folders or files of records, or data sets of the Hub
+    """
     from vlalign.hub import push_results
     from vlalign.report.console import console
 
-    set_up_bars(arguments)
-    done = push_results(
-        arguments.results,
-        arguments.repo,
-        private=arguments.private,
-        revision=arguments.revision,
-        tag=arguments.tag,
-        dry_run=arguments.dry_run,
-        force=arguments.force,
-        licence=arguments.licence,
-    )
-    counts = f"{len(done.new)} new, {len(done.replaced)} replaced, {len(done.same)} there already; {done.total} in all"
-    text, left = f"records   {counts}", len(done.invalid)
-    console().print(text + (f"; {left} {'file' if left == 1 else 'files'} left out" if left else ""), soft_wrap=True)
-    say_where(done.target.url, done.commit, arguments.dry_run)
-    return 0
-
-
-def main() -> int:
-    """``python -m vlalign.cli.push_results`` and ``scripts/push_results.py``."""
-    from vlalign.cli import run_verb
-
-    return run_verb("push-results")
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    set_up_bars(quiet)
+    pushed = push_results(list(results), **vars(where))
+    counts = f"{len(pushed.new)} new, {len(pushed.replaced)} replaced, {len(pushed.same)} there already"
+    text = f"{counts}; {pushed.total} in all"
+    if left := len(pushed.invalid):
+        text += f"; {left} {'file' if left == 1 else 'files'} left out"
+    console().print(f"records   {text}", soft_wrap=True)
+    show_target(pushed.target.url, pushed.commit, where.dry_run)

@@ -5,32 +5,16 @@ vlalign runs features
 
 from __future__ import annotations
 
-import argparse
-import sys
 
+def run(store: str = "features", /) -> None:
+    """Print the table.
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The verb's flags."""
-    parser.add_argument("store", nargs="?", default="features", help="folder of the store")
-
-
-def run(arguments: argparse.Namespace) -> int:
-    """Prints the table."""
+    Args:
+        store: folder of the feature store
+    """
     from vlalign.report.console import console
     from vlalign.report.extraction import runs_table
     from vlalign.store import FeatureStore
 
-    store = FeatureStore(arguments.store)
-    console().print(runs_table(store.runs(), store.incomplete()))
-    return 0
-
-
-def main() -> int:
-    """``python -m vlalign.cli.runs``."""
-    from vlalign.cli import run_verb
-
-    return run_verb("runs")
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    features = FeatureStore(store)
+    console().print(runs_table(features.runs(), features.incomplete()))

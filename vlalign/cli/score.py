@@ -13,102 +13,71 @@ Without names, every vision model is scored with every text model (or, in a stor
 
 from __future__ import annotations
 
-import argparse
 import logging
-import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations, product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from vlalign.cli.app import Flags, Quiet
+from vlalign.errors import VlalignError
+from vlalign.scoring.options import ScoreOptions
 
 if TYPE_CHECKING:
-    from vlalign.store import Run
+    from vlalign.store import FeatureStore, Run
 
 log = logging.getLogger(__name__)
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The verb's flags."""
-    parser.add_argument("store", help="folder of the feature store")
-    parser.add_argument(
-        "runs",
-        nargs="*",
-        default=[],  # without it argparse calls RUN required when the store is missing
-        metavar="RUN",
-        help='two runs: model names ("name char_delete:30" for edited data), or name@digits of the key (see '
-        "`vlalign runs`)",
-    )
-    parser.add_argument(
-        "--metric", action="append", metavar="NAME",
-        help="alignment metric, with parameters as name:param=value,… (see `vlalign metrics`); may be given several "
-        "times; all: every metric (default: mutual_knn)",
-    )  # fmt: skip
-    parser.add_argument("--k", type=int, default=10, help="neighbours, for metrics that have them")
-    parser.add_argument("--preset", default="platonic", help="platonic (clip, then cosine), cosine or none")
-    parser.add_argument(
-        "--permutations", type=int, metavar="K",
-        help="of the null, at most; 0 leaves it out (default: what suits the metric: 1000, 200 or 0)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--half-samples", type=int, metavar="B",
-        help="of the interval; 0 leaves it out (default: 100, 20 for the costly metrics)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--groups", metavar="FILE",
-        help="samples that belong together, permuted and drawn as blocks: a .csv, .tsv, .jsonl or .parquet file with "
-        "columns id and group, or exact (samples with identical features)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--report", choices=("compact", "full"), default="compact",
-        help="full: best layers, data checks, curves against N and k, interval of the maximum, three figures",
-    )  # fmt: skip
-    parser.add_argument("--seed", type=int, default=0, help="random seed for permutations and half-samples")
-    parser.add_argument("--concat", action="store_true", help="also score the concatenation of all layers (index -1)")
-    parser.add_argument("--device", help="where neighbours are computed (default: a GPU if there is one)")
-    parser.add_argument("--out", default="results", metavar="FOLDER", help="where records and figures go")
-    parser.add_argument("--force", action="store_true", help="also compute the records that are in --out already")
-    parser.add_argument("--no-figure", dest="figure", action="store_false", help="write no figures")
+def run(
+    store: str,
+    /,
+    *runs: str,
+    options: Annotated[ScoreOptions, Flags] = ScoreOptions(),
+    report: Literal["compact", "full"] = "compact",
+    out: str = "results",
+    force: bool = False,
+    figure: Annotated[bool, Parameter(negative="--no-figure")] = True,
+    quiet: Quiet = False,
+) -> None:
+    """Score pairs, write a record and a heat map for each, and show the result.
 
-
-def run(arguments: argparse.Namespace) -> int:
-    """Score pairs, write a record and a heat map for each, and show the result."""
-    from vlalign.metrics import metric_names
+    Args:
+        store: folder of the feature store
+        runs: two runs: model names ("name char_delete:30" for edited data), or name@digits of the key (see
+            `vlalign runs`)
+        report: full: as --full, and show best layers, data checks, curves against N and k, interval of the maximum,
+            and three figures
+        out: folder of records and figures
+        force: recompute records that are in --out
+        figure: write figures
+    """
+    from vlalign.metrics.registry import metric_names
     from vlalign.report.console import console
     from vlalign.report.score import show_records
     from vlalign.scoring.batch import prepare_pairs
     from vlalign.scoring.resume import score_missing
     from vlalign.store import FeatureStore
 
-    names = arguments.metric or ["mutual_knn"]
-    pairs = choose_pairs(FeatureStore(arguments.store), arguments.runs)
-    full = arguments.report == "full"
-    planned = prepare_pairs(
-        pairs,
-        metric=[one for name in names for one in (metric_names() if name == "all" else [name])],
-        k=arguments.k,
-        preset=arguments.preset,
-        permutations=arguments.permutations,
-        half_samples=arguments.half_samples,
-        groups=arguments.groups,
-        full=full,
-        seed=arguments.seed,
-        concat=arguments.concat,
-        device=arguments.device,
-    )
-    out = Path(arguments.out)
-    records = score_missing(planned, out, force=arguments.force, progress=not arguments.quiet)
-    show_records(records, out, console(), figure=arguments.figure, full=full)
-    return 0
+    metrics = [name for metric in options.metrics for name in (metric_names() if metric == "all" else [metric])]
+    options = replace(options, metric=metrics, full=options.full or report == "full")
+    planned = prepare_pairs(choose_pairs(FeatureStore(store), runs), options)
+    records = score_missing(planned, Path(out), force=force, progress=not quiet)
+    show_records(records, Path(out), console(), figure=figure, full=options.full)
 
 
-def choose_pairs(store: object, names: list[str]) -> list[tuple[Run, Run]]:
-    """The pairs that the arguments name."""
-    from vlalign.errors import VlalignError
-    from vlalign.store import FeatureStore
+def choose_pairs(store: FeatureStore, names: Sequence[str]) -> list[tuple[Run, Run]]:
+    """Return the pair that two names give, else the pairs of both modalities, or all pairs of one modality.
 
-    assert isinstance(store, FeatureStore)
+    Raises:
+        VlalignError: another number of names, an unknown run, or a store with fewer than two runs.
+    """
     if names:
         if len(names) != 2:
-            raise VlalignError(f"name two runs to score one pair, or none to score all pairs; {len(names)} given")
+            raise VlalignError(f"name two runs to score one pair, or no run to score all pairs; {len(names)} given")
         x, y = (store.find(name) for name in names)
         return [(x, y)]
     runs = store.runs()
@@ -126,22 +95,9 @@ def choose_pairs(store: object, names: list[str]) -> list[tuple[Run, Run]]:
 
 
 def _has_ids(run: Run) -> bool:
-    """Whether the sample ids of a run can be read; a warning says if not."""
-    from vlalign.errors import VlalignError
-
+    """Return whether the sample ids of a run can be read; warn if not."""
     try:
         return bool(run.ids)
     except VlalignError as error:
         log.warning("left out: %s", error)
         return False
-
-
-def main() -> int:
-    """``python -m vlalign.cli.score`` and ``scripts/score.py``."""
-    from vlalign.cli import run_verb
-
-    return run_verb("score")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

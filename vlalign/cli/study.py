@@ -31,7 +31,6 @@ _FLAGS = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The verb's flags; those that are not given are left to the file, then to the defaults."""
     from vlalign.cli.common import add_data_arguments
-    from vlalign.extraction.config import PARALLEL, TEXT_POOLS, VISION_POOLS
     from vlalign.models.precision import DTYPES, QUANTIZATIONS
 
     parser.add_argument("study", choices=("uniqueness",), help="which study")
@@ -64,15 +63,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--dtype", choices=DTYPES, help="of the weights (default: auto)")
     how.add_argument("--quantization", choices=QUANTIZATIONS, help="of text models (default: none)")
     how.add_argument("--image-size", type=int, metavar="PX", help="side of the input instead of the checkpoint's own")
-    how.add_argument("--text-pool", choices=TEXT_POOLS, help="instead of the preset's mean over tokens")
-    how.add_argument("--vision-pool", choices=VISION_POOLS, help="instead of the preset's class token")
+    how.add_argument("--text-pool", choices=("mean", "last"), help="instead of the preset's mean over tokens")
+    how.add_argument("--vision-pool", choices=("cls", "avg"), help="instead of the preset's class token")
     how.add_argument("--max-length", type=int, metavar="TOKENS", help="longest text, instead of the model's limit")
     how.add_argument("--no-loss", dest="loss", action="store_false", help="do not compute bits per byte")
     how.add_argument("--trust-remote-code", action="store_true", help="let code from a model's repository run")
     running = parser.add_argument_group("running")
     running.add_argument("--store", metavar="FOLDER", help="feature store (default: features)")
     running.add_argument("--out", metavar="FOLDER", help="records, tables, figures and report (default: study)")
-    running.add_argument("--parallel", choices=PARALLEL, help="see `vlalign extract` (default: replica)")
+    running.add_argument("--parallel", choices=("replica", "split"), help="see `vlalign extract` (default: replica)")
     running.add_argument("--batch-tokens", type=int, metavar="N", help="tokens per text batch (default: by device)")
     running.add_argument("--batch-images", type=int, metavar="N", help="images per batch (default: by device)")
     running.add_argument(

@@ -188,7 +188,7 @@ def _report(arguments: argparse.Namespace) -> None:
 
 
 def _data(arguments: argparse.Namespace) -> None:
-    from vlalign.cli.push import say_where
+    from vlalign.cli.push import show_target
     from vlalign.errors import VlalignError
     from vlalign.files import write_whole
     from vlalign.hub.repo import check_name
@@ -212,7 +212,7 @@ def _data(arguments: argparse.Namespace) -> None:
             data, arguments.phi_depth, arguments.push, licence=arguments.licence, private=arguments.private,
             force=arguments.force,
         )  # fmt: skip
-        say_where(done.url, done.commit)
+        show_target(done.url, done.commit)
 
 
 def _tune(arguments: argparse.Namespace) -> None:

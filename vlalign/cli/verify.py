@@ -1,43 +1,30 @@
 """Check every shard of a feature store against its checksum.
 
-A damaged shard is named; the extraction's command, run again, replaces it.
+A damaged shard is named; run the extraction's command again to replace it.
 
   vlalign verify features
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The verb's flags."""
-    parser.add_argument("store", nargs="?", default="features", help="folder of the store")
+def run(store: str = "features", /) -> int:
+    """Print the problems; return 1 if there are any.
 
-
-def run(arguments: argparse.Namespace) -> int:
-    """Prints what is wrong; status 1 if anything is."""
+    Args:
+        store: folder of the feature store
+    """
     from vlalign.display import visible
     from vlalign.store import FeatureStore
 
-    store = FeatureStore(arguments.store)
-    problems = store.verify()
+    features = FeatureStore(store)
+    problems = features.verify()
     for problem in problems:
         print(visible(problem))
     if problems:
         print(f"{len(problems)} problem(s): run the extraction's command again to repair them", file=sys.stderr)
         return 1
-    print(f"{len(store.runs())} complete run(s), every shard as it was written")
+    print(f"{len(features.runs())} complete run(s), every shard as it was written")
     return 0
-
-
-def main() -> int:
-    """``python -m vlalign.cli.verify``."""
-    from vlalign.cli import run_verb
-
-    return run_verb("verify")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -8,8 +8,25 @@
 (64, 64)
 """
 
-from vlalign.data.open import available_modalities, open_data
-from vlalign.data.paired import PairedData
-from vlalign.data.spec import BUILTIN, DataSpec
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vlalign import lazy_names
+
+if TYPE_CHECKING:
+    from vlalign.data.open import available_modalities, open_data
+    from vlalign.data.paired import PairedData
+    from vlalign.data.spec import BUILTIN, DataSpec
 
 __all__ = ["BUILTIN", "DataSpec", "PairedData", "available_modalities", "open_data"]
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "BUILTIN": "spec",
+        "DataSpec": "spec",
+        "PairedData": "paired",
+        "available_modalities": "open",
+        "open_data": "open",
+    },
+)

@@ -1,10 +1,15 @@
-"""What to read: the data set, its columns, and what to do with bad samples."""
+"""Options of a data set: its source, columns and samples; helpers for messages about data."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import field
 from pathlib import Path
+from typing import Annotated, Literal
 
+from annotated_types import Ge
+from cyclopts import Parameter
+
+from vlalign.config import Options
 from vlalign.errors import VlalignError
 
 MODALITIES = ("text", "vision")
@@ -12,55 +17,54 @@ BUILTIN = {"builtin:emoji": Path(__file__).parent / "builtin" / "emoji.parquet"}
 DEFAULT_REVISIONS = {"minhuh/prh": "wit_1024"}
 
 
-@dataclass(frozen=True)
-class DataSpec:
-    """A data set and how to read it. Wrong values raise VlalignError at construction.
-
-    source: Hub id, folder, file (.parquet .arrow .jsonl .json .csv .tsv) or "builtin:emoji"; what exists on disk is
-        taken before the Hub.
-    revision: Hub only; a branch, tag or commit. None: "wit_1024" for minhuh/prh, else "main".
-    split: name of the split; a lone file has the one split "train".
-    image_column, text_column, id_column: None finds them by feature type and usual names.
-    caption: which caption, where the text column holds lists.
-    max_samples: read only the first rows.
-    on_bad_sample: "error", or "skip" to leave bad samples out and record them.
-    alpha: what lies behind transparent pixels: "white", or "drop" for the colours stored under them.
-    config: Hub only; the configuration ("subset") where a data set has several.
+class DataSpec(Options):
+    """A data set and how to read it.
 
     >>> DataSpec("builtin:emoji", caption=-1)
     Traceback (most recent call last):
     ...
-    vlalign.errors.VlalignError: caption is -1: give the index of a caption, counted from 0
+    vlalign.errors.VlalignError: caption: expected a whole number of at least 0, got -1
     """
 
-    source: str = "minhuh/prh"
-    revision: str | None = None
+    source: Annotated[str, Parameter(name="--data")] = field(default="minhuh/prh", kw_only=False)
+    """Hub data set, folder of images, .parquet/.arrow/.jsonl/.json/.csv/.tsv file, or builtin:emoji; files and folders
+    are preferred to a data set of the Hub with the same name"""
+
+    revision: Annotated[str | None, Parameter(name="--data-revision")] = None
+    """branch, tag or commit of a Hub data set (default: wit_1024 for minhuh/prh, else main)"""
+
     split: str = "train"
+    """split of the data set; a single file has the split train"""
+
     image_column: str | None = None
+    """column of the images (default: by type and usual names)"""
+
     text_column: str | None = None
+    """column of the captions (default: by usual names)"""
+
     id_column: str | None = None
-    caption: int = 0
-    max_samples: int | None = None
-    on_bad_sample: str = "error"
-    alpha: str = "white"
-    config: str | None = None
+    """column of the sample ids (default: `id`, file names of image folders, or row numbers)"""
+
+    caption: Annotated[int, Ge(0)] = 0
+    """index of the caption, from 0, where a sample has a list of them"""
+
+    max_samples: Annotated[int, Ge(1)] | None = None
+    """use the first N samples only"""
+
+    on_bad_sample: Literal["error", "skip"] = "error"
+    """on a broken image or empty caption: stop, or leave the sample out and record that"""
+
+    alpha: Literal["white", "drop"] = "white"
+    """color behind transparent pixels: white, or drop for the colors stored under them"""
+
+    config: Annotated[str | None, Parameter(name="--data-config")] = None
+    """configuration of a Hub data set that has several"""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.source.strip():
             raise VlalignError("the data source is empty: give a Hub id, a folder, a file or builtin:emoji")
         if self.source.startswith("builtin:") and self.source not in BUILTIN:
-            raise VlalignError(f"unknown built-in data set {self.source!r}: there is {', '.join(BUILTIN)}")
+            raise VlalignError(f"unknown built-in data set {self.source!r}: available is {', '.join(BUILTIN)}")
         if not self.split.strip():
             raise VlalignError("the split is empty: give its name, such as train")
-        if self.caption < 0:
-            raise VlalignError(f"caption is {self.caption}: give the index of a caption, counted from 0")
-        if self.max_samples is not None and self.max_samples < 1:
-            raise VlalignError(f"max_samples is {self.max_samples}: give a number of at least 1, or leave it out")
-        one_of("on_bad_sample", self.on_bad_sample, ("error", "skip"))
-        one_of("alpha", self.alpha, ("white", "drop"))
-
-
-def one_of(what: str, value: str, known: tuple[str, ...]) -> None:
-    """Raise VlalignError unless value is one of known."""
-    if value not in known:
-        raise VlalignError(f"{what} is {value!r}: choose {' or '.join(known)}")

@@ -11,7 +11,7 @@ from pathlib import Path
 from vlalign.data import DataSpec
 from vlalign.demo.wheels import fetch
 from vlalign.errors import VlalignError
-from vlalign.extraction import Engine, ExtractConfig
+from vlalign.extraction import Engine, ExtractOptions
 from vlalign.models.names import resolve
 from vlalign.scoring import ScoreRecord
 from vlalign.scoring.batch import score_pairs
@@ -62,7 +62,7 @@ def run_demo(
     store = out / "features"
     with timed(stages, "check data and models"):
         data = DataSpec(DATA, max_samples=max_samples)
-        engine = Engine(ExtractConfig(models=(VISION, TEXT), data=data, store=str(store), image_size=224))
+        engine = Engine(ExtractOptions(models=(VISION, TEXT), data=data, store=str(store), image_size=224))
         plan = engine.plan()
     vision, text = engine.run(plan, progress=progress)
     for extraction in (vision, text):

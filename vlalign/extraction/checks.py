@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vlalign.errors import VlalignError
-from vlalign.extraction.config import ExtractConfig
 from vlalign.extraction.estimate import Sketch
+from vlalign.extraction.options import ExtractOptions
 from vlalign.extraction.tokens import Tokens
 from vlalign.models.precision import check_quantization
 from vlalign.models.source import ModelSource
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
 
 
-def check_flags(config: ExtractConfig, sources: Sequence[ModelSource]) -> None:
+def check_flags(config: ExtractOptions, sources: Sequence[ModelSource]) -> None:
     """Refuses settings that none of the models would heed."""
     names = ", ".join(source.spec.alias for source in sources)
     modalities = {source.modality for source in sources}
@@ -70,7 +70,7 @@ def check_ids(source: ModelSource, tokens: Tokens, ids: Sequence[str], rows: int
 
 
 def check_memory(
-    config: ExtractConfig,
+    config: ExtractOptions,
     source: ModelSource,
     outline: Sketch,
     dtype: str,

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from vlalign.data import DataSpec
+from vlalign.config import command_words, keywords, plain, select
 from vlalign.environment import environment
+from vlalign.errors import VlalignError
 from vlalign.extraction.background import Background
-from vlalign.extraction.command import extract_command
-from vlalign.extraction.config import ExtractConfig
+from vlalign.extraction.options import ExtractKeywords, ExtractOptions
 from vlalign.extraction.plan import ModelPlan, Plan, Sweep, make_plan
 from vlalign.extraction.probe import probe
 from vlalign.extraction.progress import Bars, Progress, followed
 from vlalign.extraction.readers import TextReader, VisionReader
+from vlalign.models.names import resolve
 from vlalign.models.precision import exact_float32
 from vlalign.models.source import ModelSource, model_errors
 from vlalign.models.text import TextModel, load_text_model
 from vlalign.models.vision import VisionModel, load_preprocessing, load_vision_model
+from vlalign.perturb.apply import applied
 from vlalign.processes import agree, meet, start_processes
 from vlalign.store import FeatureStore, Layer, Run
 
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+#: options that are given first, or do not change the features
+_NOT_IN_COMMANDS = ("models", "source", "store", "batch_tokens", "batch_images", "workers")
 
 
 @dataclass(frozen=True)
@@ -52,24 +56,14 @@ class Extraction:
     samples: int
 
 
-def extract(
-    models: str | Path | Sequence[str | Path],
-    *,
-    data: str | Path | DataSpec = "minhuh/prh",
-    store: str | Path = "features",
-    progress: bool = False,
-    **settings: Any,
-) -> list[Run]:
+@keywords(ExtractKeywords)
+def extract(options: ExtractKeywords) -> list[Run]:
     """Extract pooled features of every layer of every model into a store; existing ones are kept.
 
-    Under ``accelerate launch`` or ``torchrun`` every process calls this and takes its share of the shards.
+    Under ``accelerate launch`` or ``torchrun`` every process calls this and extracts a part of the shards.
 
     Args:
-        models: one or several names: aliases, Hub ids, folders, ``timm:`` names, GGUF files.
-        data: a data set by name, or with its columns as a :class:`~vlalign.data.DataSpec`.
-        store: folder of the feature store.
-        progress: show a progress bar on the main process.
-        **settings: fields of :class:`~vlalign.extraction.ExtractConfig`.
+        options: of the extraction.
 
     Returns:
         One run per model, in order.
@@ -77,19 +71,16 @@ def extract(
     Raises:
         VlalignError: anything that a plan can find wrong, before weights load; or features that are not finite.
     """
-    config = ExtractConfig(
-        models=(str(models),) if isinstance(models, str | Path) else tuple(map(str, models)),
-        data=data if isinstance(data, DataSpec) else DataSpec(str(data)),
-        store=str(store),
-        **settings,
-    )
-    return [extraction.run for extraction in Engine(config).run(progress=progress)]
+    engine = Engine(select(options, ExtractOptions))
+    return [extraction.run for extraction in engine.run(progress=options.progress)]
 
 
 class Engine:
     """Plans and runs an extraction on the processes that were launched together."""
 
-    def __init__(self, config: ExtractConfig) -> None:
+    def __init__(self, config: ExtractOptions) -> None:
+        if not config.models:
+            raise VlalignError("no model given: name one with --model (`vlalign models` lists them)")
         self.state = start_processes(config.cpu)
         self.config = config
         self.device: torch.device = self.state.device
@@ -225,10 +216,18 @@ class Engine:
             "processes": self.state.num_processes,
             "device": str(self.device),
             "dtype_reason": plan.dtype_reason,
-            "command": extract_command(self.config, plan),
-            "settings": asdict(self.config),
+            "command": _command(self.config, plan),
+            "settings": plain(self.config),
             "environment": environment(),
         }
+
+
+def _command(config: ExtractOptions, plan: ModelPlan) -> str:
+    """Return the command that makes the features of one run of a plan again, without ``--store``."""
+    name = next((name for name in config.models if resolve(name) == plan.source.spec), plan.source.spec.alias)
+    edits = tuple(edit for edit in applied(plan.data) if edit.modality == plan.source.modality)
+    words = command_words(replace(config, perturb=edits), skip=_NOT_IN_COMMANDS)
+    return shlex.join(["vlalign", "extract", "--model", name, "--data", config.data.source, *words])
 
 
 @contextmanager

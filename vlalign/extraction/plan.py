@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from vlalign.data import PairedData, open_data
 from vlalign.errors import VlalignError
 from vlalign.extraction.checks import check_edits, check_flags, check_ids, check_memory
-from vlalign.extraction.config import ExtractConfig
 from vlalign.extraction.estimate import Sketch, matmul_rate, seconds_for, sketch
+from vlalign.extraction.options import ExtractOptions
 from vlalign.extraction.tokens import Texts, Tokens
 from vlalign.models.names import resolve
 from vlalign.models.precision import check_quantization, choose_dtype
@@ -117,7 +117,7 @@ class Plan:
 
 
 def make_plan(
-    config: ExtractConfig,
+    config: ExtractOptions,
     device: torch.device,
     processes: int = 1,
     sweep: Sweep | None = None,
@@ -162,7 +162,7 @@ def make_plan(
 
 
 def _plan_model(
-    config: ExtractConfig,
+    config: ExtractOptions,
     source: ModelSource,
     versions: Sequence[PairedData],
     device: torch.device,
@@ -227,7 +227,7 @@ def _plan_model(
     return plans
 
 
-def _missing(config: ExtractConfig, key: RunKey, data: PairedData, required: Sequence[str]) -> list[Shard]:
+def _missing(config: ExtractOptions, key: RunKey, data: PairedData, required: Sequence[str]) -> list[Shard]:
     """List the missing shards without creating anything."""
     store = FeatureStore(config.store)
     if not (store.path(key) / "key.json").is_file():

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-from vlalign.config import close_matches
-from vlalign.errors import VlalignError
+from vlalign.errors import VlalignError, did_you_mean
 from vlalign.metrics.base import Metric
 from vlalign.metrics.cka import Cka, UnbiasedCka
 from vlalign.metrics.cknna import Cknna
@@ -48,7 +47,7 @@ def get_metric(name: str, **params: Any) -> Metric:
     {'k': 5}
     """
     if not isinstance(name, str) or name not in METRICS:
-        advice = close_matches(name, METRICS, otherwise=f": use one of {', '.join(METRICS)}")
+        advice = did_you_mean(name[:100], METRICS) or f": use one of {', '.join(METRICS)}"
         raise VlalignError(f"unknown metric {name!r}{advice}")
     known = [field.name for field in fields(METRICS[name])]  # type: ignore[arg-type]
     for param in params:

@@ -20,10 +20,10 @@ _CHECKED_BYTES = 2**30  # most bytes of shards whose checksums a list of runs ve
 if TYPE_CHECKING:
     import torch
 
-    from vlalign.extraction import ExtractConfig, Extraction, Plan
+    from vlalign.extraction import Extraction, ExtractOptions, Plan
 
 
-def plan_table(plan: Plan, device: torch.device, config: ExtractConfig) -> Group:
+def plan_table(plan: Plan, device: torch.device, config: ExtractOptions) -> Group:
     """Return what ``--dry-run`` shows: every model's size, precision, and rough cost."""
     from vlalign.extraction.checks import free_bytes
 

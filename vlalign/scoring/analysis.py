@@ -41,7 +41,7 @@ class Analysis:
     groups: GroupLabels | None
     seconds: dict[str, float]
 
-    def run(self, *, permutations: int, half_samples: int, full: bool, seed: int) -> dict[str, Any]:
+    def run(self, *, permutations: int, halves: int, full: bool, seed: int) -> dict[str, Any]:
         """Compute ``chance``, ``moments``, ``null``, ``interval``, ``curves`` and ``checks`` of a score record."""
         notes: list[str] = []
         labels = None if self.groups is None else self.groups.labels
@@ -50,7 +50,7 @@ class Analysis:
         with timed(self.seconds, "checks"):
             (x_raw, x), (y_raw, y) = (side.both(i) for side, i in zip((self.x, self.y), self._positions(), strict=True))
             checks = self._checks((x_raw, y_raw), (x, y), notes)
-        interval = self._interval(x, y, half_samples, seed, labels, full, notes)
+        interval = self._interval(x, y, halves, seed, labels, full, notes)
         curves = self._curves(seed, notes) if full else None
         chance = moments["mean"] if moments is not None else null["pair_mean"] if null is not None else None
         checks["notes"] = notes
@@ -100,13 +100,13 @@ class Analysis:
         return {**null.summary(ALPHA), "pair_mean": float(null.pair_mean[self.best]), "maxima": null.maxima.tolist()}
 
     def _interval(
-        self, x: Tensor, y: Tensor, half_samples: int, seed: int, labels: Any, full: bool, notes: list[str]
+        self, x: Tensor, y: Tensor, halves: int, seed: int, labels: Any, full: bool, notes: list[str]
     ) -> dict[str, Any] | None:
-        if not half_samples:
+        if not halves:
             return None
         try:
             with timed(self.seconds, "interval"):
-                interval = half_sampling(self.metric, [x], [y], count=half_samples, seed=seed, groups=labels).summary()
+                interval = half_sampling(self.metric, [x], [y], count=halves, seed=seed, groups=labels).summary()
         except VlalignError as error:
             notes.append(f"no interval: {error}")
             return None
@@ -116,7 +116,7 @@ class Analysis:
         if full and self.matrix.size > 1:  # the same samples, so it fails only where the one above does
             with timed(self.seconds, "interval"):
                 interval["maximum"] = half_sampling(
-                    self.metric, *self._all_layers(), count=half_samples, seed=seed, groups=labels
+                    self.metric, *self._all_layers(), count=halves, seed=seed, groups=labels
                 ).summary()
         return interval
 

@@ -11,22 +11,24 @@ from typing import Any
 import psutil
 import torch
 
+from vlalign.config import keywords
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Metric
 from vlalign.metrics.registry import parse_metric
 from vlalign.scoring.grouping import Groups, are_exact, resolve_groups
 from vlalign.scoring.inputs import Features, Side, check_pairing
-from vlalign.scoring.preprocessing import get_preset
+from vlalign.scoring.options import ScoreOptions
 from vlalign.scoring.record import ScoreRecord
-from vlalign.scoring.scorer import Options, Scorer
+from vlalign.scoring.scorer import Scorer
 
 log = logging.getLogger(__name__)
 
 _TELL_BYTES = 2**30  # of kept matrices that are worth a word
 
 
-def score_pairs(pairs: Iterable[tuple[Features, Features]], **options: Any) -> Iterator[ScoreRecord]:
-    """:func:`vlalign.score` of many pairs, with one metric or several; a layer's work is done once for all its pairs.
+@keywords(ScoreOptions)
+def score_pairs(pairs: Iterable[tuple[Features, Features]], options: ScoreOptions) -> Iterator[ScoreRecord]:
+    """Score many pairs as :func:`vlalign.score` does, with one metric or several; each layer is prepared once.
 
     All pairs are checked at once; records are computed one by one as they are asked for, so that each can be kept.
     ``seconds`` of a record counts the work done for it: nothing for a side that an earlier pair had prepared. What was
@@ -34,9 +36,12 @@ def score_pairs(pairs: Iterable[tuple[Features, Features]], **options: Any) -> I
 
     Args:
         pairs: sides x and y of each.
-        **options: of :func:`prepare_pairs`.
+        options: of all scores; ``metric`` may be several.
+
+    Raises:
+        VlalignError: as :func:`vlalign.score`, for any of the pairs.
     """
-    return (one() for one in prepare_pairs(pairs, **options))
+    return (planned() for planned in prepare_pairs(pairs, options))
 
 
 @dataclass(frozen=True)
@@ -78,41 +83,20 @@ class Planned:
         self._release()
 
 
-def prepare_pairs(
-    pairs: Iterable[tuple[Features, Features]],
-    *,
-    metric: str | Metric | Sequence[str | Metric] = "mutual_knn",
-    k: int = 10,
-    preset: str = "platonic",
-    permutations: int | None = None,
-    half_samples: int | None = None,
-    groups: Groups = None,
-    full: bool = False,
-    seed: int = 0,
-    concat: bool = False,
-    device: str | torch.device | None = None,
-) -> list[Planned]:
-    """Plan :func:`score_pairs`: each record is a function to call, in order; one that fails may be passed over.
+def prepare_pairs(pairs: Iterable[tuple[Features, Features]], options: ScoreOptions = ScoreOptions()) -> list[Planned]:
+    """Plan :func:`score_pairs`: each record is a function to call, in order; one that fails may be skipped.
 
-    The keywords are those of :func:`vlalign.score`; ``metric`` may be several.
+    Raises:
+        VlalignError: as :func:`vlalign.score`, for any of the pairs.
     """
     pairs = list(pairs)
-    metrics = _metrics(metric, k)
-    options = Options(
-        preset=get_preset(preset),
-        permutations=permutations,
-        half_samples=half_samples,
-        groups=groups,
-        full=full,
-        seed=seed,
-        concat=concat,
-        device=_device(device),
-    )
+    metrics = _metrics(options.metrics, options.k)
+    concat, device = options.concat, _device(options.device)
     for x, y in pairs:
-        _check(x, y, metrics, concat, groups)
+        _check(x, y, metrics, concat, options.groups)
     for chosen in metrics:
-        _check_memory(chosen, pairs, concat, options.device)
-    scorer = Scorer(options)
+        _check_memory(chosen, pairs, concat, device)
+    scorer = Scorer(options, device)
     last = {id(side): i for i, pair in enumerate(pairs) for side in pair}
 
     def release(chosen: Metric, i: int) -> None:

@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from vlalign.config import plain
+from vlalign.config import keywords, plain, select
 from vlalign.environment import environment
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Floats, Metric
 from vlalign.metrics.registry import METRICS, parse_metric
 from vlalign.scoring.conditions import conditions, data_of, different
-from vlalign.scoring.grouping import Groups, are_exact, resolve_groups
+from vlalign.scoring.grouping import are_exact, resolve_groups
 from vlalign.scoring.inputs import Features, Side, check_pairing
 from vlalign.scoring.layers import PreparedSide
+from vlalign.scoring.options import CompareKeywords, CompareOptions
 from vlalign.scoring.preprocessing import get_preset
 from vlalign.scoring.record import ScoreRecord, write_json
-from vlalign.scoring.scorer import COSTLY_HALF_SAMPLES, HALF_SAMPLES
 from vlalign.stats.difference import paired_differences
 from vlalign.stats.fdr import benjamini_hochberg
 
@@ -76,43 +76,63 @@ class Comparison:
         return write_json(path, asdict(self), "comparison")
 
 
+@keywords(CompareKeywords)
+def compare(a: Features | ScoreRecord, b: Features | ScoreRecord, options: CompareKeywords) -> Comparison:
+    """Compare the alignment of two models with a reference: two runs by a paired test, or two records.
+
+    Args:
+        a: a run, or features as the sides of :func:`vlalign.score`; or a record.
+        b: likewise.
+        options: of the test.
+
+    All runs must hold the same samples, but one may be of edited data: the difference is then also that of the edits.
+    A metric that is not symmetric has a reference that is a text model on side y where ``a`` is a vision model.
+
+    Raises:
+        VlalignError: sides of different samples or data, records of different conditions, or anything that
+            :func:`vlalign.score` refuses.
+
+    >>> draw = torch.Generator().manual_seed(0)
+    >>> near, far, noise = (torch.randn(60, 8, generator=draw) for _ in range(3))
+    >>> comparison = compare(near, far, reference=near + noise, k=5)
+    >>> comparison.difference > 0, comparison.test["p_value"] < 0.01
+    (True, True)
+    """
+    if isinstance(a, ScoreRecord) and isinstance(b, ScoreRecord):
+        if options != CompareKeywords():
+            raise VlalignError("two records are compared as they are: give runs, and a reference, for other options")
+        return compare_records(a, b)
+    if isinstance(a, ScoreRecord) or isinstance(b, ScoreRecord) or options.reference is None:
+        raise VlalignError("give two records, or two runs and the reference that both are compared with")
+    side = usual_side(a, options.reference)
+    return compare_runs(a, b, options.reference, select(options, CompareOptions), reference_side=side)
+
+
+def usual_side(a: Features, reference: Features) -> str:
+    """Return the side of the reference in scores with ``a``: ``y`` for a text model with a vision model, else ``x``."""
+    modalities = [getattr(getattr(side, "key", None), "modality", None) for side in (a, reference)]
+    return "y" if modalities == ["vision", "text"] else "x"
+
+
 def compare_runs(
-    a: Features,
-    b: Features,
-    reference: Features,
-    *,
-    metric: str | Metric = "mutual_knn",
-    k: int = 10,
-    preset: str = "platonic",
-    half_samples: int | None = None,
-    reference_side: str = "x",
-    groups: Groups = None,
-    concat: bool = False,
-    seed: int = 0,
-    device: str | torch.device | None = None,
+    a: Features, b: Features, reference: Features, options: CompareOptions, *, reference_side: str = "x"
 ) -> Comparison:
     """Compare the alignment of two runs (or features) with a reference, by a paired test on the same samples.
 
     Args:
-        a, b, reference: as the sides of :func:`vlalign.score`; all three must hold the same samples. One may be of
-            edited data: the difference is then what the edits do, besides that of the models.
-        metric, k, preset, groups, concat, device: as there.
-        half_samples: of the test; by default as many as for an interval.
-        reference_side: ``x`` or ``y``, for metrics that tell the sides apart.
-        seed: of the half-samples.
+        a, b, reference: as for :func:`compare`.
+        options: of the test.
+        reference_side: ``x`` or ``y``, for metrics that are not symmetric.
 
     Raises:
         VlalignError: sides that are not of the same samples or data, or what :func:`vlalign.score` refuses.
-
-    >>> draw = torch.Generator().manual_seed(0)
-    >>> x = torch.randn(60, 8, generator=draw)
-    >>> found = compare_runs(x, torch.randn(60, 8, generator=draw), x + torch.randn(60, 8, generator=draw), k=5)
-    >>> found.difference > 0, found.test["p_value"] < 0.01
-    (True, True)
     """
     if reference_side not in ("x", "y"):
         raise VlalignError(f"the reference is on side x or y, not {reference_side!r}")
-    chosen = metric if isinstance(metric, Metric) else parse_metric(metric, k=k)
+    if len(options.metrics) != 1:
+        raise VlalignError("a comparison takes one metric")
+    (metric,), groups = options.metrics, options.groups
+    chosen = metric if isinstance(metric, Metric) else parse_metric(metric, k=options.k)
     sides = [Side(given, name) for given, name in ((a, "a"), (b, "b"), (reference, "reference"))]
     _check_same_data(sides[0], sides[1])
     by = {check_pairing(side, sides[2]) for side in sides[:2]}
@@ -122,18 +142,17 @@ def compare_runs(
             side.put_in_order(sides[0].ids)
     ids = sides[0].ids if by == {"id"} else None
     labels = None if are_exact(groups) else resolve_groups(groups, ids, sides[0].n)  # mistakes before any work
-    where = None if device is None else torch.device(device)
-    prepared = [PreparedSide(side, get_preset(preset), concat, where) for side in sides]
-    for one in prepared:
-        chosen.check(one.side.n, one.widths)
-        one.prepare(chosen, {})
+    where = None if options.device is None else torch.device(options.device)
+    prepared = [PreparedSide(side, get_preset(options.preset), options.concat, where) for side in sides]
+    for each in prepared:
+        chosen.check(each.side.n, each.widths)
+        each.prepare(chosen, {})
     layers = [[one.layer(i) for i in one.varied] for one in prepared]
     if are_exact(groups):
         labels = resolve_groups(groups, ids, sides[0].n, *prepared)
-    usual = HALF_SAMPLES if chosen.info.permutations else COSTLY_HALF_SAMPLES
     found = paired_differences(
-        chosen, *layers, reference_first=reference_side == "x", seed=seed,
-        count=usual if half_samples is None else half_samples, groups=None if labels is None else labels.labels,
+        chosen, *layers, reference_first=reference_side == "x", seed=options.seed, count=options.halves(chosen),
+        groups=None if labels is None else labels.labels,
     )  # fmt: skip
     names = [[str(one.axis[i]["name"]) for i in one.varied] for one in prepared]
     same = names[0] == names[1]
@@ -144,13 +163,13 @@ def compare_runs(
         b=sides[1].describe(),
         reference=sides[2].describe(),
         metric={"name": chosen.name, "params": plain(chosen.params)},
-        preset=preset,
+        preset=options.preset,
         n=sides[0].n,
         scores={n: _best(grid, names[i], names[2]) for i, (n, grid) in enumerate((("a", found.a), ("b", found.b)))},
         difference=float(found.a.max() - found.b.max()),
         test={
             "p_value": found.p_value, "largest": found.largest.summary(), "crossed": found.crossed.summary(),
-            "half": found.half, "half_samples": found.count, "seed": seed,
+            "half": found.half, "half_samples": found.count, "seed": options.seed,
         },
         overlap=None,
         axes={"layers": names[0], "reference": names[2]} if same else None,

@@ -13,51 +13,23 @@ import torch
 
 from vlalign.config import plain
 from vlalign.environment import environment
-from vlalign.errors import VlalignError
-from vlalign.metrics.base import Metric, whole_number
+from vlalign.metrics.base import Metric
 from vlalign.scoring.analysis import Analysis
-from vlalign.scoring.grouping import Groups, are_exact, resolve_groups
+from vlalign.scoring.grouping import are_exact, resolve_groups
 from vlalign.scoring.inputs import Features, Side, check_pairing
 from vlalign.scoring.layers import PreparedSide, timed
-from vlalign.scoring.preprocessing import Preset
+from vlalign.scoring.options import ScoreOptions
+from vlalign.scoring.preprocessing import get_preset
 from vlalign.scoring.record import ScoreRecord
 from vlalign.version import __version__
-
-#: Default half-samples of an interval; a costly metric gets fewer and a wider quantile.
-HALF_SAMPLES, COSTLY_HALF_SAMPLES = 100, 20
-_MOST = 10**7  # permutations or half-samples
-
-
-@dataclass(frozen=True)
-class Options:
-    """Options besides the grid; see :func:`vlalign.score`."""
-
-    preset: Preset
-    permutations: int | None = None
-    half_samples: int | None = None
-    groups: Groups = None
-    full: bool = False
-    seed: int = 0
-    concat: bool = False
-    device: torch.device | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("permutations", "half_samples"):
-            value = getattr(self, name)
-            if value is not None:
-                object.__setattr__(self, name, whole_number(value, name, "a score", least=0))
-                if value > _MOST:
-                    raise VlalignError(f"a score takes at most {_MOST:,} {name}: give fewer")
-        object.__setattr__(self, "seed", whole_number(self.seed, "seed", "a score", least=0))
-        if self.half_samples == 1:
-            raise VlalignError("an interval needs at least 2 half-samples, got 1 (0 leaves it out)")
 
 
 @dataclass
 class Scorer:
     """Scorer that holds prepared layers, so that each layer is prepared once for all pairs."""
 
-    options: Options
+    options: ScoreOptions
+    device: torch.device | None = None
     _sides: dict[Any, PreparedSide] = field(default_factory=dict)
     _layers: dict[Any, list[Any]] = field(default_factory=dict)
     _orders: dict[frozenset[str], list[str]] = field(default_factory=dict)
@@ -85,12 +57,12 @@ class Scorer:
         if are_exact(wanted):
             groups = resolve_groups(wanted, ids, n, a, b)
         statistics = Analysis(metric, a, b, x_layers, y_layers, grid, (row, column), groups, seconds).run(
-            permutations=self._permutations(metric),
-            half_samples=self._half_samples(metric),
+            permutations=self.options.draws(metric),
+            halves=self.options.halves(metric),
             full=self.options.full,
             seed=self.options.seed,
         )
-        preset = self.options.preset
+        preset = get_preset(self.options.preset)
         return ScoreRecord(
             x=sides[0].describe(a.side.digest),
             y=sides[1].describe(b.side.digest),
@@ -134,19 +106,10 @@ class Scorer:
                 return None  # scoring reports why it cannot be read
         elif groups is not None and not are_exact(groups):
             return None
-        return {
-            "vlalign": __version__,
-            "x": x.key.hash,
-            "y": y.key.hash,
-            "metric": metric.label,
-            "preset": options.preset.name,
-            "permutations": self._permutations(metric),
-            "half_samples": self._half_samples(metric),
-            "groups": groups,
-            "full": bool(options.full),
-            "seed": options.seed,
-            "concat": bool(options.concat),
-        }
+        settings = plain({name: value for name, value in vars(options).items() if name not in ("k", "device")})
+        counts = {"permutations": options.draws(metric), "half_samples": options.halves(metric)}
+        runs = {"vlalign": __version__, "x": x.key.hash, "y": y.key.hash}
+        return settings | runs | counts | {"metric": metric.label, "groups": groups}
 
     def forget(self, metric: Metric) -> None:
         """Release the layers prepared for a metric, except those that other metrics may use too."""
@@ -159,20 +122,12 @@ class Scorer:
         self._sides = {key: side for key, side in self._sides.items() if id(side) not in gone}
         self._layers = {key: kept for key, kept in self._layers.items() if key[1] not in gone}
 
-    def _permutations(self, metric: Metric) -> int:
-        return metric.info.permutations if self.options.permutations is None else self.options.permutations
-
-    def _half_samples(self, metric: Metric) -> int:
-        if self.options.half_samples is not None:
-            return self.options.half_samples
-        return HALF_SAMPLES if metric.info.permutations else COSTLY_HALF_SAMPLES
-
     def _side(self, side: Side, given: Features, order: list[str] | None) -> PreparedSide:
         key = (_identity(given), None if order is None else frozenset(order))
         if key not in self._sides:
             if order is not None:
                 side.put_in_order(order)
-            self._sides[key] = PreparedSide(side, self.options.preset, self.options.concat, self.options.device)
+            self._sides[key] = PreparedSide(side, get_preset(self.options.preset), self.options.concat, self.device)
         return self._sides[key]
 
     def _prepared(self, metric: Metric, side: PreparedSide, seconds: dict[str, float]) -> list[Any]:

@@ -8,9 +8,10 @@ from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+from vlalign.config import check_keys, select
 from vlalign.data import DataSpec
 from vlalign.errors import VlalignError
-from vlalign.extraction.config import ExtractConfig
+from vlalign.extraction.options import ExtractOptions
 from vlalign.perturb import Perturbation, parse_perturbation
 from vlalign.settings import check_value, is_a, known_keys, read_yaml, wrong
 from vlalign.study.config import StudyConfig
@@ -39,7 +40,7 @@ class UniquenessConfig(StudyConfig):
         permutations, half_samples: of the null and the interval of each score; None for the metric's own.
         allow_empty: let captions lose all their characters.
 
-    The others are those of :class:`vlalign.extraction.ExtractConfig`, with its defaults.
+    The others are those of :class:`vlalign.extraction.ExtractOptions`, with its defaults.
 
     Raises:
         VlalignError: an unknown value or two settings that contradict each other.
@@ -58,27 +59,27 @@ class UniquenessConfig(StudyConfig):
     seed: int = 0
     side: str = "auto"
     data: DataSpec = field(default_factory=DataSpec)
-    store: str = ExtractConfig.store
+    store: str = ExtractOptions.store
     out: str = "study"
     metric: str = "mutual_knn"
     k: int = 10
-    preset: str = ExtractConfig.preset
+    preset: str = ExtractOptions.preset
     permutations: int | None = None
     half_samples: int | None = None
-    dtype: str = ExtractConfig.dtype
-    quantization: str = ExtractConfig.quantization
-    parallel: str = ExtractConfig.parallel
-    image_size: int | None = ExtractConfig.image_size
-    text_pool: str | None = ExtractConfig.text_pool
-    vision_pool: str | None = ExtractConfig.vision_pool
-    max_length: int | None = ExtractConfig.max_length
-    loss: bool = ExtractConfig.loss
-    batch_tokens: int | None = ExtractConfig.batch_tokens
-    batch_images: int | None = ExtractConfig.batch_images
-    workers: int | None = ExtractConfig.workers
-    shard_rows: int = ExtractConfig.shard_rows
-    trust_remote_code: bool = ExtractConfig.trust_remote_code
-    cpu: bool = ExtractConfig.cpu
+    dtype: str = ExtractOptions.dtype
+    quantization: str = ExtractOptions.quantization
+    parallel: str = ExtractOptions.parallel
+    image_size: int | None = ExtractOptions.image_size
+    text_pool: str | None = ExtractOptions.text_pool
+    vision_pool: str | None = ExtractOptions.vision_pool
+    max_length: int | None = ExtractOptions.max_length
+    loss: bool = ExtractOptions.loss
+    batch_tokens: int | None = ExtractOptions.batch_tokens
+    batch_images: int | None = ExtractOptions.batch_images
+    workers: int | None = ExtractOptions.workers
+    shard_rows: int = ExtractOptions.shard_rows
+    trust_remote_code: bool = ExtractOptions.trust_remote_code
+    cpu: bool = ExtractOptions.cpu
     allow_empty: bool = False
 
     def __post_init__(self) -> None:
@@ -111,11 +112,9 @@ class UniquenessConfig(StudyConfig):
         """The edit at a rate."""
         return parse_perturbation(self.op, rate=rate, seed=self.seed)
 
-    def extraction(self, models: Iterable[str]) -> ExtractConfig:
+    def extraction(self, models: Iterable[str]) -> ExtractOptions:
         """What an extraction of some of the models is asked to do."""
-        own = {entry.name for entry in fields(self)}
-        shared = {entry.name: getattr(self, entry.name) for entry in fields(ExtractConfig) if entry.name in own}
-        return ExtractConfig(models=tuple(models), **shared)
+        return select(self, ExtractOptions, models=tuple(models))
 
     @classmethod
     def read(cls, path: str | Path) -> dict[str, Any]:
@@ -148,7 +147,9 @@ class UniquenessConfig(StudyConfig):
                     raise wrong(
                         path, key, "a source or a mapping such as {source: minhuh/prh, max_samples: 256}", value
                     )
-                checked[key] = {"source": value} if isinstance(value, str) else _data(value, path)
+                checked[key] = (
+                    {"source": value} if isinstance(value, str) else check_keys(DataSpec, value, path, "data.")
+                )
             else:
                 checked[key] = check_value(key, value, known[key], path)
         return checked
@@ -241,9 +242,3 @@ def _merged_data(old: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     if given.get("source", old.get("source")) != old.get("source"):
         old = {name: value for name, value in old.items() if name not in _OF_SOURCE}
     return {**old, **given}
-
-
-def _data(values: Mapping[Any, Any], path: Path) -> dict[str, Any]:
-    known = {entry.name: str(entry.type) for entry in fields(DataSpec)}
-    known_keys(values, known, path, "data.")
-    return {key: check_value(f"data.{key}", value, known[key], path) for key, value in values.items()}

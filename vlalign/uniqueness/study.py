@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vlalign.config import select
 from vlalign.environment import environment
 from vlalign.errors import VlalignError
 from vlalign.extraction import Engine, Extraction, Plan
@@ -161,6 +162,7 @@ class UniquenessStudy(Study[UniquenessConfig, UniquenessPlan, UniquenessResult])
         self, plan: UniquenessPlan, runs: dict[tuple[ModelSpec, float], Run], records: Records, bar: UniquenessProgress
     ) -> list[Point]:
         from vlalign.scoring.batch import prepare_pairs
+        from vlalign.scoring.options import ScoreOptions
 
         names = [[(getattr(pair, side), self._side_rate(plan, pair, side)) for side in "xy"] for pair in plan.pairs]
         sides = [(runs[x], runs[y]) for x, y in names]
@@ -172,10 +174,7 @@ class UniquenessStudy(Study[UniquenessConfig, UniquenessPlan, UniquenessResult])
         todo = iter(
             prepare_pairs(
                 [runs_ for runs_, record, note in zip(sides, kept, notes, strict=True) if record is None and not note],
-                metric=plan.metric,
-                preset=self.config.preset,
-                permutations=self.config.permutations,
-                half_samples=self.config.half_samples,
+                select(self.config, ScoreOptions, metric=plan.metric, seed=0),
             )
         )
         clean = {spec: _performance(run) for (spec, rate), run in runs.items() if rate == 0}

@@ -1,0 +1,118 @@
+"""Options of scores and comparisons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from annotated_types import Ge, Interval
+
+from vlalign.config import Free, FreeMany, Options
+from vlalign.errors import VlalignError
+
+if TYPE_CHECKING:
+    import torch
+
+    from vlalign.metrics.base import Metric
+    from vlalign.scoring import inputs
+    from vlalign.scoring.grouping import Groups
+
+    Metrics = str | Metric | Sequence[str | Metric]
+    Device = str | torch.device | None
+    Features = inputs.Features | None
+    Names = Sequence[str | None] | None
+    Ids = Sequence[Sequence[str | int] | None] | None
+else:  # checked where PyTorch and NumPy are imported
+    Metrics, Groups, Device, Features, Names, Ids = FreeMany, Free, Free, Free, Free, Free
+
+#: half-samples of an interval by default: a costly metric gets fewer and a wider quantile
+HALF_SAMPLES, COSTLY_HALF_SAMPLES = 100, 20
+
+_Count = Annotated[int, Interval(ge=0, le=10**7)]
+
+
+class NeighbourOptions(Options):
+    """Options of every score, comparison and study of uniqueness."""
+
+    k: Annotated[int, Ge(1)] = 10
+    """number of neighbours, for metrics that have them"""
+
+    preset: Literal["platonic", "cosine", "none"] = "platonic"
+    """preprocessing of features: platonic (clip at the 0.95 quantile, then cosine), cosine or none"""
+
+    half_samples: _Count | None = None
+    """half-samples of the interval, or of the test of a comparison; 0 leaves the interval out (default: 100, or 20 for
+    the costly metrics)"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.half_samples == 1:
+            raise VlalignError("half_samples: an interval needs at least 2 half-samples, got 1 (0 leaves it out)")
+
+    def halves(self, metric: Metric) -> int:
+        """Return the number of half-samples for a metric."""
+        if self.half_samples is not None:
+            return self.half_samples
+        return HALF_SAMPLES if metric.info.permutations else COSTLY_HALF_SAMPLES
+
+
+class NullOptions(Options):
+    """Options of the permutation null of a score."""
+
+    permutations: _Count | None = None
+    """permutations of the null, layer selection included, at most: a score that is clearly no better than chance needs
+    fewer; 0 leaves the null out (default: what suits the metric: 1000, 200, or 0 if it is costly)"""
+
+    def draws(self, metric: Metric) -> int:
+        """Return the number of permutations for a metric."""
+        return metric.info.permutations if self.permutations is None else self.permutations
+
+
+class CompareOptions(NeighbourOptions):
+    """Options of a comparison of two runs."""
+
+    metric: Metrics = ("mutual_knn",)
+    """alignment metric, with parameters as name:param=value,… (see `vlalign metrics`)"""
+
+    groups: Groups = None
+    """samples that belong together, such as several captions of one image, permuted and drawn as blocks: a .csv, .tsv,
+    .jsonl or .parquet file with columns id and group, or exact (samples with identical features)"""
+
+    seed: Annotated[int, Ge(0)] = 0
+    """random seed for permutations and half-samples"""
+
+    concat: bool = False
+    """also score the concatenation of all layers (index -1, name all), as the last row and column: layers are clipped,
+    concatenated, then normalised, as the reference does"""
+
+    device: Device = None
+    """device on which layers are prepared (default: a GPU if available)"""
+
+    @property
+    def metrics(self) -> tuple[str | Metric, ...]:
+        """Metrics, one or several."""
+        return self.metric  # type: ignore[return-value]
+
+
+class CompareKeywords(CompareOptions):
+    """Keywords of :func:`vlalign.compare`: options, and the reference."""
+
+    reference: Features = None
+    """run or features that both runs are compared with; None for two records, which have a common run"""
+
+
+class ScoreOptions(CompareOptions, NullOptions):
+    """Options of a score."""
+
+    full: bool = False
+    """also compute the interval of the maximum over layers, and the score against N and k"""
+
+
+class ScoreKeywords(ScoreOptions):
+    """Keywords of :func:`vlalign.score`: options, and names and ids of arrays."""
+
+    names: Names = None
+    """names of the models of x and y, for the record and its file; None for a run, which has a name"""
+
+    ids: Ids = None
+    """ids of the samples of x and of y, unique; rows are then paired by id; None for a run, which has ids"""
