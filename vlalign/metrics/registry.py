@@ -47,7 +47,7 @@ def get_metric(name: str, **params: Any) -> Metric:
     {'k': 5}
     """
     if not isinstance(name, str) or name not in METRICS:
-        advice = did_you_mean(name[:100], METRICS) or f": use one of {', '.join(METRICS)}"
+        advice = did_you_mean(str(name)[:100], METRICS) or f": use one of {', '.join(METRICS)}"
         raise VlalignError(f"unknown metric {name!r}{advice}")
     known = [field.name for field in fields(METRICS[name])]  # type: ignore[arg-type]
     for param in params:
