@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from support.multibench_study import small, toy_data
 
-from vlalign.cli.fields import field_docs
+from vlalign.config import descriptions, read_options
 from vlalign.errors import VlalignError
 from vlalign.multibench import MultibenchConfig, Prepared
 from vlalign.multibench.config import complete, rates_of, shape_of
@@ -25,7 +25,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
 
 def test_every_setting_is_documented_and_of_one_kind() -> None:
     names = {entry.name for entry in fields(MultibenchConfig)}
-    assert set(field_docs(MultibenchConfig)) == names
+    assert {name for name, text in descriptions(MultibenchConfig).items() if text} == names
     assert {*MultibenchConfig.RUNNING, *MultibenchConfig.GRID, *MultibenchConfig.ANALYSIS} <= names
 
 
@@ -33,21 +33,27 @@ def test_every_setting_is_documented_and_of_one_kind() -> None:
     ("values", "message"),
     [
         ({"data": " "}, "data is empty"),
-        ({"depths": ()}, "depths is empty"),
-        ({"depths": (0,)}, "depths has 0: allowed are whole numbers from 1 to 64"),
-        ({"seeds": (1.5,)}, "seeds has 1.5"),
-        ({"epochs": 0}, "epochs is 0"),
-        ({"train_samples": True}, "train_samples is True"),
-        ({"clip": 0}, "clip is 0: allowed is a norm above 0"),
-        ({"dropout": 1}, "dropout is 1: allowed is 0 to 0.99"),
-        ({"clip_quantile": 0.2}, "clip_quantile is 0.2: allowed is 0.5 to 1"),
-        ({"learning_rate": (0.0,)}, "learning_rate has 0: allowed is 1e-09 to 10"),
-        ({"weight_decay": (-1.0,)}, "weight_decay has -1"),
-        ({"pool": "max"}, "pool is 'max': allowed is cls, mean, mean-padded"),
-        ({"align_split": "dev"}, "align_split is 'dev': allowed is test, valid, train"),
-        ({"metrics": ()}, "name at least one"),
+        ({"depths": ()}, "depths: expected a list of whole numbers from 1 to 64 of length at least 1"),
+        ({"depths": (0,)}, "depths: expected a list of whole numbers from 1 to 64 of length at least 1"),
+        ({"seeds": (1.5,)}, "seeds: expected a list of whole numbers from 0 to 4294967295 of length at least 1"),
+        ({"epochs": 0}, "epochs: expected a whole number from 1 to 100000 or null, got 0"),
+        ({"train_samples": True}, "train_samples: expected a whole number from 2 to 1000000000 or null, got true"),
+        ({"clip": 0}, "clip: expected a number above 0, got 0"),
+        ({"dropout": 1}, "dropout: expected a number from 0 to 0.99, got 1"),
+        ({"clip_quantile": 0.2}, "clip_quantile: expected a number from 0.5 to 1, got 0.2"),
+        (
+            {"learning_rate": (0.0,)},
+            "learning_rate: expected a list of numbers from 1e-09 to 10",
+        ),
+        (
+            {"weight_decay": (-1.0,)},
+            "weight_decay: expected a list of numbers from 0 to 100",
+        ),
+        ({"pool": "max"}, "pool: expected cls, mean or mean-padded or null, got 'max'"),
+        ({"align_split": "dev"}, "align_split: expected test, valid or train, got 'dev'"),
+        ({"metrics": ()}, "metrics: expected a list of texts of length at least 1"),
         ({"metrics": ("unbiased_cca",)}, "unbiased_cca"),
-        ({"permutations": 3}, "permutations is 3: allowed are whole numbers from 99"),
+        ({"permutations": 3}, "permutations: expected a whole number from 99 to 10000000, got 3"),
     ],
 )
 def test_what_is_out_of_range_is_named(values: dict[str, Any], message: str) -> None:
@@ -128,7 +134,8 @@ def test_published_results_are_of_both_directions() -> None:
 def test_configs_are_there_for_every_data_set_and_valid() -> None:
     for name in SETTINGS:
         paper, quick = (
-            MultibenchConfig.read(REPOSITORY / "multibench" / f"{name}-{kind}.yaml") for kind in ("paper", "quick")
+            read_options(MultibenchConfig, REPOSITORY / "multibench" / f"{name}-{kind}.yaml")
+            for kind in ("paper", "quick")
         )
         config = MultibenchConfig(**paper)
         assert (config.depths, config.seeds, config.train_samples) == (tuple(range(1, 11)), (2, 22, 42), None)

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from study.toy import Fit, ToyConfig, ToyResult, ToyStudy
 
+from vlalign.config import read_options
 from vlalign.errors import VlalignError
 
 
@@ -44,7 +45,7 @@ def test_it_plans_runs_and_writes_all_kinds_of_files(config: ToyConfig) -> None:
     again = ToyResult.load(out)
     pd.testing.assert_frame_equal(again.table, result.table)
     assert (again.config, again.trained) == (config.resolved(), 2)
-    assert ToyConfig.make(ToyConfig.read(out / "config.yaml")) == config
+    assert ToyConfig.make(read_options(ToyConfig, out / "config.yaml")) == config
 
 
 def kill_at(cell: Fit, config: ToyConfig) -> None:

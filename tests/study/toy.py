@@ -11,16 +11,16 @@ import numpy as np
 import pandas as pd
 import torch
 
+from vlalign.config import Many
 from vlalign.study.cells import CellFiles
 from vlalign.study.config import StudyConfig
 from vlalign.study.grid import CellStudy
 from vlalign.study.results import StudyResult
 
 
-@dataclass(frozen=True)
 class ToyConfig(StudyConfig):
     GRID: ClassVar[tuple[str, ...]] = ("degrees",)
-    degrees: tuple[int, ...] = (1, 3)
+    degrees: Many[int] = (1, 3)
     noise: float = 0.1
     out: str = "toy"
     cpu: bool = True

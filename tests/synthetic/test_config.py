@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.synthetic import small
 
+from vlalign.config import read_options
 from vlalign.errors import VlalignError
 from vlalign.settings import yaml_text
 from vlalign.store.checksums import canonical
@@ -41,86 +42,98 @@ def test_the_defaults_are_the_published_study() -> None:
     ("values", "message"),
     [
         # the grid
-        ({"uniqueness": (0, 9)}, "uniqueness has 9: allowed are whole numbers from 0 to 8"),
-        ({"uniqueness": (-1,)}, "uniqueness has -1: allowed are whole numbers from 0 to 8"),
-        ({"uniqueness": ()}, "uniqueness is empty: give at least one number"),
-        ({"uniqueness": (True,)}, "uniqueness has True: allowed are whole numbers"),
-        ({"uniqueness": (1.0,)}, "uniqueness has 1.0: allowed are whole numbers"),
+        (
+            {"uniqueness": (0, 9)},
+            "uniqueness is 9: with 8 relevant bits, .* allowed is 0 to 8",
+        ),
+        ({"uniqueness": (-1,)}, "uniqueness: expected a list of whole numbers of at least 0 of length at least 1"),
+        ({"uniqueness": ()}, "uniqueness: expected a list of whole numbers of at least 0 of length at least 1"),
+        ({"uniqueness": (True,)}, "uniqueness: expected a list of whole numbers of at least 0 of length at least 1"),
+        ({"uniqueness": (1.0,)}, "uniqueness: expected a list of whole numbers of at least 0 of length at least 1"),
         ({"shared_bits": 4, "uniqueness": (2, 6)}, "uniqueness is 2: .* allowed is 4 to 8"),
         ({"unique_bits": 2, "uniqueness": (5,)}, "uniqueness is 5: .* 2 own ones a modality, allowed is 0 to 4"),
         ({"unique_split": (1, 0), "uniqueness": (5,)}, "uniqueness is 5: .* allowed is 0 to 4"),
         ({"synergy": 3, "uniqueness": (3,)}, "uniqueness is 3: .* allowed is 0 to 2"),
-        ({"depths": (0, 1)}, "depths has 0: allowed are whole numbers from 1 to 64"),
-        ({"depths": (65,)}, "depths has 65: allowed are whole numbers from 1 to 64"),
-        ({"depths": []}, "depths is empty"),
-        ({"depths": (False,)}, "depths has False"),
-        ({"phi_depths": (0,)}, "phi_depths has 0: allowed are whole numbers from 1 to 64"),
-        ({"phi_depths": ()}, "phi_depths is empty"),
-        ({"widths": (0,)}, "widths has 0: allowed are whole numbers from 1 to 4096"),
-        ({"widths": ()}, "widths is empty"),
-        ({"widths": ("12",)}, "widths has '12': allowed are whole numbers"),
-        ({"seeds": (-1,)}, "seeds has -1: allowed are whole numbers from 0 to"),
-        ({"seeds": ()}, "seeds is empty"),
-        ({"seeds": (True,)}, "seeds has True"),
-        ({"phi_on": "none"}, "phi_on is 'none': allowed is others, all"),
-        ({"phi_nonlinearity": "leaky_relu"}, "phi_nonlinearity is 'leaky_relu': allowed is tanh, sigmoid, relu"),
-        ({"nonlinearity": "gelu"}, "nonlinearity is 'gelu': allowed is leaky_relu, relu, tanh, sigmoid"),
+        ({"depths": (0, 1)}, "depths: expected a list of whole numbers from 1 to 64 of length at least 1"),
+        ({"depths": (65,)}, "depths: expected a list of whole numbers from 1 to 64 of length at least 1"),
+        ({"depths": []}, "depths: expected a list of whole numbers from 1 to 64 of length at least 1"),
+        ({"depths": (False,)}, "depths: expected a list of whole numbers from 1 to 64 of length at least 1"),
+        ({"phi_depths": (0,)}, "phi_depths: expected a list of whole numbers from 1 to 64 of length at least 1"),
+        ({"phi_depths": ()}, "phi_depths: expected a list of whole numbers from 1 to 64 of length at least 1"),
+        ({"widths": (0,)}, "widths: expected a list of whole numbers from 1 to 4096 of length at least 1 or null"),
+        ({"widths": ()}, "widths: expected a list of whole numbers from 1 to 4096 of length at least 1 or null"),
+        ({"widths": ("12",)}, "widths: expected a list of whole numbers from 1 to 4096 of length at least 1 or null"),
+        ({"seeds": (-1,)}, "seeds: expected a list of whole numbers from 0 to 4294967295 of length at least 1"),
+        ({"seeds": ()}, "seeds: expected a list of whole numbers from 0 to 4294967295 of length at least 1"),
+        ({"seeds": (True,)}, "seeds: expected a list of whole numbers from 0 to 4294967295 of length at least 1"),
+        ({"phi_on": "none"}, "phi_on: expected others or all, got 'none'"),
+        ({"phi_nonlinearity": "leaky_relu"}, "phi_nonlinearity: expected tanh, sigmoid or relu, got 'leaky_relu'"),
+        (
+            {"nonlinearity": "gelu"},
+            "nonlinearity: expected leaky_relu, relu, tanh or sigmoid .*, got 'gelu'",
+        ),
         # the task
-        ({"modalities": 1}, "modalities is 1: allowed is a whole number from 2 to 6"),
+        ({"modalities": 1}, "modalities: expected a whole number from 2 to 6, got 1"),
         ({"modalities": 4}, "shared_bits 8 and 4 × unique_bits 4 are 24 bits: at most 22 in all"),
         ({"shared_bits": 16, "unique_bits": 4}, "are 24 bits: at most 22"),
-        ({"relevant_bits": 17}, "relevant_bits is 17: allowed is a whole number from 1 to 16"),
-        ({"unique_split": (1, 1, 1)}, r"unique_split is \[1, 1, 1\]: give 2 weights of at least 0"),
-        ({"unique_split": (1,)}, "unique_split is .*: give 2 weights"),
-        ({"label_noise": 1.5}, "label_noise is 1.5: allowed is 0 to 1"),
-        ({"temperature": 0}, "temperature is 0: allowed is 0.001 to 1000"),
+        ({"relevant_bits": 17}, "relevant_bits: expected at most 16 with these bits, got 17"),
+        ({"unique_split": (1, 1, 1)}, "unique_split: expected 2 weights, one a modality and not all 0"),
+        ({"unique_split": (1,)}, "unique_split: expected 2 weights, one a modality and not all 0"),
+        ({"label_noise": 1.5}, "label_noise: expected a number from 0 to 1, got 1.5"),
+        ({"temperature": 0}, "temperature: expected a number from 0.001 to 1000, got 0"),
         # the samples
-        ({"samples": 63}, "samples is 63: allowed is a whole number from 64 to"),
-        ({"samples": 512.0}, "samples is 512.0: allowed is a whole number"),
-        ({"samples": True}, "samples is True"),
-        ({"data_seed": -1}, "data_seed is -1: allowed is a whole number from 0 to"),
-        ({"transforms_seed": 2**32}, "transforms_seed is 4294967296: allowed is a whole number from 0 to 4294967295"),
-        ({"noise": -0.5}, "noise is -0.5: allowed is 0 to 100"),
-        ({"noise": NAN}, "noise is nan"),
-        ({"noise": INF}, "noise is inf"),
-        ({"valid": 0}, "valid is 0: allowed is a share between 0 and 1"),
-        ({"valid": -0.1}, "valid is -0.1: allowed is a share between 0 and 1"),
-        ({"valid": NAN}, "valid is nan: allowed is a share between 0 and 1"),
-        ({"valid": 0.001}, "valid is 0.001, 1 of 512 samples: allowed is a share that leaves .* one sample a class, 4"),
-        ({"train": 0}, "train is 0: allowed is a share between 0 and 1"),
-        ({"train": 1}, "train is 1: allowed is a share between 0 and 1"),
-        ({"train": INF}, "train is inf: allowed is a share"),
-        ({"train": 0.005}, "train is 0.005, 3 of 512 samples"),
+        ({"samples": 63}, "samples: expected a whole number from 64 to 100000000, got 63"),
+        ({"samples": 512.0}, "samples: expected a whole number from 64 to 100000000, got 512.0"),
+        ({"samples": True}, "samples: expected a whole number from 64 to 100000000, got true"),
+        ({"data_seed": -1}, "data_seed: expected a whole number from 0 to 4294967295, got -1"),
+        ({"transforms_seed": 2**32}, "transforms_seed: expected a whole number from 0 to 4294967295, got 4294967296"),
+        ({"noise": -0.5}, "noise: expected a number from 0 to 100, got -0.5"),
+        ({"noise": NAN}, "noise: expected a number from 0 to 100, got nan"),
+        ({"noise": INF}, "noise: expected a number from 0 to 100, got inf"),
+        ({"valid": 0}, "valid: expected a number above 0 below 1, got 0"),
+        ({"valid": -0.1}, "valid: expected a number above 0 below 1, got -0.1"),
+        ({"valid": NAN}, "valid: expected a number above 0 below 1, got nan"),
+        (
+            {"valid": 0.001},
+            "valid: expected a share with .* sample for each class, 4, got 0.001, 1 of 512 samples",
+        ),
+        ({"train": 0}, "train: expected a number above 0 below 1, got 0"),
+        ({"train": 1}, "train: expected a number above 0 below 1, got 1"),
+        ({"train": INF}, "train: expected a number above 0 below 1, got inf"),
+        (
+            {"train": 0.005},
+            "train: expected a share with .* sample for each class, 4, got 0.005, 3 of 512 samples",
+        ),
         ({"train": 0.8, "valid": 0.2}, "train 0.8 and valid 0.2 leave 0 of 512 samples for testing: .* below 1"),
         ({"train": 0.8, "valid": 0.7}, "train 0.8 and valid 0.7 leave -256 of 512 samples for testing: .* below 1"),
-        ({"align_samples": 3}, "align_samples is 3: allowed is a whole number from 4 to 77"),
-        ({"align_samples": 78}, "align_samples is 78: allowed is a whole number from 4 to 77"),
+        ({"align_samples": 3}, "align_samples: expected a whole number of at least 4, got 3"),
+        ({"align_samples": 78}, "align_samples: expected at most the 77 samples for testing, got 78"),
         # training
-        ({"epochs": (3,)}, "epochs has 1 values: give two, of modality 1 and of the others"),
-        ({"epochs": (3, 3, 3)}, "epochs has 3 values: give two"),
-        ({"epochs": ()}, "epochs has 0 values: give two"),
-        ({"epochs": (3, 0)}, "epochs has 0: allowed is 1 to 100000"),
-        ({"epochs": (3, 2.5)}, "epochs has 2.5: give whole numbers"),
-        ({"epochs": (True, 3)}, "epochs has True: give whole numbers"),
-        ({"batch": 0}, "batch is 0: allowed is a whole number from 1 to"),
-        ({"ensemble": 0}, "ensemble is 0: allowed is a whole number from 1 to"),
-        ({"clip": 0}, "clip is 0: allowed is a norm above 0"),
-        ({"clip": INF}, "clip is inf"),
-        ({"clip": NAN}, "clip is nan"),
-        ({"learning_rate": (0.01,)}, "learning_rate has 1 values: give two"),
-        ({"learning_rate": (0.01, 0)}, "learning_rate has 0: allowed is 1e-09 to 10"),
-        ({"learning_rate": (0.01, NAN)}, "learning_rate has nan"),
-        ({"weight_decay": (0, 0, 0)}, "weight_decay has 3 values"),
-        ({"weight_decay": (0, -0.1)}, "weight_decay has -0.1: allowed is 0 to 100"),
+        ({"epochs": (3,)}, "epochs: expected two values, of modality 1 and of the others, got 1"),
+        ({"epochs": (3, 3, 3)}, "epochs: expected two values, of modality 1 and of the others, got 3"),
+        ({"epochs": ()}, "epochs: expected two values, of modality 1 and of the others, got 0"),
+        ({"epochs": (3, 0)}, "epochs: expected a list of whole numbers from 1 to 100000"),
+        ({"epochs": (3, 2.5)}, "epochs: expected a list of whole numbers from 1 to 100000"),
+        ({"epochs": (True, 3)}, "epochs: expected a list of whole numbers from 1 to 100000"),
+        ({"batch": 0}, "batch: expected a whole number from 1 to 1000000, got 0"),
+        ({"ensemble": 0}, "ensemble: expected a whole number from 1 to 100000, got 0"),
+        ({"clip": 0}, "clip: expected a number above 0, got 0"),
+        ({"clip": INF}, "clip: expected a number above 0, got inf"),
+        ({"clip": NAN}, "clip: expected a number above 0, got nan"),
+        ({"learning_rate": (0.01,)}, "learning_rate: expected two values, of modality 1 and of the others, got 1"),
+        ({"learning_rate": (0.01, 0)}, "learning_rate: expected a list of numbers from 1e-09 to 10 or null"),
+        ({"learning_rate": (0.01, NAN)}, "learning_rate: expected a list of numbers from 1e-09 to 10 or null"),
+        ({"weight_decay": (0, 0, 0)}, "weight_decay: expected two values, of modality 1 and of the others, got 3"),
+        ({"weight_decay": (0, -0.1)}, "weight_decay: expected a list of numbers from 0 to 100 or null"),
         # metrics and folders
-        ({"metrics": ()}, r"metrics is \[\]: name at least one, each once"),
-        ({"metrics": ("cka", "rsa", "cka")}, "metrics is .*: name at least one, each once"),
+        ({"metrics": ()}, "metrics: expected a list of texts of length at least 1"),
+        ({"metrics": ("cka", "rsa", "cka")}, "metrics: expected each once, got cka, rsa, cka"),
         ({"metrics": ("cak",)}, r"unknown metric 'cak' \(did you mean cka"),
         ({"metrics": ("mutual_knn:q=3",)}, "mutual_knn has no parameter 'q': it has k"),
         ({"metrics": ("mutual_knn:k=0",)}, "mutual_knn needs a whole number k >= 1, got k=0"),
         ({"metrics": ("cka", "mutual_knn:k=48")}, "mutual_knn with k=48 needs more than 48 samples, got N=48: lower k"),
         ({"metrics": ("cycle_knn:k=48",)}, "cycle_knn with k=48 needs more than 48 samples"),
-        ({"out": " "}, "out is empty: name a folder"),
+        ({"out": " "}, "out: expected the name of a folder, got an empty text"),
     ],
 )
 def test_wrong_values(values: dict[str, Any], message: str) -> None:
@@ -157,7 +170,7 @@ def test_read(tmp_path: Path) -> None:
         "uniqueness: [0, 4]\ndepths: 3\nwidths: null\nunique_split: [3, 1.5]\nlabel_noise: 0\nepochs: [2, 3]\n"
         "metrics: rsa\nphi_on: all\nlearning_rate: [1.0e-3, 1]\nseeds: [1, 2]\ncpu: yes\n",
     )
-    values = SyntheticConfig.read(path)
+    values = read_options(SyntheticConfig, path)
     assert values == {
         "uniqueness": (0, 4), "depths": (3,), "widths": None, "unique_split": (3, 1.5), "label_noise": 0,
         "epochs": (2, 3), "metrics": ("rsa",), "phi_on": "all", "learning_rate": (1e-3, 1), "seeds": (1, 2),
@@ -166,7 +179,7 @@ def test_read(tmp_path: Path) -> None:
     config = SyntheticConfig(**values)
     assert config.depths == (3,)
     assert config.settings_of(1, 4) == (1, 0.0)
-    assert SyntheticConfig.read(written(tmp_path, "# nothing yet\n")) == {}
+    assert read_options(SyntheticConfig, written(tmp_path, "# nothing yet\n")) == {}
 
 
 @pytest.mark.parametrize(
@@ -174,28 +187,28 @@ def test_read(tmp_path: Path) -> None:
     [
         ("uniquness: [1]", "unknown key uniquness .did you mean uniqueness"),
         ("phi_depth: [1]", "unknown key phi_depth .did you mean phi_depths"),
-        ("zzz: 1", "unknown key zzz: there is modalities, shared_bits"),
-        ("depths: [1, two]", r"depths is a list of whole numbers, not \[1, 'two'\]"),
-        ("depths: [1.5]", "depths is a list of whole numbers"),
-        ("seeds: [true]", "seeds is a list of whole numbers"),
-        ("seeds: null", "seeds is a list of whole numbers"),
-        ("widths: wide", r"widths is a list of whole numbers or nothing \(null\)"),
-        ("learning_rate: [fast, 1]", "learning_rate is a list of numbers or nothing"),
-        ("metrics: [1]", "metrics is a list of texts"),
-        ("samples: many", "samples is a whole number, not 'many'"),
-        ("samples: 64.0", "samples is a whole number"),
-        ("noise: loud", "noise is a number, not 'loud'"),
-        ("train: true", "train is a number, not true"),
-        ("phi_on: 3", "phi_on is a text in quotes, not 3"),
-        ("cpu: 1", "cpu is true or false, not 1"),
-        ("tuned: [a]", r"tuned is a text or nothing \(null\)"),
+        ("zzz: 1", "unknown key zzz: known are modalities, shared_bits"),
+        ("depths: [1, two]", r"depths: expected a list of whole numbers from 1 to 64 .*, got \[1, 'two'\]"),
+        ("depths: [1.5]", "depths: expected a list of whole numbers"),
+        ("seeds: [true]", "seeds: expected a list of whole numbers"),
+        ("seeds: null", "seeds: expected a list of whole numbers"),
+        ("widths: wide", "widths: expected a list of whole numbers from 1 to 4096 .* or null"),
+        ("learning_rate: [fast, 1]", "learning_rate: expected a list of numbers from 1e-09 to 10 or null"),
+        ("metrics: [1]", "metrics: expected a list of texts"),
+        ("samples: many", "samples: expected a whole number from 64 to 100000000, got 'many'"),
+        ("samples: 64.0", "samples: expected a whole number"),
+        ("noise: loud", "noise: expected a number from 0 to 100, got 'loud'"),
+        ("train: true", "train: expected a number above 0 below 1, got true"),
+        ("phi_on: 3", "phi_on: expected others or all, got 3"),
+        ("cpu: 1", "cpu: expected true or false, got 1"),
+        ("tuned: [a]", "tuned: expected a text or null"),
         ("samples: 9\nsamples: 9", "line 2: not valid YAML: samples occurs twice"),
         ("- samples", "is not a settings file"),
     ],
 )
 def test_wrong_files(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(VlalignError, match=message) as caught:
-        SyntheticConfig.read(written(tmp_path, text))
+        read_options(SyntheticConfig, written(tmp_path, text))
     assert "\n" not in str(caught.value)
     assert "grid.yaml" in str(caught.value)
 
@@ -211,7 +224,7 @@ def test_wrong_files(tmp_path: Path, text: str, message: str) -> None:
 )
 def test_round_trips(tmp_path: Path, config: SyntheticConfig) -> None:
     path = written(tmp_path, yaml_text(config.resolved()))
-    assert SyntheticConfig(**SyntheticConfig.read(path)) == config
+    assert SyntheticConfig(**read_options(SyntheticConfig, path)) == config
     assert list(config.resolved()) == [entry.name for entry in fields(SyntheticConfig)]
 
 
@@ -280,7 +293,7 @@ def test_tuned_files_that_do_not_fit_the_grid() -> None:
     check_tuned(config, {"modality 1": rates, "modality 2": rates})
     with pytest.raises(VlalignError, match=r"rates\.yaml lacks modality 2 at U = 5: tune with this grid"):
         check_tuned(config, {"modality 1": rates, "modality 2": {0: (0.1, 0.0)}})
-    with pytest.raises(VlalignError, match=r"rates\.yaml: unknown 'modality 3': there is modality 1, modality 2"):
+    with pytest.raises(VlalignError, match=r"rates\.yaml: unknown 'modality 3': known are modality 1, modality 2"):
         check_tuned(config, {"modality 1": rates, "modality 2": rates, "modality 3": rates})
 
 
@@ -288,5 +301,5 @@ def test_whole_and_decimal_numbers_are_one_setting(tmp_path: Path) -> None:
     one = small(clip=8, noise=1, temperature=1, unique_split=(3, 1), weight_decay=(0, 1))
     other = small(clip=8.0, noise=1.0, temperature=1.0, unique_split=[3.0, 1.0], weight_decay=(0.0, 1.0))
     assert canonical(one.identity()) == canonical(other.identity())
-    read = SyntheticConfig.read(written(tmp_path, "learning_rate: [1e-3, 5E-2]\nclip: 1e+1\n"))
+    read = read_options(SyntheticConfig, written(tmp_path, "learning_rate: [1e-3, 5E-2]\nclip: 1e+1\n"))
     assert read == {"learning_rate": (0.001, 0.05), "clip": 10.0}

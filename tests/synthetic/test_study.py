@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from support.synthetic import member, numbers, small, trained_alone
 
+from vlalign.config import read_options
 from vlalign.errors import VlalignError
 from vlalign.study.config import check_folder
 from vlalign.study.grid import CellPlan
@@ -67,7 +68,7 @@ def test_a_run_from_nothing(finished: SyntheticResult) -> None:
         "alignment.csv", "alignment.parquet", "config.yaml", "encoders", "study.json"
     ]  # fmt: skip
     assert set(files_of(config)) == {cell.name for cell in all_cells(config)}
-    assert SyntheticConfig(**SyntheticConfig.read(out / "config.yaml")) == config
+    assert SyntheticConfig(**read_options(SyntheticConfig, out / "config.yaml")) == config
     assert finished.trained == ENCODERS
     assert set(finished.seconds) == {"train", "align"}
     assert {"threads", "processes", "packages", "git"} <= set(finished.environment)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import inspect
 import re
 from collections.abc import Iterable
 from dataclasses import fields
-from typing import Any
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from vlalign.config import descriptions
 
 _TYPES = {"int": int, "float": float, "str": str}
 _METAVARS = {"int": "N", "float": "X", "str": "NAME", "out": "FOLDER", "data": "FOLDER", "tuned": "FILE"}
@@ -18,9 +20,10 @@ def add_field_flags(parser: argparse._ActionsContainer, config: type, names: Ite
 
     Types are those of the annotations (str, int, float, bool, tuples of them); helps are from the class's docstring.
     """
-    kinds = {entry.name: str(entry.type) for entry in fields(config)}
+    hints = get_type_hints(config)
+    kinds = {entry.name: _kind(hints[entry.name]) for entry in fields(config)}
     defaults = {entry.name: entry.default for entry in fields(config)}
-    told = field_docs(config)
+    told = descriptions(config)
     for name in names:
         kind, flag = kinds[name].partition(" | ")[0], f"--{name.replace('_', '-')}"
         plain = re.sub(r"; (?:None|empty) for (.*)$", r" (default: \1)", told[name])
@@ -43,22 +46,14 @@ def given(arguments: argparse.Namespace, names: Iterable[str]) -> dict[str, Any]
     }
 
 
-def field_docs(config: type) -> dict[str, str]:
-    """What the docstrings of a dataclass and its bases say of each field under ``Attributes:``.
-
-    >>> from vlalign.synthetic import SyntheticConfig
-    >>> field_docs(SyntheticConfig)["clip"]
-    'largest norm of a gradient'
-    """
-    found: dict[str, str] = {}
-    for base in reversed(config.__mro__):
-        part = inspect.cleandoc(base.__dict__.get("__doc__") or "").partition("Attributes:\n")[2]
-        part = part.partition("\n\n")[0]
-        for entry in re.split(r"\n(?=    \S)", part) if part else ():
-            names, _, text = entry.strip().partition(": ")
-            plain = re.sub(r":(?:func|class|meth):`(?:[\w.]*\.)?(\w+)`", r"\1", " ".join(text.split()))
-            found |= {name.strip(): plain.replace("``", "").rstrip(".") for name in names.split(",")}
-    return found
+def _kind(hint: Any) -> str:
+    """Return the name of a type without its ranges."""
+    inner = [kind for kind in get_args(hint) if kind is not type(None)]
+    if isinstance(hint, UnionType) or get_origin(hint) is Union:
+        return _kind(inner[0])
+    if get_origin(hint) is Literal:
+        return "str"
+    return f"tuple[{inner[0].__name__}, ...]" if get_origin(hint) is tuple else str(hint.__name__)
 
 
 def _default(value: Any) -> str:

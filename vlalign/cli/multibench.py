@@ -230,11 +230,12 @@ def _prepare_custom(arguments: argparse.Namespace, out: Path, common: dict[str, 
 
 def _run(arguments: argparse.Namespace) -> None:
     from vlalign.cli.fields import given
+    from vlalign.config import read_options
     from vlalign.multibench import MultibenchConfig, MultibenchStudy
     from vlalign.multibench.report import show_plan, show_result
     from vlalign.report.console import console
 
-    values = MultibenchConfig.read(arguments.config) if arguments.config else {}
+    values = read_options(MultibenchConfig, arguments.config) if arguments.config else {}
     names = [name for group in _groups().values() for name in group]
     study = MultibenchStudy(MultibenchConfig(**(values | given(arguments, names))))
     plan = study.plan()

@@ -113,11 +113,11 @@ def _groups() -> dict[str, list[str]]:
 
     names = [entry.name for entry in fields(SyntheticConfig)]
     task = [entry.name for entry in fields(Task)]
-    ends = ["uniqueness", "phi_depths", "depths", "metrics", "out"]
+    ends = ["phi_on", "uniqueness", "depths", "metrics", "out"]
     starts = [names.index(name) for name in ends]
     return {
         "distribution": ["uniqueness", *task],
-        "data": names[starts[1] : starts[2]],
+        "data": ["phi_depths", *names[starts[0] : starts[1]]],
         "encoders": names[starts[2] : starts[3]],
         "alignment": names[starts[3] : starts[4]],
         "running": names[starts[4] :],
@@ -127,10 +127,11 @@ def _groups() -> dict[str, list[str]]:
 def _config(arguments: argparse.Namespace, **more: Any) -> SyntheticConfig:
     """The settings of the file under those of the flags."""
     from vlalign.cli.fields import given
+    from vlalign.config import read_options
     from vlalign.synthetic import SyntheticConfig
 
     names = [name for title, part in _groups().items() if title in _PARTS[arguments.action] for name in part]
-    values = SyntheticConfig.read(arguments.config) if arguments.config else {}
+    values = read_options(SyntheticConfig, arguments.config) if arguments.config else {}
     if "alignment" not in _PARTS[arguments.action]:  # nothing is aligned: few samples will do
         more |= {"metrics": ("unbiased_cka",), "align_samples": 4}
     return SyntheticConfig(**(values | given(arguments, [name for name in names if name not in more]) | more))
@@ -172,6 +173,7 @@ def _run(arguments: argparse.Namespace) -> None:
 
 
 def _report(arguments: argparse.Namespace) -> None:
+    from vlalign.config import read_options
     from vlalign.errors import VlalignError
     from vlalign.report.console import console
     from vlalign.synthetic import SyntheticConfig, SyntheticResult
@@ -179,7 +181,7 @@ def _report(arguments: argparse.Namespace) -> None:
 
     if arguments.run and arguments.config:
         raise VlalignError("give the folder of a run or --config, not both")
-    settings = SyntheticConfig.read(arguments.config) if arguments.config else {}
+    settings = read_options(SyntheticConfig, arguments.config) if arguments.config else {}
     folder = arguments.run or SyntheticConfig(**settings).out
     result = SyntheticResult.load(folder)
     if arguments.metric not in (None, *result.metrics):

@@ -1,52 +1,34 @@
-"""What a MultiBench study is asked to do."""
+"""Settings of a MultiBench study."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
+from annotated_types import Gt, Interval, MinLen
+from cyclopts import Group, Parameter
+
+from vlalign.config import Many, Number
 from vlalign.errors import VlalignError
 from vlalign.multibench.published import epochs_of, settings_of
-from vlalign.multibench.shape import POOLS, Shape
+from vlalign.multibench.shape import Shape
 from vlalign.paths import user_path
-from vlalign.settings import is_a
 from vlalign.study.config import StudyConfig
 
 if TYPE_CHECKING:
     from vlalign.multibench.data.prepared import Prepared
 
+DATA = Parameter(group=Group("Data", sort_key=1))
+ENCODERS = Parameter(group=Group("Encoders", sort_key=2))
+ALIGNMENT = Parameter(group=Group("Alignment", sort_key=3))
+RUN = Parameter(group=Group("Running", sort_key=4))
+_Rates = Annotated[Many[Annotated[Number, Interval(ge=1e-9, le=10)]], MinLen(1)]
+_Decays = Annotated[Many[Annotated[Number, Interval(ge=0, le=100)]], MinLen(1)]
 _RATES = ("learning_rate", "weight_decay")
-ALIGN_SPLITS = ("test", "valid", "train")
 
 
-@dataclass(frozen=True, kw_only=True)
 class MultibenchConfig(StudyConfig):
-    """Everything that a MultiBench study is asked to do; the defaults are the settings of arXiv 2502.16282.
-
-    Attributes:
-        data: folder that ``vlalign multibench prepare`` wrote.
-        modalities: of the data, two or more; None for all.
-        train_samples: first samples of the train split to train on; None for all.
-        depths: of the encoders, numbers of layers.
-        width: of the encoders; None for that of a modality's features.
-        pool: what an encoder hands to its head: cls, mean, or mean-padded (the mean with padding, as in the released
-            code); None for what the data set asks for.
-        seeds: of the encoders.
-        epochs: passes over the training samples; None for the published ones, 100 for AVMNIST and 50 for others.
-        batch: samples a step.
-        clip: largest norm of a gradient.
-        dropout: probability, in every layer.
-        learning_rate: one for all modalities, or one for each of those chosen or of the data; None for the published
-            ones, or 0.001.
-        weight_decay: likewise; where none are published, 0.
-        metrics: of alignment, as :func:`vlalign.metrics.parse_metric` reads them; the first is that of the findings.
-        align_split: split that alignment is measured on.
-        align_samples: first samples of that split, at most so many.
-        clip_quantile: of a layer's absolute values, at which they are cut before rows are normalised; 1 cuts nothing.
-        permutations: of each p-value.
-        out: folder of the run; empty for multibench-runs/ and the name of the data's folder.
-        ensemble: encoders trained together at most.
-        cpu: stay on the CPU.
+    """Settings of a MultiBench study; the defaults are the settings of arXiv 2502.16282.
 
     Raises:
         VlalignError: a value out of its range, named with what is allowed.
@@ -56,70 +38,83 @@ class MultibenchConfig(StudyConfig):
     GRID: ClassVar[tuple[str, ...]] = ("modalities", "depths", "seeds")
     ANALYSIS: ClassVar[tuple[str, ...]] = ("metrics", "align_split", "align_samples", "clip_quantile", "permutations")
 
-    data: str = ""
-    modalities: tuple[str, ...] | None = None
-    train_samples: int | None = None
-    depths: tuple[int, ...] = tuple(range(1, 11))
-    width: int | None = None
-    pool: str | None = None
-    seeds: tuple[int, ...] = (2, 22, 42)
-    epochs: int | None = None
-    batch: int = 64
-    clip: float = 8.0
-    dropout: float = 0.1
-    learning_rate: tuple[float, ...] | None = None
-    weight_decay: tuple[float, ...] | None = None
-    metrics: tuple[str, ...] = ("unbiased_cka", "mutual_knn:k=10")
-    align_split: str = "test"
-    align_samples: int = 4096
-    clip_quantile: float = 0.95
-    permutations: int = 9999
-    out: str = ""
-    ensemble: int = 5
-    cpu: bool = False
+    data: Annotated[str, DATA] = ""
+    """folder that `vlalign multibench prepare` wrote"""
+
+    modalities: Annotated[Many[str] | None, DATA] = None
+    """modalities of the data, two or more (default: all)"""
+
+    train_samples: Annotated[Annotated[int, Interval(ge=2, le=10**9)] | None, DATA] = None
+    """first samples of the train split to train on (default: all)"""
+
+    depths: Annotated[Many[Annotated[int, Interval(ge=1, le=64)]], MinLen(1), ENCODERS] = tuple(range(1, 11))
+    """depths of the encoders, numbers of layers"""
+
+    width: Annotated[Annotated[int, Interval(ge=1, le=4096)] | None, ENCODERS] = None
+    """width of the encoders (default: that of a modality's features)"""
+
+    pool: Annotated[Literal["cls", "mean", "mean-padded"] | None, ENCODERS] = None
+    """what an encoder passes to its head: the state of the added token (cls), the mean, or the mean with padding, as in
+    the released code (default: the data set's)"""
+
+    seeds: Annotated[Many[Annotated[int, Interval(ge=0, le=2**32 - 1)]], MinLen(1), ENCODERS] = (2, 22, 42)
+    """random seeds of the encoders"""
+
+    epochs: Annotated[Annotated[int, Interval(ge=1, le=10**5)] | None, ENCODERS] = None
+    """passes over the training samples (default: the published ones, 100 for AVMNIST and 50 for others)"""
+
+    batch: Annotated[int, Interval(ge=1, le=10**6), ENCODERS] = 64
+    """samples in a step"""
+
+    clip: Annotated[Number, Gt(0), ENCODERS] = 8.0
+    """largest norm of a gradient"""
+
+    dropout: Annotated[Number, Interval(ge=0, le=0.99), ENCODERS] = 0.1
+    """probability of dropout, in every layer"""
+
+    learning_rate: Annotated[_Rates | None, ENCODERS] = None
+    """learning rate of all modalities, or of each one of those chosen or of the data (default: the published ones, or
+    0.001)"""
+
+    weight_decay: Annotated[_Decays | None, ENCODERS] = None
+    """weight decay, likewise (default: the published ones, or 0)"""
+
+    metrics: Annotated[Many[str], MinLen(1), ALIGNMENT] = ("unbiased_cka", "mutual_knn:k=10")
+    """alignment metrics, with parameters as name:param=value,…; findings are about the first"""
+
+    align_split: Annotated[Literal["test", "valid", "train"], ALIGNMENT] = "test"
+    """split that alignment is measured on"""
+
+    align_samples: Annotated[int, Interval(ge=4, le=10**6), ALIGNMENT] = 4096
+    """first samples of that split, at most"""
+
+    clip_quantile: Annotated[Number, Interval(ge=0.5, le=1), ALIGNMENT] = 0.95
+    """quantile of a layer's absolute values at which they are clipped before rows are normalised; 1 clips nothing"""
+
+    permutations: Annotated[int, Interval(ge=99, le=10**7), ALIGNMENT] = 9999
+    """permutations of each p-value"""
+
+    out: Annotated[str, RUN] = ""
+    """folder of the run (default: multibench-runs/ and the name of the data's folder)"""
+
+    ensemble: Annotated[int, Interval(ge=1, le=10**4), RUN] = 5
+    """encoders trained together at most"""
+
+    cpu: Annotated[bool, RUN] = False
+    """stay on the CPU even if there is an accelerator"""
 
     def __post_init__(self) -> None:
-        from vlalign.metrics import parse_metric  # slow: brings PyTorch
-
-        if not self.data.strip():
-            raise VlalignError("data is empty: name a folder that `vlalign multibench prepare` wrote (--data FOLDER)")
-        if not self.out.strip():
-            object.__setattr__(self, "out", f"multibench-runs/{user_path(self.data).resolve().name}")
-        for name in ("clip", "dropout", "clip_quantile"):  # 8 and 8.0 are one setting
-            object.__setattr__(self, name, float(getattr(self, name)))
-        for name in _RATES:
-            if getattr(self, name) is not None:
-                object.__setattr__(self, name, tuple(map(float, getattr(self, name))))
-        for name, least, most in (("depths", 1, 64), ("seeds", 0, 2**32 - 1)):
-            values = getattr(self, name)
-            if not values:
-                raise VlalignError(f"{name} is empty: give at least one number")
-            for value in values:
-                _whole(name, value, least, most, "has")
-            object.__setattr__(self, name, tuple(sorted(set(values))))
-        for name, least, most in (
-            ("train_samples", 2, 10**9), ("width", 1, 4096), ("epochs", 1, 10**5), ("batch", 1, 10**6),
-            ("align_samples", 4, 10**6), ("permutations", 99, 10**7), ("ensemble", 1, 10**4),
-        ):  # fmt: skip
-            if getattr(self, name) is not None:
-                _whole(name, getattr(self, name), least, most)
-        for name, low, high, allowed in (
-            ("clip", 1e-9, float("inf"), "a norm above 0"), ("dropout", 0.0, 0.99, "0 to 0.99"),
-            ("clip_quantile", 0.5, 1.0, "0.5 to 1"),
-        ):  # fmt: skip
-            if not low <= getattr(self, name) <= high:
-                raise VlalignError(f"{name} is {getattr(self, name):g}: allowed is {allowed}")
-        for name, low, high in (("learning_rate", 1e-9, 10.0), ("weight_decay", 0.0, 100.0)):
-            for value in getattr(self, name) or ():
-                if not low <= value <= high:
-                    raise VlalignError(f"{name} has {value:g}: allowed is {low:g} to {high:g}")
-        for name, known in (("pool", POOLS), ("align_split", ALIGN_SPLITS)):
-            if getattr(self, name) not in (None, *known):
-                raise VlalignError(f"{name} is {getattr(self, name)!r}: allowed is {', '.join(known)}")
-        if not self.metrics or len(set(self.metrics)) < len(self.metrics):
-            raise VlalignError(f"metrics is {list(self.metrics)}: name at least one, each once")
-        for name in self.metrics:
-            parse_metric(name)
+        if isinstance(self.data, str):
+            if not self.data.strip():
+                raise VlalignError(
+                    "data is empty: name a folder that `vlalign multibench prepare` wrote (--data FOLDER)"
+                )
+            if self.out == "":
+                object.__setattr__(self, "out", f"multibench-runs/{user_path(self.data).resolve().name}")
+        super().__post_init__()
+        for name in ("depths", "seeds"):
+            object.__setattr__(self, name, tuple(sorted(set(getattr(self, name)))))
+        self.check_metrics()
 
     def identity(self) -> dict[str, Any]:
         """Return the settings of training, learning rates and weight decays by modality; of completed settings."""
@@ -131,19 +126,12 @@ class MultibenchConfig(StudyConfig):
         return {name: value for name, value in super().identity().items() if name not in _RATES} | rates
 
 
-def _whole(name: str, value: Any, least: int, most: int, verb: str = "is") -> None:
-    if not is_a(value, int) or not least <= value <= most:
-        raise VlalignError(f"{name} {verb} {value!r}: allowed are whole numbers from {least} to {most}")
-
-
 def complete(config: MultibenchConfig, data: Prepared) -> MultibenchConfig:
-    """The settings with every None filled from the data set, checked against it.
+    """Return the settings with every None filled from the data set, checked against it.
 
     Raises:
         VlalignError: a setting does not fit the data.
     """
-    from vlalign.metrics import parse_metric
-
     for title, split in data.splits.items():
         if data.task == "regression" and bool((split.labels == split.labels[0]).all()):
             raise VlalignError(
@@ -174,20 +162,19 @@ def complete(config: MultibenchConfig, data: Prepared) -> MultibenchConfig:
         config, modalities=modalities, train_samples=config.train_samples or train, pool=config.pool or data.pool,
         epochs=config.epochs or epochs_of(data.name), align_samples=align, **rates,
     )  # fmt: skip
-    for metric in done.metrics:
-        parse_metric(metric).check(align, [shape_of(done, data, name, 1).width for name in modalities])
+    done.check_metrics(align, [shape_of(done, data, name, 1).width for name in modalities])
     return done
 
 
 def shape_of(config: MultibenchConfig, data: Prepared, modality: str, depth: int) -> Shape:
-    """Shape of a modality's encoders, for settings that :func:`complete` filled."""
+    """Return the shape of a modality's encoders, for settings that :func:`complete` filled."""
     tokens, features = data.splits["train"].inputs[modality].shape[1:]
     assert config.pool is not None
     return Shape(features, tokens, config.width or features, depth, data.classes or 1, config.pool)
 
 
 def rates_of(config: MultibenchConfig, modality: str) -> tuple[float, float]:
-    """Learning rate and weight decay of a modality, for settings that :func:`complete` filled."""
+    """Return learning rate and weight decay of a modality, for settings that :func:`complete` filled."""
     assert config.modalities is not None
     assert config.learning_rate is not None
     assert config.weight_decay is not None

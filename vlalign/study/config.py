@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from dataclasses import asdict, fields
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from vlalign.config import Options, plain, read_options, shown, yaml_text
 from vlalign.errors import VlalignError
 from vlalign.files import write_whole
-from vlalign.settings import check_values, read_yaml, shown, yaml_text
 
 log = logging.getLogger(__name__)
 
 CONFIG = "config.yaml"
 
 
-class StudyConfig:
-    """Base of the settings of a study, which are a frozen dataclass with at least ``out``, its folder, and ``cpu``.
+class StudyConfig(Options):
+    """Base of the settings of a study: options with at least ``out``, its folder, and ``cpu``.
 
     Class attributes:
         RUNNING: names of settings of how to compute, not what.
@@ -29,33 +28,44 @@ class StudyConfig:
     RUNNING: ClassVar[tuple[str, ...]] = ("out", "cpu")
     GRID: ClassVar[tuple[str, ...]] = ()
     ANALYSIS: ClassVar[tuple[str, ...]] = ()
-    out: str
-    cpu: bool
+    if TYPE_CHECKING:
+        out: str
+        cpu: bool
 
-    @classmethod
-    def read(cls, path: str | Path) -> dict[str, Any]:
-        """Return the settings in a YAML file, by the names of the fields; some of them are enough.
-
-        Raises:
-            VlalignError: the file is missing or no valid YAML, or a key is unknown or has a value of the wrong type.
-        """
-        kinds = {entry.name: str(entry.type) for entry in fields(cls)}  # type: ignore[arg-type]
-        return check_values(read_yaml(path), kinds, Path(path))
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.out.strip():
+            raise VlalignError("out: expected the name of a folder, got an empty text")
 
     @classmethod
     def make(cls, values: Mapping[str, Any]) -> Self:
-        """Return the config with these settings, those of :meth:`read` or of :meth:`resolved`."""
+        """Return the config with these settings, those of a file or of :meth:`resolved`."""
         return cls(**values)
 
     def resolved(self) -> dict[str, Any]:
         """Return all settings as JSON values, in the order of the fields."""
-        values = asdict(self)  # type: ignore[call-overload]
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+        values: dict[str, Any] = plain(self)
+        return values
 
     def identity(self) -> dict[str, Any]:
         """Return the settings in which two runs of one study agree."""
         free = (*self.RUNNING, *self.GRID, *self.ANALYSIS)
         return {name: value for name, value in self.resolved().items() if name not in free}
+
+    def check_metrics(self, samples: int | None = None, widths: Sequence[int] = ()) -> None:
+        """Check the field ``metrics``; with a number of samples and widths of layers, whether these suffice.
+
+        Raises:
+            VlalignError: a metric is unknown, given twice, or needs more samples.
+        """
+        from vlalign.metrics.registry import parse_metric  # slow: PyTorch
+
+        names: tuple[str, ...] = vars(self)["metrics"]
+        if len(set(names)) < len(names):
+            raise VlalignError(f"metrics: expected each once, got {', '.join(names)}")
+        for metric in map(parse_metric, names):
+            if samples is not None:
+                metric.check(samples, list(widths))
 
 
 def write_config(config: StudyConfig, fingerprint: str = "") -> Path:
@@ -89,7 +99,7 @@ def check_folder(config: StudyConfig, fingerprint: str = "") -> None:
                 f"{folder} holds tables but no {CONFIG} with their settings: name another folder with --out"
             )
         return
-    old = config.make(config.read(path))
+    old = config.make(read_options(type(config), path))
     before, now = old.identity(), config.identity()
     changes = [
         f"{name} was {shown(before[name])}, is now {shown(now[name])}"

@@ -3,94 +3,88 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from annotated_types import Ge, Interval
+from cyclopts import Group, Parameter
 from numpy.typing import NDArray
 
+from vlalign.config import Many, Number, Options
 from vlalign.errors import VlalignError
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+
+DISTRIBUTION = Parameter(group=Group("Distribution", sort_key=1))
+Seed = Annotated[int, Interval(ge=0, le=2**32 - 1)]
 
 MARGINAL_TOLERANCE = 0.01  # of p(y) from uniform, as in the released code
 MOST_BITS = 22  # the table has 2^bits rows
 _ROUNDS = 1000  # of the rescaling
 
 
-@dataclass(frozen=True, kw_only=True)
-class Task:
+class Task(Options):
     """What is random and what decides the label; the defaults are those of arXiv 2502.16282.
 
-    Modality m sees ``x_m = [x_c, x_um]``: bits that all modalities share and bits of its own, all uniform and
+    Modality m sees ``x_m = [x_c, x_um]``: bits that all modalities share and bits that only it has, all uniform and
     independent. ``relevant_bits`` of them decide the label: U unique ones, ``synergy`` ones that are the exclusive or
     of one own bit of every modality, and the rest shared ones.
-
-    Attributes:
-        modalities: 2 or more.
-        shared_bits: length of x_c.
-        unique_bits: length of each x_um.
-        relevant_bits: bits that decide the label.
-        unique_split: how U is split between the modalities, as one weight each; None for evenly. A modality gets what
-            rounding down leaves for those before it, so that with two, modality 1 has ``U // 2``.
-        synergy: relevant bits that no modality can tell alone.
-        classes: labels.
-        temperature: of the softmax over ``relevant bits · W``; higher means that the bits tell less of the label.
-        label_noise: share of labels that are replaced by uniform ones.
-        features_seed: of the positions of the relevant bits.
-        weights_seed: of W.
 
     Raises:
         VlalignError: a value out of its range, named.
     """
 
-    modalities: int = 2
-    shared_bits: int = 8
-    unique_bits: int = 4
-    relevant_bits: int = 8
-    unique_split: tuple[float, ...] | None = None
-    synergy: int = 0
-    classes: int = 4
-    temperature: float = 0.05
-    label_noise: float = 0.0
-    features_seed: int = 1
-    weights_seed: int = 2
+    modalities: Annotated[int, Interval(ge=2, le=6), DISTRIBUTION] = 2
+    """number of modalities"""
+
+    shared_bits: Annotated[int, Interval(ge=1, le=16), DISTRIBUTION] = 8
+    """length of x_c, the bits that all modalities see"""
+
+    unique_bits: Annotated[int, Interval(ge=1, le=12), DISTRIBUTION] = 4
+    """length of each x_um, the bits that only modality m sees"""
+
+    relevant_bits: Annotated[int, Ge(1), DISTRIBUTION] = 8
+    """bits that decide the label"""
+
+    unique_split: Annotated[Many[Annotated[Number, Ge(0)]] | None, DISTRIBUTION] = None
+    """how U is split between the modalities, one weight each; a modality gets what rounding down leaves for those
+    before it, so that of two, modality 1 has U // 2 (default: evenly)"""
+
+    synergy: Annotated[int, Ge(0), DISTRIBUTION] = 0
+    """relevant bits that no modality sees alone"""
+
+    classes: Annotated[int, Interval(ge=2, le=64), DISTRIBUTION] = 4
+    """number of labels"""
+
+    temperature: Annotated[Number, Interval(ge=1e-3, le=1000), DISTRIBUTION] = 0.05
+    """temperature of the softmax over relevant bits · W; the higher, the less the bits determine the label"""
+
+    label_noise: Annotated[Number, Interval(ge=0, le=1), DISTRIBUTION] = 0.0
+    """share of labels that are replaced by uniform ones"""
+
+    features_seed: Annotated[Seed, DISTRIBUTION] = 1
+    """random seed of the positions of the relevant bits"""
+
+    weights_seed: Annotated[Seed, DISTRIBUTION] = 2
+    """random seed of W"""
 
     def __post_init__(self) -> None:
-        for entry in fields(self):  # 8 and 8.0 are one setting, and so are lists and tuples
-            value, kind = getattr(self, entry.name), str(entry.type).partition(" | ")[0]
-            if isinstance(value, list):
-                value = tuple(value)
-            if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
-                value = float(value)
-            if kind == "tuple[float, ...]" and value is not None:
-                value = tuple(map(float, value))
-            object.__setattr__(self, entry.name, value)
-        for name, least, most in (
-            ("modalities", 2, 6),
-            ("shared_bits", 1, 16),
-            ("unique_bits", 1, 12),
-            ("relevant_bits", 1, self.shared_bits + self.modalities * self.unique_bits),
-            ("synergy", 0, min(self.relevant_bits, self.unique_bits)),
-            ("classes", 2, 64),
-            ("features_seed", 0, 2**32 - 1),
-            ("weights_seed", 0, 2**32 - 1),
-        ):
-            in_range(name, getattr(self, name), least, most)
+        super().__post_init__()
         bits = self.shared_bits + self.modalities * self.unique_bits
+        for name, most in (("relevant_bits", bits), ("synergy", min(self.relevant_bits, self.unique_bits))):
+            if getattr(self, name) > most:
+                raise VlalignError(f"{name}: expected at most {most} with these bits, got {getattr(self, name)}")
         if bits > MOST_BITS:
             raise VlalignError(
                 f"shared_bits {self.shared_bits} and {self.modalities} × unique_bits {self.unique_bits} are {bits} "
                 f"bits: at most {MOST_BITS} in all, since the table has a row for each of their values"
             )
-        if not 1e-3 <= self.temperature <= 1e3:
-            raise VlalignError(f"temperature is {self.temperature:g}: allowed is 0.001 to 1000")
-        in_unit("label_noise", self.label_noise)
         split = self.unique_split
-        if split is not None and (len(split) != self.modalities or min(split) < 0 or not 0 < sum(split) < np.inf):
+        if split is not None and (len(split) != self.modalities or not sum(split)):
             raise VlalignError(
-                f"unique_split is {_shown(split)}: give {self.modalities} weights of at least 0, one a modality, "
-                "not all 0"
+                f"unique_split: expected {self.modalities} weights, one a modality and not all 0, got {_shown(split)}"
             )
 
     @property
@@ -145,7 +139,7 @@ def _fits(task: Task, uniqueness: int) -> bool:
 
 
 def ranges(numbers: Sequence[int]) -> str:
-    """Whole numbers in few words.
+    """Return whole numbers in few words.
 
     >>> ranges([0, 1, 2, 3]), ranges([0, 2, 3, 4, 8])
     ('0 to 3', '0, 2 to 4, 8')
@@ -157,18 +151,6 @@ def ranges(numbers: Sequence[int]) -> str:
         else:
             runs.append([number])
     return ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs)
-
-
-def in_range(name: str, value: int, least: int, most: int) -> None:
-    """Raise VlalignError unless ``value`` is a whole number from ``least`` to ``most``."""
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        raise VlalignError(f"{name} is {value!r}: allowed is a whole number from {least} to {most}")
-
-
-def in_unit(name: str, value: float) -> None:
-    """Raise VlalignError unless ``value`` lies from 0 to 1."""
-    if not 0 <= value <= 1:
-        raise VlalignError(f"{name} is {value:g}: allowed is 0 to 1")
 
 
 def all_bits(count: int) -> NDArray[np.int8]:
