@@ -64,7 +64,7 @@ def test_folders(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "notes").write_text("mine")
     for place in ("file", "folder"):
-        with pytest.raises(VlalignError, match=f"{place} is there and holds no data set: name another folder"):
+        with pytest.raises(VlalignError, match=f"{place} exists and holds no data set: name another folder"):
             save_datasets(data, 1, tmp_path / place)
     with pytest.raises(VlalignError, match="is not a folder"):
         save_datasets(data, 1, tmp_path / "file" / "set")

@@ -54,7 +54,7 @@ def test_trends() -> None:
     ):
         assert f"the maximum {said}" in told(values(scores))[0]
     assert told(values([0.3, 0.3]))[0] == "dino: the maximum is 0.300 at all 2 rates"
-    assert told(values([0.3]))[0] == "dino: only 0 % has a score, so nothing can be said of rates"
+    assert told(values([0.3]))[0] == "dino: only 0 % has a score, so no trend over rates is known"
 
 
 def test_chance() -> None:

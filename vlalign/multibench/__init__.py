@@ -1,7 +1,7 @@
-"""The MultiBench study: does alignment tell performance on real affect and audio-visual data, or on yours?
+"""The MultiBench study: does alignment predict performance on real affect and audio-visual data, or on yours?
 
 Specified by "Understanding the Emergence of Multimodal Representation Alignment" (ICML 2025, arXiv 2502.16282). Names
-are imported when they are asked for: looking at a file and preparing it needs no PyTorch model.
+are imported when they are used: inspecting a file and preparing it need no PyTorch model.
 
 ``data/``: files and arrays → a prepared folder. ``config`` → ``study``: settings → who trains what, and where.
 ``shape``, ``encoder``: one encoder, as a torch module. ``train``: training of an ensemble of them. ``checkpoints``:

@@ -50,7 +50,7 @@ def align(
 ) -> Aligned:
     """Compare every encoder with the best ones of the other modalities.
 
-    A state after a layer is cut at ± the ``clip_quantile`` of its own absolute values and its rows are L2-normalised
+    A state after a layer is clipped at ± the ``clip_quantile`` of its absolute values and its rows are L2-normalised
     (released code of arXiv 2502.16282). Every layer is prepared once for each metric.
 
     Args:

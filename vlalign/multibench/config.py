@@ -61,7 +61,7 @@ class MultibenchConfig(StudyConfig):
     """random seeds of the encoders"""
 
     epochs: Annotated[Annotated[int, Interval(ge=1, le=10**5)] | None, ENCODERS] = None
-    """passes over the training samples (default: the published ones, 100 for AVMNIST and 50 for others)"""
+    """epochs of training (default: the published ones, 100 for AVMNIST and 50 for others)"""
 
     batch: Annotated[int, Interval(ge=1, le=10**6), ENCODERS] = 64
     """samples in a step"""

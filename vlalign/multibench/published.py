@@ -1,4 +1,4 @@
-"""What arXiv 2502.16282 published of its MultiBench study: settings of training, and its Table 1."""
+"""Settings of training and Table 1 of the MultiBench study that arXiv 2502.16282 published."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ TABLE = _table(
 
 
 def settings_of(name: str, modality: str) -> tuple[float, float]:
-    """Learning rate and weight decay of a modality of a data set; 1e-3 and 0 where none are published.
+    """Return learning rate and weight decay of a modality of a data set; 1e-3 and 0 where none are published.
 
     >>> settings_of("mosi", "text"), settings_of("mine", "text")
     ((0.0001, 0.01), (0.001, 0.0))
@@ -68,5 +68,5 @@ def settings_of(name: str, modality: str) -> tuple[float, float]:
 
 
 def epochs_of(name: str) -> int:
-    """Epochs that a data set's encoders were trained for."""
+    """Return the epochs that a data set's encoders were trained for."""
     return _EPOCHS.get(name, 50)

@@ -1,4 +1,4 @@
-"""The shape of an encoder: what decides which parameters it has."""
+"""Shape of an encoder, which decides its parameters."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class Shape:
 
     Attributes:
         features: of a token.
-        tokens: at most; an encoder that pools ``cls`` adds one of its own in front.
+        tokens: at most; an encoder that pools ``cls`` adds one in front.
         width: of the residual stream and of the feed-forward layers.
         depth: number of layers.
         outputs: of the head: classes, or 1.
-        pool: ``cls``: the state of the added token; ``mean``: over the tokens that are no padding; ``mean-padded``:
+        pool: ``cls``: the state of the added token; ``mean``: over the tokens that are not padding; ``mean-padded``:
             over all tokens, as the released code of arXiv 2502.16282 does it.
     """
 
@@ -53,13 +53,13 @@ class Shape:
     def parameters(self) -> dict[str, tuple[int, ...]]:
         """Name and shape of every parameter of :class:`Encoder`, in order."""
         d = self.width
-        found: dict[str, tuple[int, ...]] = {"proj.weight": (d, self.features), "proj.bias": (d,)}
+        sizes: dict[str, tuple[int, ...]] = {"proj.weight": (d, self.features), "proj.bias": (d,)}
         if self.cls:
-            found["cls_token"] = (1, 1, d)
-        found["pos_embedding"] = (1, self.cls + self.tokens, d)
+            sizes["cls_token"] = (1, 1, d)
+        sizes["pos_embedding"] = (1, self.cls + self.tokens, d)
         for i in range(self.depth):
-            found |= {f"transformer.layers.{i}.{k}": tuple(n * d for n in size) for k, size in LAYER.items()}
-        return found | {"head.weight": (self.outputs, d), "head.bias": (self.outputs,)}
+            sizes |= {f"transformer.layers.{i}.{k}": tuple(n * d for n in size) for k, size in LAYER.items()}
+        return sizes | {"head.weight": (self.outputs, d), "head.bias": (self.outputs,)}
 
     @cached_property
     def size(self) -> int:

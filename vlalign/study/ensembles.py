@@ -132,7 +132,7 @@ def train(
 
     Args:
         ensemble: at the start; it is trained in place.
-        epochs: passes over the batches.
+        epochs: number of epochs.
         batches: gives the batches of the next epoch.
         loss: gives the sum of the members' mean losses on a batch.
         score: gives float64 [S] on the CPU on the validation split, larger is better.
@@ -152,8 +152,8 @@ def train(
     epoch_of = torch.zeros(len(flat), dtype=torch.int64)
     for epoch in range(1, epochs + 1):
         for batch in batches():
-            found = torch.autograd.grad(loss(batch), parameters)
-            torch.cat([part.flatten(1) for part in found], dim=1, out=gradients)
+            parts = torch.autograd.grad(loss(batch), parameters)
+            torch.cat([part.flatten(1) for part in parts], dim=1, out=gradients)
             norms = torch.linalg.vector_norm(gradients, dim=1, keepdim=True)
             gradients.mul_((clip / (norms + 1e-6)).clamp_(max=1.0))  # as torch.nn.utils.clip_grad_norm_
             optimiser.step()

@@ -23,7 +23,7 @@ class SyntheticData:
     """Samples at one uniqueness.
 
     Attributes:
-        config: what they were drawn for.
+        config: their settings.
         uniqueness: U.
         states: [S] number of the state of each sample, of all bits.
         labels: [S].
@@ -37,7 +37,7 @@ class SyntheticData:
     splits: dict[str, Ints]
 
     def codes(self, modality: int) -> Ints:
-        """Number [S] of what a modality (from 0) sees of each sample, of its own 2^width values."""
+        """Return the number [S], of 2^width values, of the bits that a modality (from 0) sees of each sample."""
         config = self.config
         own = config.unique_bits
         shared = self.states >> (own * config.modalities)
@@ -45,14 +45,14 @@ class SyntheticData:
         return np.asarray((shared << own) | mine, dtype=np.int64)
 
     def inputs(self, modality: int, phi_depth: int) -> tuple[Tensor, Ints]:
-        """Distinct rows [R, width] of a modality's features, and the row [S] of each sample.
+        """Return distinct rows [R, width] of a modality's features, and the row [S] of each sample.
 
-        The features are the bits, or what φ makes of them, with noise where there is some, standardised by mean and
+        The features are the bits, or φ of them, with noise if any, standardised by mean and
         standard deviation of the train split.
 
         Args:
             modality: from 0.
-            phi_depth: of φ; of no effect on a modality without φ.
+            phi_depth: of φ; it does not affect a modality without φ.
 
         Raises:
             VlalignError: φ is so deep that inputs become equal by rounding.
@@ -82,7 +82,7 @@ class SyntheticData:
         return rows, codes
 
     def features(self, modality: int, phi_depth: int) -> Tensor:
-        """Features [S, width] of a modality, as encoders see them."""
+        """Return features [S, width] of a modality, as encoders see them."""
         rows, codes = self.inputs(modality, phi_depth)
         return rows[torch.from_numpy(codes)]
 
@@ -108,7 +108,7 @@ def make_data(config: SyntheticConfig, uniqueness: int) -> SyntheticData:
 
 
 def _split(config: SyntheticConfig, labels: Ints) -> dict[str, Ints]:
-    """Random and stratified: every split has its share of every class, up to a sample or two of a common class."""
+    """Split randomly, stratified: each split has its share of each class, up to a sample or two of common ones."""
     order = np.random.RandomState([config.data_seed, 2]).permutation(len(labels))
     order = order[np.argsort(labels[order], kind="stable")]  # class after class, random within
     counts = np.bincount(labels, minlength=config.classes)

@@ -154,7 +154,7 @@ def ranges(numbers: Sequence[int]) -> str:
 
 
 def all_bits(count: int) -> NDArray[np.int8]:
-    """All values [2^count, count] of so many bits, the first one most significant.
+    """Return all values [2^count, count] of ``count`` bits, the first one most significant.
 
     >>> all_bits(2).tolist()
     [[0, 0], [0, 1], [1, 0], [1, 1]]
@@ -172,7 +172,7 @@ class Positions:
 
 
 def positions(task: Task, uniqueness: int) -> Positions:
-    """The relevant bits, drawn once for each U from ``features_seed`` with the released code's generator."""
+    """Draw the relevant bits, once for each U from ``features_seed`` with the released code's generator."""
     draw = np.random.RandomState(task.features_seed)
     shared = draw.choice(np.arange(task.shared_bits), size=task.shared(uniqueness), replace=False)
     unique = tuple(
@@ -183,13 +183,13 @@ def positions(task: Task, uniqueness: int) -> Positions:
 
 
 def weights(task: Task) -> Floats:
-    """W [relevant bits, classes]: uniform, rows of length 1; the same for every U, drawn from ``weights_seed``."""
+    """Draw W [relevant bits, classes] from ``weights_seed``: uniform, rows of length 1; the same for every U."""
     drawn = np.random.RandomState(task.weights_seed).uniform(0, 1, size=(task.relevant_bits, task.classes))
     return np.asarray(drawn / np.linalg.norm(drawn, axis=1, keepdims=True), dtype=np.float64)
 
 
 def relevant(task: Task, uniqueness: int) -> NDArray[np.int8]:
-    """Values of the relevant bits [2^bits, relevant_bits] in every state; states count x_c first, then each x_um."""
+    """Return the relevant bits [2^bits, relevant_bits] of every state; states count x_c first, then each x_um."""
     where = positions(task, uniqueness)
     states = all_bits(task.shared_bits + task.modalities * task.unique_bits)
     starts = [task.shared_bits + m * task.unique_bits for m in range(task.modalities)]

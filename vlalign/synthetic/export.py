@@ -1,4 +1,4 @@
-"""The samples as a ``datasets.DatasetDict``, to use or to save in a folder (`vlalign.hub` pushes them)."""
+"""Samples as a ``datasets.DatasetDict``, to use or to save in a folder (`vlalign.hub` pushes them)."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def to_datasets(data: SyntheticData, phi_depth: int = 1) -> DatasetDict:
-    """The samples as a ``datasets.DatasetDict`` with splits train, validation and test.
+    """Return the samples as a ``datasets.DatasetDict`` with splits train, validation and test.
 
     Columns: ``id``; ``label``; ``x1``, ``x2`` … float32 features as encoders see them; ``bits1``, ``bits2`` … the bits
-    behind them. The settings that they were drawn with are the description.
+    behind them. The settings that they were drawn with are in the description.
 
     Args:
         data: of :func:`vlalign.synthetic.make_data`.
@@ -50,7 +50,7 @@ def to_datasets(data: SyntheticData, phi_depth: int = 1) -> DatasetDict:
 
 
 def settings_of(data: SyntheticData, phi_depth: int) -> str:
-    """What the samples depend on, as JSON on one line."""
+    """Return the settings that the samples depend on, as JSON on one line."""
     kept = {name: value for name, value in data.config.identity().items() if name not in ("epochs", "batch", "clip")}
     return canonical(kept | {"uniqueness": data.uniqueness, "phi_depth": phi_depth})
 
@@ -64,8 +64,8 @@ def save_datasets(data: SyntheticData, phi_depth: int, folder: str | Path) -> Pa
     folder = Path(folder)
     taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
     if taken and not (folder / "dataset_dict.json").exists():
-        raise VlalignError(f"{folder} is there and holds no data set: name another folder with --out")
-    if taken and _there(folder) != settings_of(data, phi_depth):
+        raise VlalignError(f"{folder} exists and holds no data set: name another folder with --out")
+    if taken and _stored(folder) != settings_of(data, phi_depth):
         raise VlalignError(f"{folder} holds a data set of other settings: name another folder with --out")
     sweep(folder.parent)
     if taken and all((folder / split / "state.json").exists() for split in data.splits):
@@ -75,16 +75,16 @@ def save_datasets(data: SyntheticData, phi_depth: int, folder: str | Path) -> Pa
         folder.parent.mkdir(parents=True, exist_ok=True)
         with work_folder(folder.parent) as work:
             to_datasets(data, phi_depth).save_to_disk(str(work / "data"))
-            os.replace(work / "data", folder)  # the folder is not there, or empty
+            os.replace(work / "data", folder)  # the folder is missing or empty
     except OSError as error:
         raise write_error(folder, error) from error
     return folder
 
 
-def _there(folder: Path) -> str | None:
-    """The settings of the data set in a folder."""
+def _stored(folder: Path) -> str | None:
+    """Return the settings of the data set in a folder."""
     try:
-        told = read_json(folder / "train" / "dataset_info.json")
+        info = read_json(folder / "train" / "dataset_info.json")
     except (OSError, ValueError):
         return None
-    return str(told.get("description"))
+    return str(info.get("description"))

@@ -13,7 +13,7 @@ from vlalign.synthetic.distribution import Floats, Task, label_table
 
 @dataclass(frozen=True)
 class Information:
-    """What one, two or all modalities tell of the label and of each other, in nats.
+    """Information of one, two or all modalities about the label and each other, in nats.
 
     Attributes:
         uniqueness: U.
@@ -23,7 +23,7 @@ class Information:
         between: I(X_1; X_m) of modality 1 with each other one.
         interaction: interaction information, with the sign of the co-information (Bell 2003), ``Σ_T (−1)^(|T|+1)
             I(X_T; Y)`` over all sets T of modalities: with two, ``I(X1;Y) + I(X2;Y) − I(X1,X2;Y)``, redundancy minus
-            synergy; with more its sign alone tells neither.
+            synergy; with more its sign alone shows neither.
         accuracy: Bayes accuracy from each modality, the most that any classifier of it reaches.
         accuracy_joint: Bayes accuracy from all together.
         marginal: p(y) of each class.
@@ -42,37 +42,37 @@ class Information:
     marginal: tuple[float, ...]
 
     def summary(self) -> dict[str, Any]:
-        """JSON-able, all fields."""
+        """Return all fields as JSON values."""
         return asdict(self)
 
 
 def information(task: Task, uniqueness: int) -> Information:
-    """The exact quantities of a task at one uniqueness.
+    """Compute the exact quantities of a task at one uniqueness.
 
     Raises:
         VlalignError: the uniqueness is outside of what the bits allow.
 
-    >>> found = information(Task(), 3)
-    >>> round(found.joint, 4), [round(value, 4) for value in found.single]
+    >>> exact = information(Task(), 3)
+    >>> round(exact.joint, 4), [round(value, 4) for value in exact.single]
     (1.1588, [0.7151, 0.8867])
     """
     table = label_table(task, uniqueness)
-    told: dict[tuple[int, ...], tuple[float, float]] = {}
+    known: dict[tuple[int, ...], tuple[float, float]] = {}
     for size in range(1, task.modalities + 1):
         for some in combinations(range(task.modalities), size):
-            told[some] = _of(table, some)
+            known[some] = _of(table, some)
     everyone = tuple(range(task.modalities))
     return Information(
         uniqueness=uniqueness,
         shared=task.shared(uniqueness),
         unique=task.unique(uniqueness),
         synergy=task.synergy,
-        single=tuple(told[(m,)][0] for m in everyone),
-        joint=told[everyone][0],
+        single=tuple(known[(m,)][0] for m in everyone),
+        joint=known[everyone][0],
         between=tuple(_between(task) for _ in everyone[1:]),
-        interaction=sum((-1) ** (len(some) + 1) * value for some, (value, _) in told.items()),
-        accuracy=tuple(told[(m,)][1] for m in everyone),
-        accuracy_joint=told[everyone][1],
+        interaction=sum((-1) ** (len(some) + 1) * value for some, (value, _) in known.items()),
+        accuracy=tuple(known[(m,)][1] for m in everyone),
+        accuracy_joint=known[everyone][1],
         marginal=tuple(float(p) for p in table.reshape(-1, task.classes).mean(axis=0)),
     )
 

@@ -1,4 +1,4 @@
-"""What arXiv 2502.16282 published of its synthetic study: settings of training, and results (test split)."""
+"""Settings of training and results (test split) of the synthetic study that arXiv 2502.16282 published."""
 
 from __future__ import annotations
 
@@ -39,5 +39,5 @@ ACCURACY = {0: (0.78, 0.91), 2: (0.65, 0.74), 4: (0.65, 0.71), 6: (0.57, 0.66), 
 
 
 def published(side: int, uniqueness: int) -> tuple[float, float]:
-    """Published learning rate and weight decay of modality 1 (side 0) or 2 (side 1); beyond U = 8 those of U = 8."""
+    """Return the published learning rate and weight decay of modality 1 (side 0) or 2 (side 1), for U > 8 those of 8."""
     return SETTINGS[side, min(uniqueness, 8)]

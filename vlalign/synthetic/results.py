@@ -82,7 +82,7 @@ def rho_of_maxima(table: pd.DataFrame, metric: str) -> dict[tuple[int, int], Cor
     return rhos
 
 
-#: name of the correlation: columns that it is of; ``alignment`` stands for the metric
+#: name of the correlation: columns that it is of; ``alignment`` is the metric
 OF_DEPTHS = {
     "alignment/performance": ("alignment", "test"),
     "performance/depth": ("test", "depth"),

@@ -49,7 +49,7 @@ def linear_init(rows: int, columns: int, generator: torch.Generator) -> tuple[Te
 
 
 def make_phi(width: int, depth: int, modalities: int, nonlinearity: str = "tanh", seed: int = 0) -> list[Phi]:
-    """The φ of each of ``modalities`` transformed modalities at one depth.
+    """Return the φ of each of ``modalities`` transformed modalities at one depth.
 
     Depths are drawn one after the other from one generator, so that φ of a depth is the same whatever other depths a
     grid has, and the same for every U (as in the released code, whose draws these are).

@@ -1,4 +1,4 @@
-"""Studies over many pairs of models: what the maximum alignment does as one modality gains information of its own."""
+"""The uniqueness study: the maximum alignment over many pairs of models as one modality gains unique information."""
 
 from vlalign.uniqueness.analysis import FamilyCurve, PerformanceFit, family_curves, findings, performance_fits
 from vlalign.uniqueness.config import UniquenessConfig

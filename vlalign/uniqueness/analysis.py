@@ -1,4 +1,4 @@
-"""What the points of a study show: curves of families over rates, and alignment against performance."""
+"""Analysis of the points of a study: curves of families over rates, and alignment against performance."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class FamilyCurve:
         low, high: 95 % interval of that pair's score; None where it has none.
         chance: that pair's mean score under a random pairing; None where it is not known.
         thresholds: 95 % point of that pair's null, the maximum over layers inside; None where there is no null. It
-            pays for the choice of layers, not for that of the pair.
+            accounts for the choice of layers, not for that of the pair.
         pairs: how many pairs have a score at each rate.
         missing: rates that have points of the family, but no score.
-        rho: Spearman correlation of rate and maximum; None where there is none. The rates are set by design, and
+        rho: Spearman correlation of rate and maximum; None where undefined. The rates are set by design, and
             scores at neighbouring rates come from the same samples and nested edits. So its p-value tests that all
-            orders of the maxima over the rates are equally likely, and says nothing about other models or data; the
+            orders of the maxima over the rates are equally likely, and shows nothing about other models or data; the
             interval takes the values for independent draws: read both as descriptions.
-        reason: why there is no rho, else "".
+        reason: why rho is undefined, else "".
         slope, intercept: of the least-squares line, score per percent and score at 0 %; None below two rates.
         r2: share of the variance of the maxima that the line explains; None below three rates or for equal maxima.
         falls: two rates or more, and the maximum never rises from one to the next; it may stay the same.
@@ -74,8 +74,8 @@ class PerformanceFit:
         performances: −bits per byte on the captions of this rate.
         scores: alignment with ``x``.
         slope, intercept: of the least-squares line, score per bit per byte; None below two distinct performances.
-        rho: Spearman correlation of performance and score; None where there is none.
-        reason: why there is no rho, else "".
+        rho: Spearman correlation of performance and score; None where undefined.
+        reason: why rho is undefined, else "".
         swapped: the language models are those of side x.
     """
 
@@ -92,7 +92,7 @@ class PerformanceFit:
 
 
 def family_curves(points: Sequence[Point], by: str = "x") -> list[FamilyCurve]:
-    """The curve of every family of side ``by`` (x or y), in the order of names; a family without any score has none.
+    """Return the curve of every family of side ``by`` (x or y) that has a score, in the order of names.
 
     Equal scores: the pair that comes first by name is the best.
     """
@@ -104,7 +104,7 @@ def family_curves(points: Sequence[Point], by: str = "x") -> list[FamilyCurve]:
 
 
 def performance_fits(points: Sequence[Point]) -> list[PerformanceFit]:
-    """One fit for every model of side x and every rate, over the language models of side y; sorted by both.
+    """Return one fit for every model of side x and every rate, over the language models of side y; sorted by both.
 
     Where only language models of side x have a performance, the roles swap. Points without score or performance are
     left out.
@@ -118,16 +118,16 @@ def performance_fits(points: Sequence[Point]) -> list[PerformanceFit]:
 
 
 def findings(curves: Sequence[FamilyCurve], fits: Sequence[PerformanceFit], points: Sequence[Point]) -> list[str]:
-    """What the study found, one sentence each."""
-    found = [sentence for curve in curves for sentence in about_curve(curve)]
-    return [*found, *about_fits(fits), *about_points(curves, points)]
+    """Return the findings of a study, one sentence each."""
+    sentences = [sentence for curve in curves for sentence in about_curve(curve)]
+    return [*sentences, *about_fits(fits), *about_points(curves, points)]
 
 
 def _grouped(points: Sequence[Point], key: Callable[[Point], Any]) -> dict[Any, list[Point]]:
-    found: dict[Any, list[Point]] = {}
+    groups: dict[Any, list[Point]] = {}
     for point in points:
-        found.setdefault(key(point), []).append(point)
-    return found
+        groups.setdefault(key(point), []).append(point)
+    return groups
 
 
 def _curve(family: str, points: Sequence[Point]) -> FamilyCurve:
@@ -139,7 +139,7 @@ def _curve(family: str, points: Sequence[Point]) -> FamilyCurve:
         )
         for rate in sorted(by_rate)
     }
-    rates = [rate for rate, found in scored.items() if found]
+    rates = [rate for rate, entries in scored.items() if entries]
     best = [scored[rate][0][3] for rate in rates]
     maxima = [-scored[rate][0][0] for rate in rates]
     rho, reason = _spearman(rates, maxima, "rates", "all maxima are equal")
@@ -155,7 +155,7 @@ def _curve(family: str, points: Sequence[Point]) -> FamilyCurve:
         chance=[point.chance for point in best],
         thresholds=thresholds,
         pairs=[len(scored[rate]) for rate in rates],
-        missing=[rate for rate, found in scored.items() if not found],
+        missing=[rate for rate, entries in scored.items() if not entries],
         rho=rho,
         reason=reason,
         slope=slope,
@@ -176,9 +176,9 @@ def _reached(rates: Sequence[float], maxima: Sequence[float], thresholds: Sequen
 
 
 def _fit(model: str, rate: float, points: Sequence[Point], side: str) -> PerformanceFit:
-    found = sorted((point.performance or 0.0, getattr(point, side), point.score or 0.0) for point in points)
-    performances, scores = [entry[0] for entry in found], [entry[2] for entry in found]
-    names: list[str] = [entry[1] for entry in found]
+    entries = sorted((point.performance or 0.0, getattr(point, side), point.score or 0.0) for point in points)
+    performances, scores = [entry[0] for entry in entries], [entry[2] for entry in entries]
+    names: list[str] = [entry[1] for entry in entries]
     constant = "all performances are equal" if len(set(performances)) == 1 else "all scores are equal"
     rho, reason = _spearman(performances, scores, "language models", constant)
     slope, intercept, _ = _line(performances, scores)
@@ -186,7 +186,7 @@ def _fit(model: str, rate: float, points: Sequence[Point], side: str) -> Perform
 
 
 def _spearman(x: Sequence[float], y: Sequence[float], things: str, constant: str) -> tuple[Correlation | None, str]:
-    """Spearman's rho and "", or None and why not."""
+    """Return Spearman's rho and "", or None and why it is undefined."""
     if len(x) < LEAST:
         thing = things.removesuffix("s") if len(x) == 1 else things
         return None, f"{len(x)} {thing}: a correlation needs at least {LEAST}"
@@ -198,7 +198,7 @@ def _spearman(x: Sequence[float], y: Sequence[float], things: str, constant: str
 
 
 def _line(x: Sequence[float], y: Sequence[float]) -> tuple[float | None, float | None, float | None]:
-    """Slope, intercept and r² of the least-squares line of y on x."""
+    """Return slope, intercept and r² of the least-squares line of y on x."""
     import numpy as np
 
     if len(set(x)) < 2:

@@ -1,4 +1,4 @@
-"""What the edits of a study did, measured at every rate: U is asked for, this is what came of it."""
+"""Measured effects of the edits of a study at every rate, which may differ from the U that was set."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ _IMAGES = 32  # looked at, spread evenly
 
 @dataclass(frozen=True)
 class EditFacts:
-    """What the edits at one rate did to one side.
+    """Measured effects of the edits at one rate on one side.
 
     Attributes:
-        rate: percent, as asked for.
-        changed: captions (or images, of those looked at) that are not what they were, in percent.
+        rate: percent, as set.
+        changed: captions (or images, of those looked at) that changed, in percent.
         left: characters of all captions, in percent of those before; None for images.
         pixels: pixels changed, in percent; None for texts.
         blank: captions without characters, or of white space only.
-        notes: what the edits could not do.
+        notes: limits of the edits.
     """
 
     rate: float
@@ -33,12 +33,12 @@ class EditFacts:
 
 
 def measure_edits(versions: Iterable[PairedData]) -> list[EditFacts]:
-    """The facts of every edited version of a data set with one perturbation each, by rate."""
-    found = {}
+    """Measure every edited version of a data set with one perturbation each, by rate."""
+    facts = {}
     for data in versions:
         if isinstance(data, PerturbedData) and len(data.applied) == 1:
-            found[data.applied[0].rate] = _measured(data)
-    return [found[rate] for rate in sorted(found)]
+            facts[data.applied[0].rate] = _measured(data)
+    return [facts[rate] for rate in sorted(facts)]
 
 
 def _measured(data: PerturbedData) -> EditFacts:
@@ -56,8 +56,8 @@ def _measured(data: PerturbedData) -> EditFacts:
 
 
 def about_edits(facts: Sequence[EditFacts]) -> list[str]:
-    """Rates at which nothing, or much less than all, was edited, as sentences."""
+    """Return sentences about rates at which nothing was edited."""
     idle = [f"{fact.rate:g}" for fact in facts if fact.changed == 0]
     if not idle:
         return []
-    return [f"nothing was changed at {', '.join(idle)} %: scores there are those of unedited data, whatever U says"]
+    return [f"nothing was changed at {', '.join(idle)} %: these scores are those of unedited data, whatever U is"]

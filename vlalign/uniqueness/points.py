@@ -1,4 +1,4 @@
-"""One pair of models at one rate: what a study measures."""
+"""Measurement of one pair of models at one rate."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Point:
         x, y: names of the models; ``x_family``, ``y_family``: their families.
         rate: of the edits, in percent.
         n: paired samples.
-        score: best over layer pairs; None where it could not be computed (``note`` says why).
+        score: best over layer pairs; None where it could not be computed (``note`` states why).
         x_layer, y_layer: names of the layers of the best pair.
         chance: mean score under a random pairing.
         p_value, calibrated, threshold: from the permutation null of the maximum over layers; ``threshold`` is its 95 %

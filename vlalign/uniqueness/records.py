@@ -1,4 +1,4 @@
-"""The score records of a study, one file a pair and rate: what was scored before is found again."""
+"""Score records of a study, one file for each pair and rate, which later runs reuse."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ FOLDER = "records"
 
 
 class Records:
-    """The folder of records of a study.
+    """Folder of the records of a study.
 
     Args:
         out: the study's folder; nothing is created until a record is put there.
-        metric: records of other metrics are not found.
+        metric: records of other metrics are not read.
     """
 
     def __init__(self, out: str | Path, metric: Metric) -> None:
         self.out = Path(out)
         self._wanted = {"name": metric.name, "params": {name: _plain(v) for name, v in metric.params.items()}}
-        self._found: dict[tuple[str, str], tuple[str, ScoreRecord]] | None = None
+        self._stored: dict[tuple[str, str], tuple[str, ScoreRecord]] | None = None
 
     def get(self, x: str, y: str) -> tuple[str, ScoreRecord] | None:
-        """Path (relative to the study's folder) and record of the runs with these hashes, if they were scored."""
-        if self._found is None:
-            self._found = self._read()
-        return self._found.get((x, y))
+        """Return path (relative to the study's folder) and record of the runs with these hashes, if scored."""
+        if self._stored is None:
+            self._stored = self._read()
+        return self._stored.get((x, y))
 
     def put(self, record: ScoreRecord) -> str:
-        """Keep a record; returns its path relative to the study's folder.
+        """Write a record; return its path relative to the study's folder.
 
         Raises:
             VlalignError: it cannot be written.
@@ -48,32 +48,32 @@ class Records:
         return path
 
     def _read(self) -> dict[tuple[str, str], tuple[str, ScoreRecord]]:
-        found = {}
+        stored = {}
         for path in sorted((self.out / FOLDER).glob("*.json")):
             try:
                 record = load(path)
                 runs = record.x["run"], record.y["run"]
                 key = tuple(run["hash"] for run in runs if run)
-            except VlalignError as error:  # made again, and then replaced
+            except VlalignError as error:  # scored again, and then replaced
                 log.warning("%s", error)
                 continue
             except (TypeError, KeyError):
-                log.warning("%s is not a whole score record: it does not say of which runs it is", path)
+                log.warning("%s is not a whole score record: it does not state of which runs", path)
                 continue
             if record.metric == self._wanted and len(key) == 2:
-                found[key] = f"{FOLDER}/{path.name}", record
-        return found
+                stored[key] = f"{FOLDER}/{path.name}", record
+        return stored
 
 
 def load(path: str | Path) -> ScoreRecord:
-    """A record by its path."""
+    """Load a record by its path."""
     from vlalign.scoring import ScoreRecord
 
     return ScoreRecord.load(path)
 
 
 def load_of(out: str | Path, point: Point) -> ScoreRecord | None:
-    """The record of a point; None where it has none, or the file is gone."""
+    """Load the record of a point; None if it has no record or the file is missing."""
     if point.record is None or not (Path(out) / point.record).is_file():
         return None
     return load(Path(out) / point.record)

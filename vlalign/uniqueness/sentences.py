@@ -17,23 +17,23 @@ _LEAST = 5  # models or rates that make a correlation or a line worth reading
 
 
 def about_curve(curve: FamilyCurve) -> list[str]:
-    """How the maximum of one family changes with the rate U, and whether it reaches chance."""
-    found = [_trend(curve), *_rises(curve), *_chance(curve)]
+    """Describe how the maximum of one family changes with the rate U, and whether it reaches chance."""
+    texts = [_trend(curve), *_rises(curve), *_chance(curve)]
     if curve.slope is not None and curve.r2 is not None and len(curve.rates) >= _LEAST:
-        found.append(f"a straight line of {_signed(f'{curve.slope:.2g}')} per % has r² = {curve.r2:.3f}")
+        texts.append(f"a straight line of {_signed(f'{curve.slope:.2g}')} per % has r² = {curve.r2:.3f}")
     if curve.missing:
-        found.append(f"no score at {_percents(curve.missing)}, so {_these(curve.missing)} left out")
+        texts.append(f"no score at {_percents(curve.missing)}, so {_these(curve.missing)} left out")
     if min(curve.pairs) < max(curve.pairs):
         fewer = [rate for rate, pairs in zip(curve.rates, curve.pairs, strict=True) if pairs < max(curve.pairs)]
-        found.append(
+        texts.append(
             f"the maximum is over fewer pairs of models at {_percents(fewer)} ({min(curve.pairs)} instead of "
             f"{max(curve.pairs)} at the least), which may lower it"
         )
-    return [f"{curve.family}: {sentence}" for sentence in found]
+    return [f"{curve.family}: {sentence}" for sentence in texts]
 
 
 def about_fits(fits: Sequence[PerformanceFit]) -> list[str]:
-    """How alignment and performance go together: for every model, at the first and the last rate."""
+    """Describe how alignment and performance correlate: for every model, at the first and the last rate."""
     most = max((len(fit.y) for fit in fits), default=0)
     if not most:
         return []
@@ -42,7 +42,7 @@ def about_fits(fits: Sequence[PerformanceFit]) -> list[str]:
             f"{most} language model{'s' * (most > 1)}: a correlation over fewer than {_LEAST} models is not worth "
             "reading"
         ]
-    found = []
+    texts = []
     for model in dict.fromkeys(fit.x for fit in fits):
         own = [fit for fit in fits if fit.x == model]
         ends = [own[0], own[-1]] if len(own) > 1 else own
@@ -50,37 +50,37 @@ def about_fits(fits: Sequence[PerformanceFit]) -> list[str]:
         for fit in ends:
             what = f"no ρ ({fit.reason})" if fit.rho is None else _rho(fit.rho, "language models")
             parts.append(f"{what} at {fit.rate:g} %")
-        found.append(f"{model}: alignment against performance: {'; '.join(parts)}")
-    return found
+        texts.append(f"{model}: alignment against performance: {'; '.join(parts)}")
+    return texts
 
 
 def about_points(curves: Sequence[FamilyCurve], points: Sequence[Point]) -> list[str]:
-    """What was left out, and what the curves do not say."""
-    found = []
+    """Describe what was left out, and limits of the curves."""
+    texts = []
     without = [point for point in points if point.score is None]
     if without:
         first = without[0]
         why = f": {first.note}" if first.note else ""
-        found.append(
+        texts.append(
             f"{len(without)} of {len(points)} points have no score and are left out, first {first.title} at "
             f"{first.rate:g} %{why}"
         )
     sizes = {point.n for point in points if point.score is not None}
     if len(sizes) > 1:
-        found.append(f"points differ in their number of samples, {min(sizes)} to {max(sizes)}, and scores depend on it")
+        texts.append(f"points differ in their number of samples, {min(sizes)} to {max(sizes)}, and scores depend on it")
     pairs = max((max(curve.pairs) for curve in curves), default=0)
     if pairs > 1 and any(threshold is not None for curve in curves for threshold in curve.thresholds):
-        found.append(
+        texts.append(
             f"the null accounts for selecting the best layers, not for selecting the best of up to {pairs} pairs of "
             "models: a maximum just above its 95 % point may still be chance"
         )
-    return found
+    return texts
 
 
 def _trend(curve: FamilyCurve) -> str:
     first, last = curve.maxima[0], curve.maxima[-1]
     if len(curve.rates) == 1:
-        return f"only {curve.rates[0]:g} % has a score, so nothing can be said of rates"
+        return f"only {curve.rates[0]:g} % has a score, so no trend over rates is known"
     if min(curve.maxima) == max(curve.maxima):
         return f"the maximum is {_pair(first)[0]} at all {len(curve.rates)} rates"
     start, end = _pair(first, last)
@@ -103,43 +103,43 @@ def _trend(curve: FamilyCurve) -> str:
 
 
 def _rises(curve: FamilyCurve) -> list[str]:
-    """Where a curve that falls on the whole rises."""
+    """Describe where a curve that falls on the whole rises."""
     rows = [i for i, (a, b) in enumerate(pairwise(curve.maxima)) if b > a]
     if not rows or len(rows) == len(curve.maxima) - 1:
         return []
-    told = []
+    rises = []
     for i in rows[:_SHOWN]:
         start, end = _pair(curve.maxima[i], curve.maxima[i + 1])
         high, low = curve.high[i], curve.low[i + 1]
         within = " (95 % intervals overlap)" if high is not None and low is not None and low <= high else ""
-        told.append(f"from {curve.rates[i]:g} to {curve.rates[i + 1]:g} %: {start} to {end}{within}")
+        rises.append(f"from {curve.rates[i]:g} to {curve.rates[i + 1]:g} %: {start} to {end}{within}")
     more = f", and {len(rows) - _SHOWN} more times" if len(rows) > _SHOWN else ""
-    return [f"rises {', '.join(told)}{more}"]
+    return [f"rises {', '.join(rises)}{more}"]
 
 
 def _chance(curve: FamilyCurve) -> list[str]:
-    """Whether and where the maximum is no longer above the null's 95 % point."""
+    """Describe whether and where the maximum is no longer above the null's 95 % point."""
     known = list(zip(curve.rates, curve.maxima, curve.thresholds, strict=True))
     without = [rate for rate, _, threshold in known if threshold is None]
     if len(without) == len(known):
         return ["not compared with chance: there is no permutation null"]
-    found = [f"no permutation null at {_percents(without)}"] if without else []
+    texts = [f"no permutation null at {_percents(without)}"] if without else []
     below = [rate for rate, value, threshold in known if threshold is not None and value <= threshold]
     rate, value, threshold = known[-1]
     if curve.reaches_chance is not None:
         if len(below) == len(known):
             return ["indistinguishable from chance (not above the null's 95 % point) at any rate"]
-        found.insert(
+        texts.insert(
             0,
             f"indistinguishable from chance (not above the null's 95 % point) from {curve.reaches_chance:g} % on; "
             "more samples may decide",
         )
         below = [rate for rate in below if rate < curve.reaches_chance]
     elif threshold is not None:
-        found.insert(0, "is still above chance at {:g} %: {} against {}".format(rate, *_pair(value, threshold)))
+        texts.insert(0, "is still above chance at {:g} %: {} against {}".format(rate, *_pair(value, threshold)))
     if below:
-        found.append(f"is not above chance at {_percents(below)} {'either' if curve.reaches_chance else ''}".strip())
-    return found
+        texts.append(f"is not above chance at {_percents(below)} {'either' if curve.reaches_chance else ''}".strip())
+    return texts
 
 
 def _rho(rho: Correlation, things: str) -> str:
@@ -149,7 +149,7 @@ def _rho(rho: Correlation, things: str) -> str:
 
 
 def _coefficient(value: float) -> str:
-    """Two digits, or three where two would round to 1.
+    """Return two digits, or three where two would round to 1.
 
     >>> _coefficient(-0.997), _coefficient(-1.0), _coefficient(-0.001)
     ('−0.997', '−1.00', '0.00')
@@ -159,7 +159,7 @@ def _coefficient(value: float) -> str:
 
 
 def _pair(*values: float) -> list[str]:
-    """Values with three digits after the point, or as many more as it takes to tell them apart.
+    """Return values with three digits after the point, or more if they would look equal.
 
     >>> _pair(0.081, 0.083), _pair(0.0211, 0.0212)
     (['0.081', '0.083'], ['0.0211', '0.0212'])

@@ -1,4 +1,4 @@
-"""The two sides of a study: their models, what they read, and which of them is edited."""
+"""Sides of a study: their models, their modalities, and which of them is edited."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ class Sides:
         return self.x if self.edited == "x" else self.y
 
     def pairs(self) -> list[tuple[ModelSpec, ModelSpec]]:
-        """All pairs (x, y); those of one edited model follow each other."""
+        """Return all pairs (x, y); pairs with one edited model follow each other."""
         if self.edited == "x":
             return [(x, y) for x in self.x for y in self.y]
         return [(x, y) for y in self.y for x in self.x]
 
 
 def find_sides(config: UniquenessConfig) -> Sides:
-    """The sides of a study, without reading weights.
+    """Return the sides of a study, without reading weights.
 
     Raises:
         VlalignError: an unknown model, models of both modalities on one side, or no side that the operation can edit.
@@ -69,12 +69,12 @@ def find_sides(config: UniquenessConfig) -> Sides:
 
 
 def _modality(specs: tuple[ModelSpec, ...], side: str, config: UniquenessConfig) -> str:
-    found = {
+    modalities = {
         spec.alias: spec.modality or locate(spec, trust_remote_code=config.trust_remote_code).modality for spec in specs
     }
-    if len(set(found.values())) > 1:
-        text, vision = (next(name for name, m in found.items() if m == kind) for kind in ("text", "vision"))
+    if len(set(modalities.values())) > 1:
+        text, vision = (next(name for name, m in modalities.items() if m == kind) for kind in ("text", "vision"))
         raise VlalignError(
             f"--{side} mixes a text model ({text}) and a vision model ({vision}): put one modality on each side"
         )
-    return next(iter(found.values()))
+    return next(iter(modalities.values()))

@@ -1,4 +1,4 @@
-"""The uniqueness study: one side is edited more and more, and alignment is measured at every rate."""
+"""The uniqueness study: one side is edited at rising rates, and alignment is measured at each."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ class UniquenessStudy(Study[UniquenessConfig, UniquenessPlan, UniquenessResult])
         return write_report(result, folder)
 
     def _works(self, plan: UniquenessPlan, records: Records) -> dict[Hashable, Work]:
-        """The parts of the study as the forecast of the time left sees them."""
+        """Return the parts of the study, with expected times."""
         works: dict[Hashable, Work] = {}
         hashes = {}
         for model in plan.extraction.models:
@@ -180,11 +180,11 @@ class UniquenessStudy(Study[UniquenessConfig, UniquenessPlan, UniquenessResult])
         clean = {spec: _performance(run) for (spec, rate), run in runs.items() if rate == 0}
         points = []
         for pair, (x, y), known, note in zip(plan.pairs, sides, kept, notes, strict=True):
-            found = known
-            if found is None and not note:
+            scored = known
+            if scored is None and not note:
                 try:
                     record = next(todo)()
-                    found = records.put(record), record
+                    scored = records.put(record), record
                 except VlalignError as error:
                     note = str(error)
                 amount = _pair_seconds(len(x.layers), len(y.layers), x.n)
@@ -202,7 +202,7 @@ class UniquenessStudy(Study[UniquenessConfig, UniquenessPlan, UniquenessResult])
                     performance=_performance(run),
                     performance_unedited=clean[speaker],
                     performance_of=language,
-                    **_told(found, note, run),
+                    **_score_fields(scored, note, run),
                 )
             )
         return points
@@ -212,13 +212,13 @@ def _blank_note(spec: ModelSpec, rate: float) -> str:
     return f"all captions are the same to {spec.alias} at {rate:g} %: nothing to compare"
 
 
-def _told(found: tuple[str, ScoreRecord] | None, note: str, language: Run) -> dict[str, Any]:
-    """What a point takes from its record, and how many captions its language model read in part only."""
+def _score_fields(scored: tuple[str, ScoreRecord] | None, note: str, language: Run) -> dict[str, Any]:
+    """Return the fields of a point that its record gives, with a note on truncated captions."""
     cut = [f"{language.truncated} captions of {language.key.model} truncated"] if language.truncated else []
     names = ("score", "x_layer", "y_layer", "chance", "p_value", "calibrated", "low", "high", "threshold", "record")
-    if found is None:
+    if scored is None:
         return {**dict.fromkeys(names), "note": "; ".join([*([note] if note else []), *cut])}
-    path, record = found
+    path, record = scored
     interval, null = record.interval or {}, record.null or {}
     return {
         "score": record.score,
@@ -236,7 +236,7 @@ def _told(found: tuple[str, ScoreRecord] | None, note: str, language: Run) -> di
 
 
 def _pair_seconds(x_layers: int, y_layers: int, n: int) -> float:
-    """A guess for one pair by mutual-kNN on two CPU cores; what the first pairs take replaces its scale.
+    """Estimate the seconds of one pair by mutual-kNN on two CPU cores; the first pairs replace its scale.
 
     >>> _pair_seconds(12, 31, 1024), _pair_seconds(5, 7, 1024)
     (2.25, 1.0723118279569892)
