@@ -54,10 +54,10 @@ def study_rows(samples: int) -> list[Row]:
     """Measure a whole study in one process: its time, and the predicted time left relative to the actual one."""
     with tempfile.TemporaryDirectory() as folder:
         config = UniquenessConfig(
-            VISION,
-            TEXT,
-            "char_delete",
-            RATES,
+            x=VISION,
+            y=TEXT,
+            op="char_delete",
+            rates=RATES,
             data=DataSpec("builtin:emoji", max_samples=samples),
             store=f"{folder}/features",
             out=f"{folder}/study",

@@ -68,7 +68,7 @@ class ToyStudy(CellStudy[ToyConfig, Fit, ToyResult]):
         return {"table": pd.DataFrame(rows)}
 
     @staticmethod
-    def report(result: Any, folder: str | Path, metric: str | None = None) -> list[Path]:
+    def report(result: Any, folder: str | Path, console: Any = None, *, metric: str | None = None) -> list[Path]:
         page = Path(folder) / "report.html"
         page.write_text(result.table.to_html())
         return [page]

@@ -251,7 +251,7 @@ def test_a_folder_of_another_study_is_refused(again: SyntheticConfig, values: di
 
 def test_a_damaged_config_is_said(again: SyntheticConfig) -> None:
     (Path(again.out) / "config.yaml").write_text("clip: loud\n")
-    with pytest.raises(VlalignError, match=r"config\.yaml: clip is a number, not 'loud'"):
+    with pytest.raises(VlalignError, match=r"config\.yaml: clip: expected a number above 0, got 'loud'"):
         SyntheticStudy(again).plan()
 
 

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 import sys
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -232,7 +231,7 @@ def _run(arguments: argparse.Namespace) -> None:
     from vlalign.cli.fields import given
     from vlalign.config import read_options
     from vlalign.multibench import MultibenchConfig, MultibenchStudy
-    from vlalign.multibench.report import show_plan, show_result
+    from vlalign.multibench.report import show_plan
     from vlalign.report.console import console
 
     values = read_options(MultibenchConfig, arguments.config) if arguments.config else {}
@@ -243,15 +242,11 @@ def _run(arguments: argparse.Namespace) -> None:
         show_plan(study, plan, console())
     if arguments.dry_run:
         return
-    result = study.run(plan, progress=not arguments.quiet)
+    result = study.run(plan, progress=not arguments.quiet, report=False)
     if result is not None:
-        show_result(result, console())
-        out = study.config.out
-        console().print(
-            f"tables    {out}/encoders.csv, alignment.csv, correlations.csv; .parquet of these and of layers\n"
-            f"report    vlalign multibench report {shlex.quote(out)}",
-            soft_wrap=True,
-        )  # fmt: skip
+        study.report(result, study.config.out, console())
+        tables = "encoders.csv, alignment.csv, layers.csv, correlations.csv"
+        console().print(f"tables    {study.config.out}/{tables}, each also as .parquet, study.json", soft_wrap=True)
 
 
 def _report(arguments: argparse.Namespace) -> None:

@@ -94,7 +94,6 @@ def run(arguments: argparse.Namespace) -> int:
     from vlalign.report.extraction import plan_table
     from vlalign.uniqueness import UniquenessConfig, UniquenessStudy
     from vlalign.uniqueness.config import merge
-    from vlalign.uniqueness.report import write_report
 
     flags: dict[str, Any] = {name: getattr(arguments, name) for name in _FLAGS}
     flags["data"] = {field: value for flag, field in _DATA.items() if (value := getattr(arguments, flag)) is not None}
@@ -108,7 +107,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     result = study.run(plan, progress=not arguments.quiet, report=False)
     if result is not None:
-        write_report(result, config.out, console())
+        study.report(result, config.out, console())
     return 0
 
 

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 import sys
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
@@ -153,7 +152,7 @@ def _describe(arguments: argparse.Namespace) -> None:
 def _run(arguments: argparse.Namespace) -> None:
     from vlalign.report.console import console
     from vlalign.synthetic import SyntheticStudy
-    from vlalign.synthetic.report import show_plan, show_result
+    from vlalign.synthetic.report import show_plan
 
     study = SyntheticStudy(_config(arguments))
     plan = study.plan()
@@ -161,15 +160,10 @@ def _run(arguments: argparse.Namespace) -> None:
         show_plan(study.config, plan, console())
     if arguments.dry_run:
         return
-    result = study.run(plan, progress=not arguments.quiet)
+    result = study.run(plan, progress=not arguments.quiet, report=False)
     if result is not None:
-        show_result(result, console())
-        out = study.config.out
-        console().print(
-            f"tables    {out}/alignment.csv, alignment.parquet, study.json\n"
-            f"report    vlalign synthetic report {shlex.quote(out)}",
-            soft_wrap=True,
-        )  # fmt: skip
+        study.report(result, study.config.out, console())
+        console().print(f"tables    {study.config.out}/alignment.csv, alignment.parquet, study.json", soft_wrap=True)
 
 
 def _report(arguments: argparse.Namespace) -> None:

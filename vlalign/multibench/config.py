@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
 
 from annotated_types import Gt, Interval, MinLen
 from cyclopts import Group, Parameter
@@ -159,7 +159,8 @@ def complete(config: MultibenchConfig, data: Prepared) -> MultibenchConfig:
         rates[name] = values
     align = min(config.align_samples, len(data.splits[config.align_split].ids))
     done = replace(
-        config, modalities=modalities, train_samples=config.train_samples or train, pool=config.pool or data.pool,
+        config, modalities=modalities, train_samples=config.train_samples or train,
+        pool=cast(Any, config.pool or data.pool),
         epochs=config.epochs or epochs_of(data.name), align_samples=align, **rates,
     )  # fmt: skip
     done.check_metrics(align, [shape_of(done, data, name, 1).width for name in modalities])

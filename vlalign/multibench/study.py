@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from threading import Lock
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from vlalign.errors import VlalignError
 from vlalign.multibench.align import align, best_members
@@ -16,6 +16,9 @@ from vlalign.multibench.results import MultibenchResult
 from vlalign.multibench.train import Samples, train_ensemble
 from vlalign.study.grid import CellStudy
 from vlalign.study.results import make_table
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 class MultibenchStudy(CellStudy[MultibenchConfig, Member, MultibenchResult]):
@@ -131,11 +134,13 @@ class MultibenchStudy(CellStudy[MultibenchConfig, Member, MultibenchResult]):
         }  # fmt: skip
 
     @staticmethod
-    def report(result: MultibenchResult, folder: str | Path, metric: str | None = None) -> list[Path]:
-        """Write figures and page into a folder; return their paths, the page last."""
+    def report(
+        result: MultibenchResult, folder: str | Path, console: Console | None = None, *, metric: str | None = None
+    ) -> list[Path]:
+        """Write figures and pages into a folder; see :meth:`vlalign.study.study.Study.report`."""
         from vlalign.multibench.report import write_report
 
-        return write_report(result, folder, metric=metric)
+        return write_report(result, folder, console, metric=metric)
 
     def samples(self, modality: str, split: str) -> Samples:
         """Return a modality's samples of a split, on the device; of ``train`` the first ``train_samples``."""

@@ -38,6 +38,11 @@ class StudyConfig(Options):
             raise VlalignError("out: expected the name of a folder, got an empty text")
 
     @classmethod
+    def read(cls, path: str | Path) -> dict[str, Any]:
+        """Return the settings in a YAML file, by the names of the fields; see :func:`vlalign.config.read_options`."""
+        return read_options(cls, path)
+
+    @classmethod
     def make(cls, values: Mapping[str, Any]) -> Self:
         """Return the config with these settings, those of a file or of :meth:`resolved`."""
         return cls(**values)
@@ -99,7 +104,7 @@ def check_folder(config: StudyConfig, fingerprint: str = "") -> None:
                 f"{folder} holds tables but no {CONFIG} with their settings: name another folder with --out"
             )
         return
-    old = config.make(read_options(type(config), path))
+    old = config.make(config.read(path))
     before, now = old.identity(), config.identity()
     changes = [
         f"{name} was {shown(before[name])}, is now {shown(now[name])}"

@@ -14,6 +14,7 @@ from vlalign.study.results import StudyResult
 if TYPE_CHECKING:
     import torch
     from accelerate import PartialState
+    from rich.console import Console
 
 ConfigT = TypeVar("ConfigT", bound=StudyConfig)
 PlanT = TypeVar("PlanT")
@@ -97,5 +98,17 @@ class Study(ABC, Generic[ConfigT, PlanT, ResultT]):
 
     @staticmethod
     @abstractmethod
-    def report(result: Any, folder: str | Path, metric: str | None = None) -> list[Path]:
-        """Write figures and report.html of a result into a folder; return their paths, the page last."""
+    def report(
+        result: Any, folder: str | Path, console: Console | None = None, *, metric: str | None = None
+    ) -> list[Path]:
+        """Write figures and report.html of a result into a folder.
+
+        Args:
+            result: of a study.
+            folder: of the files; made if missing.
+            console: where to show the results and the files, if at all.
+            metric: that is shown, where a study has several; None for the first.
+
+        Returns:
+            The paths, the page last.
+        """

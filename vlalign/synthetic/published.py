@@ -39,5 +39,5 @@ ACCURACY = {0: (0.78, 0.91), 2: (0.65, 0.74), 4: (0.65, 0.71), 6: (0.57, 0.66), 
 
 
 def published(side: int, uniqueness: int) -> tuple[float, float]:
-    """Return the published learning rate and weight decay of modality 1 (side 0) or 2 (side 1), for U > 8 those of 8."""
+    """Return the published learning rate and weight decay of modality 1 (side 0) or 2 (side 1); for U > 8 that of 8."""
     return SETTINGS[side, min(uniqueness, 8)]

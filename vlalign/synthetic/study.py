@@ -20,6 +20,7 @@ from vlalign.synthetic.results import KEYS, SyntheticResult
 from vlalign.synthetic.train import Samples, Split, train_ensemble
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from torch import Tensor
 
 _STEP = 1.5  # cost of an encoder beside its layers, in layers
@@ -103,11 +104,13 @@ class SyntheticStudy(CellStudy[SyntheticConfig, Cell, SyntheticResult]):
         return {"table": make_table(alignment_rows(self.config, self.files, self.data, progress), KEYS)}
 
     @staticmethod
-    def report(result: SyntheticResult, folder: str | Path, metric: str | None = None) -> list[Path]:
-        """Write table, figures and page into a folder; return their paths, the page last."""
+    def report(
+        result: SyntheticResult, folder: str | Path, console: Console | None = None, *, metric: str | None = None
+    ) -> list[Path]:
+        """Write figures and pages into a folder; see :meth:`vlalign.study.study.Study.report`."""
         from vlalign.synthetic.report import write_report
 
-        return write_report(result, folder, metric=metric)
+        return write_report(result, folder, console, metric=metric)
 
     def data(self, uniqueness: int) -> SyntheticData:
         """Return the samples of one U, drawn once."""

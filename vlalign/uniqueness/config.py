@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -20,7 +20,6 @@ SIDES = ("auto", "x", "y")
 _OF_SOURCE = ("source", "revision", "config", "split", "image_column", "text_column", "id_column", "caption")
 
 
-@dataclass(frozen=True)
 class UniquenessConfig(StudyConfig):
     """Everything that a study is asked to do; contradictions are refused when it is made.
 

@@ -24,6 +24,8 @@ from vlalign.uniqueness.results import UniquenessResult
 from vlalign.uniqueness.sides import Sides, find_sides
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from vlalign.metrics import Metric
     from vlalign.scoring import ScoreRecord
     from vlalign.store import Run
@@ -125,11 +127,13 @@ class UniquenessStudy(Study[UniquenessConfig, UniquenessPlan, UniquenessResult])
         )
 
     @staticmethod
-    def report(result: UniquenessResult, folder: str | Path, metric: str | None = None) -> list[Path]:
-        """Write figures and page into a study's folder; return their paths, the page last."""
+    def report(
+        result: UniquenessResult, folder: str | Path, console: Console | None = None, *, metric: str | None = None
+    ) -> list[Path]:
+        """Write figures and pages into a folder; see :meth:`vlalign.study.study.Study.report`."""
         from vlalign.uniqueness.report import write_report
 
-        return write_report(result, folder)
+        return write_report(result, folder, console)
 
     def _works(self, plan: UniquenessPlan, records: Records) -> dict[Hashable, Work]:
         """Return the parts of the study, with expected times."""
