@@ -84,11 +84,11 @@ def test_from_arrays_to_the_page(command: Command, whole: Path, tmp_path: Path) 
     done = command(f"vlalign multibench run --data pets {FEW}")
     run = tmp_path / "multibench-runs" / "pets"
     assert "Traceback" not in done.stderr
-    assert "vlalign multibench report multibench-runs/pets" in done.stdout
+    assert "multibench-runs/pets/report.html" in done.stdout
     assert {path.name for path in run.iterdir()} == {
         "alignment.csv", "alignment.parquet", "config.yaml", "correlations.csv", "correlations.parquet", "encoders",
         "encoders.csv",
-        "encoders.parquet", "layers.parquet", "study.json",
+        "encoders.parquet", "layers.csv", "layers.parquet", "study.json", "report.html", "figures",
     }  # fmt: skip
     same(run, whole / "run")
     assert pd.read_csv(run / "encoders.csv")["test"].max() > 0.5  # chance is a third
@@ -171,11 +171,11 @@ def test_affect_data_and_one_table_of_two_runs(command: Command, whole: Path, tm
     [
         ("run", "data is empty: name a folder"),
         ("run --data nothere", "nothere holds no prepared data set"),
-        ("run --data pets --depths 0", "depths has 0: allowed are whole numbers from 1 to 64"),
+        ("run --data pets --depths 0", "depths: expected a list of whole numbers from 1 to 64"),
         ("run --data pets --modalities image smell", "modalities has 'smell'"),
         ("run --data pets --metrics unbiased_cca", "unbiased_cca"),
         ("run --data pets --learning-rate 1 2 3", "learning_rate has 3 values"),
-        ("run --data pets --pool max", "pool is 'max'"),
+        ("run --data pets --pool max", "pool: expected cls, mean or mean-padded"),
         (f"run --data pets {FEW} --out run --clip 1", "run holds another study (clip was 8.0, is now 1.0)"),
         ("run --config nothere.yaml", "cannot read the settings file nothere.yaml"),
         ("report nothere", "nothere holds no finished study"),

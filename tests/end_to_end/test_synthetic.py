@@ -45,11 +45,12 @@ def test_from_nothing_to_the_page(command: Command, whole: Path, tmp_path: Path)
     done = command(f"vlalign synthetic run {FEW} --out run")
     run = tmp_path / "run"
     assert {path.name for path in run.iterdir()} == {
-        "alignment.csv", "alignment.parquet", "config.yaml", "encoders", "study.json",
+        "alignment.csv", "alignment.parquet", "config.yaml", "encoders", "study.json", "report.html", "RESULTS.md",
+        "results",
     }  # fmt: skip
     assert len(encoders(run)) == CELLS
     assert "75 encoders, 75 to train" in done.stdout
-    assert "vlalign synthetic report run" in done.stdout
+    assert "run/report.html" in done.stdout
     assert "Traceback" not in done.stderr
     assert table(run) == table(whole)  # with another number of threads
     rows = pd.read_parquet(run / "alignment.parquet")
@@ -129,7 +130,7 @@ def test_a_run_grows(whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     capsys.readouterr()
     assert main(line) == 0  # less again: what is left out is said
     said = capsys.readouterr()
-    assert f"{tmp_path} also holds seeds 7: those encoders are kept" in said.err
+    assert f"{tmp_path} also holds seeds 7: these results are kept" in said.err
     assert encoders(tmp_path) == after
 
 
@@ -190,7 +191,7 @@ def test_tuning_writes_settings_that_a_run_takes(tmp_path: Path, capsys: pytest.
     assert main([*run, "--tuned", str(tuned)]) == 0
     capsys.readouterr()
     assert main(run) == 1
-    assert "holds another study (tuned is" in capsys.readouterr().err
+    assert "holds another study (tuned was" in capsys.readouterr().err
 
 
 # -- mistakes ----------------------------------------------------------------------------------------------------------
@@ -218,23 +219,23 @@ def error_of(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("describe --uniqueness 9", ["uniqueness has 9", "0 to 8"]),
+        ("describe --uniqueness 9", ["uniqueness is 9", "0 to 8"]),
         ("describe --uniqueness 5 --unique-split 1 0", ["uniqueness is 5", "allowed is 0 to 4"]),
-        ("run --depths 0 1", ["depths has 0", "1 to 64"]),
-        ("run --phi-depths 0", ["phi_depths has 0", "1 to 64"]),
-        ("run --phi-nonlinearity sine", ["phi_nonlinearity is 'sine'", "tanh, sigmoid, relu"]),
-        ("run --nonlinearity gelu", ["nonlinearity is 'gelu'", "leaky_relu"]),
-        ("run --valid 0", ["valid is 0", "between 0 and 1"]),
+        ("run --depths 0 1", ["depths: expected", "1 to 64"]),
+        ("run --phi-depths 0", ["phi_depths: expected", "1 to 64"]),
+        ("run --phi-nonlinearity sine", ["phi_nonlinearity: expected tanh, sigmoid or relu", "'sine'"]),
+        ("run --nonlinearity gelu", ["nonlinearity: expected", "leaky_relu", "'gelu'"]),
+        ("run --valid 0", ["valid: expected a number above 0 below 1"]),
         ("run --train 0.9 --valid 0.1", ["leave 0 of 65536 samples for testing"]),
-        ("run --epochs 10", ["epochs has 1 values", "two"]),
+        ("run --epochs 10", ["epochs: expected two values"]),
         ("run --metrics unbiased_ckaa", ["unknown metric", "unbiased_cka"]),
         ("run --metrics mutual_knn:k=600", ["k=600", "N=512"]),
-        ("run --samples 1000", ["align_samples is 512", "4 to 150"]),
+        ("run --samples 1000", ["align_samples: expected at most the 150 samples"]),
         ("run --config none.yaml", ["cannot read the settings file none.yaml"]),
         ("run --tuned none.yaml", ["cannot read the settings file none.yaml"]),
         ("report nowhere", ["nowhere holds no finished study", "vlalign synthetic run"]),
         ("data --uniqueness 3", ["--out", "--push"]),
-        ("data --uniqueness 9 --out here", ["uniqueness has 9"]),
+        ("data --uniqueness 9 --out here", ["uniqueness is 9"]),
         ("data --uniqueness 3 --push a/b", ["no token", "HF_TOKEN"]),
         ("tune --depths 7", ["nothing to tune modality 1 on"]),
         ("tune --trials 0", ["--trials is 0"]),
@@ -252,7 +253,10 @@ def test_keys_of_files_that_nobody_knows(error_of: Any, tmp_path: Path) -> None:
     (tmp_path / "grid.yaml").write_text("uniquenes: [1]\n")
     assert "grid.yaml: unknown key uniquenes (did you mean uniqueness" in error_of("run --config grid.yaml")
     (tmp_path / "grid.yaml").write_text("depths: [one]\n")
-    assert "grid.yaml: depths is a list of whole numbers, not ['one']" in error_of("run --config grid.yaml")
+    assert (
+        "grid.yaml: depths: expected a list of whole numbers from 1 to 64 of length at least 1, got ['one']"
+        in error_of("run --config grid.yaml")
+    )
 
 
 def test_the_folder_of_another_study(error_of: Any, whole: Path) -> None:
