@@ -214,6 +214,19 @@ def test_rows_tell_the_runs_apart(hub: HubServer, record: ScoreRecord) -> None:
     assert card.count("\n### metric mutual_knn:k=10, preset platonic") == 2
 
 
+def test_names_of_models_and_data_sets_are_listed(record: ScoreRecord) -> None:
+    from vlalign.hub.push_results import card
+
+    edited = with_key(record, data={**record.x["run"]["key"]["data"], "name": "org/this and that"})
+    edited = replace(edited, y={"model": "my own model", "modality": None, "run": None, "tensor": None})
+    row = row_of(edited, "results/a.json", b"")
+    assert row["models"] == [record.x["run"]["key"]["model"]["name"], "my own model"]
+    assert row["datasets"] == ["org/this and that"]
+    text = card([row], "owner/named", branch="main", licence="mit", commands=[])
+    assert "Alignment of 2 models" in text
+    assert "- org/this and that" in text
+
+
 def test_many_groups_are_counted(record: ScoreRecord) -> None:
     from vlalign.hub.push_results import card
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from vlalign.environment import environment
 from vlalign.errors import VlalignError
-from vlalign.metrics.base import Metric
 from vlalign.metrics.engine.neighbours import knn
 from vlalign.metrics.registry import parse_metric
 from vlalign.reproduce.differences import Difference, Explanation, largest
@@ -95,8 +92,36 @@ def reproduce(
         side.hold()
         layers.append([side.load(i) for i in range(len(side.axis))])
         side.release()
+    x_layers, y_layers = layers
     axes = [side.axis for side in sides]
-    compared = _compare(chosen, metric, k, quantile == "exact", layers, axes)
+    (x_scored, clip_x), (y_scored, clip_y) = (prepare(side, "platonic") for side in layers)
+    assert clip_x is not None
+    assert clip_y is not None
+    ready = [[chosen.prepare(layer) for layer in side] for side in (x_scored, y_scored)]
+    ours = turned = chosen.grid(*ready)
+    if not chosen.info.symmetric:  # with the same neighbours of each side
+        turned = chosen.grid(*([layer.turned() for layer in side] for side in ready[::-1])).T
+    precise = quantile == "exact"
+    reference = reference_alignment(x_layers, y_layers, metric, k, precise)
+    lists = None
+    if reference.neighbours is not None:
+        named = (("x", x_scored), ("y", y_scored))
+        lists = tuple([knn(layer, k, side=name).cpu() for layer in side] for name, side in named)
+    explanation = Explanation(
+        name=metric,
+        k=k,
+        reference=reference,
+        exact=reference if precise else reference_alignment(x_layers, y_layers, metric, k),
+        tf32=None if precise else reference_alignment(x_layers, y_layers, metric, k, precise, tf32=True),
+        ours=ours,
+        turned=turned,
+        clip=(clip_x, clip_y),
+        layers=(x_scored, y_scored),
+        lists=lists,
+        axes=axes,
+    )
+    apart = np.abs(reference.matrix.T - ours)
+    best = dict(zip("xy", explanation.best, strict=True))
     return Reproduction(
         x=sides[0].describe(),
         y=sides[1].describe(),
@@ -105,53 +130,22 @@ def reproduce(
         pairing={"by": by, "reordered": by == "id" and sides[0].ids != sides[1].ids},
         n=n,
         axes={"x": axes[0], "y": axes[1]},
-        environment=environment(),
-        **compared,
-    )
-
-
-def _compare(
-    metric: Metric,
-    name: str,
-    k: int,
-    precise: bool,
-    layers: Sequence[list[Tensor]],
-    axes: Sequence[list[dict[str, Any]]],
-) -> dict[str, Any]:
-    a, b = layers
-    result = reference_alignment(a, b, name, k, precise)
-    exact = result if precise else reference_alignment(a, b, name, k)
-    tf32 = None if precise else reference_alignment(a, b, name, k, precise, tf32=True)
-    (x, clip_x), (y, clip_y) = (prepare(side, "platonic") for side in layers)
-    ready = [[metric.prepare(layer) for layer in side] for side in (x, y)]
-    ours = metric.grid(*ready)
-    turned = ours
-    if not metric.info.symmetric:  # with the same neighbours of each side
-        turned = metric.grid(*([layer.turned() for layer in side] for side in ready[::-1])).T
-    lists = None
-    if result.neighbours is not None:
-        lists = tuple([knn(layer, k, side=name).cpu() for layer in side] for name, side in (("x", x), ("y", y)))
-    assert clip_x is not None
-    assert clip_y is not None
-    explanation = Explanation(name, k, result, exact, tf32, ours, turned, (clip_x, clip_y), (x, y), lists, axes)
-    apart = np.abs(result.matrix.T - ours)
-    i, j = explanation.best
-    return {
-        "reference": {
-            "score": result.score,
-            "indices": None if result.indices is None else list(result.indices),
-            "matrix": [[None if np.isnan(value) else float(value) for value in row] for row in result.matrix],
-            "clip": dict(zip("xy", result.clip, strict=True)),
+        reference={
+            "score": reference.score,
+            "indices": None if reference.indices is None else list(reference.indices),
+            "matrix": [[None if np.isnan(value) else float(value) for value in row] for row in reference.matrix],
+            "clip": dict(zip("xy", reference.clip, strict=True)),
         },
-        "ours": {
-            "score": float(ours[i, j]),
+        ours={
+            "score": float(ours[explanation.best]),
             "best": {
                 side: {"position": at, "index": axis[at]["index"], "name": axis[at]["name"]}
-                for side, at, axis in zip("xy", (i, j), axes, strict=True)
+                for (side, at), axis in zip(best.items(), axes, strict=True)
             },
             "matrix": ours.tolist(),
             "clip": {"x": clip_x, "y": clip_y},
         },
-        "apart": {"pairs": ours.size, "differ": int((apart > 0).sum()), "largest": largest(apart)},
-        "differences": list(explanation.differences()),
-    }
+        apart={"pairs": ours.size, "differ": int((apart > 0).sum()), "largest": largest(apart)},
+        differences=list(explanation.differences()),
+        environment=environment(),
+    )
