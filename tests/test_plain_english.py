@@ -24,7 +24,6 @@ PENDING = {
     "extraction",
     "hub",
     "multibench",
-    "report",
     "scoring",
     "settings",
     "synthetic",

@@ -1,0 +1,1 @@
+"""Rendering of records, comparisons, studies and the leaderboard: format, console, figures, pages, templates."""
