@@ -12,7 +12,7 @@ same score, and constant features (whose score is 0/0) give 0.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -173,13 +173,11 @@ class UnbiasedCka(Cka):
     """Unbiased CKA as the scorer uses it."""
 
     name: ClassVar[str] = "unbiased_cka"
-    info: ClassVar[Info] = Info(
+    info: ClassVar[Info] = replace(
+        Cka.info,
         summary="centred kernel alignment with the unbiased HSIC; RBF too",
         range="[−1, 1]; mean 0 under a random pairing",
-        invariances="rotation, isotropic scaling, translation",
-        cost=Cka.info.cost,
         source="Song et al. 2012 (JMLR 13), Nguyen et al. 2021 (arXiv 2010.15327)",
-        permutations=200,
     )
 
     def _centre(self, kernel: Tensor, done: bool, dtype: torch.dtype | None = None) -> PairMatrix:

@@ -163,8 +163,6 @@ class _BitCounter:
 class MutualKnn(NeighbourMetric):
     """The metric as the scorer uses it: neighbour lists once per layer, then all layer pairs together."""
 
-    k: int = 10
-
     name: ClassVar[str] = "mutual_knn"
     info: ClassVar[Info] = Info(
         summary="shared k nearest neighbours, mean over samples: |kNN_X(i) ∩ kNN_Y(i)| / k",

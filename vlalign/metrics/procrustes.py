@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -88,14 +88,7 @@ class AngularShape(Procrustes):
     """The same comparison on the scale of angles."""
 
     name: ClassVar[str] = "angular_shape"
-    info: ClassVar[Info] = Info(
-        summary="1 − 2θ/π for the angle θ = arccos ‖X̂ᵀŶ‖_* between shapes",
-        range="[0, 1]",
-        invariances="rotation, isotropic scaling and shift",
-        cost="N·D per layer (N²·D if D > N), N·D² + D³ per pair",
-        source="Williams et al. 2021 (arXiv 2110.14739)",
-        permutations=0,
-    )
+    info: ClassVar[Info] = replace(Procrustes.info, summary="1 − 2θ/π for the angle θ = arccos ‖X̂ᵀŶ‖_* between shapes")
 
     def grid(self, x: Sequence[Tensor], y: Sequence[Tensor]) -> Floats:
         return pair_grid(lambda a, b: 1 - 2 * math.acos(_nuclear(a, b)) / math.pi, x, y)

@@ -9,7 +9,7 @@ needs no choice of k (Lee et al. 2015, "Multi-scale similarities in stochastic n
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -77,11 +77,10 @@ class Rnx(MutualKnn):
     """R_NX at one k: mutual-kNN on another scale."""
 
     name: ClassVar[str] = "rnx"
-    info: ClassVar[Info] = Info(
+    info: ClassVar[Info] = replace(
+        MutualKnn.info,
         summary="chance-corrected mutual-kNN: ((N − 1) Q − k) / (N − 1 − k), Q the mutual-kNN score",
         range="[−k / (N − 1 − k), 1]; chance 0",
-        invariances="rotation and isotropic scaling",
-        cost="N²·D per layer, N·k per pair",
         source="Lee et al. 2013 (Neurocomputing 112)",
     )
 
