@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from vlalign.report.format import coefficient, signed
+
 if TYPE_CHECKING:
     from vlalign.stats.correlation import Correlation
     from vlalign.uniqueness.analysis import FamilyCurve, PerformanceFit
@@ -20,7 +22,8 @@ def about_curve(curve: FamilyCurve) -> list[str]:
     """Describe how the maximum of one family changes with the rate U, and whether it reaches chance."""
     texts = [_trend(curve), *_rises(curve), *_chance(curve)]
     if curve.slope is not None and curve.r2 is not None and len(curve.rates) >= _LEAST:
-        texts.append(f"a straight line of {_signed(f'{curve.slope:.2g}')} per % has r² = {curve.r2:.3f}")
+        slope = f"{curve.slope:.2g}".replace("-", "−")
+        texts.append(f"a straight line of {slope} per % has r² = {curve.r2:.3f}")
     if curve.missing:
         texts.append(f"no score at {_percents(curve.missing)}, so {_these(curve.missing)} left out")
     if min(curve.pairs) < max(curve.pairs):
@@ -143,19 +146,9 @@ def _chance(curve: FamilyCurve) -> list[str]:
 
 
 def _rho(rho: Correlation, things: str) -> str:
-    r, low, high = (_coefficient(value) for value in (rho.r, rho.low, rho.high))
+    r, low, high = (coefficient(value) for value in (rho.r, rho.low, rho.high))
     free = ", were they independent" if things == "rates" else ""
     return f"ρ = {r} ({100 * rho.level:g} % interval {low} to {high} for {rho.n} {things}{free})"
-
-
-def _coefficient(value: float) -> str:
-    """Return two digits, or three where two would round to 1.
-
-    >>> _coefficient(-0.997), _coefficient(-1.0), _coefficient(-0.001)
-    ('−0.997', '−1.00', '0.00')
-    """
-    text = f"{value:.3f}" if 0.995 <= abs(value) < 0.9995 else f"{value:.2f}"
-    return _signed("0.00" if text == "-0.00" else text)
 
 
 def _pair(*values: float) -> list[str]:
@@ -167,11 +160,7 @@ def _pair(*values: float) -> list[str]:
     digits = 3
     while digits < 12 and len({f"{value:.{digits}f}" for value in values}) < len(set(values)):
         digits += 1
-    return [_signed(f"{value:.{digits}f}") for value in values]
-
-
-def _signed(text: str) -> str:
-    return text.replace("-", "−")
+    return [signed(value, digits) for value in values]
 
 
 def _percents(rates: Sequence[float]) -> str:
