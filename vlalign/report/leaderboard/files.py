@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from vlalign.display import html_text
@@ -31,64 +30,55 @@ RULES = (
 )
 
 
-@dataclass(frozen=True)
-class Line:
-    """One row of one ranking."""
-
-    board: Board
-    group: Group
-    ranking: Ranking
-    row: Row
-
-    def values(self) -> dict[str, Any]:
-        """Return all columns of the CSV file and the JSON file: numbers in full, None where they are unknown."""
-        entry, record = self.row.entry, self.row.entry.record
-        other = "y" if self.row.model == "x" else "x"
-        model, reference = self.board.model(entry, self.row.model), self.board.model(entry, other)
-        low, high = entry.interval or (None, None)
-        first, last = self.row.rank or (None, None)
-        performance = entry.performance(self.row.model)
-        return {
-            "reference": reference.name,
-            "rank": first,
-            "rank_last": last,
-            "model": model.name,
-            "family": model.family,
-            "modality": model.modality,
-            "score": record.score,
-            "low": low,
-            "high": high,
-            "chance": record.chance,
-            "above_chance": entry.corrected,
-            "calibrated": record.calibrated,
-            "p_value": record.p_value,
-            "p_text": p_of_record(record),
-            "q_value": self.row.q,
-            "performance": None if performance is None else performance[1],
-            "performance_unit": None if performance is None else performance[0],
-            "truncated_captions": None if performance is None else entry.truncated(self.row.model),
-            "parameters": model.params,
-            "precision": model.precision,
-            "n": record.n,
-            "k": record.metric["params"].get("k"),
-            "layer": record.best[self.row.model]["name"],
-            "reference_layer": record.best[other]["name"],
-            "layers": len(record.axes[self.row.model]),
-            "reference_layers": len(record.axes[other]),
-            "reference_side": self.ranking.side,
-            "run": model.run,
-            "reference_run": reference.run,
-            "page": entry.page,
-            "source": entry.source,
-            "record": entry.path,
-        }
+def values_of(board: Board, ranking: Ranking, row: Row) -> dict[str, Any]:
+    """Return all columns of the CSV file and the JSON file for a row: numbers in full, None where they are unknown."""
+    entry, record = row.entry, row.entry.record
+    other = "y" if row.model == "x" else "x"
+    model, reference = board.model(entry, row.model), board.model(entry, other)
+    low, high = entry.interval or (None, None)
+    first, last = row.rank or (None, None)
+    performance = entry.performance(row.model)
+    return {
+        "reference": reference.name,
+        "rank": first,
+        "rank_last": last,
+        "model": model.name,
+        "family": model.family,
+        "modality": model.modality,
+        "score": record.score,
+        "low": low,
+        "high": high,
+        "chance": record.chance,
+        "above_chance": entry.corrected,
+        "calibrated": record.calibrated,
+        "p_value": record.p_value,
+        "p_text": p_of_record(record),
+        "q_value": row.q,
+        "performance": None if performance is None else performance[1],
+        "performance_unit": None if performance is None else performance[0],
+        "truncated_captions": None if performance is None else entry.truncated(row.model),
+        "parameters": model.params,
+        "precision": model.precision,
+        "n": record.n,
+        "k": record.metric["params"].get("k"),
+        "layer": record.best[row.model]["name"],
+        "reference_layer": record.best[other]["name"],
+        "layers": len(record.axes[row.model]),
+        "reference_layers": len(record.axes[other]),
+        "reference_side": ranking.side,
+        "run": model.run,
+        "reference_run": reference.run,
+        "page": entry.page,
+        "source": entry.source,
+        "record": entry.path,
+    }
 
 
-def lines(board: Board, group: Group) -> Iterator[Line]:
+def rows_of(board: Board, group: Group) -> Iterator[dict[str, Any]]:
     """Yield the rows of every reference of a group, best first; all pairs repeat these and are left out."""
     for ranking in group.rankings:
         if ranking.reference != ALL:
-            yield from (Line(board, group, ranking, row) for row in ranking.rows)
+            yield from (values_of(board, ranking, row) for row in ranking.rows)
 
 
 def to_json(board: Board) -> str:
@@ -100,7 +90,7 @@ def to_json(board: Board) -> str:
             {
                 "id": group.conditions.id,
                 "conditions": dict(group.conditions.parts),
-                "rows": [line.values() for line in lines(board, group)],
+                "rows": list(rows_of(board, group)),
             }
             for group in board.groups
         ],
@@ -138,7 +128,7 @@ def to_csv(board: Board) -> str:
     rows: list[dict[str, Any]] = []
     for group in board.groups:
         first = {"group": group.conditions.id, "conditions": group.conditions.title}
-        rows += [{**first, **line.values(), "invalid": None} for line in lines(board, group)]
+        rows += [{**first, **values, "invalid": None} for values in rows_of(board, group)]
     rows += [{"source": one.source, "record": one.path, "invalid": one.reason} for one in board.invalid]
     columns = list(dict.fromkeys(name for row in rows for name in row)) or ["group"]
     return csv_text(pd.DataFrame(rows, columns=columns, dtype=object))
@@ -154,7 +144,7 @@ def to_markdown(board: Board) -> str:
                 continue
             side = f" (side {ranking.side})" if ranking.side else ""
             parts += ["", f"### Alignment to {markdown(board.models[ranking.reference].name)}{side}", ""]
-            values = [Line(board, group, ranking, row).values() for row in ranking.rows]
+            values = [values_of(board, ranking, row) for row in ranking.rows]
             rows = [[text(row) for text in _COLUMNS.values()] for row in values]
             parts.append(markdown_table(_COLUMNS, rows))
     for title, columns, cells in (
