@@ -97,7 +97,7 @@ def test_mistakes_are_one_line(command: Command, tmp_path: Path) -> None:
         ("prepare urfunny lacking.pkl", "test lacks audio: it has vision, text, labels, id"),
         ("prepare urfunny cut.pkl", "ends in the middle of a pickle"),
         ("prepare urfunny text.pkl", "is not a pickle: it is text"),
-        ("prepare urfunny none.pkl", "there is no such file"),
+        ("prepare urfunny none.pkl", "no such file"),
         ("prepare urfunny evil.pkl", "is refused"),
         ("inspect evil.pkl", "is refused"),
         ("prepare custom", "give a FILE, or --array"),

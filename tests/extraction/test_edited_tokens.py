@@ -96,7 +96,7 @@ def test_texts_that_a_tokenizer_drops() -> None:
     edited = perturb_data(plain, [parse_perturbation("char_delete:1")])
     with pytest.raises(VlalignError, match=r"first 's2': lower the rate, or keep them with --allow-empty"):
         Texts(tokenizer, "m").read(edited)
-    with pytest.raises(VlalignError, match=r"no special token to stand for them, so lower the rate"):
+    with pytest.raises(VlalignError, match=r"no special token to replace them, so lower the rate"):
         Texts(replace(tokenizer, filler=None), "m", allow_empty=True).read(edited)
     found = Texts(tokenizer, "m", allow_empty=True).read(edited)
     assert found.ids == [[97, 98], [99], [7]]
