@@ -44,7 +44,8 @@ QUICK: dict[str, Any] = {"samples": 4096, "uniqueness": (0, 3), "phi_depths": (1
 # Sums in another order differ in their last digit. In float64 two epochs leave the parameters less than 1e-12 apart; a
 # wrong order, rate, decay or clipping makes that 0.01 and more. In float32 depth 1 stays within 1e-6; in deeper
 # encoders some sample soon falls on the other side of a kink of the leaky ReLU, and the parameters end up to 0.4 apart:
-# so are those of the usual loop from a start scaled by 1 + 1e-7, and with tanh neither happens. There float32 is told.
+# so are those of the usual loop from a start scaled by 1 + 1e-7, and with tanh neither happens. That is reported
+# without a limit.
 EXACT, SINGLE = 1e-9, 1e-3
 
 

@@ -62,7 +62,8 @@ def run_in_workers(
     except BrokenProcessPool as error:
         raise VlalignError(
             "a training process ended early: if memory is short, lower ensemble or the number of threads "
-            "(OMP_NUM_THREADS); finished encoders are kept"
+            "(OMP_NUM_THREADS); finished encoders are kept (a script must start a study under `if __name__ == "
+            "'__main__':`)"
         ) from error
     finally:
         parent.close()  # ends the workers, whatever they do

@@ -47,7 +47,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Samples:
-    """The data of all members; every member has as many samples in a split."""
+    """The data of all members; a split has equally many samples for every member."""
 
     train: Split
     valid: Split
