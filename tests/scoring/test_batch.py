@@ -138,7 +138,7 @@ def test_no_pairs_at_all() -> None:
 @pytest.fixture
 def memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[float], None]]:
     """Sets the free memory, in bytes; all of what is kept is worth a check."""
-    monkeypatch.setattr(api, "_TELL_BYTES", 1)
+    monkeypatch.setattr(api, "_LOGGED_BYTES", 1)
 
     def free(size: float) -> None:
         memory = SimpleNamespace(available=size)

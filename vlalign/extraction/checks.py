@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def check_flags(config: ExtractOptions, sources: Sequence[ModelSource]) -> None:
-    """Refuses settings that none of the models would heed."""
+    """Refuse settings that none of the models uses."""
     names = ", ".join(source.spec.alias for source in sources)
     modalities = {source.modality for source in sources}
     for flag, value, modality in (
@@ -43,7 +43,7 @@ def check_flags(config: ExtractOptions, sources: Sequence[ModelSource]) -> None:
 
 
 def check_edits(edits: Sequence[Perturbation], sources: Sequence[ModelSource]) -> None:
-    """Refuses edits of a modality that none of the models reads."""
+    """Refuse edits of a modality that none of the models reads."""
     names = ", ".join(source.spec.alias for source in sources)
     for perturbation in edits:
         if all(source.modality != perturbation.modality for source in sources):
@@ -78,7 +78,7 @@ def check_memory(
     device: torch.device,
     processes: int,
 ) -> None:
-    """Refuses a model whose weights alone are larger than the memory they would go to."""
+    """Refuse a model whose weights alone are larger than the memory they would go to."""
     import torch
 
     need = outline.weight_bytes(dtype, quantization)

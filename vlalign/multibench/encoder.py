@@ -23,7 +23,7 @@ class Encoder(nn.Module):
     feed-forward layers of the same width. The layers start equal, as :class:`torch.nn.TransformerEncoder` copies them.
 
     The passes take one encoder, or S encoders whose parameters have a leading axis [S, …]
-    (:class:`vlalign.study.ensembles.Ensemble`): [(S,) …] stands for both.
+    (:class:`vlalign.study.ensembles.Ensemble`): [(S,) …] covers both.
 
     Args:
         shape: of it.

@@ -23,7 +23,7 @@ from vlalign.scoring.scorer import Scorer
 
 log = logging.getLogger(__name__)
 
-_TELL_BYTES = 2**30  # of kept matrices that are worth a word
+_LOGGED_BYTES = 2**30  # of kept matrices, from which on they are logged
 
 
 @keywords(ScoreOptions)
@@ -72,7 +72,7 @@ class Planned:
         )
 
     def pass_over(self) -> None:
-        """Check the runs' checksums, without which a record says nothing of them; free what only this score needed.
+        """Check the runs' checksums, which a record relies on; free what only this score needed.
 
         Raises:
             VlalignError: a shard is missing or damaged.
@@ -141,25 +141,25 @@ def _check(x: Features, y: Features, metrics: Sequence[Metric], concat: bool, gr
 
 
 def _widths(side: Side, concat: bool) -> list[int]:
-    found = [int(entry["width"]) for entry in side.axis]
-    return [*found, sum(found)] if concat else found
+    widths = [int(entry["width"]) for entry in side.axis]
+    return [*widths, sum(widths)] if concat else widths
 
 
 def _metrics(metric: str | Metric | Sequence[str | Metric], k: int) -> list[Metric]:
-    found: list[Metric] = []
+    metrics: list[Metric] = []
     for one in metric if isinstance(metric, list | tuple) else [metric]:
         if not isinstance(one, str | Metric):
             raise VlalignError(f"a metric is given by its name or as a metric, not as {type(one).__name__}")
-        found.append(one if isinstance(one, Metric) else parse_metric(one, k=k))
-    if not found:
+        metrics.append(one if isinstance(one, Metric) else parse_metric(one, k=k))
+    if not metrics:
         raise VlalignError("no metric is given: name at least one")
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(metrics))
 
 
 def _check_memory(
     metric: Metric, pairs: Sequence[tuple[Features, Features]], concat: bool, device: torch.device | None
 ) -> None:
-    """Say how much N × N work will be kept where that is much, and refuse what cannot fit."""
+    """Log the memory of kept N × N matrices if it is large, and refuse what cannot fit."""
     sides = {id(side): Side(side, "x") for pair in pairs for side in pair}
     holds = {name: metric.holds(side.n, _widths(side, concat)) for name, side in sides.items()}
     places: dict[int, list[int]] = {}
@@ -170,7 +170,7 @@ def _check_memory(
         sum(size for name, size in holds.items() if places[name][0] <= i <= places[name][-1]) for i in range(len(pairs))
     )
     needed = max(alive, default=0)
-    if needed < _TELL_BYTES:
+    if needed < _LOGGED_BYTES:
         return
     if device is not None and device.type == "cuda":
         free = torch.cuda.mem_get_info(device)[0]

@@ -39,14 +39,14 @@ class Comparison:
         test: of no difference, by half-samples (:func:`vlalign.stats.difference.paired_differences`): ``p_value``, and
             ``q_value`` where there are several references; ``largest`` and ``crossed``, each with difference, interval
             and p-value, of the scores as they are and of layers picked on one half of the samples and scored on the
-            other (``half`` samples); None from records, which cannot tell.
+            other (``half`` samples); None from records, which have no samples.
         overlap: from records with intervals, whether these overlap; else None.
         axes: layers of a and b, and of the reference, where both have the same ones; else None, as ``matrix``.
         matrix: a minus b of every layer pair.
         layers: for each layer of a and b, the difference of its largest values over the reference's layers; with
             interval, p and q where ``test`` has them. Empty where the layers are not the same.
         made_from: ``features`` or ``records``.
-        groups: as in a score record; None where every sample is a group of its own.
+        groups: as in a score record; None where every sample is a separate group.
     """
 
     a: dict[str, Any]
@@ -150,13 +150,13 @@ def compare_runs(
     layers = [[one.layer(i) for i in one.varied] for one in prepared]
     if are_exact(groups):
         labels = resolve_groups(groups, ids, sides[0].n, *prepared)
-    found = paired_differences(
+    result = paired_differences(
         chosen, *layers, reference_first=reference_side == "x", seed=options.seed, count=options.halves(chosen),
         groups=None if labels is None else labels.labels,
     )  # fmt: skip
     names = [[str(one.axis[i]["name"]) for i in one.varied] for one in prepared]
     same = names[0] == names[1]
-    rows = [one.summary() for one in found.layers] if same else []
+    rows = [one.summary() for one in result.layers] if same else []
     q_values = _false_discovery([row["p_value"] for row in rows])
     return Comparison(
         a=sides[0].describe(),
@@ -165,15 +165,15 @@ def compare_runs(
         metric={"name": chosen.name, "params": plain(chosen.params)},
         preset=options.preset,
         n=sides[0].n,
-        scores={n: _best(grid, names[i], names[2]) for i, (n, grid) in enumerate((("a", found.a), ("b", found.b)))},
-        difference=float(found.a.max() - found.b.max()),
+        scores={n: _best(grid, names[i], names[2]) for i, (n, grid) in enumerate((("a", result.a), ("b", result.b)))},
+        difference=float(result.a.max() - result.b.max()),
         test={
-            "p_value": found.p_value, "largest": found.largest.summary(), "crossed": found.crossed.summary(),
-            "half": found.half, "half_samples": found.count, "seed": options.seed,
+            "p_value": result.p_value, "largest": result.largest.summary(), "crossed": result.crossed.summary(),
+            "half": result.half, "half_samples": result.count, "seed": options.seed,
         },
         overlap=None,
         axes={"layers": names[0], "reference": names[2]} if same else None,
-        matrix=(found.a - found.b).tolist() if same else None,
+        matrix=(result.a - result.b).tolist() if same else None,
         layers=[
             {"layer": name, **row, "q_value": q}
             for name, row, q in zip(names[0], rows, q_values, strict=True)
@@ -184,13 +184,13 @@ def compare_runs(
     )  # fmt: skip
 
 
-def adjust(found: Sequence[Comparison]) -> list[Comparison]:
-    """Comparisons of the same two runs with several references: tests with q-values (Benjamini–Hochberg) over them."""
-    tests = [one.test or {} for one in found]
+def adjust(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """Add q-values (Benjamini–Hochberg) to the tests of the same two runs with several references."""
+    tests = [one.test or {} for one in comparisons]
     q_values = _false_discovery([test.get("p_value") for test in tests])
     return [
         replace(one, test={**test, "q_value": q}) if test else one
-        for one, test, q in zip(found, tests, q_values, strict=True)
+        for one, test, q in zip(comparisons, tests, q_values, strict=True)
     ]
 
 
@@ -204,8 +204,8 @@ def compare_records(a: ScoreRecord, b: ScoreRecord, *, edits_may_differ: bool = 
     Raises:
         VlalignError: records of other conditions, of the same two runs, or without a common run.
     """
-    found = [conditions(one, where, edits=not edits_may_differ) for one, where in ((a, "a"), (b, "b"))]
-    if unlike := different(*found):
+    both = [conditions(one, where, edits=not edits_may_differ) for one, where in ((a, "a"), (b, "b"))]
+    if unlike := different(*both):
         raise VlalignError(f"{a.title} and {b.title} cannot be compared, they differ in {'; '.join(unlike)}")
     side_a, side_b = shared_sides(a, b)
     matrices, axes = [], []
@@ -248,25 +248,25 @@ def compare_records(a: ScoreRecord, b: ScoreRecord, *, edits_may_differ: bool = 
 
 
 def shared_sides(a: ScoreRecord, b: ScoreRecord) -> tuple[str, str]:
-    """The side of each record on which their common run stands.
+    """Return the side of each record that holds their common run.
 
     Raises:
-        VlalignError: they have both runs in common, or none.
+        VlalignError: they have both runs in common, or no run.
     """
     known = METRICS.get(a.metric["name"])
     exchange = known is not None and known.info.symmetric
     hashes = {(name, side): _hash(getattr(r, side)) for name, r in (("a", a), ("b", b)) for side in ("x", "y")}
-    found = [
+    shared = [
         (side, other)
         for side in ("x", "y")
         for other in ("x", "y")
         if (side == other or exchange) and hashes["a", side] == hashes["b", other] != ""
     ]
-    if len(found) > 1:
+    if len(shared) > 1:
         raise VlalignError(f"both are of the same two runs, {a.title}: there is nothing to compare")
-    if not found:
+    if not shared:
         raise VlalignError(f"{a.title} and {b.title} have no run in common: compare two runs against one reference")
-    return found[0]
+    return shared[0]
 
 
 def _other(side: str) -> str:
@@ -278,7 +278,7 @@ def _hash(side: Mapping[str, Any]) -> str:
 
 
 def _check_same_data(a: Side, b: Side) -> None:
-    """Raises VlalignError where a and b did not read the same data, apart from edits."""
+    """Raise VlalignError if a and b did not read the same data, apart from edits."""
     if a.run is None or b.run is None:
         return
     first, second = data_of(a.describe()), data_of(b.describe())

@@ -251,12 +251,14 @@ class _Unpickler(_Base):
 
     def find_class(self, module: str, name: str) -> _Name:
         """Return the substitute of a name; nothing is imported."""
-        found = NAMES.get(f"{module.replace('numpy._core', 'numpy.core').replace('__builtin__', 'builtins')}.{name}")
-        if found is None and not re.fullmatch(r"[\w.]+", module):
+        substitute = NAMES.get(
+            f"{module.replace('numpy._core', 'numpy.core').replace('__builtin__', 'builtins')}.{name}"
+        )
+        if substitute is None and not re.fullmatch(r"[\w.]+", module):
             raise ValueError("not the name of a module")
-        if found is None:
+        if substitute is None:
             raise _Refused(ascii(f"{module}.{name}"[:80])[1:-1])
-        return found
+        return substitute
 
     def _forbidden(self) -> None:
         raise _Refused("an instruction that makes instances, or fetches what is not in the file")
