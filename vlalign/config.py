@@ -27,6 +27,7 @@ belong into ``__post_init__`` after ``super().__post_init__()``. A flag that is 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import inspect
@@ -109,6 +110,8 @@ class Options:
 
     def __init_subclass__(cls) -> None:
         dataclasses.dataclass(frozen=True, kw_only=True)(cls)
+        with contextlib.suppress(NameError):  # a class inside a function
+            cls.__init__.__annotations__ = typing.get_type_hints(cls, include_extras=True)  # of bases elsewhere, too
 
     def __post_init__(self) -> None:
         fields = dataclasses.fields(self)

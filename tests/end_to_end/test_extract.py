@@ -45,7 +45,7 @@ def test_the_verbatim_command(command: Command, hub: HubServer, tmp_path: Path) 
     assert str(run.path.relative_to(tmp_path)) in done.stdout.replace("\n", "")
 
     # the vision side by the module, several models, then all of it again without loading anything
-    command("python -m vlalign.cli.extract --model dinov2-giant --model dinov2-small --quiet")
+    command("python -m vlalign extract --model dinov2-giant --model dinov2-small --quiet")
     store = FeatureStore(tmp_path / "features")
     assert [run.key.model for run in store.runs()] == ["llama-7b", "dinov2-giant", "dinov2-small"]
     before = contents(tmp_path / "features")
@@ -82,7 +82,7 @@ def test_stores_do_not_depend_on_the_number_of_processes(command: Command, tiny:
 
 KILLER = """
 import os, signal, sys
-from vlalign.cli.extract import main
+from vlalign.cli import run_verb
 at, how = int(sys.argv.pop(1)), sys.argv.pop(1)
 done, replace = 0, os.replace
 def counted(source, target):
@@ -98,7 +98,7 @@ def counted(source, target):
     if how == "interrupt" and done == at:
         signal.raise_signal(signal.SIGINT)
 os.replace = counted
-sys.exit(main())
+sys.exit(run_verb('extract'))
 """
 
 

@@ -11,21 +11,17 @@ import importlib
 import logging
 import os
 import sys
-import tempfile
 import textwrap
-import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, get_args, get_origin
 
 from cyclopts import App, CycloptsError, Group, Parameter, Token
 from cyclopts import exceptions as errors
 
-from vlalign.cli import argparse_verbs
 from vlalign.config import Options, expected, read_options
 from vlalign.display import visible
 from vlalign.errors import VlalignError, did_you_mean
-from vlalign.version import __version__
 
 if TYPE_CHECKING:
     from cyclopts.argument import ArgumentCollection
@@ -52,6 +48,8 @@ VERBS = (
 #: verbs whose command continues where it was interrupted
 _RESUMED = ("extract", "score", "study", "synthetic", "multibench", "push", "pull", "demo")
 _LONGEST = 1500  # characters of an error
+#: verbs that still declare their flags with argparse
+_ARGPARSE = ("study", "synthetic", "multibench")
 
 #: options of one class, each a flag
 Flags = Parameter(name="*")
@@ -67,7 +65,7 @@ def program() -> App:
     app = App(
         name="vlalign",
         help="How aligned are vision and language models on your data?",
-        version=f"vlalign {__version__}",
+        version=_version,
         default_parameter=Parameter(negative=(), json_dict=False, json_list=False, allow_repeating=True),
         config=_fill_from_file,
         help_format="plaintext",
@@ -78,7 +76,15 @@ def program() -> App:
         module = verb.replace("-", "_")
         doc = Path(__file__).with_name(f"{module}.py").read_text(encoding="utf-8").split('"""')[1]
         app.command(f"vlalign.cli.{module}:run", name=verb, help=textwrap.dedent(doc).strip(), sort_key=i)
-    app.register_install_completion_command(name="--install-completion", help="install completion for this shell")
+
+    @app.command(name="--install-completion", help="install completion of commands and flags for a shell")
+    def install(*, shell: Literal["bash", "zsh", "fish"] | None = None) -> None:
+        """Install completion.
+
+        Args:
+            shell: shell to install it for (default: this shell)
+        """
+        print(f"installed {app.install_completion(shell=shell)}: start a new shell to use it")
 
     @app.meta.default
     def launch(
@@ -97,6 +103,12 @@ def program() -> App:
     return app
 
 
+def _version() -> str:
+    from vlalign.version import __version__  # slow to find
+
+    return f"vlalign {__version__}"
+
+
 def run_program(argv: Sequence[str] | None = None) -> int:
     """Run ``vlalign <verb> …`` and return the exit status; see :func:`vlalign.cli.main`."""
     words = list(sys.argv[1:] if argv is None else argv)
@@ -106,7 +118,9 @@ def run_program(argv: Sequence[str] | None = None) -> int:
             _exit("vlalign", "an argument holds a NUL character")
         if not word.strip() or (word.startswith("--") and word.endswith("=")):
             _exit("vlalign", f"{next((w for w in (word, before) if w.startswith('-')), 'an argument')}: it is empty")
-    if words and words[0] in argparse_verbs.NAMES:
+    if words and words[0] in _ARGPARSE:
+        from vlalign.cli import argparse_verbs
+
         arguments = argparse_verbs.parse(words[0], words[1:])
         run = importlib.import_module(f"vlalign.cli.{words[0]}").run
         return _guarded(words[0], lambda: run(arguments), debug=arguments.debug, quiet=arguments.quiet)
@@ -252,6 +266,9 @@ def _explain(error: Exception) -> str:
         return f"{' and '.join(names)}{': ' if names else ''}{os.strerror(error.errno)}{advice}"
     if isinstance(error, MemoryError):
         return f"out of memory: {str(error) or 'use fewer samples or smaller batches'}"
+    import tempfile
+    import traceback
+
     text = f"unexpected {type(error).__name__}: {error}"
     try:
         with tempfile.NamedTemporaryFile("w", prefix="vlalign-", suffix=".txt", delete=False, errors="replace") as file:

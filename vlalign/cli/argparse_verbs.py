@@ -11,7 +11,6 @@ from typing import Any, NoReturn
 
 from vlalign.display import visible
 
-NAMES = ("study", "synthetic", "multibench")
 _LONGEST = 1500  # characters of an error
 
 

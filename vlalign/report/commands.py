@@ -7,8 +7,8 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from vlalign.display import command_line
-from vlalign.metrics.base import metric_text
 from vlalign.models.registry import ALIASES
+from vlalign.scoring.options import recorded_settings
 
 if TYPE_CHECKING:
     from vlalign.scoring import ScoreRecord
@@ -43,19 +43,8 @@ def score_command(record: ScoreRecord) -> str:
     """Return ``vlalign score`` with every setting that the record holds."""
     runs = [f"{side['model']}@{side['run']['hash'][:12]}" for side in (record.x, record.y)]
     plain = [run.partition("@")[2] if " " in run else run for run in runs]  # edits are part of the key already
-    null, interval = record.null or {}, record.interval or {}
-    groups = record.pairing.get("groups")
-    return command_line(
-        "score", _STORE, *plain,
-        metric=metric_text(record.metric["name"], record.metric["params"]),
-        preset=record.preprocessing["preset"],
-        permutations=null.get("asked") or null.get("permutations") or 0,
-        half_samples=interval.get("count") or 0,
-        seed=null.get("seed", interval.get("seed")) or None,
-        groups=groups.get("source") if isinstance(groups, dict) else None,
-        concat=record.axes["x"][-1].get("index") == -1,
-        report="full" if record.curves is not None else None,
-    )  # fmt: skip
+    report = "full" if record.curves is not None else None
+    return command_line("score", _STORE, *plain, **recorded_settings(record), report=report)
 
 
 def pull_command(run: Mapping[str, Any]) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge, Interval
 
-from vlalign.config import Free, FreeMany, Options
+from vlalign.config import Free, FreeMany, Options, plain
 from vlalign.errors import VlalignError
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from vlalign.metrics.base import Metric
     from vlalign.scoring import inputs
     from vlalign.scoring.grouping import Groups
+    from vlalign.scoring.record import ScoreRecord
 
     Metrics = str | Metric | Sequence[str | Metric]
     Device = str | torch.device | None
@@ -106,6 +107,29 @@ class ScoreOptions(CompareOptions, NullOptions):
 
     full: bool = False
     """also compute the interval of the maximum over layers, and the score against N and k"""
+
+    def settings(self, metric: Metric) -> dict[str, Any]:
+        """Return everything that a score with a metric depends on beside its sides, with the metric's defaults."""
+        values = plain({name: value for name, value in vars(self).items() if name not in ("k", "device")})
+        counts = {"permutations": self.draws(metric), "half_samples": self.halves(metric)}
+        return values | counts | {"metric": metric.label}
+
+
+def recorded_settings(record: ScoreRecord) -> dict[str, Any]:
+    """Return the options that a record was made with, as far as it states them."""
+    from vlalign.metrics.base import metric_text
+
+    null, interval = record.null or {}, record.interval or {}
+    groups = record.pairing.get("groups")
+    return {
+        "metric": metric_text(record.metric["name"], record.metric["params"]),
+        "preset": record.preprocessing["preset"],
+        "permutations": null.get("asked") or null.get("permutations") or 0,
+        "half_samples": interval.get("count") or 0,
+        "seed": null.get("seed", interval.get("seed")) or None,
+        "groups": groups.get("source") if isinstance(groups, dict) else None,
+        "concat": record.axes["x"][-1].get("index") == -1,
+    }
 
 
 class ScoreKeywords(ScoreOptions):

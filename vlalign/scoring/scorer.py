@@ -106,10 +106,8 @@ class Scorer:
                 return None  # scoring reports why it cannot be read
         elif groups is not None and not are_exact(groups):
             return None
-        settings = plain({name: value for name, value in vars(options).items() if name not in ("k", "device")})
-        counts = {"permutations": options.draws(metric), "half_samples": options.halves(metric)}
         runs = {"vlalign": __version__, "x": x.key.hash, "y": y.key.hash}
-        return settings | runs | counts | {"metric": metric.label, "groups": groups}
+        return options.settings(metric) | runs | {"groups": groups}
 
     def forget(self, metric: Metric) -> None:
         """Release the layers prepared for a metric, except those that other metrics may use too."""

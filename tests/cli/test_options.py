@@ -1,0 +1,178 @@
+"""An option is declared once: flag, help, YAML key, keyword and stored settings follow from the field."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import pytest
+from annotated_types import Ge
+
+import vlalign
+from vlalign.cli import main
+from vlalign.cli.app import _ARGPARSE, VERBS, Flags, SettingsFile, program
+from vlalign.config import Many, Number, Options, descriptions, keywords, plain, read_options, yaml_text
+from vlalign.data import DataSpec
+from vlalign.errors import VlalignError
+from vlalign.extraction import ExtractOptions
+from vlalign.metrics import get_metric
+from vlalign.scoring.options import CompareOptions, ScoreOptions
+
+#: class, verb that has its flags, and function that has its keywords
+PLACES = [
+    (DataSpec, "extract", DataSpec),
+    (DataSpec, "perturb", DataSpec),
+    (ExtractOptions, "extract", vlalign.extract),
+    (CompareOptions, "compare", vlalign.compare),
+    (ScoreOptions, "score", vlalign.score),
+    (ScoreOptions, "score", vlalign.score_pairs),
+]
+
+
+def flags(verb: str) -> dict[str, tuple[str, ...]]:
+    """Return the flags of each field of options that a verb has."""
+    arguments = program()[verb].assemble_argument_collection()
+    return {argument.keys[-1]: argument.names for argument in arguments if argument.keys and not argument.children}
+
+
+@pytest.mark.parametrize(("cls", "verb", "function"), PLACES)
+def test_every_field_is_flag_help_and_keyword(
+    cls: type[Options], verb: str, function: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "1000")
+    assert main([verb, "--help"]) == 0
+    shown = capsys.readouterr().out
+    keyword = inspect.signature(function).parameters
+    documented = " ".join((function.__doc__ or "").split())
+    texts, known = descriptions(cls), flags(verb)
+    for field in dataclasses.fields(cls):
+        assert field.name in keyword
+        assert texts[field.name], f"{field.name} is not described"
+        if function is not cls:
+            assert f"{field.name}: {texts[field.name]}" in documented
+        if field.name == "data":
+            continue  # whose fields are flags
+        (flag, *_) = known[field.name]
+        assert f"{flag} " in shown
+        assert texts[field.name] in shown
+
+
+@pytest.mark.parametrize("cls", [DataSpec, ExtractOptions, CompareOptions, ScoreOptions])
+def test_every_field_is_a_yaml_key(cls: type[Options], tmp_path: Path) -> None:
+    path = tmp_path / "options.yaml"
+    path.write_text(yaml_text(plain(cls())))
+    values = read_options(cls, path)
+    assert list(values) == [field.name for field in dataclasses.fields(cls)]
+    if "data" in values:
+        values["data"] = DataSpec(**values["data"])
+    assert cls(**values) == cls()
+
+
+def test_every_option_of_a_score_is_in_its_settings() -> None:
+    settings = ScoreOptions(half_samples=4).settings(get_metric("mutual_knn", k=5))
+    expected = {field.name for field in dataclasses.fields(ScoreOptions)} - {"k", "device"}  # k is in the metric
+    assert set(settings) == expected
+    assert json.loads(json.dumps(settings)) == settings
+    assert (settings["half_samples"], settings["permutations"], settings["metric"]) == (4, 1000, "mutual_knn:k=5")
+
+
+class MoreOptions(ScoreOptions):
+    """Options of a score and others."""
+
+    extra: Annotated[int, Ge(1)] = 1
+    """extra things to do"""
+
+    rates: Many[Number] = ()
+    """rates in percent"""
+
+    data: Annotated[DataSpec, Flags] = DataSpec()
+    """data set"""
+
+
+def test_one_more_field_is_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    app = program()
+
+    @app.command(name="more")
+    def run(*, options: Annotated[MoreOptions, Flags] = MoreOptions()) -> MoreOptions:
+        return options
+
+    @keywords(MoreOptions)
+    def more(options: MoreOptions) -> MoreOptions:
+        return options
+
+    assert app(["more", "--extra", "3"], exit_on_error=False) == more(extra=3) == MoreOptions(extra=3)
+    assert more(extra=3).settings(get_metric("cka"))["extra"] == 3
+    app(["more", "--help"])
+    assert "extra things to do" in capsys.readouterr().out
+
+
+def test_settings_files(tmp_path: Path) -> None:
+    app = program()
+
+    @app.command(name="more")
+    def run(
+        *,
+        config: Annotated[str | None, SettingsFile(MoreOptions)] = None,
+        options: Annotated[MoreOptions, Flags] = MoreOptions(),
+    ) -> MoreOptions:
+        return options
+
+    def made(text: str, *words: str) -> Any:
+        path = tmp_path / "more.yaml"
+        path.write_text(text)
+        return app(["more", "--config", str(path), *words], exit_on_error=False, print_error=False)
+
+    text = (
+        "extra: 3\nrates: [1, 2e-1]\nconcat: true\nhalf_samples: null\nmetric: cka\ndata: {source: s.csv, caption: 2}\n"
+    )
+    whole = MoreOptions(extra=3, rates=[1, 0.2], concat=True, metric="cka", data=DataSpec("s.csv", caption=2))
+    assert made(text) == whole
+    assert made(text, "--extra", "4", "--caption", "0") == dataclasses.replace(
+        whole, extra=4, data=DataSpec("s.csv", caption=0)
+    )
+    assert made("") == MoreOptions()
+    for wrong, message in (
+        ("extra: 0", r"more\.yaml: extra: expected a whole number of at least 1, got 0"),
+        ("exta: 1", r"more\.yaml: unknown key exta \(did you mean extra\?\)"),
+        ("data: {captions: 1}", r"unknown key data\.captions \(did you mean caption\?\)"),
+    ):
+        with pytest.raises(VlalignError, match=message):
+            made(wrong)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion(shell: str) -> None:
+    script = program().generate_completion(shell=shell)
+    assert all(verb in script for verb in VERBS)
+    assert all(name in script for name in ("half-samples", "on-bad-sample", "bfloat16", "prh-text"))
+
+
+def test_completion_is_installed(tmp_path: Path) -> None:
+    env = {"HOME": str(tmp_path), "SHELL": "/bin/bash", "PATH": "/usr/bin:/bin", "BASH_VERSION": "5"}
+    words = [sys.executable, "-m", "vlalign", "--install-completion", "--shell", "bash"]
+    done = subprocess.run(words, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert any("vlalign" in path.name for path in tmp_path.rglob("*"))
+
+
+@pytest.mark.parametrize(("verb", "limit"), [("", 0.3), *((verb, 0.6) for verb in VERBS if verb not in _ARGPARSE)])
+def test_help_is_quick(verb: str, limit: float) -> None:
+    """The fastest of a few runs, beside an interpreter that does nothing, since the machine may be busy."""
+
+    def seconds(*words: str) -> float:
+        start = time.perf_counter()
+        subprocess.run([sys.executable, *words], check=True, capture_output=True)
+        return time.perf_counter() - start
+
+    slow = 1.0
+    for _ in range(6):
+        slow = max(1.0, seconds("-c", "import rich.table") / 0.12)  # twice what an idle machine takes
+        if seconds("-m", "vlalign", *verb.split(), "--help") < limit * slow:
+            return
+    pytest.fail(f"vlalign {verb} --help takes over {limit * slow:.2f} s")
