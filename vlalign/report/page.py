@@ -193,7 +193,7 @@ def _markdown(parts: Parts, folder: Path) -> list[str]:
                 blocks.append(f"![{markdown_text(part.alt)}]({part.path.relative_to(folder).as_posix()})")
                 blocks += [markdown_text(part.caption)] if part.caption else []
             case Table():
-                blocks.append(f"{markdown_text(part.caption)}:")
+                blocks.append(markdown_text(part.caption))
                 blocks.append(markdown_table(part.columns, [map(markdown_text, row) for row in part.rows]))
     return blocks
 
