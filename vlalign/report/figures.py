@@ -45,6 +45,16 @@ def with_pdf(paths: Sequence[Path]) -> list[Path]:
     return [file for path in paths for file in (path, path.with_suffix(".pdf"))]
 
 
+def panels(figure: Any, count: int, columns: int, **options: Any) -> list[Any]:
+    """Return panels in rows of ``columns``; the lowest of each column is labelled below."""
+    grid = figure.subplots(-(-count // columns), columns, squeeze=False, **options).flat
+    for axes in grid[count:]:
+        axes.set_visible(False)
+    for axes in grid[count - columns : count]:
+        axes.tick_params(labelbottom=True)
+    return list(grid[:count])
+
+
 def plain(axes: Any) -> None:
     """Set small numbers, and remove the frame above and to the right."""
     axes.tick_params(labelsize=7)

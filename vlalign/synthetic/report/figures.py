@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlalign.report.figures import COLOURS, MAP, colour_bar, new_figure, plain, save
+from vlalign.report.figures import COLOURS, MAP, colour_bar, new_figure, panels, plain, save
 from vlalign.report.format import metric_title, rho_short
 from vlalign.synthetic.report.text import chance_of
 from vlalign.synthetic.results import OF_DEPTHS, headline, maxima, rank_correlations, rho_of_maxima
@@ -71,11 +71,11 @@ def _heatmaps(table: pd.DataFrame, metric: str, result: SyntheticResult) -> Any:
     columns = min(_PANELS, len(us))
     lines = -(-len(us) // columns)
     figure = new_figure(1.75 * columns + 1.0, 1.75 * lines + 0.6)
-    grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
+    grid = panels(figure, len(us), columns, sharex=True, sharey=True)
     means = table.groupby(["uniqueness", "depth", "phi_depth"])[metric].mean()
     low, high = min(0.0, float(means.min())), float(means.max())
     image = None
-    for axes, u in zip(grid.flat, us, strict=False):
+    for axes, u in zip(grid, us, strict=True):
         cells = means.loc[u].unstack()
         image = axes.imshow(cells, origin="lower", cmap=MAP, vmin=low, vmax=high, aspect="auto")
         axes.set_title(f"U = {u}", fontsize=8, loc="left")
@@ -83,10 +83,6 @@ def _heatmaps(table: pd.DataFrame, metric: str, result: SyntheticResult) -> Any:
             step = -(-len(names) // 10)
             axis.set_ticks(range(0, len(names), step), labels=[str(name) for name in names[::step]])
         axes.tick_params(labelsize=6)
-    for axes in grid.flat[len(us) :]:
-        axes.set_visible(False)
-    for column in range(len(us) - columns, len(us)):
-        grid.flat[column].tick_params(labelbottom=True)
     colour_bar(figure, image, grid, metric_title(metric), shrink=0.8)
     figure.supxlabel("depth of φ, $D_\\phi$", fontsize=9)
     figure.supylabel("depth of the encoder, $D_{Enc}$", fontsize=9)

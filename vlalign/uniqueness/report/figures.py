@@ -19,6 +19,7 @@ from vlalign.report.figures import (
     legend,
     named,
     new_figure,
+    panels,
     plain,
     save,
     set_ticks,
@@ -54,11 +55,11 @@ def save_alignment_vs_u(result: UniquenessResult, path: str | Path) -> Path | No
     columns = len(families) if len(families) <= 4 else 4 if len(families) in (7, 8) else 3
     rows = -(-len(families) // columns)
     figure = new_figure(max(3.1 * columns, 4.6) + 0.4, 2.5 * rows + 0.6)
-    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    grid = panels(figure, len(families), columns, sharex=True, sharey=True)
     side = family_side(result)
     shades = _shades(result.points, "y" if side == "x" else "x")
     drawn: dict[str, Any] = {}
-    for axes, curve in zip(grid.flat, families, strict=False):
+    for axes, curve in zip(grid, families, strict=True):
         for other, line in _lines(result.points, side, curve.family):
             name, colour = shades[other]
             thin = axes.plot(
@@ -70,10 +71,6 @@ def save_alignment_vs_u(result: UniquenessResult, path: str | Path) -> Path | No
             axes.set_xticks(curve.rates)
         axes.set_title(f"{named(curve.family, 36)}\n{rho_text(curve.rho, curve.reason)}", fontsize=8, loc="left")
         plain(axes)
-    for axes in grid.flat[len(families) :]:
-        axes.set_visible(False)
-    for column in range(len(families) - columns, len(families)):  # the lowest panel of each column
-        grid.flat[column].tick_params(labelbottom=True)
     figure.supxlabel(f"{edits_text(result)} (%)", fontsize=9)
     figure.supylabel(f"{metric_name(result)} of the best layers", fontsize=9)
     shown = sorted(drawn.items(), key=lambda item: item[0] not in _KEY)  # the key of every panel first
@@ -204,25 +201,23 @@ def save_layer_maps(result: UniquenessResult, load: Load, path: str | Path, x: s
     panel = max(cell * width, 1.2), max(cell * height, 0.6)
     figure = new_figure(across * (panel[0] + 0.3) + 1.6, down * (panel[1] + 0.35) + 1.3)
     figure.set_layout_engine("compressed")  # for panels whose shape is given
-    grid = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
+    grid = panels(figure, len(drawn), across, sharex=True, sharey=True)
     low, high = min(float(m.min()) for m in matrices), max(float(m.max()) for m in matrices)
     image = None
-    for axes, (point, record), matrix in zip(grid.flat, drawn, matrices, strict=False):
+    for axes, (point, record), matrix in zip(grid, drawn, matrices, strict=True):
         image = axes.imshow(matrix.T if turned else matrix, cmap=MAP, vmin=low, vmax=high, interpolation="nearest")
         row, column = (record.best[side]["position"] for side in (rows_of, columns_of))
         frame_cell(axes, row - 0.5, column - 0.5)
         axes.set_title(f"U = {rate_text(point.rate)}: {record.score:.3f}", fontsize=8, loc="left")
-    for axes in grid.flat[len(drawn) :]:
-        axes.set_visible(False)
-    first, axes_of = grid.flat[0], drawn[0][1].axes
+    first, axes_of = grid[0], drawn[0][1].axes
     set_ticks(first.xaxis, axes_of[columns_of], room=panel[0])
     set_ticks(first.yaxis, axes_of[rows_of], room=panel[1])
-    for axes in grid.flat:
+    for axes in grid:
         axes.tick_params(labelsize=7)
         axes.tick_params(axis="x", labelrotation=90)
     figure.supxlabel(f"layers of {named(x if turned else y, 30)}", fontsize=9)
     figure.supylabel(f"layers of {named(y if turned else x, 30)}", fontsize=9)
-    colour_bar(figure, image, grid.ravel().tolist(), metric_name(result), shrink=0.9, pad=0.015, aspect=30)
+    colour_bar(figure, image, grid, metric_name(result), shrink=0.9, pad=0.015, aspect=30)
     return save(figure, path, pdf=True)
 
 
