@@ -122,6 +122,14 @@ def test_no_banned_words(room: str) -> None:
     assert not lines, f"plain words are listed in BANNED\n{lines}"
 
 
+def test_no_banned_words_in_templates() -> None:
+    files = [path for folder in (PACKAGE, PACKAGE.parent / "cards") for path in folder.rglob("*")]
+    files = [path for path in files if path.suffix in (".html", ".js", ".css", ".md", ".jinja")]
+    assert files
+    lines = [(path, line) for path in files for line in path.read_text(encoding="utf-8").splitlines()]
+    assert not [f"{path.name}: {line}" for path, line in lines if BANNED_PATTERN.search(QUOTED.sub("…", line))]
+
+
 @pytest.mark.parametrize("room", rooms())
 def test_docstrings_of_functions_begin_with_a_verb(room: str) -> None:
     lines = listing(room, verbless_docstrings)

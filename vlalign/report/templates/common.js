@@ -30,7 +30,7 @@ function viridis(share) {
   return { fill: `rgb(${rgb.join(",")})`, ink: (light + 0.05) ** 2 > 0.05 * 1.05 ? "#000" : "#fff" };
 }
 
-// Numbers as the rest of the project writes them; a dash where there is none.
+// Numbers in the format of all reports; a dash for a missing value.
 function fixed(value, digits) {
   if (value === null || value === undefined) return "–";
   const text = value.toFixed(digits);
