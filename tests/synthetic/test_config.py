@@ -11,9 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.synthetic import small
 
-from vlalign.config import read_options
+from vlalign.config import read_options, yaml_text
 from vlalign.errors import VlalignError
-from vlalign.settings import yaml_text
 from vlalign.store.checksums import canonical
 from vlalign.synthetic import SyntheticConfig
 from vlalign.synthetic.config import check_tuned, read_tuned

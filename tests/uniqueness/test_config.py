@@ -18,7 +18,7 @@ from vlalign.errors import VlalignError
 from vlalign.extraction import ExtractOptions
 from vlalign.study import config as study_config
 from vlalign.study.config import check_folder, write_config
-from vlalign.uniqueness.config import UniquenessConfig, merge
+from vlalign.uniqueness.config import UniquenessConfig, drop_other_source
 
 BASE: dict[str, Any] = {"x": ("dinov2-small",), "y": ("llama-7b",), "op": "char_delete", "rates": (10.0,)}
 
@@ -47,30 +47,30 @@ def test_names() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"x": ()}, "no model on side x: name one with --x"),
-        ({"y": []}, "no model on side y"),
-        ({"y": ("a", " ")}, "--y has an empty name"),
-        ({"rates": ()}, "no rates given"),
-        ({"rates": (10, 101)}, "--rates 101: .* 0 to 100"),
-        ({"rates": (-1,)}, "--rates -1"),
-        ({"rates": (float("nan"),)}, "--rates nan"),
-        ({"rates": ("much",)}, "--rates much"),
-        ({"rates": (True,)}, "--rates True"),
+        ({"x": ()}, "--x: expected names of models"),
+        ({"y": []}, "--y: expected names of models"),
+        ({"y": ("a", " ")}, "--y: expected names of models, none empty"),
+        ({"rates": ()}, "--rates: expected at least one rate"),
+        ({"rates": (10, 101)}, "rates: expected a list of numbers from 0 to 100"),
+        ({"rates": (-1,)}, "rates: expected a list of numbers from 0 to 100"),
+        ({"rates": (float("nan"),)}, "rates: expected a list of numbers from 0 to 100"),
+        ({"rates": ("much",)}, "rates: expected a list of numbers from 0 to 100"),
+        ({"rates": (True,)}, "rates: expected a list of numbers from 0 to 100"),
         ({"op": "char_delet"}, "unknown operation 'char_delet' .did you mean char_delete"),
-        ({"op": "char_delete:30"}, "names a rate of its own: leave it out and give --rates"),
+        ({"op": "char_delete:30"}, "names a rate: leave it out and give --rates"),
         ({"op": "char_delete:0"}, "names a rate"),
         ({"op": "char_delete:100"}, "names a rate"),
         ({"op": "patch_delete:grid=8,rate=10"}, "names a rate"),
-        ({"op": "char_delete:seed=0"}, "names a seed of its own: leave it out and give --seed"),
+        ({"op": "char_delete:seed=0"}, "names a seed: leave it out and give --seed"),
         ({"op": "patch_delete:gird=8"}, "no parameter 'gird'"),
         ({"op": "captions_file"}, "needs a file"),
-        ({"side": "z"}, "--side z: choose one of auto, x, y"),
-        ({"seed": -1}, "seed"),
-        ({"k": 0}, "--k 0"),
-        ({"permutations": -1}, "--permutations -1"),
-        ({"half_samples": 1}, "--half-samples 1"),
+        ({"side": "z"}, "side: expected auto, x or y, got 'z'"),
+        ({"seed": -1}, "seed: expected a whole number of at least 0, got -1"),
+        ({"k": 0}, "k: expected a whole number of at least 1, got 0"),
+        ({"permutations": -1}, "permutations: expected a whole number from 0 to"),
+        ({"half_samples": 1}, "half_samples: an interval needs at least 2 half-samples, got 1"),
         ({"metric": " "}, "--metric is empty"),
-        ({"out": ""}, "--out is empty"),
+        ({"out": ""}, "out: expected the name of a folder"),
         ({"dtype": "float8"}, "dtype: expected"),
         ({"shard_rows": 0}, "shard_rows: expected"),
         ({"cpu": True, "parallel": "split"}, "--parallel split"),
@@ -128,21 +128,20 @@ def test_read(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("ratse: [1]", "unknown key ratse .did you mean rates"),
-        ("zzz: 1", "unknown key zzz: there is x, y, op"),
+        ("zzz: 1", "unknown key zzz: known are permutations, k"),
         ("data: {max_sample: 3}", "unknown key data.max_sample .did you mean max_samples"),
-        ("rates: 10", "rates is a list of numbers, not 10"),
-        ("rates: [10, '20']", "rates is a list of numbers"),
-        ("rates: [true]", "rates is a list of numbers"),
-        ("x: 3", "x is a name or a list of names, not 3"),
-        ("y: [a, 3]", "y is a name or a list of names"),
-        ("k: ten", "k is a whole number, not 'ten'"),
-        ("k: 1.5", "k is a whole number"),
-        ("seed: true", "seed is a whole number, not true"),
-        ("k: null", "k is a whole number, not null"),
-        ("loss: 0", "loss is true or false, not 0"),
-        ("max_length: long", r"max_length is a whole number or nothing \(null\)"),
-        ("store: 3", "store is a text in quotes, not 3"),
-        ("data: 3", "data is a source or a mapping"),
+        ("rates: [10, '20']", "rates: expected a list of numbers from 0 to 100"),
+        ("rates: [true]", "rates: expected a list of numbers from 0 to 100"),
+        ("x: 3", "x: expected a list of texts, got 3"),
+        ("y: [a, 3]", "y: expected a list of texts"),
+        ("k: ten", "k: expected a whole number of at least 1, got 'ten'"),
+        ("k: 1.5", "k: expected a whole number"),
+        ("seed: true", "seed: expected a whole number of at least 0, got true"),
+        ("k: null", "k: expected a whole number of at least 1, got null"),
+        ("loss: 0", "loss: expected true or false, got 0"),
+        ("max_length: long", "max_length: expected a whole number of at least 1 or null"),
+        ("store: 3", "store: expected a text in quotes, got 3"),
+        ("data: 3", "data: expected a mapping of source, revision"),
         ("data: {revision: 12}", "data.revision: expected a text in quotes or null"),
         ("data: {caption: first}", "data.caption: expected a whole number"),
         ("k: 3\nrates: [1, 2\nseed: 0\n", r"study\.yaml, line 3: not valid YAML"),
@@ -168,27 +167,17 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         UniquenessConfig.read(tmp_path / "study.yaml")
 
 
-def test_flags_go_first() -> None:
-    file = {"x": ("a",), "k": 5, "seed": 1, "loss": False, "data": {"source": "s", "text_column": "t"}}
-    merged = merge(file, {"k": 7, "seed": 0, "y": ("b",), "x": [], "metric": None, "data": {"max_samples": 9}})
-    assert merged == {
-        "x": ("a",), "k": 7, "seed": 0, "loss": False, "y": ("b",),
-        "data": {"source": "s", "text_column": "t", "max_samples": 9},
-    }  # fmt: skip
-    assert file["data"] == {"source": "s", "text_column": "t"}
-
-
-def test_another_source_drops_what_was_said_of_the_first() -> None:
-    file = {"data": {"source": "s", "text_column": "t", "revision": "r", "max_samples": 9, "alpha": "drop"}}
-    assert merge(file, {"data": "other"})["data"] == {"source": "other", "max_samples": 9, "alpha": "drop"}
-    assert merge(file, {"data": {"source": "s"}})["data"] == file["data"]
-    assert merge({}, {"data": {"source": "other"}}) == {"data": {"source": "other"}}
+def test_another_source_drops_the_description_of_the_first() -> None:
+    file = {"k": 5, "data": {"source": "s", "text_column": "t", "revision": "r", "max_samples": 9, "alpha": "drop"}}
+    assert drop_other_source(file, "other") == {"k": 5, "data": {"max_samples": 9, "alpha": "drop"}}
+    assert drop_other_source(file, "s") == drop_other_source(file, None) == file
+    assert drop_other_source({}, "other") == {"data": {}}
 
 
 def test_a_setting_that_nothing_gives() -> None:
     for name in BASE:
         values = {key: value for key, value in BASE.items() if key != name}
-        with pytest.raises(VlalignError, match=f"nothing says {name}: give --{name}"):
+        with pytest.raises(VlalignError, match=f"required: {name}: give --{name}"):
             UniquenessConfig.make(values)
     assert UniquenessConfig.make({**BASE, "data": "builtin:emoji"}).data == DataSpec("builtin:emoji")
     assert UniquenessConfig.make(BASE).data == DataSpec()
@@ -218,9 +207,10 @@ def test_round_trips(tmp_path_factory: pytest.TempPathFactory, config: Uniquenes
     check_folder(config)
 
 
-def test_resolved_is_in_the_order_of_the_fields(tmp_path: Path) -> None:
+def test_resolved_starts_with_the_study(tmp_path: Path) -> None:
     values = made(rates=(12.5, 50)).resolved()
-    assert list(values) == [entry.name for entry in fields(UniquenessConfig)]
+    assert sorted(values) == sorted(entry.name for entry in fields(UniquenessConfig))
+    assert list(values)[:4] == ["x", "y", "op", "rates"]
     assert values["rates"] == [0, 12.5, 50]
     assert "rates: [0, 12.5, 50]\n" in write_config(made(rates=(12.5, 50), out=str(tmp_path))).read_text()
     assert [file.name for file in tmp_path.iterdir()] == ["config.yaml"]
@@ -254,7 +244,7 @@ def test_what_a_folder_loses_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyP
     ("values", "message"),
     [
         ({"op": "word_delete"}, "op was 'char_delete', is now 'word_delete'"),
-        ({"op": "patch_delete:grid=8"}, "op was 'char_delete', is now 'patch_delete:grid=8'"),
+        ({"op": "patch_delete:grid=8"}, "op was 'char_delete', is now 'patch_delete,grid=8'"),
         ({"k": 5, "seed": 2}, "seed was 0, is now 2; k was 10, is now 5"),
         ({"data": DataSpec(max_samples=9)}, "data.max_samples was null, is now 9"),
         ({"loss": False}, "loss was true, is now false"),

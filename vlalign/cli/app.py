@@ -7,7 +7,6 @@ A verb is a function ``run`` in a module of this package. Its parameters are its
 from __future__ import annotations
 
 import errno
-import importlib
 import logging
 import os
 import sys
@@ -48,8 +47,6 @@ VERBS = (
 #: verbs whose command continues where it was interrupted
 _RESUMED = ("extract", "score", "study", "synthetic", "multibench", "push", "pull", "demo")
 _LONGEST = 1500  # characters of an error
-#: verbs that still declare their flags with argparse
-_ARGPARSE = ("study", "synthetic", "multibench")
 
 #: options of one class, each a flag
 Flags = Parameter(name="*")
@@ -118,12 +115,6 @@ def run_program(argv: Sequence[str] | None = None) -> int:
             _exit("vlalign", "an argument holds a NUL character")
         if not word.strip() or (word.startswith("--") and word.endswith("=")):
             _exit("vlalign", f"{next((w for w in (word, before) if w.startswith('-')), 'an argument')}: it is empty")
-    if words and words[0] in _ARGPARSE:
-        from vlalign.cli import argparse_verbs
-
-        arguments = argparse_verbs.parse(words[0], words[1:])
-        run = importlib.import_module(f"vlalign.cli.{words[0]}").run
-        return _guarded(words[0], lambda: run(arguments), debug=arguments.debug, quiet=arguments.quiet)
     try:
         command, bound, _ = app.meta.parse_args(words, exit_on_error=False, print_error=False)
     except CycloptsError as error:
@@ -234,6 +225,10 @@ class SettingsFile:
     def __init__(self, cls: type[Options]) -> None:
         self.cls = cls
 
+    def read(self, path: str, flags: dict[str, str]) -> dict[str, Any]:
+        """Return the options in a file, for a command with flags and their last values."""
+        return read_options(self.cls, path)
+
 
 def _fill_from_file(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
     """Give flags that are missing the values of the settings file, where the verb has one and it is given."""
@@ -242,7 +237,8 @@ def _fill_from_file(app: App, commands: tuple[str, ...], arguments: ArgumentColl
         for mark in marks:
             if isinstance(mark, SettingsFile) and argument.tokens:
                 path = argument.tokens[-1].value
-                _fill(arguments, read_options(mark.cls, path), path)
+                flags = {flag: a.tokens[-1].value for a in arguments if a.tokens for flag in a.names}
+                _fill(arguments, mark.read(path, flags), path)
 
 
 def _fill(arguments: ArgumentCollection, values: dict[str, Any], path: str, inside: tuple[str, ...] = ()) -> None:

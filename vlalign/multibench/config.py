@@ -18,10 +18,10 @@ from vlalign.study.config import StudyConfig
 if TYPE_CHECKING:
     from vlalign.multibench.data.prepared import Prepared
 
-DATA = Parameter(group=Group("Data", sort_key=1))
-ENCODERS = Parameter(group=Group("Encoders", sort_key=2))
-ALIGNMENT = Parameter(group=Group("Alignment", sort_key=3))
-RUN = Parameter(group=Group("Running", sort_key=4))
+DATA = Parameter(group=Group("Data", sort_key=1), consume_multiple=True)
+ENCODERS = Parameter(group=Group("Encoders", sort_key=2), consume_multiple=True)
+ALIGNMENT = Parameter(group=Group("Alignment", sort_key=3), consume_multiple=True)
+RUN = Parameter(group=Group("Running", sort_key=4), consume_multiple=True)
 _Rates = Annotated[Many[Annotated[Number, Interval(ge=1e-9, le=10)]], MinLen(1)]
 _Decays = Annotated[Many[Annotated[Number, Interval(ge=0, le=100)]], MinLen(1)]
 _RATES = ("learning_rate", "weight_decay")

@@ -14,10 +14,10 @@ from vlalign.study.config import StudyConfig
 from vlalign.synthetic.distribution import DISTRIBUTION, Seed, Task
 from vlalign.synthetic.published import published
 
-DATA = Parameter(group=Group("Data", sort_key=2))
-ENCODERS = Parameter(group=Group("Encoders", sort_key=3))
-ALIGNMENT = Parameter(group=Group("Alignment", sort_key=4))
-RUN = Parameter(group=Group("Running", sort_key=5))
+DATA = Parameter(group=Group("Data", sort_key=2), consume_multiple=True)
+ENCODERS = Parameter(group=Group("Encoders", sort_key=3), consume_multiple=True)
+ALIGNMENT = Parameter(group=Group("Alignment", sort_key=4), consume_multiple=True)
+RUN = Parameter(group=Group("Running", sort_key=5), consume_multiple=True)
 #: settings of the learning rates and weight decays
 _RATES = ("learning_rate", "weight_decay", "tuned")
 _LEAST_RATE, _MOST_RATE, _MOST_DECAY = 1e-9, 10, 100
@@ -81,19 +81,21 @@ class SampleOptions(Task):
         return self.phi_on == "all" or modality > 0
 
 
-class SyntheticConfig(SampleOptions, StudyConfig):
-    """Settings of a synthetic study; the defaults are the grid and settings of arXiv 2502.16282.
-
-    Raises:
-        VlalignError: a value out of its range, named with what is allowed.
-    """
-
-    RUNNING: ClassVar[tuple[str, ...]] = ("out", "ensemble", "cpu")
-    GRID: ClassVar[tuple[str, ...]] = ("phi_depths", "depths", "widths", "seeds")
-    ANALYSIS: ClassVar[tuple[str, ...]] = ("metrics", "align_samples")
+class TaskGrid(Task):
+    """Settings of a task at several U."""
 
     uniqueness: Annotated[Many[Annotated[int, Ge(0)]], MinLen(1), DISTRIBUTION] = tuple(range(9))
     """U, numbers of relevant bits that only one modality has"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "uniqueness", tuple(sorted(set(self.uniqueness))))
+        for value in self.uniqueness:
+            self.unique(value)
+
+
+class EncoderOptions(SampleOptions, TaskGrid):
+    """Settings of the grid of encoders and of their training."""
 
     phi_depths: Annotated[_Depths, DATA] = tuple(range(1, 11))
     """depths of φ (heterogeneity), from 1"""
@@ -119,6 +121,36 @@ class SyntheticConfig(SampleOptions, StudyConfig):
     clip: Annotated[Number, Gt(0), ENCODERS] = 8.0
     """largest norm of a gradient"""
 
+    cpu: Annotated[bool, RUN] = False
+    """stay on the CPU even if there is an accelerator"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("phi_depths", "depths", "widths", "seeds"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, tuple(sorted(set(getattr(self, name)))))
+        for name in ("epochs", "learning_rate", "weight_decay"):
+            values = getattr(self, name, None)
+            if values is not None and len(values) != 2:
+                raise VlalignError(f"{name}: expected two values, of modality 1 and of the others, got {len(values)}")
+
+    @property
+    def hidden(self) -> tuple[int, ...]:
+        """Widths of the hidden layers."""
+        return self.widths if self.widths is not None else (self.width,)
+
+
+class SyntheticConfig(EncoderOptions, StudyConfig):
+    """Settings of a synthetic study; the defaults are the grid and settings of arXiv 2502.16282.
+
+    Raises:
+        VlalignError: a value out of its range, named with what is allowed.
+    """
+
+    RUNNING: ClassVar[tuple[str, ...]] = ("out", "ensemble", "cpu")
+    GRID: ClassVar[tuple[str, ...]] = ("phi_depths", "depths", "widths", "seeds")
+    ANALYSIS: ClassVar[tuple[str, ...]] = ("metrics", "align_samples")
+
     learning_rate: Annotated[Many[_Rate] | None, ENCODERS] = None
     """learning rate of modality 1, and of the others (default: the published ones of each U)"""
 
@@ -140,30 +172,13 @@ class SyntheticConfig(SampleOptions, StudyConfig):
     ensemble: Annotated[int, Interval(ge=1, le=10**5), RUN] = 45
     """encoders trained together at most"""
 
-    cpu: Annotated[bool, RUN] = False
-    """stay on the CPU even if there is an accelerator"""
-
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("uniqueness", *self.GRID):
-            if getattr(self, name) is not None:
-                object.__setattr__(self, name, tuple(sorted(set(getattr(self, name)))))
-        for value in self.uniqueness:
-            self.unique(value)
-        for name in ("epochs", "learning_rate", "weight_decay"):
-            values = getattr(self, name)
-            if values is not None and len(values) != 2:
-                raise VlalignError(f"{name}: expected two values, of modality 1 and of the others, got {len(values)}")
         if self.align_samples > self.sizes[2]:
             raise VlalignError(
                 f"align_samples: expected at most the {self.sizes[2]} samples for testing, got {self.align_samples}"
             )
         self.check_metrics(self.align_samples, [min(self.hidden)])
-
-    @property
-    def hidden(self) -> tuple[int, ...]:
-        """Widths of the hidden layers."""
-        return self.widths if self.widths is not None else (self.width,)
 
     def settings_of(self, modality: int, uniqueness: int, tuned: dict[str, Any] | None = None) -> tuple[float, float]:
         """Return learning rate and weight decay of the encoders of a modality (from 0) at one U.

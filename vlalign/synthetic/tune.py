@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
+from vlalign.config import yaml_text
 from vlalign.errors import VlalignError
 from vlalign.files import write_whole
-from vlalign.settings import yaml_text
 from vlalign.store.checksums import check_space
 from vlalign.study.jobs import run_jobs
 from vlalign.study.progress import StudyProgress

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import shlex
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 from rich.console import Console
+from support.commands import options_of
 from support.html import Page
 from support.multibench import made_up
 from support.multibench_results import AFFECT, made_up_multibench
 from support.shown import text_of
 
-from vlalign.cli.fields import add_field_flags, given
 from vlalign.errors import VlalignError
 from vlalign.multibench import MultibenchConfig, MultibenchResult, MultibenchStudy
 from vlalign.multibench.config import complete
@@ -253,8 +253,6 @@ def test_grids_where_little_can_be_said(settings: dict[str, Any], tmp_path: Path
 
 
 def test_the_command_makes_the_same_settings(tmp_path: Path) -> None:
-    import argparse
-
     data = made_up(tmp_path / "my data")
     for settings in ({}, {"depths": (1, 2), "weight_decay": (0.1, 0.0), "metrics": ("cka:kernel=rbf",), "cpu": True}):
         asked_for = MultibenchConfig(
@@ -268,10 +266,7 @@ def test_the_command_makes_the_same_settings(tmp_path: Path) -> None:
         result = replace(made_up_multibench(), config=config.resolved(), data=told)
         line = shlex.split(command(result))
         assert line[:3] == ["vlalign", "multibench", "run"]
-        parser = argparse.ArgumentParser()
-        names = [entry.name for entry in fields(MultibenchConfig)]
-        add_field_flags(parser, MultibenchConfig, names)
-        again = MultibenchConfig(**given(parser.parse_args(line[3:]), names))
+        again = options_of(line[1:])
         assert again == asked_for  # what the data set fills in is left out
         assert complete(again, open_prepared(tmp_path / "my data")) == config
         assert given_settings(result)["epochs"] is None

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
 import shlex
-from dataclasses import fields
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from PIL import Image
+from support.commands import options_of
 from support.html import Page
 from support.shown import text_of
 from support.synthetic_results import made_up_result
 
-from vlalign.cli.fields import given
-from vlalign.cli.synthetic import add_arguments
 from vlalign.errors import VlalignError
 from vlalign.report.page import markdown
-from vlalign.synthetic import SyntheticConfig, Task, information
+from vlalign.synthetic import Task, information
 from vlalign.synthetic import published as paper
 from vlalign.synthetic.report import describe_table, show_result, write_report
 from vlalign.synthetic.report.page import synthetic_page
@@ -115,10 +112,7 @@ def test_the_command_on_the_page_makes_the_same_settings() -> None:
     (line,) = [line for line in page.splitlines() if line.startswith("vlalign synthetic run ")]
     words = shlex.split(line)
     assert words[:3] == ["vlalign", "synthetic", "run"]
-    parser = argparse.ArgumentParser()
-    run = add_arguments(parser) and parser.parse_args(words[2:])
-    names = [entry.name for entry in fields(SyntheticConfig)]
-    assert SyntheticConfig(**given(run, names)).resolved() == result.config
+    assert options_of(words[1:]).resolved() == result.config
 
 
 def test_another_metric_than_the_first() -> None:
