@@ -77,34 +77,34 @@ score s llama-7b nosuch                            | no run 'nosuch'
 {SCORE} --device nosuch                            | 'nosuch'
 {SCORE} --out text.txt                             | cannot write text.txt: it is not a folder
 {SCORE} --out {"o" * 300}                          | File name too long
-study nosuch                                       | invalid choice 'nosuch'
-study uniqueness --x a                             | nothing says y
-study uniqueness --x a --y b --op c --rates nan    | --rates nan
+study nosuch                                       | STUDY: expected uniqueness, got 'nosuch'
+study uniqueness --x a                             | required: --y
+study uniqueness --x a --y b --op c --rates nan    | --rates: expected a number from 0 to 100, got 'nan'
 study uniqueness --config nowhere.yaml             | nowhere.yaml: No such file
 study uniqueness --config empty                    | empty: Is a directory
 study uniqueness --config bin.csv                  | not text in UTF-8
 synthetic                                          | required: action
-synthetic run --samples -1                         | samples is -1
-synthetic run --noise nan                          | noise is nan
-synthetic run --depths 0                           | depths has 0
-synthetic run --learning-rate 1                    | give two
+synthetic run --samples -1                         | --samples: expected a whole number from 64
+synthetic run --noise nan                          | --noise: expected a number from 0 to 100
+synthetic run --depths 0                           | --depths: expected a whole number from 1 to 64
+synthetic run --learning-rate 1                    | expected two values
 synthetic run --metrics nosuch                     | unknown metric 'nosuch'
 synthetic run --tuned text.txt --dry-run           | text.txt is not a settings file
 synthetic run --out loop --dry-run                 | loop: Too many levels
 synthetic report nowhere                           | nowhere holds no finished study
 synthetic data --uniqueness 2                      | nothing to do
 synthetic data --uniqueness 2 --push x             | 'x' is not a name of a data set
-synthetic tune --trials 0                          | --trials is 0
+synthetic tune --trials 0                          | --trials: expected a whole number of at least 1
 multibench inspect nowhere                         | cannot read nowhere: no such file
 multibench inspect text.txt                        | it is text
 multibench inspect ~nouser9                        | no user of that name
-multibench prepare nosuch                          | invalid choice 'nosuch'
+multibench prepare nosuch                          | unknown verb 'nosuch': choose from
 multibench prepare custom                          | give a FILE, or --array
 multibench prepare custom --array a --labels b     | give NAME=FILE.npy
 multibench prepare custom --lables b               | did you mean --labels
 multibench run                                     | data is empty
 multibench run --data empty                        | empty holds no prepared data set
-multibench run --data x --dropout nan              | dropout is nan
+multibench run --data x --dropout nan              | --dropout: expected a number from 0 to 0.99
 multibench report nowhere                          | nowhere holds no finished study
 perturb                                            | name a data set
 perturb texts.csv --op nosuch --rate 10            | nosuch

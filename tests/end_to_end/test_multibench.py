@@ -171,11 +171,11 @@ def test_affect_data_and_one_table_of_two_runs(command: Command, whole: Path, tm
     [
         ("run", "data is empty: name a folder"),
         ("run --data nothere", "nothere holds no prepared data set"),
-        ("run --data pets --depths 0", "depths: expected a list of whole numbers from 1 to 64"),
+        ("run --data pets --depths 0", "error: --depths: expected a whole number from 1 to 64"),
         ("run --data pets --modalities image smell", "modalities has 'smell'"),
         ("run --data pets --metrics unbiased_cca", "unbiased_cca"),
         ("run --data pets --learning-rate 1 2 3", "learning_rate has 3 values"),
-        ("run --data pets --pool max", "pool: expected cls, mean or mean-padded"),
+        ("run --data pets --pool max", "error: --pool: expected cls, mean or mean-padded"),
         (f"run --data pets {FEW} --out run --clip 1", "run holds another study (clip was 8.0, is now 1.0)"),
         ("run --config nothere.yaml", "cannot read the settings file nothere.yaml"),
         ("report nothere", "nothere holds no finished study"),
@@ -187,9 +187,13 @@ def test_mistakes_are_one_line(
     line: str, message: str, whole: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(whole)
-    assert main(["multibench", *line.split()]) == 1
+    try:
+        status = main(["multibench", *line.split()])
+    except SystemExit as error:  # a flag is wrong
+        status = error.code  # type: ignore[assignment]
+    assert status in (1, 2)
     said = capsys.readouterr()
-    assert said.err.startswith("vlalign multibench: error: ")
+    assert said.err.startswith("vlalign multibench")
     assert message in said.err
     assert said.err.count("\n") == 1
     assert not said.out

@@ -132,6 +132,9 @@ def _run(app: App, words: list[str], *, debug: bool, quiet: bool) -> int:
         import pydantic  # noqa: F401  # cyclopts checks ranges with it if it is loaded
 
         try:
+            names, apps, rest = app.parse_commands(words)
+            if not rest and apps[-1].default_command is None:
+                _exit(" ".join(["vlalign", *names]), "required: action")
             command, bound, ignored = app.parse_args(words, exit_on_error=False, print_error=False)
         except CycloptsError as error:
             _exit(" ".join(["vlalign", *(error.command_chain or [name])]).strip(), _problem(error))

@@ -76,8 +76,8 @@ class PrepareOptions(Options):
     """replace another data set in that folder"""
 
     def arguments(self, name: str) -> dict[str, Any]:
-        """Return the folder and the other options as arguments of a function that prepares."""
-        return {"out": self.out or f"multibench-data/{name}", "pool": self.pool, "force": self.force}
+        """Return the options as arguments of a function that prepares the data set ``name``."""
+        return {"folder": self.out or f"multibench-data/{name}", "pool": self.pool, "force": self.force}
 
 
 _Prepare = Annotated[PrepareOptions, Flags]
