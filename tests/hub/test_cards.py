@@ -20,10 +20,10 @@ from vlalign.hub import build, push, push_results
 from vlalign.hub.cards import REQUIRED, TEMPLATES, escape, render, template
 from vlalign.hub.perturbed import card as perturbed_card
 from vlalign.hub.perturbed import push_perturbed, save_card
-from vlalign.hub.push_results import card as results_card
 from vlalign.hub.record_table import row_of
 from vlalign.hub.synthetic import card as synthetic_card
 from vlalign.hub.synthetic import push_synthetic
+from vlalign.hub.upload_results import card as results_card
 from vlalign.perturb import parse_perturbation, perturb_data, write_perturbed
 from vlalign.scoring import score
 from vlalign.store import FeatureStore, Layer

@@ -20,8 +20,8 @@ from support.repos import Blob
 
 from vlalign.errors import VlalignError
 from vlalign.hub import push_results, read_results
-from vlalign.hub.push_results import TABLE
 from vlalign.hub.record_table import from_parquet, groups_of, row_of, to_parquet
+from vlalign.hub.upload_results import TABLE
 from vlalign.scoring import score
 from vlalign.scoring.record import ScoreRecord
 from vlalign.store import RunKey
@@ -215,7 +215,7 @@ def test_rows_tell_the_runs_apart(hub: HubServer, record: ScoreRecord) -> None:
 
 
 def test_names_of_models_and_data_sets_are_listed(record: ScoreRecord) -> None:
-    from vlalign.hub.push_results import card
+    from vlalign.hub.upload_results import card
 
     edited = with_key(record, data={**record.x["run"]["key"]["data"], "name": "org/this and that"})
     edited = replace(edited, y={"model": "my own model", "modality": None, "run": None, "tensor": None})
@@ -228,7 +228,7 @@ def test_names_of_models_and_data_sets_are_listed(record: ScoreRecord) -> None:
 
 
 def test_many_groups_are_counted(record: ScoreRecord) -> None:
-    from vlalign.hub.push_results import card
+    from vlalign.hub.upload_results import card
 
     rows = [row_of(replace(record, n=n), f"results/{n}.json", b"") for n in range(1, 34)]
     text = card(rows, "owner/many", branch="main", licence="mit", commands=[])

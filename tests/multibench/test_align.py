@@ -8,8 +8,8 @@ import pytest
 import torch
 from support.multibench_study import small, toy_data
 
-from vlalign.metrics.cka import unbiased_cka
-from vlalign.metrics.mutual_knn import mutual_knn
+from vlalign.metrics.definitions.cka import unbiased_cka
+from vlalign.metrics.definitions.mutual_knn import mutual_knn
 from vlalign.multibench import MultibenchResult, MultibenchStudy, load_encoder, open_prepared
 from vlalign.multibench.align import best_members
 from vlalign.multibench.checkpoints import Member, TrainedEncoder

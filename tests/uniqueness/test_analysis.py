@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from support.study import line, point
 
 from vlalign.errors import VlalignError
-from vlalign.stats.correlation import correlation
+from vlalign.stats.correlations import correlation
 from vlalign.uniqueness import Point, family_curves, performance_fits
 
 SCORES = st.lists(st.integers(0, 40).map(lambda value: value / 40), min_size=1, max_size=9)

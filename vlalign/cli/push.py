@@ -21,7 +21,7 @@ from vlalign.config import Options
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from vlalign.hub.push import Pushed
+    from vlalign.hub.upload import Pushed
 
 
 class RepoOptions(Options):

@@ -10,10 +10,10 @@ vlalign/<config>.json        run key, facts, layer axis, checksums, command: the
 ```
 """
 
+from vlalign.hub.download import pull
 from vlalign.hub.metadata import About
-from vlalign.hub.pull import pull
-from vlalign.hub.push import push
-from vlalign.hub.push_results import push_results
 from vlalign.hub.record_sources import read_results
+from vlalign.hub.upload import push
+from vlalign.hub.upload_results import push_results
 
 __all__ = ["About", "pull", "push", "push_results", "read_results"]

@@ -9,7 +9,7 @@ from vlalign.hub.cards import render, size_category, versions
 from vlalign.hub.samples import PushedSamples, push_samples
 from vlalign.synthetic.data import SyntheticData
 from vlalign.synthetic.export import settings_of, to_datasets
-from vlalign.synthetic.information import information
+from vlalign.synthetic.quantities import information
 
 
 def push_synthetic(

@@ -1,22 +1,27 @@
 """Metrics: pure functions of paired features [N, D] or of neighbour lists."""
 
 from vlalign.metrics.base import Info, Metric, Moments
-from vlalign.metrics.cka import cka, unbiased_cka
-from vlalign.metrics.cknna import cknna
-from vlalign.metrics.cmd import cmd
-from vlalign.metrics.cycle_knn import cycle_knn
-from vlalign.metrics.edit_distance_knn import edit_distance_knn
+from vlalign.metrics.definitions.cka import cka, unbiased_cka
+from vlalign.metrics.definitions.cknna import cknna
+from vlalign.metrics.definitions.cmd import cmd
+from vlalign.metrics.definitions.cycle_knn import cycle_knn
+from vlalign.metrics.definitions.edit_distance_knn import edit_distance_knn
+from vlalign.metrics.definitions.jaccard_knn import jaccard_knn
+from vlalign.metrics.definitions.lcs_knn import lcs_knn
+from vlalign.metrics.definitions.linear_predictivity import linear_predictivity
+from vlalign.metrics.definitions.mutual_knn import MutualKnn, mutual_knn, mutual_knn_from_neighbours, overlap_counts
+from vlalign.metrics.definitions.procrustes import (
+    angular_shape,
+    angular_shape_distance,
+    procrustes,
+    procrustes_distance,
+)
+from vlalign.metrics.definitions.pwcca import pwcca
+from vlalign.metrics.definitions.rnx import rnx, rnx_area
+from vlalign.metrics.definitions.rsa import rsa
+from vlalign.metrics.definitions.svcca import svcca
 from vlalign.metrics.engine.neighbours import knn
-from vlalign.metrics.jaccard_knn import jaccard_knn
-from vlalign.metrics.lcs_knn import lcs_knn
-from vlalign.metrics.linear_predictivity import linear_predictivity
-from vlalign.metrics.mutual_knn import MutualKnn, mutual_knn, mutual_knn_from_neighbours, overlap_counts
-from vlalign.metrics.procrustes import angular_shape, angular_shape_distance, procrustes, procrustes_distance
-from vlalign.metrics.pwcca import pwcca
 from vlalign.metrics.registry import get_metric, metric_names, parse_metric
-from vlalign.metrics.rnx import rnx, rnx_area
-from vlalign.metrics.rsa import rsa
-from vlalign.metrics.svcca import svcca
 
 __all__ = [
     "Info",

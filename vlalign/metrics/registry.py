@@ -1,4 +1,4 @@
-"""Metrics by name. A new metric is one file with a class, and one line here."""
+"""Metrics by name. A new metric is one file with a class in :mod:`vlalign.metrics.definitions`, and one line here."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from typing import Any
 
 from vlalign.errors import VlalignError, did_you_mean
 from vlalign.metrics.base import Metric
-from vlalign.metrics.cka import Cka, UnbiasedCka
-from vlalign.metrics.cknna import Cknna
-from vlalign.metrics.cmd import Cmd
-from vlalign.metrics.cycle_knn import CycleKnn
-from vlalign.metrics.edit_distance_knn import EditDistanceKnn
-from vlalign.metrics.jaccard_knn import JaccardKnn
-from vlalign.metrics.lcs_knn import LcsKnn
-from vlalign.metrics.linear_predictivity import LinearPredictivity
-from vlalign.metrics.mutual_knn import MutualKnn
-from vlalign.metrics.procrustes import AngularShape, Procrustes
-from vlalign.metrics.pwcca import Pwcca
-from vlalign.metrics.rnx import Rnx, RnxArea
-from vlalign.metrics.rsa import Rsa
-from vlalign.metrics.svcca import Svcca
+from vlalign.metrics.definitions.cka import Cka, UnbiasedCka
+from vlalign.metrics.definitions.cknna import Cknna
+from vlalign.metrics.definitions.cmd import Cmd
+from vlalign.metrics.definitions.cycle_knn import CycleKnn
+from vlalign.metrics.definitions.edit_distance_knn import EditDistanceKnn
+from vlalign.metrics.definitions.jaccard_knn import JaccardKnn
+from vlalign.metrics.definitions.lcs_knn import LcsKnn
+from vlalign.metrics.definitions.linear_predictivity import LinearPredictivity
+from vlalign.metrics.definitions.mutual_knn import MutualKnn
+from vlalign.metrics.definitions.procrustes import AngularShape, Procrustes
+from vlalign.metrics.definitions.pwcca import Pwcca
+from vlalign.metrics.definitions.rnx import Rnx, RnxArea
+from vlalign.metrics.definitions.rsa import Rsa
+from vlalign.metrics.definitions.svcca import Svcca
 
 #: Every metric by its name.
 METRICS: dict[str, type[Metric]] = {

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlalign.errors import VlalignError
-from vlalign.stats.correlation import checked_numbers
+from vlalign.stats.correlations import checked_numbers
 
 
 def benjamini_hochberg(p_values: Sequence[float] | NDArray[np.float64]) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ from vlalign.synthetic.config import SyntheticConfig
 from vlalign.synthetic.data import SyntheticData, make_data
 from vlalign.synthetic.distribution import Task, label_table
 from vlalign.synthetic.export import to_datasets
-from vlalign.synthetic.information import Information, information
+from vlalign.synthetic.quantities import Information, information
 from vlalign.synthetic.results import SyntheticResult
 from vlalign.synthetic.study import SyntheticStudy
 

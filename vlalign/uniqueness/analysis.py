@@ -12,7 +12,7 @@ from vlalign.uniqueness.points import Point
 from vlalign.uniqueness.sentences import about_curve, about_fits, about_points
 
 if TYPE_CHECKING:
-    from vlalign.stats.correlation import Correlation
+    from vlalign.stats.correlations import Correlation
 
 LEAST = 5  # values that a correlation needs
 
@@ -192,7 +192,7 @@ def _spearman(x: Sequence[float], y: Sequence[float], things: str, constant: str
         return None, f"{len(x)} {thing}: a correlation needs at least {LEAST}"
     if min(x) == max(x) or min(y) == max(y):
         return None, constant
-    from vlalign.stats.correlation import correlation
+    from vlalign.stats.correlations import correlation
 
     return correlation(x, y), ""
 

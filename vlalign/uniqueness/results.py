@@ -107,6 +107,6 @@ class UniquenessResult(StudyResult):
 
 
 def _parsed(entry: Mapping[str, Any]) -> dict[str, Any]:
-    from vlalign.stats.correlation import Correlation
+    from vlalign.stats.correlations import Correlation
 
     return {**entry, "rho": None if entry["rho"] is None else Correlation(**entry["rho"])}

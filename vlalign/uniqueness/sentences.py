@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from vlalign.report.format import coefficient, signed
 
 if TYPE_CHECKING:
-    from vlalign.stats.correlation import Correlation
+    from vlalign.stats.correlations import Correlation
     from vlalign.uniqueness.analysis import FamilyCurve, PerformanceFit
     from vlalign.uniqueness.points import Point
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from support.inputs import KINDS, pair_of, random_layer
 from torch import Tensor
 
-from vlalign.metrics.pwcca import pwcca
+from vlalign.metrics.definitions.pwcca import pwcca
 
 
 def reference(x: Tensor, y: Tensor) -> float:

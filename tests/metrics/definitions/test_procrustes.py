@@ -14,7 +14,7 @@ from support.inputs import KINDS, pair_of, random_layer
 from torch import Tensor
 
 from vlalign.errors import VlalignError
-from vlalign.metrics.procrustes import (
+from vlalign.metrics.definitions.procrustes import (
     angular_shape,
     angular_shape_distance,
     procrustes,

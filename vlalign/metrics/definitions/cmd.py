@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Floats, Info, Ints, Moments, choice, evaluate, shown
-from vlalign.metrics.cka import GRAM_SAMPLES
+from vlalign.metrics.definitions.cka import GRAM_SAMPLES
 from vlalign.metrics.engine.kernels import Centred, linear_gram
 from vlalign.metrics.engine.moments import PairSums, permutation_moments
 from vlalign.metrics.engine.pairwise import PairMatrix, PairMetric

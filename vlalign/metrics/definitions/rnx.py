@@ -18,12 +18,12 @@ from torch import Tensor
 
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Floats, Info, Ints, Metric, Moments, evaluate, whole_number
+from vlalign.metrics.definitions.mutual_knn import MutualKnn
 from vlalign.metrics.engine.matches import find_matches
 from vlalign.metrics.engine.neighbour_lists import relabelled
 from vlalign.metrics.engine.neighbours import knn_of_sides
 from vlalign.metrics.engine.threads import map_layers
 from vlalign.metrics.engine.ties import Sided
-from vlalign.metrics.mutual_knn import MutualKnn
 
 _BLOCK_BYTES = 4 * 2**20  # of weights [layers, rows, N] held at once by each thread
 

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Floats, Info, Ints, Metric, Moments, evaluate, take_rows, whole_number
-from vlalign.metrics.cka import UnbiasedCka
+from vlalign.metrics.definitions.cka import UnbiasedCka
+from vlalign.metrics.definitions.mutual_knn import MutualKnn
 from vlalign.metrics.engine.matches import find_matches
 from vlalign.metrics.engine.neighbour_lists import relabelled
 from vlalign.metrics.engine.ties import Sided
-from vlalign.metrics.mutual_knn import MutualKnn
 
 _GATHER_BYTES = 2**20  # of neighbours' features held at once
 _SUM_BYTES = 64 * 2**20  # of row and column sums held at once

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from support.inputs import KINDS, pair_of
 
 from vlalign.metrics import knn, mutual_knn
-from vlalign.metrics.cycle_knn import cycle_knn
+from vlalign.metrics.definitions.cycle_knn import cycle_knn
 
 Lists = list[list[int]]
 

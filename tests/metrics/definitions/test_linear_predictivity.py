@@ -11,7 +11,7 @@ from support.inputs import KINDS, pair_of, random_layer
 from torch import Tensor
 
 from vlalign.errors import VlalignError
-from vlalign.metrics.linear_predictivity import LinearPredictivity, fold_rows, linear_predictivity
+from vlalign.metrics.definitions.linear_predictivity import LinearPredictivity, fold_rows, linear_predictivity
 
 ALPHAS = (0.01, 0.1, 1.0, 10.0)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from support.inputs import KINDS, pair_of
 
 from vlalign.metrics import knn, mutual_knn
-from vlalign.metrics.jaccard_knn import jaccard_knn
+from vlalign.metrics.definitions.jaccard_knn import jaccard_knn
 
 Lists = list[list[int]]
 

@@ -10,8 +10,8 @@ import torch
 from support.inputs import KINDS, pair_of
 
 from vlalign.errors import VlalignError
-from vlalign.metrics.cka import cka
-from vlalign.metrics.cmd import Cmd, cmd
+from vlalign.metrics.definitions.cka import cka
+from vlalign.metrics.definitions.cmd import Cmd, cmd
 
 cmd_module = importlib.import_module("vlalign.metrics.cmd")  # the package exports the function of that name
 

@@ -12,7 +12,7 @@ from scipy.stats import pearsonr, spearmanr
 from support.inputs import KINDS, pair_of
 
 from vlalign.errors import VlalignError
-from vlalign.metrics.rsa import Rsa, dissimilarities, rsa
+from vlalign.metrics.definitions.rsa import Rsa, dissimilarities, rsa
 
 
 @pytest.mark.parametrize("kind", KINDS)

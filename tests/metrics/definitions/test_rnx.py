@@ -14,7 +14,7 @@ from torch import Tensor
 
 from vlalign.errors import VlalignError
 from vlalign.metrics import knn
-from vlalign.metrics.rnx import Rnx, RnxArea, rnx, rnx_area
+from vlalign.metrics.definitions.rnx import Rnx, RnxArea, rnx, rnx_area
 
 
 def slow(x: Tensor, y: Tensor, k: int) -> float:

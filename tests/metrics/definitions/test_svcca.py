@@ -11,7 +11,7 @@ from support.inputs import KINDS, pair_of, random_layer
 from torch import Tensor
 
 from vlalign.errors import VlalignError
-from vlalign.metrics.svcca import Svcca, svcca
+from vlalign.metrics.definitions.svcca import Svcca, svcca
 
 
 def reference(x: Tensor, y: Tensor, dim: int) -> float:

@@ -15,7 +15,7 @@ from torch import Tensor
 from vlalign.errors import VlalignError
 from vlalign.metrics import knn
 from vlalign.metrics.base import Metric
-from vlalign.metrics.cknna import Cknna, cknna
+from vlalign.metrics.definitions.cknna import Cknna, cknna
 
 
 def hsic(a: Tensor, b: Tensor) -> float:

@@ -13,7 +13,7 @@ from support.inputs import KINDS, pair_of
 from torch import Tensor
 
 from vlalign.errors import VlalignError
-from vlalign.metrics.cka import Cka, UnbiasedCka, cka, unbiased_cka
+from vlalign.metrics.definitions.cka import Cka, UnbiasedCka, cka, unbiased_cka
 from vlalign.metrics.engine.kernels import median_distance
 
 cka_module = importlib.import_module("vlalign.metrics.cka")  # the package exports the function of that name

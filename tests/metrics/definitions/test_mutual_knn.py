@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vlalign.errors import VlalignError
 from vlalign.metrics import MutualKnn, get_metric, knn, metric_names, mutual_knn, overlap_counts
-from vlalign.metrics.mutual_knn import mutual_knn_from_neighbours, overlap_counts_permuted
+from vlalign.metrics.definitions.mutual_knn import mutual_knn_from_neighbours, overlap_counts_permuted
 
 
 def lists(layers: int, n: int, k: int, seed: int) -> Tensor:

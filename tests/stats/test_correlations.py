@@ -13,7 +13,7 @@ import pytest
 from scipy import stats
 
 from vlalign.errors import VlalignError
-from vlalign.stats.correlation import METHODS, correlation
+from vlalign.stats.correlations import METHODS, correlation
 
 SCIPY = {"spearman": stats.spearmanr, "pearson": stats.pearsonr, "kendall": stats.kendalltau}
 # of a bivariate normal distribution with Pearson correlation 0.6

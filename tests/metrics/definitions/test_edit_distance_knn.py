@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from support.inputs import KINDS, pair_of
 
 from vlalign.metrics import knn
-from vlalign.metrics.edit_distance_knn import edit_distance_knn
+from vlalign.metrics.definitions.edit_distance_knn import edit_distance_knn
+from vlalign.metrics.definitions.lcs_knn import lcs_knn
 from vlalign.metrics.engine.matches import Groups, best_chains
-from vlalign.metrics.lcs_knn import lcs_knn
 
 Lists = list[list[int]]
 
