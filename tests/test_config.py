@@ -65,6 +65,7 @@ class Sample(Options):
         ("names", ["a", "b"], ("a", "b")),
         ("names", None, None),
         ("inner", Inner("x"), Inner("x")),
+        ("inner", "x", Inner("x")),
         ("free", [1, "a"], [1, "a"]),
     ],
 )

@@ -8,21 +8,14 @@ Declare an option as one field: its type, range, choices and default, and the st
         k: Annotated[int, Ge(1)] = 10
         \"""neighbours, for metrics that have them\"""
 
-        quantile: Literal["exact", "mean"] = "exact"
-        \"""clip threshold of the reference\"""
-
-        seeds: Many[int] = (2, 22)
-        \"""random seeds of the encoders\"""
-
         data: Annotated[DataSpec, Parameter(name="*")] = DataSpec()
         \"""data set and its columns\"""
 
 The keyword (:func:`keywords`), the YAML key (:func:`read_options`), the flag and its help (:mod:`vlalign.cli`), the
 error and the stored settings (:func:`plain`) follow from the field. Ranges are those of ``annotated_types`` (``Ge``,
-``Gt``, ``Le``, ``Lt``, ``Interval``, ``MinLen``); types are strict: true is no number and "3" no whole number. A class
-contains the options of another by a field of that type. Checks of several fields, and values that follow from others,
-belong into ``__post_init__`` after ``super().__post_init__()``. A flag that is not named like its field has
-``cyclopts.Parameter(name="--model")`` in the annotation.
+``Gt``, ``Le``, ``Lt``, ``Interval``, ``MinLen``), choices are a ``Literal``; types are strict: true is no number and
+"3" no whole number. Checks of several fields, and values that follow from others, belong into ``__post_init__`` after
+``super().__post_init__()``. A flag that is not named like its field has ``cyclopts.Parameter(name="--model")``.
 """
 
 from __future__ import annotations
@@ -134,7 +127,7 @@ def check_values(cls: type[Options], values: Mapping[str, Any], where: str = "")
     from pydantic import ValidationError
 
     try:
-        model = _model(cls).model_validate({name: _native(value) for name, value in values.items()})
+        model = _model(cls).model_validate({name: _native(value, _hints(cls)[name]) for name, value in values.items()})
     except ValidationError as error:
         first = error.errors()[0]
         name, *inner = first["loc"]
@@ -146,8 +139,10 @@ def check_values(cls: type[Options], values: Mapping[str, Any], where: str = "")
     return {name: getattr(model, name) for name in values}
 
 
-def _native(value: Any) -> Any:
-    """Return a NumPy number as one of Python."""
+def _native(value: Any, hint: Any) -> Any:
+    """Return a NumPy number as one of Python, and a text in place of options as those with this first field."""
+    if isinstance(value, str) and _is_options(_unmarked(hint)):
+        return _unmarked(hint)(value)
     return value.item() if type(value).__module__ == "numpy" and getattr(value, "ndim", 1) == 0 else value
 
 
@@ -206,7 +201,7 @@ def _kind(hint: Any, number: int, value: Any) -> str:
         return _or(arguments) + (did_you_mean(value[:100], map(str, arguments)) if isinstance(value, str) else "")
     if origin is tuple:
         return "a list of " + " or ".join(_kind(inner, 1, value) for inner in _alternatives(arguments[0]))
-    if inspect.isclass(hint) and issubclass(hint, Options):
+    if _is_options(hint):
         return f"a mapping of {', '.join(_hints(hint))}"
     return _NAMES[hint][number] if hint in _NAMES else getattr(hint, "__name__", str(hint))
 
@@ -302,7 +297,8 @@ def _flag(hint: Any, name: str) -> tuple[str, str]:
 def read_options(cls: type[Options], path: str | Path) -> dict[str, Any]:
     """Return the options that a YAML file gives, by field names; a part of them is enough.
 
-    A field that holds options of another class is a nested mapping in the file and in what is returned.
+    A field that holds options of another class is a nested mapping in the file and in the result; a text in the file
+    gives the first of these options.
 
     Raises:
         VlalignError: the file is missing or no valid YAML, or a key is unknown or has a value of the wrong type.
@@ -317,13 +313,19 @@ def check_keys(cls: type[Options], values: Mapping[Any, Any], path: Path, inside
         if key not in hints:
             known = did_you_mean(str(key)[:100], hints) or f": known are {', '.join(hints)}"
             raise VlalignError(f"{path}: unknown key {inside}{visible(key, most=80)}{known}")
-    kinds = {key: _unmarked(hints[key]) for key, value in values.items() if isinstance(value, dict)}
-    nested = {key: kind for key, kind in kinds.items() if inspect.isclass(kind) and issubclass(kind, Options)}
+    kinds = {key: _unmarked(hints[key]) for key, value in values.items() if isinstance(value, dict | str)}
+    nested = {key: kind for key, kind in kinds.items() if _is_options(kind)}
+    first = {key: dataclasses.fields(kind)[0].name for key, kind in nested.items()}
+    values = {key: {first[key]: v} if key in nested and isinstance(v, str) else v for key, v in values.items()}
     flat = check_values(cls, {key: value for key, value in values.items() if key not in nested}, f"{path}: {inside}")
     return {
         key: check_keys(nested[key], value, path, f"{inside}{key}.") if key in nested else flat[key]
         for key, value in values.items()
     }
+
+
+def _is_options(kind: Any) -> bool:
+    return inspect.isclass(kind) and issubclass(kind, Options)
 
 
 def _unmarked(hint: Any) -> Any:

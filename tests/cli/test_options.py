@@ -136,6 +136,9 @@ def test_settings_files(tmp_path: Path) -> None:
     assert made(text, "--extra", "4", "--caption", "0") == dataclasses.replace(
         whole, extra=4, data=DataSpec("s.csv", caption=0)
     )
+    assert made(text, "--data", "s.csv") == whole
+    assert made(text, "--data", "other.csv").data == DataSpec("other.csv")
+    assert made("data: s.csv").data == DataSpec("s.csv")
     assert made("") == MoreOptions()
     for wrong, message in (
         ("extra: 0", r"more\.yaml: extra: expected a whole number of at least 1, got 0"),

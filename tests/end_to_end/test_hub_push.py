@@ -54,9 +54,9 @@ def test_push_load_pull_score(
     command("vlalign pull owner/e2e --revision v1 --store pulled")
     assert contents(tmp_path / "pulled") == contents(store.root)
     assert "3 complete run(s)" in command("python -m vlalign verify pulled").stdout
-    assert "was there" in command("python scripts/pull.py owner/e2e --store pulled --config dinov2-small").stdout
+    assert "unchanged" in command("python scripts/pull.py owner/e2e --store pulled --config dinov2-small").stdout
     offline = {"HF_HUB_OFFLINE": "1"}
-    assert "was there" in command("vlalign pull owner/e2e --store pulled -q", env=offline).stdout
+    assert "unchanged" in command("vlalign pull owner/e2e --store pulled -q", env=offline).stdout
     command("vlalign pull owner/e2e --store elsewhere --config llama-7b -q", env=offline)
     for name in ("features", "pulled"):
         command(f"vlalign score {name} dinov2-small llama-7b --out {name}-results --no-figure --permutations 50")

@@ -136,6 +136,8 @@ def _run(app: App, words: list[str], *, debug: bool, quiet: bool) -> int:
             if not rest and apps[-1].default_command is None:
                 _exit(" ".join(["vlalign", *names]), "required: action")
             command, bound, ignored = app.parse_args(words, exit_on_error=False, print_error=False)
+        except errors.ValidationError as error:  # a value of the right type, out of range
+            raise VlalignError(_problem(error)) from error
         except CycloptsError as error:
             _exit(" ".join(["vlalign", *(error.command_chain or [name])]).strip(), _problem(error))
         return command(*bound.args, **bound.kwargs, **dict.fromkeys(ignored, quiet))
@@ -245,14 +247,20 @@ def _fill_from_file(app: App, commands: tuple[str, ...], arguments: ArgumentColl
 
 
 def _fill(arguments: ArgumentCollection, values: dict[str, Any], path: str, inside: tuple[str, ...] = ()) -> None:
+    from vlalign.data.spec import OF_SOURCE
+
     for argument in arguments:
         *above, key = argument.keys or ("",)
         if tuple(above) != inside or key not in values or argument.has_tokens or argument.children:
             continue
         argument.append(Token(keyword=key, value=str(values[key]), source=path, implicit_value=values[key]))
     for key, value in values.items():
-        if isinstance(value, dict):
-            _fill(arguments, value, path, (*inside, key))
+        if not isinstance(value, dict):
+            continue
+        source = next((a.tokens[-1].value for a in arguments if a.keys == (*inside, key, "source") and a.tokens), None)
+        if source not in (None, value.get("source")):  # the file describes another data set
+            value = {name: given for name, given in value.items() if name not in OF_SOURCE}
+        _fill(arguments, value, path, (*inside, key))
 
 
 def _explain(error: Exception) -> str:

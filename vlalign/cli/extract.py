@@ -1,6 +1,6 @@
 """Extract pooled features of every layer of models on paired image–text data.
 
-What is in the store already is kept, so the same command resumes after an interruption.
+Features in the store are kept, so the same command resumes after an interruption.
 
   vlalign extract --model dinov2-small --model llama-7b
   accelerate launch scripts/extract.py --model llama-7b

@@ -1,4 +1,4 @@
-"""Look at perturbed captions and images, measure what the edits do, and write or push edited data sets.
+"""Show perturbed captions and images, measure the effect of the edits, and write or push edited data sets.
 
 An operation without a rate takes each of --rate; several operations are applied one after the other.
 

@@ -1,6 +1,6 @@
 """Pull features that vlalign pushed to the Hugging Face Hub into a feature store, every checksum checked.
 
-float32 comes back with its run key, byte for byte; rounded float16 with a key that says so.
+float32 comes back with its run key, byte for byte; rounded float16 with a key that records it.
 
   vlalign pull you/features --store features
   vlalign pull you/features --revision v2.0 --config llama-7b --config dinov2-small
@@ -48,6 +48,6 @@ def run(
         run = pulled.run
         table.add_row(
             pulled.about.config, f"{run.key.title} @{run.key.short[:8]}", loss_text(pulled.about),
-            str(run.path) if pulled.fresh else "was there",
+            str(run.path) if pulled.fresh else "unchanged",
         )  # fmt: skip
     console().print(table)

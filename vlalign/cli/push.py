@@ -125,5 +125,5 @@ def _table(done: Pushed) -> Table:
         )  # fmt: skip
     for config in done.kept:
         if config not in {item.config for item in done.items}:
-            table.add_row(config, "–", "–", "–", "–", "stays as it is there")
+            table.add_row(config, "–", "–", "–", "–", "kept unchanged")
     return table

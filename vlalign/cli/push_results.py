@@ -1,7 +1,7 @@
 """Push score records to the Hugging Face Hub, as they are, with a table of all and a card.
 
-Records that are there stay, and are not uploaded again under another name; what would replace one needs --force. Files
-that hold no sound record are listed with the reason and left out.
+Records in the data set stay, and are not uploaded again under another name; replacing one needs --force. Files
+without a valid record are listed with the reason and left out.
 
   vlalign push-results results --repo you/alignment
   vlalign push-results results other/results friend/alignment --repo you/alignment --tag 2025-01
@@ -30,7 +30,7 @@ def run(
 
     set_up_bars(quiet)
     pushed = push_results(list(results), **vars(where))
-    counts = f"{len(pushed.new)} new, {len(pushed.replaced)} replaced, {len(pushed.same)} there already"
+    counts = f"{len(pushed.new)} new, {len(pushed.replaced)} replaced, {len(pushed.same)} unchanged"
     text = f"{counts}; {pushed.total} in all"
     if left := len(pushed.invalid):
         text += f"; {left} {'file' if left == 1 else 'files'} left out"

@@ -1,6 +1,6 @@
 """Score alignment between models of a feature store, over all layer pairs.
 
-Records that are in the output folder already are kept, so the same command resumes after an interruption.
+Records in the output folder are kept, so the same command resumes after an interruption.
 
 Without names, every vision model is scored with every text model (or, in a store of one modality, every two models).
 

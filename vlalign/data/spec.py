@@ -15,6 +15,8 @@ from vlalign.errors import VlalignError
 MODALITIES = ("text", "vision")
 BUILTIN = {"builtin:emoji": Path(__file__).parent / "builtin" / "emoji.parquet"}
 DEFAULT_REVISIONS = {"minhuh/prh": "wit_1024"}
+#: options that hold for one source only
+OF_SOURCE = ("source", "revision", "config", "split", "image_column", "text_column", "id_column", "caption")
 
 
 class DataSpec(Options):
