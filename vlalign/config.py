@@ -56,7 +56,7 @@ def _cached(function: Callable[[Any], T]) -> Callable[[Any], T]:
 
 
 class _Before:
-    """Function applied to a value before its type is checked; pydantic is imported when it is first needed."""
+    """Function applied to a value before its type is checked."""
 
     def __init__(self, change: Callable[[Any], Any], checked: bool = True) -> None:
         self.change = change
@@ -71,17 +71,15 @@ class _Before:
 
 
 def _as_tuple(value: Any) -> Any:
-    if isinstance(value, list | tuple):
-        return tuple(value)
-    return value if value is None or isinstance(value, dict) else (value,)
+    return tuple(value) if isinstance(value, list | tuple) else value if value is None else (value,)
 
 
 def _as_number(value: Any) -> Any:
-    """Return a number that PyYAML takes for a text: 1e-3 without a point."""
-    return float(value) if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value) else value
+    is_number = isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value)
+    return float(value) if is_number else value
 
 
-#: number with or without a point, stored as a float
+#: number with or without a point, stored as a float; also a text such as 1e-3, which YAML has no number for
 Number = Annotated[float, _Before(_as_number)]
 #: tuple of values; a list, or one value alone, is also accepted
 Many = Annotated[tuple[T, ...], _Before(_as_tuple)]
@@ -180,8 +178,7 @@ def expected(hint: Any, value: Any = None) -> str:
     """
     kinds = [kind for kind in _alternatives(hint) if kind is not type(None)]
     texts = list(dict.fromkeys(_kind(kind, 0, value) for kind in kinds))
-    if len(kinds) < len(_alternatives(hint)):
-        texts.append("null")
+    texts += ["null"] * (len(kinds) < len(_alternatives(hint)))
     if str in kinds and isinstance(value, int | float):
         texts[0] += " in quotes"
     return " or ".join(texts)
@@ -252,7 +249,6 @@ def select(given: Any, cls: type[T], **more: Any) -> T:
     """Return the options of ``cls`` that ``given`` has, others at their defaults; ``more`` overrides both.
 
     >>> class Wide(Options):
-    ...     a: int = 1
     ...     b: int = 2
     >>> class Narrow(Options):
     ...     b: int = 0

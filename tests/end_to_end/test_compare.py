@@ -69,7 +69,7 @@ def test_comparing_runs_and_records(command: Command, store: Path, results: Path
     one = command(
         f"vlalign compare llama bloom --store {store} --k 5 --half-samples 20 --reference timm_resnet --json e.json"
     )
-    assert "picked on one half of the samples" in one.stdout
+    assert "selected on one half of the samples" in one.stdout
     assert json.loads((tmp_path / "e.json").read_text())["test"] == told[1]["test"]
     llama, bloom = (next(results.glob(f"timm_resnet*__{name}-*.json")) for name in ("llama", "bloom"))
     alone = command(["vlalign", "compare", str(llama), str(bloom)])
@@ -92,7 +92,7 @@ def test_edited_captions_and_groups(command: Command, store: Path, results: Path
     refused = command(["vlalign", "compare", whole, part], status=1)
     assert "cannot be compared, they differ in data" in refused.stderr
     tested = command(["vlalign", "compare", whole, part, "--store", str(store), "--half-samples", "20"])
-    assert "picked on one half" in tested.stdout
+    assert "selected on one half" in tested.stdout
     ids = vlalign.FeatureStore(store).find("llama").ids
     (tmp_path / "groups.csv").write_text("id,group\n" + "".join(f"{name},{i // 2}\n" for i, name in enumerate(ids)))
     line = f"vlalign score {store} --k 5 --permutations 0 --half-samples 10 --no-figure -q --groups groups.csv --out g"

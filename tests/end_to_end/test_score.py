@@ -154,7 +154,6 @@ def test_mistakes(store: Path, tiny: TinyModels, tmp_path: Path, capsys: pytest.
         ([store, "llama", "bloom", "--metric", "cka:kernel=poly"], "poly"),
         ([store, "llama", "bloom", "--metric", "cka", "--metric", "rsa:distance=l1"], "euclidean"),
         ([store, "llama", "bloom", "--half-samples", "1"], "half-samples"),
-        ([store, "llama", "bloom", "--preset", "platon"], "platonic"),
         ([tmp_path / "none"], "does not exist"),
         ([store, "llama", "bloom", "--out", "/proc/x"], "/proc"),
     ):
@@ -162,6 +161,9 @@ def test_mistakes(store: Path, tiny: TinyModels, tmp_path: Path, capsys: pytest.
         lines = capsys.readouterr().err.strip().splitlines()
         assert len(lines) == 1
         assert word in lines[0]
+    with pytest.raises(SystemExit, match="2"):
+        main(["score", str(store), "llama", "bloom", "--preset", "platon", "--out", str(tmp_path / "out")])
+    assert "did you mean platonic?" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
