@@ -32,7 +32,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from vlalign.multibench import Encoder, MultibenchConfig, MultibenchStudy, PreparedSplit, load_encoder, write_prepared
 from vlalign.multibench.align import align
-from vlalign.multibench.checkpoints import Member, all_members, ensembles
+from vlalign.multibench.cells import Cell, all_cells, ensembles
 from vlalign.study.grid import train_in_worker
 from vlalign.study.workers import run_in_workers
 
@@ -122,7 +122,7 @@ class Usual:
         config, data = study.config, study.data
         self.place = data.modalities.index(modality)
         self.classes, self.clip, self.batch, self.best = data.classes, config.clip, config.batch, -float("inf")
-        member = next(one for one in all_members(config) if (one.modality, one.depth) == (modality, depth))
+        member = next(one for one in all_cells(config) if (one.modality, one.depth) == (modality, depth))
         self.model = TorchEncoder(study.files.shape(member))
         for module in self.model.modules():
             if isinstance(module, nn.Dropout):
@@ -168,7 +168,7 @@ def training_row(name: str, modality: str, depth: int, train: int, epochs: int =
             epochs=epochs, learning_rate=(1e-3,), weight_decay=(0.0,), cpu=True,
         )  # fmt: skip
         study = MultibenchStudy(config)
-        groups = [one for one in ensembles(study.config, all_members(study.config)) if one[0].modality == modality]
+        groups = [one for one in ensembles(study.config, all_cells(study.config)) if one[0].modality == modality]
 
         work = partial(train_in_worker, MultibenchStudy, study.config)
 
@@ -189,7 +189,7 @@ def training_row(name: str, modality: str, depth: int, train: int, epochs: int =
 
 
 def pair_by_pair(
-    study: MultibenchStudy, members: Sequence[Member], best: Member, dtype: torch.dtype = torch.float32
+    study: MultibenchStudy, members: Sequence[Cell], best: Cell, dtype: torch.dtype = torch.float32
 ) -> list[float]:
     """Alignment of encoders as the released code measures it.
 
@@ -240,8 +240,8 @@ def alignment_row(depths: int, seeds: int, samples: int) -> Row:
         study = MultibenchStudy(config)
         result = study.run()
         assert result is not None
-        best = Member("audio", int(result.best("audio")["depth"]), int(result.best("audio")["seed"]))
-        images = [member for member in all_members(study.config) if member.modality == "image"]
+        best = Cell("audio", int(result.best("audio")["depth"]), int(result.best("audio")["seed"]))
+        images = [member for member in all_cells(study.config) if member.modality == "image"]
         some = [member for member in images if member.seed == 0]  # pair by pair takes minutes
         encoders = {member: study.files.load(member) for member in [*images, best]}
         start = time.perf_counter()
@@ -251,7 +251,7 @@ def alignment_row(depths: int, seeds: int, samples: int) -> Row:
         end = time.perf_counter()
         # states of little trained encoders are nearly equal, and kernels in float32 lose digits there
         exact = pair_by_pair(study, some[::3], best, torch.float64)
-    ours = {Member(row["modality"], row["depth"], row["seed"]): row["unbiased_cka"] for row in found}
+    ours = {Cell(row["modality"], row["depth"], row["seed"]): row["unbiased_cka"] for row in found}
     apart = max(abs(ours[member] - value) for member, value in zip(some[::3], exact, strict=True))
     if not apart < 1e-4:
         raise AssertionError(f"alignment differs from that of each pair by {apart}")

@@ -16,8 +16,6 @@ from measure import Reporter
 
 from vlalign.data import DataSpec
 from vlalign.multibench import MultibenchConfig, MultibenchStudy, PreparedSplit, write_prepared
-from vlalign.multibench.checkpoints import all_members
-from vlalign.multibench.checkpoints import ensembles as multibench_ensembles
 from vlalign.synthetic import SyntheticConfig, SyntheticStudy
 from vlalign.synthetic.cells import all_cells, ensembles
 
@@ -65,7 +63,7 @@ def multibench(out: str, depth: int, tiny: bool, cpu: bool) -> tuple[float, int,
     )
     with fresh_processes():
         study = MultibenchStudy(config)
-    group = multibench_ensembles(study.config, all_members(study.config))[0]
+    group = study.groups(study.cells())[0]
     seconds = epoch_seconds(lambda tick: study.train(group, tick))
     performance = torch.tensor([study.files.load(member).performance for member in group])
     return seconds, len(group), -(-train // config.batch), performance

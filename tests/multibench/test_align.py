@@ -11,8 +11,8 @@ from support.multibench_study import small, toy_data
 from vlalign.metrics.definitions.cka import unbiased_cka
 from vlalign.metrics.definitions.mutual_knn import mutual_knn
 from vlalign.multibench import MultibenchResult, MultibenchStudy, load_encoder, open_prepared
-from vlalign.multibench.align import best_members
-from vlalign.multibench.checkpoints import Member, TrainedEncoder
+from vlalign.multibench.align import best_cells
+from vlalign.multibench.cells import Cell, TrainedEncoder
 
 QUANTILE = 0.8
 
@@ -78,6 +78,6 @@ def test_the_reference_is_the_best_encoder_by_validation(result: MultibenchResul
 
 
 def test_of_equals_the_first_is_the_best() -> None:
-    performance = {Member("a", 1, 2): 0.5, Member("a", 2, 2): 0.75, Member("a", 1, 22): 0.75, Member("b", 3, 2): 0.1}
+    performance = {Cell("a", 1, 2): 0.5, Cell("a", 2, 2): 0.75, Cell("a", 1, 22): 0.75, Cell("b", 3, 2): 0.1}
     encoders = {member: TrainedEncoder({}, 1, (0.0, valid, 1.0)) for member, valid in performance.items()}
-    assert best_members(encoders) == {"a": Member("a", 2, 2), "b": Member("b", 3, 2)}
+    assert best_cells(encoders) == {"a": Cell("a", 2, 2), "b": Cell("b", 3, 2)}

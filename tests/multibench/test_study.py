@@ -13,7 +13,7 @@ from support.multibench_study import small, toy_data
 
 from vlalign.errors import VlalignError
 from vlalign.multibench import MultibenchConfig, MultibenchResult, MultibenchStudy, Prepared
-from vlalign.multibench.checkpoints import Member
+from vlalign.multibench.cells import Cell
 from vlalign.study.grid import CellPlan
 
 ENCODERS = 3 * 2 * 2  # modalities × depths × seeds
@@ -89,7 +89,7 @@ def test_an_interrupted_study_goes_on(
     study, done = MultibenchStudy(config), []
     train = MultibenchStudy.train
 
-    def interrupted(self: MultibenchStudy, group: list[Member], *rest: Any) -> None:
+    def interrupted(self: MultibenchStudy, group: list[Cell], *rest: Any) -> None:
         if len(done) == 3:
             raise KeyboardInterrupt
         train(self, group, *rest)
@@ -193,7 +193,7 @@ def test_training_that_diverges_is_named(data: Prepared, tmp_path: Path) -> None
     study = MultibenchStudy(small(toy_data(tmp_path / "toy", "sentiment"), tmp_path / "run", learning_rate=(10.0,)))
     study.data.splits["train"].inputs["vision"][:] = 1e30
     with pytest.raises(VlalignError, match="training diverged \\(vision, depth 1, seed 0\\)"):
-        study.train([Member("vision", 1, 0)])
+        study.train([Cell("vision", 1, 0)])
 
 
 @pytest.mark.parametrize("task", ["sentiment", "regression"])
@@ -206,7 +206,7 @@ def test_numbers_are_studied_too(task: str, tmp_path: Path) -> None:
 
 def test_the_plan_counts(data: Prepared, tmp_path: Path) -> None:
     study = MultibenchStudy(small(data, tmp_path / "run"))
-    shallow, deep = ([Member("audio", depth, 0)] for depth in (1, 2))
-    plan: CellPlan[Member] = study.plan()
+    shallow, deep = ([Cell("audio", depth, 0)] for depth in (1, 2))
+    plan: CellPlan[Cell] = study.plan()
     assert (plan.to_do, plan.total, sum(map(len, plan.missing))) == (ENCODERS, ENCODERS, ENCODERS)
     assert study.cost(deep) > study.cost(shallow) > 0

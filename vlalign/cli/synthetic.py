@@ -32,7 +32,7 @@ File = Annotated[str | None, SettingsFile(SyntheticConfig)]
 
 
 def _config(options: Any, file: str | None, **more: Any) -> SyntheticConfig:
-    """Return the settings of a file and of an action that aligns nothing, so few samples suffice."""
+    """Return the settings of a file and of an action that aligns nothing, so 4 samples suffice."""
     values = read_options(SyntheticConfig, file) if file else {}
     return SyntheticConfig(**{**values, **vars(options), "metrics": ("unbiased_cka",), "align_samples": 4, **more})
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from vlalign.metrics import parse_metric
 from vlalign.metrics.base import Floats
 from vlalign.metrics.engine.threads import map_layers
-from vlalign.multibench.checkpoints import EncoderFiles, Member, TrainedEncoder
+from vlalign.multibench.cells import Cell, EncoderFiles, TrainedEncoder
 from vlalign.multibench.config import MultibenchConfig
 from vlalign.multibench.encoder import stack
 from vlalign.multibench.train import Samples, states_of
@@ -31,9 +31,9 @@ class Aligned:
     layers: list[Row]
 
 
-def best_members(encoders: Mapping[Member, TrainedEncoder]) -> dict[str, Member]:
+def best_cells(encoders: Mapping[Cell, TrainedEncoder]) -> dict[str, Cell]:
     """Return the encoder of each modality with the best (first of equal) performance on the validation split."""
-    best: dict[str, Member] = {}
+    best: dict[str, Cell] = {}
     for member, trained in encoders.items():
         if member.modality not in best or trained.performance[1] > encoders[best[member.modality]].performance[1]:
             best[member.modality] = member
@@ -43,7 +43,7 @@ def best_members(encoders: Mapping[Member, TrainedEncoder]) -> dict[str, Member]
 def align(
     config: MultibenchConfig,
     files: EncoderFiles,
-    encoders: Mapping[Member, TrainedEncoder],
+    encoders: Mapping[Cell, TrainedEncoder],
     samples: Callable[[str], Samples],
     *,
     progress: bool = False,
@@ -60,9 +60,9 @@ def align(
         progress: show a bar.
     """
     metrics = [parse_metric(name) for name in config.metrics]
-    best = best_members(encoders)
+    best = best_cells(encoders)
 
-    def prepared(group: Sequence[Member]) -> list[list[list[Any]]]:
+    def prepared(group: Sequence[Cell]) -> list[list[list[Any]]]:
         """Return what each metric prepares of every layer, for each encoder of one shape."""
         states = layer_states(files, group, encoders, samples(group[0].modality))
         ready = [[_ready(layer, config.clip_quantile, member) for layer in states[m]] for m, member in enumerate(group)]
@@ -72,7 +72,7 @@ def align(
         zip(best, (kept[0] for kept in map_layers(prepared, [[one] for one in best.values()])), strict=True)
     )
 
-    def work(group: list[Member]) -> list[Aligned]:
+    def work(group: list[Cell]) -> list[Aligned]:
         parts = []
         for member, kept in zip(group, prepared(group), strict=True):
             others = [name for name in references if name != member.modality]
@@ -91,7 +91,7 @@ def align(
 
 
 def layer_states(
-    files: EncoderFiles, group: Sequence[Member], encoders: Mapping[Member, TrainedEncoder], samples: Samples
+    files: EncoderFiles, group: Sequence[Cell], encoders: Mapping[Cell, TrainedEncoder], samples: Samples
 ) -> list[list[Tensor]]:
     """Return, for each encoder of one shape, the pooled state [N, width] after each layer, on the CPU."""
     ensemble = stack(files.shape(group[0]), [encoders[member].state for member in group], samples.x.device)
@@ -99,7 +99,7 @@ def layer_states(
     return [[layer[m] for layer in layers] for m in range(len(group))]
 
 
-def _ready(layer: Tensor, quantile: float, member: Member) -> Tensor:
+def _ready(layer: Tensor, quantile: float, member: Cell) -> Tensor:
     if quantile < 1:
         layer = clip(layer, clip_threshold(lambda: [layer], quantile) or None)
     return normalise_rows(layer, f"the states of {member.title}")[0]
@@ -107,9 +107,9 @@ def _ready(layer: Tensor, quantile: float, member: Member) -> Tensor:
 
 def _rows(
     config: MultibenchConfig,
-    member: Member,
-    encoders: Mapping[Member, TrainedEncoder],
-    reference: Member,
+    member: Cell,
+    encoders: Mapping[Cell, TrainedEncoder],
+    reference: Cell,
     grids: Sequence[Floats],
 ) -> Aligned:
     train, valid, test = encoders[member].performance

@@ -8,8 +8,8 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from vlalign.errors import VlalignError
-from vlalign.multibench.align import align, best_members
-from vlalign.multibench.checkpoints import EncoderFiles, Member, TrainedEncoder, all_members, ensembles
+from vlalign.multibench.align import align, best_cells
+from vlalign.multibench.cells import Cell, EncoderFiles, TrainedEncoder, all_cells, ensembles
 from vlalign.multibench.config import MultibenchConfig, complete, rates_of
 from vlalign.multibench.data.prepared import is_prepared, open_prepared
 from vlalign.multibench.results import MultibenchResult
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-class MultibenchStudy(CellStudy[MultibenchConfig, Member, MultibenchResult]):
+class MultibenchStudy(CellStudy[MultibenchConfig, Cell, MultibenchResult]):
     """A MultiBench study on the processes that were launched together; see :class:`vlalign.study.study.Study`.
 
     Args:
@@ -50,31 +50,31 @@ class MultibenchStudy(CellStudy[MultibenchConfig, Member, MultibenchResult]):
         if is_prepared(self.config.out):
             raise VlalignError(f"{self.config.out} holds a prepared data set: name another folder with --out")
 
-    def cells(self) -> list[Member]:
+    def cells(self) -> list[Cell]:
         """Return every encoder of the grid, in order."""
-        return all_members(self.config)
+        return all_cells(self.config)
 
-    def groups(self, cells: Sequence[Member]) -> list[list[Member]]:
+    def groups(self, cells: Sequence[Cell]) -> list[list[Cell]]:
         """Return encoders as ensembles."""
         return ensembles(self.config, cells)
 
-    def cost(self, group: Sequence[Member]) -> float:
+    def cost(self, group: Sequence[Cell]) -> float:
         """Return the cost of training a group, about nanoseconds of a CPU core for a sample."""
         shape = self.files.shape(group[0])
         tokens, layers = shape.tokens + shape.cls, shape.depth + 0.4 - 0.8 * shape.cls
         return len(group) * layers * tokens * (5.4 * tokens + 19 * shape.width + 0.03 * shape.width**2)
 
-    def ticks(self, group: Sequence[Member]) -> int:
+    def ticks(self, group: Sequence[Cell]) -> int:
         """Return the epochs."""
         assert self.config.epochs is not None
         return self.config.epochs
 
-    def seconds(self, groups: Sequence[Sequence[Member]]) -> float:
+    def seconds(self, groups: Sequence[Sequence[Cell]]) -> float:
         """Return about how long groups take on one core of a CPU."""
         assert self.config.train_samples is not None
         return 1e-9 * self.config.train_samples * sum(self.cost(group) * self.ticks(group) for group in groups)
 
-    def train(self, group: Sequence[Member], tick: Callable[[], None] = lambda: None) -> None:
+    def train(self, group: Sequence[Cell], tick: Callable[[], None] = lambda: None) -> None:
         """Train the encoders of one ensemble together and write their files.
 
         Args:
@@ -110,7 +110,7 @@ class MultibenchStudy(CellStudy[MultibenchConfig, Member, MultibenchResult]):
         """Return tables of encoders, alignment and layers, and facts about the data."""
         self._samples.clear()
         encoders = {member: self.files.load(member) for member in self.cells()}
-        best = best_members(encoders)
+        best = best_cells(encoders)
         aligned = align(self.config, self.files, encoders, self.align_samples, progress=progress)
         rows = [
             {

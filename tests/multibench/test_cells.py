@@ -15,11 +15,11 @@ from support.multibench_study import small, toy_data
 
 from vlalign.errors import VlalignError
 from vlalign.multibench import MultibenchConfig, Prepared, load_encoder
-from vlalign.multibench.checkpoints import EncoderFiles, Member, TrainedEncoder, all_members, ensembles
+from vlalign.multibench.cells import Cell, EncoderFiles, TrainedEncoder, all_cells, ensembles
 from vlalign.multibench.config import complete
 from vlalign.multibench.encoder import initialise
 
-MEMBER = Member("audio", 2, 7)
+MEMBER = Cell("audio", 2, 7)
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,7 @@ def test_the_grid_each_once_with_its_own_seed_and_file(depths: list[int], seeds:
     config = MultibenchConfig(
         data="x", modalities=("a", "b", "c"), depths=tuple(depths), seeds=tuple(seeds), ensemble=ensemble
     )
-    members = all_members(config)
+    members = all_cells(config)
     assert len(members) == len(set(members)) == 3 * len(set(depths)) * len(set(seeds))
     assert len({member.name for member in members}) == len({member.own_seed for member in members}) == len(members)
     assert all(0 <= member.own_seed < 2**63 for member in members)

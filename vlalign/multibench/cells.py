@@ -28,7 +28,7 @@ _META = ("epoch", "performance")
 
 
 @dataclass(frozen=True, order=True)
-class Member:
+class Cell:
     """One encoder of the grid."""
 
     modality: str
@@ -52,17 +52,17 @@ class Member:
         return f"{self.modality}, depth {self.depth}, seed {self.seed}"
 
 
-def all_members(config: MultibenchConfig) -> list[Member]:
+def all_cells(config: MultibenchConfig) -> list[Cell]:
     """Return every encoder of the grid: by modality, then seed, then depth."""
     return [
-        Member(modality, depth, seed)
+        Cell(modality, depth, seed)
         for modality in config.modalities or ()
         for seed in config.seeds
         for depth in config.depths
     ]
 
 
-def ensembles(config: MultibenchConfig, members: Sequence[Member]) -> list[list[Member]]:
+def ensembles(config: MultibenchConfig, members: Sequence[Cell]) -> list[list[Cell]]:
     """Return encoders that are trained together: of one modality and depth, at most ``config.ensemble``."""
     return grouped(members, lambda member: (member.modality, member.depth), config.ensemble)
 
@@ -82,7 +82,7 @@ class TrainedEncoder:
     performance: tuple[float, float, float]
 
 
-class EncoderFiles(CellFiles[Member, TrainedEncoder]):
+class EncoderFiles(CellFiles[Cell, TrainedEncoder]):
     """Files of a run's encoders.
 
     Args:
@@ -99,11 +99,11 @@ class EncoderFiles(CellFiles[Member, TrainedEncoder]):
             for modality in config.modalities or ()
         }
 
-    def shape(self, member: Member) -> Shape:
+    def shape(self, member: Cell) -> Shape:
         """Return an encoder's shape."""
         return shape_of(self.config, self.data, member.modality, member.depth)
 
-    def metadata(self, cell: Member) -> dict[str, Any]:
+    def metadata(self, cell: Cell) -> dict[str, Any]:
         """Return the key, encoder and shape that identify a file."""
         return {"key": self._keys[cell.modality], "encoder": asdict(cell), "shape": asdict(self.shape(cell))}
 
@@ -112,7 +112,7 @@ class EncoderFiles(CellFiles[Member, TrainedEncoder]):
         performance = torch.tensor(value.performance, dtype=torch.float64)
         return value.state | {"epoch": torch.tensor(value.epoch), "performance": performance}
 
-    def unpack(self, cell: Member, tensors: dict[str, Tensor]) -> TrainedEncoder:
+    def unpack(self, cell: Cell, tensors: dict[str, Tensor]) -> TrainedEncoder:
         """Return the encoder of a file, checked."""
         wanted = self.shape(cell).parameters
         if {name: tuple(value.shape) for name, value in tensors.items()} != wanted | {"epoch": (), "performance": (3,)}:
