@@ -65,7 +65,7 @@ def test_the_columns_and_losses_that_there_are(tmp_path: Path) -> None:
     assert worst > made["t"].precision.largest_row_error
     assert f"off by {worst:.2g} of its norm" in told("v", "t", "clip")[1]
     assert f"off by {made['t'].precision.largest_row_error:.2g} of its norm" in told("t")[1]
-    assert "(minhuh/prh), whose own licence applies" in told("t")[1]
+    assert "(minhuh/prh), whose licences apply, too" in told("t")[1]
     exact = build.build_run(text, tmp_path / "exact", "c", "float32")
     assert "float16 rounds" not in build.card([exact], "owner/name", branch="main")
 
@@ -198,4 +198,4 @@ def test_versions_of_every_extraction_are_told_or_their_lack(tmp_path: Path) -> 
         writer.log({"event": "extracted", "shards": shards, "environment": {"packages": {"torch": version}}})
     about = build.build_run(run, tmp_path / "b", "c", "float32")
     assert about.extracted_with == {"torch": "2.8, 2.9"}
-    assert "not recorded" not in build.card([about], "owner/name", branch="main")
+    assert "except for" not in build.card([about], "owner/name", branch="main")

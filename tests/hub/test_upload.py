@@ -141,7 +141,7 @@ def test_nothing_new_builds_nothing(store: Path, tmp_path: Path, capsys: pytest.
     assert main([*line, str(tmp_path / "a")]) == 0
     assert f"files     {tmp_path / 'a'}\n" in capsys.readouterr().out
     assert main([*line, str(tmp_path / "b"), "--tag", "v1"]) == 0
-    assert f"files     nothing new was built; {tmp_path / 'b'} is as it was" in capsys.readouterr().out
+    assert f"files     nothing new was built; {tmp_path / 'b'} is unchanged" in capsys.readouterr().out
     assert not (tmp_path / "b").exists()
 
 
