@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from support.board import collected, made_up, small_grid
+
+from vlalign.report.leaderboard import save_leaderboard
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -76,3 +80,26 @@ def watched(browser: Browser) -> Iterator[Watched]:
     for context in browser.contexts:
         context.close()
     assert not found.problems
+
+
+ODD = '<script>alert("x")</script>"\'&'
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small site with odd names, a group apart and a record without an interval."""
+    out = tmp_path_factory.mktemp("site") / "with space"
+    records = [*small_grid(), made_up("vision-a", ODD, 0.3, None), made_up("vision-a", "x" * 300, 0.25)]
+    save_leaderboard(collected(*records), out)
+    return out
+
+
+def address(site: Path, name: str = "index.html") -> str:
+    """Return the address of a page of a site on disk."""
+    return (site / name).as_uri()
+
+
+def column(page: Page, name: str) -> list[str]:
+    """Return the texts of a column of the table."""
+    heads = [text.strip() for text in page.locator("#head th").all_inner_texts()]
+    return [text.strip() for text in page.locator(f"#body tr > :nth-child({heads.index(name) + 1})").all_inner_texts()]

@@ -10,27 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from browser.conftest import Watched
-from support.board import collected, made_up, small_grid
+from browser.conftest import ODD, Watched, address, column
+from support.board import collected, made_up
 
-from vlalign.report.leaderboard import save_leaderboard
 from vlalign.report.leaderboard.board import make_board
 from vlalign.report.leaderboard.index import index_page
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-ODD = '<script>alert("x")</script>"\'&'
 MANY = 5000
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small site with odd names, a group apart and a record without an interval."""
-    out = tmp_path_factory.mktemp("site") / "with space"
-    records = [*small_grid(), made_up("vision-a", ODD, 0.3, None), made_up("vision-a", "x" * 300, 0.25)]
-    save_leaderboard(collected(*records), out)
-    return out
 
 
 @pytest.fixture(scope="module")
@@ -42,16 +31,6 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     board = make_board(collected(*(made_up(*pair, value) for pair, value in zip(names, values, strict=True))))
     (out / "index.html").write_text(index_page(board, ""), encoding="utf-8")
     return out
-
-
-def column(page: Page, name: str) -> list[str]:
-    """Texts of a column of the table."""
-    heads = [text.strip() for text in page.locator("#head th").all_inner_texts()]
-    return [text.strip() for text in page.locator(f"#body tr > :nth-child({heads.index(name) + 1})").all_inner_texts()]
-
-
-def address(site: Path, name: str = "index.html") -> str:
-    return (site / name).as_uri()
 
 
 def test_table_ranks_and_reference(watched: Watched, site: Path) -> None:
@@ -292,113 +271,6 @@ def test_the_scatter(watched: Watched, site: Path) -> None:
     page.fill("#search", "")
     page.select_option("#reference", label="text-d (2)")
     page.wait_for_selector("#scatter >> text=known performance")
-
-
-def test_the_keyboard_is_enough(watched: Watched, site: Path) -> None:
-    page = watched.open(address(site))
-    page.keyboard.press("Tab")
-    assert page.evaluate("document.activeElement.className") == "skip"
-    page.keyboard.press("Enter")
-    assert page.evaluate("document.activeElement.id") == "main"
-    seen = []
-    for _ in range(60):
-        page.keyboard.press("Tab")
-        told = page.evaluate(
-            "[document.activeElement.id || document.activeElement.dataset.sort || document.activeElement.textContent,"
-            " getComputedStyle(document.activeElement).outlineStyle]"
-        )
-        seen.append(told[0])
-        assert told[1] != "none", told
-        if told[0] == "score":
-            page.keyboard.press("Enter")
-            assert page.evaluate("document.activeElement.dataset.sort") == "score"  # the focus stays
-            assert column(page, "Score")[0] == "0.2000"
-        if told[0] == "text-d":
-            page.keyboard.press("Enter")
-            break
-    page.wait_for_selector("#map svg")
-    page.go_back()
-    page.focus("#tab-table")
-    page.keyboard.press("ArrowRight")
-    assert page.evaluate("document.activeElement.id") == "tab-matrix"
-    assert page.locator("#tab-matrix").get_attribute("aria-selected") == "true"
-    assert page.locator("#view-table").is_hidden()
-
-
-def test_everything_has_a_name_for_screen_readers(watched: Watched, site: Path) -> None:
-    page = watched.open(address(site))
-    unnamed = page.evaluate(
-        "[...document.querySelectorAll('select, input, button, a')].filter((one) => !(one.labels && one.labels.length)"
-        " && !one.textContent.trim() && !one.getAttribute('aria-label')).map((one) => one.outerHTML)"
-    )
-    assert unnamed == []
-    assert page.get_by_role("table").get_by_role("columnheader", name="Score").count() == 1
-    assert page.get_by_role("rowheader").count() == 6
-    assert page.get_by_role("tab", selected=True).inner_text() == "Table"
-    assert page.get_by_label("Search").count() == 1
-
-
-def test_light_and_dark(watched: Watched, site: Path) -> None:
-    def paper(page: Page) -> int:
-        return int(page.evaluate("parseInt(getComputedStyle(document.body).backgroundColor.slice(4))"))
-
-    page = watched.open(address(site), scheme="dark")
-    assert paper(page) < 60
-    assert page.locator("#theme").get_attribute("aria-pressed") == "true"
-    page.click("#theme")
-    assert paper(page) > 200
-    page.reload()
-    assert paper(page) > 200  # remembered
-    page.click("#body a >> nth=0")
-    page.wait_for_selector("#map svg")
-    assert paper(page) > 200
-    page.click("#theme")
-    assert paper(page) < 60
-    assert paper(watched.open(address(site), scheme="light")) > 200
-
-
-@pytest.mark.parametrize("width", [390, 1200])
-def test_nothing_is_wider_than_the_screen(watched: Watched, site: Path, width: int) -> None:
-    page = watched.open(address(site), width=width)
-    wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-    assert page.evaluate(wide) == 0
-    for view in ("matrix", "scatter"):
-        page.click(f"#tab-{view}")
-        page.wait_for_selector(f"#{view} :is(table, svg)")
-        assert page.evaluate(wide) == 0
-    for pair in (site / "pairs").iterdir():
-        assert page.evaluate(wide) == 0, pair
-        watched.open(pair.as_uri(), page=page)
-        page.click("summary >> text=All values")
-        page.wait_for_selector("#values table")
-        assert page.evaluate(wide) == 0, pair
-
-
-def test_the_usual_table_fits_and_what_is_cut_off_fades(watched: Watched, site: Path) -> None:
-    def faded(page: Page) -> bool:
-        return bool(page.evaluate("getComputedStyle(document.querySelector('#view-table .wide')).maskImage !== 'none'"))
-
-    hidden = "(box) => box.scrollWidth - box.clientWidth"
-    page = watched.open(address(site), width=1265)  # a window of 1280 with its scroll bar
-    for family in ("text-a", "text-d"):
-        page.select_option("#family", family)
-        assert page.locator("#view-table .wide").evaluate(hidden) == 0
-        assert not faded(page)
-    page.set_viewport_size({"width": 390, "height": 900})
-    page.wait_for_selector("#view-table .wide.more")
-    assert page.locator("#view-table .wide").evaluate(hidden) > 300
-    assert faded(page)
-    page.locator("#view-table .wide").evaluate("(box) => { box.scrollLeft = box.scrollWidth; }")
-    page.wait_for_selector("#view-table .wide:not(.more)")
-    assert not faded(page)
-
-
-def test_print(watched: Watched, site: Path) -> None:
-    page = watched.open(address(site), scheme="dark")
-    page.emulate_media(media="print")
-    assert page.locator("#search").is_hidden()
-    assert page.locator("#body tr").first.is_visible()
-    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
 
 
 def milliseconds(page: Page, act: str, values: Sequence[str] = ("",)) -> float:
