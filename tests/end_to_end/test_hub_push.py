@@ -134,7 +134,7 @@ def test_killed_while_uploading(command: Command, hub: HubServer, tmp_path: Path
     )
     _, said = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert "interrupted; what is finished is kept, the same command goes on from there" in said
+    assert "interrupted; what is finished is kept, the same command continues from it" in said
     assert "Traceback" not in said
     assert set(hub.files("datasets/owner/e2e-killed")) <= {".gitattributes"}
     hub.fault = None
