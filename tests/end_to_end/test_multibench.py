@@ -111,7 +111,7 @@ def test_from_arrays_to_the_page(command: Command, whole: Path, tmp_path: Path) 
 
 KILLER = """
 import os, signal, sys
-from vlalign.cli.multibench import main
+from vlalign.cli import run_verb
 at = int(sys.argv.pop(1))
 done, replace = 0, os.replace
 def counted(source, target):
@@ -122,7 +122,7 @@ def counted(source, target):
         done += 1
     replace(source, target)
 os.replace = counted
-sys.exit(main())
+sys.exit(run_verb("multibench"))
 """
 
 

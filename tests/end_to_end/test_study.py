@@ -102,7 +102,7 @@ def test_the_command_and_its_settings_in_a_file(
 
 KILLER = """
 import os, signal, sys
-from vlalign.cli.study import main
+from vlalign.cli import run_verb
 at = int(sys.argv.pop(1))
 done, replace = 0, os.replace
 def counted(source, target):
@@ -114,7 +114,7 @@ def counted(source, target):
         done += 1
     replace(source, target)
 os.replace = counted
-sys.exit(main())
+sys.exit(run_verb("study"))
 """
 
 
@@ -148,14 +148,18 @@ def test_two_processes_find_the_same(command: Command, whole: Path, tmp_path: Pa
 def error_of(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, hub: HubServer
 ) -> Any:
-    """Runs a command that must fail in one line, with status 1, before any weight loads and without leaving files."""
+    """Runs a command that must fail in one line, with status 1 or 2, before weights load and without leaving files."""
     monkeypatch.chdir(tmp_path)
     loads = counted_loads(monkeypatch)
 
     def run(*line: str) -> str:
         capsys.readouterr()
         before = sorted(tmp_path.rglob("*"))
-        assert main(["study", "uniqueness", "--quiet", *line]) == 1
+        try:
+            status = main(["study", "uniqueness", "--quiet", *line])
+        except SystemExit as error:  # a flag is wrong
+            status = error.code  # type: ignore[assignment]
+        assert status in (1, 2)
         said = capsys.readouterr()
         assert said.out == ""
         lines = [text for text in said.err.splitlines() if text.strip()]
@@ -171,14 +175,17 @@ def error_of(
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("--x dinov2-small --y llama-7b --op char_delete --rates 10 120", ["--rates 120", "0 to 100"]),
+        (
+            "--x dinov2-small --y llama-7b --op char_delete --rates 10 120",
+            ["--rates: expected a number from 0 to 100"],
+        ),
         ("--x dinov2-small --y llama-7b --op char_delet --rates 10", ["char_delet", "did you mean char_delete"]),
         ("--x dinov2-small --y dinov2-giant --op char_delete --rates 10", ["edits texts", "both sides read images"]),
         ("--x dinov2-small --y llama-7b --op pixel_noise --rates 10 --side y", ["--side y", "edits images"]),
         ("--x dinov2-smal --y llama-7b --op char_delete --rates 10", ["dinov2-small"]),
-        ("--x dinov2-small --y llama-7b --rates 10", ["nothing says op", "--op"]),
-        ("--x dinov2-small --y llama-7b --op char_delete", ["nothing says rates", "--rates"]),
-        ("--x dinov2-small --y llama-7b --op char_delete:30 --rates 10", ["names a rate of its own"]),
+        ("--x dinov2-small --y llama-7b --rates 10", ["required: --op"]),
+        ("--x dinov2-small --y llama-7b --op char_delete", ["required: --rates"]),
+        ("--x dinov2-small --y llama-7b --op char_delete:30 --rates 10", ["names a rate: leave it out"]),
         ("--x dinov2-small --y llama-7b --op char_delete --rates 100", ["20 of 20 captions empty", "--allow-empty"]),
         ("--x dinov2-small --y llama-7b --op char_delete --rates 10 --k 20", ["k=20", "N=20"]),
         ("--x dinov2-small --y llama-7b --op char_delete --rates 10 --metric mutual_nn", ["mutual_knn"]),

@@ -74,7 +74,7 @@ def test_from_nothing_to_the_page(command: Command, whole: Path, tmp_path: Path)
 
 KILLER = """
 import os, signal, sys
-from vlalign.cli.synthetic import main
+from vlalign.cli import run_verb
 at = int(sys.argv.pop(1))
 done, replace = 0, os.replace
 def counted(source, target):
@@ -85,7 +85,7 @@ def counted(source, target):
         done += 1
     replace(source, target)
 os.replace = counted
-sys.exit(main())
+sys.exit(run_verb("synthetic"))
 """
 
 
@@ -102,7 +102,8 @@ def test_a_killed_run_goes_on(command: Command, whole: Path, tmp_path: Path) -> 
     after = encoders(run)
     assert len(after) == CELLS
     assert sum(after[name] == kept for name, kept in there.items()) >= 6  # but for an ensemble half written
-    assert table(run) == table(whole)
+    tables = (pd.read_csv(folder / "alignment.csv") for folder in (run, whole))
+    pd.testing.assert_frame_equal(*tables, rtol=1e-6)  # a smaller ensemble rounds otherwise
     again = command(f"vlalign synthetic {line}")
     assert "0 to train" in again.stdout
     assert encoders(run) == after
@@ -120,7 +121,7 @@ def test_a_run_grows(whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
     line = ["synthetic", "run", *FEW.split(), "--out", str(tmp_path), "--quiet"]
     assert main(line) == 0
     before = encoders(tmp_path)
-    assert main([*line, "--seeds", "2", "7", "--metrics", "unbiased_cka", "mutual_knn:k=5", "cka"]) == 0
+    assert main([*line, "--seeds", "7", "--metrics", "cka"]) == 0
     after = encoders(tmp_path)
     assert after.items() > before.items()
     assert len(after) == 2 * CELLS
@@ -137,7 +138,7 @@ def test_a_run_grows(whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[
 
 def test_describe(command: Command) -> None:
     done = command("vlalign synthetic describe --uniqueness 3 8")
-    for number in ("0.7151", "0.8867", "1.1588", "5.5452", "0.6663", "0.9063", "5 shared, 1 + 2 unique", "-0.3186"):
+    for number in ("0.7151", "0.8867", "1.1588", "5.5452", "0.6663", "0.9063", "5 shared, 1 + 2 unique", "−0.3186"):
         assert number in done.stdout
     told = json.loads(command("vlalign synthetic describe --uniqueness 4 --synergy 2 --json").stdout)
     assert [entry["synergy"] for entry in told] == [2]
