@@ -16,7 +16,7 @@ from annotated_types import Ge
 
 import vlalign
 from vlalign.cli import main
-from vlalign.cli.app import _ARGPARSE, VERBS, Flags, SettingsFile, program
+from vlalign.cli.app import VERBS, Flags, SettingsFile, program
 from vlalign.config import Many, Number, Options, descriptions, keywords, plain, read_options, yaml_text
 from vlalign.data import DataSpec
 from vlalign.errors import VlalignError
@@ -164,7 +164,7 @@ def test_completion_is_installed(tmp_path: Path) -> None:
     assert any("vlalign" in path.name for path in tmp_path.rglob("*"))
 
 
-@pytest.mark.parametrize(("verb", "limit"), [("", 0.3), *((verb, 0.6) for verb in VERBS if verb not in _ARGPARSE)])
+@pytest.mark.parametrize(("verb", "limit"), [("", 0.3), *((verb, 0.6) for verb in VERBS)])
 def test_help_is_quick(verb: str, limit: float) -> None:
     """The fastest of a few runs, beside an interpreter that does nothing, since the machine may be busy."""
 
