@@ -61,7 +61,7 @@ def describe(*, options: Annotated[TaskGrid, Flags] = TaskGrid(), config: File =
 @run.command(name="run")
 def run_study(
     *,
-    options: Annotated[SyntheticConfig, Flags] = SyntheticConfig(),
+    options: Annotated[SyntheticConfig | None, Flags] = None,
     config: File = None,
     dry_run: bool = False,
     quiet: Quiet = False,
@@ -76,16 +76,16 @@ def run_study(
     from vlalign.synthetic import SyntheticStudy
     from vlalign.synthetic.report import show_plan
 
-    study = SyntheticStudy(options)
+    study = SyntheticStudy(options or SyntheticConfig())
     plan = study.plan()
     if study.is_main_process and not quiet:
-        show_plan(options, plan, console())
+        show_plan(study.config, plan, console())
     if dry_run:
         return
     result = study.run(plan, progress=not quiet, report=False)
     if result is not None:
-        study.report(result, options.out, console())
-        console().print(f"tables    {options.out}/alignment.csv, alignment.parquet, study.json", soft_wrap=True)
+        study.report(result, study.config.out, console())
+        console().print(f"tables    {study.config.out}/alignment.csv, alignment.parquet, study.json", soft_wrap=True)
 
 
 @run.command
