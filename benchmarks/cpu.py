@@ -13,6 +13,7 @@ demonstration's models from the Python package index. Without paths it uses the 
 `multibench`: ensembles against a Dataset of single samples, alignment against pair by pair (cpu_multibench.py).
 `hub`: features as Parquet against pyarrow alone (cpu_hub.py).
 `leaderboard`: seconds and size of the site for 1,000 records (cpu_leaderboard.py).
+`help`: seconds of `--help` (cpu_help.py).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import sys
 from collections.abc import Callable
 
 import cpu_extraction
+import cpu_help
 import cpu_hub
 import cpu_leaderboard
 import cpu_metrics
@@ -41,7 +43,7 @@ from vlalign.report.console import console
 PARTS: dict[str, Callable[..., list[Row]]] = {
     "score": cpu_scores.rows, "metrics": cpu_metrics.rows, "extract": cpu_extraction.rows,
     "study": cpu_uniqueness.rows, "synthetic": cpu_synthetic.rows, "multibench": cpu_multibench.rows,
-    "hub": cpu_hub.rows, "leaderboard": cpu_leaderboard.rows,
+    "hub": cpu_hub.rows, "leaderboard": cpu_leaderboard.rows, "help": cpu_help.rows,
 }  # fmt: skip
 
 

@@ -212,8 +212,9 @@ def _range(marks: Iterable[Any]) -> str:
                 bounds[name] = getattr(mark, name)
     if {"ge", "le"} <= set(bounds):
         return f" from {bounds['ge']} to {bounds['le']}"
-    words = {"ge": "of at least", "gt": "above", "le": "of at most", "lt": "below", "min_length": "of length at least"}
-    return "".join(f" {words[name]} {bound}" for name, bound in bounds.items())
+    words = {"ge": "of at least", "gt": "above", "le": "of at most", "lt": "below"}
+    limits = [f" {words[name]} {bound}" for name, bound in bounds.items() if name in words]
+    return " and".join(limits) + (f", {bounds['min_length']} or more" if "min_length" in bounds else "")
 
 
 def _or(names: Iterable[Any]) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -164,19 +163,27 @@ def test_completion_is_installed(tmp_path: Path) -> None:
     assert any("vlalign" in path.name for path in tmp_path.rglob("*"))
 
 
-SLOW = pytest.mark.xfail(reason="its help imports NumPy or PyTorch", strict=False)
-QUICK = [pytest.param(v, 0.6, marks=[SLOW] if v in ("study", "synthetic") else []) for v in VERBS]
+HEAVY = [
+    "torch",
+    "pandas",
+    "transformers",
+    "datasets",
+    "timm",
+    "accelerate",
+    "scipy",
+    "matplotlib",
+    "pyarrow",
+    "pydantic",
+]
 
 
-@pytest.mark.parametrize(("verb", "limit"), [("", 0.3), *QUICK])
-def test_help_is_quick(verb: str, limit: float) -> None:
-    """Help stays within its processor time, on a machine that imports cyclopts and rich in 0.12 s."""
-
-    def seconds(*words: str) -> float:
-        before = os.times()
-        subprocess.run([sys.executable, *words], check=True, capture_output=True)
-        after = os.times()
-        return after.children_user + after.children_system - before.children_user - before.children_system
-
-    slow = max(1.0, seconds("-c", "import cyclopts, rich.table, rich.console; cyclopts.App()") / 0.12)
-    assert min(seconds("-m", "vlalign", *verb.split(), "--help") for _ in range(3)) < limit * slow
+@pytest.mark.parametrize("verb", ["", *VERBS, "study uniqueness", "synthetic run", "multibench run"])
+def test_help_imports_no_heavy_library(verb: str) -> None:
+    """Help stays quick; ``benchmarks/cpu.py --only help`` measures it."""
+    code = (
+        "import sys\nfrom vlalign.cli import main\n"
+        f"try: main({[*verb.split(), '--help']})\nexcept SystemExit: pass\n"
+        f"print([name for name in {HEAVY} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -194,7 +194,8 @@ def _problem(error: CycloptsError) -> str:
     if isinstance(error, errors.MissingArgumentError):
         return f"{name}: expected a value" if error.keyword else f"required: {name}"
     token = getattr(error, "token", None) or token
-    value = "" if token is None else token.value
+    several = getattr(error, "token", None) is None and argument.tokens
+    value = " ".join(one.value for one in argument.tokens) if several else "" if token is None else token.value
     hint = argument.hint
     inner = get_args(hint)[0] if get_origin(hint) is tuple else argument.field_info.annotation
     kind = expected(inner, value).removesuffix(" or null")
