@@ -231,7 +231,7 @@ def error_of(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
         ("run --phi-depths 0", ["--phi-depths: expected", "1 to 64"]),
         ("run --phi-nonlinearity sine", ["--phi-nonlinearity: expected tanh, sigmoid or relu", "'sine'"]),
         ("run --nonlinearity gelu", ["--nonlinearity: expected", "leaky_relu", "'gelu'"]),
-        ("run --valid 0", ["--valid: expected a number above 0 below 1"]),
+        ("run --valid 0", ["--valid: expected a number above 0 and below 1"]),
         ("run --train 0.9 --valid 0.1", ["leave 0 of 65536 samples for testing"]),
         ("run --epochs 10", ["epochs: expected two values"]),
         ("run --metrics unbiased_ckaa", ["unknown metric", "unbiased_cka"]),
@@ -259,9 +259,8 @@ def test_keys_of_files_that_nobody_knows(error_of: Any, tmp_path: Path) -> None:
     (tmp_path / "grid.yaml").write_text("uniquenes: [1]\n")
     assert "grid.yaml: unknown key uniquenes (did you mean uniqueness" in error_of("run --config grid.yaml")
     (tmp_path / "grid.yaml").write_text("depths: [one]\n")
-    assert (
-        "grid.yaml: depths: expected a list of whole numbers from 1 to 64 of length at least 1, got ['one']"
-        in error_of("run --config grid.yaml")
+    assert "grid.yaml: depths: expected a list of whole numbers from 1 to 64, 1 or more, got ['one']" in error_of(
+        "run --config grid.yaml"
     )
 
 
