@@ -28,6 +28,10 @@ extract --model ./nowhere --data texts.csv         | no model folder ./nowhere
 extract --model text.txt/x.gguf --data texts.csv   | no GGUF file
 extract --model ~nouser9/x --data texts.csv        | no user of that name
 extract --model hub:a/b/c --data texts.csv         | hub:owner/name
+score features --k 5.5                             | --k: expected a whole number of at least 1, got '5.5'
+score features --k 0x8                             | --k: expected a whole number of at least 1, got '0x8'
+extract --model x --max-samples 10.9               | --max-samples: expected a whole number of at least 1, got '10.9'
+synthetic run --depths 1.5 2                       | --depths: expected a whole number from 1 to 64, got '1.5'
 extract --model '' --data texts.csv                | --model: it is empty
 extract --model-set nosuch                         | expected prh, prh-text, prh-vision or prh-2, got 'nosuch'
 extract --model {{llama}} --data nowhere.csv       | nowhere.csv

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
@@ -64,7 +65,7 @@ def program() -> App:
         help="How aligned are vision and language models on your data?",
         version=_version,
         default_parameter=Parameter(negative=(), json_dict=False, json_list=False, allow_repeating=True),
-        config=_fill_from_file,
+        config=[_refuse_fractions, _fill_from_file],
         help_format="plaintext",
         help_formatter=_Help(),
         result_action="return_value",
@@ -81,7 +82,13 @@ def program() -> App:
         Args:
             shell: shell to install it for (default: this shell)
         """
-        print(f"installed {app.install_completion(shell=shell)}: start a new shell to use it")
+        from cyclopts.completion.detect import ShellDetectionError
+
+        try:
+            path = app.install_completion(shell=shell)
+        except ShellDetectionError as error:
+            raise VlalignError("this shell is not known: give --shell bash, zsh or fish") from error
+        print(f"installed {path}: start a new shell to use it")
 
     @app.meta.default
     def launch(
@@ -114,7 +121,8 @@ def run_program(argv: Sequence[str] | None = None) -> int:
         if "\0" in word:
             _exit("vlalign", "an argument holds a NUL character")
         if not word.strip() or (word.startswith("--") and word.endswith("=")):
-            _exit("vlalign", f"{next((w for w in (word, before) if w.startswith('-')), 'an argument')}: it is empty")
+            title = f"vlalign {words[0]}" if words[0] in VERBS else "vlalign"
+            _exit(title, f"{next((w for w in (word, before) if w.startswith('-')), 'an argument')}: it is empty")
     try:
         command, bound, _ = app.meta.parse_args(words, exit_on_error=False, print_error=False)
     except CycloptsError as error:
@@ -234,6 +242,24 @@ class SettingsFile:
     def read(self, path: str, flags: dict[str, str]) -> dict[str, Any]:
         """Return the options in a file, for a command with flags and their last values."""
         return read_options(self.cls, path)
+
+
+def _refuse_fractions(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Refuse words of flags with whole numbers that are anything else; cyclopts would round them."""
+    for argument in arguments:
+        leaves = set(_leaves(argument.hint))
+        if int not in leaves or leaves & {float, str, bool}:
+            continue
+        for token in argument.tokens:
+            if not re.fullmatch(r"[-+]?\d+", token.value) and token.source == "cli":
+                raise errors.CoercionError(argument=argument, token=token, target_type=int)
+
+
+def _leaves(hint: Any) -> list[Any]:
+    """Return the types that an annotation is made of, such as int and None of ``tuple[int, ...] | None``."""
+    if get_origin(hint) is Annotated:
+        return _leaves(get_args(hint)[0])
+    return [leaf for inner in get_args(hint) for leaf in _leaves(inner)] or [hint]
 
 
 def _fill_from_file(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:

@@ -73,7 +73,8 @@ class CompareOptions(NeighbourOptions):
     """Options of a comparison of two runs."""
 
     metric: Metrics = ("mutual_knn",)
-    """alignment metric, with parameters as name:param=value,… (see `vlalign metrics`)"""
+    """alignment metric, with parameters as name:param=value,… (see `vlalign metrics`); the flag may be repeated, and
+    `vlalign score` takes all for every metric"""
 
     groups: Groups = None
     """samples that belong together, such as several captions of one image, permuted and drawn as blocks: a .csv, .tsv,
