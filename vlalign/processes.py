@@ -56,7 +56,7 @@ def start_processes(cpu: bool) -> PartialState:
 def _end(*_: object) -> None:
     sys.exit(
         "error: ended from outside (SIGTERM), as launchers do when another process failed; what is finished is kept, "
-        "the same command goes on from there"
+        "the same command resumes"
     )
 
 
@@ -125,7 +125,7 @@ def _waiting(state: PartialState) -> Iterator[None]:
         logger.debug("%s", error)
         raise VlalignError(
             "another of the processes launched together ended, see its message; what is finished is kept, the same "
-            "command goes on from there"
+            "command resumes"
         ) from None
     finally:
         heartbeat.waiting = False
@@ -208,8 +208,8 @@ class _Heartbeat:
             if stuck:
                 logger.error(
                     "error: of %d processes launched together, %s did nothing for %.0f seconds (stopped, out of reach, "
-                    "or blocked by a disk): the others end; what is finished is kept, the same command goes on from "
-                    "there (%s sets the time)",
+                    "or blocked by a disk): the others end; what is finished is kept, the same command resumes "
+                    "(%s sets the time)",
                     len(marks), "number " + ", ".join(stuck), self._seconds, TIMEOUT,
                 )  # fmt: skip
                 os._exit(1)

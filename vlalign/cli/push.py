@@ -1,7 +1,7 @@
 """Push features of a store to the Hugging Face Hub as a data set: Parquet, one configuration a run.
 
 Everything is built and read back on this machine first and appears on the Hub in one commit, with a card. What vlalign
-pushed there before stays. An interrupted push goes on where it stopped.
+pushed there before stays. An interrupted push resumes.
 
   vlalign push features --repo you/features --dry-run
   vlalign push features --repo you/features

@@ -57,7 +57,7 @@ class DataSpec(Options):
     """on a broken image or empty caption: stop, or leave the sample out and record that"""
 
     alpha: Literal["white", "drop"] = "white"
-    """color behind transparent pixels: white, or drop for the colors stored under them"""
+    """colour behind transparent pixels: white, or drop for the colours stored under them"""
 
     config: Annotated[str | None, Parameter(name="--data-config")] = None
     """configuration of a Hub data set that has several"""

@@ -37,4 +37,4 @@ class UniquenessProgress(StudyProgress):
             self.advance(amount, plan.source.spec, plan.title)
 
     def end(self, plan: ModelPlan) -> None:
-        """Do nothing: the bar goes on with the next run."""
+        """Do nothing: the bar continues with the next run."""
