@@ -205,11 +205,8 @@ def _kind(hint: Any, number: int, value: Any) -> str:
 
 def _range(marks: Iterable[Any]) -> str:
     """Describe the range that marks of ``annotated_types`` give."""
-    bounds: dict[str, Any] = {}
-    for mark in marks:
-        for name in ("ge", "gt", "le", "lt", "min_length"):
-            if getattr(mark, name, None) is not None:
-                bounds[name] = getattr(mark, name)
+    known = ("ge", "gt", "le", "lt", "min_length")
+    bounds = {name: getattr(mark, name) for mark in marks for name in known if getattr(mark, name, None) is not None}
     if {"ge", "le"} <= set(bounds):
         return f" from {bounds['ge']} to {bounds['le']}"
     words = {"ge": "of at least", "gt": "above", "le": "of at most", "lt": "below"}
@@ -385,6 +382,7 @@ def keywords(cls: Callable[P, O]) -> _Decorator[P, O]:
         return call
 
     hints = typing.get_type_hints(cls)
+    hints |= {name: inspect.Parameter.empty for name, hint in _hints(cls).items() if hint in (Free, FreeMany)}
     return decorate
 
 
