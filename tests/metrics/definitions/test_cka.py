@@ -16,7 +16,7 @@ from vlalign.errors import VlalignError
 from vlalign.metrics.definitions.cka import Cka, UnbiasedCka, cka, unbiased_cka
 from vlalign.metrics.engine.kernels import median_distance
 
-cka_module = importlib.import_module("vlalign.metrics.cka")  # the package exports the function of that name
+cka_module = importlib.import_module("vlalign.metrics.definitions.cka")  # the package exports the function of that name
 
 METRICS = [Cka(), UnbiasedCka(), Cka("rbf", 3.0), UnbiasedCka("rbf", "median")]
 

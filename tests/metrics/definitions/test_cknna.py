@@ -83,7 +83,7 @@ def test_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
         whole = metric.permuted(x, y, orders(30))
         with monkeypatch.context() as patch:
             for name in ("_SUM_BYTES", "_GATHER_BYTES"):
-                patch.setattr(sys.modules["vlalign.metrics.cknna"], name, 1)
+                patch.setattr(sys.modules["vlalign.metrics.definitions.cknna"], name, 1)
             patch.setattr(sys.modules["vlalign.metrics.engine.matches"], "_LOOKUP_BYTES", 1)
             x = [metric.prepare(layer) for layer in pair_of("aligned", 30)]
             np.testing.assert_allclose(metric.permuted(x, y, orders(30)), whole, atol=1e-12)

@@ -13,7 +13,7 @@ from vlalign.errors import VlalignError
 from vlalign.metrics.definitions.cka import cka
 from vlalign.metrics.definitions.cmd import Cmd, cmd
 
-cmd_module = importlib.import_module("vlalign.metrics.cmd")  # the package exports the function of that name
+cmd_module = importlib.import_module("vlalign.metrics.definitions.cmd")  # the package exports the function of that name
 
 
 @pytest.mark.parametrize("kind", KINDS)

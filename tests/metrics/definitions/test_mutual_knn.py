@@ -71,7 +71,7 @@ def test_row_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     nx, ny = lists(5, 40, 6, 0), lists(3, 40, 6, 1)
     permutations = np.stack([np.random.default_rng(s).permutation(40) for s in range(4)])
     whole = overlap_counts_permuted(nx, ny, permutations)
-    monkeypatch.setattr(sys.modules["vlalign.metrics.mutual_knn"], "_TABLE_BYTES", 4 * 40 * 7)
+    monkeypatch.setattr(sys.modules["vlalign.metrics.definitions.mutual_knn"], "_TABLE_BYTES", 4 * 40 * 7)
     assert np.array_equal(whole, overlap_counts_permuted(nx, ny, permutations))
     assert np.array_equal(whole.transpose(0, 2, 1)[:1], overlap_counts_permuted(ny, nx, np.argsort(permutations)[:1]))
 

@@ -49,7 +49,7 @@ def test_ranks_in_the_smallest_type_and_in_blocks(monkeypatch: pytest.MonkeyPatc
         assert np.array_equal(np.argsort(ranks, axis=1, kind="stable")[:, :200], knn(x, 200).numpy())
     assert RnxArea(37).holds(300, [6]) == 0
     whole = rnx_area(x, y)
-    monkeypatch.setattr(sys.modules["vlalign.metrics.rnx"], "_BLOCK_BYTES", 7 * 8 * 300 * 3)
+    monkeypatch.setattr(sys.modules["vlalign.metrics.definitions.rnx"], "_BLOCK_BYTES", 7 * 8 * 300 * 3)
     assert rnx_area(x, y) == pytest.approx(whole, abs=1e-12)
 
 
