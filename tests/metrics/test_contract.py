@@ -16,8 +16,8 @@ from support.inputs import KINDS, orders, pair_of, random_layer
 import vlalign.metrics
 from vlalign.errors import VlalignError
 from vlalign.metrics import Metric, get_metric, metric_names
-from vlalign.metrics.base import evaluate
 from vlalign.metrics.engine.ties import Sided
+from vlalign.metrics.single_pair import evaluate
 
 #: every metric with its defaults, and the other modes of those that have some
 TEXTS: list[tuple[str, dict[str, object]]] = [

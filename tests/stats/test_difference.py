@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vlalign.errors import VlalignError
 from vlalign.metrics import get_metric
-from vlalign.metrics.base import evaluate
+from vlalign.metrics.single_pair import evaluate
 from vlalign.stats.difference import Difference, Differences, paired_differences
 from vlalign.stats.interval import half_sampling
 from vlalign.stats.subsets import Halves

@@ -176,20 +176,3 @@ def same_rows(x: Tensor, y: Tensor) -> None:
     """Check that two feature tensors have the same number of rows; the metric checks everything else."""
     if isinstance(x, Tensor) and isinstance(y, Tensor) and x.ndim == y.ndim == 2 and len(x) != len(y):
         raise VlalignError(f"x has {len(x)} rows and y has {len(y)}: pair the samples first")
-
-
-def evaluate(metric: Metric, x: Tensor, y: Tensor) -> float:
-    """Compute a metric of one pair of layers [N, D1] and [N, D2], after the checks that every metric needs.
-
-    Raises:
-        VlalignError: not floating [N, D] tensors, numbers of rows that differ, values that are not finite, or what the
-            metric itself refuses.
-    """
-    from vlalign.metrics.engine.neighbours import check_features, checked_norms
-
-    same_rows(x, y)
-    checked = [check_features(side, name).detach() for side, name in ((x, "x"), (y, "y"))]
-    for side, name in zip(checked, "xy", strict=True):
-        checked_norms(side, name)
-    metric.check(len(checked[0]), [side.shape[1] for side in checked])
-    return float(metric.grid([metric.prepare(checked[0])], [metric.prepare(checked[1])])[0, 0])

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from vlalign.errors import VlalignError
-from vlalign.metrics.base import Floats, Info, Moments, choice, evaluate, shown
+from vlalign.metrics.base import Floats, Info, Moments, choice, shown
 from vlalign.metrics.engine.kernels import (
     Centred,
     as_floats,
@@ -42,6 +42,7 @@ from vlalign.metrics.engine.streamed import (
     streamed_products,
     unbiased_hsic,
 )
+from vlalign.metrics.single_pair import evaluate
 
 #: Up to this number of samples a layer is held as its N × N kernel matrix; beyond, no N × N matrix is built.
 GRAM_SAMPLES = 2048
@@ -57,7 +58,7 @@ def cka(x: Tensor, y: Tensor, kernel: str = "linear", bandwidth: float | str = 1
         bandwidth: σ of the RBF kernel, or ``median``: each layer's median distance (:func:`median_distance`).
 
     Raises:
-        VlalignError: as :func:`vlalign.metrics.base.evaluate`, or for an unknown kernel or bandwidth.
+        VlalignError: as :func:`vlalign.metrics.single_pair.evaluate`, or for an unknown kernel or bandwidth.
 
     >>> x = torch.eye(5)[:, :3]
     >>> round(cka(x, 3 * x + 1), 5)

@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from vlalign.errors import VlalignError
-from vlalign.metrics.base import Floats, Info, Ints, Moments, choice, evaluate, shown
+from vlalign.metrics.base import Floats, Info, Ints, Moments, choice, shown
 from vlalign.metrics.definitions.cka import GRAM_SAMPLES
 from vlalign.metrics.engine.kernels import Centred, linear_gram
 from vlalign.metrics.engine.moments import PairSums, permutation_moments
 from vlalign.metrics.engine.pairwise import PairMatrix, PairMetric
 from vlalign.metrics.engine.streamed import Linear, norm, streamed_products, with_diagonal
+from vlalign.metrics.single_pair import evaluate
 
 
 def cmd(x: Tensor, y: Tensor, contraction: str = "features", centred: bool = False) -> float:
@@ -32,7 +33,7 @@ def cmd(x: Tensor, y: Tensor, contraction: str = "features", centred: bool = Fal
         A value in [0, 1]; 0 where a side is zero (or constant, if centred).
 
     Raises:
-        VlalignError: as :func:`vlalign.metrics.base.evaluate`, or for ``samples`` with widths that differ.
+        VlalignError: as :func:`vlalign.metrics.single_pair.evaluate`, or for ``samples`` with widths that differ.
 
     >>> x = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [0.0, 0.0]])
     >>> round(cmd(x, x[:, [1, 0]]), 6), cmd(x, 2 * x, "samples") > 0.999999

@@ -7,8 +7,9 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from vlalign.metrics.base import Floats, Info, evaluate
+from vlalign.metrics.base import Floats, Info
 from vlalign.metrics.engine.matches import Groups, MatchMetric, best_chains
+from vlalign.metrics.single_pair import evaluate
 
 
 def edit_distance_knn(x: Tensor, y: Tensor, k: int = 10) -> float:
@@ -25,7 +26,7 @@ def edit_distance_knn(x: Tensor, y: Tensor, k: int = 10) -> float:
         independently for x and for y.
 
     Raises:
-        VlalignError: as :func:`vlalign.metrics.base.evaluate`, or for k outside 1..N-1.
+        VlalignError: as :func:`vlalign.metrics.single_pair.evaluate`, or for k outside 1..N-1.
 
     >>> import torch
     >>> x = torch.tensor([[1.0], [2.0], [3.0], [4.0]])  # neighbours: 3 2, 3 2, 3 1, 2 1

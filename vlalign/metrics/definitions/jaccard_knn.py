@@ -9,9 +9,10 @@ from typing import ClassVar
 import numpy as np
 from torch import Tensor
 
-from vlalign.metrics.base import Floats, Info, Moments, evaluate
+from vlalign.metrics.base import Floats, Info, Moments
 from vlalign.metrics.engine.matches import Groups, MatchMetric
 from vlalign.metrics.engine.ties import Sided
+from vlalign.metrics.single_pair import evaluate
 
 
 def jaccard_knn(x: Tensor, y: Tensor, k: int = 10) -> float:
@@ -27,7 +28,7 @@ def jaccard_knn(x: Tensor, y: Tensor, k: int = 10) -> float:
         A value in [0, 1]. Ties are broken at random, independently for x and for y.
 
     Raises:
-        VlalignError: as :func:`vlalign.metrics.base.evaluate`, or for k outside 1..N-1.
+        VlalignError: as :func:`vlalign.metrics.single_pair.evaluate`, or for k outside 1..N-1.
 
     >>> import torch
     >>> x = torch.eye(4)[[0, 0, 1, 1]]

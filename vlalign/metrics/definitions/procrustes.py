@@ -16,8 +16,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from vlalign.metrics.base import Floats, Info, Ints, Metric, evaluate, take_rows
+from vlalign.metrics.base import Floats, Info, Ints, Metric, take_rows
 from vlalign.metrics.engine.basis import pair_grid, unit_configuration
+from vlalign.metrics.single_pair import evaluate
 
 
 def procrustes(x: Tensor, y: Tensor) -> float:
@@ -28,7 +29,7 @@ def procrustes(x: Tensor, y: Tensor) -> float:
         r columns have about ``0.85 sqrt(r / N)``.
 
     Raises:
-        VlalignError: as :func:`vlalign.metrics.base.evaluate`.
+        VlalignError: as :func:`vlalign.metrics.single_pair.evaluate`.
 
     >>> x = torch.tensor([[0.0, 1.0], [1.0, 0.0], [2.0, 1.0], [0.0, 5.0]])
     >>> round(procrustes(x, 3 * x @ torch.tensor([[0.0, 1.0], [-1.0, 0.0]]) + 1), 6)

@@ -17,13 +17,14 @@ import torch
 from torch import Tensor
 
 from vlalign.errors import VlalignError
-from vlalign.metrics.base import Floats, Info, Ints, Metric, Moments, evaluate, whole_number
+from vlalign.metrics.base import Floats, Info, Ints, Metric, Moments, whole_number
 from vlalign.metrics.definitions.mutual_knn import MutualKnn
 from vlalign.metrics.engine.matches import find_matches
 from vlalign.metrics.engine.neighbour_lists import relabelled
 from vlalign.metrics.engine.neighbours import knn_of_sides
 from vlalign.metrics.engine.threads import map_layers
 from vlalign.metrics.engine.ties import Sided
+from vlalign.metrics.single_pair import evaluate
 
 _BLOCK_BYTES = 4 * 2**20  # of weights [layers, rows, N] held at once by each thread
 
@@ -41,7 +42,7 @@ def rnx(x: Tensor, y: Tensor, k: int = 10) -> float:
         Ties are broken at random, independently for x and for y.
 
     Raises:
-        VlalignError: as :func:`vlalign.metrics.base.evaluate`, or for N or k out of range.
+        VlalignError: as :func:`vlalign.metrics.single_pair.evaluate`, or for N or k out of range.
 
     >>> x = torch.eye(4)[[0, 0, 1, 1]]
     >>> rnx(x, 2 * x, k=1)
@@ -63,7 +64,7 @@ def rnx_area(x: Tensor, y: Tensor, max_k: int | None = None) -> float:
         random, independently for x and for y.
 
     Raises:
-        VlalignError: as :func:`vlalign.metrics.base.evaluate`, or for N or max_k out of range.
+        VlalignError: as :func:`vlalign.metrics.single_pair.evaluate`, or for N or max_k out of range.
 
     >>> x = torch.tensor([[4.0, 1.0], [3.0, 2.0], [1.0, 3.0], [0.0, 5.0]])
     >>> round(rnx_area(x, 2 * x), 6)

@@ -10,9 +10,10 @@ import torch
 from scipy.stats import rankdata
 from torch import Tensor
 
-from vlalign.metrics.base import Floats, Info, choice, evaluate
+from vlalign.metrics.base import Floats, Info, choice
 from vlalign.metrics.engine.kernels import Centred
 from vlalign.metrics.engine.pairwise import PairMatrix, PairMetric
+from vlalign.metrics.single_pair import evaluate
 
 _TIES = 2.0**40  # distances of cosines are rounded to 1/_TIES, so that those of equal rows tie for their ranks
 _CONSTANT = 1e-9  # dissimilarities that vary less than this, relatively, are all equal
@@ -31,7 +32,7 @@ def rsa(x: Tensor, y: Tensor, compare: str = "spearman", distance: str = "correl
         (``correlation``) or of zeros (``cosine``) is at distance 1 from every other.
 
     Raises:
-        VlalignError: as :func:`vlalign.metrics.base.evaluate`, or for an unknown ``compare`` or ``distance``.
+        VlalignError: as :func:`vlalign.metrics.single_pair.evaluate`, or for an unknown ``compare`` or ``distance``.
 
     >>> x = torch.randn(12, 6, generator=torch.Generator().manual_seed(0))
     >>> round(rsa(x, 3 * x), 6), round(rsa(x, x - 100, "pearson", "euclidean"), 4)

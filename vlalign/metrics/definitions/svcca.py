@@ -18,9 +18,10 @@ import torch
 from torch import Tensor
 
 from vlalign.errors import VlalignError
-from vlalign.metrics.base import Floats, Info, Ints, Metric, evaluate, take_rows, whole_number
+from vlalign.metrics.base import Floats, Info, Ints, Metric, take_rows, whole_number
 from vlalign.metrics.engine.basis import centred, standardised, thin_basis
 from vlalign.metrics.engine.threads import map_layers
+from vlalign.metrics.single_pair import evaluate
 
 
 def svcca(x: Tensor, y: Tensor, dim: int = 10) -> float:
@@ -34,7 +35,7 @@ def svcca(x: Tensor, y: Tensor, dim: int = 10) -> float:
         A value in [0, 1]; unrelated layers have about ``0.85 sqrt(dim / N)``.
 
     Raises:
-        VlalignError: as :func:`vlalign.metrics.base.evaluate`, or if N is not larger than ``dim + 1``.
+        VlalignError: as :func:`vlalign.metrics.single_pair.evaluate`, or if N is not larger than ``dim + 1``.
 
     >>> x = torch.eye(6)
     >>> round(svcca(x[:, :3], 2 - 5 * x[:, :3], dim=2), 6)
