@@ -150,3 +150,11 @@ def test_a_second_interrupt_ends_at_once(tmp_path: Path) -> None:
     done = program("runs", "nowhere", hook=tmp_path)
     assert done.returncode == -signal.SIGINT
     assert done.stderr.decode().strip() == "vlalign runs: interrupted"
+
+
+@pytest.mark.parametrize("verb", ["models", "push_results"])
+def test_a_verb_runs_as_a_module(verb: str) -> None:
+    words = [sys.executable, "-m", f"vlalign.cli.{verb}", "--nonsense"]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "unknown flag --nonsense" in done.stderr

@@ -159,3 +159,9 @@ def _references(store: FeatureStore, a: Run) -> list[Run]:
     if not runs:
         raise VlalignError(f"{store.root} holds no run of the other modality: name a reference with --reference")
     return runs
+
+
+if __name__ == "__main__":
+    from vlalign.cli import run_verb
+
+    raise SystemExit(run_verb("compare"))

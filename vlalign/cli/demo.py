@@ -45,3 +45,9 @@ def run(
         show_records([demo.record], folder / "results", console())
     console().print(stages_table(demo.stages))
     console().print(f"features  {FeatureStore(demo.store).root}\nnext      vlalign score --help, vlalign models")
+
+
+if __name__ == "__main__":
+    from vlalign.cli import run_verb
+
+    raise SystemExit(run_verb("demo"))

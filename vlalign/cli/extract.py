@@ -50,3 +50,9 @@ def run(
     extractions = engine.run(plan, progress=not quiet)
     if engine.is_main:
         console().print(extraction_table(extractions))
+
+
+if __name__ == "__main__":
+    from vlalign.cli import run_verb
+
+    raise SystemExit(run_verb("extract"))

@@ -43,3 +43,9 @@ def run(
     with tqdm(total=len(collected.records), unit="page", disable=quiet or None, leave=False) as bar:
         board = save_leaderboard(collected, site, lambda done, _: bar.update(done - bar.n), force)
     show_leaderboard(board, site, console())
+
+
+if __name__ == "__main__":
+    from vlalign.cli import run_verb
+
+    raise SystemExit(run_verb("leaderboard"))

@@ -27,3 +27,9 @@ def run(*, json: bool = False) -> None:
         return
     console().print(metrics_table(metrics))
     console().print("Use: vlalign score STORE --metric NAME or NAME:PARAMETER=VALUE,PARAMETER=VALUE")
+
+
+if __name__ == "__main__":
+    from vlalign.cli import run_verb
+
+    raise SystemExit(run_verb("metrics"))

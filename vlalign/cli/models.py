@@ -52,3 +52,9 @@ def run(
     from vlalign.report.console import console
 
     console().print(models_table(specs))
+
+
+if __name__ == "__main__":
+    from vlalign.cli import run_verb
+
+    raise SystemExit(run_verb("models"))

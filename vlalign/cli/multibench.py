@@ -247,3 +247,9 @@ def report(*runs: Annotated[str, Parameter(required=True)], metric: str | None =
     files = save_table1(results, out, metric)
     show_table1(results, console(), metric)
     console().print(f"tables    {', '.join(map(str, files))}", soft_wrap=True)
+
+
+if __name__ == "__main__":
+    from vlalign.cli import run_verb
+
+    raise SystemExit(run_verb("multibench"))

@@ -240,3 +240,9 @@ def tokens_of(model: str, edited: set[str]) -> Callable[[Sequence[str]], list[li
     if source.modality != "text":
         raise VlalignError(f"--tokenizer {model}: that is a {source.modality} model; name a text model")
     return load_tokenizer(source).encode
+
+
+if __name__ == "__main__":
+    from vlalign.cli import run_verb
+
+    raise SystemExit(run_verb("perturb"))

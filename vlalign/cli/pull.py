@@ -51,3 +51,9 @@ def run(
             str(run.path) if pulled.fresh else "unchanged",
         )  # fmt: skip
     console().print(table)
+
+
+if __name__ == "__main__":
+    from vlalign.cli import run_verb
+
+    raise SystemExit(run_verb("pull"))

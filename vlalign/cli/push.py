@@ -127,3 +127,9 @@ def _table(done: Pushed) -> Table:
         if config not in {item.config for item in done.items}:
             table.add_row(config, "–", "–", "–", "–", "kept unchanged")
     return table
+
+
+if __name__ == "__main__":
+    from vlalign.cli import run_verb
+
+    raise SystemExit(run_verb("push"))

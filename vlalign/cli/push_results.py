@@ -36,3 +36,9 @@ def run(
         text += f"; {left} {'file' if left == 1 else 'files'} left out"
     console().print(f"records   {text}", soft_wrap=True)
     show_target(pushed.target.url, pushed.commit, where.dry_run)
+
+
+if __name__ == "__main__":
+    from vlalign.cli import run_verb
+
+    raise SystemExit(run_verb("push-results"))

@@ -52,3 +52,9 @@ def run(
     if json:
         check_space(user_path(json).absolute().parent, 0)  # before the work, not after it
     show_reproduction(reproduce(*sides, metric=metric, k=k, quantile=quantile), console(), path=json)
+
+
+if __name__ == "__main__":
+    from vlalign.cli import run_verb
+
+    raise SystemExit(run_verb("reproduce"))

@@ -18,3 +18,9 @@ def run(store: str = "features", /) -> None:
 
     features = FeatureStore(store)
     console().print(runs_table(features.runs(), features.incomplete()))
+
+
+if __name__ == "__main__":
+    from vlalign.cli import run_verb
+
+    raise SystemExit(run_verb("runs"))

@@ -101,3 +101,9 @@ def _has_ids(run: Run) -> bool:
     except VlalignError as error:
         log.warning("left out: %s", error)
         return False
+
+
+if __name__ == "__main__":
+    from vlalign.cli import run_verb
+
+    raise SystemExit(run_verb("score"))

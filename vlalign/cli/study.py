@@ -54,3 +54,9 @@ def run(
     result = chosen.run(plan, progress=not quiet, report=False)
     if result is not None:
         chosen.report(result, options.out, console())
+
+
+if __name__ == "__main__":
+    from vlalign.cli import run_verb
+
+    raise SystemExit(run_verb("study"))

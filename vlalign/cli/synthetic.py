@@ -188,3 +188,9 @@ def tune(
     if tuned is not None:
         console().print(tuned_table(tuned))
         console().print(f"settings  {out}  (use them with `run --tuned {out}`)", soft_wrap=True)
+
+
+if __name__ == "__main__":
+    from vlalign.cli import run_verb
+
+    raise SystemExit(run_verb("synthetic"))

@@ -28,3 +28,9 @@ def run(store: str = "features", /) -> int:
         return 1
     print(f"{len(features.runs())} complete run(s), every shard as it was written")
     return 0
+
+
+if __name__ == "__main__":
+    from vlalign.cli import run_verb
+
+    raise SystemExit(run_verb("verify"))
