@@ -130,7 +130,7 @@ def test_a_killed_run_resumes(
         assert "interrupted; what is finished is kept" in killed.stderr
     assert FeatureStore(tmp_path / "features").runs() == []
     shards = {p: p.stat().st_mtime_ns for p in (tmp_path / "features").rglob("*.safetensors")}
-    assert len(shards) == at
+    assert len(shards) in (range(at, 6) if how == "interrupt" else [at])  # an interrupt lets writes under way finish
     extract_here(tiny, tmp_path / "features")
     assert contents(tmp_path / "features") == contents(whole)
     assert {p: p.stat().st_mtime_ns for p in shards} == shards  # what was finished is kept

@@ -183,7 +183,7 @@ def last_run(trained: int, seconds: Mapping[str, float], environment: Mapping[st
     'all encoders were already trained, all pairs aligned in 2 min 30 s; threads: 2, processes: 1'
     """
     training = (
-        f"{trained} encoders trained in {duration(seconds['train'])}"
+        f"{plural(trained, 'encoder')} trained in {duration(seconds['train'])}"
         if trained
         else "all encoders were already trained"
     )
