@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "vlalign"
 
 #: leaves that every room may use
 SHARED = {
-    "config", "display", "environment", "errors", "files", "lazy_names", "paths", "processes", "remote",
+    "arrays", "config", "display", "environment", "errors", "files", "lazy_names", "paths", "processes", "remote",
     "tables", "version", "yaml_files",
 }  # fmt: skip
 

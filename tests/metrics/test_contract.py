@@ -158,9 +158,9 @@ def test_wrong_input_has_one_clear_error(metric: Metric) -> None:
     bad[3, 2] = float("nan")
     for a, b, message in (
         (x, y[:29], "30 rows and y has 29"),
-        (x[:, 0], y, r"x must be a tensor \[N, D\]"),
-        (x, (10 * y).long(), "floating point"),
-        (x.numpy(), y, "torch tensor"),
+        (x[:, 0], y, r"x must be \[N, D\]"),
+        (x, "y", "y holds no numbers"),
+        (x, x.numpy().astype(object), r"y is an array of object \(first: float\)"),
         (x, bad, r"a value of y is not finite \(first in row 3\)"),
         (x, torch.full_like(y, float("inf")), "not finite"),
         (x[:3], y[:3], "N=3"),

@@ -16,7 +16,7 @@ from vlalign.errors import VlalignError
 from vlalign.metrics.base import Metric
 from vlalign.metrics.registry import parse_metric
 from vlalign.scoring.grouping import Groups, are_exact, resolve_groups
-from vlalign.scoring.inputs import Features, Side, check_pairing
+from vlalign.scoring.inputs import Arrays, Features, Side, check_pairing, is_run
 from vlalign.scoring.options import ScoreOptions
 from vlalign.scoring.record import ScoreRecord
 from vlalign.scoring.scorer import Scorer
@@ -89,7 +89,7 @@ def prepare_pairs(pairs: Iterable[tuple[Features, Features]], options: ScoreOpti
     Raises:
         VlalignError: as :func:`vlalign.score`, for any of the pairs.
     """
-    pairs = list(pairs)
+    pairs = _converted(pairs)
     metrics = _metrics(options.metrics, options.k)
     concat, device = options.concat, _device(options.device)
     for x, y in pairs:
@@ -116,6 +116,17 @@ def prepare_pairs(pairs: Iterable[tuple[Features, Features]], options: ScoreOpti
         for chosen in metrics
         for i in range(len(pairs))
     ]
+
+
+def _converted(pairs: Iterable[tuple[Features, Features]]) -> list[tuple[Features, Features]]:
+    """Return the pairs with arrays of any kind as :class:`Arrays`, so that each is converted once."""
+    given = list(pairs)  # holds the objects, so that their ids stay unique
+    sides: dict[int, Features] = {}
+    for pair in given:
+        for side, label in zip(pair, "xy", strict=True):
+            if id(side) not in sides:
+                sides[id(side)] = side if is_run(side) or isinstance(side, Arrays) else Arrays(side, what=label)
+    return [(sides[id(x)], sides[id(y)]) for x, y in given]
 
 
 def _title(side: Features, label: str) -> str:

@@ -13,14 +13,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vlalign.arrays import as_layers, index_ids
 from vlalign.errors import VlalignError
 from vlalign.scoring.record import finite_or_none
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import ArrayLike
+
     from vlalign.store import Run
 
-#: What can be scored: a run, features [N, D], [N, L, D], or a list of layers [N, D_l].
-Features: TypeAlias = "Run | Arrays | Tensor | np.ndarray | Sequence[Tensor | np.ndarray]"
+#: What can be scored: a run, or features as :func:`vlalign.arrays.as_layers` reads them.
+Features: TypeAlias = "Run | Arrays | ArrayLike | Sequence[ArrayLike] | Mapping[str, ArrayLike]"
 
 _HELD_BYTES = 2 * 2**30  # up to this size all layers of a run are held, beyond it they are read one by one
 _ORIGIN = ("name", "revision", "config", "split", "file")
@@ -28,11 +33,32 @@ _ORIGIN = ("name", "revision", "config", "split", "file")
 
 @dataclass(frozen=True, eq=False)
 class Arrays:
-    """Features that are no run, with the name of their model and sample ids, each None if not given."""
+    """Features that are no run.
+
+    Args:
+        features: as :func:`vlalign.arrays.as_layers` reads them.
+        name: of their model; None if not given.
+        ids: of the samples; None if not given.
+        what: name of the features in errors, such as their file.
+    """
 
     features: Any
     name: str | None = None
     ids: Any = None
+    what: str = "x"
+
+    @cached_property
+    def layers(self) -> tuple[list[Tensor], list[str]]:
+        """Layers [N, D_l] of one precision where one is float64, and their names."""
+        layers, names = as_layers(self.features, self.what)
+        if len({layer.dtype for layer in layers}) > 1 and any(layer.dtype == torch.float64 for layer in layers):
+            layers = [layer.double() for layer in layers]  # one clip threshold needs one precision
+        return layers, names
+
+
+def is_run(features: Features) -> bool:
+    """Return whether features are a run of a store."""
+    return hasattr(features, "key") and hasattr(features, "load")
 
 
 def with_names(x: Features, y: Features, names: Any, ids: Any) -> tuple[Features, Features]:
@@ -49,11 +75,11 @@ def with_names(x: Features, y: Features, names: Any, ids: Any) -> tuple[Features
         name, own = (None if values is None else values[i] for values in (names, ids))
         if name is None and own is None:
             continue
-        if hasattr(sides[i], "key") and hasattr(sides[i], "load"):
+        if is_run(sides[i]):
             raise VlalignError(f"{label} is a run, which has its own name and ids: give None for it")
         if name is not None and not (isinstance(name, str) and name.strip()):
             raise VlalignError(f"the name of {label} must be a text, got {name!r}")
-        sides[i] = Arrays(sides[i], name, own)
+        sides[i] = Arrays(sides[i], name, own, label)
     return sides[0], sides[1]
 
 
@@ -61,7 +87,7 @@ class Side:
     """One side of a score: layers with names, of which ``load`` reads one [N, D_l] at a time.
 
     Raises:
-        VlalignError: input that is no run, tensor or list of tensors, or layers that differ in the number of rows.
+        VlalignError: as :func:`vlalign.arrays.as_layers`, or ids that are not one for each row.
     """
 
     def __init__(self, features: Features, label: str) -> None:
@@ -70,16 +96,13 @@ class Side:
         self.axis: list[dict[str, Any]] = []
         self.run: Run | None = None
         self.ids: list[str] | None = None
+        self.ids_are_given = True  # rather than the index of a frame, which counts only where both sides have one
         self._layers: list[Tensor] | None = None
         self._order: Tensor | None = None
-        if hasattr(features, "key") and hasattr(features, "load"):
+        if is_run(features):
             self._from_run(features)  # type: ignore[arg-type]
-        elif isinstance(features, Arrays):
-            self._from_tensors(features.features)
-            self.model = features.name or label
-            self.ids = None if features.ids is None else _checked_ids(features.ids, self.n, label)
         else:
-            self._from_tensors(features)
+            self._from_arrays(features if isinstance(features, Arrays) else Arrays(features, what=label))
 
     def _from_run(self, run: Run) -> None:
         self.run = run
@@ -93,34 +116,17 @@ class Side:
         if len(set(self.ids)) != self.n:
             raise VlalignError(f"{self.model} holds duplicate sample ids: extract it again from a set with unique ids")
 
-    def _from_tensors(self, features: Any) -> None:
-        if isinstance(features, np.ndarray | Tensor):
-            whole = as_tensor(features, self.label)
-            if whole.ndim not in (2, 3):
-                raise VlalignError(f"{self.label} must be [N, D] or [N, L, D], got shape {list(whole.shape)}")
-            layers = [whole] if whole.ndim == 2 else list(whole.unbind(1))
-        elif isinstance(features, Sequence) and not isinstance(features, str):
-            layers = [as_tensor(layer, f"{self.label}[{i}]") for i, layer in enumerate(features)]
-        else:
-            kind = type(features).__name__
-            raise VlalignError(f"{self.label} must be a run of a store, a tensor or a list of tensors, not {kind}")
-        if not layers:
-            raise VlalignError(f"{self.label} has no layers: give at least one tensor [N, D]")
-        for i, layer in enumerate(layers):
-            if layer.ndim != 2 or len(layer) != len(layers[0]):
-                raise VlalignError(
-                    f"{self.label}: every layer must be [N, D] with one N, but layer 0 is {list(layers[0].shape)} "
-                    f"and layer {i} is {list(layer.shape)}"
-                )
-        if len({layer.dtype for layer in layers}) > 1 and any(layer.dtype == torch.float64 for layer in layers):
-            layers = [layer.double() for layer in layers]  # one clip threshold needs one precision
-        self.n = len(layers[0])
-        self.model = self.label
-        self._layers = layers
+    def _from_arrays(self, arrays: Arrays) -> None:
+        self._layers, names = arrays.layers
+        self.n = len(self._layers[0])
+        self.model = arrays.name or self.label
         self.axis = [
-            {"index": i, "name": f"layer_{i}", "width": layer.shape[1], "convention": ""}
-            for i, layer in enumerate(layers)
+            {"index": i, "name": name, "width": layer.shape[1], "convention": ""}
+            for i, (name, layer) in enumerate(zip(names, self._layers, strict=True))
         ]
+        self.ids_are_given = arrays.ids is not None
+        ids = arrays.ids if self.ids_are_given else index_ids(arrays.features)
+        self.ids = None if ids is None else _checked_ids(ids, self.n, self.label)
 
     def hold(self) -> None:
         """Read all layers now, if they are small enough to hold."""
@@ -189,18 +195,6 @@ class Side:
         return {"bits_per_byte": value, **({"truncated": self.run.truncated} if self.run.truncated else {})}
 
 
-def as_tensor(value: Any, what: str) -> Tensor:
-    """Convert a tensor or numpy array to a detached tensor."""
-    if isinstance(value, Tensor):
-        return value.detach()
-    if isinstance(value, np.ma.MaskedArray) and value.mask.any():
-        raise VlalignError(f"{what} has masked values: fill them or leave their samples out first")
-    if isinstance(value, np.ndarray) and value.dtype.kind in "fiub":
-        native = np.float64 if value.dtype.kind == "f" and value.dtype.itemsize > 8 else value.dtype.newbyteorder("=")
-        return torch.from_numpy(np.array(value, dtype=native))  # a copy: arrays may be read-only or of foreign bytes
-    raise VlalignError(f"{what} must be a torch tensor or a numeric numpy array, not {type(value).__name__}")
-
-
 def _checked_ids(ids: Any, n: int, label: str) -> list[str]:
     """Return ids as texts.
 
@@ -229,7 +223,7 @@ def check_pairing(x: Side, y: Side) -> str:
         VlalignError: if they do not hold the same samples, or if that is not known.
     """
     for one, other in ((x, y), (y, x)):
-        if one.ids is not None and one.run is None and other.ids is None:
+        if one.ids is not None and one.ids_are_given and one.run is None and other.ids is None:
             raise VlalignError(f"ids are given for {one.label} only: give them for both sides, or for none")
     if x.ids is None or y.ids is None:
         if x.n != y.n:

@@ -59,7 +59,7 @@ def check_side(
     Raises:
         VlalignError: features that are not finite floating [N, D], or k outside 1..N-1.
     """
-    layer = check_features(layer, "layer").detach()
+    layer = check_features(layer, "layer")
     sizes = np.bincount(row_labels(layer))
     samples, pairs = near_duplicates(layer, near)
     lists = knn(layer, k) if neighbours is None else neighbours

@@ -133,11 +133,11 @@ def test_more_rows_than_a_tile() -> None:
 
 
 BAD = [
-    (torch.ones(4), 1, "must be a tensor"),
-    (torch.ones(4, 2, 2), 1, "must be a tensor"),
-    (torch.ones(4, 0), 1, "must be a tensor"),
-    (torch.ones(4, 2, dtype=torch.int64), 1, "floating"),
-    (np.ones((4, 2)), 1, "torch tensor"),
+    (torch.ones(4), 1, r"must be \[N, D\]"),
+    (torch.ones(4, 2, 2), 1, r"must be \[N, D\]"),
+    (torch.ones(4, 0), 1, r"must be \[N, D\]"),
+    (torch.ones(4, 2, dtype=torch.complex64), 1, "complex"),
+    (np.array([["a"], ["b"]]), 1, "not of numbers"),
     (torch.ones(4, 2), 0, "k=0"),
     (torch.ones(4, 2), None, "k=None"),
     (torch.ones(4, 2), "3", "k='3'"),

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from vlalign.errors import VlalignError
@@ -49,7 +50,7 @@ GRAM_SAMPLES = 2048
 CONSTANT = 64  # times the rounding error: a centred kernel of less, relative to the kernel, is constant
 
 
-def cka(x: Tensor, y: Tensor, kernel: str = "linear", bandwidth: float | str = 1.0) -> float:
+def cka(x: ArrayLike, y: ArrayLike, kernel: str = "linear", bandwidth: float | str = 1.0) -> float:
     """Compute the biased CKA of two layers [N, D1] and [N, D2], in [0, 1].
 
     Args:
@@ -67,7 +68,7 @@ def cka(x: Tensor, y: Tensor, kernel: str = "linear", bandwidth: float | str = 1
     return evaluate(Cka(kernel, bandwidth), x, y)
 
 
-def unbiased_cka(x: Tensor, y: Tensor, kernel: str = "linear", bandwidth: float | str = 1.0) -> float:
+def unbiased_cka(x: ArrayLike, y: ArrayLike, kernel: str = "linear", bandwidth: float | str = 1.0) -> float:
     """Compute the unbiased CKA of two layers, with the arguments of :func:`cka`.
 
     It is about 0 for independent features, whatever N and D.

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from vlalign.errors import VlalignError
@@ -26,7 +26,7 @@ _ROUNDING = 1e-12  # a difference this small, relative to its parts, is rounding
 _ALL = UnbiasedCka()  # the metric when all other samples are neighbours
 
 
-def cknna(x: Tensor, y: Tensor, k: int | None = 10) -> float:
+def cknna(x: ArrayLike, y: ArrayLike, k: int | None = 10) -> float:
     """Compute the unbiased HSIC of two linear kernels masked to shared nearest neighbours, over the two self terms.
 
     With ``K = XXᵀ`` and ``L = YYᵀ`` and masks ``A[i, j] = (j in kNN_X(i))``, ``B`` alike: ``HSIC(ABK, ABL) /

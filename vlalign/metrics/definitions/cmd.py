@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from vlalign.errors import VlalignError
@@ -20,7 +21,7 @@ from vlalign.metrics.engine.streamed import Linear, norm, streamed_products, wit
 from vlalign.metrics.single_pair import evaluate
 
 
-def cmd(x: Tensor, y: Tensor, contraction: str = "features", centred: bool = False) -> float:
+def cmd(x: ArrayLike, y: ArrayLike, contraction: str = "features", centred: bool = False) -> float:
     """Compute the similarity of the correlation matrices of two layers [N, D1] and [N, D2]; 1 minus the distance.
 
     Args:

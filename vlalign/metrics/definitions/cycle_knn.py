@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from vlalign.metrics.base import Floats, Info, Moments
@@ -15,7 +16,7 @@ from vlalign.metrics.engine.ties import Sided
 from vlalign.metrics.single_pair import evaluate
 
 
-def cycle_knn(x: Tensor, y: Tensor, k: int = 10) -> float:
+def cycle_knn(x: ArrayLike, y: ArrayLike, k: int = 10) -> float:
     """Compute the share of the rows i that are among kNN_X(j) for some j in kNN_Y(i).
 
     Not symmetric. The function of the reference code (Huh et al., arXiv 2405.07987) takes its arguments in this order,

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import Tensor
+from numpy.typing import ArrayLike
 
 from vlalign.metrics.base import Floats, Info
 from vlalign.metrics.engine.matches import Groups, MatchMetric, best_chains
 from vlalign.metrics.single_pair import evaluate
 
 
-def edit_distance_knn(x: Tensor, y: Tensor, k: int = 10) -> float:
+def edit_distance_knn(x: ArrayLike, y: ArrayLike, k: int = 10) -> float:
     """Compute ``1 - d / k`` with d the mean, over rows, of the Levenshtein distance of the two neighbour lists.
 
     Insertions, deletions and substitutions count 1 each, so a shared neighbour helps only near the same position.

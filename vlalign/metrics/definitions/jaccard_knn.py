@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from vlalign.metrics.base import Floats, Info, Moments
@@ -15,7 +16,7 @@ from vlalign.metrics.engine.ties import Sided
 from vlalign.metrics.single_pair import evaluate
 
 
-def jaccard_knn(x: Tensor, y: Tensor, k: int = 10) -> float:
+def jaccard_knn(x: ArrayLike, y: ArrayLike, k: int = 10) -> float:
     """Compute the mean over rows of ``|kNN_X(i) ∩ kNN_Y(i)| / |kNN_X(i) ∪ kNN_Y(i)|``.
 
     With o shared neighbours a row counts ``o / (2k - o)``: less than mutual-kNN's ``o / k`` unless o is 0 or k.

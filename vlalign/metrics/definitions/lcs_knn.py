@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import Tensor
+from numpy.typing import ArrayLike
 
 from vlalign.metrics.base import Floats, Info
 from vlalign.metrics.engine.matches import Groups, MatchMetric, best_chains
 from vlalign.metrics.single_pair import evaluate
 
 
-def lcs_knn(x: Tensor, y: Tensor, k: int = 10) -> float:
+def lcs_knn(x: ArrayLike, y: ArrayLike, k: int = 10) -> float:
     """Compute the mean length of the longest common subsequence of the rows' two neighbour lists, divided by ``k``.
 
     Unlike mutual-kNN it depends on the order of the neighbours. The reference code (Huh et al., arXiv 2405.07987) does

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from vlalign.errors import VlalignError
@@ -29,8 +30,8 @@ _RANGE = (1e-6, 1e6)  # of penalties: below, the inverse loses too many digits
 
 
 def linear_predictivity(
-    x: Tensor,
-    y: Tensor,
+    x: ArrayLike,
+    y: ArrayLike,
     direction: str = "mean",
     folds: int = 5,
     alphas: float | Sequence[float] = (0.01, 0.1, 1.0, 10.0),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from vlalign.metrics.base import Floats, Info, Ints, Moments, same_rows, whole_number
@@ -25,7 +25,7 @@ _WORD = 32  # layers per mask word
 _NIBBLE, _BYTE = 15, 17  # 15 masks fit a 4-bit counter, 17 such sums fit an 8-bit counter
 
 
-def mutual_knn(x: Tensor, y: Tensor, k: int = 10) -> float:
+def mutual_knn(x: ArrayLike, y: ArrayLike, k: int = 10) -> float:
     """Compute the mean overlap of every row's ``k`` nearest neighbours in two representations of the same samples.
 
     Args:

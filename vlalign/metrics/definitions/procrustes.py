@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from vlalign.metrics.base import Floats, Info, Ints, Metric, take_rows
@@ -21,7 +22,7 @@ from vlalign.metrics.engine.basis import pair_grid, unit_configuration
 from vlalign.metrics.single_pair import evaluate
 
 
-def procrustes(x: Tensor, y: Tensor) -> float:
+def procrustes(x: ArrayLike, y: ArrayLike) -> float:
     """Compute the nuclear norm ``‖XᵀY‖_*`` of x [N, D1] and y [N, D2], centred and of norm 1: ``1 - d²/2``.
 
     Returns:
@@ -38,12 +39,12 @@ def procrustes(x: Tensor, y: Tensor) -> float:
     return evaluate(Procrustes(), x, y)
 
 
-def procrustes_distance(x: Tensor, y: Tensor) -> float:
+def procrustes_distance(x: ArrayLike, y: ArrayLike) -> float:
     """Compute the Procrustes distance d in [0, √2] of x [N, D1] and y [N, D2]; raises as :func:`procrustes`."""
     return math.sqrt(2 - 2 * procrustes(x, y))
 
 
-def angular_shape(x: Tensor, y: Tensor) -> float:
+def angular_shape(x: ArrayLike, y: ArrayLike) -> float:
     """Compute ``1 - 2θ/π`` in [0, 1], with θ the :func:`angular_shape_distance`; raises as :func:`procrustes`.
 
     >>> x = torch.tensor([[0.0, 1.0], [1.0, 0.0], [2.0, 1.0], [0.0, 5.0]])
@@ -53,7 +54,7 @@ def angular_shape(x: Tensor, y: Tensor) -> float:
     return evaluate(AngularShape(), x, y)
 
 
-def angular_shape_distance(x: Tensor, y: Tensor) -> float:
+def angular_shape_distance(x: ArrayLike, y: ArrayLike) -> float:
     """Compute the angle θ in [0, π/2] between the shapes of x [N, D1] and y [N, D2]; raises as :func:`procrustes`."""
     return math.acos(procrustes(x, y))
 

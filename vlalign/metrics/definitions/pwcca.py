@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from vlalign.metrics.base import Floats, Info, Ints, Metric, take_rows
@@ -17,7 +18,7 @@ _TIE = 1e-9  # by how much, relatively, the leading principal axis of x is prefe
 _SMALL = 1e-4  # correlation below which variates of the wider side are not derived from those of the other
 
 
-def pwcca(x: Tensor, y: Tensor) -> float:
+def pwcca(x: ArrayLike, y: ArrayLike) -> float:
     """Compute the projection-weighted canonical correlation of x [N, D1] and y [N, D2].
 
     ``Σ α_i ρ_i / Σ α_i`` with the canonical correlations ρ_i and the weights ``α_i = Σ_j |⟨h_i, x_j⟩|``, where h_i are

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from vlalign.errors import VlalignError
@@ -29,7 +30,7 @@ from vlalign.metrics.single_pair import evaluate
 _BLOCK_BYTES = 4 * 2**20  # of weights [layers, rows, N] held at once by each thread
 
 
-def rnx(x: Tensor, y: Tensor, k: int = 10) -> float:
+def rnx(x: ArrayLike, y: ArrayLike, k: int = 10) -> float:
     """Compute chance-corrected mutual-kNN: ``((N - 1) Q - k) / (N - 1 - k)``, Q the mean overlap of the k neighbours.
 
     Args:
@@ -51,7 +52,7 @@ def rnx(x: Tensor, y: Tensor, k: int = 10) -> float:
     return evaluate(Rnx(k), x, y)
 
 
-def rnx_area(x: Tensor, y: Tensor, max_k: int | None = None) -> float:
+def rnx_area(x: ArrayLike, y: ArrayLike, max_k: int | None = None) -> float:
     """Compute the area under R_NX(k) over log k, ``Σ_k R_NX(k) / k / Σ_k 1 / k`` for k = 1..max_k.
 
     Args:

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 from torch import Tensor
 
@@ -19,7 +20,7 @@ _TIES = 2.0**40  # distances of cosines are rounded to 1/_TIES, so that those of
 _CONSTANT = 1e-9  # dissimilarities that vary less than this, relatively, are all equal
 
 
-def rsa(x: Tensor, y: Tensor, compare: str = "spearman", distance: str = "correlation") -> float:
+def rsa(x: ArrayLike, y: ArrayLike, compare: str = "spearman", distance: str = "correlation") -> float:
     """Correlate, over all pairs of samples, their dissimilarity in x [N, D1] and in y [N, D2].
 
     Args:

@@ -15,6 +15,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from vlalign.errors import VlalignError
@@ -24,7 +25,7 @@ from vlalign.metrics.engine.threads import map_layers
 from vlalign.metrics.single_pair import evaluate
 
 
-def svcca(x: Tensor, y: Tensor, dim: int = 10) -> float:
+def svcca(x: ArrayLike, y: ArrayLike, dim: int = 10) -> float:
     """Compute the mean canonical correlation of the ``dim`` leading principal directions of x [N, D1] and y [N, D2].
 
     A layer of lower rank r has r directions; the mean is then over the smaller number of the two sides, so that a layer

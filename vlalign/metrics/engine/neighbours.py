@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from vlalign.arrays import as_tensor
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Ints, choice, whole_number
 from vlalign.metrics.engine.threads import scratch
@@ -19,19 +20,15 @@ _TILE = 128  # rows of a tile when the products are all held at once and only on
 _SEARCH_BYTES = 4 * 2**20  # of inner products searched together on the CPU: they stay in its cache
 
 
-def check_features(x: Tensor, what: str = "features") -> Tensor:
-    """Check that ``x`` is a floating [N, D] tensor; return it in float32, or float64 if it was float64.
+def check_features(x: ArrayLike, what: str = "features") -> Tensor:
+    """Return features [N, D] as a tensor in float32, or float64 if they were float64.
 
     Raises:
-        VlalignError: not a tensor, not two-dimensional, empty, or not floating.
+        VlalignError: as :func:`vlalign.arrays.as_tensor`, or not two-dimensional, or empty.
     """
-    if not isinstance(x, Tensor) or x.layout != torch.strided or x.is_meta:
-        kind = f"one on {x.device}, {x.layout}" if isinstance(x, Tensor) else type(x).__name__
-        raise VlalignError(f"{what} must be a dense torch tensor [N, D], got {kind}: convert it first")
+    x = as_tensor(x, what)
     if x.ndim != 2 or 0 in x.shape:
-        raise VlalignError(f"{what} must be a tensor [N, D] with N, D >= 1, got shape {list(x.shape)}")
-    if not x.is_floating_point():
-        raise VlalignError(f"{what} must be floating point, got {x.dtype}: convert with .float()")
+        raise VlalignError(f"{what} must be [N, D] with N, D >= 1, got shape {list(x.shape)}")
     return x if x.dtype in (torch.float32, torch.float64) else x.float()
 
 
@@ -52,7 +49,7 @@ def checked_norms(x: Tensor, what: str = "features") -> Tensor:
     raise VlalignError(f"inner products of {what} overflow {x.dtype}: scale them down")
 
 
-def knn(x: Tensor, k: int = 10, *, side: str = "x", block: int | None = None) -> Tensor:
+def knn(x: ArrayLike, k: int = 10, *, side: str = "x", block: int | None = None) -> Tensor:
     """Return the ``k`` rows of largest inner product with every row, the row itself excluded.
 
     For cosine similarity pass L2-normalised rows. Neighbours are ordered by inner product, largest first. Equal ones
@@ -85,7 +82,7 @@ def knn(x: Tensor, k: int = 10, *, side: str = "x", block: int | None = None) ->
 
 def knn_of_sides(x: Tensor, k: int = 10, *, block: int | None = None) -> Sided[Tensor]:
     """Return :func:`knn` of both sides, which differ where there are ties."""
-    x = check_features(x).detach()
+    x = check_features(x)
     n = len(x)
     if not (k := whole_number(k, "k", "knn")) < n:
         raise VlalignError(f"k must be at least 1 and less than the number of samples, got k={k} with N={n}")

@@ -1,0 +1,231 @@
+"""Tensors of whatever holds numbers: NumPy, PyTorch, pandas, Polars, Arrow, datasets, JAX, lists."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vlalign.errors import VlalignError
+
+log = logging.getLogger(__name__)
+
+
+def as_layers(value: Any, what: str) -> tuple[list[Tensor], list[str]]:
+    """Return features as layers [N, D_l] with their names.
+
+    Args:
+        value: features [N, D] or [N, L, D] (samples, layers, width) as :func:`as_tensor` reads them, a list of layers,
+            or a mapping from names to layers. A list of vectors is one layer.
+        what: name of the value in errors.
+
+    Raises:
+        VlalignError: anything else, no layer, or layers that differ in the number of rows.
+    """
+    if isinstance(value, Mapping):
+        names = [str(name) for name in value]
+        layers = [as_tensor(layer, f"{what}[{name!r}]") for name, layer in value.items()]
+    elif isinstance(value, list | tuple) and not any(_is_vector(part) for part in value):
+        layers = [as_tensor(layer, f"{what}[{i}]") for i, layer in enumerate(value)]
+        names = [f"layer_{i}" for i in range(len(layers))]
+    else:
+        whole = as_tensor(value, what)
+        if whole.ndim not in (2, 3):
+            raise VlalignError(f"{what} must be [N, D] or [N, L, D], got shape {list(whole.shape)}")
+        layers = [whole] if whole.ndim == 2 else list(whole.unbind(1))
+        names = [f"layer_{i}" for i in range(len(layers))]
+    if not layers:
+        raise VlalignError(f"{what} has no layers: give at least one tensor [N, D]")
+    for name, layer in zip(names, layers, strict=True):
+        if layer.ndim != 2 or len(layer) != len(layers[0]):
+            raise VlalignError(
+                f"{what}: every layer must be [N, D] with one N, but {names[0]} is {list(layers[0].shape)} "
+                f"and {name} is {list(layer.shape)}"
+            )
+    return layers, names
+
+
+def as_tensor(value: Any, what: str) -> Tensor:
+    """Return numbers as a floating tensor, detached and without a copy where memory can be shared.
+
+    Args:
+        value: a PyTorch tensor, a NumPy array, a pandas or Polars frame or series, an Arrow array or table, a datasets
+            column, an object with ``__dlpack__`` or ``__array__`` (JAX, CuPy, TensorFlow), or a list of rows. A column
+            of vectors is [N, D], columns of numbers are the dimensions of a frame.
+        what: name of the value in errors.
+
+    Raises:
+        VlalignError: text, objects, complex or masked values, or rows of unequal lengths; the message names the place.
+    """
+    tensor = _convert(value, what)
+    if tensor.is_complex():
+        raise VlalignError(f"{what} holds complex numbers: give real ones")
+    if tensor.layout != torch.strided or tensor.is_meta:
+        raise VlalignError(f"{what} must be dense, got {tensor.layout} on {tensor.device}: call .to_dense() first")
+    if tensor.is_floating_point():
+        return tensor
+    log.warning(
+        "%s holds integers (%s), used as numbers: codes of categories are no embeddings",
+        what, str(tensor.dtype).removeprefix("torch."),
+    )  # fmt: skip
+    return tensor.to(torch.float32 if tensor.dtype in _SMALL_INTEGERS else torch.float64)
+
+
+_SMALL_INTEGERS = (torch.bool, torch.uint8, torch.int8, torch.int16)  # exact in float32
+
+
+def _convert(value: Any, what: str) -> Tensor:
+    if isinstance(value, Tensor):
+        return value.detach()
+    if isinstance(value, np.ndarray):
+        return _from_numpy(value, what)
+    match type(value).__module__.partition(".")[0]:
+        case "pandas":
+            return _from_pandas(value, what)
+        case "polars":
+            return _from_arrow(value.to_arrow(), what)
+        case "pyarrow":
+            return _from_arrow(value, what)
+        case "datasets":
+            name = getattr(value, "column_name", None)
+            if isinstance(name, str):
+                return _from_arrow(value.source.select_columns(name).with_format("arrow")[:][name], what)
+            raise VlalignError(f"{what} is a whole data set: give one column, as dataset['embedding']")
+        case "scipy":
+            raise VlalignError(f"{what} is a sparse matrix: call .toarray() first")
+    if hasattr(value, "__dlpack__"):
+        return torch.from_dlpack(value)
+    if hasattr(value, "__array__"):
+        return _from_numpy(np.asarray(value), what)
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return _from_rows(value, what)
+    raise VlalignError(f"{what} holds no numbers: give a run, an array or a list of arrays, not {type(value).__name__}")
+
+
+def _from_numpy(array: np.ndarray, what: str) -> Tensor:
+    if isinstance(array, np.ma.MaskedArray):
+        if array.mask.any():
+            raise VlalignError(f"{what} has masked values: fill them or leave their samples out first")
+        array = array.data
+    if array.dtype.name == "bfloat16":  # of ml_dtypes, as JAX saves it
+        return _from_numpy(array.view(np.int16), what).view(torch.bfloat16)
+    if array.dtype.kind == "c":
+        raise VlalignError(f"{what} holds complex numbers: give real ones")
+    if array.dtype.kind not in "fiub":
+        held = f" (first: {type(array.flat[0]).__name__})" if array.dtype == object and array.size else ""
+        raise VlalignError(
+            f"{what} is an array of {array.dtype.name}{held}, not of numbers: np.stack makes one of vectors"
+        )
+    if array.dtype.kind == "f" and array.dtype.itemsize > 8:
+        array = array.astype(np.float64)
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    if any(stride < 0 for stride in array.strides):
+        array = np.ascontiguousarray(array)
+    if array.dtype in (np.uint16, np.uint32, np.uint64):
+        array = array.astype(np.float64)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")  # nothing here writes into it
+        return torch.from_numpy(array)
+
+
+def _from_pandas(value: Any, what: str) -> Tensor:
+    from pandas import DataFrame
+    from pandas.api.types import is_numeric_dtype
+
+    if not isinstance(value, DataFrame):
+        return _from_rows(value.tolist(), what)
+    if value.shape[1] == 1 and not is_numeric_dtype(value.dtypes.iloc[0]):
+        return _from_rows(value.iloc[:, 0].tolist(), f"{what}, column {value.columns[0]!r}")
+    for name, kind in value.dtypes.items():
+        if not is_numeric_dtype(kind):
+            raise VlalignError(f"{what}: column {name!r} holds {kind}, not numbers: leave it out")
+    if any(not isinstance(kind, np.dtype) for kind in value.dtypes):
+        return _from_numpy(value.to_numpy(dtype=np.float64, na_value=np.nan), what)
+    return _from_numpy(value.to_numpy(), what)
+
+
+def _from_arrow(value: Any, what: str) -> Tensor:
+    """Return an Arrow array or table as a tensor; lists are further dimensions, missing numbers are NaN."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if isinstance(value, pa.Table | pa.RecordBatch):
+        names = value.column_names
+        if len(names) == 1:
+            return _from_arrow(value.column(0), f"{what}, column {names[0]!r}")
+        for field in value.schema:
+            if not (pa.types.is_integer(field.type) or pa.types.is_floating(field.type)):
+                raise VlalignError(f"{what}: column {field.name!r} holds {field.type}, not numbers: choose columns")
+        return torch.stack([_from_arrow(value.column(i), what) for i in range(len(names))], dim=1)
+    array = value.combine_chunks() if isinstance(value, pa.ChunkedArray) else value
+    if isinstance(array, pa.ChunkedArray):  # of no or several chunks that cannot be joined
+        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], type=array.type)
+    if isinstance(array, pa.ExtensionArray):
+        array = array.storage
+    sizes: list[int] = []
+    rows = len(array)
+    while pa.types.is_nested(array.type):
+        if array.null_count:
+            row = pc.index(array.is_null(), True).as_py() // int(np.prod(sizes, initial=1))
+            raise VlalignError(f"{what}: row {row} (from 0) is missing")
+        if pa.types.is_fixed_size_list(array.type):
+            sizes.append(array.type.list_size)
+        elif pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
+            lengths = pc.list_value_length(array).to_numpy()
+            if len(lengths) and (lengths != lengths[0]).any():
+                i = int(np.flatnonzero(lengths != lengths[0])[0])
+                _unequal(what, i // int(np.prod(sizes, initial=1)), int(lengths[i]), int(lengths[0]))
+            sizes.append(int(lengths[0]) if len(lengths) else 0)
+        else:
+            raise VlalignError(f"{what} holds {array.type}, not numbers")
+        array = array.flatten()
+    if not (pa.types.is_integer(array.type) or pa.types.is_floating(array.type) or pa.types.is_boolean(array.type)):
+        raise VlalignError(f"{what} holds {array.type}, not numbers")
+    return _from_numpy(array.to_numpy(zero_copy_only=False).reshape(rows, *sizes), what)
+
+
+def _from_rows(rows: Sequence[Any], what: str) -> Tensor:
+    """Return rows (numbers, vectors or lists of vectors) as one tensor."""
+    if all(isinstance(row, int | float | list | tuple | np.ndarray) for row in rows):
+        with contextlib.suppress(ValueError):  # of unequal lengths: named below
+            array = np.asarray(rows)
+            if array.dtype != object:
+                return _from_numpy(array, what)
+    tensors = [_convert(row, f"{what}, row {i}") for i, row in enumerate(rows)]
+    for i, row in enumerate(tensors):
+        if row.shape != tensors[0].shape:
+            _unequal(what, i, row.shape[-1] if row.ndim else 0, tensors[0].shape[-1] if tensors[0].ndim else 0)
+    return torch.stack(tensors)
+
+
+def _unequal(what: str, row: int, length: int, first: int) -> None:
+    raise VlalignError(f"{what}: row {row} (from 0) has {length} values and row 0 has {first}: give rows of one length")
+
+
+def _is_vector(value: Any) -> bool:
+    """Return whether an entry of a list is a number or a row of numbers, so that the list is one layer."""
+    if isinstance(value, int | float | np.number):
+        return True
+    ndim = getattr(value, "ndim", None)
+    if ndim is not None:
+        return int(ndim) < 2 and type(value).__module__.partition(".")[0] not in ("pandas", "polars")
+    if isinstance(value, list | tuple):
+        return not value or isinstance(value[0], int | float | np.number)
+    return False
+
+
+def index_ids(value: Any) -> list[str] | None:
+    """Return the index of a pandas frame or series as sample ids; None for other values and for row numbers."""
+    if type(value).__module__.partition(".")[0] != "pandas" or not hasattr(value, "index"):
+        return None
+    from pandas import RangeIndex
+
+    if isinstance(value.index, RangeIndex) or not value.index.is_unique:
+        return None
+    return [str(name) for name in value.index]
