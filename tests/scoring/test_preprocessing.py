@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 from torch.nn.functional import normalize
 
 from vlalign.errors import VlalignError
-from vlalign.scoring.preprocessing import PRESETS, clip_threshold, get_preset, normalise_rows, prepare
+from vlalign.scoring.inputs import Side
+from vlalign.scoring.layers import PreparedSide
+from vlalign.scoring.options import ScoreOptions
+from vlalign.scoring.preprocessing import PRESETS, clip_threshold, normalise_rows, prepare_platonic
 
 
 @settings(max_examples=60, deadline=None)
@@ -38,7 +41,7 @@ def test_platonic_equals_the_reference_code() -> None:
     features = torch.randn(40, 5, 12, generator=generator) ** 3  # [N, L, D]
     bound = features.abs().flatten().sort().values[int(0.95 * features.numel())]
     expected = [normalize(features.clamp(-bound, bound)[:, i], p=2, dim=-1) for i in range(5)]
-    found, threshold = prepare(list(features.unbind(1)), "platonic")
+    found, threshold = prepare_platonic(list(features.unbind(1)))
     assert threshold == bound.item()
     for ours, theirs in zip(found, expected, strict=True):
         assert torch.equal(ours, theirs)
@@ -46,13 +49,13 @@ def test_platonic_equals_the_reference_code() -> None:
 
 def test_widths_may_differ_and_other_presets() -> None:
     layers = [torch.randn(10, 3), torch.randn(10, 7)]
-    assert [layer.shape[1] for layer in prepare(layers)[0]] == [3, 7]
-    cosine, threshold = prepare(layers, "cosine")
-    assert threshold is None
-    assert torch.equal(cosine[1], normalize(layers[1], dim=1))
-    assert all(torch.equal(a, b) for a, b in zip(prepare(layers, "none")[0], layers, strict=True))
-    assert prepare([layer.double() for layer in layers])[0][0].dtype == torch.float64
-    assert prepare([layer.half() for layer in layers])[0][0].dtype == torch.float32
+    assert [layer.shape[1] for layer in prepare_platonic(layers)[0]] == [3, 7]
+    cosine, none = (PreparedSide(Side(layers, "x"), PRESETS[name], False, None) for name in ("cosine", "none"))
+    assert cosine.threshold is None
+    assert torch.equal(cosine.layer(1), normalize(layers[1], dim=1))
+    assert all(torch.equal(none.layer(i), layer) for i, layer in enumerate(layers))
+    assert prepare_platonic([layer.double() for layer in layers])[0][0].dtype == torch.float64
+    assert prepare_platonic([layer.half() for layer in layers])[0][0].dtype == torch.float32
 
 
 def test_zero_rows_stay_zero_and_are_counted() -> None:
@@ -63,9 +66,9 @@ def test_zero_rows_stay_zero_and_are_counted() -> None:
 
 def test_errors() -> None:
     with pytest.raises(VlalignError, match="platonic"):
-        get_preset("platonik")
+        ScoreOptions(preset="platonik")  # type: ignore[arg-type]
     with pytest.raises(VlalignError, match="a value of layer 1 is not finite"):
-        prepare([torch.ones(3, 2), torch.tensor([[1.0, float("inf")]] * 3)])
+        prepare_platonic([torch.ones(3, 2), torch.tensor([[1.0, float("inf")]] * 3)])
     with pytest.raises(VlalignError, match="quantile"):
         clip_threshold(lambda: [torch.ones(2, 2)], 1.0)
     assert list(PRESETS) == ["platonic", "cosine", "none"]

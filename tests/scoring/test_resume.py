@@ -154,7 +154,6 @@ def test_kept_pairs_let_go_of_what_was_prepared(
     assert len(list(score_missing(planned, tmp_path, progress=False))) == 2
     scorer = planned[0]._compute.func.__self__  # type: ignore[attr-defined]
     assert not scorer._sides
-    assert not scorer._layers
 
 
 def test_arrays_are_never_taken_for_a_record(tmp_path: Path) -> None:

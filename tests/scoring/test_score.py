@@ -17,8 +17,8 @@ from vlalign.errors import VlalignError
 from vlalign.metrics import MutualKnn, mutual_knn
 from vlalign.scoring import inputs as sides_module
 from vlalign.scoring import score
-from vlalign.scoring.batch import check_pair, score_pairs
-from vlalign.scoring.preprocessing import clip_threshold, prepare
+from vlalign.scoring.batch import score_pairs
+from vlalign.scoring.preprocessing import clip_threshold, prepare_platonic
 
 Pair = tuple[list[Tensor], list[Tensor]]
 IDS = [f"sample-{i}" for i in range(60)]
@@ -26,7 +26,7 @@ IDS = [f"sample-{i}" for i in range(60)]
 
 def test_matrix_equals_pair_by_pair(pair: Pair) -> None:
     record = score(*pair, k=5, permutations=0)
-    (x, _), (y, _) = (prepare(side) for side in pair)
+    (x, _), (y, _) = map(prepare_platonic, pair)
     assert record.matrix == [[mutual_knn(a, b, 5) for b in y] for a in x]
     assert record.null is None
     assert record.p_value is None
@@ -187,7 +187,7 @@ def test_duplicate_ids_and_checks_before_reading(pair: Pair, make_run: Callable[
     with pytest.raises(VlalignError, match="duplicate"):
         score(make_run("z", pair[0], ["a"] * 60), y)
     with pytest.raises(VlalignError, match="N=60"):
-        check_pair(x, y, k=60)
+        score_pairs([(x, y)], k=60)
     with pytest.raises(VlalignError, match="do not hold the same ids"):
         score_pairs([(x, y), (x, make_run("w", pair[1], [*IDS[:-1], "other"]))])
     assert x.reads == y.reads == 0

@@ -55,15 +55,13 @@ def run(
         force: recompute records that are in --out
         figure: write figures
     """
-    from vlalign.metrics.registry import metric_names
     from vlalign.report.console import console
     from vlalign.report.score import show_records
     from vlalign.scoring.batch import prepare_pairs
     from vlalign.scoring.resume import score_missing
     from vlalign.store import FeatureStore
 
-    metrics = [name for metric in options.metrics for name in (metric_names() if metric == "all" else [metric])]
-    options = replace(options, metric=metrics, full=options.full or report == "full")
+    options = replace(options, full=options.full or report == "full")
     planned = prepare_pairs(choose_pairs(FeatureStore(store), runs), options)
     records = score_missing(planned, Path(out), force=force, progress=not quiet)
     show_records(records, Path(out), console(), figure=figure, full=options.full)

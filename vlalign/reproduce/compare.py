@@ -15,7 +15,7 @@ from vlalign.metrics.registry import parse_metric
 from vlalign.reproduce.differences import Difference, Explanation, largest
 from vlalign.reproduce.platonic import check_request, check_widths, reference_alignment
 from vlalign.scoring.inputs import Features, Side, check_pairing
-from vlalign.scoring.preprocessing import prepare
+from vlalign.scoring.preprocessing import prepare_platonic
 from vlalign.scoring.record import write_json
 
 QUANTILES = ("exact", "mean")
@@ -94,9 +94,7 @@ def reproduce(
         side.release()
     x_layers, y_layers = layers
     axes = [side.axis for side in sides]
-    (x_scored, clip_x), (y_scored, clip_y) = (prepare(side, "platonic") for side in layers)
-    assert clip_x is not None
-    assert clip_y is not None
+    (x_scored, clip_x), (y_scored, clip_y) = map(prepare_platonic, layers)
     ready = [[chosen.prepare(layer) for layer in side] for side in (x_scored, y_scored)]
     ours = turned = chosen.grid(*ready)
     if not chosen.info.symmetric:  # with the same neighbours of each side

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from typing import Any
 
 import psutil
@@ -14,9 +15,9 @@ import torch
 from vlalign.config import keywords
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Metric
-from vlalign.metrics.registry import parse_metric
 from vlalign.scoring.grouping import Groups, are_exact, resolve_groups
 from vlalign.scoring.inputs import Arrays, Features, Side, check_pairing, is_run
+from vlalign.scoring.layers import find_device
 from vlalign.scoring.options import ScoreOptions
 from vlalign.scoring.record import ScoreRecord
 from vlalign.scoring.scorer import Scorer
@@ -57,19 +58,14 @@ class Planned:
     request: dict[str, Any] | None
     _compute: Callable[[], ScoreRecord]
     _release: Callable[[], None]
-    _sides: tuple[Features, ...] = ()
+    _sides: tuple[Features, Features]
 
     def __call__(self) -> ScoreRecord:
         """Return the record."""
         try:
-            record = self._compute()
+            return self._compute()
         finally:
             self._release()
-        return (
-            record
-            if self.request is None
-            else replace(record, environment={**record.environment, "request": self.request})
-        )
 
     def pass_over(self) -> None:
         """Check the runs' checksums, which a record relies on; free what only this score needed.
@@ -90,8 +86,7 @@ def prepare_pairs(pairs: Iterable[tuple[Features, Features]], options: ScoreOpti
         VlalignError: as :func:`vlalign.score`, for any of the pairs.
     """
     pairs = _converted(pairs)
-    metrics = _metrics(options.metrics, options.k)
-    concat, device = options.concat, _device(options.device)
+    metrics, concat, device = options.metrics, options.concat, find_device(options.device)
     for x, y in pairs:
         _check(x, y, metrics, concat, options.groups)
     for chosen in metrics:
@@ -105,17 +100,12 @@ def prepare_pairs(pairs: Iterable[tuple[Features, Features]], options: ScoreOpti
         if i == len(pairs) - 1:
             scorer.forget(chosen)
 
-    return [
-        Planned(
-            f"{_title(pairs[i][0], 'x')} × {_title(pairs[i][1], 'y')} {chosen.name}",
-            scorer.request(chosen, *pairs[i]),
-            partial(scorer.pair, chosen, *pairs[i]),
-            partial(release, chosen, i),
-            pairs[i],
-        )
-        for chosen in metrics
-        for i in range(len(pairs))
-    ]
+    planned = []
+    for chosen, (i, (x, y)) in product(metrics, enumerate(pairs)):
+        title, request = f"{_title(x, 'x')} × {_title(y, 'y')} {chosen.name}", scorer.request(chosen, x, y)
+        compute = partial(scorer.pair, chosen, x, y, request)
+        planned.append(Planned(title, request, compute, partial(release, chosen, i), (x, y)))
+    return planned
 
 
 def _converted(pairs: Iterable[tuple[Features, Features]]) -> list[tuple[Features, Features]]:
@@ -133,16 +123,7 @@ def _title(side: Features, label: str) -> str:
     return str(side.key.title) if hasattr(side, "key") else getattr(side, "name", None) or label
 
 
-def check_pair(x: Features, y: Features, *, metric: str | Metric = "mutual_knn", k: int = 10) -> None:
-    """Check that two sides can be paired and are large enough for the metric, without reading features.
-
-    Raises:
-        VlalignError: as :func:`vlalign.score`.
-    """
-    _check(x, y, _metrics(metric, k), concat=False)
-
-
-def _check(x: Features, y: Features, metrics: Sequence[Metric], concat: bool, groups: Groups = None) -> None:
+def _check(x: Features, y: Features, metrics: Sequence[Metric], concat: bool, groups: Groups) -> None:
     a, b = Side(x, "x"), Side(y, "y")
     check_pairing(a, b)
     if not are_exact(groups):
@@ -154,17 +135,6 @@ def _check(x: Features, y: Features, metrics: Sequence[Metric], concat: bool, gr
 def _widths(side: Side, concat: bool) -> list[int]:
     widths = [int(entry["width"]) for entry in side.axis]
     return [*widths, sum(widths)] if concat else widths
-
-
-def _metrics(metric: str | Metric | Sequence[str | Metric], k: int) -> list[Metric]:
-    metrics: list[Metric] = []
-    for one in metric if isinstance(metric, list | tuple) else [metric]:
-        if not isinstance(one, str | Metric):
-            raise VlalignError(f"a metric is given by its name or as a metric, not as {type(one).__name__}")
-        metrics.append(one if isinstance(one, Metric) else parse_metric(one, k=k))
-    if not metrics:
-        raise VlalignError("no metric is given: name at least one")
-    return list(dict.fromkeys(metrics))
 
 
 def _check_memory(
@@ -194,16 +164,3 @@ def _check_memory(
             f"{text}, and {free / 2**30:.1f} GiB are free: score fewer samples, fewer pairs at once, or another metric"
         )
     log.info(text)
-
-
-def _device(device: str | torch.device | None) -> torch.device | None:
-    if device is None:
-        return torch.device("cuda") if torch.cuda.is_available() else None
-    try:
-        chosen = torch.device(device)
-        if chosen.type == "meta":
-            raise RuntimeError("it holds no values")
-        torch.empty(0, device=chosen)
-    except (RuntimeError, AssertionError, TypeError, ValueError) as error:
-        raise VlalignError(f"device {str(device)!r} cannot be used here: leave --device out or give cpu") from error
-    return chosen

@@ -59,7 +59,8 @@ def collect(paths: Sequence[str | Path]) -> Collected:
     for given in paths:
         base = user_path(given)
         files = [(os.path.realpath(file), file) for file in record_files(base)]
-        add(collected, str(given), [(file, _below(file, base)) for real, file in files if real not in seen])
+        unread = [file for real, file in files if real not in seen]
+        add(collected, str(given), [(f, f.relative_to(base).as_posix() if f != base else str(f)) for f in unread])
         seen |= {real for real, _ in files}
     return collected
 
@@ -126,7 +127,3 @@ def read_record(path: Path) -> ScoreRecord:
     except VlalignError as error:
         raise VlalignError(f"{path} is not a sound score record: {error}") from error
     return record
-
-
-def _below(file: Path, base: Path) -> str:
-    return file.relative_to(base).as_posix() if file != base else str(file)

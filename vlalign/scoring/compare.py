@@ -8,22 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from vlalign.config import keywords, plain, select
 from vlalign.environment import environment
 from vlalign.errors import VlalignError
-from vlalign.metrics.base import Floats, Metric
-from vlalign.metrics.registry import METRICS, parse_metric
+from vlalign.metrics.base import Floats
+from vlalign.metrics.registry import METRICS
 from vlalign.scoring.conditions import conditions, data_of, different
-from vlalign.scoring.grouping import are_exact, resolve_groups
+from vlalign.scoring.grouping import resolve_groups
 from vlalign.scoring.inputs import Features, Side, check_pairing
-from vlalign.scoring.layers import PreparedSide
+from vlalign.scoring.layers import PreparedSide, find_device
 from vlalign.scoring.options import CompareKeywords, CompareOptions
-from vlalign.scoring.preprocessing import get_preset
+from vlalign.scoring.preprocessing import PRESETS
 from vlalign.scoring.record import ScoreRecord, write_json
 from vlalign.stats.difference import paired_differences
 from vlalign.stats.fdr import benjamini_hochberg
+
+_Names = tuple[list[str], list[str]]  # of rows and of columns
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,7 @@ def compare(a: Features | ScoreRecord, b: Features | ScoreRecord, options: Compa
         VlalignError: sides of different samples or data, records of different conditions, or anything that
             :func:`vlalign.score` refuses.
 
+    >>> import torch
     >>> draw = torch.Generator().manual_seed(0)
     >>> near, far, noise = (torch.randn(60, 8, generator=draw) for _ in range(3))
     >>> comparison = compare(near, far, reference=near + noise, k=5)
@@ -131,56 +133,48 @@ def compare_runs(
         raise VlalignError(f"the reference is on side x or y, not {reference_side!r}")
     if len(options.metrics) != 1:
         raise VlalignError("a comparison takes one metric")
-    (metric,), groups = options.metrics, options.groups
-    chosen = metric if isinstance(metric, Metric) else parse_metric(metric, k=options.k)
+    (metric,) = options.metrics
     sides = [Side(given, name) for given, name in ((a, "a"), (b, "b"), (reference, "reference"))]
     _check_same_data(sides[0], sides[1])
     by = {check_pairing(side, sides[2]) for side in sides[:2]}
-    if by == {"id"}:
-        for side in sides[1:]:
-            assert sides[0].ids is not None
-            side.put_in_order(sides[0].ids)
     ids = sides[0].ids if by == {"id"} else None
-    labels = None if are_exact(groups) else resolve_groups(groups, ids, sides[0].n)  # mistakes before any work
-    where = None if options.device is None else torch.device(options.device)
-    prepared = [PreparedSide(side, get_preset(options.preset), options.concat, where) for side in sides]
+    if ids is not None:
+        for side in sides[1:]:
+            side.put_in_order(ids)
+    device = find_device(options.device)
+    prepared = [PreparedSide(side, PRESETS[options.preset], options.concat, device) for side in sides]
     for each in prepared:
-        chosen.check(each.side.n, each.widths)
-        each.prepare(chosen, {})
-    layers = [[one.layer(i) for i in one.varied] for one in prepared]
-    if are_exact(groups):
-        labels = resolve_groups(groups, ids, sides[0].n, *prepared)
+        metric.check(each.side.n, each.widths)
+    groups = resolve_groups(options.groups, ids, sides[0].n, *prepared)
+    for each in prepared:
+        each.prepare(metric, {})
     result = paired_differences(
-        chosen, *layers, reference_first=reference_side == "x", seed=options.seed, count=options.halves(chosen),
-        groups=None if labels is None else labels.labels,
+        metric, *([one.layer(i) for i in one.varied] for one in prepared), reference_first=reference_side == "x",
+        seed=options.seed, count=options.halves(metric), groups=None if groups is None else groups.labels,
     )  # fmt: skip
     names = [[str(one.axis[i]["name"]) for i in one.varied] for one in prepared]
-    same = names[0] == names[1]
-    rows = [one.summary() for one in result.layers] if same else []
+    rows = [one.summary() for one in result.layers]
     q_values = _false_discovery([row["p_value"] for row in rows])
     return Comparison(
         a=sides[0].describe(),
         b=sides[1].describe(),
         reference=sides[2].describe(),
-        metric={"name": chosen.name, "params": plain(chosen.params)},
+        metric={"name": metric.name, "params": plain(metric.params)},
         preset=options.preset,
         n=sides[0].n,
-        scores={n: _best(grid, names[i], names[2]) for i, (n, grid) in enumerate((("a", result.a), ("b", result.b)))},
         difference=float(result.a.max() - result.b.max()),
         test={
             "p_value": result.p_value, "largest": result.largest.summary(), "crossed": result.crossed.summary(),
             "half": result.half, "half_samples": result.count, "seed": options.seed,
         },
         overlap=None,
-        axes={"layers": names[0], "reference": names[2]} if same else None,
-        matrix=(result.a - result.b).tolist() if same else None,
-        layers=[
-            {"layer": name, **row, "q_value": q}
-            for name, row, q in zip(names[0], rows, q_values, strict=True)
-        ] if same else [],
         made_from="features",
         environment=environment(),
-        groups=None if labels is None else labels.describe(),
+        groups=None if groups is None else groups.describe(),
+        **_of_layers(
+            result.a, result.b, (names[0], names[2]), (names[1], names[2]),
+            [{**row, "q_value": q} for row, q in zip(rows, q_values, strict=True)],
+        ),
     )  # fmt: skip
 
 
@@ -208,23 +202,18 @@ def compare_records(a: ScoreRecord, b: ScoreRecord, *, edits_may_differ: bool = 
     if unlike := different(*both):
         raise VlalignError(f"{a.title} and {b.title} cannot be compared, they differ in {'; '.join(unlike)}")
     side_a, side_b = shared_sides(a, b)
-    matrices, axes = [], []
+    matrices, names = [], []
     for record, side in ((a, side_a), (b, side_b)):
         matrix = np.asarray(record.matrix, dtype=float)
         matrices.append(matrix.T if side == "x" else matrix)
-        axes.append([[str(layer["name"]) for layer in record.axes[one]] for one in (_other(side), side)])
-    same = axes[0] == axes[1]
-    difference = matrices[0] - matrices[1] if same else None
-    profile = matrices[0].max(axis=1) - matrices[1].max(axis=1) if same else []
-    intervals = [record.interval for record in (a, b)]
-    overlap = None
-    if intervals[0] is not None and intervals[1] is not None:
-        overlap = bool(intervals[0]["low"] <= intervals[1]["high"] and intervals[1]["low"] <= intervals[0]["high"])
-    scores = {}
-    for name, grid, names, interval in zip("ab", matrices, axes, intervals, strict=True):
-        scores[name] = _best(grid, *names)
+        names.append(tuple([str(layer["name"]) for layer in record.axes[one]] for one in (_other(side), side)))
+    by_layer = _of_layers(matrices[0], matrices[1], names[0], names[1])
+    for name, interval in (("a", a.interval), ("b", b.interval)):
         if interval is not None:
-            scores[name] |= {"low": interval["low"], "high": interval["high"]}
+            by_layer["scores"][name] |= {"low": interval["low"], "high": interval["high"]}
+    overlap = None
+    if a.interval is not None and b.interval is not None:
+        overlap = bool(a.interval["low"] <= b.interval["high"] and b.interval["low"] <= a.interval["high"])
     return Comparison(
         a=getattr(a, _other(side_a)),
         b=getattr(b, _other(side_b)),
@@ -232,18 +221,13 @@ def compare_records(a: ScoreRecord, b: ScoreRecord, *, edits_may_differ: bool = 
         metric=a.metric,
         preset=str(a.preprocessing["preset"]),
         n=a.n,
-        scores=scores,
         difference=a.score - b.score,
         test=None,
         overlap=overlap,
-        axes={"layers": axes[0][0], "reference": axes[0][1]} if same else None,
-        matrix=None if difference is None else difference.tolist(),
-        layers=[{"layer": name, "difference": float(d)} for name, d in zip(axes[0][0], profile, strict=True)]
-        if same
-        else [],
         made_from="records",
         environment=environment(),
         groups=a.pairing.get("groups"),
+        **by_layer,
     )
 
 
@@ -288,9 +272,29 @@ def _check_same_data(a: Side, b: Side) -> None:
         )
 
 
-def _best(matrix: Floats, names: list[str], reference: list[str]) -> dict[str, Any]:
-    i, j = np.unravel_index(int(np.argmax(matrix)), matrix.shape)
-    return {"score": float(matrix[i, j]), "layer": names[i], "reference_layer": reference[j]}
+def _of_layers(
+    a: Floats, b: Floats, a_names: _Names, b_names: _Names, rows: Sequence[dict[str, Any]] = ()
+) -> dict[str, Any]:
+    """Return the fields of a comparison that follow from the scores of a and b, [layers, reference's layers] each.
+
+    Args:
+        a, b: scores.
+        a_names, b_names: names of their rows and columns.
+        rows: tested difference of each layer, where there is a test.
+    """
+    scores = {}
+    for side, grid, (layers, reference) in (("a", a, a_names), ("b", b, b_names)):
+        i, j = np.unravel_index(int(np.argmax(grid)), grid.shape)
+        scores[side] = {"score": float(grid[i, j]), "layer": layers[i], "reference_layer": reference[j]}
+    if a_names != b_names:
+        return {"scores": scores, "axes": None, "matrix": None, "layers": []}
+    rows = rows or [{"difference": float(d)} for d in a.max(axis=1) - b.max(axis=1)]
+    return {
+        "scores": scores,
+        "axes": dict(zip(("layers", "reference"), a_names, strict=True)),
+        "matrix": (a - b).tolist(),
+        "layers": [{"layer": name, **row} for name, row in zip(a_names[0], rows, strict=True)],
+    }
 
 
 def _false_discovery(p_values: list[float | None]) -> list[float | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +16,6 @@ from torch import Tensor
 
 from vlalign.arrays import as_layers, index_ids
 from vlalign.errors import VlalignError
-from vlalign.scoring.record import finite_or_none
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -189,10 +189,10 @@ class Side:
 
     def performance(self) -> dict[str, float | None] | None:
         """Return the bits per byte of the run's texts and the number of truncated ones; None for other sides."""
-        value = None if self.run is None else finite_or_none(self.run.bits_per_byte())
-        if self.run is None or value is None:
+        value = None if self.run is None else self.run.bits_per_byte()
+        if self.run is None or value is None or not math.isfinite(value):
             return None
-        return {"bits_per_byte": value, **({"truncated": self.run.truncated} if self.run.truncated else {})}
+        return {"bits_per_byte": float(value), **({"truncated": self.run.truncated} if self.run.truncated else {})}
 
 
 def _checked_ids(ids: Any, n: int, label: str) -> list[str]:

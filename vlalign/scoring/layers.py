@@ -29,12 +29,12 @@ class PreparedSide:
         self.concat = concat
         self.device = device
         self.threshold: float | None = None
-        self.zero_rows: list[int] | None = None  # of each layer, known after the first preparation
+        self.zero_rows = 0  # of all layers together, known after the first preparation
         self.varied: list[int] = []  # positions of layers that distinguish samples, known after the first preparation
         self.axis = list(side.axis)
         if concat:
             self.axis.append({**_CONCATENATION, "width": sum(int(entry["width"]) for entry in side.axis)})
-        self._clipped = preset.clip_quantile is None
+        self.prepared: dict[Any, list[Any]] = {}  # layers by the preparation of their metrics, where they are kept
 
     @property
     def widths(self) -> list[int]:
@@ -44,23 +44,21 @@ class PreparedSide:
     @property
     def preprocessing(self) -> dict[str, Any]:
         """The entry of a record about it."""
-        return {"clip_threshold": self.threshold, "zero_rows": sum(self.zero_rows or [])}
+        return {"clip_threshold": self.threshold, "zero_rows": self.zero_rows}
 
     def prepare(self, metric: Metric, seconds: dict[str, float]) -> list[Any]:
         """Read all layers once and prepare each for the metric."""
         with timed(seconds, "load"):
             self.side.hold()
-        if not self._clipped:
+        q = self.preset.clip_quantile
+        if q is not None and self.threshold is None:
             with timed(seconds, "clip"):
-                q = self.preset.clip_quantile
-                assert q is not None
                 self.threshold = clip_threshold(lambda: (self.raw(i) for i in range(len(self.side.axis))), q)
-                self._clipped = True
-            if self.threshold == 0:
-                raise VlalignError(
-                    f"the {q:g} quantile of |feature| of {self.side.model} is 0, so that clipping would leave nothing: "
-                    "use the preset cosine (--preset cosine)"
-                )
+        if self.threshold == 0:
+            raise VlalignError(
+                f"the {q:g} quantile of |feature| of {self.side.model} is 0, so that clipping would leave nothing: "
+                "use the preset cosine (--preset cosine)"
+            )
         with timed(seconds, "neighbours" if "k" in metric.params else "layers"):
             positions = range(len(self.side.axis))
             parts: dict[int, Tensor] = {}
@@ -77,7 +75,7 @@ class PreparedSide:
             if self.concat:
                 prepared.append(prepare(len(positions)))
         self.side.release()
-        self.zero_rows = [zero for _, zero, _ in prepared]
+        self.zero_rows = sum(zero for _, zero, _ in prepared)
         self.varied = [i for i, (_, _, varies) in enumerate(prepared) if varies]
         if not self.varied:
             raise VlalignError(
@@ -121,3 +119,21 @@ def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
     start = perf_counter()
     yield
     seconds[stage] = seconds.get(stage, 0.0) + perf_counter() - start
+
+
+def find_device(device: str | torch.device | None) -> torch.device | None:
+    """Return the device to prepare layers on: the given one, else a GPU if available, else None: that of the features.
+
+    Raises:
+        VlalignError: the device does not exist or holds no values.
+    """
+    if device is None:
+        return torch.device("cuda") if torch.cuda.is_available() else None
+    try:
+        chosen = torch.device(device)
+        if chosen.type == "meta":
+            raise RuntimeError("it holds no values")
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError, TypeError, ValueError) as error:
+        raise VlalignError(f"device {str(device)!r} cannot be used here: leave --device out or give cpu") from error
+    return chosen

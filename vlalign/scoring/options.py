@@ -91,9 +91,24 @@ class CompareOptions(NeighbourOptions):
     """device on which layers are prepared (default: a GPU if available)"""
 
     @property
-    def metrics(self) -> tuple[str | Metric, ...]:
-        """Metrics, one or several."""
-        return self.metric  # type: ignore[return-value]
+    def metrics(self) -> list[Metric]:
+        """Metrics, one or several, each once.
+
+        Raises:
+            VlalignError: an unknown metric or parameter, or no metric.
+        """
+        from vlalign.metrics.base import Metric
+        from vlalign.metrics.registry import metric_names, parse_metric
+
+        metrics: list[Metric] = []
+        for given in self.metric if isinstance(self.metric, tuple) else [self.metric]:
+            if not isinstance(given, str | Metric):
+                raise VlalignError(f"a metric is given by its name or as a metric, not as {type(given).__name__}")
+            names = metric_names() if given == "all" else [given]
+            metrics += [one if isinstance(one, Metric) else parse_metric(one, k=self.k) for one in names]
+        if not metrics:
+            raise VlalignError("no metric is given: name at least one")
+        return list(dict.fromkeys(metrics))
 
 
 class CompareKeywords(CompareOptions):

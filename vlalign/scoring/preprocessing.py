@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -10,7 +9,6 @@ import torch
 from torch import Tensor
 
 from vlalign.errors import VlalignError
-from vlalign.metrics.base import shown
 from vlalign.metrics.engine.neighbours import check_features, checked_norms
 
 
@@ -27,18 +25,6 @@ PRESETS = {
     preset.name: preset
     for preset in (Preset("platonic", 0.95, True), Preset("cosine", None, True), Preset("none", None, False))
 }
-
-
-def get_preset(name: str) -> Preset:
-    """Return the preset of that name.
-
-    Raises:
-        VlalignError: for an unknown name.
-    """
-    if not isinstance(name, str) or name not in PRESETS:
-        known = (difflib.get_close_matches(name, PRESETS) if isinstance(name, str) else []) or list(PRESETS)
-        raise VlalignError(f"unknown preset {shown(name)}: use {' or '.join(known)}")
-    return PRESETS[name]
 
 
 def clip_threshold(layers: Callable[[], Iterable[Tensor]], q: float) -> float:
@@ -95,26 +81,22 @@ def normalise_rows(layer: Tensor, what: str = "features") -> tuple[Tensor, int]:
     return layer / norms.clamp_min(1e-12), int((norms == 0).sum())
 
 
-def prepare(layers: list[Tensor], preset: str = "platonic") -> tuple[list[Tensor], float | None]:
-    """Apply a preset to all layers [N, D_l] of a model.
+def prepare_platonic(layers: list[Tensor]) -> tuple[list[Tensor], float]:
+    """Apply the preset ``platonic`` to all layers [N, D_l] of a model.
 
-    ``platonic``: clamp to +- the 0.95 quantile of |feature| over all layers (:func:`clip_threshold`), then L2-normalise
-    the rows of each layer. ``cosine``: L2-normalise only. ``none``: leave as is.
+    Clamp to +- the 0.95 quantile of |feature| over all layers (:func:`clip_threshold`), then L2-normalise the rows of
+    each layer.
 
     Returns:
-        The prepared layers (float32, or float64 where the input was float64) and the threshold, None without clipping.
+        The prepared layers (float32, or float64 where one was float64) and the threshold.
 
     Raises:
-        VlalignError: for an unknown preset or features that are not finite floating [N, D].
+        VlalignError: for features that are not finite floating [N, D].
     """
-    chosen = get_preset(preset)
     checked = [check_features(layer, f"layer {i}") for i, layer in enumerate(layers)]
     for i, layer in enumerate(checked):
-        checked_norms(layer, f"layer {i}")
-    threshold = None
-    if chosen.clip_quantile is not None:
-        if len({layer.dtype for layer in checked}) > 1:
-            checked = [layer.double() for layer in checked]
-        threshold = clip_threshold(lambda: checked, chosen.clip_quantile)
-    clipped = [clip(layer, threshold) for layer in checked]
-    return [normalise_rows(layer)[0] for layer in clipped] if chosen.normalise else clipped, threshold
+        checked_norms(layer, f"layer {i}")  # clipping would hide an infinity
+    if len({layer.dtype for layer in checked}) > 1:
+        checked = [layer.double() for layer in checked]
+    threshold = clip_threshold(lambda: checked, 0.95)
+    return [normalise_rows(clip(layer, threshold))[0] for layer in checked], threshold

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -178,8 +177,3 @@ def _dump(data: dict[str, Any]) -> str:
 
 def _slug(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text.replace("/", "--")).strip("-.") or "model"
-
-
-def finite_or_none(value: float | None) -> float | None:
-    """Return ``value``, or None where it is missing or not finite."""
-    return None if value is None or not math.isfinite(value) else float(value)

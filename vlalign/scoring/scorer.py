@@ -19,7 +19,7 @@ from vlalign.scoring.grouping import are_exact, resolve_groups
 from vlalign.scoring.inputs import Features, Side, check_pairing
 from vlalign.scoring.layers import PreparedSide, timed
 from vlalign.scoring.options import ScoreOptions
-from vlalign.scoring.preprocessing import get_preset
+from vlalign.scoring.preprocessing import PRESETS
 from vlalign.scoring.record import ScoreRecord
 from vlalign.version import __version__
 
@@ -31,11 +31,10 @@ class Scorer:
     options: ScoreOptions
     device: torch.device | None = None
     _sides: dict[Any, PreparedSide] = field(default_factory=dict)
-    _layers: dict[Any, list[Any]] = field(default_factory=dict)
     _orders: dict[frozenset[str], list[str]] = field(default_factory=dict)
 
-    def pair(self, metric: Metric, x: Features, y: Features) -> ScoreRecord:
-        """Compute the record of one pair."""
+    def pair(self, metric: Metric, x: Features, y: Features, request: dict[str, Any] | None) -> ScoreRecord:
+        """Compute the record of one pair, with the request for it, where one can be stated."""
         seconds: dict[str, float] = {}
         sides = Side(x, "x"), Side(y, "y")
         by = check_pairing(*sides)
@@ -44,33 +43,32 @@ class Scorer:
             assert sides[0].ids is not None
             order = self._orders.setdefault(frozenset(sides[0].ids), sides[0].ids)
         a, b = (self._side(side, given, order) for side, given in zip(sides, (x, y), strict=True))
-        wanted, ids, n = self.options.groups, sides[0].ids if order is None else order, sides[0].n
-        groups = None if are_exact(wanted) else resolve_groups(wanted, ids, n, a, b)  # mistakes before any work
-        x_layers, y_layers = (self._prepared(metric, side, seconds) for side in (a, b))
-        x_layers, y_layers = ([kept[i] for i in s.varied] for kept, s in ((x_layers, a), (y_layers, b)))
+        ids, n = sides[0].ids if order is None else order, sides[0].n
+        groups = resolve_groups(self.options.groups, ids, n, a, b)
+        for side in (a, b):
+            if metric.preparation not in side.prepared:
+                side.prepared[metric.preparation] = side.prepare(metric, seconds)
+        x_layers, y_layers = ([side.prepared[metric.preparation][i] for i in side.varied] for side in (a, b))
         with timed(seconds, "grid"):
             grid = metric.grid(x_layers, y_layers)
         matrix = np.zeros((len(a.axis), len(b.axis)))  # a layer that gives all samples the same features scores 0
         matrix[np.ix_(a.varied, b.varied)] = grid
         row, column = (int(p) for p in np.unravel_index(int(np.argmax(grid)), grid.shape))
         i, j = a.varied[row], b.varied[column]
-        if are_exact(wanted):
-            groups = resolve_groups(wanted, ids, n, a, b)
         statistics = Analysis(metric, a, b, x_layers, y_layers, grid, (row, column), groups, seconds).run(
             permutations=self.options.draws(metric),
             halves=self.options.halves(metric),
             full=self.options.full,
             seed=self.options.seed,
         )
-        preset = get_preset(self.options.preset)
         return ScoreRecord(
             x=sides[0].describe(a.side.digest),
             y=sides[1].describe(b.side.digest),
             metric={"name": metric.name, "params": plain(metric.params)},
             preprocessing={
-                "preset": preset.name,
-                "clip_quantile": preset.clip_quantile,
-                "normalise": preset.normalise,
+                "preset": a.preset.name,
+                "clip_quantile": a.preset.clip_quantile,
+                "normalise": a.preset.normalise,
                 "ties": "random",
                 "x": a.preprocessing,
                 "y": b.preprocessing,
@@ -90,7 +88,7 @@ class Scorer:
             },
             **statistics,
             performance={"x": sides[0].performance(), "y": sides[1].performance()},
-            environment=environment(),
+            environment=environment() | ({} if request is None else {"request": request}),
             seconds={stage: round(value, 4) for stage, value in seconds.items()},
         )
 
@@ -111,28 +109,21 @@ class Scorer:
 
     def forget(self, metric: Metric) -> None:
         """Release the layers prepared for a metric, except those that other metrics may use too."""
-        self._layers = {key: kept for key, kept in self._layers.items() if key[0] != metric}
+        for side in self._sides.values():
+            side.prepared.pop(metric, None)
 
     def release(self, given: Sequence[Features]) -> None:
         """Release everything prepared of these sides."""
-        keys = {_identity(side) for side in given}
-        gone = {id(side) for key, side in self._sides.items() if key[0] in keys}
-        self._sides = {key: side for key, side in self._sides.items() if id(side) not in gone}
-        self._layers = {key: kept for key, kept in self._layers.items() if key[1] not in gone}
+        released = {_identity(side) for side in given}
+        self._sides = {key: side for key, side in self._sides.items() if key[0] not in released}
 
     def _side(self, side: Side, given: Features, order: list[str] | None) -> PreparedSide:
         key = (_identity(given), None if order is None else frozenset(order))
         if key not in self._sides:
             if order is not None:
                 side.put_in_order(order)
-            self._sides[key] = PreparedSide(side, get_preset(self.options.preset), self.options.concat, self.device)
+            self._sides[key] = PreparedSide(side, PRESETS[self.options.preset], self.options.concat, self.device)
         return self._sides[key]
-
-    def _prepared(self, metric: Metric, side: PreparedSide, seconds: dict[str, float]) -> list[Any]:
-        key = metric.preparation, id(side)
-        if key not in self._layers:
-            self._layers[key] = side.prepare(metric, seconds)
-        return self._layers[key]
 
 
 def _identity(given: Features) -> Any:

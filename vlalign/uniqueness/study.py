@@ -83,11 +83,9 @@ class UniquenessStudy(Study[UniquenessConfig, UniquenessPlan, UniquenessResult])
     def make_plan(self) -> UniquenessPlan:
         """Check everything that can be checked without weights: models, data, every rate's edits, the metric."""
         from vlalign.metrics.registry import parse_metric
-        from vlalign.scoring.preprocessing import get_preset
 
         config = self.config
         metric = parse_metric(config.metric, k=config.k)
-        get_preset(config.preset)
         sides = find_sides(config)
         edits = [[config.perturbation(rate)] for rate in config.rates]
         extraction = self.engine.make_plan(dict.fromkeys(sides.moving, edits))
