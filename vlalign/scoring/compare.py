@@ -206,7 +206,8 @@ def compare_records(a: ScoreRecord, b: ScoreRecord, *, edits_may_differ: bool = 
     for record, side in ((a, side_a), (b, side_b)):
         matrix = np.asarray(record.matrix, dtype=float)
         matrices.append(matrix.T if side == "x" else matrix)
-        names.append(tuple([str(layer["name"]) for layer in record.axes[one]] for one in (_other(side), side)))
+        layers, reference = ([str(layer["name"]) for layer in record.axes[one]] for one in (_other(side), side))
+        names.append((layers, reference))
     by_layer = _of_layers(matrices[0], matrices[1], names[0], names[1])
     for name, interval in (("a", a.interval), ("b", b.interval)):
         if interval is not None:
