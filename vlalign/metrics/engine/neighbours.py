@@ -76,7 +76,7 @@ def knn(x: ArrayLike, k: int = 10, *, side: str = "x", block: int | None = None)
     >>> knn(x, k=1).flatten().tolist()
     [1, 0, 3, 2]
     """
-    lists = knn_of_sides(x, k, block=block)
+    lists = knn_of_sides(check_features(x), k, block=block)
     return lists.x if choice(side, "side", "knn", ("x", "y")) == "x" else lists.y
 
 

@@ -1,0 +1,258 @@
+"""Embeddings in files: every format gives the values that were written; bad files are one line."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from vlalign.arrays import as_layers, as_tensor
+from vlalign.data.embeddings import is_embeddings, read_embeddings, read_values, split_key
+from vlalign.errors import VlalignError
+
+VALUES = np.random.default_rng(0).normal(size=(12, 4)).astype(np.float32)
+IDS = [f"{i:03d}" for i in range(12)]
+
+
+def _arrow(path: Path, stream: bool = False) -> None:
+    table = pa.table({"id": IDS, "embedding": pa.array(VALUES.tolist(), type=pa.list_(pa.float32(), 4))})
+    with pa.OSFile(str(path), "wb") as sink:
+        writer = pa.ipc.new_stream(sink, table.schema) if stream else pa.ipc.new_file(sink, table.schema)
+        with writer:
+            writer.write_table(table)
+
+
+def _frame() -> pd.DataFrame:
+    return pd.DataFrame(VALUES, columns=[f"e{i}" for i in range(4)]).assign(id=IDS)
+
+
+#: how a file is written, the key that reads it, and whether it holds ids
+FORMATS: dict[str, tuple[str, Callable[[Path], Any], str, bool]] = {
+    "npy": ("x.npy", lambda p: np.save(p, VALUES), "", False),
+    "npy, float16": ("x.npy", lambda p: np.save(p, VALUES.astype(np.float16)), "", False),
+    "npy, float64": ("x.npy", lambda p: np.save(p, VALUES.astype(np.float64)), "", False),
+    "npy, foreign bytes": ("x.npy", lambda p: np.save(p, VALUES.astype(">f4")), "", False),
+    "npy, Fortran order": ("x.npy", lambda p: np.save(p, np.asfortranarray(VALUES)), "", False),
+    "npz": ("x.npz", lambda p: np.savez(p, VALUES), "", False),
+    "npz, key": ("x.npz", lambda p: np.savez_compressed(p, image=VALUES, text=-VALUES), "image", False),
+    "pt": ("x.pt", lambda p: torch.save(torch.from_numpy(VALUES), p), "", False),
+    "pt, bfloat16": ("x.pt", lambda p: torch.save(torch.from_numpy(VALUES).bfloat16(), p), "", False),
+    "pt, key": ("x.pth", lambda p: torch.save({"a": torch.from_numpy(VALUES), "b": torch.ones(2)}, p), "a", False),
+    "pt, before PyTorch 1.6": (
+        "x.pt",
+        lambda p: torch.save(torch.from_numpy(VALUES), p, _use_new_zipfile_serialization=False),
+        "",
+        False,
+    ),
+    "safetensors": ("x.safetensors", lambda p: save_file({"a": torch.from_numpy(VALUES)}, p), "", False),
+    "safetensors, key": (
+        "x.safetensors",
+        lambda p: save_file({"a": torch.from_numpy(VALUES).half(), "b": torch.ones(2)}, p),
+        "a",
+        False,
+    ),
+    "parquet": (
+        "x.parquet",
+        lambda p: pq.write_table(pa.table({"id": IDS, "caption": IDS, "embedding": VALUES.tolist()}), p),
+        "",
+        True,
+    ),
+    "parquet, column": (
+        "x.parquet",
+        lambda p: pq.write_table(pa.table({"id": IDS, "image": VALUES.tolist(), "text": (-VALUES).tolist()}), p),
+        "image",
+        True,
+    ),
+    "parquet of pandas": (
+        "x.parquet",
+        lambda p: pd.DataFrame({"id": IDS, "embedding": list(VALUES)}).to_parquet(p),
+        "",
+        True,
+    ),
+    "parquet of Polars": (
+        "x.parquet",
+        lambda p: pl.DataFrame({"id": IDS, "e": pl.Series(VALUES, dtype=pl.Array(pl.Float32, 4))}).write_parquet(p),
+        "",
+        True,
+    ),
+    "parquet of datasets": (
+        "x.parquet",
+        lambda p: datasets.Dataset.from_dict({"id": IDS, "e": VALUES.tolist()}).to_parquet(p),
+        "",
+        True,
+    ),
+    "parquet, columns of numbers": ("x.parquet", lambda p: _frame().to_parquet(p), "", True),
+    "arrow file": ("x.arrow", _arrow, "", True),
+    "arrow stream": ("x.arrow", lambda p: _arrow(p, stream=True), "embedding", True),
+    "feather": (
+        "x.feather",
+        lambda p: pl.DataFrame({"id": IDS, "e": VALUES.tolist()}).write_ipc(p, compression="zstd"),
+        "",
+        True,
+    ),
+    "csv": ("x.csv", lambda p: _frame().to_csv(p, index=False), "", True),
+    "csv, pattern": ("x.csv", lambda p: _frame().assign(label=1).to_csv(p, index=False), "e*", True),
+    "csv without a header": ("x.csv", lambda p: np.savetxt(p, VALUES, delimiter=","), "", False),
+    "tsv": ("x.tsv", lambda p: _frame().to_csv(p, index=False, sep="\t"), "", True),
+    "jsonl": (
+        "x.jsonl",
+        lambda p: p.write_text(
+            "".join(
+                json.dumps({"id": i, "e": row}) + "\n"
+                for i, row in zip(IDS, VALUES.astype(float).tolist(), strict=True)
+            )
+        ),
+        "",
+        True,
+    ),
+}
+
+
+@pytest.mark.parametrize(("file", "write", "key", "has_ids"), FORMATS.values(), ids=FORMATS)
+def test_values_are_those_written(
+    tmp_path: Path, file: str, write: Callable[[Path], Any], key: str, has_ids: bool
+) -> None:
+    write(tmp_path / file)
+    text = f"{tmp_path / file}:{key}" if key else tmp_path / file
+    read = read_embeddings(text)
+    ((layer,), _) = as_layers(read.features, read.source)
+    half = layer.dtype in (torch.float16, torch.bfloat16)
+    np.testing.assert_allclose(layer.double().numpy(), VALUES, rtol=2e-2 if half else 1e-6)
+    assert read.ids == (IDS if has_ids else None)
+    assert read.name == ("x:" + key if key else "x")
+    assert is_embeddings(str(text))
+
+
+def test_large_arrays_are_mapped_rather_than_read(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", VALUES)
+    read = read_embeddings(tmp_path / "x.npy")
+    assert isinstance(read.features, np.memmap)
+    assert np.shares_memory(as_tensor(read.features, "x").numpy(), read.features)
+
+
+def test_lists_of_layers_of_tensors(tmp_path: Path) -> None:
+    torch.save([torch.from_numpy(VALUES), torch.from_numpy(VALUES[:, :2])], tmp_path / "x.pt")
+    layers, names = as_layers(read_embeddings(tmp_path / "x.pt").features, "x")
+    assert [tuple(layer.shape) for layer in layers] == [(12, 4), (12, 2)]
+    assert names == ["layer_0", "layer_1"]
+
+
+def test_another_column_of_ids_is_text(tmp_path: Path) -> None:
+    _frame().rename(columns={"id": "sku"}).to_csv(tmp_path / "x.csv", index=False)
+    assert read_embeddings(f"{tmp_path}/x.csv:e*", id_column="sku").ids == IDS
+    assert read_values(f"{tmp_path}/x.csv:sku", "ids", 12) == IDS
+
+
+@pytest.mark.parametrize("kind", ["txt", "npy", "json", "csv", "parquet"])
+def test_values_of_samples(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"ids.{kind}"
+    if kind == "npy":
+        np.save(path, np.array(IDS))
+    elif kind == "parquet":
+        pd.DataFrame({"id": IDS}).to_parquet(path)
+    else:
+        text = {"txt": "\n".join(IDS) + "\n", "json": json.dumps(IDS), "csv": "id\n" + "\n".join(IDS) + "\n"}
+        path.write_text(text[kind])
+    assert read_values(path, "ids", 12) == IDS
+    with pytest.raises(VlalignError, match="holds 12 ids for 11 samples"):
+        read_values(path, "ids", 11)
+
+
+def test_paths_with_colons_are_whole_where_they_exist(tmp_path: Path) -> None:
+    np.save(tmp_path / "a:b.npy", VALUES)
+    assert split_key(tmp_path / "a:b.npy") == (tmp_path / "a:b.npy", "")
+    assert split_key(f"{tmp_path}/x.npz:b") == (tmp_path / "x.npz", "b")
+
+
+class Hostile:
+    """A pickle of it runs a command when it is loaded."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.parametrize("name", ["x.pt", "x.npy", "x.npz"])
+def test_hostile_pickles_run_nothing(tmp_path: Path, name: str) -> None:
+    if name == "x.pt":
+        torch.save(Hostile(tmp_path / "ran"), tmp_path / name)
+    elif name == "x.npy":
+        np.save(tmp_path / name, np.array([Hostile(tmp_path / "ran")], dtype=object), allow_pickle=True)
+    else:
+        np.savez(tmp_path / name, np.array([Hostile(tmp_path / "ran")], dtype=object))
+    with pytest.raises(VlalignError, match="not loaded as that can run code"):
+        read_embeddings(tmp_path / name)
+    (tmp_path / name).write_bytes(pickle.dumps(Hostile(tmp_path / "ran")))
+    with pytest.raises(VlalignError):
+        read_embeddings(tmp_path / name)
+    assert not (tmp_path / "ran").exists()
+
+
+def _table(**columns: Any) -> Callable[[Path], Any]:
+    return lambda path: pq.write_table(pa.table(columns), path)
+
+
+BAD: dict[str, tuple[str, Callable[[Path], Any] | None, str, str]] = {
+    "no file": ("x.npy", None, "", "does not exist"),
+    "a folder": ("x.npy", lambda p: p.mkdir(), "", "is a folder"),
+    "unknown kind": ("x.bin", lambda p: p.write_bytes(b"1"), "", "is of no known kind: give .npy"),
+    "objects": ("x.npy", lambda p: np.save(p, np.array([VALUES[0], None], dtype=object)), "", r"np.stack\(…\)"),
+    "damaged array": ("x.npy", lambda p: p.write_bytes(b"\x93NUMPY\x01\x00"), "", "cannot read"),
+    "damaged archive": ("x.npz", lambda p: p.write_bytes(b"PK\x03\x04"), "", "cannot read"),
+    "damaged tensors": ("x.safetensors", lambda p: p.write_bytes(b"\x00" * 16), "", "cannot read"),
+    "damaged parquet": ("x.parquet", lambda p: p.write_bytes(b"PAR1"), "", "cannot read"),
+    "several arrays": ("x.npz", lambda p: np.savez(p, a=VALUES, b=VALUES), "",
+                       "holds 2 arrays: name one as x.npz:KEY, of a, b"),
+    "an unknown key": ("x.npz", lambda p: np.savez(p, image=VALUES), "imag", "did you mean"),
+    "a key of one array": ("x.npy", lambda p: np.save(p, VALUES), "a", "leave out :a"),
+    "several vectors": ("x.parquet", _table(a=VALUES.tolist(), b=VALUES.tolist()), "",
+                        "holds 2 columns of vectors: name one, a, b"),
+    "an unknown column": ("x.parquet", _table(image=VALUES.tolist()), "imag", "has no column 'imag'"),
+    "a label beside numbers": ("x.parquet", _table(e0=VALUES[:, 0], label=[1] * 12), "", "since label may not belong"),
+    "text": ("x.parquet", _table(caption=IDS), "caption", "column 'caption' holds string, not numbers"),
+    "no numbers": ("x.parquet", _table(caption=IDS), "", "name the columns of the embedding"),
+    "a missing id": ("x.parquet", _table(id=["a", None], e=[[1.0], [2.0]]), "", r"row 1 \(from 0\) has no id"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("file", "write", "key", "message"), BAD.values(), ids=BAD)
+def test_bad_files_are_one_line(
+    tmp_path: Path, file: str, write: Callable[[Path], Any] | None, key: str, message: str
+) -> None:
+    if write is not None:
+        write(tmp_path / file)
+    with pytest.raises(VlalignError, match=message) as caught:
+        read_embeddings(f"{tmp_path / file}:{key}" if key else tmp_path / file)
+    assert "\n" not in str(caught.value)
+    assert file in str(caught.value)
+
+
+def test_a_column_of_unequal_lengths_names_file_and_row(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"e": [[1.0, 2.0], [3.0]]}), tmp_path / "x.parquet")
+    read = read_embeddings(tmp_path / "x.parquet")
+    with pytest.raises(VlalignError, match=r"x.parquet, column .e.: row 1 \(from 0\) has 1 values and row 0 has 2"):
+        as_layers(read.features, read.source)
+
+
+def test_an_unknown_column_of_ids(tmp_path: Path) -> None:
+    _frame().to_csv(tmp_path / "x.csv", index=False)
+    with pytest.raises(VlalignError, match="has no column 'sku' for the ids"):
+        read_embeddings(tmp_path / "x.csv", id_column="sku")
+    np.save(tmp_path / "x.npy", VALUES)
+    with pytest.raises(VlalignError, match="has no columns, so no id column 'sku'"):
+        read_embeddings(tmp_path / "x.npy", id_column="sku")

@@ -1,0 +1,341 @@
+"""Embeddings that users already have: arrays, tensors and columns of tables in files, with ids and values of samples.
+
+A file is named as ``path``, or ``path:key`` for one array or column of several.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vlalign.data.tables import read_text
+from vlalign.display import quoted
+from vlalign.errors import VlalignError, did_you_mean, short_line
+from vlalign.paths import user_path
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+TABLES = (".parquet", ".arrow", ".feather", ".ipc", ".csv", ".tsv", ".jsonl", ".ndjson")
+ARRAYS = (".npy", ".npz", ".pt", ".pth", ".safetensors")
+_ID = "id"
+
+
+@dataclass(frozen=True, eq=False)
+class Embeddings:
+    """Embeddings of one file.
+
+    Attributes:
+        features: what :func:`vlalign.arrays.as_layers` reads; memory-mapped where the format allows it.
+        name: of the file without its ending, with the key if one is named.
+        source: the file and key, as errors name it.
+        ids: of the samples; None where the file has none.
+    """
+
+    features: Any
+    name: str
+    source: str
+    ids: list[str] | None = None
+
+
+def is_embeddings(text: str) -> bool:
+    """Return whether a text names a file of embeddings by its ending.
+
+    >>> is_embeddings("clip.parquet:image"), is_embeddings("features"), is_embeddings("dinov2-small")
+    (True, False, False)
+    """
+    return any(Path(part).suffix.lower() in (*TABLES, *ARRAYS) for part in (text, text.rpartition(":")[0]) if part)
+
+
+def read_embeddings(text: str | Path, id_column: str | None = None) -> Embeddings:
+    """Read embeddings from a file.
+
+    Args:
+        text: ``path`` or ``path:key``: .npy, .npz, .pt and .pth (tensors only), .safetensors, .parquet, .arrow,
+            .feather, .csv, .tsv or .jsonl. ``key`` names an array, or a column of vectors; of columns of numbers it is
+            a pattern such as ``e*``. Without a key the file must hold one array or one column of vectors, or nothing
+            but columns of fractions.
+        id_column: column of sample ids in a table (default: ``id``, where there is one).
+
+    Raises:
+        VlalignError: the file cannot be read, holds no such key or no numbers, or holds objects, which are not loaded
+            as that can run code.
+    """
+    path, key = split_key(text)
+    kind = path.suffix.lower()
+    source = f"{path}:{key}" if key else str(path)
+    name = path.stem + (f":{key}" if key else "")
+    if not path.is_file():
+        raise VlalignError(f"{path} does not exist" if not path.exists() else f"{path} is a folder: name a file of it")
+    if kind in TABLES:
+        if id_column is None and _ID in _columns(path):
+            id_column = _ID
+        features, ids = _from_table(path, key, id_column, source)
+        return Embeddings(features, name, source, ids)
+    if kind not in ARRAYS:
+        raise VlalignError(f"{path} is of no known kind: give {', '.join((*ARRAYS, *TABLES))}")
+    if id_column is not None:
+        raise VlalignError(
+            f"{path} has no columns, so no id column {quoted(id_column)}: give the ids in a file (--ids)"
+        )
+    return Embeddings(_READ[kind](path, key), name, source)
+
+
+def split_key(text: str | Path) -> tuple[Path, str]:
+    """Return the path and the key of ``path`` or ``path:key``; a path that exists is never split.
+
+    >>> split_key("missing.npz:image")
+    (PosixPath('missing.npz'), 'image')
+    """
+    whole = user_path(text)
+    before, colon, key = str(text).rpartition(":")
+    if not colon or not before or whole.exists() or Path(before).suffix.lower() not in (*TABLES, *ARRAYS):
+        return whole, ""
+    return user_path(before), key
+
+
+def read_values(text: str | Path, what: str, rows: int | None = None) -> list[Any]:
+    """Read one value a sample, such as ids or labels, in the order of the file.
+
+    Args:
+        text: a .txt file with a value a line, a .npy or .npz array [N], a .json list, or a table, of which ``:column``
+            names the column unless it has only one.
+        what: the values as errors name them.
+        rows: number of samples; None does not check.
+
+    Raises:
+        VlalignError: the file cannot be read, has no such column or another number of values.
+    """
+    path, key = split_key(text)
+    if not path.is_file():
+        raise VlalignError(f"{path}, the {what}, is no file")
+    kind = path.suffix.lower()
+    if kind in TABLES:
+        names = _columns(path)
+        key = key or (names[0] if len(names) == 1 else "")
+        if key not in names:
+            raise VlalignError(f"{path}: name the column of {what} as {path.name}:COLUMN, one of {_listed(names)}")
+        values = _read_table(path, [key], strings=[key]).column(0).to_pylist()
+    elif kind in (".npy", ".npz"):
+        values = _READ[kind](path, key).tolist()
+    elif kind == ".json":
+        values = _decode(path, lambda: json.loads(read_text(path, str(path))))
+    else:
+        values = read_text(path, str(path)).splitlines()
+    if not isinstance(values, list) or any(isinstance(value, list | dict) for value in values):
+        raise VlalignError(f"{path}: {what} must be one value a sample")
+    if rows is not None and len(values) != rows:
+        raise VlalignError(f"{path} holds {len(values)} {what} for {rows} samples: give one for each, in their order")
+    return values
+
+
+def _decode(path: Path, read: Callable[[], Any]) -> Any:
+    """Return what ``read`` returns; its errors become one line that names the file."""
+    try:
+        return read()
+    except VlalignError:
+        raise
+    except MemoryError:
+        raise VlalignError(f"{path} is too large for the memory at hand") from None
+    except Exception as error:  # decoders of damaged files raise errors of many kinds
+        raise VlalignError(f"cannot read {path}: {short_line(error)}") from error
+
+
+def _read_npy(path: Path, key: str) -> Any:
+    import numpy as np
+
+    if key:
+        raise VlalignError(f"{path} holds one array: leave out :{key}")
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except ValueError as error:
+        if "Python objects" in str(error) or "allow_pickle" in str(error):
+            raise _objects(path) from None
+        raise VlalignError(f"cannot read {path}: {short_line(error)}") from error
+    except (OSError, EOFError) as error:
+        raise VlalignError(f"cannot read {path}: {short_line(error)}") from error
+
+
+def _objects(path: Path) -> VlalignError:
+    return VlalignError(
+        f"{path} holds pickled objects, which are not loaded as that can run code: save numbers, of vectors np.stack(…)"
+    )
+
+
+def _read_npz(path: Path, key: str) -> Any:
+    import numpy as np
+
+    archive = _decode(path, lambda: np.load(path, allow_pickle=False))
+    if not hasattr(archive, "files"):
+        raise VlalignError(f"{path} is no .npz archive")
+    name = _one(path, key, archive.files)
+    try:
+        return archive[name]
+    except ValueError as error:
+        if "allow_pickle" in str(error):
+            raise _objects(path) from None
+        raise VlalignError(f"cannot read {path}:{name}: {short_line(error)}") from error
+
+
+def _read_pt(path: Path, key: str) -> Any:
+    import pickle
+
+    import torch
+
+    try:
+        value = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except pickle.UnpicklingError:
+        raise VlalignError(
+            f"{path} holds more than tensors, which is not loaded as that can run code: save the tensor itself"
+        ) from None
+    except Exception as error:
+        if "mmap" in str(error):  # the format of PyTorch before 1.6
+            value = _decode(path, lambda: torch.load(path, map_location="cpu", weights_only=True))
+        else:
+            raise VlalignError(f"cannot read {path}: {short_line(error)}") from error
+    if isinstance(value, dict):
+        return value[_one(path, key, [str(name) for name in value])]
+    if key:
+        raise VlalignError(f"{path} holds one value: leave out :{key}")
+    return value
+
+
+def _read_safetensors(path: Path, key: str) -> Any:
+    from safetensors import safe_open
+
+    def read() -> Any:
+        with safe_open(path, framework="pt") as file:
+            return file.get_tensor(_one(path, key, list(file.keys())))
+
+    return _decode(path, read)
+
+
+_READ: dict[str, Callable[[Path, str], Any]] = {
+    ".npy": _read_npy,
+    ".npz": _read_npz,
+    ".pt": _read_pt,
+    ".pth": _read_pt,
+    ".safetensors": _read_safetensors,
+}
+
+
+def _one(path: Path, key: str, names: Sequence[str]) -> str:
+    """Return the key if the file has it, or the only name."""
+    if not key and len(names) == 1:
+        return names[0]
+    if key in names:
+        return key
+    problem = f"has no {quoted(key)}{did_you_mean(key, names)}" if key else f"holds {len(names)} arrays"
+    raise VlalignError(f"{path} {problem}: name one as {path.name}:KEY, of {_listed(names)}")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return short_line(", ".join(names), 200) or "none"
+
+
+def _from_table(path: Path, key: str, id_column: str | None, source: str) -> tuple[pa.Table, list[str] | None]:
+    """Return the columns of embeddings of a table, and the ids."""
+    schema = _decode(path, lambda: _schema(path))
+    names = list(schema.names)
+    if id_column is not None and id_column not in names:
+        raise VlalignError(f"{path} has no column {quoted(id_column)} for the ids: it has {_listed(names)}")
+    kinds = {name: _kind(schema.field(name).type) for name in names if name != id_column}
+    if key:
+        chosen = [key] if key in kinds else fnmatch.filter(list(kinds), key)
+        if not chosen:
+            raise VlalignError(f"{path} has no column {quoted(key)}{did_you_mean(key, names)}: it has {_listed(names)}")
+    elif len(vectors := [name for name, kind in kinds.items() if kind == "vector"]) == 1:
+        chosen = vectors
+    elif vectors:
+        raise VlalignError(f"{path} holds {len(vectors)} columns of vectors: name one, {_listed(vectors)}")
+    else:
+        chosen = [name for name, kind in kinds.items() if kind == "fraction"]
+        others = [name for name, kind in kinds.items() if kind != "fraction"]
+        if not chosen or others:
+            raise VlalignError(
+                f"{path}: name the columns of the embedding as {path.name}:PATTERN (such as {path.name}:e*), since "
+                f"{_listed(others or names)} may not belong to it"
+            )
+    if wrong := [name for name in chosen if kinds[name] == "other"]:
+        raise VlalignError(f"{source}: column {quoted(wrong[0])} holds {schema.field(wrong[0]).type}, not numbers")
+    table = _decode(path, lambda: _read_table(path, [*chosen, *([id_column] if id_column else [])], [id_column or ""]))
+    ids = None
+    if id_column is not None:
+        values = table.column(id_column).to_pylist()
+        if None in values:
+            raise VlalignError(f"{path}: row {values.index(None)} (from 0) has no id in column {quoted(id_column)}")
+        ids = [str(value) for value in values]
+    return table.select(chosen), ids
+
+
+def _kind(kind: pa.DataType) -> str:
+    import pyarrow as pa
+
+    kind = kind.storage_type if isinstance(kind, pa.ExtensionType) else kind
+    if pa.types.is_floating(kind):
+        return "fraction"
+    if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
+        return "whole number"
+    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)):
+        return "other"
+    return "other" if _kind(kind.value_type) == "other" else "vector"
+
+
+def _columns(path: Path) -> list[str]:
+    return list(_decode(path, lambda: _schema(path)).names)
+
+
+def _schema(path: Path) -> pa.Schema:
+    if path.suffix.lower() == ".parquet":
+        import pyarrow.parquet as pq
+
+        return pq.read_schema(path)
+    return _read_table(path, None, []).schema
+
+
+def _read_table(path: Path, columns: Sequence[str] | None, strings: Sequence[str] = ()) -> pa.Table:
+    """Return columns of a table (None: all); ``strings`` are read as text where the format does not give a type."""
+    import pyarrow as pa
+
+    kind = path.suffix.lower()
+    names = None if columns is None else list(columns)
+    if kind == ".parquet":
+        import pyarrow.parquet as pq
+
+        return pq.read_table(path, columns=names, memory_map=True)
+    if kind in (".csv", ".tsv"):
+        from pyarrow import csv
+
+        text_columns = {name: pa.string() for name in strings if name}
+        table = csv.read_csv(
+            path,
+            read_options=csv.ReadOptions(autogenerate_column_names=_lacks_header(path)),
+            parse_options=csv.ParseOptions(delimiter="," if kind == ".csv" else "\t"),
+            convert_options=csv.ConvertOptions(column_types=text_columns),
+        )
+    elif kind in (".jsonl", ".ndjson"):
+        from pyarrow import json as lines
+
+        table = lines.read_json(path)
+    else:
+        with pa.memory_map(str(path)) as file:
+            try:
+                table = pa.ipc.open_file(file).read_all()
+            except pa.ArrowInvalid:  # a stream, as datasets writes it
+                file.seek(0)
+                table = pa.ipc.open_stream(file).read_all()
+    return table if names is None else table.select(names)
+
+
+def _lacks_header(path: Path) -> bool:
+    """Return whether the first line of a CSV or TSV file holds only numbers."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        first = file.readline().strip().split("," if path.suffix.lower() == ".csv" else "\t")
+    try:
+        return bool([float(value.strip('"')) for value in first])
+    except ValueError:
+        return False
