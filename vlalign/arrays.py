@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from torch import Tensor
 from vlalign.errors import VlalignError
 
 log = logging.getLogger(__name__)
+
+_BLOCK_BYTES = 16 * 2**20
 
 
 def as_layers(value: Any, what: str) -> tuple[list[Tensor], list[str]]:
@@ -43,6 +46,8 @@ def as_layers(value: Any, what: str) -> tuple[list[Tensor], list[str]]:
     if not layers:
         raise VlalignError(f"{what} has no layers: give at least one tensor [N, D]")
     for name, layer in zip(names, layers, strict=True):
+        if 0 in layer.shape:
+            raise VlalignError(f"{what}: {name} is empty, its shape is {list(layer.shape)}")
         if layer.ndim != 2 or len(layer) != len(layers[0]):
             raise VlalignError(
                 f"{what}: every layer must be [N, D] with one N, but {names[0]} is {list(layers[0].shape)} "
@@ -229,3 +234,33 @@ def index_ids(value: Any) -> list[str] | None:
     if isinstance(value.index, RangeIndex) or not value.index.is_unique:
         return None
     return [str(name) for name in value.index]
+
+
+def content_digest(layers: Sequence[Tensor], head: str = "") -> str:
+    """Return the SHA-256 of the types, shapes and values of layers, after a text, in hexadecimal digits."""
+    content = hashlib.sha256(head.encode())
+    for layer in layers:
+        content.update(f"{layer.dtype} {list(layer.shape)}".encode())
+        for part in _blocks(layer):
+            content.update(part.cpu().contiguous().view(torch.uint8).numpy().data)
+    return content.hexdigest()
+
+
+def refuse_infinite(layer: Tensor, what: str) -> None:
+    """Check that all values of a layer [N, D] are finite in float32.
+
+    Raises:
+        VlalignError: the message names the row.
+    """
+    start = 0
+    for part in _blocks(layer):
+        finite = torch.isfinite(part.float()).all(dim=1)
+        if not bool(finite.all()):
+            row = start + int(torch.nonzero(~finite)[0, 0])
+            raise VlalignError(f"a value of {what} is not finite (first in row {row}): leave that sample out")
+        start += len(part)
+
+
+def _blocks(layer: Tensor) -> Iterator[Tensor]:
+    """Return the rows of a layer in blocks of 16 MiB, so that little of a mapped file is held at once."""
+    return iter(layer.split(max(1, _BLOCK_BYTES // max(1, layer.shape[1] * layer.element_size()))))

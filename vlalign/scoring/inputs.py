@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -14,8 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vlalign.arrays import as_layers, index_ids
+from vlalign.arrays import as_layers, content_digest, index_ids
 from vlalign.errors import VlalignError
+from vlalign.store.importing import KIND
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -164,11 +164,7 @@ class Side:
         if self.run is not None:
             return None
         assert self._layers is not None
-        content = hashlib.sha256(repr(self.ids).encode())
-        for layer in self._layers:
-            content.update(f"{layer.dtype} {list(layer.shape)}".encode())
-            content.update(layer.detach().cpu().contiguous().view(torch.uint8).numpy().data)
-        return content.hexdigest()
+        return content_digest(self._layers, repr(self.ids))
 
     def describe(self, digest: str | None = None) -> dict[str, Any]:
         """Return the entry of a record about this side; ``digest`` if it is already known."""
@@ -233,7 +229,7 @@ def check_pairing(x: Side, y: Side) -> str:
     if a.get("id_source") == b.get("id_source") == "row" and any(a.get(part) != b.get(part) for part in _ORIGIN):
         raise VlalignError(
             f"{x.model} and {y.model} come from different sets ({_origin(a)}; {_origin(b)}) and their ids are only row "
-            "numbers, so the rows may not be pairs: extract both with an id column (--id-column)"
+            "numbers, so the rows may not be pairs: extract both with an id column (--id-column), or import with --ids"
         )
     xs, ys = set(x.ids), set(y.ids)
     if xs != ys:
@@ -241,7 +237,11 @@ def check_pairing(x: Side, y: Side) -> str:
             f"{x.model} ({x.n} samples) and {y.model} ({y.n} samples) do not hold the same ids: "
             f"{_missing(x.ids, ys, x.model)}, {_missing(y.ids, xs, y.model)}; extract both from the same samples"
         )
-    return "id"
+    by_order = all(
+        side.run is not None and side.run.key.data.get("kind") == KIND and data.get("id_source") == "row"
+        for side, data in ((x, a), (y, b))
+    )
+    return "row" if by_order else "id"
 
 
 def _origin(data: dict[str, Any]) -> str:

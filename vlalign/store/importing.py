@@ -1,0 +1,126 @@
+"""Import of embeddings made elsewhere, as runs of a store."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vlalign.errors import VlalignError
+from vlalign.store.key import RunKey
+from vlalign.store.layout import Layer
+from vlalign.store.run import Run
+from vlalign.store.store import FeatureStore
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+#: kind of a run in its key; runs of an extraction have no kind
+KIND = "imported"
+MODALITIES = ("vision", "text", "audio", "other")
+_SHARD_BYTES = 64 * 2**20
+
+
+def import_embeddings(
+    store: str | Path | FeatureStore,
+    name: str,
+    features: Any,
+    *,
+    ids: Sequence[Any] | None = None,
+    labels: Sequence[Any] | None = None,
+    modality: str = "other",
+    source: str = "",
+    data: Mapping[str, Any] | None = None,
+) -> Run:
+    """Write embeddings into a store as a run that every command takes; the same content is written once.
+
+    Args:
+        store: folder of the store; made if missing.
+        name: of the model.
+        features: [N, D], [N, L, D], or layers, as :func:`vlalign.arrays.as_layers` reads them. The store keeps float32.
+        ids: distinct ids of the samples; without, the index of a pandas frame if it has one, else row
+            numbers, and rows of several imports are pairs by their order.
+        labels: class of each sample, text or whole numbers, kept as codes beside the features.
+        modality: vision, text, audio or other.
+        source: where the embeddings are from, such as a file or a data set of the Hub.
+        data: what is known of the data they were made from (``name``, ``split``, …); part of the key.
+
+    Raises:
+        VlalignError: features as of :func:`vlalign.arrays.as_layers`, values that are not finite, ids or labels that
+            are not one for each sample, an unknown modality, or a store that cannot be written.
+
+    >>> import tempfile, torch
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     run = import_embeddings(folder, "siglip", torch.eye(4), ids=["a", "b", "c", "d"], modality="vision")
+    ...     run.key.data["kind"], run.n, run.layers[0].width
+    ('imported', 4, 4)
+    """
+    import torch
+
+    from vlalign.arrays import as_layers, content_digest, index_ids, refuse_infinite
+
+    what = source or name
+    layers, names = as_layers(features, what)
+    n = len(layers[0])
+    ids = index_ids(features) if ids is None else ids
+    for layer, tensor in zip(names, layers, strict=True):
+        refuse_infinite(tensor, what if len(layers) == 1 else f"{layer} of {what}")
+    if modality not in MODALITIES:
+        raise VlalignError(f"the modality of {name} must be one of {', '.join(MODALITIES)}, got {modality!r}")
+    if not name.strip():
+        raise VlalignError(f"name the model of {what}, as NAME={what}")
+    texts = [f"row-{i}" for i in range(n)] if ids is None else [str(value) for value in ids]
+    _one_each(what, "ids", texts, n)
+    key_data = {
+        "kind": KIND,
+        "model": {"name": name, "modality": modality},
+        "content": content_digest(layers, repr(names)),
+        "data": {
+            "name": None,
+            **(data or {}),
+            "n": n,
+            "id_source": "row" if ids is None else "given",
+            "ids": _digest(texts),
+        },
+    }
+    extras: dict[str, Tensor] = {}
+    facts: dict[str, Any] = {"dtype": sorted({str(layer.dtype).removeprefix("torch.") for layer in layers})}
+    if labels is not None:
+        _one_each(what, "labels", labels, n)
+        classes = sorted({str(label) for label in labels})
+        code = {label: i for i, label in enumerate(classes)}
+        extras["label"] = torch.tensor([code[str(label)] for label in labels])
+        facts["labels"] = classes
+        key_data["labels"] = _digest([str(label) for label in labels])
+    store = store if isinstance(store, FeatureStore) else FeatureStore(store)
+    rows = max(128, _SHARD_BYTES // (4 * sum(layer.shape[1] for layer in layers)))
+    writer = store.writer(RunKey(key_data), texts, shard_rows=rows)
+    missing = writer.missing(require=list(extras))
+    described = [
+        Layer(i, layer, tensor.shape[1], KIND) for i, (layer, tensor) in enumerate(zip(names, layers, strict=True))
+    ]
+    for shard in missing:
+        part = slice(shard.start, shard.stop)
+        writer.write(
+            shard,
+            {layer: tensor[part].float() for layer, tensor in zip(names, layers, strict=True)},
+            described,
+            {extra: values[part] for extra, values in extras.items()},
+        )
+    if missing:
+        writer.log({"event": KIND, "source": source, "samples": n})
+    return writer.finish(facts)
+
+
+def _one_each(what: str, kind: str, values: Sequence[Any], n: int) -> None:
+    if len(values) != n:
+        raise VlalignError(f"{what} has {n} samples and {len(values)} {kind}: give one for each")
+
+
+def _digest(texts: Sequence[str]) -> str:
+    content = hashlib.sha256()
+    for text in texts:
+        part = text.encode("utf-8", "surrogatepass")
+        content.update(b"%d " % len(part) + part)
+    return content.hexdigest()
