@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
+from vlalign.config import yaml_text
 from vlalign.files import write_error
 from vlalign.report.page import Bullets, Code, Details, Page, Paragraph, Parts, Section, Terms
 from vlalign.store.checksums import check_space
@@ -47,7 +48,7 @@ def study_page(
     return Page(
         title,
         [
-            Terms(facts),
+            Terms({**facts, "made with": _made_with(environment)}),
             Section("Findings", [Bullets(findings)]),
             *sections,
             Section(
@@ -55,8 +56,8 @@ def study_page(
                 [
                     Paragraph("Command that reproduces this study:"),
                     Code(command, wrap=True),
-                    Details("Settings", [Code(_yaml(config))]),
-                    Details("Environment", [Code(_yaml(environment))]),
+                    Details("Settings", [Code(yaml_text(config))]),
+                    Details("Environment", [Code(yaml_text(environment))]),
                 ],
             ),
         ],
@@ -85,7 +86,7 @@ def show_files(files: Sequence[Path], console: Console, tables: str = "") -> Non
     console.print("\n".join(lines), highlight=False, soft_wrap=True, markup=False)
 
 
-def _yaml(values: Mapping[str, Any]) -> str:
-    import yaml
-
-    return str(yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True, width=100)).rstrip()
+def _made_with(environment: Mapping[str, Any]) -> str:
+    packages = environment.get("packages", {})
+    versions = [f"{name} {packages[name]}" for name in ("vlalign", "torch") if name in packages]
+    return ", ".join([*versions, f"commit {environment.get('git') or 'unknown'}"])

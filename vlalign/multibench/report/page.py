@@ -108,8 +108,6 @@ def _facts(result: MultibenchResult, metric: str) -> dict[str, str]:
         if name not in (*MultibenchConfig.RUNNING, "depths", "seeds", "metrics")
     ]
     shapes = [f"{name} {' × '.join(map(str, data['shapes'][name]))}" for name in config["modalities"]]
-    packages = environment.get("packages", {})
-    versions = [f"{name} {packages[name]}" for name in ("vlalign", "torch") if name in packages]
     return {
         "data": f"{data_title(result)}, {kind}; {samples} samples; fingerprint {data['fingerprint'][:16]}",
         "modalities": f"{', '.join(shapes)} (frames × features)",
@@ -119,7 +117,6 @@ def _facts(result: MultibenchResult, metric: str) -> dict[str, str]:
         f"the {config['align_split']} split, with the best encoder of the other modality by valid {result.performance}",
         "other settings": "; ".join(settings) or "defaults",
         "last run": f"{last_run(result.trained, result.seconds, environment)}, device: {environment.get('device')}",
-        "made with": ", ".join([*versions, f"commit {environment.get('git') or 'unknown'}"]),
     }
 
 

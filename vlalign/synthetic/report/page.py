@@ -62,7 +62,7 @@ def synthetic_page(result: SyntheticResult, metric: str, figures: Mapping[str, P
 
 
 def _facts(result: SyntheticResult) -> dict[str, str]:
-    config, environment = result.config, result.environment
+    config = result.config
     axes = [
         f"{len(config[key])} {axis}" for key, axis in (("uniqueness", "U"), ("phi_depths", "D_φ"), ("depths", "D_Enc"))
     ]
@@ -73,8 +73,7 @@ def _facts(result: SyntheticResult) -> dict[str, str]:
         "encoders": str(len(all_cells(settings)) * len(settings.uniqueness)),
         "samples": f"{config['samples']}, of which {config['align_samples']} of the test split for alignment",
         "settings": f"as in the paper, except {unlike}" if unlike else "those of the paper",
-        "last run": last_run(result.trained, result.seconds, environment),
-        "made with": f"torch {environment['packages'].get('torch')}, commit {environment.get('git') or 'unknown'}",
+        "last run": last_run(result.trained, result.seconds, result.environment),
     }
 
 

@@ -129,7 +129,8 @@ def _edits(result: UniquenessResult) -> list[Part]:
         for fact in result.edits
     ]
     notes = list(dict.fromkeys(note for fact in result.edits for note in fact.notes))
-    return [Table("Effects of the edits", ["U", *measures], rows), Bullets(notes)]
+    caption = "Measured on all captions" if texts else "Measured on some images, evenly chosen"
+    return [Table(caption, ["U", *measures], rows), Bullets(notes)]
 
 
 def _performance(path: Path | None) -> Part:
