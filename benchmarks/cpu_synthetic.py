@@ -36,7 +36,7 @@ from vlalign.metrics.engine.threads import map_layers
 from vlalign.scoring.preprocessing import normalise_rows
 from vlalign.synthetic import SyntheticConfig, SyntheticStudy, Task, information
 from vlalign.synthetic.align import alignment_rows
-from vlalign.synthetic.cells import Cell, all_cells, ensembles
+from vlalign.synthetic.cells import Cell, all_cells
 from vlalign.synthetic.encoder import activations
 from vlalign.synthetic.train import Samples
 
@@ -110,8 +110,9 @@ def training_row(depth: int, epochs: int, **sizes: Any) -> Row:
     load, seeds = os.getloadavg()[0], tuple(range(torch.get_num_threads()))  # with at least one ensemble each
     with tempfile.TemporaryDirectory() as out:
         config = SyntheticConfig(depths=(depth,), seeds=seeds, epochs=(1, epochs), out=out, cpu=True, **sizes)
-        groups = [group for group in ensembles(config, all_cells(config)) if group[0].modality][: len(seeds)]
-        usual = Usual(SyntheticStudy(config), groups[0][0], 3)
+        study = SyntheticStudy(config)
+        groups = [group for group in study.groups(study.cells()) if group[0].modality][: len(seeds)]
+        usual = Usual(study, groups[0][0], 3)
         ours, theirs = alternate(lambda: map_layers(SyntheticStudy(config).train, groups), usual.epoch, 2)
         short = replace(config, epochs=(1, 2), clip=0.3)  # which clips some steps; 8 clips none
         exact = difference(InFloat64(short), groups[0], torch.float64)

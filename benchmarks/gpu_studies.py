@@ -17,7 +17,6 @@ from measure import Reporter
 from vlalign.data import DataSpec
 from vlalign.multibench import MultibenchConfig, MultibenchStudy, PreparedSplit, write_prepared
 from vlalign.synthetic import SyntheticConfig, SyntheticStudy
-from vlalign.synthetic.cells import all_cells, ensembles
 
 
 def studies(report: Reporter, data: DataSpec, tiny: bool) -> None:
@@ -48,7 +47,7 @@ def synthetic(out: str, depth: int, tiny: bool, cpu: bool) -> tuple[float, int, 
     config = SyntheticConfig(depths=(depth,), seeds=(2,), epochs=(1, 3), out=out, cpu=cpu, **sizes)
     with fresh_processes():
         study = SyntheticStudy(config)
-    group = next(one for one in ensembles(config, all_cells(config)) if one[0].modality)
+    group = next(one for one in study.groups(study.cells()) if one[0].modality)
     seconds = epoch_seconds(lambda tick: study.train(group, tick))
     accuracy = torch.cat([study.files.load(cell).accuracy for cell in group])
     return seconds, len(group) * len(config.uniqueness), -(-config.sizes[0] // config.batch), accuracy

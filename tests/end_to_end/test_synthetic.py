@@ -268,7 +268,7 @@ def test_the_folder_of_another_study(error_of: Any, whole: Path) -> None:
     message = error_of(f"run {FEW} --temperature 0.1 --out {whole}")
     assert "holds another study (temperature was 0.05, is now 0.1): name another folder with --out" in message
     message = error_of(f"report {whole} --metric rsa")
-    assert "--metric rsa: the run has unbiased_cka, mutual_knn:k=5" in message
+    assert "there is no metric rsa: the study has unbiased_cka, mutual_knn:k=5" in message
 
 
 def test_a_dry_run_trains_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,7 @@ from vlalign.config import Many
 from vlalign.study.cells import CellFiles
 from vlalign.study.config import StudyConfig
 from vlalign.study.grid import CellStudy
-from vlalign.study.results import StudyResult
+from vlalign.study.results import CellResult
 
 
 class ToyConfig(StudyConfig):
@@ -36,13 +36,9 @@ class Fit:
 
 
 @dataclass(frozen=True)
-class ToyResult(StudyResult):
+class ToyResult(CellResult):
     CONFIG, TABLES = ToyConfig, {"table": "fits"}
-    config: dict[str, Any]
     table: pd.DataFrame
-    seconds: dict[str, float]
-    trained: int
-    environment: dict[str, Any]
 
 
 class ToyStudy(CellStudy[ToyConfig, Fit, ToyResult]):

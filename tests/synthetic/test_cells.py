@@ -17,8 +17,9 @@ from support.synthetic import hidden, member, small
 from vlalign.errors import VlalignError
 from vlalign.store.tensors import _digest
 from vlalign.synthetic import SyntheticConfig
-from vlalign.synthetic.cells import Cell, EncoderFiles, Encoders, all_cells, ensembles, shape_of
+from vlalign.synthetic.cells import Cell, EncoderFiles, Encoders, all_cells, shape_of
 from vlalign.synthetic.encoder import activations, initialise, pack
+from vlalign.synthetic.study import SyntheticStudy
 
 CELL = Cell(1, 2, 12, 7, 3)
 
@@ -75,7 +76,7 @@ def test_cells_are_the_grid_each_once_with_a_name_of_its_own(config: SyntheticCo
 @settings(max_examples=60)
 def test_ensembles_are_a_partition_into_cells_of_one_shape(config: SyntheticConfig) -> None:
     cells = [cell for i, cell in enumerate(all_cells(config)) if i % 5]
-    groups = ensembles(config, cells)
+    groups = SyntheticStudy(config).groups(cells)
     assert sorted(cell for group in groups for cell in group) == sorted(cells)
     for group in groups:
         assert group
@@ -91,7 +92,7 @@ def test_the_published_grid() -> None:
     config = SyntheticConfig()
     cells = all_cells(config)
     assert len(cells) == 10 * 5 + 10 * 10 * 5
-    assert len(ensembles(config, cells)) == 10 + 100
+    assert len(SyntheticStudy(config).groups(cells)) == 10 + 100
     assert cells[0].name == "modality1-phi00-depth01-width012-seed2.safetensors"
     assert cells[-1].title(4) == "modality 2, U 4, phi_depth 10, depth 10, width 12, seed 82"
 

@@ -155,7 +155,7 @@ def test_ties_have_their_mean_rank() -> None:
 
 
 def result() -> SyntheticResult:
-    return SyntheticResult(CONFIG.resolved(), TABLE, {"train": 1.5, "align": 0.2}, 12, {"python": "3", "threads": 2})
+    return SyntheticResult(CONFIG.resolved(), {"train": 1.5, "align": 0.2}, 12, {"python": "3", "threads": 2}, TABLE)
 
 
 def test_save_and_load(tmp_path: Path) -> None:
@@ -236,7 +236,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 def test_a_study_of_another_version_is_said_in_a_line(tmp_path: Path) -> None:
-    result = SyntheticResult(CONFIG.resolved(), planted(), {"train": 1.0, "align": 1.0}, 1, {})
+    result = SyntheticResult(CONFIG.resolved(), {"train": 1.0, "align": 1.0}, 1, {}, planted())
     result.save(tmp_path)
     told = json.loads((tmp_path / "study.json").read_text())
     (tmp_path / "study.json").write_text(json.dumps(told | {"config": told["config"] | {"flavour": 1}}))

@@ -112,8 +112,6 @@ def report(
         raise VlalignError("give the folder of a run or --config, not both")
     folder = folder or SyntheticConfig(**(read_options(SyntheticConfig, config) if config else {})).out
     result = SyntheticResult.load(folder)
-    if metric not in (None, *result.metrics):
-        raise VlalignError(f"--metric {metric}: the run has {', '.join(result.metrics)}")
     SyntheticStudy.report(result, out or folder, console(), metric=metric)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from vlalign.errors import VlalignError
 from vlalign.multibench.config import MultibenchConfig
 from vlalign.study.config import StudyConfig
-from vlalign.study.results import StudyResult
+from vlalign.study.results import CellResult
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,11 +22,10 @@ METHODS = ("pearson", "spearman")
 
 
 @dataclass(frozen=True)
-class MultibenchResult(StudyResult):
+class MultibenchResult(CellResult):
     """A MultiBench study.
 
     Attributes:
-        config: all settings, completed from the data.
         data: of the data set: name, task, classes, pool, samples of each split, shapes of the modalities, fingerprint,
             and notes: what a reader of the results should know of it, such as how it differs from the paper's.
         encoders: one row for each encoder: ``modality``, ``depth``, ``seed``, ``epoch`` of its checkpoint, its
@@ -37,28 +36,16 @@ class MultibenchResult(StudyResult):
             ``… reference_layer`` (from 1) with the layers that have it.
         layers: all of these values: ``modality``, ``reference``, ``depth``, ``seed``, ``metric``, ``layer``,
             ``reference_layer``, ``value``.
-        seconds: wall-clock time of training and alignment of the last run.
-        trained: encoders trained in the last run.
-        environment: versions, platform, commit.
     """
 
     COMMAND: ClassVar[str] = "vlalign multibench run"
     CONFIG: ClassVar[type[StudyConfig]] = MultibenchConfig
     TABLES: ClassVar[Mapping[str, str]] = {"encoders": "encoders", "alignment": "alignment", "layers": "layers"}
 
-    config: dict[str, Any]
     data: dict[str, Any]
     encoders: pd.DataFrame
     alignment: pd.DataFrame
     layers: pd.DataFrame
-    seconds: dict[str, float]
-    trained: int
-    environment: dict[str, Any]
-
-    @property
-    def metrics(self) -> list[str]:
-        """Names of the metrics' columns; the first is that of the findings."""
-        return list(self.config["metrics"])
 
     @property
     def performance(self) -> str:

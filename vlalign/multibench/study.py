@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any
 
 from vlalign.errors import VlalignError
 from vlalign.multibench.align import align, best_cells
@@ -16,9 +15,6 @@ from vlalign.multibench.results import MultibenchResult
 from vlalign.multibench.train import Samples, train_ensemble
 from vlalign.study.grid import CellStudy
 from vlalign.study.results import make_table
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 
 class MultibenchStudy(CellStudy[MultibenchConfig, Cell, MultibenchResult]):
@@ -35,7 +31,7 @@ class MultibenchStudy(CellStudy[MultibenchConfig, Cell, MultibenchResult]):
         VlalignError: the data set cannot be opened, or a setting does not fit it.
     """
 
-    RESULT: ClassVar[type[Any]] = MultibenchResult
+    RESULT = MultibenchResult
 
     def __init__(self, config: MultibenchConfig) -> None:
         self.data = open_prepared(config.data)
@@ -132,15 +128,6 @@ class MultibenchStudy(CellStudy[MultibenchConfig, Cell, MultibenchResult]):
             "alignment": make_table(aligned.rows, keys),
             "layers": make_table(aligned.layers, [*keys, "metric", "layer", "reference_layer"]),
         }  # fmt: skip
-
-    @staticmethod
-    def report(
-        result: MultibenchResult, folder: str | Path, console: Console | None = None, *, metric: str | None = None
-    ) -> list[Path]:
-        """Write figures and pages into a folder; see :meth:`vlalign.study.study.Study.report`."""
-        from vlalign.multibench.report import write_report
-
-        return write_report(result, folder, console, metric=metric)
 
     def samples(self, modality: str, split: str) -> Samples:
         """Return a modality's samples of a split, on the device; of ``train`` the first ``train_samples``."""

@@ -15,6 +15,7 @@ from vlalign.processes import meet
 from vlalign.study.cells import C, CellFiles
 from vlalign.study.jobs import deal, run_jobs
 from vlalign.study.progress import Stopwatch, StudyProgress, Work
+from vlalign.study.results import CellResult
 from vlalign.study.study import ConfigT, ResultT, Study
 from vlalign.study.workers import run_in_workers
 
@@ -42,11 +43,10 @@ class CellStudy(Study[ConfigT, CellPlan[C], ResultT], Generic[ConfigT, C, Result
     A study defines ``cells``, ``train``, ``analyse`` and ``report``, and sets ``files``.
 
     Class attributes:
-        RESULT: class of the result, with the fields config, seconds, trained and environment beside those of
-            :meth:`analyse`.
+        RESULT: class of the result, whose own fields :meth:`analyse` gives.
     """
 
-    RESULT: ClassVar[type[Any]]
+    RESULT: ClassVar[type[CellResult]]
     files: CellFiles[C, Any]
     per_cell = 1  # encoders in each cell
 
@@ -96,7 +96,8 @@ class CellStudy(Study[ConfigT, CellPlan[C], ResultT], Generic[ConfigT, C, Result
         fields = self.analyse(progress)
         watch.lap("align")
         made = {"threads": torch.get_num_threads(), "processes": self.state.num_processes, "device": self.device.type}
-        result: ResultT = self.RESULT(
+        kind: Any = self.RESULT
+        result: ResultT = kind(
             config=self.config.resolved(),
             seconds=watch.seconds,
             trained=plan.to_do,

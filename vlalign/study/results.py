@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -102,6 +102,38 @@ class StudyResult:
             count = rows.get(file) if isinstance(rows, dict) else rows
             tables[name] = _table(data[name], folder / f"{file}.parquet", columns.get(name, []), count)
         return cls(**summary, **tables)
+
+
+@dataclass(frozen=True)
+class CellResult(StudyResult):
+    """Base of the results of studies of trained cells.
+
+    Attributes:
+        config: all settings, ``metrics`` of alignment among them.
+        seconds: wall-clock time of training and alignment of the last run.
+        trained: encoders trained in the last run.
+        environment: versions, platform, commit.
+    """
+
+    config: dict[str, Any]
+    seconds: dict[str, float]
+    trained: int
+    environment: dict[str, Any]
+
+    @property
+    def metrics(self) -> list[str]:
+        """Names of the metrics' columns; the first is that of the findings."""
+        return list(self.config["metrics"])
+
+    def chosen_metric(self, metric: str | None) -> str:
+        """Return ``metric``, or the first metric of the study for None.
+
+        Raises:
+            VlalignError: the study has no such metric.
+        """
+        if metric not in (None, *self.metrics):
+            raise VlalignError(f"there is no metric {metric}: the study has {', '.join(self.metrics)}")
+        return metric or self.metrics[0]
 
 
 def _summary(text: bytes, path: Path, kind: type[StudyResult]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -96,12 +97,11 @@ class Study(ABC, Generic[ConfigT, PlanT, ResultT]):
     def compute(self, plan: PlanT, progress: bool) -> ResultT | None:
         """Compute what is missing on all processes; return the result on the main process, None on the others."""
 
-    @staticmethod
-    @abstractmethod
+    @classmethod
     def report(
-        result: Any, folder: str | Path, console: Console | None = None, *, metric: str | None = None
+        cls, result: Any, folder: str | Path, console: Console | None = None, *, metric: str | None = None
     ) -> list[Path]:
-        """Write figures and report.html of a result into a folder.
+        """Write figures and report.html of a result into a folder, with ``write_report`` of the study's ``report``.
 
         Args:
             result: of a study.
@@ -111,4 +111,10 @@ class Study(ABC, Generic[ConfigT, PlanT, ResultT]):
 
         Returns:
             The paths, the page last.
+
+        Raises:
+            VlalignError: the study has no such metric, or a file cannot be written.
         """
+        report = import_module(f"{cls.__module__.rpartition('.')[0]}.report")  # slow: Matplotlib
+        files: list[Path] = report.write_report(result, Path(folder), console, metric=metric)
+        return files

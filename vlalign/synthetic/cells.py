@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vlalign.study.cells import CellFiles, grouped
+from vlalign.study.cells import CellFiles
 from vlalign.study.ensembles import Ensemble
 from vlalign.synthetic.config import SyntheticConfig
 from vlalign.synthetic.encoder import Encoder, Shape, unpack
@@ -66,15 +65,6 @@ def all_cells(config: SyntheticConfig) -> list[Cell]:
         for seed in config.seeds
         for phi in (config.phi_depths if config.has_phi(modality) else (0,))
     ]
-
-
-def ensembles(config: SyntheticConfig, cells: Sequence[Cell]) -> list[list[Cell]]:
-    """Return cells that are trained together: of one modality and shape, at most ``config.ensemble`` encoders each.
-
-    Training cells together changes no result (on an accelerator, but for rounding).
-    """
-    size = max(1, config.ensemble // len(config.uniqueness))
-    return grouped(cells, lambda cell: (cell.modality, cell.depth, cell.width), size)
 
 
 @dataclass(frozen=True)

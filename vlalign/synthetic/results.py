@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from vlalign.study.config import StudyConfig
-from vlalign.study.results import StudyResult
+from vlalign.study.results import CellResult
 from vlalign.synthetic.config import SyntheticConfig
 
 if TYPE_CHECKING:
@@ -23,35 +23,22 @@ _LEAST = 5  # values that a correlation is worth computing of
 
 
 @dataclass(frozen=True)
-class SyntheticResult(StudyResult):
+class SyntheticResult(CellResult):
     """A synthetic study.
 
     Attributes:
-        config: all settings.
         table: one row for each pair of encoders, sorted. ``seed``, ``uniqueness``, ``modality`` (from 2),
             ``phi_depth``, ``width`` and ``depth`` identify the encoder, ``reference_depth`` that of modality 1;
             ``train``, ``valid``, ``test`` are the encoder's accuracies, ``epoch`` that of its checkpoint,
             ``reference_test`` the test accuracy of the other. Each metric has a column of its name with the largest
             value over layer pairs, and ``… layer``, ``… reference_layer`` (from 1) with the layers that have it.
-        seconds: wall-clock time of training and alignment of the last run.
-        trained: encoders trained in the last run.
-        environment: versions, platform, commit.
     """
 
     COMMAND: ClassVar[str] = "vlalign synthetic run"
     CONFIG: ClassVar[type[StudyConfig]] = SyntheticConfig
     TABLES: ClassVar[Mapping[str, str]] = {"table": "alignment"}
 
-    config: dict[str, Any]
     table: pd.DataFrame
-    seconds: dict[str, float]
-    trained: int
-    environment: dict[str, Any]
-
-    @property
-    def metrics(self) -> list[str]:
-        """Names of the metrics' columns; the first is that of the findings."""
-        return list(self.config["metrics"])
 
     @classmethod
     def columns(cls, config: SyntheticConfig) -> dict[str, list[str]]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import torch
 
+from vlalign.study.cells import grouped
 from vlalign.study.grid import CellStudy
 from vlalign.study.results import make_table
 from vlalign.synthetic.align import alignment_rows
-from vlalign.synthetic.cells import Cell, EncoderFiles, Encoders, all_cells, ensembles, shape_of
+from vlalign.synthetic.cells import Cell, EncoderFiles, Encoders, all_cells, shape_of
 from vlalign.synthetic.config import SyntheticConfig, check_tuned, read_tuned
 from vlalign.synthetic.data import SyntheticData, make_data
 from vlalign.synthetic.encoder import pack
@@ -20,7 +20,6 @@ from vlalign.synthetic.results import KEYS, SyntheticResult
 from vlalign.synthetic.train import Samples, Split, train_ensemble
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from torch import Tensor
 
 _STEP = 1.5  # cost of an encoder beside its layers, in layers
@@ -33,7 +32,7 @@ class SyntheticStudy(CellStudy[SyntheticConfig, Cell, SyntheticResult]):
         config: its settings.
     """
 
-    RESULT: ClassVar[type[Any]] = SyntheticResult
+    RESULT = SyntheticResult
 
     def __init__(self, config: SyntheticConfig) -> None:
         super().__init__(config)
@@ -56,8 +55,12 @@ class SyntheticStudy(CellStudy[SyntheticConfig, Cell, SyntheticResult]):
         return all_cells(self.config)
 
     def groups(self, cells: Sequence[Cell]) -> list[list[Cell]]:
-        """Return cells as ensembles."""
-        return ensembles(self.config, cells)
+        """Return cells as ensembles of one modality and shape, of at most ``config.ensemble`` encoders each.
+
+        Training cells together changes no result (on an accelerator, but for rounding).
+        """
+        size = max(1, self.config.ensemble // self.per_cell)
+        return grouped(cells, lambda cell: (cell.modality, cell.depth, cell.width), size)
 
     def cost(self, group: Sequence[Cell]) -> float:
         """Return the cost of training a group, in layers times epochs of one encoder of the default width."""
@@ -102,15 +105,6 @@ class SyntheticStudy(CellStudy[SyntheticConfig, Cell, SyntheticResult]):
     def analyse(self, progress: bool) -> Mapping[str, Any]:
         """Return the table of alignment."""
         return {"table": make_table(alignment_rows(self.config, self.files, self.data, progress), KEYS)}
-
-    @staticmethod
-    def report(
-        result: SyntheticResult, folder: str | Path, console: Console | None = None, *, metric: str | None = None
-    ) -> list[Path]:
-        """Write figures and pages into a folder; see :meth:`vlalign.study.study.Study.report`."""
-        from vlalign.synthetic.report import write_report
-
-        return write_report(result, folder, console, metric=metric)
 
     def data(self, uniqueness: int) -> SyntheticData:
         """Return the samples of one U, drawn once."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlalign.config import select
@@ -24,8 +23,6 @@ from vlalign.uniqueness.results import UniquenessResult
 from vlalign.uniqueness.sides import Sides, find_sides
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from vlalign.metrics import Metric
     from vlalign.scoring import ScoreRecord
     from vlalign.store import Run
@@ -123,15 +120,6 @@ class UniquenessStudy(Study[UniquenessConfig, UniquenessPlan, UniquenessResult])
             forecast=forecast,
             edits=measure_edits(model.data for model in plan.extraction.models),
         )
-
-    @staticmethod
-    def report(
-        result: UniquenessResult, folder: str | Path, console: Console | None = None, *, metric: str | None = None
-    ) -> list[Path]:
-        """Write figures and pages into a folder; see :meth:`vlalign.study.study.Study.report`."""
-        from vlalign.uniqueness.report import write_report
-
-        return write_report(result, folder, console)
 
     def _works(self, plan: UniquenessPlan, records: Records) -> dict[Hashable, Work]:
         """Return the parts of the study, with expected times."""

@@ -14,7 +14,6 @@ from vlalign.multibench.report.text import (
     BEST,
     Direction,
     best_rows,
-    chosen_metric,
     data_notes,
     data_title,
     directions,
@@ -56,7 +55,7 @@ def write_report(
     Raises:
         VlalignError: the study has no such metric, or a file cannot be written.
     """
-    folder, metric = Path(folder), chosen_metric(result, metric)
+    folder, metric = Path(folder), result.chosen_metric(metric)
     check_space(folder, 0)
     make_folder(folder / _FOLDER)
     comparisons = directions(result, metric)
@@ -97,7 +96,7 @@ def show_result(result: MultibenchResult, console: Console, metric: str | None =
     Raises:
         VlalignError: the study has no such metric.
     """
-    metric = chosen_metric(result, metric)
+    metric = result.chosen_metric(metric)
     comparisons = directions(result, metric)
     console.print(_best(result))
     console.print(_correlations(result, comparisons, metric))

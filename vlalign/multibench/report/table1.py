@@ -14,7 +14,6 @@ from vlalign.files import write_whole
 from vlalign.multibench.published import TABLE
 from vlalign.multibench.report.text import (
     Direction,
-    chosen_metric,
     data_notes,
     data_title,
     directions,
@@ -159,7 +158,7 @@ class _Run:
     """A study, its metric and directions, and a name that distinguishes it from the others."""
 
     def __init__(self, result: MultibenchResult, metric: str | None, folder: str, twin: bool) -> None:
-        self.result, self.metric, self.folder = result, chosen_metric(result, metric), folder
+        self.result, self.metric, self.folder = result, result.chosen_metric(metric), folder
         self.directions = directions(result, self.metric)
         self.title = data_title(result) + (f" ({folder})" if twin else "")
 

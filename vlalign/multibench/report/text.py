@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from vlalign.errors import VlalignError
 from vlalign.multibench import MultibenchConfig, correlate
 from vlalign.multibench.published import TABLE, TITLES, Published, epochs_of, settings_of
 from vlalign.report.format import DASH, interval, p_equation, p_text, plural, signed, span
@@ -59,17 +58,6 @@ class Direction:
     def title(self) -> str:
         """Such as "image with audio"."""
         return f"{self.modality} with {self.reference}"
-
-
-def chosen_metric(result: MultibenchResult, metric: str | None) -> str:
-    """Return ``metric``, or the first metric of the study.
-
-    Raises:
-        VlalignError: the study has no such metric.
-    """
-    if metric not in (None, *result.metrics):
-        raise VlalignError(f"there is no metric {metric}: the study has {', '.join(result.metrics)}")
-    return metric or result.metrics[0]
 
 
 def directions(result: MultibenchResult, metric: str) -> list[Direction]:

@@ -50,7 +50,7 @@ def write_report(
     folder = Path(folder)
     check_space(folder, 0)
     make_folder(folder / _FOLDER)
-    metric = metric or result.metrics[0]
+    metric = result.chosen_metric(metric)
     small = headline(result.table).drop(columns=[c for c in result.table.columns if c.endswith("reference_layer")])
     values = write_csv(folder / _FOLDER / "alignment.csv", small, "%.4f")
     figures = save_figures(result, metric, folder / _FOLDER)
@@ -80,7 +80,7 @@ def show_plan(config: SyntheticConfig, plan: CellPlan[Any], console: Console) ->
 
 def show_result(result: SyntheticResult, console: Console, metric: str | None = None) -> None:
     """Print maxima by U and φ, medians by U, and findings."""
-    metric = metric or result.metrics[0]
+    metric = result.chosen_metric(metric)
     for modality in sorted(result.table["modality"].unique()):
         console.print(Text(f"{metric_title(metric)} of modality {modality} with modality 1", style="bold"))
         for part in modality_tables(result, metric, modality):
