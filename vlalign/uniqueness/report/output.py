@@ -34,16 +34,20 @@ _NOTES = 8  # shown
 
 
 def write_report(
-    result: UniquenessResult, folder: str | Path, console: Console | None = None, *, load: Load | None = None
+    result: UniquenessResult,
+    folder: str | Path,
+    console: Console | None = None,
+    *,
+    metric: str | None = None,
+    load: Load | None = None,
 ) -> list[Path]:
     """Write alignment.png, performance.png, layers-FAMILY.png (each also as PDF) and report.html into ``folder``.
 
     Layer maps show the pair of each family with the largest unedited score. Figures without data are left out.
 
     Args:
-        result: of the study.
-        folder: of the files; created if missing.
-        console: where to print the findings and the files, if at all.
+        result, folder, console: as :meth:`vlalign.study.study.Study.report`.
+        metric: not used: a study has one.
         load: return the score record of a point, or None (default: from the study's folder).
 
     Returns:
