@@ -16,6 +16,10 @@ error and the stored settings (:func:`plain`) follow from the field. Ranges are 
 ``Gt``, ``Le``, ``Lt``, ``Interval``, ``MinLen``), choices are a ``Literal``; types are strict: true is no number and
 "3" no whole number. Checks of several fields, and values that follow from others, belong into ``__post_init__`` after
 ``super().__post_init__()``. A flag that is not named like its field has ``cyclopts.Parameter(name="--model")``.
+
+In help, the placeholder of a text is the last word of its flag, unless the type is ``File``, ``Folder`` or
+``Annotated[str, Parameter(metavar="RUN")]``. The group of a flag is that of its class, as in
+``class DataSpec(Options, group=Group("Data"))``, unless the field has ``Parameter(group=…)``.
 """
 
 from __future__ import annotations
@@ -32,14 +36,16 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Concatenate, Literal, ParamSpec, Protocol, TypeVar, dataclass_transform, overload
 
+from cyclopts import Group, Parameter
+
 from vlalign.display import visible
 from vlalign.errors import VlalignError, did_you_mean
 from vlalign.paths import user_path
 from vlalign.yaml_files import read_yaml, shown, yaml_text
 
 __all__ = [
-    "Free", "FreeMany", "Many", "Number", "Options", "check_keys", "check_values", "command_words", "descriptions",
-    "expected", "keywords", "plain", "read_options", "read_yaml", "select", "shown", "yaml_text",
+    "File", "Folder", "Free", "FreeMany", "Many", "Number", "Options", "check_keys", "check_values", "command_words",
+    "descriptions", "expected", "keywords", "plain", "read_options", "read_yaml", "select", "shown", "yaml_text",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -83,6 +89,9 @@ def _as_number(value: Any) -> Any:
 Number = Annotated[float, _Before(_as_number)]
 #: tuple of values; a list, or one value alone, is also accepted
 Many = Annotated[tuple[T, ...], _Before(_as_tuple)]
+#: texts that name a file and a folder
+File = Annotated[str, Parameter(metavar="FILE")]
+Folder = Annotated[str, Parameter(metavar="FOLDER")]
 #: text on the command line, in Python also an object that the code which uses it checks; and several of them
 Free = Annotated[str | None, _Before(lambda value: value, checked=False)]
 FreeMany = Annotated[tuple[str, ...], _Before(_as_tuple, checked=False)]
@@ -99,10 +108,14 @@ class Options:
     if typing.TYPE_CHECKING:
         __dataclass_fields__: typing.ClassVar[dict[str, Any]]
 
-    def __init_subclass__(cls) -> None:
+    def __init_subclass__(cls, group: Group | None = None) -> None:
         dataclasses.dataclass(frozen=True, kw_only=True)(cls)
         with contextlib.suppress(NameError):  # a class inside a function
-            cls.__init__.__annotations__ = typing.get_type_hints(cls, include_extras=True)  # of bases elsewhere, too
+            hints = typing.get_type_hints(cls, include_extras=True)  # of bases elsewhere, too
+            cls.__init__.__annotations__ = hints
+            for name in cls.__annotations__ if group else ():
+                marks = getattr(hints[name], "__metadata__", ())
+                cls.__annotations__[name] = Annotated[(_unmarked(hints[name]), Parameter(group=group), *marks)]
 
     def __post_init__(self) -> None:
         fields = dataclasses.fields(self)
@@ -179,7 +192,7 @@ def expected(hint: Any, value: Any = None) -> str:
     kinds = [kind for kind in _alternatives(hint) if kind is not type(None)]
     texts = list(dict.fromkeys(_kind(kind, 0, value) for kind in kinds))
     texts += ["null"] * (len(kinds) < len(_alternatives(hint)))
-    if str in kinds and isinstance(value, int | float):
+    if str in map(_unmarked, kinds) and isinstance(value, int | float):
         texts[0] += " in quotes"
     return " or ".join(texts)
 
@@ -303,12 +316,16 @@ def read_options(cls: type[Options], path: str | Path) -> dict[str, Any]:
 def check_keys(cls: type[Options], values: Mapping[Any, Any], path: Path, inside: str = "") -> dict[str, Any]:
     """Return values of a file as :func:`read_options` does; ``inside``: keys above them, such as ``data.``."""
     hints = _hints(cls)
+    parts = _parts(hints)
     for key in values:
         if key not in hints:
-            known = did_you_mean(str(key)[:100], hints) or f": known are {', '.join(hints)}"
+            name = str(key)[:100].replace("-", "_")  # as a flag spells it
+            places = {entry: f"{part}.{entry}" for part, kind in parts.items() for entry in _hints(kind)}
+            place = places.get(name, name)
+            known = did_you_mean(place, [place] if name in places else [*hints, *places.values()])
+            known = known or f": known are {', '.join(hints)}"
             raise VlalignError(f"{path}: unknown key {inside}{visible(key, most=80)}{known}")
-    kinds = {key: _unmarked(hints[key]) for key, value in values.items() if isinstance(value, dict | str)}
-    nested = {key: kind for key, kind in kinds.items() if _is_options(kind)}
+    nested = {key: parts[key] for key, value in values.items() if key in parts and isinstance(value, dict | str)}
     first = {key: dataclasses.fields(kind)[0].name for key, kind in nested.items()}
     values = {key: {first[key]: v} if key in nested and isinstance(v, str) else v for key, v in values.items()}
     flat = check_values(cls, {key: value for key, value in values.items() if key not in nested}, f"{path}: {inside}")
@@ -316,6 +333,11 @@ def check_keys(cls: type[Options], values: Mapping[Any, Any], path: Path, inside
         key: check_keys(nested[key], value, path, f"{inside}{key}.") if key in nested else flat[key]
         for key, value in values.items()
     }
+
+
+def _parts(hints: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields that hold options of another class, and these classes."""
+    return {name: _unmarked(hint) for name, hint in hints.items() if _is_options(_unmarked(hint))}
 
 
 def _is_options(kind: Any) -> bool:
@@ -382,7 +404,9 @@ def keywords(cls: Callable[P, O]) -> _Decorator[P, O]:
         return call
 
     hints = typing.get_type_hints(cls)
-    hints |= {name: inspect.Parameter.empty for name, hint in _hints(cls).items() if hint in (Free, FreeMany)}
+    for name, hint in _hints(cls).items():
+        if any(isinstance(mark, _Before) and not mark.checked for mark in getattr(hint, "__metadata__", ())):
+            hints[name] = inspect.Parameter.empty
     return decorate
 
 

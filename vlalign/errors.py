@@ -19,7 +19,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     from difflib import get_close_matches  # only needed for mistakes
 
     original = {entry.lower(): entry for entry in known}
-    matches = get_close_matches(name.lower(), original, n=3, cutoff=0.6)
+    matches = get_close_matches(name.lower(), original, n=3, cutoff=0.7)
     return f" (did you mean {' or '.join(original[match] for match in matches)}?)" if matches else ""
 
 

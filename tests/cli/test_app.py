@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.commands import status_of
 
 from vlalign.cli import main
 from vlalign.cli.app import VERBS
@@ -37,8 +38,8 @@ def test_flags_of_all_verbs_stand_before_and_after_an_action(capsys: pytest.Capt
     for line in ("synthetic --debug describe --uniqueness 9", "synthetic describe --uniqueness 9 --debug"):
         with pytest.raises(VlalignError, match="uniqueness"):
             main(line.split())
-    assert main(["synthetic", "describe", "--uniqueness", "9"]) == 1
-    assert "vlalign synthetic: error: uniqueness" in capsys.readouterr().err
+    assert status_of(["synthetic", "describe", "--uniqueness", "9"]) == 2
+    assert "vlalign synthetic describe: error: uniqueness" in capsys.readouterr().err
 
 
 def test_the_list_of_verbs(capsys: pytest.CaptureFixture[str]) -> None:
@@ -79,6 +80,7 @@ def test_close_names_are_suggested(capsys: pytest.CaptureFixture[str]) -> None:
             "extract: error: --dtype: expected auto, float32, bfloat16 or float16 (did you mean float16",
         ),
         ("runs a b", "vlalign runs: error: unexpected argument 'b'"),
+        ("--install-completion --shell csh", "--shell: expected bash, zsh or fish, got 'csh' (see"),
     ):
         with pytest.raises(SystemExit):
             main(line.split())

@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from support.commands import status_of
 from support.features import make_store
 from support.tiny import TinyModels
 
@@ -32,7 +33,9 @@ score features --k 5.5                             | --k: expected a whole numbe
 score features --k 0x8                             | --k: expected a whole number of at least 1, got '0x8'
 extract --model x --max-samples 10.9               | --max-samples: expected a whole number of at least 1, got '10.9'
 synthetic run --depths 1.5 2                       | --depths: expected a whole number from 1 to 64, got '1.5'
-extract --model '' --data texts.csv                | --model: it is empty
+extract --model '' --data texts.csv                | --model: expected a value, got '' (see vlalign extract --help)
+score s --k=                                       | --k: expected a value, got ''
+runs ''                                            | STORE: expected a value, got ''
 extract --model-set nosuch                         | expected prh, prh-text, prh-vision or prh-2, got 'nosuch'
 extract --model {{llama}} --data nowhere.csv       | nowhere.csv
 extract --model {{llama}} --data text.txt          | .txt are not read
@@ -62,6 +65,8 @@ extract --model {{llama}} --data texts.csv/x       | texts.csv/x
 {EXTRACT} --cpu=x                                  | --cpu: expected true or false, got 'x'
 {EXTRACT} extra                                    | unexpected argument 'extra'
 score                                              | required: STORE (see
+score s dinov2-small llama-7b --metric cka a       | unknown metric 'a'
+score --metric cka s                               | required: STORE: arguments come before flags
 score nowhere                                      | nowhere does not exist
 score text.txt                                     | text.txt is not a folder
 score empty                                        | scoring needs two
@@ -82,7 +87,7 @@ score s llama-7b nosuch                            | no run 'nosuch'
 {SCORE} --out text.txt                             | cannot write text.txt: it is not a folder
 {SCORE} --out {"o" * 300}                          | File name too long
 study nosuch                                       | STUDY: expected uniqueness, got 'nosuch'
-study uniqueness --x a                             | required: --y
+study uniqueness --x a                             | required: y: give --y
 study uniqueness --x a --y b --op c --rates nan    | --rates: expected a number from 0 to 100, got 'nan'
 study uniqueness --config nowhere.yaml             | nowhere.yaml: No such file
 study uniqueness --config empty                    | empty: Is a directory
@@ -112,7 +117,7 @@ multibench run --data x --dropout nan              | --dropout: expected a numbe
 multibench report nowhere                          | nowhere holds no finished study
 perturb                                            | name a data set
 perturb texts.csv --op nosuch --rate 10            | nosuch
-{PERTURB} --rate 101                               | 101
+{PERTURB} --rate 101                               | --rate: expected a number from 0 to 100, got '101'
 {PERTURB} --rate 10 --samples 0                    | --samples: expected
 {PERTURB} --rate 10 --ids nosuch                   | no sample 'nosuch'
 {PERTURB} --rate 10 --sheet x.txt                  | x.txt ends in none of these
@@ -177,10 +182,7 @@ def test_one_line(
     words_of_line = shlex.split(line.replace("{llama}", str(tiny.path("llama"))))
     before = sorted(folder.rglob("*"))
     capsys.readouterr()
-    try:
-        status = main(words_of_line)
-    except SystemExit as stop:
-        status = stop.code
+    status = status_of(words_of_line)
     said = capsys.readouterr()
     lines = [one for one in said.err.splitlines() if one.strip()]
     assert (status in (1, 2), said.out, len(lines)) == (True, "", 1), said.err
@@ -189,6 +191,9 @@ def test_one_line(
     assert "unexpected" not in lines[0].replace("unexpected argument", "")
     assert len(lines[0]) < 2000
     assert words in lines[0]
+    assert (
+        status == 2 or not words.startswith("--") or ": expected" not in words
+    )  # a value out of range is a usage error
     assert sorted(folder.rglob("*")) == before
 
 

@@ -55,8 +55,8 @@ def test_every_field_is_flag_help_and_keyword(
         assert texts[field.name], f"{field.name} is not described"
         if function is not cls:
             assert f"{field.name}: {texts[field.name]}" in documented
-        if field.name == "data":
-            continue  # whose fields are flags
+        if field.name in ("data", "full"):
+            continue  # whose fields are flags; --report full
         (flag, *_) = known[field.name]
         assert f"{flag} " in shown
         assert texts[field.name] in shown
@@ -143,6 +143,8 @@ def test_settings_files(tmp_path: Path) -> None:
         ("extra: 0", r"more\.yaml: extra: expected a whole number of at least 1, got 0"),
         ("exta: 1", r"more\.yaml: unknown key exta \(did you mean extra\?\)"),
         ("data: {captions: 1}", r"unknown key data\.captions \(did you mean caption\?\)"),
+        ("half-samples: 1", r"unknown key half-samples \(did you mean half_samples\?\)"),
+        ("max-samples: 1", r"unknown key max-samples \(did you mean data\.max_samples\?\)"),
     ):
         with pytest.raises(VlalignError, match=message):
             made(wrong)
@@ -155,12 +157,27 @@ def test_completion(shell: str) -> None:
     assert all(name in script for name in ("half-samples", "on-bad-sample", "bfloat16", "prh-text"))
 
 
-def test_completion_is_installed(tmp_path: Path) -> None:
-    env = {"HOME": str(tmp_path), "SHELL": "/bin/bash", "PATH": "/usr/bin:/bin", "BASH_VERSION": "5"}
-    words = [sys.executable, "-m", "vlalign", "--install-completion", "--shell", "bash"]
+def install_completion(home: Path, shell: str) -> None:
+    env = {"HOME": str(home), "PATH": "/usr/bin:/bin"}
+    words = [sys.executable, "-m", "vlalign", "--install-completion", "--shell", shell]
     done = subprocess.run(words, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert any("vlalign" in path.name for path in tmp_path.rglob("*"))
+    assert any("vlalign" in path.name for path in home.rglob("*"))
+
+
+def test_completion_is_installed(tmp_path: Path) -> None:
+    install_completion(tmp_path, "bash")
+
+
+@pytest.mark.parametrize("startup", ["", "autoload -U compinit; compinit\n"])
+def test_zsh_loads_its_completion(tmp_path: Path, startup: str) -> None:
+    (tmp_path / ".zshrc").write_text(startup)
+    for _ in range(2):
+        install_completion(tmp_path, "zsh")
+    lines = (tmp_path / ".zshrc").read_text().splitlines()
+    (path,) = [i for i, line in enumerate(lines) if line.startswith("fpath=")]
+    (load,) = [i for i, line in enumerate(lines) if "compinit" in line]
+    assert path < load
 
 
 HEAVY = [

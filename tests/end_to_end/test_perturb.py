@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from end_to_end.conftest import Command
 from PIL import Image
+from support.commands import status_of
 from support.tiny import TinyModels
 
 from vlalign.cli import main
@@ -111,7 +112,7 @@ def test_mistakes(
         ([t], "at least one --op"),
         ([t, "--op", "char_delet:10"], "did you mean char_delete"),
         ([t, *delete], "has no rate"),
-        ([t, *delete, "--rate", "110"], "0 to 100, not 110"),
+        ([t, *delete, "--rate", "110"], "0 to 100, got '110'"),
         ([t, *delete, *delete, "--rate", "10"], "given 2 times"),
         ([t, "--op", "char_delete:10", "--rate", "10", "20"], "--rate changes nothing"),
         ([t, *delete, "--rate", "10", "20", "--out", "a.parquet"], "give one --rate, not 2"),
@@ -128,7 +129,7 @@ def test_mistakes(
         ([t, "--op", "captions_file:10,file=none.json"], "cannot read the captions file none.json"),
         (["none.csv", *delete, "--rate", "10"], "no such file"),
     ):
-        assert main(["perturb", *arguments]) == 1, arguments
+        assert status_of(["perturb", *arguments]) in (1, 2), arguments
         captured = capsys.readouterr()
         lines = captured.err.strip().splitlines()
         assert len(lines) == 1, arguments

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from end_to_end.conftest import Command
+from support.commands import status_of
 from support.tiny import TinyModels
 
 import vlalign
@@ -157,7 +158,7 @@ def test_mistakes(store: Path, tiny: TinyModels, tmp_path: Path, capsys: pytest.
         ([tmp_path / "none"], "does not exist"),
         ([store, "llama", "bloom", "--out", "/proc/x"], "/proc"),
     ):
-        assert main(["score", "--out", str(tmp_path / "out"), *map(str, arguments)]) == 1
+        assert status_of(["score", "--out", tmp_path / "out", *arguments]) in (1, 2)
         lines = capsys.readouterr().err.strip().splitlines()
         assert len(lines) == 1
         assert word in lines[0]

@@ -18,7 +18,7 @@ from vlalign.errors import VlalignError
 from vlalign.extraction import ExtractOptions
 from vlalign.study import config as study_config
 from vlalign.study.config import check_folder, write_config
-from vlalign.uniqueness.config import UniquenessConfig, drop_other_source
+from vlalign.uniqueness.config import UniquenessConfig
 
 BASE: dict[str, Any] = {"x": ("dinov2-small",), "y": ("llama-7b",), "op": "char_delete", "rates": (10.0,)}
 
@@ -47,10 +47,10 @@ def test_names() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"x": ()}, "--x: expected names of models"),
-        ({"y": []}, "--y: expected names of models"),
+        ({"x": ()}, "required: x: give --x"),
+        ({"y": []}, "required: y"),
         ({"y": ("a", " ")}, "--y: expected names of models, none empty"),
-        ({"rates": ()}, "--rates: expected at least one rate"),
+        ({"rates": ()}, "required: rates: give --rates"),
         ({"rates": (10, 101)}, "rates: expected a list of numbers from 0 to 100"),
         ({"rates": (-1,)}, "rates: expected a list of numbers from 0 to 100"),
         ({"rates": (float("nan"),)}, "rates: expected a list of numbers from 0 to 100"),
@@ -165,13 +165,6 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(VlalignError, match="not text in UTF-8"):
         UniquenessConfig.read(tmp_path / "study.yaml")
-
-
-def test_another_source_drops_the_description_of_the_first() -> None:
-    file = {"k": 5, "data": {"source": "s", "text_column": "t", "revision": "r", "max_samples": 9, "alpha": "drop"}}
-    assert drop_other_source(file, "other") == {"k": 5, "data": {"max_samples": 9, "alpha": "drop"}}
-    assert drop_other_source(file, "s") == drop_other_source(file, None) == file
-    assert drop_other_source({}, "other") == {"data": {}}
 
 
 def test_a_setting_that_nothing_gives() -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, get_args, g
 
 from cyclopts import App, CycloptsError, Group, Parameter, Token
 from cyclopts import exceptions as errors
+from cyclopts.utils import UNSET
 
 from vlalign.config import Options, expected, read_options
 from vlalign.display import visible
@@ -48,13 +49,12 @@ VERBS = (
 #: verbs whose command continues where it was interrupted
 _RESUMED = ("extract", "score", "study", "synthetic", "multibench", "push", "pull", "demo")
 _LONGEST = 1500  # characters of an error
+_WHOLE = re.compile(r"[-+]?\d+")
 
 #: options of one class, each a flag
 Flags = Parameter(name="*")
 #: parameter of a verb that is true where only warnings and results are shown
 Quiet = Annotated[bool, Parameter(parse=False)]
-#: several values after one flag
-Several = Parameter(consume_multiple=True)
 _EVERY_VERB = Parameter(group=Group("Every verb", sort_key=99))
 
 
@@ -64,8 +64,10 @@ def program() -> App:
         name="vlalign",
         help="How aligned are vision and language models on your data?",
         version=_version,
-        default_parameter=Parameter(negative=(), json_dict=False, json_list=False, allow_repeating=True),
-        config=[_refuse_fractions, _fill_from_file],
+        default_parameter=Parameter(
+            negative=(), json_dict=False, json_list=False, allow_repeating=True, consume_multiple=1
+        ),
+        config=[_check_words, _fill_from_file],
         help_format="plaintext",
         help_formatter=_Help(),
         result_action="return_value",
@@ -88,6 +90,12 @@ def program() -> App:
             path = app.install_completion(shell=shell)
         except ShellDetectionError as error:
             raise VlalignError("this shell is not known: give --shell bash, zsh or fish") from error
+        startup = Path.home() / ".zshrc"
+        if path.parent == Path.home() / ".zsh" / "completions" and "compinit" not in startup.read_text(
+            errors="replace"
+        ):
+            with startup.open("a") as file:  # which a line at the start, of cyclopts, lets find the file
+                file.write("autoload -Uz compinit && compinit\n")
         print(f"installed {path}: start a new shell to use it")
 
     @app.meta.default
@@ -117,12 +125,6 @@ def run_program(argv: Sequence[str] | None = None) -> int:
     """Run ``vlalign <verb> …`` and return the exit status; see :func:`vlalign.cli.main`."""
     words = list(sys.argv[1:] if argv is None else argv)
     app = program()
-    for before, word in zip(["", *words], words, strict=False):
-        if "\0" in word:
-            _exit("vlalign", "an argument holds a NUL character")
-        if not word.strip() or (word.startswith("--") and word.endswith("=")):
-            title = f"vlalign {words[0]}" if words[0] in VERBS else "vlalign"
-            _exit(title, f"{next((w for w in (word, before) if w.startswith('-')), 'an argument')}: it is empty")
     try:
         command, bound, _ = app.meta.parse_args(words, exit_on_error=False, print_error=False)
     except CycloptsError as error:
@@ -144,11 +146,14 @@ def _run(app: App, words: list[str], *, debug: bool, quiet: bool) -> int:
             if not rest and apps[-1].default_command is None:
                 _exit(" ".join(["vlalign", *names]), "required: action")
             command, bound, ignored = app.parse_args(words, exit_on_error=False, print_error=False)
-        except errors.ValidationError as error:  # a value of the right type, out of range
-            raise VlalignError(_problem(error)) from error
         except CycloptsError as error:
             _exit(" ".join(["vlalign", *(error.command_chain or [name])]).strip(), _problem(error))
-        return command(*bound.args, **bound.kwargs, **dict.fromkeys(ignored, quiet))
+        except VlalignError as error:  # values that contradict each other, or a settings file
+            if debug:
+                raise
+            _exit(" ".join(["vlalign", *names]), str(error))
+        more = {"quiet": quiet} if "quiet" in ignored else {}
+        return command(*bound.args, **bound.kwargs, **more)
 
     return _guarded(name, run, debug=debug, quiet=quiet)
 
@@ -200,34 +205,56 @@ def _problem(error: CycloptsError) -> str:
     name = (token and token.keyword) or getattr(error, "keyword", None) or argument.name
     name = name if name.startswith("-") else name.upper()
     if isinstance(error, errors.MissingArgumentError):
-        return f"{name}: expected a value" if error.keyword else f"required: {name}"
+        is_after_flag = any(word.startswith("--") for word in error.root_input_tokens or ())
+        more = ": arguments come before flags that take several values" if is_after_flag else ""
+        return f"{name}: expected a value" if error.keyword else f"required: {name}{more}"
     token = getattr(error, "token", None) or token
     several = getattr(error, "token", None) is None and argument.tokens
     value = " ".join(one.value for one in argument.tokens) if several else "" if token is None else token.value
     hint = argument.hint
     inner = get_args(hint)[0] if get_origin(hint) is tuple else argument.field_info.annotation
-    kind = expected(inner, value).removesuffix(" or null")
+    kind = expected(inner, value).removesuffix(" or null") if value.strip() else "a value"
     return f"{name}: expected {kind}, got {visible(repr(value), most=100)}"
 
 
 class _Help:
-    """Form of help pages: examples are not wrapped, and defaults are shown where they are of use."""
+    """Form of help pages: arguments before flags, prose wrapped, examples not, and defaults where they are of use."""
+
+    several = False  # whether the page has a flag with several values
 
     def __call__(self, console: Any, options: Any, panel: Any) -> None:
         """Show one panel; descriptions are shown without the line breaks of the source."""
         from cyclopts.help import DefaultFormatter
 
+        panel.entries.sort(key=lambda entry: not entry.required)
         for entry in panel.entries:
             text = getattr(entry.description, "primary_renderable", entry.description)
             entry.description = " ".join(str(text or "").split())
+            if entry.metavar and entry.positive_names:
+                entry.metavar = entry.metavar.replace("STR", entry.positive_names[-1].rpartition("-")[2].upper())
+                self.several |= entry.metavar.endswith("...")
             default = (entry.default or "").strip("(),").replace("'", "")
+            if entry.negative_names:
+                default = (entry.positive_names if default == "True" else entry.negative_names)[0]
             entry.default = None if default in ("", "True", "False", '""') else default
+        if panel.title == "Every verb" and self.several:
+            console.print("A flag with ... takes one value or several, and may be repeated.\n", highlight=False)
         DefaultFormatter()(console, options, panel)
 
+    def render_usage(self, console: Any, options: Any, usage: Any) -> None:
+        """Show the usage, with arguments before flags: a flag with several values would take them."""
+        before, _, arguments = str(usage).strip().partition(" [OPTIONS]")
+        verb, dashes, required = before.partition(" --")
+        required = re.sub(r"(\w+) STR\b", lambda match: f"{match[1]} {match[1].upper()}", required)
+        console.print(f"{verb}{arguments}{dashes}{required} [OPTIONS]\n", markup=False, highlight=False)
+
     def render_description(self, console: Any, options: Any, description: Any) -> None:
-        """Show what a verb does, and its examples."""
+        """Show what a verb does, and its examples, which are indented or consist of commands only."""
         text = getattr(description, "primary_renderable", description)
-        console.print(f"{text}\n", soft_wrap=True, markup=False, highlight=False)
+        for part in str(text).strip("\n").split("\n\n"):
+            is_code = part.startswith(("  ", "vlalign "))
+            part = part if is_code else textwrap.fill(part, console.width)
+            console.print(f"{part}\n", soft_wrap=is_code, markup=False, highlight=False)
 
 
 class SettingsFile:
@@ -244,15 +271,16 @@ class SettingsFile:
         return read_options(self.cls, path)
 
 
-def _refuse_fractions(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
-    """Refuse words of flags with whole numbers that are anything else; cyclopts would round them."""
+def _check_words(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
+    """Refuse empty words, and words for whole numbers that are anything else; cyclopts would round them."""
     for argument in arguments:
         leaves = set(_leaves(argument.hint))
-        if int not in leaves or leaves & {float, str, bool}:
-            continue
+        is_whole = int in leaves and not leaves & {float, str, bool}
         for token in argument.tokens:
-            if not re.fullmatch(r"[-+]?\d+", token.value) and token.source == "cli":
-                raise errors.CoercionError(argument=argument, token=token, target_type=int)
+            if not argument.show or token.source != "cli" or token.implicit_value is not UNSET:
+                continue
+            if "\0" in token.value or not token.value.strip() or (is_whole and not _WHOLE.fullmatch(token.value)):
+                raise errors.CoercionError(argument=argument, token=token, target_type=str)
 
 
 def _leaves(hint: Any) -> list[Any]:

@@ -17,7 +17,10 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+from cyclopts import Parameter
+
 from vlalign.cli.app import Flags
+from vlalign.config import File, Folder
 from vlalign.errors import VlalignError
 from vlalign.paths import user_path
 from vlalign.scoring.options import CompareOptions
@@ -33,10 +36,10 @@ def run(
     b: str,
     /,
     *,
+    store: Folder | None = None,
+    reference: tuple[Annotated[str, Parameter(metavar="RUN")], ...] = (),
+    json: File | None = None,
     options: Annotated[CompareOptions, Flags] = CompareOptions(),
-    store: str | None = None,
-    reference: tuple[str, ...] = (),
-    json: str | None = None,
 ) -> None:
     """Compare, show the result, and write the file asked for.
 
@@ -44,7 +47,7 @@ def run(
         a: run: model name, or name@digits (see `vlalign runs`); or a record: its file, or a folder with one record
         b: likewise
         store: folder of the feature store (default for runs: features)
-        reference: run that both are aligned with; may be repeated (default: all runs of the other modality)
+        reference: runs that both are aligned with (default: all runs of the other modality)
         json: file for everything, matrices included
     """
     from vlalign.report.compare import show_comparisons

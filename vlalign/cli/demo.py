@@ -13,11 +13,12 @@ from typing import Annotated
 from annotated_types import Ge
 
 from vlalign.cli.app import Quiet
+from vlalign.config import Folder
 
 
 def run(
     *,
-    out: str = "demo",
+    out: Folder = "demo",
     max_samples: Annotated[int, Ge(1)] | None = None,
     k: Annotated[int, Ge(1)] = 10,
     permutations: Annotated[int, Ge(0)] = 1000,

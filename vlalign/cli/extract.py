@@ -15,25 +15,23 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated, Literal
 
-from cyclopts import Parameter
-
 from vlalign.cli.app import Flags, Quiet
 from vlalign.config import Many
-from vlalign.extraction.options import MODELS, ExtractOptions
+from vlalign.extraction.options import ExtractOptions
 from vlalign.models.registry import MODEL_SETS
 
 
 def run(
     *,
     options: Annotated[ExtractOptions, Flags] = ExtractOptions(),
-    model_set: Annotated[Many[Literal[*MODEL_SETS]], Parameter(group=MODELS)] = (),  # type: ignore[valid-type]
+    model_set: Many[Literal[*MODEL_SETS]] = (),  # type: ignore[valid-type]
     dry_run: bool = False,
     quiet: Quiet = False,
 ) -> None:
     """Plan, extract, and report the runs.
 
     Args:
-        model_set: a published set of models; may be repeated
+        model_set: published sets of models
         dry_run: check everything and estimate disk and time, load no weights
     """
     from vlalign.extraction.engine import Engine

@@ -13,12 +13,13 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from vlalign.cli.app import Quiet
+from vlalign.config import Folder
 from vlalign.errors import VlalignError
 from vlalign.paths import user_path
 
 
 def run(
-    *results: Annotated[str, Parameter(required=True)], out: str = "site", force: bool = False, quiet: Quiet = False
+    *results: Annotated[str, Parameter(required=True)], out: Folder = "site", force: bool = False, quiet: Quiet = False
 ) -> None:
     """Read all records, write the site, and report what it shows.
 

@@ -23,8 +23,8 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from vlalign.cli.app import Flags, Quiet, SettingsFile, Several
-from vlalign.config import Options
+from vlalign.cli.app import Flags, Quiet, SettingsFile
+from vlalign.config import File, Folder, Options
 from vlalign.errors import VlalignError
 from vlalign.multibench.config import MultibenchConfig
 
@@ -66,7 +66,7 @@ def inspect(file: str, /, *, json: bool = False) -> None:
 class PrepareOptions(Options):
     """Options of every data set that is prepared."""
 
-    out: str | None = None
+    out: Folder | None = None
     """folder to write (default: multibench-data/ and the name of the data set)"""
 
     pool: Literal["cls", "mean"] | None = None
@@ -110,7 +110,7 @@ for _name, _about in (
 
 @prepare.command
 def avmnist(
-    *, images: str, speech: str, seed: int = 0, samples: int | None = None, options: _Prepare = PrepareOptions()
+    *, images: Folder, speech: Folder, seed: int = 0, samples: int | None = None, options: _Prepare = PrepareOptions()
 ) -> None:
     """Prepare MNIST with spoken digits (needs pip install 'vlalign[audio]').
 
@@ -134,13 +134,13 @@ def custom(
     file: str | None = None,
     /,
     *,
-    array: tuple[str, ...] = (),
-    labels: str | None = None,
-    ids: str | None = None,
-    split: str | None = None,
+    array: tuple[Annotated[str, Parameter(metavar="NAME=FILE")], ...] = (),
+    labels: File | None = None,
+    ids: File | None = None,
+    split: File | None = None,
     name: str = "custom",
     task: Literal["classification", "sentiment", "regression"] | None = None,
-    standardise: Annotated[tuple[str, ...], Several] = (),
+    standardise: tuple[str, ...] = (),
     valid: float | None = None,
     test: float | None = None,
     seed: int = 0,
@@ -151,11 +151,11 @@ def custom(
     Args:
         file: pickle, .npz, .safetensors or folder of .npy files; every key is a modality [N, T, features] or
             [N, features], but labels, ids, split and <modality>_lengths
-        array: NAME=FILE.npy, a modality (a name of letters, digits and _), or NAME_lengths: frames of each sample that
-            are not padding; may be repeated
-        labels: FILE.npy with [N], with --array
-        ids: FILE.npy with [N] texts, with --array
-        split: FILE.npy with [N] of train, valid and test, with --array
+        array: a modality and its .npy (a name of letters, digits and _), or NAME_lengths: frames of each sample that
+            are not padding
+        labels: .npy with [N], with --array
+        ids: .npy with [N] texts, with --array
+        split: .npy with [N] of train, valid and test, with --array
         name: name of the data set
         task: default: classification if labels are whole numbers or texts, else regression; sentiment is regression
             judged by the sign
@@ -198,7 +198,7 @@ def custom(
 def run_study(
     *,
     options: Annotated[MultibenchConfig | None, Flags] = None,
-    config: Annotated[str | None, SettingsFile(MultibenchConfig)] = None,
+    config: Annotated[File | None, SettingsFile(MultibenchConfig)] = None,
     dry_run: bool = False,
     quiet: Quiet = False,
 ) -> None:
@@ -226,7 +226,9 @@ def run_study(
 
 
 @run.command
-def report(*runs: Annotated[str, Parameter(required=True)], metric: str | None = None, out: str | None = None) -> None:
+def report(
+    *runs: Annotated[str, Parameter(required=True)], metric: str | None = None, out: Folder | None = None
+) -> None:
     """Write figures, tables and page of a finished run, or one table of several runs.
 
     Args:

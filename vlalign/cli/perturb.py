@@ -18,11 +18,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from annotated_types import Ge
+from annotated_types import Ge, Interval
 from cyclopts import Group, Parameter
 
-from vlalign.cli.app import Flags, Several
-from vlalign.config import Options, command_words
+from vlalign.cli.app import Flags
+from vlalign.config import File, Options, command_words
 from vlalign.data.spec import DataSpec
 from vlalign.errors import VlalignError, did_you_mean
 
@@ -36,10 +36,10 @@ _IMAGES = 100  # that facts are measured on
 class EditedOptions(Options):
     """Options of the edited data set that is written or pushed."""
 
-    out: str | None = None
+    out: File | None = None
     """write the edited data set (id, text, image; one rate) as .parquet, with a card"""
 
-    push: str | None = None
+    push: Annotated[str | None, Parameter(metavar="REPO")] = None
     """push it to this data set of the Hub, OWNER/NAME; created if missing"""
 
     private: bool = False
@@ -56,25 +56,24 @@ class EditedOptions(Options):
 
 
 def run(
-    data: Annotated[DataSpec | None, Flags, Parameter(group=Group("Data", sort_key=1))] = None,
+    data: Annotated[DataSpec | None, Flags] = None,
     *,
     op: tuple[str, ...] = (),
-    rate: Annotated[tuple[float, ...], Several] = (),
+    rate: tuple[Annotated[float, Interval(ge=0, le=100), Parameter(metavar="PERCENT")], ...] = (),
     seed: Annotated[int, Ge(0)] = 0,
     list_: Annotated[bool, Parameter(name="--list")] = False,
     samples: Annotated[int, Ge(1)] = 6,
-    ids: Annotated[tuple[str, ...], Several] = (),
-    sheet: str = "perturbed.png",
+    ids: Annotated[tuple[str, ...], Parameter(metavar="ID...")] = (),
+    sheet: File = "perturbed.png",
     no_sheet: bool = False,
-    tokenizer: str | None = None,
+    tokenizer: Annotated[str | None, Parameter(metavar="MODEL")] = None,
     edited: Annotated[EditedOptions, Flags, Parameter(group=Group("Edited data set", sort_key=2))] = EditedOptions(),
 ) -> None:
     """Edit, show, measure, and write what was asked for.
 
     Args:
-        op: operation NAME[:RATE][,PARAM=VALUE…] (see --list); may be repeated, each is applied to the result of the
-            one before
-        rate: percent of characters, words, captions, pixels or patches, 0 to 100; one or several
+        op: operation NAME[:RATE][,PARAM=VALUE…] (see --list); each is applied to the result of the one before
+        rate: percent of characters, words, captions, pixels or patches, 0 to 100
         seed: random seed, for operations without one
         list_: list the operations
         samples: number of samples to show, spread evenly

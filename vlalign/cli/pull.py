@@ -13,6 +13,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from vlalign.cli.app import Quiet
+from vlalign.config import Folder
 
 
 def run(
@@ -20,8 +21,8 @@ def run(
     /,
     *,
     revision: str | None = None,
-    configs: Annotated[tuple[str, ...], Parameter(name="--config")] = (),
-    store: str = "features",
+    configs: Annotated[tuple[str, ...], Parameter(name="--config", metavar="NAME...")] = (),
+    store: Folder = "features",
     quiet: Quiet = False,
 ) -> None:
     """Download, rebuild, and report the runs.
@@ -29,7 +30,7 @@ def run(
     Args:
         repo: data set of the Hub, OWNER/NAME
         revision: branch, tag or commit (default: main)
-        configs: pull this configuration only; may be repeated
+        configs: pull these configurations only
         store: folder of the feature store to write to
     """
     from rich import box

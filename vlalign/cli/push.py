@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from vlalign.cli.app import Flags, Quiet
-from vlalign.config import Options
+from vlalign.config import Folder, Options
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -33,7 +33,7 @@ class RepoOptions(Options):
     private: bool = False
     """make a new data set private"""
 
-    revision: str | None = None
+    revision: Annotated[str | None, Parameter(metavar="BRANCH")] = None
     """commit to this branch (default: main)"""
 
     tag: str | None = None
@@ -54,19 +54,18 @@ def run(
     /,
     *,
     where: Annotated[RepoOptions, Flags],
-    models: Annotated[tuple[str, ...], Parameter(name="--model")] = (),
-    perturb: tuple[str, ...] = (),
+    models: Annotated[tuple[str, ...], Parameter(name="--model", metavar="RUN...")] = (),
+    perturb: tuple[Annotated[str, Parameter(metavar="EDIT")], ...] = (),
     dtype: Literal["float16", "float32"] = "float16",
-    out: str | None = None,
+    out: Folder | None = None,
     quiet: Quiet = False,
 ) -> None:
     """Check, build, upload, and report what is where.
 
     Args:
         store: folder of the feature store
-        models: push the runs of this model only (or name@digits of one run, see `vlalign runs`); may be repeated
-        perturb: push the runs of data edited with OP:RATE only; OP: at all rates; none: of unedited data; may be
-            repeated
+        models: push the runs of these models only (or name@digits of one run, see `vlalign runs`)
+        perturb: push the runs of data edited with OP:RATE only; OP: at all rates; none: of unedited data
         dtype: numbers in the data set; float16 is half as large and rounds, and the card states by how much
         out: keep the built files in this folder, if there are new ones
     """

@@ -14,6 +14,8 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge
 
+from vlalign.config import File, Folder
+
 
 def run(
     reference: Literal["platonic"],
@@ -21,11 +23,11 @@ def run(
     y: str,
     /,
     *,
-    store: str = "features",
+    store: Folder = "features",
     metric: str = "mutual_knn",
     k: Annotated[int, Ge(1)] = 10,
     quantile: Literal["exact", "mean"] = "exact",
-    json: str | None = None,
+    json: File | None = None,
 ) -> None:
     """Compute both, show them side by side, and write the file asked for.
 

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from vlalign.cli.app import Flags, Quiet
+from vlalign.config import Folder
 from vlalign.errors import VlalignError
 from vlalign.scoring.options import ScoreOptions
 
@@ -36,11 +37,11 @@ def run(
     store: str,
     /,
     *runs: str,
-    options: Annotated[ScoreOptions, Flags] = ScoreOptions(),
+    out: Folder = "results",
     report: Literal["compact", "full"] = "compact",
-    out: str = "results",
     force: bool = False,
     figure: Annotated[bool, Parameter(negative="--no-figure")] = True,
+    options: Annotated[ScoreOptions, Flags] = ScoreOptions(),
     quiet: Quiet = False,
 ) -> None:
     """Score pairs, write a record and a heat map for each, and show the result.
@@ -49,9 +50,9 @@ def run(
         store: folder of the feature store
         runs: two runs: model names ("name char_delete:30" for edited data), or name@digits of the key (see
             `vlalign runs`)
-        report: full: as --full, and show best layers, data checks, curves against N and k, interval of the maximum,
-            and three figures
         out: folder of records and figures
+        report: full: also compute and show the interval of the maximum over layers and curves against N and k, and
+            show best layers, data checks and three figures
         force: recompute records that are in --out
         figure: write figures
     """
@@ -61,7 +62,7 @@ def run(
     from vlalign.scoring.resume import score_missing
     from vlalign.store import FeatureStore
 
-    options = replace(options, full=options.full or report == "full")
+    options = replace(options, full=report == "full")
     planned = prepare_pairs(choose_pairs(FeatureStore(store), runs), options)
     records = score_missing(planned, Path(out), force=force, progress=not quiet)
     show_records(records, Path(out), console(), figure=figure, full=options.full)

@@ -14,24 +14,17 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from vlalign.cli.app import Flags, Quiet, SettingsFile
-from vlalign.uniqueness.config import UniquenessConfig, drop_other_source
-
-
-class _File(SettingsFile):
-    """Settings file whose description of the data applies to its own source only."""
-
-    def read(self, path: str, flags: dict[str, str]) -> dict[str, object]:
-        """Return the settings, by the names of the fields."""
-        return drop_other_source(UniquenessConfig.read(path), flags.get("--data"))
+from vlalign.config import File
+from vlalign.uniqueness.config import UniquenessConfig
 
 
 def run(
     study: Literal["uniqueness"],
     /,
     *,
-    options: Annotated[UniquenessConfig, Flags],
-    config: Annotated[str | None, _File(UniquenessConfig)] = None,
+    config: Annotated[File | None, SettingsFile(UniquenessConfig)] = None,
     dry_run: bool = False,
+    options: Annotated[UniquenessConfig | None, Flags] = None,
     quiet: Quiet = False,
 ) -> None:
     """Plan, extract, score, draw, and report where everything is.
@@ -45,7 +38,7 @@ def run(
     from vlalign.report.extraction import plan_table
     from vlalign.uniqueness import UniquenessStudy
 
-    chosen = UniquenessStudy(options)
+    chosen = UniquenessStudy(options or UniquenessConfig())
     plan = chosen.plan()
     if dry_run:
         if chosen.is_main_process:
@@ -53,7 +46,7 @@ def run(
         return
     result = chosen.run(plan, progress=not quiet, report=False)
     if result is not None:
-        chosen.report(result, options.out, console())
+        chosen.report(result, chosen.config.out, console())
 
 
 if __name__ == "__main__":

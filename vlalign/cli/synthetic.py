@@ -21,14 +21,14 @@ from annotated_types import Ge
 from cyclopts import App, Parameter
 
 from vlalign.cli.app import Flags, Quiet, SettingsFile
-from vlalign.config import read_options
+from vlalign.config import File, Folder, read_options
 from vlalign.errors import VlalignError
 from vlalign.synthetic.config import EncoderOptions, SampleOptions, SyntheticConfig, TaskGrid
 
 run = App(name="synthetic")
 
 #: settings file of an action; flags override it
-File = Annotated[str | None, SettingsFile(SyntheticConfig)]
+Settings = Annotated[File | None, SettingsFile(SyntheticConfig)]
 
 
 def _config(options: Any, file: str | None, **more: Any) -> SyntheticConfig:
@@ -38,7 +38,7 @@ def _config(options: Any, file: str | None, **more: Any) -> SyntheticConfig:
 
 
 @run.command
-def describe(*, options: Annotated[TaskGrid, Flags] = TaskGrid(), config: File = None, json: bool = False) -> None:
+def describe(*, options: Annotated[TaskGrid, Flags] = TaskGrid(), config: Settings = None, json: bool = False) -> None:
     """Show the exact information of each U: no sampling, nothing is trained.
 
     Args:
@@ -62,7 +62,7 @@ def describe(*, options: Annotated[TaskGrid, Flags] = TaskGrid(), config: File =
 def run_study(
     *,
     options: Annotated[SyntheticConfig | None, Flags] = None,
-    config: File = None,
+    config: Settings = None,
     dry_run: bool = False,
     quiet: Quiet = False,
 ) -> None:
@@ -93,9 +93,9 @@ def report(
     folder: str | None = None,
     /,
     *,
-    config: str | None = None,
+    config: File | None = None,
     metric: str | None = None,
-    out: str | None = None,
+    out: Folder | None = None,
 ) -> None:
     """Write report.html, RESULTS.md, figures and tables of a finished run.
 
@@ -118,15 +118,15 @@ def report(
 @run.command
 def data(
     *,
-    options: Annotated[SampleOptions, Flags] = SampleOptions(),
-    uniqueness: int,
-    phi_depth: int = 1,
-    config: File = None,
-    out: str | None = None,
-    push: str | None = None,
+    uniqueness: Annotated[int, Ge(0)],
+    phi_depth: Annotated[int, Ge(1)] = 1,
+    config: Settings = None,
+    out: Folder | None = None,
+    push: Annotated[str | None, Parameter(metavar="REPO")] = None,
     private: bool = False,
     licence: Annotated[str | None, Parameter(name="--license")] = None,
     force: bool = False,
+    options: Annotated[SampleOptions, Flags] = SampleOptions(),
 ) -> None:
     """Write the samples of one U as a data set: saved, or pushed to the Hub.
 
@@ -166,9 +166,9 @@ def data(
 def tune(
     *,
     options: Annotated[EncoderOptions, Flags] = EncoderOptions(),
-    config: File = None,
+    config: Settings = None,
     trials: Annotated[int, Ge(1)] = 8,
-    out: str = "tuned.yaml",
+    out: File = "tuned.yaml",
     quiet: Quiet = False,
 ) -> None:
     """Search learning rates and weight decays as the paper did (needs optuna).

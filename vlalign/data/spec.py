@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from annotated_types import Ge
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 
 from vlalign.config import Options
 from vlalign.errors import VlalignError
@@ -19,7 +19,7 @@ DEFAULT_REVISIONS = {"minhuh/prh": "wit_1024"}
 OF_SOURCE = ("source", "revision", "config", "split", "image_column", "text_column", "id_column", "caption")
 
 
-class DataSpec(Options):
+class DataSpec(Options, group=Group("Data", sort_key=1)):
     """A data set and how to read it.
 
     >>> DataSpec("builtin:emoji", caption=-1)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from annotated_types import Ge
 from cyclopts import Group, Parameter
 
-from vlalign.config import FreeMany, Many, Options
+from vlalign.config import Folder, FreeMany, Many, Options
 from vlalign.data.spec import DataSpec
 from vlalign.errors import VlalignError
 
@@ -20,19 +20,17 @@ if TYPE_CHECKING:
 else:
     Edits = FreeMany  # parsed, and checked then
 
-#: flags of the models in help pages
-MODELS = Group("Models", sort_key=1)
 #: pooling of each preset; vision "cls" falls back to "avg" for models without a class token
 PRESETS = {"platonic": {"text": "mean", "vision": "cls"}}
 
 
-class FeatureOptions(Options):
+class FeatureOptions(Options, group=Group("Features", sort_key=2)):
     """How features are extracted, whatever the models; :mod:`vlalign.uniqueness` takes these options, too."""
 
-    data: Annotated[DataSpec, Parameter(name="*", group=Group("Data", sort_key=2))] = DataSpec()
+    data: Annotated[DataSpec, Parameter(name="*")] = DataSpec()
     """data set and its columns"""
 
-    store: str = "features"
+    store: Folder = "features"
     """folder of the feature store"""
 
     preset: Literal["platonic"] = "platonic"
@@ -104,15 +102,15 @@ class ExtractOptions(FeatureOptions):
         VlalignError: an invalid value, or two options that contradict each other.
     """
 
-    models: Annotated[Many[str], Parameter(name="--model", group=MODELS)] = dataclasses.field(default=(), kw_only=False)
-    """alias (see `vlalign models`), Hub id, local folder, timm:NAME or GGUF file; may be repeated"""
+    models: Annotated[Many[str], Parameter(name="--model")] = dataclasses.field(default=(), kw_only=False)
+    """alias (see `vlalign models`), Hub id, local folder, timm:NAME or GGUF file"""
 
-    revision: Annotated[str | None, Parameter(group=MODELS)] = None
+    revision: str | None = None
     """branch, tag or commit of the model (one model only)"""
 
-    perturb: Edits = ()
+    perturb: Annotated[Edits, Parameter(metavar="EDIT...")] = ()
     """edit of captions or images, such as char_delete:30 or patch_delete:20,grid=8 (see `vlalign perturb --list`);
-    edits are applied in the order given, and each modality's features depend on its own edits only; may be repeated"""
+    edits are applied in the order given, and each modality's features depend on its own edits only"""
 
     def __post_init__(self) -> None:
         from vlalign.perturb import check_perturbations

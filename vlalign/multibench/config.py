@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
 from annotated_types import Gt, Interval, MinLen
 from cyclopts import Group, Parameter
 
-from vlalign.config import Many, Number
+from vlalign.config import Folder, Many, Number
 from vlalign.errors import VlalignError
 from vlalign.multibench.published import epochs_of, settings_of
 from vlalign.multibench.shape import Shape
@@ -18,10 +18,10 @@ from vlalign.study.config import StudyConfig
 if TYPE_CHECKING:
     from vlalign.multibench.data.prepared import Prepared
 
-DATA = Parameter(group=Group("Data", sort_key=1), consume_multiple=True)
-ENCODERS = Parameter(group=Group("Encoders", sort_key=2), consume_multiple=True)
-ALIGNMENT = Parameter(group=Group("Alignment", sort_key=3), consume_multiple=True)
-RUN = Parameter(group=Group("Running", sort_key=4), consume_multiple=True)
+DATA = Parameter(group=Group("Data", sort_key=1))
+ENCODERS = Parameter(group=Group("Encoders", sort_key=2))
+ALIGNMENT = Parameter(group=Group("Alignment", sort_key=3))
+RUN = Parameter(group=Group("Running", sort_key=4))
 _Rates = Annotated[Many[Annotated[Number, Interval(ge=1e-9, le=10)]], MinLen(1)]
 _Decays = Annotated[Many[Annotated[Number, Interval(ge=0, le=100)]], MinLen(1)]
 _RATES = ("learning_rate", "weight_decay")
@@ -38,7 +38,7 @@ class MultibenchConfig(StudyConfig):
     GRID: ClassVar[tuple[str, ...]] = ("modalities", "depths", "seeds")
     ANALYSIS: ClassVar[tuple[str, ...]] = ("metrics", "align_split", "align_samples", "clip_quantile", "permutations")
 
-    data: Annotated[str, DATA] = ""
+    data: Annotated[Folder, DATA] = ""
     """folder that `vlalign multibench prepare` wrote"""
 
     modalities: Annotated[Many[str] | None, DATA] = None
@@ -94,7 +94,7 @@ class MultibenchConfig(StudyConfig):
     permutations: Annotated[int, Interval(ge=99, le=10**7), ALIGNMENT] = 9999
     """permutations of each p-value"""
 
-    out: Annotated[str, RUN] = ""
+    out: Annotated[Folder, RUN] = ""
     """folder of the run (default: multibench-runs/ and the name of the data's folder)"""
 
     ensemble: Annotated[int, Interval(ge=1, le=10**4), RUN] = 5

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Ge, Interval
+from cyclopts import Group, Parameter
 
 from vlalign.config import Free, FreeMany, Options, plain
 from vlalign.errors import VlalignError
@@ -29,10 +30,11 @@ else:  # checked where PyTorch and NumPy are imported
 #: half-samples of an interval by default: a costly metric gets fewer and a wider quantile
 HALF_SAMPLES, COSTLY_HALF_SAMPLES = 100, 20
 
+_SCORES, _NULL = Group("Scores", sort_key=3), Group("Null and interval", sort_key=4)
 _Count = Annotated[int, Interval(ge=0, le=10**7)]
 
 
-class NeighbourOptions(Options):
+class NeighbourOptions(Options, group=_SCORES):
     """Options of every score, comparison and study of uniqueness."""
 
     k: Annotated[int, Ge(1)] = 10
@@ -41,7 +43,7 @@ class NeighbourOptions(Options):
     preset: Literal["platonic", "cosine", "none"] = "platonic"
     """preprocessing of features: platonic (clip at the 0.95 quantile, then cosine), cosine or none"""
 
-    half_samples: _Count | None = None
+    half_samples: Annotated[_Count | None, Parameter(group=_NULL)] = None
     """half-samples of the interval, or of the test of a comparison; 0 leaves the interval out (default: 100, or 20 for
     the costly metrics)"""
 
@@ -57,7 +59,7 @@ class NeighbourOptions(Options):
         return HALF_SAMPLES if metric.info.permutations else COSTLY_HALF_SAMPLES
 
 
-class NullOptions(Options):
+class NullOptions(Options, group=_NULL):
     """Options of the permutation null of a score."""
 
     permutations: _Count | None = None
@@ -69,18 +71,18 @@ class NullOptions(Options):
         return metric.info.permutations if self.permutations is None else self.permutations
 
 
-class CompareOptions(NeighbourOptions):
+class CompareOptions(NeighbourOptions, group=_SCORES):
     """Options of a comparison of two runs."""
 
     metric: Metrics = ("mutual_knn",)
-    """alignment metric, with parameters as name:param=value,… (see `vlalign metrics`); the flag may be repeated, and
-    `vlalign score` takes all for every metric"""
+    """alignment metrics, with parameters as name:param=value,… (see `vlalign metrics`); `vlalign score` takes all for
+    every metric"""
 
-    groups: Groups = None
+    groups: Annotated[Groups, Parameter(group=_NULL, metavar="FILE")] = None
     """samples that belong together, such as several captions of one image, permuted and drawn as blocks: a .csv, .tsv,
     .jsonl or .parquet file with columns id and group, or exact (samples with identical features)"""
 
-    seed: Annotated[int, Ge(0)] = 0
+    seed: Annotated[int, Ge(0), Parameter(group=_NULL)] = 0
     """random seed for permutations and half-samples"""
 
     concat: bool = False
@@ -121,7 +123,7 @@ class CompareKeywords(CompareOptions):
 class ScoreOptions(CompareOptions, NullOptions):
     """Options of a score."""
 
-    full: bool = False
+    full: Annotated[bool, Parameter(parse=False)] = False
     """also compute the interval of the maximum over layers, and the score against N and k"""
 
     def settings(self, metric: Metric) -> dict[str, Any]:

@@ -8,16 +8,16 @@ from typing import Annotated, Any, ClassVar, Literal
 from annotated_types import Ge, Gt, Interval, Lt, MinLen
 from cyclopts import Group, Parameter
 
-from vlalign.config import Many, Number, read_yaml
+from vlalign.config import File, Folder, Many, Number, read_yaml
 from vlalign.errors import VlalignError
 from vlalign.study.config import StudyConfig
 from vlalign.synthetic.distribution import DISTRIBUTION, Seed, Task
 from vlalign.synthetic.published import published
 
-DATA = Parameter(group=Group("Data", sort_key=2), consume_multiple=True)
-ENCODERS = Parameter(group=Group("Encoders", sort_key=3), consume_multiple=True)
-ALIGNMENT = Parameter(group=Group("Alignment", sort_key=4), consume_multiple=True)
-RUN = Parameter(group=Group("Running", sort_key=5), consume_multiple=True)
+DATA = Parameter(group=Group("Data", sort_key=2))
+ENCODERS = Parameter(group=Group("Encoders", sort_key=3))
+ALIGNMENT = Parameter(group=Group("Alignment", sort_key=4))
+RUN = Parameter(group=Group("Running", sort_key=5))
 #: settings of the learning rates and weight decays
 _RATES = ("learning_rate", "weight_decay", "tuned")
 _LEAST_RATE, _MOST_RATE, _MOST_DECAY = 1e-9, 10, 100
@@ -157,7 +157,7 @@ class SyntheticConfig(EncoderOptions, StudyConfig):
     weight_decay: Annotated[Many[_Decay] | None, ENCODERS] = None
     """weight decay of modality 1, and of the others (default: the published ones of each U)"""
 
-    tuned: Annotated[str | None, ENCODERS] = None
+    tuned: Annotated[File | None, ENCODERS] = None
     """file of `vlalign synthetic tune` with a learning rate and weight decay for each modality and U"""
 
     metrics: Annotated[Many[str], MinLen(1), ALIGNMENT] = ("unbiased_cka", "mutual_knn:k=100")
@@ -166,7 +166,7 @@ class SyntheticConfig(EncoderOptions, StudyConfig):
     align_samples: Annotated[int, Ge(4), ALIGNMENT] = 512
     """first samples of the test split that alignment is measured on"""
 
-    out: Annotated[str, RUN] = "synthetic-runs/paper"
+    out: Annotated[Folder, RUN] = "synthetic-runs/paper"
     """folder of the run"""
 
     ensemble: Annotated[int, Interval(ge=1, le=10**5), RUN] = 45

@@ -17,7 +17,7 @@ from vlalign.errors import VlalignError
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-DISTRIBUTION = Parameter(group=Group("Distribution", sort_key=1), consume_multiple=True)
+DISTRIBUTION = Parameter(group=Group("Distribution", sort_key=1))
 Seed = Annotated[int, Interval(ge=0, le=2**32 - 1)]
 
 MARGINAL_TOLERANCE = 0.01  # of p(y) from uniform, as in the released code

@@ -287,7 +287,7 @@ def test_a_site_needs_a_folder(out: str, capsys: pytest.CaptureFixture[str]) -> 
     with pytest.raises(SystemExit):
         main(["leaderboard", "nowhere", "--out", out])
     error = capsys.readouterr().err
-    assert "--out: it is empty" in error
+    assert "--out: expected a value" in error
     assert error.count("\n") == 1
     with pytest.raises(VlalignError, match="has no name"):
         check_site(out)
