@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
 import torch
 from support.runs import FakeRun
 
 from vlalign.errors import VlalignError
 from vlalign.scoring import ScoreRecord, score
+from vlalign.scoring.batch import prepare_pairs
+from vlalign.scoring.inputs import Arrays
+from vlalign.scoring.options import ScoreOptions
+from vlalign.scoring.resume import score_missing
 
 N = 30
 X = torch.randn(N, 4, generator=torch.Generator().manual_seed(0))
@@ -87,9 +94,9 @@ def test_an_array_with_ids_and_a_run() -> None:
         ({"ids": (IDS, [*IDS[:-1], True])}, "got True"),
         ({"ids": (IDS, "abc")}, "the ids of y must be a list"),
         ({"ids": (IDS, 5)}, "the ids of y must be a list"),
-        ({"ids": IDS}, "ids must be a pair: those of x, those of y"),
-        ({"ids": "ab"}, "ids must be a pair"),
-        ({"ids": 7}, "ids must be a pair"),
+        ({"ids": IDS[1:]}, "x has 30 samples and 29 ids"),
+        ({"ids": "ab"}, "the ids of x must be a list"),
+        ({"ids": 7}, "the ids of x must be a list"),
         ({"names": "ab"}, "names must be a pair"),
         ({"names": ("a", "b", "c")}, "names must be a pair"),
         ({"names": ("a", 5)}, "the name of y must be a text, got 5"),
@@ -100,3 +107,26 @@ def test_mistakes_are_one_line(options: dict[str, Any], message: str) -> None:
     with pytest.raises(VlalignError, match=message) as caught:
         scored(X, Y, **options)
     assert "\n" not in str(caught.value)
+
+
+def test_one_list_of_ids_is_that_of_both_sides() -> None:
+    for given in (IDS, np.array(IDS), pd.Series(IDS), pa.array(IDS), (IDS, IDS)):
+        assert scored(X, Y, ids=given).pairing["by"] == "id"
+    record = scored(X, X.flip(0), ids=(IDS, IDS[::-1]))
+    assert (record.score, record.pairing["reordered"]) == (1.0, True)
+
+
+def test_arrays_scored_again_are_not_computed_again(tmp_path: Path) -> None:
+    options = ScoreOptions(k=3, permutations=0, half_samples=0)
+    (planned,) = prepare_pairs([(X, Y)], options)
+    record = planned()
+    record.save(tmp_path / record.filename)
+    (again,) = prepare_pairs([(X.clone(), Y.numpy())], options)
+    assert list(score_missing([again], tmp_path, progress=False)) == [record]
+    for other in ((2 * X, Y), (X, X), (Arrays(X, name="vit"), Y), (Arrays(X, ids=IDS), Arrays(Y, ids=IDS))):
+        assert prepare_pairs([other], options)[0].request != planned.request
+
+
+def test_the_same_features_on_both_sides_are_noted() -> None:
+    assert any("compares them with themselves" in note for note in scored(X, X).checks["notes"])
+    assert not any("themselves" in note for note in scored(X, Y).checks["notes"])

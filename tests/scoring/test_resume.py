@@ -11,7 +11,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import torch
 from rich.console import Console
 from support.board import run_of
 from support.runs import FakeRun
@@ -19,7 +18,7 @@ from torch import Tensor
 
 from vlalign.errors import VlalignError
 from vlalign.report.score import show_records
-from vlalign.scoring import ScoreRecord, score
+from vlalign.scoring import ScoreRecord
 from vlalign.scoring.batch import prepare_pairs
 from vlalign.scoring.options import ScoreOptions
 from vlalign.scoring.resume import records_in, score_missing
@@ -154,14 +153,6 @@ def test_kept_pairs_let_go_of_what_was_prepared(
     assert len(list(score_missing(planned, tmp_path, progress=False))) == 2
     scorer = planned[0]._compute.func.__self__  # type: ignore[attr-defined]
     assert not scorer._sides
-
-
-def test_arrays_are_never_taken_for_a_record(tmp_path: Path) -> None:
-    x = torch.randn(30, 4, generator=torch.Generator().manual_seed(0))
-    for _ in range(2):
-        (planned,) = prepare_pairs([(x, -x)], ScoreOptions(k=3, permutations=0, half_samples=0))
-        assert planned.request is None
-        score(x, -x, k=3, permutations=0, half_samples=0).save(tmp_path / "one.json")
 
 
 def test_a_record_of_a_damaged_run_is_not_kept_silently(

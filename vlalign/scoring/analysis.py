@@ -50,6 +50,8 @@ class Analysis:
         with timed(self.seconds, "checks"):
             (x_raw, x), (y_raw, y) = (side.both(i) for side, i in zip((self.x, self.y), self._positions(), strict=True))
             checks = self._checks((x_raw, y_raw), (x, y), notes)
+            if x_raw.shape == y_raw.shape and bool((x_raw == y_raw).all()):
+                notes.append("both sides hold the same features, so the score compares them with themselves")
         interval = self._interval(x, y, halves, seed, labels, full, notes)
         curves = self._curves(seed, notes) if full else None
         chance = moments["mean"] if moments is not None else null["pair_mean"] if null is not None else None

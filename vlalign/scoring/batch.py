@@ -115,7 +115,7 @@ def _converted(pairs: Iterable[tuple[Features, Features]]) -> list[tuple[Feature
     for pair in given:
         for side, label in zip(pair, "xy", strict=True):
             if id(side) not in sides:
-                sides[id(side)] = side if is_run(side) or isinstance(side, Arrays) else Arrays(side, what=label)
+                sides[id(side)] = side if is_run(side) or isinstance(side, Arrays) else Arrays(side, label=label)
     return [(sides[id(x)], sides[id(y)]) for x, y in given]
 
 

@@ -33,27 +33,40 @@ _ORIGIN = ("name", "revision", "config", "split", "file")
 
 @dataclass(frozen=True, eq=False)
 class Arrays:
-    """Features that are no run.
+    """Features that are no run; whatever is computed of them is computed once.
 
     Args:
         features: as :func:`vlalign.arrays.as_layers` reads them.
         name: of their model; None if not given.
         ids: of the samples; None if not given.
-        what: name of the features in errors, such as their file.
+        label: of the side, x or y.
+        source: of the features, such as their file, for errors.
     """
 
     features: Any
     name: str | None = None
     ids: Any = None
-    what: str = "x"
+    label: str = "x"
+    source: str = ""
 
     @cached_property
     def layers(self) -> tuple[list[Tensor], list[str]]:
         """Layers [N, D_l] of one precision where one is float64, and their names."""
-        layers, names = as_layers(self.features, self.what)
+        layers, names = as_layers(self.features, self.source or self.label)
         if len({layer.dtype for layer in layers}) > 1 and any(layer.dtype == torch.float64 for layer in layers):
             layers = [layer.double() for layer in layers]  # one clip threshold needs one precision
         return layers, names
+
+    @cached_property
+    def sample_ids(self) -> list[str] | None:
+        """Ids as texts: those given, or the index of a frame; None without either."""
+        ids = index_ids(self.features) if self.ids is None else self.ids
+        return None if ids is None else _checked_ids(ids, len(self.layers[0][0]), self.source or self.label)
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the values of all layers and of the ids, in hexadecimal digits."""
+        return content_digest(self.layers[0], repr(self.sample_ids))
 
 
 def is_run(features: Features) -> bool:
@@ -62,15 +75,22 @@ def is_run(features: Features) -> bool:
 
 
 def with_names(x: Features, y: Features, names: Any, ids: Any) -> tuple[Features, Features]:
-    """Return both sides with names and ids; each of ``names`` and ``ids`` is None or two values, for x and for y.
+    """Return both sides with names and ids.
+
+    Args:
+        x: one side.
+        y: the other side.
+        names: those of x and of y, None for a side without; or None.
+        ids: those of x and of y, None for a side without; or one list, of the samples of both; or None.
 
     Raises:
         VlalignError: another number of values, or a value for a run, which has its own.
     """
     sides = [x, y]
-    for what, values in (("names", names), ("ids", ids)):
-        if values is not None and (isinstance(values, str) or not isinstance(values, Sequence) or len(values) != 2):
-            raise VlalignError(f"{what} must be a pair: those of x, those of y (None for a side without)")
+    if ids is not None and not _is_pair(ids):
+        ids = (ids, ids)
+    if names is not None and not (isinstance(names, list | tuple) and len(names) == 2):
+        raise VlalignError("names must be a pair: those of x, those of y (None for a side without)")
     for i, label in enumerate("xy"):
         name, own = (None if values is None else values[i] for values in (names, ids))
         if name is None and own is None:
@@ -81,6 +101,11 @@ def with_names(x: Features, y: Features, names: Any, ids: Any) -> tuple[Features
             raise VlalignError(f"the name of {label} must be a text, got {name!r}")
         sides[i] = Arrays(sides[i], name, own, label)
     return sides[0], sides[1]
+
+
+def _is_pair(ids: Any) -> bool:
+    """Return whether ids are those of each side rather than of the samples of both."""
+    return isinstance(ids, list | tuple) and len(ids) == 2 and not all(isinstance(part, str | int) for part in ids)
 
 
 class Side:
@@ -97,12 +122,13 @@ class Side:
         self.run: Run | None = None
         self.ids: list[str] | None = None
         self.ids_are_given = True  # rather than the index of a frame, which counts only where both sides have one
+        self._arrays: Arrays | None = None
         self._layers: list[Tensor] | None = None
         self._order: Tensor | None = None
         if is_run(features):
             self._from_run(features)  # type: ignore[arg-type]
         else:
-            self._from_arrays(features if isinstance(features, Arrays) else Arrays(features, what=label))
+            self._from_arrays(features if isinstance(features, Arrays) else Arrays(features, label=label))
 
     def _from_run(self, run: Run) -> None:
         self.run = run
@@ -117,6 +143,7 @@ class Side:
             raise VlalignError(f"{self.model} holds duplicate sample ids: extract it again from a set with unique ids")
 
     def _from_arrays(self, arrays: Arrays) -> None:
+        self._arrays = arrays
         self._layers, names = arrays.layers
         self.n = len(self._layers[0])
         self.model = arrays.name or self.label
@@ -125,8 +152,7 @@ class Side:
             for i, (name, layer) in enumerate(zip(names, self._layers, strict=True))
         ]
         self.ids_are_given = arrays.ids is not None
-        ids = arrays.ids if self.ids_are_given else index_ids(arrays.features)
-        self.ids = None if ids is None else _checked_ids(ids, self.n, self.label)
+        self.ids = arrays.sample_ids
 
     def hold(self) -> None:
         """Read all layers now, if they are small enough to hold."""
@@ -156,30 +182,22 @@ class Side:
 
     def layer_name(self, i: int) -> str:
         """Return the name of a layer for messages."""
-        return f"{self.axis[i]['name']} of {self.model}"
+        source = self._arrays.source if self._arrays is not None else ""
+        return f"{self.axis[i]['name']} of {source or self.model}"
 
-    @cached_property
-    def digest(self) -> str | None:
-        """SHA-256 of the values of all layers and of the ids, in hexadecimal digits; None for a run."""
-        if self.run is not None:
-            return None
-        assert self._layers is not None
-        return content_digest(self._layers, repr(self.ids))
-
-    def describe(self, digest: str | None = None) -> dict[str, Any]:
-        """Return the entry of a record about this side; ``digest`` if it is already known."""
+    def describe(self) -> dict[str, Any]:
+        """Return the entry of a record about this side."""
         run = None
         if self.run is not None:  # facts: what was truncated or left out at extraction
             run = {"hash": self.run.key.hash, "key": self.run.key.data, "facts": self.run.facts}
         tensor = None
-        if self.run is None:
-            assert self._layers is not None
-            kinds = sorted({str(layer.dtype).removeprefix("torch.") for layer in self._layers})
+        if self._arrays is not None:
+            kinds = sorted({str(layer.dtype).removeprefix("torch.") for layer in self._arrays.layers[0]})
             tensor = {
                 "n": self.n,
                 "widths": [entry["width"] for entry in self.axis],
                 "dtype": " ".join(kinds),
-                "sha256": digest or self.digest,
+                "sha256": self._arrays.digest,
             }
         return {"model": self.model, "modality": self.modality, "run": run, "tensor": tensor}
 
@@ -197,7 +215,8 @@ def _checked_ids(ids: Any, n: int, label: str) -> list[str]:
     Raises:
         VlalignError: not one for each of the ``n`` samples, duplicates, or values that are no text or whole number.
     """
-    values = ids.tolist() if isinstance(ids, np.ndarray | Tensor) else ids
+    convert = next((getattr(ids, name) for name in ("tolist", "to_list", "to_pylist") if hasattr(ids, name)), None)
+    values = ids if convert is None else convert()
     if isinstance(values, str) or not isinstance(values, Sequence):
         raise VlalignError(f"the ids of {label} must be a list, one for each sample, not {type(ids).__name__}")
     if len(values) != n:

@@ -157,4 +157,5 @@ class ScoreKeywords(ScoreOptions):
     """names of the models of x and y, for the record and its file; None for a run, which has a name"""
 
     ids: Ids = None
-    """ids of the samples of x and of y, unique; rows are then paired by id; None for a run, which has ids"""
+    """unique ids of the samples, by which rows are then paired: one list for both sides, or a pair of lists, those of x
+    and those of y; None for a run, which has ids"""

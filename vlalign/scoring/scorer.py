@@ -16,7 +16,7 @@ from vlalign.environment import environment
 from vlalign.metrics.base import Metric
 from vlalign.scoring.analysis import Analysis
 from vlalign.scoring.grouping import are_exact, resolve_groups
-from vlalign.scoring.inputs import Features, Side, check_pairing
+from vlalign.scoring.inputs import Arrays, Features, Side, check_pairing
 from vlalign.scoring.layers import PreparedSide, timed
 from vlalign.scoring.options import ScoreOptions
 from vlalign.scoring.preprocessing import PRESETS
@@ -62,8 +62,8 @@ class Scorer:
             seed=self.options.seed,
         )
         return ScoreRecord(
-            x=sides[0].describe(a.side.digest),
-            y=sides[1].describe(b.side.digest),
+            x=sides[0].describe(),
+            y=sides[1].describe(),
             metric={"name": metric.name, "params": plain(metric.params)},
             preprocessing={
                 "preset": a.preset.name,
@@ -93,10 +93,8 @@ class Scorer:
         )
 
     def request(self, metric: Metric, x: Features, y: Features) -> dict[str, Any] | None:
-        """Return everything that the record of two runs depends on; None for other features or groups not in a file."""
+        """Return everything that the record depends on; None for groups that are not in a file."""
         options, groups = self.options, self.options.groups
-        if not (hasattr(x, "key") and hasattr(y, "key")):
-            return None
         if isinstance(groups, str | Path) and not are_exact(groups):
             try:
                 groups = hashlib.sha256(Path(groups).read_bytes()).hexdigest()
@@ -104,8 +102,8 @@ class Scorer:
                 return None  # scoring reports why it cannot be read
         elif groups is not None and not are_exact(groups):
             return None
-        runs = {"vlalign": __version__, "x": x.key.hash, "y": y.key.hash}
-        return options.settings(metric) | runs | {"groups": groups}
+        sides = {label: _content(side) for label, side in (("x", x), ("y", y))}
+        return options.settings(metric) | {"vlalign": __version__, **sides, "groups": groups}
 
     def forget(self, metric: Metric) -> None:
         """Release the layers prepared for a metric, except those that other metrics may use too."""
@@ -124,6 +122,14 @@ class Scorer:
                 side.put_in_order(order)
             self._sides[key] = PreparedSide(side, PRESETS[self.options.preset], self.options.concat, self.device)
         return self._sides[key]
+
+
+def _content(given: Features) -> Any:
+    """Return what identifies the content of a side: the key of a run, or the digest and name of arrays."""
+    if isinstance(given, Arrays):
+        return {"sha256": given.digest, "name": given.name or given.label}
+    assert hasattr(given, "key")
+    return given.key.hash
 
 
 def _identity(given: Features) -> Any:
