@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from vlalign.errors import VlalignError
+from vlalign.paths import user_path
 
 try:
     import fcntl
@@ -143,6 +144,40 @@ def work_folder(parent: Path | None = None) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
         if fd >= 0:
             os.close(fd)
+
+
+def free_bytes(folder: Path) -> int:
+    """Return the free space of the disk where a folder is or would be made, in bytes."""
+    return shutil.disk_usage(_existing(folder)).free
+
+
+def check_space(folder: Path, need: int = 0) -> None:
+    """Check, without creating anything, that a folder can be created or written and has `need` bytes free.
+
+    Raises:
+        VlalignError: not a folder, no permission, read-only, or too little space.
+    """
+    existing = _existing(folder)
+    if not existing.is_dir():
+        raise write_error(folder, f"{'it' if existing == folder.absolute() else existing} is not a folder")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise write_error(folder, f"no permission to write in {existing}")
+    usage = shutil.disk_usage(existing)
+    if usage.total == 0:
+        raise write_error(folder, f"{existing} is not on a disk")
+    if usage.free < need:
+        raise VlalignError(
+            f"not enough space for {folder}: about {need / 1e9:.2f} GB needed, {usage.free / 1e9:.2f} GB free; "
+            "make room there or choose another folder"
+        )
+
+
+def _existing(folder: Path) -> Path:
+    """Return the folder, or the closest of its parents that exists."""
+    existing = user_path(folder).absolute()
+    while not os.path.lexists(existing):
+        existing = existing.parent
+    return existing
 
 
 def probe(folder: Path) -> None:

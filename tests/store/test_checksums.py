@@ -17,7 +17,8 @@ from vlalign.errors import VlalignError
 from vlalign.files import sha256_file
 from vlalign.report import extraction
 from vlalign.report.extraction import runs_table
-from vlalign.store import FeatureStore, Run, checksums, run
+from vlalign.store import FeatureStore, Run, run
+from vlalign.store import shard as shard_files
 from vlalign.store.manifest import Manifest
 
 READS = {
@@ -38,7 +39,7 @@ def count(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         read.append(path)
         return sha256_file(path)
 
-    monkeypatch.setattr(checksums, "sha256_file", counted)
+    monkeypatch.setattr(shard_files, "sha256_file", counted)
     return read
 
 

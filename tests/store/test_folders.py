@@ -12,6 +12,7 @@ import pytest
 
 from vlalign import files
 from vlalign.errors import VlalignError
+from vlalign.files import check_space
 from vlalign.store import FeatureStore, Run
 
 # --- folders that cannot be written -----------------------------------------------------------------------------------
@@ -57,7 +58,7 @@ def test_folder_is_a_file(toy, tmp_path):
     root = tmp_path / "store"
     root.write_text("a file")
     store = FeatureStore(root)
-    for act in (lambda: toy.writer(root), lambda: store.check_space()):
+    for act in (lambda: toy.writer(root), lambda: check_space(store.root)):
         with pytest.raises(VlalignError, match=r"cannot write .*store") as error:
             act()
         assert "\n" not in str(error.value)
@@ -83,7 +84,7 @@ def test_no_permission(toy, tmp_path, monkeypatch, in_child):
             lambda: toy.writer(root, toy.key("begun")),
             lambda: toy.writer(root, toy.key("new")),
             lambda: toy.write(begun, begun.shards),
-            lambda: FeatureStore(root / "deeper" / "still").check_space(),
+            lambda: check_space(root / "deeper" / "still"),
             lambda: toy.writer(root).missing(["tokens"]),
         ):
             with pytest.raises(VlalignError, match=r"cannot write .*[Pp]ermission.*; check the path"):
@@ -97,9 +98,9 @@ def test_no_permission(toy, tmp_path, monkeypatch, in_child):
 
 def test_check_space(tmp_path):
     store = FeatureStore(tmp_path / "not" / "yet")
-    store.check_space(1)
+    check_space(store.root, 1)
     with pytest.raises(VlalignError, match=r"not enough space .* GB needed, .* GB free"):
-        store.check_space(10**18)
+        check_space(store.root, 10**18)
     assert not (tmp_path / "not").exists()
 
 

@@ -26,6 +26,7 @@ from vlalign.paths import user_path
 from vlalign.scoring.options import CompareOptions
 
 if TYPE_CHECKING:
+    from vlalign.files import check_space
     from vlalign.scoring.compare import Comparison
     from vlalign.scoring.record import ScoreRecord
     from vlalign.store import FeatureStore, Run
@@ -53,10 +54,9 @@ def run(
     from vlalign.report.compare import show_comparisons
     from vlalign.report.console import console
     from vlalign.scoring.record import write_json
-    from vlalign.store.checksums import check_space
 
     if json:
-        check_space(user_path(json).absolute().parent, 0)
+        check_space(user_path(json).absolute().parent)
     paths = [user_path(name) for name in (a, b)]
     files = [path.is_file() or (path.is_dir() and not reference) for path in paths]
     if files[0] != files[1]:

@@ -33,14 +33,14 @@ def run(
         permutations: permutations of the null
     """
     from vlalign.demo.run import run_demo, timed
+    from vlalign.files import check_space
     from vlalign.paths import user_path
     from vlalign.report.console import console
     from vlalign.report.score import show_records, stages_table
     from vlalign.store import FeatureStore
-    from vlalign.store.checksums import check_space
 
     folder = user_path(out)
-    check_space(folder, 0)
+    check_space(folder)
     demo = run_demo(folder, max_samples=max_samples, k=k, permutations=permutations, progress=not quiet)
     with timed(demo.stages, "write record and figure"):
         show_records([demo.record], folder / "results", console())

@@ -42,17 +42,17 @@ def run(
             sample's 0.95 quantile, is what its command does without that flag
         json: file for everything, matrices included
     """
+    from vlalign.files import check_space
     from vlalign.paths import user_path
     from vlalign.report.console import console
     from vlalign.report.reproduce import show_reproduction
     from vlalign.reproduce.compare import reproduce
     from vlalign.store import FeatureStore
-    from vlalign.store.checksums import check_space
 
     features = FeatureStore(store)
     sides = features.find(x), features.find(y)
     if json:
-        check_space(user_path(json).absolute().parent, 0)  # before the work, not after it
+        check_space(user_path(json).absolute().parent)  # before the work, not after it
     show_reproduction(reproduce(*sides, metric=metric, k=k, quantile=quantile), console(), path=json)
 
 

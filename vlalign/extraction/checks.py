@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vlalign.errors import VlalignError
@@ -104,11 +102,3 @@ def check_memory(
             f"{dtype if quantization == 'none' else quantization}, but {where} {have / gib:.0f} GiB: "
             f"use {' or '.join(ways) or 'a larger machine'}"
         )
-
-
-def free_bytes(folder: str | Path) -> int:
-    """Free disk space where a folder is or would be made."""
-    path = Path(folder).absolute()
-    while not path.exists():
-        path = path.parent
-    return shutil.disk_usage(path).free

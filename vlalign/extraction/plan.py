@@ -12,6 +12,7 @@ from vlalign.extraction.checks import check_edits, check_flags, check_ids, check
 from vlalign.extraction.estimate import Sketch, matmul_rate, seconds_for, sketch
 from vlalign.extraction.options import ExtractOptions
 from vlalign.extraction.tokens import Texts, Tokens
+from vlalign.files import check_space
 from vlalign.models.names import resolve
 from vlalign.models.precision import check_quantization, choose_dtype
 from vlalign.models.source import ModelSource, load_config, locate
@@ -157,7 +158,7 @@ def make_plan(
         plans += _plan_model(config, source, versions, device, processes)
     store = FeatureStore(config.store)
     if any(plan.missing or not store.is_complete(plan.key) for plan in plans):  # else a read-only store will do
-        store.check_space(sum(plan.bytes_to_write() for plan in plans))
+        check_space(store.root, sum(plan.bytes_to_write() for plan in plans))
     return Plan(data, plans)
 
 

@@ -14,7 +14,6 @@ from vlalign.hub.metadata import About
 from vlalign.hub.parquet import check_written, extras_of, write_run
 from vlalign.models.registry import ALIASES, SOURCES
 from vlalign.store import Run, RunKey
-from vlalign.store.layout import Layout
 from vlalign.store.run import read_events
 
 log = logging.getLogger(__name__)
@@ -84,7 +83,7 @@ def describe(run: Run, config: str, dtype: str) -> dict[str, Any]:
         "facts": run.facts,
         "n": run.n,
         "shard_rows": run.shard_rows,
-        "ids_sha256": sha256_file(Layout(run.path).ids),
+        "ids_sha256": sha256_file(run.layout.ids),
         "dtype": dtype,
         "layers": tuple(run.layers),
         "extras": tuple(extras_of(run)),
@@ -105,7 +104,7 @@ def licence_of(key: RunKey) -> str | None:
 def _extracted_with(run: Run) -> dict[str, str]:
     """Return the versions that the extractions into this run recorded, several of one package joined by commas."""
     versions: dict[str, list[str]] = {}
-    for event in read_events(Layout(run.path)):
+    for event in read_events(run.layout):
         environment = event.get("environment")
         packages = environment.get("packages") if isinstance(environment, dict) else None
         for name, version in packages.items() if isinstance(packages, dict) and event.get("shards") != 0 else ():

@@ -11,7 +11,7 @@ from typing import Any
 
 from vlalign.environment import environment
 from vlalign.errors import VlalignError
-from vlalign.files import sha256_file
+from vlalign.files import check_space, sha256_file
 from vlalign.hub.metadata import FOLDER, STORED, About, read_all_abouts
 from vlalign.hub.parquet import digest_of, read_shards
 from vlalign.remote import hub_errors, resolve_revision
@@ -51,7 +51,7 @@ def pull(repo: str, store: str | Path, *, revision: str | None = None, configs: 
     abouts = _choose(read_all(repo, commit, revision), repo, configs)
     target = FeatureStore(store)
     need = sum(4 * about.n * sum(layer.width for layer in about.layers) for about in abouts)
-    target.check_space(need)
+    check_space(target.root, need)
     pulled = []
     for about in abouts:
         run = target.open(about.pulled_key) if target.root.is_dir() else None

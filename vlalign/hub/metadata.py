@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -12,9 +11,9 @@ from pydantic import Field
 from vlalign.errors import VlalignError
 from vlalign.files import one_line, parse_json
 from vlalign.scoring.validation import list_schema, object_schema, short, validate
-from vlalign.store import Layer, RunKey, Shard
+from vlalign.store import Layer, RunKey
 from vlalign.store.checksums import canonical, pretty
-from vlalign.store.layout import Layout
+from vlalign.store.layout import shard_name
 from vlalign.store.manifest import Entry
 
 FORMAT, KIND = 1, "embeddings"
@@ -196,17 +195,14 @@ class About:
         if not {part.stop for part in self.parts} <= {shard.stop for shard in self.shards}:
             yield "its files cut shards in two"
         parts = [part_path(self.config, i, len(self.parts)) for i in range(len(self.parts))]
-        if [part.path for part in self.parts] != parts or [shard.file for shard in self.shards] != self._shard_files():
+        files = [shard_name(i, len(self.shards)) for i in range(len(self.shards))]
+        if [part.path for part in self.parts] != parts or [shard.file for shard in self.shards] != files:
             yield "its files do not lie where they belong"
         cost = self.precision
         if cost.exact is not (max(cost.largest_relative_error, cost.largest_row_error) == 0):
             yield "its precision is invalid"
         if len(self.digests) not in (0, len(self.shards)):
             yield f"it has {len(self.digests)} digests of {len(self.shards)} shards"
-
-    def _shard_files(self) -> list[str]:
-        rows = [Shard(i, shard.start, shard.stop) for i, shard in enumerate(self.shards)]
-        return [Layout(Path()).shard(shard, len(rows)).name for shard in rows]
 
 
 _ROW = Annotated[int, Field(ge=0, lt=2**31)]  # lists of Parquet are not longer

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from vlalign.display import command_line
 from vlalign.errors import VlalignError
-from vlalign.files import work_folder, write_whole
+from vlalign.files import check_space, work_folder, write_whole
 from vlalign.hub.build import build_runs, card, describe
 from vlalign.hub.metadata import DATA, DTYPES, FOLDER, About, read_all_abouts
 from vlalign.hub.naming import name_runs
@@ -22,7 +22,6 @@ from vlalign.hub.readme import README, read_readme
 from vlalign.hub.repo import Target, commit, fetch, open_target
 from vlalign.paths import user_path
 from vlalign.store import FeatureStore, Run
-from vlalign.store.checksums import check_space
 
 log = logging.getLogger(__name__)
 

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from vlalign.display import visible
 from vlalign.errors import VlalignError
+from vlalign.files import free_bytes
 from vlalign.report.console import notes, table
 from vlalign.report.format import DASH, duration, plural, size, truncated
 from vlalign.store import Run
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 def plan_table(plan: Plan, device: torch.device, config: ExtractOptions) -> Group:
     """Return what ``--dry-run`` shows: every model's size, precision, and rough cost."""
-    from vlalign.extraction.checks import free_bytes
-
     data = plan.data
     rows, lines = [], []
     for model in plan.models:
@@ -51,7 +50,7 @@ def plan_table(plan: Plan, device: torch.device, config: ExtractOptions) -> Grou
     if data.skipped:
         lines.append(f"{plural(len(data.skipped), 'bad sample')} left out, first {data.skipped[0]['id']!r}")
     need = sum(model.bytes_to_write() for model in plan.models)
-    lines.append(f"{config.store}: {size(need)} to write, {size(free_bytes(config.store))} free")
+    lines.append(f"{config.store}: {size(need)} to write, {size(free_bytes(Path(config.store)))} free")
     lines.append("times are rough: operations of the forwards over 60 % of this device's matrix-product rate")
     words = ("model", "revision", "precision", "pool")
     columns = (*words, "weights", "layers", "to do", "disk", f"forwards on {device}")

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from vlalign.display import visible
 from vlalign.errors import VlalignError
+from vlalign.files import check_space
 from vlalign.metrics.base import metric_text, value_text
 from vlalign.metrics.registry import METRICS, get_metric
 from vlalign.report.console import facts, table
@@ -23,7 +24,6 @@ from vlalign.report.record_figures import drawable, save_curves, save_heatmap, s
 from vlalign.scoring.collect import read_record
 from vlalign.scoring.resume import records_in
 from vlalign.stats.fdr import benjamini_hochberg
-from vlalign.store.checksums import check_space
 from vlalign.tables import write_csv
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def show_records(
     Raises:
         VlalignError: the folder cannot be written (raised before the first record is computed).
     """
-    check_space(folder, 0)
+    check_space(folder)
     records, paths = [], []
     for record in scores:
         path = folder / record.filename

@@ -10,9 +10,8 @@ from typing import Any
 from rich.console import Console
 
 from vlalign.config import yaml_text
-from vlalign.files import write_error
+from vlalign.files import check_space, write_error
 from vlalign.report.page import Bullets, Code, Details, Page, Paragraph, Parts, Section, Terms
-from vlalign.store.checksums import check_space
 
 PAGE = "report.html"
 
@@ -23,7 +22,7 @@ def make_folder(folder: Path) -> Path:
     Raises:
         VlalignError: it cannot be created or written.
     """
-    check_space(folder, 0)
+    check_space(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

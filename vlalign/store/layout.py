@@ -61,6 +61,15 @@ def plan_shards(n: int, shard_rows: int) -> list[Shard]:
     return [Shard(i, start, min(start + shard_rows, n)) for i, start in enumerate(range(0, n, shard_rows))]
 
 
+def shard_name(index: int, count: int) -> str:
+    """Return the name of a shard's file, out of `count`.
+
+    >>> shard_name(1, 8)
+    'shard-00001-of-00008.safetensors'
+    """
+    return f"shard-{index:05d}-of-{count:05d}.safetensors"
+
+
 class Layout:
     """Paths of one run's files.
 
@@ -70,9 +79,6 @@ class Layout:
         ids: sample ids in row order and the rows per shard.
         manifest: written last: its presence means that the run is complete.
         provenance: time, machine and versions of each session: the only file that differs between equal runs.
-
-    >>> Layout(Path("store/m/0123")).shard(Shard(1, 128, 256), 8).name
-    'shard-00001-of-00008.safetensors'
     """
 
     def __init__(self, folder: Path) -> None:
@@ -88,7 +94,7 @@ class Layout:
 
     def shard(self, shard: Shard, count: int) -> Path:
         """Return the file of a shard out of `count`."""
-        return self.folder / f"shard-{shard.index:05d}-of-{count:05d}.safetensors"
+        return self.folder / shard_name(shard.index, count)
 
     @staticmethod
     def sidecar(shard: Path) -> Path:

@@ -10,7 +10,8 @@ from typing import Any
 from vlalign.errors import VlalignError
 from vlalign.files import one_line, read_json
 from vlalign.store.checksums import canonical, encode, pretty, sha256_bytes
-from vlalign.store.layout import FORMAT, Layer, Layout, Shard
+from vlalign.store.layout import FORMAT, Layer, Layout, Shard, shard_name
+from vlalign.store.shard import ShardError
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,7 @@ class Manifest:
 
     def _is_valid(self) -> bool:
         """Return whether types, file names and rows are those that `finish` writes."""
-        edges = [0, *(entry.stop for entry in self.shards)]
-        rows = [Shard(i, entry.start, entry.stop) for i, entry in enumerate(self.shards)]
+        edges, count = [0, *(entry.stop for entry in self.shards)], len(self.shards)
         layers = [(layer.index, layer.name, layer.width, layer.convention) for layer in self.layers]
         return (
             bool(layers)
@@ -77,7 +77,7 @@ class Manifest:
             and all(type(edge) is int for edge in [self.n, *edges])
             and [entry.start for entry in self.shards] == edges[:-1]
             and edges[-1] == self.n > 0
-            and [entry.file for entry in self.shards] == [Layout(Path()).shard(row, len(rows)).name for row in rows]
+            and [entry.file for entry in self.shards] == [shard_name(i, count) for i in range(count)]
             and all(isinstance(text, str) for text in [self.key, self.ids_sha256, *self.extras])
             and isinstance(self.facts, Mapping)
         )
@@ -96,13 +96,22 @@ def read_sidecar(shard_path: Path) -> str | None:
     return digest if len(digest) == 64 else None
 
 
+def recorded_checksum(shard_path: Path, entry: Entry | None) -> tuple[str, int | None]:
+    """Return a shard's sha256 from the file beside it, else sha256 and size from its entry of the manifest.
+
+    Raises:
+        ShardError: neither exists.
+    """
+    if (sha256 := read_sidecar(shard_path)) is not None:
+        return sha256, None
+    if entry is None:
+        raise ShardError("no checksum in a file beside it or in a manifest")
+    return entry.sha256, entry.bytes
+
+
 def pending(layout: Layout, manifest: Manifest) -> list[Path]:
     """Return the shards rewritten after the manifest (their sidecars differ), so the run is unfinished."""
-    paths = [layout.folder / entry.file for entry in manifest.shards]
     if not any(layout.folder.glob("*.sha256")):
         return []
-    return [
-        path
-        for path, entry in zip(paths, manifest.shards, strict=True)
-        if read_sidecar(path) not in (None, entry.sha256)
-    ]
+    shards = [(layout.folder / entry.file, entry.sha256) for entry in manifest.shards]
+    return [path for path, sha256 in shards if read_sidecar(path) not in (None, sha256)]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlalign.errors import VlalignError
 from vlalign.files import one_line, parse_json, sha256_file
-from vlalign.store.checksums import file_mark, known_sha256, sha256_bytes
+from vlalign.store.checksums import sha256_bytes
 from vlalign.store.key import RunKey, diff_keys
 from vlalign.store.layout import Layout, Problem
 from vlalign.store.manifest import Entry, Manifest, pending
@@ -19,6 +19,9 @@ from vlalign.store.shard import EXTRA, ShardError, check_shard, read_tensors
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+#: shards that were checked in this process: by path, the mark of the file with what it was checked against
+_checked: dict[Path, tuple[object, ...]] = {}
 
 
 def read_key(layout: Layout, expected: RunKey | None = None) -> RunKey:
@@ -68,6 +71,7 @@ class Run:
 
     Attributes:
         path: the folder.
+        layout: paths of its files.
         key: the run key.
         layers: in order; positions in this list are the layer axis.
         n: number of samples N.
@@ -80,7 +84,7 @@ class Run:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        layout = Layout(self.path)
+        self.layout = layout = Layout(self.path)
         if not layout.is_run():
             raise VlalignError(f"no run at {self.path}: give a folder that holds key.json and manifest.json")
         self.key = read_key(layout)
@@ -97,7 +101,6 @@ class Run:
                 f"the run {self.path} is being repaired ({late[0].name} is newer than the manifest): "
                 "run the same extraction again to finish it"
             )
-        self._sound: dict[int, tuple[int, ...]] = {}  # shards that were checked
         self.layers = list(manifest.layers)
         self.n = manifest.n
         self.extras = list(manifest.extras)
@@ -131,7 +134,7 @@ class Run:
 
     @cached_property
     def _order(self) -> tuple[list[str], int]:
-        path = Layout(self.path).ids
+        path = self.layout.ids
         try:
             data = path.read_bytes()
             if sha256_bytes(data) != self._manifest.ids_sha256:
@@ -158,14 +161,21 @@ class Run:
     def _read_shard(self, index: int, names: Sequence[str], check: bool = True) -> list[Tensor]:
         path = self.path / self._manifest.shards[index].file
         try:
-            if check and (not path.is_file() or file_mark(path) != self._sound.get(index)):
-                self._check_shard(index, self.ids, known_sha256)
-                self._sound[index] = file_mark(path)
+            if check:
+                self._check_once(index, path)
             return read_tensors(path, self.key.hash, self._manifest.shard(index), names)
         except ShardError as error:
             raise VlalignError(f"cannot read {path}: {error}; {self.repair}") from error
 
-    def _check_shard(self, index: int, ids: Sequence[str] | None, digest: Callable[[Path], str]) -> None:
+    def _check_once(self, index: int, path: Path) -> None:
+        """Check a shard, unless that was done in this process and the file is the same by its mark."""
+        mark = _mark(path), index, self._manifest
+        if mark[0] is None or _checked.get(path.absolute()) != mark:
+            self._check_shard(index, self.ids)
+            if _mark(path) == mark[0]:
+                _checked[path.absolute()] = mark
+
+    def _check_shard(self, index: int, ids: Sequence[str] | None) -> None:
         """Check a shard against the manifest and, unless None, the ids of the whole run.
 
         Raises:
@@ -174,7 +184,7 @@ class Run:
         manifest, entry, shard = self._manifest, self._manifest.shards[index], self._manifest.shard(index)
         own = None if ids is None else ids[shard.start : shard.stop]
         path, count = self.path / entry.file, len(manifest.shards)
-        header = check_shard(path, entry.sha256, entry.bytes, self.key.hash, shard, count, own, digest)
+        header = check_shard(path, entry.sha256, entry.bytes, self.key.hash, shard, count, own)
         if header.layers != manifest.layers or not set(manifest.extras) <= set(header.extras):
             raise ShardError("layer mismatch: holds other layers or extras than the manifest")
 
@@ -182,7 +192,7 @@ class Run:
     def repair(self) -> str:
         """Advice for damaged files of this run: the command that replaces them, if it was recorded."""
         root = self.path.parent.parent
-        for event in reversed(read_events(Layout(self.path))):
+        for event in reversed(read_events(self.layout)):
             if isinstance(command := event.get("command"), str):
                 return f"this command replaces damaged files: {command} --store {shlex.quote(str(root))}"
         return "run the same extraction again, which replaces damaged shards"
@@ -272,7 +282,7 @@ class Run:
     def verify(self) -> list[Problem]:
         """Check every file: sizes, sha256, headers. Reads everything; the list is empty if all is well."""
         problems = []
-        layout, manifest = Layout(self.path), self._manifest
+        layout, manifest = self.layout, self._manifest
         ids: list[str] | None = None
         try:
             ids = self.ids if sha256_file(layout.ids) == manifest.ids_sha256 else None
@@ -284,7 +294,16 @@ class Run:
             problems.append(Problem(layout.ids, "unreadable or altered"))
         for index, entry in enumerate(manifest.shards):
             try:
-                self._check_shard(index, ids, sha256_file)
+                self._check_shard(index, ids)
             except ShardError as error:
                 problems.append(Problem(self.path / entry.file, str(error)))
         return problems
+
+
+def _mark(path: Path) -> tuple[int, ...] | None:
+    """Return what changes if a file is rewritten: size, times (users cannot set the second), inode, device."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_dev

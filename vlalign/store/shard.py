@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -155,14 +155,12 @@ def check_shard(
     shard: Shard,
     count: int,
     ids: Sequence[str] | None,
-    digest: Callable[[Path], str] = sha256_file,
 ) -> Header:
     """Check a shard completely: size, sha256, and that the header is of this run and these rows.
 
     Args:
         size: expected bytes, None if not known.
         ids: the expected ids of these rows, None to leave them unchecked.
-        digest: computes the sha256 of a file.
 
     Raises:
         ShardError: with the reason.
@@ -175,7 +173,7 @@ def check_shard(
             raise ShardError(f"truncated: {actual_size} of {size} bytes")
         if size is not None and actual_size > size:
             raise ShardError(f"too long: {actual_size} bytes instead of {size}")
-        actual = digest(path)
+        actual = sha256_file(path)
     except OSError as error:
         raise ShardError(f"cannot be read: {one_line(error)}") from error
     header = read_header(path)  # a truncated file fails here

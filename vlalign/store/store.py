@@ -11,10 +11,9 @@ from pathlib import Path
 from vlalign.errors import VlalignError
 from vlalign.files import one_line
 from vlalign.paths import user_path
-from vlalign.store.checksums import check_space
 from vlalign.store.key import RunKey, diff_keys
 from vlalign.store.layout import Layout, Problem
-from vlalign.store.manifest import Manifest, read_sidecar
+from vlalign.store.manifest import Manifest, recorded_checksum
 from vlalign.store.run import IncompleteRunError, Run, read_key
 from vlalign.store.shard import ShardError, check_shard, read_header
 from vlalign.store.writer import RunWriter
@@ -35,8 +34,8 @@ class FeatureStore:
     def __repr__(self) -> str:
         return f"FeatureStore({str(self.root)!r})"
 
-    def _layouts(self) -> tuple[list[Layout], list[tuple[Path, str]]]:
-        """Return the folders that may be runs, and those that cannot be read with the reason."""
+    def _open_all(self) -> tuple[list[Run], list[tuple[Path, str]], list[tuple[Path, str]]]:
+        """Return the complete runs, folders of runs that are not complete, and those that cannot be used."""
         if not self.root.is_dir():
             problem = "is not a folder" if self.root.exists() else "does not exist"
             raise VlalignError(
@@ -46,30 +45,23 @@ class FeatureStore:
             models = sorted(path for path in self.root.iterdir() if path.name[0] != "." and path.name != "lost+found")
         except OSError as error:
             raise VlalignError(f"cannot read the feature store {self.root}: {one_line(error)}") from error
-        layouts: list[Layout] = []
-        others: list[tuple[Path, str]] = []
+        runs, incomplete, unusable, folders = [], [], [], list[Path]()
         for model in models:
             try:
                 if model.is_dir():
-                    layouts += [Layout(path) for path in sorted(model.iterdir()) if path.is_dir()]
+                    folders += [path for path in sorted(model.iterdir()) if path.is_dir()]
             except OSError as error:
-                others.append((model, f"cannot be read: {one_line(error)}"))
-        return layouts, others
-
-    def _open_all(self) -> tuple[list[Run], list[tuple[Path, str]], list[tuple[Path, str]]]:
-        """Return the complete runs, folders of runs that are not complete, and those that cannot be used."""
-        runs, incomplete = [], []
-        layouts, unusable = self._layouts()
-        for layout in layouts:
+                unusable.append((model, f"cannot be read: {one_line(error)}"))
+        for folder in folders:
             try:
-                if layout.is_run():
-                    runs.append(Run(layout.folder))
+                if Layout(folder).is_run():
+                    runs.append(Run(folder))
             except IncompleteRunError as error:
-                incomplete.append((layout.folder, str(error)))
+                incomplete.append((folder, str(error)))
             except VlalignError as error:
-                unusable.append((layout.folder, str(error)))
+                unusable.append((folder, str(error)))
             except OSError as error:
-                unusable.append((layout.folder, f"cannot be read: {one_line(error)}"))
+                unusable.append((folder, f"cannot be read: {one_line(error)}"))
         return sorted(runs, key=lambda run: (run.key.modality, run.key.slug, run.key.short)), incomplete, unusable
 
     def runs(self) -> list[Run]:
@@ -123,14 +115,6 @@ class FeatureStore:
             VlalignError: see `RunWriter`.
         """
         return RunWriter(self.root, key, ids, shard_rows)
-
-    def check_space(self, need: int = 0) -> None:
-        """Check, without creating anything, that the store can be written and has room for `need` bytes.
-
-        Raises:
-            VlalignError: not a folder, no permission, read-only, or too little space.
-        """
-        check_space(self.root, need)
 
     def find(self, query: str, *, modality: str | None = None) -> Run:
         """Return the only run that `query` names.
@@ -235,11 +219,9 @@ def _check_unfinished(layout: Layout) -> list[Problem]:
     except VlalignError:
         entries = {}
     for path in sorted(layout.folder.glob("shard-*.safetensors")):
-        sha256 = read_sidecar(path) or (entries[path.name].sha256 if path.name in entries else None)
         try:
             header = read_header(path)
-            if sha256 is None:
-                raise ShardError("no checksum in a file beside it or in a manifest")
+            sha256, _ = recorded_checksum(path, entries.get(path.name))
             check_shard(path, sha256, None, header.key, header.shard, header.count, None)
         except ShardError as error:
             problems.append(Problem(path, str(error)))

@@ -17,7 +17,7 @@ from vlalign.files import new_file, one_line, probe, sweep, write_error, write_w
 from vlalign.store.checksums import canonical, encode, pretty, sha256_bytes
 from vlalign.store.key import RunKey
 from vlalign.store.layout import FORMAT, Layer, Layout, Shard, plan_shards
-from vlalign.store.manifest import Entry, Manifest, read_sidecar
+from vlalign.store.manifest import Entry, Manifest, read_sidecar, recorded_checksum
 from vlalign.store.run import Run, read_key
 from vlalign.store.shard import Header, ShardError, check_shard, encode_shard, read_header
 
@@ -138,12 +138,8 @@ class RunWriter:
                     log.warning("%s is missing and has to be made again", path)
                 missing.append(shard)
                 continue
-            noted = read_sidecar(path)
-            entry = manifest.shards[shard.index] if manifest is not None and noted is None else None
             try:
-                if entry is None and noted is None:
-                    raise ShardError("no checksum in a file beside it or in a manifest")
-                sha256, size = (entry.sha256, entry.bytes) if entry else (noted or "", None)
+                sha256, size = recorded_checksum(path, manifest.shards[shard.index] if manifest else None)
                 ids = self._ids[shard.start : shard.stop]
                 header = check_shard(path, sha256, size, self.key.hash, shard, len(self.shards), ids)
             except ShardError as error:
@@ -197,12 +193,10 @@ class RunWriter:
 
     def _entry(self, shard: Shard, manifest: Manifest | None) -> tuple[Entry, Header]:
         path = self._path(shard)
-        sha256 = read_sidecar(path)
-        if sha256 is None and manifest is not None:
-            sha256 = manifest.shards[shard.index].sha256
-        header = read_header(path)  # fails for a truncated file
-        if sha256 is None or header.key != self.key.hash or header.shard != shard:
-            raise ShardError("no checksum in a file beside it, or of another run")
+        header = read_header(path)  # fails for a missing or truncated file
+        sha256, _ = recorded_checksum(path, manifest.shards[shard.index] if manifest else None)
+        if header.key != self.key.hash or header.shard != shard:
+            raise ShardError("of another run")
         return Entry(path.name, sha256, path.stat().st_size, shard.start, shard.stop), header
 
     def finish(self, facts: Mapping[str, Any]) -> Run:

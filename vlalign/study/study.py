@@ -7,8 +7,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from vlalign.files import check_space
 from vlalign.processes import agree, meet, start_processes
-from vlalign.store.checksums import check_space
 from vlalign.study.config import StudyConfig, check_folder, write_config
 from vlalign.study.results import StudyResult
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlalign.errors import VlalignError
-from vlalign.files import read_json, sweep, work_folder, write_error
-from vlalign.store.checksums import canonical, check_space
+from vlalign.files import check_space, read_json, sweep, work_folder, write_error
+from vlalign.store.checksums import canonical
 from vlalign.synthetic.data import SyntheticData
 from vlalign.synthetic.distribution import all_bits
 
@@ -70,7 +70,7 @@ def save_datasets(data: SyntheticData, phi_depth: int, folder: str | Path) -> Pa
     sweep(folder.parent)
     if taken and all((folder / split / "state.json").exists() for split in data.splits):
         return folder
-    check_space(folder, 0)
+    check_space(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with work_folder(folder.parent) as work:

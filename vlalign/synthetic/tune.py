@@ -9,8 +9,7 @@ import torch
 
 from vlalign.config import yaml_text
 from vlalign.errors import VlalignError
-from vlalign.files import write_whole
-from vlalign.store.checksums import check_space
+from vlalign.files import check_space, write_whole
 from vlalign.study.jobs import run_jobs
 from vlalign.study.progress import StudyProgress
 from vlalign.synthetic.cells import Cell, shape_of
@@ -55,7 +54,7 @@ def tune(config: SyntheticConfig, out: str | Path, trials: int = 8, progress: bo
     out = Path(out)
     if out.is_dir():
         raise VlalignError(f"{out} is a folder: name a file with --out")
-    check_space(out.parent, 0)
+    check_space(out.parent)
     study = SyntheticStudy(config)
     cells = [tuning_cells(config, modality) for modality in range(config.modalities)]
     if not study.is_main_process:

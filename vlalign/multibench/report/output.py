@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console, Group
 from rich.text import Text
 
+from vlalign.files import check_space
 from vlalign.multibench.report.figures import save_figures
 from vlalign.multibench.report.page import multibench_page
 from vlalign.multibench.report.text import (
@@ -29,7 +30,6 @@ from vlalign.report.figures import with_pdf
 from vlalign.report.format import DASH, last_run, metric_title, plural, signed
 from vlalign.report.page import save_html
 from vlalign.report.study import PAGE, make_folder, show_files
-from vlalign.store.checksums import check_space
 
 if TYPE_CHECKING:
     from vlalign.multibench import MultibenchResult, MultibenchStudy
@@ -56,7 +56,7 @@ def write_report(
         VlalignError: the study has no such metric, or a file cannot be written.
     """
     folder, metric = Path(folder), result.chosen_metric(metric)
-    check_space(folder, 0)
+    check_space(folder)
     make_folder(folder / _FOLDER)
     comparisons = directions(result, metric)
     figures = save_figures(result, comparisons, metric, folder / _FOLDER)

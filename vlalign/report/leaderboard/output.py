@@ -12,7 +12,7 @@ from rich.text import Text
 
 from vlalign.display import visible
 from vlalign.errors import VlalignError
-from vlalign.files import read_json, write_whole
+from vlalign.files import check_space, read_json, write_whole
 from vlalign.paths import user_path
 from vlalign.report.leaderboard.board import FLAWED, Board, flawed, make_board
 from vlalign.report.leaderboard.files import to_csv, to_json, to_markdown
@@ -20,7 +20,6 @@ from vlalign.report.leaderboard.index import TITLE, index_page, summary
 from vlalign.report.leaderboard.pair import pair_page
 from vlalign.report.page import asset
 from vlalign.scoring.collect import Collected, Invalid
-from vlalign.store.checksums import check_space
 from vlalign.version import __version__
 
 _PAIR = re.compile(r"[0-9a-f]{16}\.html")
@@ -92,7 +91,7 @@ def save_leaderboard(
     out = check_site(out, force)
     if not collected.records and not collected.invalid:
         raise VlalignError("there are no score records: write some with `vlalign score`")
-    check_space(out, 0)
+    check_space(out)
     board = make_board(collected)
     footer = f"{TITLE}, written by vlalign {__version__}"
     pages = _pair_pages(board, collected, footer, out, progress)

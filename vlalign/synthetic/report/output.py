@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console, Group
 from rich.text import Text
 
-from vlalign.files import write_whole
+from vlalign.files import check_space, write_whole
 from vlalign.report.console import of_page, table, titled
 from vlalign.report.figures import with_pdf
 from vlalign.report.format import duration, metric_title, plural
 from vlalign.report.page import markdown, save_html
 from vlalign.report.study import PAGE, make_folder, show_files
-from vlalign.store.checksums import check_space
 from vlalign.synthetic.report.figures import save_figures
 from vlalign.synthetic.report.page import modality_tables, synthetic_page, task_tables
 from vlalign.synthetic.report.text import findings
@@ -48,7 +47,7 @@ def write_report(
         VlalignError: a file cannot be written.
     """
     folder = Path(folder)
-    check_space(folder, 0)
+    check_space(folder)
     make_folder(folder / _FOLDER)
     metric = result.chosen_metric(metric)
     small = headline(result.table).drop(columns=[c for c in result.table.columns if c.endswith("reference_layer")])
