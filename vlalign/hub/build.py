@@ -44,13 +44,31 @@ def build_run(run: Run, folder: Path, config: str, dtype: str, command: str | No
     """
     if problems := run.verify():
         raise VlalignError(f"{problems[0]}; {run.repair}")
-    known = describe(run, config, dtype)
-    meta = {name: known[name] for name in ("config", "dtype", "licence")}
+    licence = licence_of(run.key)
+    meta: dict[str, Any] = {"config": config, "dtype": dtype, "licence": licence}
     meta |= {"run": {"hash": run.key.hash, "key": run.key.data, "facts": run.facts}}
     meta |= {"layers": [layer.name for layer in run.layers], "shards": [shard.sha256 for shard in run.shards]}
     parts, precision = write_run(run, folder, config, dtype, meta)
     digests = check_written(run, folder, parts, dtype)
-    about = About(**known, parts=tuple(parts), precision=precision, command=command, digests=tuple(digests))
+    about = About(
+        config=config,
+        key=run.key,
+        facts=run.facts,
+        n=run.n,
+        shard_rows=run.shard_rows,
+        ids_sha256=sha256_file(run.layout.ids),
+        dtype=dtype,
+        precision=precision,
+        layers=tuple(run.layers),
+        extras=tuple(extras_of(run)),
+        shards=run.shards,
+        parts=tuple(parts),
+        licence=licence,
+        made_with=versions(),
+        extracted_with=_extracted_with(run),
+        command=command,
+        digests=tuple(digests),
+    )
     path = folder / about.path
     path.parent.mkdir(parents=True, exist_ok=True)
     write_whole(path, about.to_bytes())
@@ -73,25 +91,6 @@ def build_runs(jobs: Sequence[tuple[Run, str]], folder: Path, dtype: str, comman
 
     run_jobs(jobs, work, torch.device("cpu"))
     return [made[config] for _, config in jobs]
-
-
-def describe(run: Run, config: str, dtype: str) -> dict[str, Any]:
-    """Return the fields of `About` that are known before anything is written."""
-    return {
-        "config": config,
-        "key": run.key,
-        "facts": run.facts,
-        "n": run.n,
-        "shard_rows": run.shard_rows,
-        "ids_sha256": sha256_file(run.layout.ids),
-        "dtype": dtype,
-        "layers": tuple(run.layers),
-        "extras": tuple(extras_of(run)),
-        "shards": run.shards,
-        "licence": licence_of(run.key),
-        "made_with": versions(),
-        "extracted_with": _extracted_with(run),
-    }
 
 
 def licence_of(key: RunKey) -> str | None:

@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from vlalign.errors import VlalignError
-from vlalign.files import one_line, parse_json
+from vlalign.files import one_line, parse_json, sha256_file
 from vlalign.scoring.validation import list_schema, object_schema, short, validate
-from vlalign.store import Layer, RunKey
+from vlalign.store import Layer, Run, RunKey
 from vlalign.store.checksums import canonical, pretty
 from vlalign.store.layout import shard_name
 from vlalign.store.manifest import Entry
@@ -122,12 +122,12 @@ class About:
         """Bytes of the Parquet files."""
         return sum(part.bytes for part in self.parts)
 
-    def same_content(self, other: About) -> bool:
-        """Return whether both hold the same features in the same precision (files may differ by writer version)."""
+    def holds(self, run: Run, dtype: str) -> bool:
+        """Return whether it holds the features of a run in this precision (files may differ by writer version)."""
         return (
-            self.key == other.key
-            and (self.dtype, self.ids_sha256, self.facts) == (other.dtype, other.ids_sha256, other.facts)
-            and [shard.sha256 for shard in self.shards] == [shard.sha256 for shard in other.shards]
+            self.key == run.key
+            and (self.dtype, self.ids_sha256, self.facts) == (dtype, sha256_file(run.layout.ids), run.facts)
+            and [shard.sha256 for shard in self.shards] == [shard.sha256 for shard in run.shards]
         )
 
     def to_dict(self) -> dict[str, Any]:

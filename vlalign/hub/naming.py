@@ -8,6 +8,7 @@ from itertools import combinations
 from typing import Any
 
 from vlalign.store import RunKey
+from vlalign.store.key import flatten
 
 _LONGEST, _PART = 96, 40
 #: Settings that distinguish runs of one name, most informative first; any others come after them.
@@ -49,7 +50,7 @@ def _difference(key: RunKey, rivals: Sequence[RunKey]) -> str:
     """Return the fewest values that no rival shares, such as ``--bfloat16``; empty without rivals."""
     if not rivals:
         return ""
-    own, others = _flat(key.data), [_flat(rival.data) for rival in rivals]
+    own, others = flatten(key.data), [flatten(rival.data) for rival in rivals]
     paths = [path for path in {*own, *(p for other in others for p in other)} if path != "model.name"]
     different = [path for path in paths if any(_value(own, path) != _value(other, path) for other in others)]
     order = sorted(different, key=lambda path: (_rank(path, own), path))
@@ -73,12 +74,6 @@ def _rank(path: str, own: Mapping[str, Any]) -> tuple[int, int]:
     value = _value(own, path)
     hashed = re.fullmatch("[0-9a-f]{32,}", value) is not None
     return (_FIRST.index(path) if path in _FIRST else len(_FIRST) + hashed), len(value)
-
-
-def _flat(data: Any, prefix: str = "") -> dict[str, Any]:
-    if not isinstance(data, dict):
-        return {prefix: data}
-    return {k: v for name, value in data.items() for k, v in _flat(value, f"{prefix}.{name}".lstrip(".")).items()}
 
 
 def _value(flat: Mapping[str, Any], path: str) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,23 +31,6 @@ _FAINT = 1e-15  # norm of a vector of which squares may be below float32's range
 _MOST_LOST = 1e-2  # of a vector's norm: float16 keeps 2 ** -11 of it unless its values are below 6.1e-05
 
 
-@dataclass
-class Loss:
-    """Loss of casting to float16."""
-
-    relative: float = 0.0
-    row: float = 0.0
-
-    def add(self, other: Loss) -> None:
-        """Take the worse of both."""
-        self.relative, self.row = max(self.relative, other.relative), max(self.row, other.row)
-
-    @property
-    def precision(self) -> Precision:
-        """The entry of the description."""
-        return Precision(self.relative, self.row, self.relative == 0 and self.row == 0)
-
-
 def extras_of(run: Run) -> list[Extra]:
     """Return the run's extras as columns, read from its first shard."""
     return [
@@ -56,17 +39,17 @@ def extras_of(run: Run) -> list[Extra]:
     ]
 
 
-def plan_parts(shards: Sequence[Entry], row_bytes: int, most: int) -> list[list[int]]:
-    """Group shards so that each group is at most ``most`` bytes, except groups of a single shard.
+def plan_parts(indices: Iterable[int], shards: Sequence[Entry], row_bytes: int, most: int) -> list[list[int]]:
+    """Group indices of shards so that each group is at most ``most`` bytes, except groups of a single shard.
 
     >>> shards = [Entry("", "", 0, start, start + 10) for start in range(0, 50, 10)]
-    >>> plan_parts(shards, 1, 25)
+    >>> plan_parts(range(5), shards, 1, 25)
     [[0, 1], [2, 3], [4]]
     """
     groups: list[list[int]] = []
     size = 0
-    for index, shard in enumerate(shards):
-        own = (shard.stop - shard.start) * row_bytes
+    for index in indices:
+        own = (shards[index].stop - shards[index].start) * row_bytes
         if not groups or size + own > most:
             groups.append([])
             size = 0
@@ -96,18 +79,25 @@ def write_run(run: Run, folder: Path, config: str, dtype: str, meta: dict[str, A
     Raises:
         VlalignError: a value that float16 cannot hold, an id that Parquet cannot hold, or no space.
     """
-    groups = plan_parts(run.shards, row_bytes(run, dtype), PART_BYTES)
+    import pyarrow.parquet as pq
+
+    size = row_bytes(run, dtype)
+    groups = plan_parts(range(len(run.shards)), run.shards, size, PART_BYTES)
     schema = schema_of(run, dtype).with_metadata({"vlalign": json.dumps(meta, sort_keys=True, ensure_ascii=False)})
     (folder / DATA / config).mkdir(parents=True, exist_ok=True)
-    loss = Loss()
+    losses: list[tuple[float, float]] = [(0.0, 0.0)]
     parts = []
     for number, shards in enumerate(groups):
         name = part_path(config, number, len(groups))
         path = folder / name
-        loss.add(_write_part(run, path, schema, shards, dtype))
+        with new_file(path) as part, pq.ParquetWriter(part, schema, **OPTIONS) as file:
+            for group in plan_parts(shards, run.shards, size, GROUP_BYTES):
+                table = _table(run, schema, group, dtype, losses)
+                file.write_table(table, row_group_size=len(table))
         start, stop = run.shards[shards[0]].start, run.shards[shards[-1]].stop
         parts.append(Part(name, sha256_file(path), path.stat().st_size, start, stop))
-    return parts, loss.precision
+    largest, largest_row = (max(column) for column in zip(*losses, strict=True))
+    return parts, Precision(largest, largest_row, exact=largest == 0 and largest_row == 0)
 
 
 def schema_of(run: Run, dtype: str) -> pa.Schema:
@@ -127,30 +117,14 @@ def _extra_type(extra: Extra) -> pa.DataType:
     import pyarrow as pa
 
     try:
-        kind = {"bool": pa.bool_()}.get(extra.dtype) or pa.type_for_alias(extra.dtype)
+        kind = pa.type_for_alias(extra.dtype)
     except ValueError as error:
         raise VlalignError(f"the extra {extra.name!r} is {extra.dtype}, which Parquet does not hold") from error
-    size = 1
-    for length in extra.shape:
-        size *= length
-    return pa.list_(kind, size) if extra.shape else kind
+    return pa.list_(kind, math.prod(extra.shape)) if extra.shape else kind
 
 
-def _write_part(run: Run, path: Path, schema: pa.Schema, shards: list[int], dtype: str) -> Loss:
-    import pyarrow.parquet as pq
-
-    loss = Loss()
-    entries = [run.shards[index] for index in shards]
-    with new_file(path) as part, pq.ParquetWriter(part, schema, **OPTIONS) as file:
-        for group in plan_parts(entries, row_bytes(run, dtype), GROUP_BYTES):
-            table, loss_of_group = _table(run, schema, [shards[i] for i in group], dtype)
-            loss.add(loss_of_group)
-            file.write_table(table, row_group_size=len(table))
-    return loss
-
-
-def _table(run: Run, schema: pa.Schema, shards: list[int], dtype: str) -> tuple[pa.Table, Loss]:
-    """Read the rows of some shards as one table."""
+def _table(run: Run, schema: pa.Schema, shards: list[int], dtype: str, losses: list[tuple[float, float]]) -> pa.Table:
+    """Read the rows of some shards as one table, and append the losses of casting them."""
     import pyarrow as pa
     import torch
 
@@ -158,14 +132,13 @@ def _table(run: Run, schema: pa.Schema, shards: list[int], dtype: str) -> tuple[
     kind = getattr(torch, dtype)
     layers = [torch.empty((stop - start, layer.width), dtype=kind) for layer in run.layers]
     extras: dict[str, list[Tensor]] = {name: [] for name in run.extras}
-    loss = Loss()
     for index in shards:
         features, more = run.load_shard(index)
         rows = slice(run.shards[index].start - start, run.shards[index].stop - start)
         for layer, target, values in zip(run.layers, layers, features, strict=True):
             target[rows] = values
             if dtype == "float16":
-                loss.add(measure(values, target[rows], f"{layer.name} of {run.key.title}"))
+                losses.append(measure(values, target[rows], f"{layer.name} of {run.key.title}"))
         for name, value in more.items():
             extras[name].append(value)
     try:
@@ -176,7 +149,7 @@ def _table(run: Run, schema: pa.Schema, shards: list[int], dtype: str) -> tuple[
         ) from error
     flat = [layer.reshape(-1).numpy() for layer in layers]
     flat += [torch.cat(values).reshape(-1).numpy() for values in extras.values()]
-    return pa.Table.from_arrays([ids, *map(_array, flat, schema.types[1:])], schema=schema), loss
+    return pa.Table.from_arrays([ids, *map(_array, flat, schema.types[1:])], schema=schema)
 
 
 def _array(flat: np.ndarray, kind: pa.DataType) -> pa.Array:
@@ -185,8 +158,11 @@ def _array(flat: np.ndarray, kind: pa.DataType) -> pa.Array:
     return pa.FixedSizeListArray.from_arrays(pa.array(flat), type=kind) if pa.types.is_nested(kind) else pa.array(flat)
 
 
-def measure(values: Tensor, cast: Tensor, what: str) -> Loss:
+def measure(values: Tensor, cast: Tensor, what: str) -> tuple[float, float]:
     """Measure the loss of storing float32 values ``[rows, D]`` as ``cast``, float16.
+
+    Returns:
+        The largest relative error of a value and of a row, as :class:`~vlalign.hub.metadata.Precision` defines them.
 
     Raises:
         VlalignError: a finite value is too large for float16, or values are too small and a row loses over 1 %.
@@ -214,7 +190,7 @@ def measure(values: Tensor, cast: Tensor, what: str) -> Loss:
             f"float16 rounds a vector of {what} by {100 * row:.3g} % of its norm, because it holds nothing below "
             "6e-08: push with --dtype float32, or leave this run out"
         )
-    return Loss(float(error.div_(size.clamp_min_(_NORMAL)).amax()), row)
+    return float(error.div_(size.clamp_min_(_NORMAL)).amax()), row
 
 
 def read_shards(
@@ -297,15 +273,15 @@ def check_written(run: Run, folder: Path, parts: Sequence[Part], dtype: str) -> 
     """
     import torch
 
-    kind, bits = (torch.float16, torch.int16) if dtype == "float16" else (torch.float32, torch.int32)
+    kind = getattr(torch, dtype)
     files = [folder / part.path for part in parts]
     digests = []
     for index, ids, layers, extras in read_shards(files, run.shards, run.layers, extras_of(run)):
         features, more = run.load_shard(index)
         same = ids == run.ids[run.shards[index].start : run.shards[index].stop]
-        pairs = zip(layers, features, strict=True)
-        same = same and all(torch.equal(read.view(bits), kept.to(kind).view(bits)) for read, kept in pairs)
-        if not same or not all(_same(extras[name], value) for name, value in more.items()):
+        pairs = [(read, kept.to(kind)) for read, kept in zip(layers, features, strict=True)]
+        pairs += [(extras[name], value) for name, value in more.items()]
+        if not same or not all(_same_bits(read, kept) for read, kept in pairs):
             raise VlalignError(
                 f"the files written for {run.key.title} differ from the store (shard {index}): the disk or memory may "
                 "be faulty; run the same command again"
@@ -314,7 +290,7 @@ def check_written(run: Run, folder: Path, parts: Sequence[Part], dtype: str) -> 
     return digests
 
 
-def _same(a: Tensor, b: Tensor) -> bool:
-    import numpy as np
+def _same_bits(a: Tensor, b: Tensor) -> bool:
+    import torch
 
-    return a.dtype == b.dtype and bool(np.array_equal(a.numpy(), b.numpy(), equal_nan=a.dtype.is_floating_point))
+    return a.dtype == b.dtype and torch.equal(a.view(torch.uint8), b.view(torch.uint8))

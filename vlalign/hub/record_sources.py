@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 
 from vlalign.errors import VlalignError
@@ -31,21 +32,14 @@ def read_results(sources: Sequence[str]) -> Collected:
     if not sources:
         raise VlalignError("no results given: name folders, files or data sets of the Hub (owner/name)")
     results = Collected()
-    local: list[str] = []
-
-    def flush() -> None:
-        collected = collect(local)
-        results.records += collected.records
-        results.invalid += collected.invalid
-        local.clear()
-
-    for source in sources:
-        if not is_repo(source):
-            local.append(source)
-            continue
-        flush()
-        read_repo(source, results)
-    flush()
+    for on_hub, group in groupby(sources, is_repo):
+        if on_hub:
+            for source in group:
+                _read_repo(source, results)
+        else:
+            collected = collect(list(group))
+            results.records += collected.records
+            results.invalid += collected.invalid
     return results
 
 
@@ -62,7 +56,7 @@ def is_repo(source: str) -> bool:
     return _REPO.fullmatch(source) is not None
 
 
-def read_repo(source: str, results: Collected) -> None:
+def _read_repo(source: str, results: Collected) -> None:
     """Read the records of a data set of the Hub and add them to the results.
 
     Raises:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vlalign.display import some
 from vlalign.errors import VlalignError
 from vlalign.remote import hub_errors, no_hub
 
@@ -53,26 +54,21 @@ class Target:
         """Return whether the branch has exactly this file."""
         return self.head is not None and self.files.get(path) in checksums(data)
 
-    def foreign(self, own: Iterable[str]) -> list[str]:
-        """List the files that are neither the caller's nor harmless."""
-        return sorted(set(self.files) - set(own) - _HARMLESS)
-
     def check_foreign(self, own: Iterable[str], ours: bool, force: bool) -> None:
-        """Refuse to mix with files of others; ``ours``: the README is vlalign's.
+        """Refuse to mix with files of others (not in ``own``, nor harmless); ``ours``: the README is vlalign's.
 
         Raises:
             VlalignError: it holds something else, and ``force`` is not set.
         """
-        foreign = self.foreign([*own, *(["README.md"] if ours else [])])
+        foreign = sorted(set(self.files) - set(own) - _HARMLESS - ({"README.md"} if ours else set()))
         if not foreign:
             return
-        shown = ", ".join(foreign[:3]) + (f" and {len(foreign) - 3} more" if len(foreign) > 3 else "")
         if not force:
             raise VlalignError(
-                f"data set {self.repo!r} holds something else ({shown}): name another one, or add to it with --force, "
-                "which replaces its README.md"
+                f"data set {self.repo!r} holds something else ({some(foreign)}): name another one, or add to it with "
+                "--force, which replaces its README.md"
             )
-        log.warning("%s holds other files, which stay (%s); its README.md is replaced", self.repo, shown)
+        log.warning("%s holds other files, which stay (%s); its README.md is replaced", self.repo, some(foreign))
 
 
 def checksums(data: bytes) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from vlalign.errors import VlalignError
 from vlalign.files import work_folder
 from vlalign.hub.readme import README, read_readme
-from vlalign.hub.repo import Target, commit, fetch, open_target
+from vlalign.hub.repo import commit, fetch, open_target
 from vlalign.store.checksums import pretty
 
 
@@ -63,10 +63,7 @@ def push_samples(
         write(folder)
         files: dict[str, Path | bytes] = {path: folder / path for path in paths}
         files |= {index: content, README: readme.seal(card(readme.licence))}
-        if ours and all(_holds(target, path, file) for path, file in files.items()):
+        contents = ((path, file if isinstance(file, bytes) else file.read_bytes()) for path, file in files.items())
+        if ours and all(target.holds(path, content) for path, content in contents):
             return PushedSamples(target.url, None)
         return PushedSamples(target.url, commit(target, files, (), title))
-
-
-def _holds(target: Target, path: str, content: Path | bytes) -> bool:
-    return path in target.files and target.holds(path, content if isinstance(content, bytes) else content.read_bytes())

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vlalign.display import command_line
+from vlalign.display import command_line, some
 from vlalign.errors import VlalignError
 from vlalign.files import check_space, work_folder, write_whole
-from vlalign.hub.build import build_runs, card, describe
+from vlalign.hub.build import build_runs, card
 from vlalign.hub.metadata import DATA, DTYPES, FOLDER, About, read_all_abouts
 from vlalign.hub.naming import name_runs
 from vlalign.hub.parquet import row_bytes
@@ -102,16 +102,16 @@ def push(
     runs = choose(FeatureStore(store), models, perturb)
     folder = None if out is None else _check_out(user_path(out))
     target = open_target(repo, branch=revision, tag=tag, private=private)
-    existing = read_abouts(target)
+    paths = [path for path in target.files if path.startswith(f"{FOLDER}/") and path.endswith(".json")]
+    existing = read_all_abouts(fetch(target, paths), repo)
     own = {path for about in existing for path in (about.path, *(part.path for part in about.parts))}
     target.check_foreign(own, ours=bool(existing), force=force)
     readme = read_readme(target, ours=bool(existing), licence=licence, force=force)
     items = plan(runs, existing, target, dtype)
     if changed := [item.config for item in items if item.state == REPLACED and not force]:
         raise VlalignError(
-            f"data set {repo!r} holds other features under {', '.join(changed[:3])}"
-            + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
-            + " (another precision, other samples or files): give --force to replace them, or name another --repo"
+            f"data set {repo!r} holds other features under {some(changed)} (another precision, other samples or "
+            "files): give --force to replace them, or name another --repo"
         )
     fresh = [item for item in items if item.state != SAME]
     kept = [about for about in existing if about.config not in {item.config for item in fresh}]
@@ -167,16 +167,6 @@ def _fits(edits: str, wanted: str) -> bool:
     return edits == wanted or (wanted != "" and edits.partition(":")[0] == wanted and " " not in edits)
 
 
-def read_abouts(target: Target) -> list[About]:
-    """Read the descriptions of the existing configurations.
-
-    Raises:
-        VlalignError: one cannot be read by this version.
-    """
-    paths = [path for path in target.files if path.startswith(f"{FOLDER}/") and path.endswith(".json")]
-    return read_all_abouts(fetch(target, paths), target.repo)
-
-
 def plan(runs: Sequence[Run], existing: Sequence[About], target: Target, dtype: str) -> list[Item]:
     """Name the runs' configurations and compare them with the existing ones."""
     by_name = {about.config: about for about in existing}
@@ -185,9 +175,8 @@ def plan(runs: Sequence[Run], existing: Sequence[About], target: Target, dtype: 
     for run, name in zip(runs, names, strict=True):
         old, state = by_name.get(name), NEW
         if old is not None:
-            new = About(**describe(run, name, dtype), parts=old.parts, precision=old.precision)
             whole = all(target.files.get(part.path) == part.sha256 for part in old.parts)
-            state = SAME if whole and new.same_content(old) else REPLACED
+            state = SAME if whole and old.holds(run, dtype) else REPLACED
         items.append(Item(run, name, state, run.n * row_bytes(run, dtype)))
     return items
 

@@ -119,12 +119,13 @@ class RunKey:
             ) from error
 
 
-def _flatten(data: Any, prefix: str = "") -> dict[str, Any]:
+def flatten(data: Any, prefix: str = "") -> dict[str, Any]:
+    """Return nested values by dotted paths; an empty dict is a value."""
     if not isinstance(data, dict) or (not data and prefix):
         return {prefix: data}
     flat: dict[str, Any] = {}
     for name, value in data.items():
-        flat |= _flatten(value, f"{prefix}.{name}" if prefix else str(name))
+        flat |= flatten(value, f"{prefix}.{name}" if prefix else str(name))
     return flat
 
 
@@ -148,7 +149,7 @@ def diff_keys(a: RunKey, b: RunKey) -> list[str]:
     >>> diff_keys(a, b)
     ['dtype: float32 != bfloat16', 'model.backend: absent != hf']
     """
-    left, right = _flatten(a.data), _flatten(b.data)
+    left, right = flatten(a.data), flatten(b.data)
     paths = [path for path in sorted(left | right) if _text(left, path) != _text(right, path)]
     lines = [f"{path}: {_show(left, path)} != {_show(right, path)}" for path in paths]
     return lines if lines or a == b else ["the same values, nested differently"]
