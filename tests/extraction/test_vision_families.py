@@ -12,7 +12,7 @@ from support.tiny import randomise, save_timm
 
 from vlalign.extraction.estimate import sketch
 from vlalign.extraction.readers import VisionReader
-from vlalign.models.names import resolve
+from vlalign.models.registry import resolve
 from vlalign.models.source import ModelSource, locate
 from vlalign.models.vision import Preprocessing, has_relative_positions, load_vision_model
 from vlalign.store import Shard

@@ -12,7 +12,7 @@ from support.tiny import TinyModels
 from vlalign.errors import VlalignError
 from vlalign.extraction import extract
 from vlalign.models import cached
-from vlalign.models.names import resolve
+from vlalign.models.registry import resolve
 from vlalign.models.source import locate
 
 

@@ -8,8 +8,7 @@ import pytest
 
 from vlalign.demo.wheels import WHEELS
 from vlalign.errors import VlalignError
-from vlalign.models.names import resolve
-from vlalign.models.registry import ALIASES, MODEL_SETS, MODELS, SOURCES
+from vlalign.models.registry import ALIASES, MODEL_SETS, MODELS, SOURCES, resolve
 
 TIMM = [spec for spec in MODELS if spec.scheme == "timm"]
 LLAMA = {"vocab_size": 32000, "tie_word_embeddings": False}
@@ -138,13 +137,13 @@ def test_unregistered_names_resolve(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("lama-7b", r"unknown model 'lama-7b' \(close: llama-7b.*`vlalign models` lists all"),
-        ("dino-v2-small", r"close: .*dinov2-small"),
+        ("lama-7b", r"unknown model 'lama-7b' \(did you mean llama-7b.*`vlalign models` lists all"),
+        ("dino-v2-small", r"did you mean .*dinov2-small"),
         ("", "unknown model ''"),
         ("q:w:e", "unknown model 'q:w:e'"),
-        ("timm:vit_small_patch14_dinov2.lvd142", r"close: vit_small_patch14_dinov2\.lvd142m"),
+        ("timm:vit_small_patch14_dinov2.lvd142", r"did you mean vit_small_patch14_dinov2\.lvd142m"),
         ("timm:nothing_like_it_at_all_zzz", "timm has no pretrained model"),
-        ("wheel:smollm", r"close: smollm2-135m"),
+        ("wheel:smollm", r"did you mean smollm2-135m"),
         ("./not/there", "no model folder ./not/there"),
         ("local:not/there", "no folder"),
         ("nothing.gguf", "no GGUF file nothing.gguf"),

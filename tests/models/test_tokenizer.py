@@ -11,7 +11,7 @@ from sentencepiece import SentencePieceProcessor
 from support.hub import HubServer
 from support.tiny import TinyModels
 
-from vlalign.models.names import resolve
+from vlalign.models.registry import resolve
 from vlalign.models.source import locate
 from vlalign.models.tokenizer import Tokenizer, load_tokenizer
 

@@ -229,7 +229,7 @@ def spread(n: int, most: int) -> list[int]:
 
 def tokens_of(model: str, edited: set[str]) -> Callable[[Sequence[str]], list[list[int]]]:
     """Return the function from texts to token ids of a model; its weights are not loaded."""
-    from vlalign.models.names import resolve
+    from vlalign.models.registry import resolve
     from vlalign.models.source import locate
     from vlalign.models.tokenizer import load_tokenizer
 

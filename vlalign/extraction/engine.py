@@ -6,10 +6,9 @@ import logging
 import os
 import shlex
 import time
-from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from vlalign.config import command_words, keywords, plain, select
 from vlalign.environment import environment
@@ -20,8 +19,8 @@ from vlalign.extraction.plan import ModelPlan, Plan, Sweep, make_plan
 from vlalign.extraction.probe import probe
 from vlalign.extraction.progress import Bars, Progress, followed
 from vlalign.extraction.readers import TextReader, VisionReader
-from vlalign.models.names import resolve
 from vlalign.models.precision import exact_float32
+from vlalign.models.registry import resolve
 from vlalign.models.source import ModelSource, model_errors
 from vlalign.models.text import TextModel, load_text_model
 from vlalign.models.vision import VisionModel, load_preprocessing, load_vision_model
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-T = TypeVar("T")
 #: options that are given first, or do not change the features
 _NOT_IN_COMMANDS = ("models", "source", "store", "batch_tokens", "batch_images", "workers")
 
@@ -97,15 +95,11 @@ class Engine:
         Raises:
             VlalignError: see :func:`~vlalign.extraction.plan.make_plan`; ``SystemExit`` on the other processes.
         """
-        return self.agree(self.make_plan)
+        return agree(self.state, self.make_plan)
 
     def make_plan(self, sweep: Sweep | None = None) -> Plan:
         """Call :func:`~vlalign.extraction.plan.make_plan` for this config and device, on this process alone."""
         return make_plan(self.config, self.device, self.state.num_processes, sweep)
-
-    def agree(self, make: Callable[[], T]) -> T:
-        """Broadcast the result of a function that the main process calls; its errors end all processes."""
-        return agree(self.state, make)
 
     def run(self, plan: Plan | None = None, *, progress: bool | Progress = False) -> list[Extraction]:
         """Execute a plan and return the result of each run. Weights are loaded once for the runs of one model.
@@ -153,7 +147,7 @@ class Engine:
                 writer.log({"event": "extracted", **self._provenance(plan), "seconds": rounded})
                 run = writer.finish(plan.facts)
         meet(self.state)
-        return Extraction(run or Run(writer.path), seconds, sum(s.stop - s.start for s in plan.missing))
+        return Extraction(run or Run(writer.path), seconds, plan.to_do)
 
     def _reader(self, plan: ModelPlan) -> TextReader | VisionReader:
         config, data, model = self.config, plan.data, self._model(plan)
@@ -212,7 +206,7 @@ class Engine:
     def _provenance(self, plan: ModelPlan) -> dict[str, Any]:
         return {
             "shards": len(plan.missing),
-            "samples": sum(s.stop - s.start for s in plan.missing),
+            "samples": plan.to_do,
             "processes": self.state.num_processes,
             "device": str(self.device),
             "dtype_reason": plan.dtype_reason,

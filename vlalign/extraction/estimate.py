@@ -174,8 +174,3 @@ def matmul_rate(device: torch.device, dtype: torch.dtype) -> float:
             torch.cuda.synchronize(device)
         best = min(best, time.perf_counter() - start)
     return 2 * size**3 / best
-
-
-def seconds_for(flops: float | None, amount: int, rate: float) -> float | None:
-    """Estimate the time of the forwards: operations over 60 % of the matrix-product rate, without loading, decoding."""
-    return None if flops is None else flops * amount / (0.6 * rate)

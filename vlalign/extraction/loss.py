@@ -43,8 +43,3 @@ def bits_per_text(states: Tensor, ids: Tensor, mask: Tensor, head: Callable[[Ten
         losses.append((logits.logsumexp(-1) - logits.gather(1, goals[:, None])[:, 0]).to(device))
     nats = torch.zeros(len(ids), dtype=torch.float64).index_add_(0, rows.cpu(), torch.cat(losses).cpu().double())
     return nats / math.log(2)
-
-
-def bits_from_logits(logits: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
-    """Compute :func:`bits_per_text` from logits ``[B, T, V]``, where they are not only their head's product."""
-    return bits_per_text(logits, ids, mask, lambda part: part)

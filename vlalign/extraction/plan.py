@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from vlalign.data import PairedData, open_data
 from vlalign.errors import VlalignError
 from vlalign.extraction.checks import check_edits, check_flags, check_ids, check_memory
-from vlalign.extraction.estimate import Sketch, matmul_rate, seconds_for, sketch
+from vlalign.extraction.estimate import Sketch, matmul_rate, sketch
 from vlalign.extraction.options import ExtractOptions
 from vlalign.extraction.tokens import Texts, Tokens
 from vlalign.files import check_space
-from vlalign.models.names import resolve
 from vlalign.models.precision import check_quantization, choose_dtype
+from vlalign.models.registry import resolve
 from vlalign.models.source import ModelSource, load_config, locate
 from vlalign.models.spec import ModelSpec
 from vlalign.models.text import is_causal, padding_matters
@@ -82,7 +82,7 @@ class ModelPlan:
     @property
     def to_do(self) -> int:
         """Samples of the missing shards."""
-        return sum(shard.stop - shard.start for shard in self.missing)
+        return sum(shard.rows for shard in self.missing)
 
     @property
     def amount(self) -> int:
@@ -102,11 +102,16 @@ class ModelPlan:
         return self.sketch.feature_bytes(self.to_do)
 
     def seconds(self, device: torch.device) -> float | None:
-        """Estimate the time of the forwards on this device; None where operations cannot be counted."""
+        """Estimate the time of the forwards on this device, without loading and decoding.
+
+        Operations over 60 % of the matrix-product rate; None where operations cannot be counted.
+        """
         import torch
 
+        if not self.missing or self.sketch.flops is None:
+            return None if self.missing else 0.0
         dtype = torch.float32 if self.quantization == "int8" else getattr(torch, self.dtype)
-        return seconds_for(self.sketch.flops, self.amount, matmul_rate(device, dtype)) if self.missing else 0.0
+        return self.sketch.flops * self.amount / (0.6 * matmul_rate(device, dtype))
 
 
 @dataclass(frozen=True)
@@ -176,18 +181,18 @@ def _plan_model(
     settings: dict[str, Any]
     loss, texts, limit = False, None, None
     if source.modality == "text":
-        outline = sketch(source, None, None)
+        model_config, outline = load_config(source), sketch(source, None, None)
         tokenizer = load_tokenizer(source, config.max_length, outline.positions)
         limit = tokenizer.max_length
         texts = Texts(tokenizer, source.spec.alias, config.allow_empty)
         settings = {"text": tokenizer.policy}
-        if padding_matters(load_config(source)):
+        if padding_matters(model_config):
             settings["text"] = tokenizer.policy | {"batches": "equal lengths"}
         if outline.own_states:
             settings["text"] = settings["text"] | {"states": "hidden_states"}
-        loss = config.loss and is_causal(load_config(source))
+        loss = config.loss and is_causal(model_config)
         if loss and outline.flops is not None:  # the head's products, which the sketch leaves out
-            vocabulary = getattr(load_config(source).get_text_config(), "vocab_size", 0)
+            vocabulary = getattr(model_config.get_text_config(), "vocab_size", 0)
             outline = replace(outline, flops=outline.flops + 2 * outline.taps[-1].width * vocabulary)
     else:
         preprocessing = load_preprocessing(source, config.image_size)

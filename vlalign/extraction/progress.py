@@ -75,7 +75,7 @@ def followed(
     def advance(count: int) -> None:
         nonlocal own
         own += count
-        theirs = sum(s.stop - s.start for s in others if writer.layout.shard(s, len(writer.shards)).exists())
+        theirs = sum(s.rows for s in others if writer.layout.shard(s, len(writer.shards)).exists())
         progress.update(plan, plan.samples - plan.to_do + own + theirs)
 
     progress.begin(plan)

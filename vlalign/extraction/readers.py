@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from vlalign.errors import VlalignError
 from vlalign.extraction.batches import Halving, token_batches
 from vlalign.extraction.decoding import decode
-from vlalign.extraction.loss import bits_from_logits, bits_per_text
+from vlalign.extraction.loss import bits_per_text
 from vlalign.extraction.pool import MisshapenState, StatePooler, last_token, mean_over_tokens, pool_vision
 from vlalign.models.source import summary
 from vlalign.models.structure import Tap
@@ -67,8 +67,7 @@ class _Assembly:
         import torch
 
         self.shard, self._taps, self._ids, self._model = shard, taps, ids, model
-        n = shard.stop - shard.start
-        self.result = ShardFeatures({tap.name: torch.empty(n, tap.width) for tap in taps})
+        self.result = ShardFeatures({tap.name: torch.empty(shard.rows, tap.width) for tap in taps})
 
     def put(self, rows: Sequence[int], states: Sequence[Tensor], **extras: Tensor) -> None:
         import torch
@@ -90,7 +89,7 @@ class _Assembly:
                     "values are not: try --dtype float32, or leave the loss out with --no-loss"
                 )
             if name not in self.result.extras:
-                self.result.extras[name] = torch.zeros(self.shard.stop - self.shard.start, dtype=values.dtype)
+                self.result.extras[name] = torch.zeros(self.shard.rows, dtype=values.dtype)
             self.result.extras[name][places] = values
 
 
@@ -168,7 +167,7 @@ class TextReader:
             if self.model.full is not None:
                 output = self.model.full(**arguments, output_hidden_states=True)
                 states = output.hidden_states
-                extras["bits"] = bits_from_logits(output.logits, ids, mask)
+                extras["bits"] = bits_per_text(output.logits, ids, mask, lambda logits: logits)
             else:
                 more = {"output_hidden_states": True} if self.model.own_states else {}
                 output = self.model.module(**arguments, **more)
@@ -228,32 +227,30 @@ class VisionReader:
     def read(self, shards: Sequence[Shard], advance: Advance) -> Iterator[tuple[Shard, ShardFeatures]]:
         """Yield every shard's features; calls ``advance`` with the number of samples after each batch."""
         batches = [
-            list(range(start, min(start + self.batch_images, shard.stop)))
+            [
+                list(range(start, min(start + self.batch_images, shard.stop)))
+                for start in range(shard.start, shard.stop, self.batch_images)
+            ]
             for shard in shards
-            for start in range(shard.start, shard.stop, self.batch_images)
         ]
         pinned = self.model.device.type == "cuda"
-        images = decode(self.data, self.preprocessing, batches, self.workers, pinned)
+        flat = [batch for own in batches for batch in own]
+        images = decode(self.data, self.preprocessing, flat, self.workers, pinned)
 
         def reduce(state: Tensor, tap: Tap) -> Tensor:
             return pool_vision(state, tap, self.pool, self.model.prefix_tokens)
 
-        pending = iter(shards)
-        shard = next(pending)
-        assembly = _Assembly(shard, self.taps, self.data.ids, self.name)
         with StatePooler(self.model.module, self.taps, reduce, entering=False) as pooler:
             self._pooler = pooler
-            for batch, pixels in zip(batches, images, strict=True):
-                if batch[0] >= shard.stop or batch[0] < shard.start:
-                    yield shard, assembly.result
-                    shard = next(pending)
-                    assembly = _Assembly(shard, self.taps, self.data.ids, self.name)
-                self._pixels, self._first = pixels, batch[0]
-                with forwards(self.name, self.data.ids[batch[0]]):
-                    for rows, states in self._halving(batch):
-                        assembly.put(rows, states)
-                        advance(len(rows))
-        yield shard, assembly.result
+            for shard, own in zip(shards, batches, strict=True):
+                assembly = _Assembly(shard, self.taps, self.data.ids, self.name)
+                for batch in own:
+                    self._pixels, self._first = next(images), batch[0]
+                    with forwards(self.name, self.data.ids[batch[0]]):
+                        for rows, states in self._halving(batch):
+                            assembly.put(rows, states)
+                            advance(len(rows))
+                yield shard, assembly.result
 
     def _forward(self, rows: list[int]) -> list[Tensor]:
         import torch

@@ -11,9 +11,6 @@ from vlalign.errors import VlalignError
 if TYPE_CHECKING:
     import torch
 
-DTYPES = ("auto", "float32", "bfloat16", "float16")
-QUANTIZATIONS = ("none", "int8", "nf4", "fp4")
-
 #: bytes that one weight takes (4-bit formats include their block scales)
 BYTES_PER_WEIGHT = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0, "int8": 1.0, "nf4": 0.53, "fp4": 0.53}
 
@@ -25,10 +22,11 @@ def choose_dtype(requested: str, modality: str, device: torch.device, quantizati
     on older ones, and float32 everywhere else: on a CPU, and for vision models, whose published features are float32.
 
     Args:
-        requested: one of ``DTYPES``.
+        requested: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
         modality: ``"text"`` or ``"vision"``.
         device: where the model will run.
-        quantization: one of ``QUANTIZATIONS``; the dtype is then that of the other layers and of the arithmetic.
+        quantization: ``none``; or ``int8``, ``nf4`` or ``fp4``: the dtype is then that of the other layers and of the
+            arithmetic.
 
     Returns:
         ``(dtype name, reason)``.
@@ -40,8 +38,6 @@ def choose_dtype(requested: str, modality: str, device: torch.device, quantizati
     """
     import torch
 
-    if requested not in DTYPES:
-        raise VlalignError(f"unknown dtype {requested!r}: choose one of {', '.join(DTYPES)}")
     if requested != "auto":
         return requested, "asked for with --dtype"
     if modality == "vision":
@@ -61,12 +57,10 @@ def check_quantization(quantization: str, modality: str, model: str) -> None:
     """Refuse quantization that bitsandbytes cannot do, before any weight is read.
 
     Raises:
-        VlalignError: unknown kind, a vision model, or bitsandbytes missing.
+        VlalignError: a vision model, or bitsandbytes missing.
     """
     from importlib.util import find_spec
 
-    if quantization not in QUANTIZATIONS:
-        raise VlalignError(f"unknown quantization {quantization!r}: choose one of {', '.join(QUANTIZATIONS)}")
     if quantization == "none":
         return
     if modality == "vision":

@@ -1,4 +1,4 @@
-"""Registered models: those of the reference, and the small ones of the package index, by short names.
+"""Names of models: those that are registered (of the reference, and small ones of the package index), and others.
 
 ``registered.csv`` has a row per model with the fields of :class:`~vlalign.models.spec.ModelSpec`. Parameter counts are
 those of the published configurations, counted on torch's meta device; licences are those stated by the authors'
@@ -8,12 +8,18 @@ repositories (transformers) and by timm, empty where neither states one for thes
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from vlalign.models.spec import ModelSpec
+from vlalign.errors import VlalignError, did_you_mean
+from vlalign.models.source import read_config
+from vlalign.models.spec import SCHEMES, ModelSpec
+from vlalign.paths import user_path
+
+_REPO = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 
 def _read_models() -> tuple[ModelSpec, ...]:
@@ -50,3 +56,98 @@ MODEL_SETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 """Published sets: the grid of 12 language and 17 vision models, its two halves, and the second text set."""
+
+
+def resolve(name: str) -> ModelSpec:
+    """Return the model called ``name``, without network and without reading weights.
+
+    ``name`` is an alias of the registry; or the source of a registered model, with or without its prefix; or a local
+    folder or ``.gguf`` file; or ``timm:<name>``; or ``owner/repo`` and ``owner/repo/<file>.gguf`` on the Hub
+    (``hub:<repo>`` too). A folder or file on disk has priority over a repository of the same name.
+
+    Raises:
+        VlalignError: no model has this name; the message lists close matches.
+
+    >>> resolve("llama-7b").source
+    'hub:huggyllama/llama-7b'
+    >>> resolve("vit_small_patch14_dinov2.lvd142m").alias
+    'dinov2-small'
+    >>> resolve("EleutherAI/pythia-70m").modality is None
+    True
+    """
+    name = name.strip()
+    known = (
+        ALIASES.get(name.lower())
+        or SOURCES.get(name)
+        or next((SOURCES[f"{scheme}:{name}"] for scheme in SCHEMES if f"{scheme}:{name}" in SOURCES), None)
+    )
+    if known is not None:
+        return known
+    scheme, colon, rest = name.partition(":")
+    if colon and scheme in SCHEMES:
+        return {"hub": _hub, "timm": _timm, "wheel": _wheel, "local": _local, "gguf": _gguf}[scheme](rest)
+
+    if name.lower().endswith(".gguf"):
+        return _gguf(name)
+    if name and user_path(name).is_dir():
+        return _local(name)
+    if name.startswith(("/", "./", "../", "~", ".\\")):
+        raise VlalignError(f"no model folder {name}: name an existing folder, an alias or a Hub repository")
+    if name.startswith("timm/"):  # timm's repositories on the Hub are called like its models
+        return resolve(f"timm:{name.removeprefix('timm/')}")
+    if _REPO.fullmatch(name) and "/" in name:
+        return _hub(name)
+    close = did_you_mean(name, [*ALIASES, *(spec.location for spec in MODELS)])
+    raise VlalignError(
+        f"unknown model {name!r}{close}; `vlalign models` lists all, and a Hub repository (owner/name), timm:<name>, "
+        "a folder or a .gguf file work too"
+    )
+
+
+def _hub(repo: str) -> ModelSpec:
+    if not _REPO.fullmatch(repo):
+        raise VlalignError(f"hub:{repo} is not a Hub repository: write hub:owner/name")
+    return ModelSpec(alias=repo, source=f"hub:{repo}", modality=None, family=None)
+
+
+def _timm(name: str) -> ModelSpec:
+    from timm.models import get_pretrained_cfg, is_model, list_pretrained
+
+    architecture = name.partition(".")[0]
+    names = list_pretrained()
+    if name not in names and not (name == architecture and is_model(name)):
+        close = did_you_mean(name, names)
+        raise VlalignError(f"timm has no pretrained model {name!r}{close}; timm.list_pretrained() lists all")
+    if name == architecture:  # no tag: timm's default weights, by name so that the record states the choice
+        tag = getattr(get_pretrained_cfg(name), "tag", None)
+        if not tag or f"{name}.{tag}" not in names:
+            raise VlalignError(f"timm has no pretrained weights for {name!r}: choose a name of timm.list_pretrained()")
+        return resolve(f"timm:{name}.{tag}")
+    return ModelSpec(alias=name, source=f"timm:{name}", modality="vision", family=architecture.partition("_")[0])
+
+
+def _wheel(name: str) -> ModelSpec:
+    names = [spec.location for spec in MODELS if spec.scheme == "wheel"]
+    raise VlalignError(f"unknown wheel model {name!r}{did_you_mean(name, names)}; known are: {', '.join(names)}")
+
+
+def _local(name: str) -> ModelSpec:
+    folder = user_path(name).resolve()
+    path = folder / "config.json"
+    if not path.is_file():
+        problem = f"{folder} holds no config.json" if folder.is_dir() else f"no folder {folder}"
+        raise VlalignError(f"{problem}: a model folder has config.json and its weights, as save_pretrained writes them")
+    config = read_config(path)
+    if timm_name := config.get("architecture"):
+        return ModelSpec(folder.name, f"local:{folder}", "vision", timm_name.partition("_")[0])
+    return ModelSpec(folder.name, f"local:{folder}", None, config.get("model_type"))
+
+
+def _gguf(name: str) -> ModelSpec:
+    path = user_path(name)
+    if path.is_file():
+        return ModelSpec(path.name, f"gguf:{path.resolve()}", "text", None)
+    parts = name.split("/")
+    if len(parts) >= 3 and _REPO.fullmatch("/".join(parts[:2])) and name.lower().endswith(".gguf"):
+        return ModelSpec(name, f"gguf:{name}", "text", None)
+    raise VlalignError(f"no GGUF file {name}: name an existing one, or one on the Hub as owner/repo/file.gguf")

@@ -95,7 +95,7 @@ def locate(spec: ModelSpec, *, revision: str | None = None, trust_remote_code: b
     """Resolve a spec to exact weights: ask the Hub for the commit once and read the config, never the weights.
 
     Args:
-        spec: from :func:`vlalign.models.names.resolve`.
+        spec: from :func:`vlalign.models.registry.resolve`.
         revision: branch, tag or commit of a Hub model; refused for local ones.
         trust_remote_code: allow code from the repository (off unless asked).
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -106,7 +106,8 @@ def _auto_tokenizer(source: ModelSource) -> _Loaded:
         count = max(0, limit - tokenizer.num_special_tokens_to_add())
         from_left = tokenizer.truncation_side == "left"
         if tokenizer.is_fast:
-            return [_covered(text, count, from_left, pieces) for text, pieces in _pieces(tokenizer, texts)]
+            pairs = zip(texts, _pieces(tokenizer, texts), strict=True)
+            return [_covered(text, count, from_left, pieces) for text, pieces in pairs]
         plain: Callable[[str], list[int]] = lambda text: tokenizer(text, add_special_tokens=False)["input_ids"]  # noqa: E731
         return [_searched(text, count, from_left, plain) for text in texts]
 
@@ -147,19 +148,12 @@ def _sentencepiece(source: ModelSource) -> _Loaded:
     return encode, {"tokenizer": "sentencepiece", "special_tokens": True}, None, bos, kept_bytes
 
 
-@dataclass(frozen=True)
-class _Pieces:
-    """Tokens of a text without special tokens: the span of each in the text, and its UTF-8 bytes.
+def _pieces(tokenizer: Any, texts: Sequence[str]) -> Iterator[list[tuple[int, int, int]]]:
+    """Yield start and end in the text and UTF-8 bytes of each token of a text, special ones left out.
 
-    The tokens of a character that is split into bytes all have the span of the whole character.
+    The tokens of a character that is split into bytes all have the span of the whole character. The fast tokenizer
+    below is used, whose post-processor would trim spaces.
     """
-
-    spans: list[tuple[int, int]]
-    sizes: list[int]
-
-
-def _pieces(tokenizer: Any, texts: Sequence[str]) -> list[tuple[str, _Pieces]]:
-    """Return every text with its pieces, by the fast tokenizer below, whose post-processor would trim spaces."""
     backend = tokenizer.backend_tokenizer
     parts = (backend.normalizer, backend.pre_tokenizer, backend.decoder)  # some tokenizers have no decoder
     by_bytes = any(b"ByteLevel" in part.__getstate__() for part in parts if part)
@@ -175,20 +169,20 @@ def _pieces(tokenizer: Any, texts: Sequence[str]) -> list[tuple[str, _Pieces]]:
             return len(token) if by_bytes else 1
         return len(token.encode())
 
-    pieces = [_Pieces(encoding.offsets, [size(token) for token in encoding.tokens]) for encoding in encodings]
-    return list(zip(texts, pieces, strict=True))
+    for encoding in encodings:
+        yield [(*span, size(token)) for span, token in zip(encoding.offsets, encoding.tokens, strict=True)]
 
 
-def _covered(text: str, count: int, from_left: bool, pieces: _Pieces) -> int:
+def _covered(text: str, count: int, from_left: bool, pieces: Sequence[tuple[int, int, int]]) -> int:
     """Return the UTF-8 bytes of a text that its first (or last) ``count`` tokens cover."""
 
     def until(end: int) -> int:
         """Return the bytes that the tokens before position ``end`` cover."""
-        if end >= len(pieces.spans):
+        if end >= len(pieces):
             return len(text.encode())
-        stop = max((span[1] for span in pieces.spans[:end]), default=0)
+        stop = max((after for _, after, _ in pieces[:end]), default=0)
         whole = len(text[:stop].encode())
-        for (start, after), size in zip(pieces.spans[end:], pieces.sizes[end:], strict=True):
+        for start, after, size in pieces[end:]:
             if start >= stop:
                 break
             beyond = len(text[stop:after].encode())  # a merge with characters after the split one
@@ -196,7 +190,7 @@ def _covered(text: str, count: int, from_left: bool, pieces: _Pieces) -> int:
         return max(0, whole)
 
     if from_left:
-        return len(text.encode()) - until(len(pieces.spans) - count)
+        return len(text.encode()) - until(len(pieces) - count)
     return until(count)
 
 

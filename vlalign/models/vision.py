@@ -6,7 +6,6 @@ import inspect
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlalign.errors import VlalignError
@@ -78,8 +77,6 @@ def load_preprocessing(source: ModelSource, image_size: int | None = None) -> Pr
         source: the model.
         image_size: side in pixels instead of the checkpoint's own (518 for DINOv2 in timm).
     """
-    if image_size is not None and image_size < 1:
-        raise VlalignError(f"--image-size {image_size}: give the side of the input in pixels, e.g. 224")
     return _timm_preprocessing(source, image_size) if source.backend == "timm" else _processor(source, image_size)
 
 
@@ -199,22 +196,18 @@ def _build_timm(source: ModelSource, image_size: int | None, pretrained: bool) -
 
     folder = source.file("config.json").parent
     if pretrained:
-        _timm_weights(source)
+        _fetch_timm_weights(source)
     arguments: dict[str, Any] = {"num_classes": 0}
     if image_size is not None and _timm_config(source).get("fixed_input_size", False):
         arguments["img_size"] = image_size
     try:
         with recorded_loads() as report:
             module = timm.create_model(f"local-dir:{folder}", pretrained=pretrained, **arguments)
-    except TypeError as error:
+    except (TypeError, AssertionError, ValueError) as error:
         if image_size is None:
             raise
-        raise VlalignError(
-            f"{source.spec.alias} cannot take another --image-size: leave the flag out for it"
-        ) from error
-    except (AssertionError, ValueError) as error:
-        if image_size is None:
-            raise
+        if isinstance(error, TypeError):
+            raise _fixed_size(source) from error
         raise VlalignError(f"--image-size {image_size} does not suit {source.spec.alias}: {error}") from error
     except RuntimeError as error:
         if "Unknown model" in str(error):
@@ -228,14 +221,18 @@ def _build_timm(source: ModelSource, image_size: int | None, pretrained: bool) -
     return _Built(module, module, {}, report, channels, size)
 
 
-def _timm_weights(source: ModelSource) -> Path:
+def _fixed_size(source: ModelSource) -> VlalignError:
+    return VlalignError(f"{source.spec.alias} cannot take another --image-size: leave the flag out for it")
+
+
+def _fetch_timm_weights(source: ModelSource) -> None:
     """Fetch the weights into the folder of config.json, where timm reads them."""
     from huggingface_hub.errors import EntryNotFoundError
 
     for name in ("model.safetensors", "pytorch_model.bin"):
         try:
-            if (path := source.file(name)).is_file():
-                return path
+            if source.file(name).is_file():
+                return
         except VlalignError as error:
             if not isinstance(error.__cause__, EntryNotFoundError):
                 raise
@@ -320,7 +317,7 @@ def _build_transformers(source: ModelSource, image_size: int | None, pretrained:
         if "interpolate_pos_encoding" in inspect.signature(module.forward).parameters:
             arguments["interpolate_pos_encoding"] = True
         elif type(module).__name__ not in ("Dinov2Model", "Dinov2WithRegistersModel"):  # they always interpolate
-            raise VlalignError(f"{source.spec.alias} cannot take another --image-size: leave the flag out for it")
+            raise _fixed_size(source)
     config: Any = module.config
     channels = getattr(config, "num_channels", 3)
     return _Built(model, module, arguments, report, channels, getattr(config, "image_size", 224))

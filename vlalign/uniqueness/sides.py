@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vlalign.errors import VlalignError
-from vlalign.models.names import resolve
+from vlalign.models.registry import resolve
 from vlalign.models.source import locate
 from vlalign.models.spec import ModelSpec
 from vlalign.uniqueness.config import UniquenessConfig
