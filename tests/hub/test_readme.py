@@ -137,7 +137,7 @@ def test_a_foreign_readme_goes_only_by_force(hub: HubServer, tmp_path: Path) -> 
     (tmp_path / "theirs").mkdir()
     (tmp_path / "theirs" / "README.md").write_text("# Theirs\n")
     hub.add_dataset("owner/their-readme", tmp_path / "theirs")
-    with pytest.raises(VlalignError, match=r"holds something else \(README.md\)"):
+    with pytest.raises(VlalignError, match=r"holds something else \('README.md'\)"):
         features("owner/their-readme")
     features("owner/their-readme", force=True)
     assert "Theirs" not in readme(hub, "owner/their-readme")

@@ -81,7 +81,7 @@ def test_configurations_are_added_and_stay(store: Path, hub: HubServer, tmp_path
     hub.clear()
     assert push(store, "owner/grows").commit is None
     assert not [r for r in hub.requests if r.method in ("POST", "PUT") and "validate" not in r.path]
-    with pytest.raises(VlalignError, match=r"holds other features under llama-7b.*--force"):
+    with pytest.raises(VlalignError, match=r"holds other features under 'llama-7b'.*--force"):
         push(store, "owner/grows", dtype="float32", models=["llama-7b"])
     push(store, "owner/grows", dtype="float32", models=["llama-7b"], force=True)
     assert {one.about.dtype for one in pull("owner/grows", tmp_path / "now")} == {"float16", "float32"}
@@ -158,7 +158,7 @@ def test_other_content_is_refused_then_forced(store: Path, hub: HubServer, tmp_p
     (tmp_path / "theirs").mkdir()
     (tmp_path / "theirs" / "data.csv").write_text("a,b\n1,2\n")
     hub.add_dataset("owner/theirs", tmp_path / "theirs")
-    with pytest.raises(VlalignError, match=r"holds something else \(data.csv\): name another"):
+    with pytest.raises(VlalignError, match=r"holds something else \('data.csv'\): name another"):
         push(store, "owner/theirs")
     assert set(hub.files("datasets/owner/theirs")) == {"data.csv"}
     push(store, "owner/theirs", force=True)
