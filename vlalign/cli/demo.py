@@ -32,11 +32,12 @@ def run(
         k: number of neighbours
         permutations: permutations of the null
     """
-    from vlalign.demo.run import run_demo, timed
+    from vlalign.demo.run import run_demo
     from vlalign.files import check_space
     from vlalign.paths import user_path
     from vlalign.report.console import console
     from vlalign.report.score import show_records, stages_table
+    from vlalign.scoring.layers import timed
     from vlalign.store import FeatureStore
 
     folder = user_path(out)
@@ -44,7 +45,7 @@ def run(
     demo = run_demo(folder, max_samples=max_samples, k=k, permutations=permutations, progress=not quiet)
     with timed(demo.stages, "write record and figure"):
         show_records([demo.record], folder / "results", console())
-    console().print(stages_table(demo.stages))
+    console().print(stages_table(list(demo.stages.items())))
     console().print(f"features  {FeatureStore(demo.store).root}\nnext      vlalign score --help, vlalign models")
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +12,7 @@ from vlalign.extraction import Engine, ExtractOptions
 from vlalign.models.registry import resolve
 from vlalign.scoring import ScoreRecord
 from vlalign.scoring.batch import score_pairs
+from vlalign.scoring.layers import timed
 
 VISION, TEXT, DATA = "demo-dinov2-small", "demo-smollm2-135m", "builtin:emoji"
 
@@ -26,12 +24,12 @@ class Demonstration:
     Attributes:
         record: score of the two models.
         store: folder of their features.
-        stages: name and seconds of each stage, in order.
+        stages: seconds of each stage by its name, in order.
     """
 
     record: ScoreRecord
     store: Path
-    stages: list[tuple[str, float]]
+    stages: dict[str, float]
 
 
 def run_demo(
@@ -51,7 +49,7 @@ def run_demo(
     """
     if max_samples is not None and max_samples <= k:
         raise VlalignError(f"--max-samples {max_samples}: scoring with k = {k} needs more samples")
-    stages: list[tuple[str, float]] = []
+    stages: dict[str, float] = {}
     for alias in (VISION, TEXT):
         with timed(stages, f"fetch and convert {alias}"):
             fetch(resolve(alias).location)
@@ -62,15 +60,7 @@ def run_demo(
         plan = engine.plan()
     vision, text = engine.run(plan, progress=progress)
     for extraction in (vision, text):
-        stages += [(f"{stage} {extraction.run.key.title}", seconds) for stage, seconds in extraction.seconds.items()]
+        stages |= {f"{stage} {extraction.run.key.title}": seconds for stage, seconds in extraction.seconds.items()}
     with timed(stages, f"score {len(vision.run.layers)} × {len(text.run.layers)} layer pairs"):
         (record,) = score_pairs([(vision.run, text.run)], k=k, permutations=permutations)
     return Demonstration(record, store, stages)
-
-
-@contextmanager
-def timed(stages: list[tuple[str, float]], name: str) -> Iterator[None]:
-    """Append a stage with the seconds that the block takes."""
-    start = time.perf_counter()
-    yield
-    stages.append((name, time.perf_counter() - start))

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
+from vlalign.display import some
 from vlalign.errors import VlalignError
 from vlalign.hub.repo import Target, fetch
 
+log = logging.getLogger(__name__)
+
 README = "README.md"
+#: files of others that a repository may hold
+_HARMLESS = {".gitattributes"}
 _LICENCE = "[A-Za-z0-9][A-Za-z0-9.+-]*"
 _MARK = re.compile(rf"^<!-- vlalign (?P<digest>[0-9a-f]{{16}})(?:, license (?P<licence>{_LICENCE}))?: [^\n]*-->$", re.M)
 
@@ -41,25 +48,34 @@ class Readme:
         return f"{above}<!-- vlalign {_digest(above)}{licence}: {rule} -->\n{self.below}".encode()
 
 
-def read_readme(target: Target, *, ours: bool, licence: str | None, force: bool) -> Readme:
-    """Return the parts of the existing README.md to keep.
+def read_readme(target: Target, own: Collection[str], *, licence: str | None, force: bool) -> Readme:
+    """Refuse to mix with files of others, and return the parts of the existing README.md to keep.
 
     Args:
         target: the data set.
-        ours: whether vlalign pushed the data set, so that the README.md should be its card.
+        own: files of earlier pushes; if there are any, the README.md should be a card of vlalign.
         licence: given with this push; by default that of an earlier one.
-        force: overwrite an edited card.
+        force: overwrite an edited card, and write next to files of others.
 
     Raises:
-        VlalignError: the card was edited, and ``force`` is not set; or the licence is not the name of one.
+        VlalignError: the card was edited or the data set holds something else, and ``force`` is not set; or the
+            licence is not the name of one.
     """
+    foreign = sorted(set(target.files) - set(own) - _HARMLESS - ({README} if own else set()))
+    if foreign and not force:
+        raise VlalignError(
+            f"data set {target.repo!r} holds something else ({some(foreign)}): name another one, or add to it with "
+            "--force, which replaces its README.md"
+        )
+    if foreign:
+        log.warning("%s holds other files, which stay (%s); its README.md is replaced", target.repo, some(foreign))
     if licence is not None and not re.fullmatch(_LICENCE, licence):
         raise VlalignError(f"--license {licence!r} is no licence: write it as the Hub does, such as apache-2.0")
     if README not in target.files:
         return Readme("", licence)
     text = fetch(target, [README])[README].decode("utf-8", "replace").replace("\r\n", "\n")
     mark = _MARK.search(text)
-    if ours and not force:
+    if own and not force:
         if mark is None:
             raise VlalignError(
                 f"{README} of data set {target.repo!r} lacks the mark that vlalign sets: give --force to replace it "

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from vlalign.display import some
 from vlalign.errors import VlalignError
 from vlalign.remote import hub_errors, no_hub
-
-log = logging.getLogger(__name__)
-
-#: files of others that a repository may hold
-_HARMLESS = {".gitattributes"}
 
 
 @dataclass(frozen=True)
@@ -53,22 +46,6 @@ class Target:
     def holds(self, path: str, data: bytes) -> bool:
         """Return whether the branch has exactly this file."""
         return self.head is not None and self.files.get(path) in checksums(data)
-
-    def check_foreign(self, own: Iterable[str], ours: bool, force: bool) -> None:
-        """Refuse to mix with files of others (not in ``own``, nor harmless); ``ours``: the README is vlalign's.
-
-        Raises:
-            VlalignError: it holds something else, and ``force`` is not set.
-        """
-        foreign = sorted(set(self.files) - set(own) - _HARMLESS - ({"README.md"} if ours else set()))
-        if not foreign:
-            return
-        if not force:
-            raise VlalignError(
-                f"data set {self.repo!r} holds something else ({some(foreign)}): name another one, or add to it with "
-                "--force, which replaces its README.md"
-            )
-        log.warning("%s holds other files, which stay (%s); its README.md is replaced", self.repo, some(foreign))
 
 
 def checksums(data: bytes) -> tuple[str, str]:

@@ -53,10 +53,9 @@ def push_samples(
     target = open_target(repo, private=private)
     index, content = f"vlalign/{kind}.json", pretty({"format": 1, "kind": kind, "settings": settings})
     ours = index in target.files
-    target.check_foreign([index, *paths] if ours else [], ours=ours, force=force)
+    readme = read_readme(target, [index, *paths] if ours else [], licence=licence, force=force)
     if ours and not force and fetch(target, [index])[index] != content:
         raise VlalignError(f"data set {repo!r} holds samples of other settings: name another one, or give --force")
-    readme = read_readme(target, ours=ours, licence=licence, force=force)
     with work_folder() as folder:
         for path in paths:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)

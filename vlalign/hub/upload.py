@@ -105,8 +105,7 @@ def push(
     paths = [path for path in target.files if path.startswith(f"{FOLDER}/") and path.endswith(".json")]
     existing = read_all_abouts(fetch(target, paths), repo)
     own = {path for about in existing for path in (about.path, *(part.path for part in about.parts))}
-    target.check_foreign(own, ours=bool(existing), force=force)
-    readme = read_readme(target, ours=bool(existing), licence=licence, force=force)
+    readme = read_readme(target, own, licence=licence, force=force)
     items = plan(runs, existing, target, dtype)
     if changed := [item.config for item in items if item.state == REPLACED and not force]:
         raise VlalignError(

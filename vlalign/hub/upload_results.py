@@ -89,8 +89,7 @@ def push_results(
     target = open_target(repo, branch=revision, tag=tag, private=private)
     ours = INDEX in target.files
     existing = {path for path in target.files if ours and path.startswith(f"{FOLDER}/")}
-    target.check_foreign({*existing, *({TABLE, INDEX} if ours else ())}, ours=ours, force=force)
-    readme = read_readme(target, ours=ours, licence=licence, force=force)
+    readme = read_readme(target, {*existing, *({TABLE, INDEX} if ours else ())}, licence=licence, force=force)
     plan = plan_records(records, target, existing)
     if plan.replaced and not force:
         pairs = "1 pair" if len(plan.replaced) == 1 else f"{len(plan.replaced)} pairs"
