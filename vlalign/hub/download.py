@@ -15,8 +15,7 @@ from vlalign.files import check_space, sha256_file
 from vlalign.hub.metadata import FOLDER, STORED, About, read_all_abouts
 from vlalign.hub.parquet import digest_of, read_shards
 from vlalign.remote import hub_errors, resolve_revision
-from vlalign.store import FeatureStore, Run, RunWriter, Shard
-from vlalign.store.manifest import Entry
+from vlalign.store import FeatureStore, Run, RunWriter
 from vlalign.store.shard import ShardError
 
 log = logging.getLogger(__name__)
@@ -173,11 +172,8 @@ def _ids(files: Sequence[Path]) -> list[str]:
 
 def _check_plan(about: About, writer: RunWriter) -> None:
     """Check that ids and shards are those that were pushed."""
-
-    def rows(pieces: Sequence[Shard | Entry]) -> list[tuple[int, int]]:
-        return [(piece.start, piece.stop) for piece in pieces]
-
-    if rows(writer.shards) != rows(about.shards) or sha256_file(writer.layout.ids) != about.ids_sha256:
+    rows, pushed = ([(one.start, one.stop) for one in shards] for shards in (writer.shards, about.shards))
+    if rows != pushed or sha256_file(writer.layout.ids) != about.ids_sha256:
         raise VlalignError(
             f"the ids or rows of {about.config} are not those that were pushed: remove {writer.path} and ask the "
             "owner of the data set to push it again"

@@ -75,7 +75,8 @@ class RunWriter:
             write_whole(self.layout.key, self.key.to_bytes())
         self._claim_ids()
         if self.layout.manifest.exists():
-            self._drop_settled_sidecars()
+            if any(self.path.glob("*.sha256")):
+                self._drop_settled_sidecars(self._manifest())
         else:
             probe(self.path)
 
@@ -94,12 +95,11 @@ class RunWriter:
             log.warning("%s was damaged and is written again", path)
         write_whole(path, self._ids_data)
 
-    def _drop_settled_sidecars(self) -> None:
-        """Remove sidecars that repeat the manifest, left by a run killed at the end of `finish`."""
-        manifest = self._manifest() if any(self.path.glob("*.sha256")) else None
+    def _drop_settled_sidecars(self, manifest: Manifest | None) -> None:
+        """Remove sidecars that repeat the manifest or are unreadable; a run killed in `finish` leaves them."""
         for entry in manifest.shards if manifest else ():
             path = self.path / entry.file
-            if read_sidecar(path) == entry.sha256:
+            if read_sidecar(path) in (None, entry.sha256):
                 with contextlib.suppress(OSError):
                     Layout.sidecar(path).unlink()
 
@@ -242,9 +242,7 @@ class RunWriter:
             facts=json.loads(canonical(facts)),  # as JSON stores them
         )
         write_whole(self.layout.manifest, manifest.to_bytes())
-        for sidecar in self.path.glob("shard-*.sha256"):
-            with contextlib.suppress(OSError):
-                sidecar.unlink()
+        self._drop_settled_sidecars(manifest)
         sweep(self.path)
         return Run(self.path)
 
