@@ -88,7 +88,7 @@ def vision(report: Reporter, data: DataSpec, tiny: bool) -> None:
                 with random_weights(None if real else module):
                     bare, rate = partial(bare_vision, module.to(dtype), dtype), matmul_rate(dtype, tiny)
                     numbers, plan = extract(report, what, folder, some, bare, rate, 32, dtype=name)
-                report(what, **numbers, images=plan.samples, pixels=plan.key.data["image"]["input_size"][1])
+                report(what, **numbers, images=plan.data.n, pixels=plan.key.data["image"]["input_size"][1])
 
 
 def extract(
@@ -127,7 +127,7 @@ def extract(
         with timed_writes(spent):
             seconds = measured.run(plan)[0].seconds
     model, extracted = plan.models[0], seconds["extract"]
-    numbers: Numbers = {"samples_per_s": model.samples / extracted, "extract_s": extracted, "bare_s": bare_seconds}
+    numbers: Numbers = {"samples_per_s": model.data.n / extracted, "extract_s": extracted, "bare_s": bare_seconds}
     numbers["share_of_bare"] = bare_seconds / extracted
     if model.sketch.flops is not None:
         operations = model.sketch.flops * model.amount
@@ -218,7 +218,7 @@ def usual_loop(model: Any, plan: ModelPlan, count: int) -> float:
 
 def bare_vision(module: nn.Module, dtype: torch.dtype, plan: ModelPlan) -> float:
     """Return the seconds of the model alone on random pixels that are on the device already."""
-    batch = min(plan.samples, BATCH_IMAGES)
+    batch = min(plan.data.n, BATCH_IMAGES)
     pixels = torch.randn(batch, *plan.key.data["image"]["input_size"], device=DEVICE, dtype=dtype)
 
     def work(batches: int) -> None:
@@ -227,5 +227,5 @@ def bare_vision(module: nn.Module, dtype: torch.dtype, plan: ModelPlan) -> float
                 module(pixels)
 
     work(1)
-    whole = plan.samples // batch
-    return seconds_of(lambda: work(whole)) * plan.samples / (whole * batch)
+    whole = plan.data.n // batch
+    return seconds_of(lambda: work(whole)) * plan.data.n / (whole * batch)

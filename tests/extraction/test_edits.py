@@ -156,7 +156,8 @@ def test_a_sweep_loads_the_weights_once(tiny: TinyModels, tmp_path: Path, monkey
         )
         plan = engine.make_plan({llama: text, dino: image})
         titles = [f"{m} {name}:{rate}" if rate else m for m, name in NAMES for rate in rates]
-        assert [model.title for model in plan.models] == [*titles, "bloom"]  # without a sweep: the config's edits, none
+        # without a sweep: the config's edits, none
+        assert [model.key.title for model in plan.models] == [*titles, "bloom"]
         return [extraction.run for extraction in engine.run(plan)]
 
     runs = swept(0, 20, 60)

@@ -88,8 +88,8 @@ class Clock:
 def plan_of(name: str, samples: int, amount: float, to_do: int | None = None) -> Any:
     return SimpleNamespace(
         source=SimpleNamespace(spec=name),
-        title=name,
-        samples=samples,
+        key=SimpleNamespace(title=name),
+        data=SimpleNamespace(n=samples),
         to_do=samples if to_do is None else to_do,
         amount=amount,
     )
@@ -108,8 +108,8 @@ def play(
         progress.begin(plan)
         clock.now += pause
         progress.loaded(plan)
-        for done in range(plan.samples - plan.to_do + 1, plan.samples + 1):
-            clock.now += seconds[plan.title] / plan.to_do
+        for done in range(plan.data.n - plan.to_do + 1, plan.data.n + 1):
+            clock.now += seconds[plan.key.title] / plan.to_do
             progress.update(plan, done)
             assert progress._bar.n <= 99
         progress.end(plan)

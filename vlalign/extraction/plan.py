@@ -65,21 +65,6 @@ class ModelPlan:
     missing: list[Shard]
 
     @property
-    def name(self) -> str:
-        """The model's name in messages."""
-        return self.key.model
-
-    @property
-    def title(self) -> str:
-        """The model's name with the edits of its modality."""
-        return self.key.title
-
-    @property
-    def samples(self) -> int:
-        """Samples of the data set."""
-        return len(self.data)
-
-    @property
     def to_do(self) -> int:
         """Samples of the missing shards."""
         return sum(shard.rows for shard in self.missing)

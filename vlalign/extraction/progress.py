@@ -37,9 +37,9 @@ class Bars:
 
         if plan.missing:
             self._bar = tqdm(
-                total=plan.samples,
-                initial=plan.samples - plan.to_do,
-                desc=visible(plan.title),
+                total=plan.data.n,
+                initial=plan.data.n - plan.to_do,
+                desc=visible(plan.key.title),
                 unit=" samples",
                 mininterval=0.5,
                 smoothing=0.05,
@@ -76,7 +76,7 @@ def followed(
         nonlocal own
         own += count
         theirs = sum(s.rows for s in others if writer.layout.shard(s, len(writer.shards)).exists())
-        progress.update(plan, plan.samples - plan.to_do + own + theirs)
+        progress.update(plan, plan.data.n - plan.to_do + own + theirs)
 
     progress.begin(plan)
     try:

@@ -32,7 +32,7 @@ def plan_table(plan: Plan, device: torch.device, config: ExtractOptions) -> Grou
         seconds = model.seconds(device)
         rows.append(
             [
-                visible(model.title),
+                visible(model.key.title),
                 model.source.revision.removeprefix("sha256:")[:12],
                 model.dtype if model.quantization == "none" else f"{model.quantization} + {model.dtype}",
                 model.pool,
@@ -43,10 +43,10 @@ def plan_table(plan: Plan, device: torch.device, config: ExtractOptions) -> Grou
                 DASH if not model.to_do else "unknown" if seconds is None else f"≈ {duration(seconds)}",
             ]
         )
-        lines.append(f"{model.name}: {model.dtype}, {model.dtype_reason}")
+        lines.append(f"{model.key.model}: {model.dtype}, {model.dtype_reason}")
         if model.texts is not None and model.texts.truncated:
             cut = plural(len(model.texts.truncated), "caption")
-            lines.append(f"{model.title}: {cut} will be truncated to the model's longest input")
+            lines.append(f"{model.key.title}: {cut} will be truncated to the model's longest input")
     if data.skipped:
         lines.append(f"{plural(len(data.skipped), 'bad sample')} left out, first {data.skipped[0]['id']!r}")
     need = sum(model.bytes_to_write() for model in plan.models)

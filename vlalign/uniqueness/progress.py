@@ -21,8 +21,8 @@ class UniquenessProgress(StudyProgress):
 
     def begin(self, plan: ModelPlan) -> None:
         """Show which run begins."""
-        self._done = plan.samples - plan.to_do
-        self.show(plan.title)
+        self._done = plan.data.n - plan.to_do
+        self.show(plan.key.title)
 
     def loaded(self, plan: ModelPlan) -> None:
         """Leave the time that loading weights took out of the measured speed."""
@@ -34,7 +34,7 @@ class UniquenessProgress(StudyProgress):
         if done > self._done:
             amount = plan.amount * (done - self._done) / plan.to_do
             self._done = done
-            self.advance(amount, plan.source.spec, plan.title)
+            self.advance(amount, plan.source.spec, plan.key.title)
 
     def end(self, plan: ModelPlan) -> None:
         """Do nothing: the bar continues with the next run."""
