@@ -105,14 +105,13 @@ def play(
 ) -> None:
     """A study in which every model has one speed; loading takes ``pause``."""
     for plan in plans:
-        progress.begin(plan)
-        clock.now += pause
-        progress.loaded(plan)
-        for done in range(plan.data.n - plan.to_do + 1, plan.data.n + 1):
-            clock.now += seconds[plan.key.title] / plan.to_do
-            progress.update(plan, done)
-            assert progress._bar.n <= 99
-        progress.end(plan)
+        with progress.follow(plan) as update:
+            clock.now += pause
+            update(plan.data.n - plan.to_do)
+            for done in range(plan.data.n - plan.to_do + 1, plan.data.n + 1):
+                clock.now += seconds[plan.key.title] / plan.to_do
+                update(done)
+                assert progress._bar.n <= 99
     for _ in range(pairs):
         clock.now += seconds["score"] / pairs
         progress.advance(40 / pairs, "score", "x × y at 0 %")

@@ -17,7 +17,7 @@ from vlalign.extraction.background import Background
 from vlalign.extraction.options import ExtractKeywords, ExtractOptions
 from vlalign.extraction.plan import ModelPlan, Plan, Sweep, make_plan
 from vlalign.extraction.probe import probe
-from vlalign.extraction.progress import Bars, Progress, followed
+from vlalign.extraction.progress import Progress, bar, followed
 from vlalign.extraction.readers import TextReader, VisionReader
 from vlalign.models.precision import exact_float32
 from vlalign.models.registry import resolve
@@ -106,10 +106,10 @@ class Engine:
 
         Args:
             plan: by default, the plan of the config.
-            progress: show a bar per run, or report to this object (main process only).
+            progress: show a bar per run, or the display that this function opens (main process only).
         """
         plan = plan or self.plan()
-        shown = (Bars() if progress is True else progress or None) if self.is_main else None
+        shown = (bar if progress is True else progress or None) if self.is_main else None
         try:
             return [self._run_model(model, shown) for model in plan.models]
         finally:
@@ -126,10 +126,9 @@ class Engine:
         with followed(plan, writer, mine, progress) as advance:
             if mine:
                 start = time.perf_counter()
-                with _library_bars(isinstance(progress, Bars)):
+                with _library_bars(progress is bar):
                     reader = self._reader(plan)
-                if progress is not None:
-                    progress.loaded(plan)
+                advance(0)
                 seconds["load"] = time.perf_counter() - start
                 start = time.perf_counter()
                 layers = [Layer(i, tap.name, tap.width, tap.convention) for i, tap in enumerate(reader.taps)]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING
 
 from vlalign.display import visible
 
@@ -12,53 +12,27 @@ if TYPE_CHECKING:
     from vlalign.extraction.plan import ModelPlan
     from vlalign.store import RunWriter, Shard
 
-
-class Progress(Protocol):
-    """Receiver of the main process's reports: a run begins, its weights are loaded, samples are done, it ends."""
-
-    def begin(self, plan: ModelPlan) -> None: ...
-
-    def loaded(self, plan: ModelPlan) -> None: ...
-
-    def update(self, plan: ModelPlan, done: int) -> None: ...
-
-    def end(self, plan: ModelPlan) -> None: ...
+#: display of a run: opened when the run begins, it gives a function that receives the number of samples done in all
+#: when weights are loaded and after each batch (main process only)
+Progress = Callable[["ModelPlan"], AbstractContextManager[Callable[[int], object]]]
 
 
-class Bars:
-    """A progress bar per run, over the samples of all processes."""
+@contextmanager
+def bar(plan: ModelPlan) -> Iterator[Callable[[int], object]]:
+    """Show the progress of a run over the samples of all processes; nothing if no work is left."""
+    from tqdm import tqdm
 
-    def __init__(self) -> None:
-        self._bar: Any = None
-
-    def begin(self, plan: ModelPlan) -> None:
-        """Show the bar of a run that has work left."""
-        from tqdm import tqdm
-
-        if plan.missing:
-            self._bar = tqdm(
-                total=plan.data.n,
-                initial=plan.data.n - plan.to_do,
-                desc=visible(plan.key.title),
-                unit=" samples",
-                mininterval=0.5,
-                smoothing=0.05,
-                dynamic_ncols=True,
-            )
-
-    def loaded(self, plan: ModelPlan) -> None:
-        """Do nothing."""
-
-    def update(self, plan: ModelPlan, done: int) -> None:
-        """Move the bar."""
-        if self._bar is not None:
-            self._bar.update(done - self._bar.n)
-
-    def end(self, plan: ModelPlan) -> None:
-        """Leave the bar where it is."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
+    with tqdm(
+        total=plan.data.n,
+        initial=plan.data.n - plan.to_do,
+        desc=visible(plan.key.title),
+        unit=" samples",
+        mininterval=0.5,
+        smoothing=0.05,
+        dynamic_ncols=True,
+        disable=not plan.missing,
+    ) as shown:
+        yield lambda done: shown.update(done - shown.n)
 
 
 @contextmanager
@@ -71,16 +45,13 @@ def followed(
         return
     others = [shard for shard in plan.missing if shard not in mine]
     own = 0
+    with progress(plan) as update:
 
-    def advance(count: int) -> None:
-        nonlocal own
-        own += count
-        theirs = sum(s.rows for s in others if writer.layout.shard(s, len(writer.shards)).exists())
-        progress.update(plan, plan.data.n - plan.to_do + own + theirs)
+        def advance(count: int) -> None:
+            nonlocal own
+            own += count
+            theirs = sum(s.rows for s in others if writer.layout.shard(s, len(writer.shards)).exists())
+            update(plan.data.n - plan.to_do + own + theirs)
 
-    progress.begin(plan)
-    try:
         yield advance
         advance(0)
-    finally:
-        progress.end(plan)

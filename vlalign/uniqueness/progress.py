@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from vlalign.study.progress import StudyProgress
@@ -11,30 +13,22 @@ if TYPE_CHECKING:
 
 
 class UniquenessProgress(StudyProgress):
-    """Progress whose parts are the extraction of each model, named by its spec, and the scores, named ``score``.
+    """Progress whose parts are the extraction of each model, named by its spec, and the scores, named ``score``."""
 
-    It follows an extraction, see :class:`vlalign.extraction.progress.Progress`.
-    """
-
-    _done = 0
     _model: Any = None
 
-    def begin(self, plan: ModelPlan) -> None:
-        """Show which run begins."""
-        self._done = plan.data.n - plan.to_do
+    @contextmanager
+    def follow(self, plan: ModelPlan) -> Iterator[Callable[[int], None]]:
+        """Follow the extraction of a run, see :data:`vlalign.extraction.progress.Progress`."""
+        before, spec = plan.data.n - plan.to_do, plan.source.spec
+
+        def update(done: int) -> None:
+            nonlocal before
+            if spec != self._model:  # its weights are loaded: the time that this took is no part of the speed
+                self._last, self._model = self._clock(), spec
+            if done > before:
+                amount, before = plan.amount * (done - before) / plan.to_do, done
+                self.advance(amount, spec, plan.key.title)
+
         self.show(plan.key.title)
-
-    def loaded(self, plan: ModelPlan) -> None:
-        """Leave the time that loading weights took out of the measured speed."""
-        if plan.source.spec != self._model:
-            self._last, self._model = self._clock(), plan.source.spec
-
-    def update(self, plan: ModelPlan, done: int) -> None:
-        """Count samples of a run: ``done`` in all."""
-        if done > self._done:
-            amount = plan.amount * (done - self._done) / plan.to_do
-            self._done = done
-            self.advance(amount, plan.source.spec, plan.key.title)
-
-    def end(self, plan: ModelPlan) -> None:
-        """Do nothing: the bar continues with the next run."""
+        yield update

@@ -101,7 +101,7 @@ class UniquenessStudy(Study[UniquenessConfig, UniquenessPlan, UniquenessResult])
         records = Records(self.config.out, plan.metric)
         with UniquenessProgress(self._works(plan, records), shown=progress) as bar:
             watch.lap("plan")
-            extractions = self.engine.run(plan.extraction, progress=bar)
+            extractions = self.engine.run(plan.extraction, progress=bar.follow)
             watch.lap("extract")
             points = self._points(plan, _by_rate(plan.extraction, extractions), records, bar)
             watch.lap("score")
