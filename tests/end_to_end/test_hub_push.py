@@ -165,7 +165,7 @@ def test_errors_are_one_line(command: Command, hub: HubServer, tmp_path: Path) -
         ("vlalign pull owner/e2e-errors --store p", None, "is not on the Hub, or is private"),
         ("vlalign pull owner/never --store p", TOKEN, "is not on the Hub, or is private"),
         ("vlalign pull owner/e2e-errors --store p --revision v7", TOKEN, "has no revision 'v7'"),
-        ("vlalign pull owner/e2e-errors --store p --config lama-7b", TOKEN, "it has llama-7b"),
+        ("vlalign pull owner/e2e-errors --store p --config lama-7b", TOKEN, "did you mean llama-7b"),
         ("vlalign pull minhuh/prh --store p --revision wit_1024", TOKEN, "holds no features that vlalign pushed"),
         ("vlalign push-results empty --repo owner/e2e-new", TOKEN, "no score records in empty"),
         ("vlalign push-results broken --repo owner/e2e-new", TOKEN, "has record format 1, this vlalign reads 2"),

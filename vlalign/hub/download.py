@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vlalign.environment import environment
-from vlalign.errors import VlalignError
+from vlalign.errors import VlalignError, did_you_mean
 from vlalign.files import check_space, sha256_file
 from vlalign.hub.metadata import FOLDER, STORED, About, read_all_abouts
 from vlalign.hub.parquet import digest_of, read_shards
@@ -88,8 +87,8 @@ def _choose(abouts: list[About], repo: str, configs: Sequence[str]) -> list[Abou
     names = [about.config for about in abouts]
     for wanted in configs:
         if wanted not in names:
-            close = difflib.get_close_matches(wanted, names, n=3) or names[:10]
-            raise VlalignError(f"data set {repo!r} has no configuration {wanted!r}: it has {', '.join(close)}")
+            hint = did_you_mean(wanted, names) or f": it has {', '.join(names[:10])}"
+            raise VlalignError(f"data set {repo!r} has no configuration {wanted!r}{hint}")
     return [about for about in abouts if not configs or about.config in configs]
 
 

@@ -109,7 +109,7 @@ class Run:
     def __repr__(self) -> str:
         return f"Run({self.key.title}@{self.key.short[:8]}, {len(self.layers)} layers, n={self.n})"
 
-    @cached_property
+    @property
     def ids(self) -> list[str]:
         """Sample ids in row order.
 

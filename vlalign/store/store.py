@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from vlalign.errors import VlalignError
+from vlalign.errors import VlalignError, did_you_mean
 from vlalign.files import one_line
 from vlalign.paths import user_path
 from vlalign.store.key import RunKey, diff_keys
@@ -155,10 +154,9 @@ class FeatureStore:
         matching = _match(runs, query)
         if not matching:
             names = sorted({run.key.model for run in runs})
-            close = difflib.get_close_matches(query.partition("@")[0], names, n=3)
-            shown = ", ".join(close or names[:10]) + (" …" if not close and len(names) > 10 else "")
-            hint = f"did you mean {shown}?" if close else f"it has {shown}"
-            raise VlalignError(f"no {kind} {query!r} in {self.root}: {hint}")
+            shown = ", ".join(names[:10]) + (" …" if len(names) > 10 else "")
+            hint = did_you_mean(query.partition("@")[0], names) or f": it has {shown}"
+            raise VlalignError(f"no {kind} {query!r} in {self.root}{hint}")
         return matching
 
     def verify(self) -> list[Problem]:
