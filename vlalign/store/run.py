@@ -169,7 +169,8 @@ class Run:
 
     def _check_once(self, index: int, path: Path) -> None:
         """Check a shard, unless that was done in this process and the file is the same by its mark."""
-        mark = _mark(path), index, self._manifest
+        manifest = self._manifest
+        mark = _mark(path), manifest.shards[index], manifest.ids_sha256, manifest.layers, manifest.extras
         if mark[0] is None or _checked.get(path.absolute()) != mark:
             self._check_shard(index, self.ids)
             if _mark(path) == mark[0]:
