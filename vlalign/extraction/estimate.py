@@ -53,10 +53,6 @@ class Sketch:
         """Memory of the weights, in bytes."""
         return round(self.parameters * BYTES_PER_WEIGHT[dtype if quantization == "none" else quantization])
 
-    def feature_bytes(self, samples: int) -> int:
-        """Disk space of the features, in bytes (float32)."""
-        return 4 * samples * sum(tap.width for tap in self.taps)
-
 
 def sketch(source: ModelSource, image_size: tuple[int, int] | None, requested_size: int | None) -> Sketch:
     """Build the model on PyTorch's meta device (no memory, no weights) and describe it.

@@ -83,8 +83,8 @@ class ModelPlan:
         return facts if self.texts is None else facts | self.texts.facts
 
     def bytes_to_write(self) -> int:
-        """Return the disk space that the missing shards need, in bytes."""
-        return self.sketch.feature_bytes(self.to_do)
+        """Return the disk space that the features of the missing shards need, in bytes (float32)."""
+        return 4 * self.to_do * sum(tap.width for tap in self.sketch.taps)
 
     def seconds(self, device: torch.device) -> float | None:
         """Estimate the time of the forwards on this device, without loading and decoding.

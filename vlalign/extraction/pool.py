@@ -6,6 +6,7 @@ No stack of layers × batch × tokens × width ever exists.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from vlalign.errors import VlalignError
@@ -51,9 +52,9 @@ class StatePooler:
         for tap in self._hooked:
             target = self._module.get_submodule(tap.module)
             if self._entering:
-                self._handles.append(target.register_forward_pre_hook(self._before(tap), with_kwargs=True))
+                self._handles.append(target.register_forward_pre_hook(partial(self._before, tap), with_kwargs=True))
             else:
-                self._handles.append(target.register_forward_hook(self._after(tap)))
+                self._handles.append(target.register_forward_hook(partial(self._after, tap)))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -61,17 +62,11 @@ class StatePooler:
             handle.remove()
         self._handles.clear()
 
-    def _before(self, tap: Tap) -> Callable[..., None]:
-        def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            self.add(tap, args[0] if args else kwargs["hidden_states"])
+    def _before(self, tap: Tap, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.add(tap, args[0] if args else kwargs["hidden_states"])
 
-        return hook
-
-    def _after(self, tap: Tap) -> Callable[..., None]:
-        def hook(module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-            self.add(tap, first_tensor(output))
-
-        return hook
+    def _after(self, tap: Tap, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        self.add(tap, first_tensor(output))
 
     def add(self, tap: Tap, state: Tensor) -> None:
         """Pool one state.

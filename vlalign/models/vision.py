@@ -6,6 +6,7 @@ import inspect
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from vlalign.errors import VlalignError
@@ -264,14 +265,9 @@ def _timm_taps(module: Any) -> tuple[list[Tap], int, bool]:
 # -- transformers -----------------------------------------------------------------------------------------------------
 
 
-class _ProcessorTransform:
-    """A transformers image processor as a function of one picture (a class, so that workers can unpickle it)."""
-
-    def __init__(self, processor: Any) -> None:
-        self.processor = processor
-
-    def __call__(self, image: Image) -> Tensor:
-        return self.processor(images=image, return_tensors="pt")["pixel_values"][0]
+def _pixels(processor: Any, image: Image) -> Tensor:
+    """Preprocess one picture by an image processor of transformers (no closure, so that workers can unpickle it)."""
+    return processor(images=image, return_tensors="pt")["pixel_values"][0]
 
 
 def _processor(source: ModelSource, image_size: int | None) -> Preprocessing:
@@ -283,7 +279,7 @@ def _processor(source: ModelSource, image_size: int | None) -> Preprocessing:
             processor.size = _resized(processor.size, round(image_size / _crop_ratio(processor)))
             if getattr(processor, "crop_size", None):
                 processor.crop_size = _resized(processor.crop_size, image_size)
-        transform = _ProcessorTransform(processor)
+        transform = partial(_pixels, processor)
         sizes = [dict(getattr(processor, name, None) or {}) for name in ("size", "crop_size")]
         size = _tried(transform, [sides[key] for sides in sizes for key in _SIDES if sides.get(key)])
         settings = {k: v for k, v in processor.to_dict().items() if not k.startswith("_") and v is not None}
