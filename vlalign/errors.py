@@ -24,6 +24,13 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def short_line(error: BaseException | str, limit: int = 300) -> str:
-    """Return the first lines of an error as one line of at most `limit` characters."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    r"""Return an error's message on one line of at most `limit` characters, with its type where that alone is unclear.
+
+    >>> short_line(KeyError("model_type")), short_line(ValueError("bad\n  size"))
+    ("KeyError: 'model_type'", 'bad size')
+    """
+    text = " ".join(str(error).split())
+    plain = isinstance(error, (OSError, ValueError, RuntimeError, VlalignError))
+    if isinstance(error, BaseException) and not (text and plain):
+        text = f"{type(error).__name__}: {text}".removesuffix(": ")
     return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -56,7 +56,7 @@ def reading(where: str) -> Iterator[None]:
             raise VlalignError(f"{where} holds no samples") from error
         if kind in ("EmptyDatasetError", "DataFilesNotFoundError", "EmptyDataError", "SchemaInferenceError"):
             raise VlalignError(f"{where} holds no samples: {short_line(cause)}") from error
-        raise VlalignError(f"cannot read {where}: {kind}: {short_line(cause)}") from error
+        raise VlalignError(f"cannot read {where}: {kind}: {short_line(str(cause))}") from error
 
 
 def load_files(builder: str, files: Sequence[Path], **options: Any) -> Dataset:

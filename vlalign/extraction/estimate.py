@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vlalign.errors import VlalignError
+from vlalign.errors import VlalignError, short_line
 from vlalign.extraction.pool import MisshapenState, StatePooler
 from vlalign.models.precision import BYTES_PER_WEIGHT
-from vlalign.models.source import ModelSource, load_config, model_errors, summary
+from vlalign.models.source import ModelSource, load_config, model_errors
 from vlalign.models.structure import Tap, count_parameters, position_rows
 from vlalign.models.text import base_factory, text_taps
 from vlalign.models.vision import build_vision_model, vision_taps
@@ -137,7 +137,7 @@ def _try(
     except (RuntimeError, NotImplementedError, TypeError, ValueError, AssertionError) as error:
         if "match model" in str(error):  # a size, in messages of timm and transformers
             raise VlalignError(
-                f"{source.location}: the model cannot read the images that its preprocessing gives ({summary(error)})"
+                f"{source.location}: the model cannot read the images of its preprocessing ({short_line(error)})"
             ) from error
         logger.debug("%s cannot be tried without weights: %s", source.spec.alias, error)
         return None

@@ -8,10 +8,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from vlalign.errors import VlalignError
+from vlalign.errors import VlalignError, short_line
 from vlalign.extraction.pool import MisshapenState
 from vlalign.extraction.readers import FailedForward, NotFinite, TextReader, forwards
-from vlalign.models.source import summary
 from vlalign.models.structure import Tap
 from vlalign.models.text import Batches, TextModel
 from vlalign.store import Shard
@@ -72,7 +71,7 @@ def probe(model: TextModel, name: str, limit: int | None, dtype: str, quantizati
     except MisshapenState as error:
         raise VlalignError(f"{name}: its layers cannot be read: {error}") from error
     except FailedForward as error:
-        reason = summary(error.__cause__ or error)
+        reason = short_line(error.__cause__ or error)
         raise VlalignError(f"{name} cannot be read as a text model: {reason}") from error
     if batches != "padded":
         logger.info("%s: its states depend on %s", name, _DEPENDS[batches])

@@ -7,12 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from vlalign.errors import VlalignError
+from vlalign.errors import VlalignError, short_line
 from vlalign.extraction.batches import Halving, token_batches
 from vlalign.extraction.decoding import decode
 from vlalign.extraction.loss import bits_per_text
 from vlalign.extraction.pool import MisshapenState, StatePooler, last_token, mean_over_tokens, pool_vision
-from vlalign.models.source import summary
 from vlalign.models.structure import Tap
 from vlalign.models.text import TextModel
 from vlalign.models.vision import Preprocessing, VisionModel
@@ -40,7 +39,7 @@ def forwards(name: str, sample: str) -> Iterator[None]:
     try:
         yield
     except (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-        raise FailedForward(f"{name} fails on the batch of sample {sample!r}: {summary(error)}") from error
+        raise FailedForward(f"{name} fails on the batch of sample {sample!r}: {short_line(error)}") from error
 
 
 class NotFinite(VlalignError):

@@ -12,7 +12,7 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
-from vlalign.errors import VlalignError
+from vlalign.errors import VlalignError, short_line
 from vlalign.files import sha256_file
 from vlalign.models.cached import READ_SUFFIXES, check_cached, check_converted
 from vlalign.models.spec import ModelSpec
@@ -157,7 +157,7 @@ def read_config(path: Path) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise VlalignError(f"{path.parent} has no config.json: it is not a transformers or timm model") from error
     except (OSError, ValueError, RecursionError) as error:
-        raise VlalignError(f"{path} cannot be read as JSON ({summary(error)}): fetch the model again") from error
+        raise VlalignError(f"{path} cannot be read as JSON ({short_line(error)}): fetch the model again") from error
     if not isinstance(raw, dict):
         raise VlalignError(f"{path} is not a model config, but a JSON {type(raw).__name__}: fetch the model again")
     for key in ("architecture", "model_type"):
@@ -206,7 +206,7 @@ def model_errors(source: ModelSource, part: str) -> Iterator[None]:
             raise VlalignError("reading a GGUF file needs the gguf package: pip install gguf") from error
         if part == "config" and "recogni" in text:
             raise VlalignError(
-                f"{source.location}: transformers does not know this model ({summary(error)})"
+                f"{source.location}: transformers does not know this model ({short_line(error)})"
             ) from error
         if isinstance(error, UnpicklingError) or isinstance(error.__cause__, UnpicklingError):
             raise VlalignError(
@@ -218,20 +218,8 @@ def model_errors(source: ModelSource, part: str) -> Iterator[None]:
             raise VlalignError(f"{source.location}: the weights cannot be loaded ({text})") from error
         where = f"{source.location}/{source.gguf_file}" if source.gguf_file else source.location
         if source.gguf_file and part == "config":
-            raise VlalignError(f"{where} is damaged, or of a kind that is not known ({summary(error)})") from error
-        raise VlalignError(f"{where}: the {part} cannot be loaded ({summary(error)})") from error
-
-
-def summary(error: BaseException, limit: int = 300) -> str:
-    r"""Return an exception's message on one line, with its type where the message alone is unclear.
-
-    >>> summary(KeyError("model_type")), summary(ValueError("bad\n  size"))
-    ("KeyError: 'model_type'", 'bad size')
-    """
-    text = " ".join(str(error).split())
-    if not isinstance(error, (OSError, ValueError, RuntimeError)) or not text:
-        text = f"{type(error).__name__}: {text}".removesuffix(": ")
-    return text if len(text) <= limit else text[:limit].rstrip() + " …"
+            raise VlalignError(f"{where} is damaged, or of a kind that is not known ({short_line(error)})") from error
+        raise VlalignError(f"{where}: the {part} cannot be loaded ({short_line(error)})") from error
 
 
 def load_config(source: ModelSource) -> Any:
