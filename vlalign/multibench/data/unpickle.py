@@ -133,9 +133,10 @@ class _DType:
 
 
 class _Array:
-    """An array that a pickle makes in two steps."""
+    """An array, which most pickles make in two steps."""
 
-    value: np.ndarray[Any, Any] | None = None
+    def __init__(self, value: np.ndarray[Any, Any] | None = None) -> None:
+        self.value = value
 
     def build(self, state: Any) -> None:
         """Take (version, shape, dtype, whether in Fortran's order, bytes or list of objects)."""
@@ -143,6 +144,27 @@ class _Array:
             raise ValueError("array")
         _, shape, dtype, fortran, data = state
         self.value = _array(data, dtype, shape, "F" if fortran else "C")
+
+
+class _Dict(dict[Any, Any]):
+    """A dict whose keys are checked before they are hashed."""
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        super().__setitem__(_key(key), value)
+
+
+class _Set(set[Any]):
+    """A set whose members are checked before they are hashed."""
+
+    def update(self, *values: Any) -> None:
+        super().update(*(map(_key, each) for each in values))
+
+
+def _key(value: Any) -> Any:
+    """Check a key or member; others could take forever, or overflow the stack, when they are hashed or compared."""
+    if not isinstance(value, _PLAIN):
+        raise _Refused(f"a {type(value).__name__.lstrip('_').lower()} as a key")
+    return value
 
 
 def _text(value: Any) -> str:
@@ -162,29 +184,23 @@ def _array(data: Any, dtype: Any, shape: Any, order: Any = "C") -> np.ndarray[An
         raise ValueError("array")
     kind = dtype.dtype
     objects = kind.hasobject
-    wanted: Any = list if objects else (bytes, bytearray)
     data = data.encode("latin1") if isinstance(data, str) else data
+    wanted: Any = list if objects else (bytes, bytearray)
     if not isinstance(data, wanted) or (objects and order == "F"):
         raise ValueError("data")
     if len(data) != math.prod(sizes) * (1 if objects else kind.itemsize):
         raise ValueError("an array whose values do not fit its shape")
     if objects:
         values = np.empty(len(data), dtype=object)
-        for at, value in enumerate(data):
-            values[at] = value
-        return values.reshape(sizes)
-    values = np.frombuffer(data, kind) if data else np.empty(0, kind)
+        for i, value in enumerate(data):
+            values[i] = value
+    else:
+        values = np.frombuffer(data, kind) if data else np.empty(0, kind)
     return values.reshape(sizes, order="F" if order == "F" else "C")
 
 
-def _frombuffer(*arguments: Any) -> _Array:
-    made = _Array()
-    made.value = _array(*arguments)
-    return made
-
-
 def _reconstruct(kind: Any, shape: Any, typecode: Any) -> _Array:
-    if not isinstance(kind, _Name) or kind.name != "numpy.ndarray":
+    if kind is not NAMES["numpy.ndarray"]:
         raise ValueError("array")
     return _Array()
 
@@ -202,36 +218,32 @@ def _encode(text: Any, encoding: Any = None) -> bytes:
     return text.encode("latin1")
 
 
-def _dict(pairs: Any = ()) -> dict[Any, Any]:
+def _dict(pairs: Any = ()) -> _Dict:
     if not isinstance(pairs, list | tuple) or not all(isinstance(p, list | tuple) and len(p) == 2 for p in pairs):
         raise ValueError("pairs")
-    return {_key(key): value for key, value in pairs}
+    result = _Dict()
+    for key, value in pairs:
+        result[key] = value
+    return result
 
 
-def _default_dict(factory: Any = None, pairs: Any = ()) -> dict[Any, Any]:
+def _default_dict(factory: Any = None, pairs: Any = ()) -> _Dict:
     if factory is not None and not (isinstance(factory, _Name) and factory.name.startswith("builtins.")):
         raise _Refused("a defaultdict of something other than a plain type")
     return _dict(pairs)
 
 
-def _set(values: Any = ()) -> set[Any]:
+def _set(values: Any = ()) -> _Set:
     if not isinstance(values, list | tuple):
         raise ValueError("set")
-    return {_key(value) for value in values}
-
-
-def _key(value: Any) -> Any:
-    """Check a key or member; others could take forever, or overflow the stack, when they are hashed or compared."""
-    if not isinstance(value, _PLAIN):
-        raise _Refused(f"a {type(value).__name__.lstrip('_').lower()} as a key")
-    return value
+    return _Set(map(_key, values))
 
 
 _MAKERS: dict[str, Callable[..., Any] | None] = {
     "numpy.ndarray": None, "numpy.dtype": _DType, "numpy.core.multiarray._reconstruct": _reconstruct,
-    "numpy.core.multiarray.scalar": _scalar, "numpy.core.numeric._frombuffer": _frombuffer, "_codecs.encode": _encode,
-    "collections.OrderedDict": _dict, "collections.defaultdict": _default_dict, "builtins.bytes": lambda: b"",
-    "builtins.set": _set, "builtins.frozenset": _set,
+    "numpy.core.multiarray.scalar": _scalar, "numpy.core.numeric._frombuffer": lambda *parts: _Array(_array(*parts)),
+    "_codecs.encode": _encode, "collections.OrderedDict": _dict, "collections.defaultdict": _default_dict,
+    "builtins.bytes": lambda: b"", "builtins.set": _set, "builtins.frozenset": _set,
     **dict.fromkeys(f"builtins.{name}" for name in ("list", "dict", "tuple", "int", "float", "str", "bool")),
 }  # fmt: skip
 #: the names that a pickle may use, as numpy 1 and Python 3 write them
@@ -244,21 +256,17 @@ _Base: Any = pickle._Unpickler  # the one in C sets memory aside for any size th
 class _Unpickler(_Base):
     """Loads a pickle of plain values, and of arrays as :class:`_Array`."""
 
-    dispatch: ClassVar[dict[int, Any]] = dict(_Base.dispatch)
-
     def __init__(self, file: BinaryIO) -> None:
         super().__init__(_Bounded(file), fix_imports=False, encoding="bytes")
 
     def find_class(self, module: str, name: str) -> _Name:
         """Return the substitute of a name; nothing is imported."""
-        substitute = NAMES.get(
-            f"{module.replace('numpy._core', 'numpy.core').replace('__builtin__', 'builtins')}.{name}"
-        )
-        if substitute is None and not re.fullmatch(r"[\w.]+", module):
+        known = f"{module.replace('numpy._core', 'numpy.core').replace('__builtin__', 'builtins')}.{name}"
+        if known in NAMES:
+            return NAMES[known]
+        if not re.fullmatch(r"[\w.]+", module):
             raise ValueError("not the name of a module")
-        if substitute is None:
-            raise _Refused(ascii(f"{module}.{name}"[:80])[1:-1])
-        return substitute
+        raise _Refused(ascii(f"{module}.{name}"[:80])[1:-1])
 
     def _forbidden(self) -> None:
         raise _Refused("an instruction that makes instances, or fetches what is not in the file")
@@ -272,51 +280,29 @@ class _Unpickler(_Base):
     def _build(self) -> None:
         state, target = self.stack.pop(), self.stack[-1]
         if not isinstance(target, _Array | _DType):
-            raise _Refused(f"a change of {target.name if isinstance(target, _Name) else type(target).__name__}")
+            kind = type(target).__name__.lstrip("_").lower()
+            raise _Refused(f"a change of {target.name if isinstance(target, _Name) else kind}")
         target.build(state)
-
-    def _put(self, items: list[Any]) -> None:
-        """Put keys and values in turn into the dict on top of the stack."""
-        target = self.stack[-1]
-        if type(target) is not dict or len(items) % 2:
-            raise ValueError("dict")
-        target.update(_dict(list(zip(items[::2], items[1::2], strict=True))))
-
-    def _set_item(self) -> None:
-        value, key = self.stack.pop(), self.stack.pop()
-        self._put([key, value])
 
     def _dict(self) -> None:
         items = self.pop_mark()
-        self.append({})
-        self._put(items)
+        self.append(_dict(list(zip(items[::2], items[1::2], strict=True))))
 
-    def _add_items(self) -> None:
-        items = self.pop_mark()
-        if type(self.stack[-1]) is not set:
-            raise ValueError("set")
-        self.stack[-1].update(_set(items))
-
-    def _byte_array(self) -> None:
-        self.append(self.read(*struct.unpack("<Q", self.read(8))))
-
-    dispatch |= dict.fromkeys(
+    dispatch: ClassVar[dict[int, Any]] = _Base.dispatch | dict.fromkeys(
         [getattr(pickle, name)[0] for name in (
             "NEWOBJ", "NEWOBJ_EX", "OBJ", "EXT1", "EXT2", "EXT4", "PERSID", "BINPERSID", "NEXT_BUFFER",
             "READONLY_BUFFER",
         )],
         _forbidden,
-    )  # fmt: skip
-    dispatch |= {
+    ) | {
         pickle.REDUCE[0]: _reduce,
         pickle.BUILD[0]: _build,
-        pickle.SETITEM[0]: _set_item,
-        pickle.SETITEMS[0]: lambda self: self._put(self.pop_mark()),
+        pickle.EMPTY_DICT[0]: lambda self: self.append(_Dict()),
         pickle.DICT[0]: _dict,
-        pickle.ADDITEMS[0]: _add_items,
+        pickle.EMPTY_SET[0]: lambda self: self.append(_Set()),
         pickle.FROZENSET[0]: lambda self: self.append(_set(self.pop_mark())),
-        pickle.BYTEARRAY8[0]: _byte_array,
-    }
+        pickle.BYTEARRAY8[0]: lambda self: self.append(self.read(*struct.unpack("<Q", self.read(8)))),
+    }  # fmt: skip
 
 
 def _resolve(value: Any, path: str, where: str, seen: dict[int, Any], depth: int) -> Any:
