@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,15 +13,19 @@ from vlalign.errors import VlalignError
 from vlalign.multibench.data.arrays import (
     ROWS,
     Array,
+    Blocks,
     Scale,
     as_float32,
-    check_finite_blocks,
+    check_finite,
     check_numbers,
+    count_values,
     id_texts,
     measure,
+    row_blocks,
 )
 from vlalign.multibench.data.source import Source, read_source
 from vlalign.multibench.data.validation import SPLITS
+from vlalign.multibench.published import TITLES
 
 if TYPE_CHECKING:
     from vlalign.multibench.data.prepared import Prepared, PreparedSplit
@@ -36,7 +40,6 @@ class Convention:
     """Conventions of a data set.
 
     Attributes:
-        title: its usual spelling.
         task: "sentiment" or "classification".
         pool: of its encoders.
         labels: description of its labels, for errors.
@@ -44,7 +47,6 @@ class Convention:
         samples: approximate number over all splits.
     """
 
-    title: str
     task: str
     pool: str
     labels: str
@@ -54,10 +56,10 @@ class Convention:
 
 _SENTIMENT = "many numbers from -3 to 3, of both signs"
 CONVENTIONS = {
-    "mosi": Convention("MOSI", "sentiment", "mean", _SENTIMENT, ((20, 5, 300), (35, 74, 300)), 2199),
-    "mosei": Convention("MOSEI", "sentiment", "mean", _SENTIMENT, ((35, 74, 300), (713, 74, 300)), 22777),
-    "urfunny": Convention("UR-FUNNY", "classification", "cls", "0 and 1", ((371, 81, 300),), 16514),
-    "mustard": Convention("MUStARD", "classification", "cls", "0 and 1, or -1 and 1", ((371, 81, 300),), 690),
+    "mosi": Convention("sentiment", "mean", _SENTIMENT, ((20, 5, 300), (35, 74, 300)), 2199),
+    "mosei": Convention("sentiment", "mean", _SENTIMENT, ((35, 74, 300), (713, 74, 300)), 22777),
+    "urfunny": Convention("classification", "cls", "0 and 1", ((371, 81, 300),), 16514),
+    "mustard": Convention("classification", "cls", "0 and 1, or -1 and 1", ((371, 81, 300),), 690),
 }
 
 
@@ -78,21 +80,19 @@ def label_problem(name: str, values: Array) -> str | None:
     return f"{len(distinct)} values from {distinct[0]:g} to {distinct[-1]:g}"
 
 
-def plain_labels(source: Source, split: str, key: str = "labels") -> Array:
+def plain_labels(source: Source, split: str) -> Array:
     """Return the labels [N] of a split, stored as [N], [N, 1] or [N, 1, 1].
 
     Raises:
         VlalignError: they have another shape, or are not numbers.
     """
-    values = source.splits[split][key]
+    values, where = source.splits[split]["labels"], source.title(split, "labels")
     if values.dtype == object and all(isinstance(value, int | float | np.number) for value in values.reshape(-1)):
         values = values.astype(np.float64)
     if values.dtype.kind not in "fiub":
-        raise VlalignError(f"{source.title(split, key)} has dtype {values.dtype}: expected numbers")
+        raise VlalignError(f"{where} has dtype {values.dtype}: expected numbers")
     if values.ndim not in (1, 2, 3) or values.size != len(values) or not values.size:
-        raise VlalignError(
-            f"{source.title(split, key)} has the shape {list(values.shape)}: expected [N], [N, 1] or [N, 1, 1]"
-        )
+        raise VlalignError(f"{where} has the shape {list(values.shape)}: expected [N], [N, 1] or [N, 1, 1]")
     return values.reshape(-1).astype(np.float64)
 
 
@@ -122,10 +122,7 @@ def prepare_affect(
     from vlalign.multibench.data.prepared import PreparedSplit, write_prepared
 
     convention, source = CONVENTIONS[name], read_source(path)
-    check_layout(source)
-    labels = {split: plain_labels(source, split) for split in SPLITS}
-    check_labels(name, source, labels)
-    plans = {split: plan_split(source, split) for split in SPLITS}
+    labels, plans = plan_affect(name, source)
     width = max(plan.frames for plan in plans.values())
     about: dict[str, Any] = {
         "source": source.files,
@@ -138,7 +135,6 @@ def prepare_affect(
     for key in MODALITIES:
         scale = None
         for split, plan in plans.items():
-            check_finite_blocks(source.title(split, key), plan.blocks(source, key))
             if split == SPLITS[0] and key in STANDARDISED:
                 scale = measure(source.title(split, key), plan.blocks(source, key))
                 about["processing"]["standardised"][key] = scale.to_json()
@@ -146,14 +142,13 @@ def prepare_affect(
             if key != "text":
                 del source.splits[split][key]  # the largest arrays: one modality at a time is held twice
     padded = any((plan.lengths < width).any() for plan in plans.values())
+    classes = None if convention.task == "sentiment" else 2
     splits: dict[str, PreparedSplit] = {}
     for split, plan in plans.items():
         lengths = {key: torch.from_numpy(plan.lengths) for key in MODALITIES} if padded else {}
         chosen = labels[split][plan.kept]
-        kind: Any = np.float32 if convention.task == "sentiment" else np.int64
-        targets = torch.from_numpy((chosen if convention.task == "sentiment" else chosen > 0).astype(kind))
-        splits[split] = PreparedSplit(inputs[split], lengths, targets, plan.ids)
-    classes = None if convention.task == "sentiment" else 2
+        targets = (chosen > 0).astype(np.int64) if classes else chosen.astype(np.float32)
+        splits[split] = PreparedSplit(inputs[split], lengths, torch.from_numpy(targets), plan.ids)
     return write_prepared(
         folder, name=name, task=convention.task, classes=classes, pool=pool or convention.pool, splits=splits,
         about=about, force=force,
@@ -166,24 +161,27 @@ def _unlike(name: str, source: Source) -> str | None:
     widths = tuple(int(train[key].shape[2]) for key in MODALITIES)
     if widths not in convention.widths:
         shown, known = ("/".join(map(str, each)) for each in (widths, convention.widths[0]))
-        return f"vision, audio and text have {shown} features, those of {convention.title} mostly {known}"
+        return f"vision, audio and text have {shown} features, those of {TITLES[name]} mostly {known}"
     count = sum(len(part[MODALITIES[0]]) for part in source.splits.values())
-    alike = [other for other in CONVENTIONS.values() if widths in other.widths and other.task == convention.task]
-    nearest = min(alike, key=lambda other: abs(np.log(count / other.samples)))
-    if nearest is convention:
+    alike = {
+        other: known.samples
+        for other, known in CONVENTIONS.items()
+        if widths in known.widths and known.task == convention.task
+    }
+    nearest = min(alike, key=lambda other: abs(np.log(count / alike[other])))
+    if nearest == name:
         return None
-    return f"{count} samples: {convention.title} has about {convention.samples}, {nearest.title} {nearest.samples}"
+    return f"{count} samples: {TITLES[name]} has about {convention.samples}, {TITLES[nearest]} {alike[nearest]}"
 
 
-def check_layout(source: Source) -> None:
+def _check_layout(source: Source) -> None:
     """Raise VlalignError unless a file has the splits, keys and shapes of affect data."""
     if lacking := [split for split in SPLITS if split not in source.splits]:
         held = ", ".join([*source.splits, *source.flat][:8]) or "nothing"
         raise VlalignError(
             f"{source.path} lacks the split {', '.join(lacking)}: it has {held}; expected train, valid and test"
         )
-    for split in SPLITS:
-        arrays = source.splits[split]
+    for split, arrays in source.splits.items():
         if lacking := [key for key in (*MODALITIES, "labels") if key not in arrays]:
             raise VlalignError(
                 f"{source.path}: {split} lacks {', '.join(lacking)}: it has {', '.join(arrays) or 'nothing'}; expected "
@@ -191,17 +189,15 @@ def check_layout(source: Source) -> None:
             )
         for key in MODALITIES:
             check_numbers(source.title(split, key), arrays[key])
-        first = arrays[MODALITIES[0]]
-        for key in (*MODALITIES[1:], "labels", "id", "ids"):
-            if key in arrays and (arrays[key].ndim == 0 or len(arrays[key]) != len(first)):
-                count = len(arrays[key]) if arrays[key].ndim else "no"
+        samples, frames, _ = arrays[MODALITIES[0]].shape
+        for key in (key for key in (*MODALITIES, "labels", "id", "ids") if key in arrays):
+            values, where = arrays[key], source.title(split, key)
+            if values.ndim == 0 or len(values) != samples:
+                count = len(values) if values.ndim else "no"
+                raise VlalignError(f"{where} has {count} samples, vision has {samples}: expected {samples} samples")
+            if key in MODALITIES and values.shape[1] != frames:
                 raise VlalignError(
-                    f"{source.title(split, key)} has {count} samples, vision has {len(first)}: "
-                    f"expected {len(first)} samples"
-                )
-            if key in MODALITIES and arrays[key].shape[1] != first.shape[1]:
-                raise VlalignError(
-                    f"{source.title(split, key)} has {arrays[key].shape[1]} frames, vision has {first.shape[1]}: "
+                    f"{where} has {values.shape[1]} frames, vision has {frames}: "
                     "expected modalities aligned to equal numbers of frames"
                 )
         for key in MODALITIES:
@@ -232,31 +228,39 @@ class SplitPlan:
     ids: list[str]
     counts: dict[str, int]
 
-    def blocks(self, source: Source, key: str) -> Callable[[], Iterator[tuple[Array, Array]]]:
-        """Return a function that yields the kept rows of a modality in blocks, cut, with −inf in audio replaced."""
-        values = source.splits[self.split][key]
+    def blocks(self, source: Source, key: str) -> Blocks:
+        """Return the kept rows of a modality in blocks, cut, with −inf in audio replaced."""
 
-        def generate() -> Iterator[tuple[Array, Array]]:
-            for start in range(0, len(self.kept), ROWS):
-                numbers = self.kept[start : start + ROWS]
-                rows = values[numbers, : self.frames]
-                if key == "audio" and rows.dtype.kind == "f":
-                    rows[rows == -np.inf] = 0
-                yield numbers, rows
+        def change(_: Array, rows: Array) -> Array:
+            if key == "audio" and rows.dtype.kind == "f":
+                rows[rows == -np.inf] = 0
+            return rows
 
-        return generate
+        return row_blocks(source.splits[self.split][key][:, : self.frames], self.kept, change)
 
 
-def plan_split(source: Source, split: str) -> SplitPlan:
-    """Plan the preparation of a split; reads all of text and audio.
+def plan_affect(name: str, source: Source) -> tuple[dict[str, Array], dict[str, SplitPlan]]:
+    """Check a file as that of a data set, reading all of it; return the labels float64 [N] and plans of its splits.
 
     Raises:
-        VlalignError: no sample is kept.
+        VlalignError: the file is not as expected, or no sample of a split is kept.
     """
+    _check_layout(source)
+    labels = {split: plain_labels(source, split) for split in SPLITS}
+    _check_labels(name, source, labels)
+    plans = {split: _plan_split(source, split) for split in SPLITS}
+    for split, plan in plans.items():
+        for key in MODALITIES:
+            check_finite(source.title(split, key), plan.blocks(source, key))
+    return labels, plans
+
+
+def _plan_split(source: Source, split: str) -> SplitPlan:
+    """Plan the preparation of a split; at least one sample must be kept."""
     arrays = source.splits[split]
     text, audio = arrays["text"], arrays["audio"]
     count, frames = len(text), min(text.shape[1], FRAMES)
-    starts, any_text, infinite = np.zeros(count, np.int64), np.zeros(count, bool), 0
+    starts, any_text = np.zeros(count, np.int64), np.zeros(count, bool)
     for start in range(0, count, ROWS):
         spoken = (text[start : start + ROWS] != 0).any(2)
         any_text[start : start + ROWS] = spoken.any(1)
@@ -265,9 +269,7 @@ def plan_split(source: Source, split: str) -> SplitPlan:
     kept = np.flatnonzero(starts < frames)
     if not len(kept):
         raise VlalignError(f"{source.title(split, 'text')} is all zero in every sample: expected word vectors")
-    if audio.dtype.kind == "f":
-        for start in range(0, len(kept), ROWS):
-            infinite += int((audio[kept[start : start + ROWS], :frames] == -np.inf).sum())
+    audio_blocks = (audio[kept[start : start + ROWS], :frames] for start in range(0, len(kept), ROWS))
     names = id_texts(arrays.get("id", arrays.get("ids")), count)
     ids = [f"{split}-{row:05d}" + (f"+{names[row]}" if names[row] else "") for row in kept]
     counts = {
@@ -278,7 +280,7 @@ def plan_split(source: Source, split: str) -> SplitPlan:
         "frames_cut_of_each": int(text.shape[1] - frames),
         "samples_stripped": int((starts[kept] > 0).sum()),
         "frames_stripped": int(starts[kept].sum()),
-        "minus_infinity_replaced": infinite,
+        "minus_infinity_replaced": sum(int((rows == -np.inf).sum()) for rows in audio_blocks),
     }
     return SplitPlan(split, kept, starts[kept], frames - starts[kept], frames, ids, counts)
 
@@ -286,19 +288,17 @@ def plan_split(source: Source, split: str) -> SplitPlan:
 def _stripped(source: Source, key: str, plan: SplitPlan, width: int, scale: Scale | None) -> Array:
     """Return float32 [n, width, F]: the frames from the first with text on, standardised by the scale, then zeros."""
     padded = np.zeros((len(plan.kept), width, source.splits[plan.split][key].shape[2]), np.float32)
-    done = 0
+    places = zip(padded, plan.starts, plan.lengths, strict=True)
     for _, block in plan.blocks(source, key)():
-        rows = as_float32(source.title(plan.split, key), scale.apply(block) if scale else block)
-        for row in rows:
-            start, length = plan.starts[done], plan.lengths[done]
-            padded[done, :length] = row[start:]
-            done += 1
+        for row in as_float32(source.title(plan.split, key), scale.apply(block) if scale else block):
+            out, start, length = next(places)
+            out[:length] = row[start:]
     return padded
 
 
-def check_labels(name: str, source: Source, labels: Mapping[str, Array]) -> None:
+def _check_labels(name: str, source: Source, labels: Mapping[str, Array]) -> None:
     """Raise VlalignError unless the labels float64 [N] of all splits together are those of a data set."""
-    where, convention = f"{source.path}: labels", CONVENTIONS[name]
+    convention = CONVENTIONS[name]
     for split, values in labels.items():
         if not np.isfinite(values).all():
             problem = label_problem(name, values)
@@ -307,15 +307,14 @@ def check_labels(name: str, source: Source, labels: Mapping[str, Array]) -> None
     if problem := label_problem(name, every):
         others = [f"`{other}`" for other in CONVENTIONS if other != name and not label_problem(other, every)]
         hint = f" (they would fit {' or '.join(others)})" if others else ""
-        raise VlalignError(f"{where} have {problem}: {convention.title} has {convention.labels}{hint}")
+        raise VlalignError(f"{source.path}: labels have {problem}: {TITLES[name]} has {convention.labels}{hint}")
 
 
 def _label_facts(values: Array) -> dict[str, Any]:
     """Return statistics of the kept labels."""
-    distinct, counts = np.unique(values, return_counts=True)
-    if len(distinct) <= 5:
-        return {"labels": {f"{value:g}": int(count) for value, count in zip(distinct, counts, strict=True)}}
+    if len(np.unique(values)) <= 5:
+        return {"labels": count_values(values)}
     return {
-        "mean": round(float(values.mean()), 6), "std": round(float(values.std()), 6), "min": float(distinct[0]),
-        "max": float(distinct[-1]), "positive": int((values > 0).sum()), "zero": int((values == 0).sum()),
+        "mean": round(float(values.mean()), 6), "std": round(float(values.std()), 6), "min": float(values.min()),
+        "max": float(values.max()), "positive": int((values > 0).sum()), "zero": int((values == 0).sum()),
     }  # fmt: skip

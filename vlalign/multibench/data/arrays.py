@@ -40,7 +40,7 @@ def check_numbers(where: str, values: Array, ranks: Sequence[int] = (3,)) -> Non
         raise VlalignError(f"{where} has the shape {shape}: it is empty")
 
 
-def check_finite_blocks(where: str, blocks: Blocks) -> None:
+def check_finite(where: str, blocks: Blocks) -> None:
     """Raise VlalignError for values that are not finite in blocks (row numbers, rows [n, ..., F]).
 
     The message has their number and the position of the first.
@@ -60,9 +60,24 @@ def check_finite_blocks(where: str, blocks: Blocks) -> None:
         )
 
 
-def check_finite_array(where: str, values: Array) -> None:
-    """Raise VlalignError for values [N, ..., F] that are not finite."""
-    check_finite_blocks(where, lambda: [(np.arange(len(values)), values)])
+def row_blocks(values: Array, numbers: Array, change: Callable[[Array, Array], Array]) -> Blocks:
+    """Return a function that yields rows in blocks: their numbers, and ``change`` of them and a copy of the rows."""
+
+    def generate() -> Iterable[tuple[Array, Array]]:
+        for start in range(0, len(numbers), ROWS):
+            chosen = numbers[start : start + ROWS]
+            yield chosen, change(chosen, values[chosen])
+
+    return generate
+
+
+def count_values(values: Array) -> dict[str, int]:
+    """Return how often each value occurs, by its text.
+
+    >>> count_values(np.array([1.0, -1.0, 1.0]))
+    {'-1': 1, '1': 2}
+    """
+    return {f"{value:g}": int(count) for value, count in zip(*np.unique(values, return_counts=True), strict=True)}
 
 
 @dataclass(frozen=True)
@@ -85,8 +100,7 @@ class Scale:
 
     def apply(self, rows: Array) -> Array:
         """Return standardised rows [n, T, F], float64."""
-        scaled: Array = (rows.astype(np.float64) - self.mean) / self.std
-        return scaled
+        return (rows.astype(np.float64) - self.mean) / self.std
 
 
 def measure(where: str, blocks: Blocks) -> Scale:

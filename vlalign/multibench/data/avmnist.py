@@ -12,7 +12,7 @@ import numpy as np
 
 from vlalign.errors import VlalignError
 from vlalign.files import one_line
-from vlalign.multibench.data.arrays import ROWS, as_float32, draw, measure
+from vlalign.multibench.data.arrays import Array, as_float32, count_values, draw, measure, row_blocks
 from vlalign.multibench.data.source import source_file
 from vlalign.multibench.data.speech import (
     COEFFICIENTS,
@@ -33,8 +33,6 @@ VALID = 5000
 _SIDE, _PATCH = 28, 4
 _IMAGES, _LABELS = 2051, 2049  # first numbers of IDX files
 _FILES = [f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")]
-
-Array = np.ndarray[Any, Any]
 
 
 def prepare_avmnist(
@@ -73,7 +71,7 @@ def prepare_avmnist(
 
     need_audio()
     images, place = Path(images), find_speech(speech)
-    (pixels, labels), (test_pixels, test_labels) = (read_mnist(images, part) for part in ("train", "t10k"))
+    (pixels, digits), (test_pixels, test_digits) = (read_mnist(images, part) for part in ("train", "t10k"))
     end = len(pixels) - valid
     if end < 1:
         raise VlalignError(f"{images}: {len(pixels)} training images, of which {valid} are for validation: too few")
@@ -81,38 +79,30 @@ def prepare_avmnist(
         raise VlalignError(f"samples is {samples}: give 1 to {end}, the number of training images")
     recordings = read_speech(place)
     pools = check_cover(place, [recording for recording, _ in recordings.values()])
-    rows = {
-        "train": ("train", np.arange(end if samples is None else samples)),
-        "valid": ("train", np.arange(end, len(pixels))),
-        "test": ("t10k", np.arange(len(test_pixels))),
-    }
     sounds = np.stack([values for _, values in recordings.values()])
-    order = {name: at for at, name in enumerate(recordings)}
-    chosen: dict[str, tuple[list[str], Array]] = {}
-    for split, (part, numbers) in rows.items():
-        classes = (labels if part == "train" else test_labels)[numbers]
-        chosen[split] = _pair(part, numbers, classes, pools[split], seed, order)
-    paired = chosen["train"][1]
-    starts = range(0, len(paired), ROWS)
-    scale = measure("audio", lambda: ((paired[at : at + ROWS], sounds[paired[at : at + ROWS]]) for at in starts))
-    scaled = as_float32("audio", scale.apply(sounds))
-    splits = {}
-    for split, (part, numbers) in rows.items():
-        ids, picked = chosen[split]
-        inputs = {
-            "image": torch.from_numpy(patches((pixels if part == "train" else test_pixels)[numbers])),
-            "audio": torch.from_numpy(scaled[picked]),
-        }
-        classes = (labels if part == "train" else test_labels)[numbers]
-        splits[split] = PreparedSplit(inputs, {}, torch.from_numpy(classes.astype(np.int64)), ids)
+    order = {name: i for i, name in enumerate(recordings)}
+    scale, splits = None, {}
+    for split, part, first, last in (
+        ("train", "train", 0, samples or end), ("valid", "train", end, len(pixels)),
+        ("test", "test", 0, len(test_pixels)),
+    ):  # fmt: skip
+        chosen, labels = (pixels, digits) if part == "train" else (test_pixels, test_digits)
+        labels = labels[first:last].astype(np.int64)
+        ids, picked = _pair(part, first, labels, pools[split], seed, order)
+        if scale is None:
+            scale = measure("audio", row_blocks(sounds, picked, lambda _, rows: rows))
+            sounds_scaled = as_float32("audio", scale.apply(sounds))
+        image, audio = torch.from_numpy(patches(chosen[first:last])), torch.from_numpy(sounds_scaled[picked])
+        splits[split] = PreparedSplit({"image": image, "audio": audio}, {}, torch.from_numpy(labels), ids)
+    assert scale is not None
     about = {
         "source": [*(source_file(_idx_path(images, name)) for name in _FILES), *_speech_files(place, recordings)],
         "processing": {
             "seed": seed, "patch": _PATCH, "pixels_divided_by": 255, "mfcc": [FRAMES, COEFFICIENTS],
-            "recordings": {split: sum(map(len, digits.values())) for split, digits in pools.items()},
+            "recordings": {split: sum(map(len, by_digit.values())) for split, by_digit in pools.items()},
             "standardised": {"audio": scale.to_json()},
         },
-        "statistics": {split: {"labels": _counts(part.labels.numpy())} for split, part in splits.items()},
+        "statistics": {split: {"labels": count_values(part.labels.numpy())} for split, part in splits.items()},
         "notes": [
             f"not the release that the paper used: {len(recordings):,} recordings in the layout of the Free Spoken "
             "Digit Dataset, without added noise, each paired with many images"
@@ -141,16 +131,13 @@ def read_mnist(folder: Path, part: str) -> tuple[Array, Array]:
     Raises:
         VlalignError: a file is missing or not as expected.
     """
-    path, data = _idx(folder, f"{part}-images-idx3-ubyte")
-    count, high, wide = _sizes(path, data, _IMAGES, 3)
+    path, images = _read_idx(folder, f"{part}-images-idx3-ubyte", _IMAGES, 3)
+    high, wide = images.shape[1:]
     if (high, wide) != (_SIDE, _SIDE):
         raise VlalignError(f"{path} has images of {high}×{wide}: expected {_SIDE}×{_SIDE}")
-    images = np.frombuffer(data, np.uint8, offset=16).reshape(count, high, wide)
-    path, data = _idx(folder, f"{part}-labels-idx1-ubyte")
-    (label_count,) = _sizes(path, data, _LABELS, 1)
-    digits = np.frombuffer(data, np.uint8, offset=8)
-    if label_count != count:
-        raise VlalignError(f"{path} has {label_count} labels for {count} images")
+    path, digits = _read_idx(folder, f"{part}-labels-idx1-ubyte", _LABELS, 1)
+    if len(digits) != len(images):
+        raise VlalignError(f"{path} has {len(digits)} labels for {len(images)} images")
     if digits.max(initial=0) > 9:
         raise VlalignError(f"{path} has the label {digits.max()}: expected 0 to 9")
     return images, digits
@@ -165,23 +152,16 @@ def _idx_path(folder: Path, name: str) -> Path:
     raise VlalignError(f"{folder} holds no {name} or {name}.gz: expected the four files of MNIST")
 
 
-def _idx(folder: Path, name: str) -> tuple[Path, bytes]:
-    path = _idx_path(folder, name)
-    most = 2**30
+def _read_idx(folder: Path, name: str, magic: int, dimensions: int) -> tuple[Path, Array]:
+    """Return the path and the uint8 array of an IDX file, whose header must fit its bytes."""
+    path, most = _idx_path(folder, name), 2**30
     try:
-        if path.suffix != ".gz":
-            return path, path.read_bytes()
-        with gzip.open(path) as file:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             data = file.read(most + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise VlalignError(f"cannot read {path} ({one_line(error)}): copy or download it again") from error
     if len(data) > most:
         raise VlalignError(f"{path} unpacks to more than {most} bytes: it is no file of MNIST")
-    return path, data
-
-
-def _sizes(path: Path, data: bytes, magic: int, dimensions: int) -> tuple[int, ...]:
-    """Return the sizes in the header of an IDX file, which must fit its bytes."""
     head = 4 * (1 + dimensions)
     numbers = [int.from_bytes(data[at : at + 4], "big") for at in range(0, min(len(data), head), 4)]
     if len(numbers) < 1 + dimensions or numbers[0] != magic:
@@ -190,19 +170,19 @@ def _sizes(path: Path, data: bytes, magic: int, dimensions: int) -> tuple[int, .
     size = head + math.prod(numbers[1:])
     if len(data) != size or not numbers[1]:
         raise VlalignError(f"{path} has {len(data)} bytes, its sizes {numbers[1:]} need {size}: download it again")
-    return tuple(numbers[1:])
+    return path, np.frombuffer(data, np.uint8, offset=head).reshape(numbers[1:])
 
 
 def _pair(
-    part: str, numbers: Array, classes: Array, pool: dict[int, list[Recording]], seed: int, order: dict[str, int]
+    part: str, first: int, labels: Array, pool: dict[int, list[Recording]], seed: int, order: dict[str, int]
 ) -> tuple[list[str], Array]:
-    """Return the ids of the samples, and the row of each one's recording, int64 [N]."""
-    ids, picked = [], np.empty(len(numbers), np.int64)
-    for at, (number, digit) in enumerate(zip(numbers.tolist(), classes.tolist(), strict=True)):
-        image = f"mnist-{'train' if part == 'train' else 'test'}-{number:05d}"
+    """Return the ids of the samples from the image ``first`` on, and the row of each one's recording, int64 [N]."""
+    ids, picked = [], np.empty(len(labels), np.int64)
+    for i, digit in enumerate(labels.tolist()):
+        image = f"mnist-{part}-{first + i:05d}"
         recording = pool[digit][draw(seed, "avmnist", image) % len(pool[digit])]
         ids.append(f"{image}+{recording.name}")
-        picked[at] = order[recording.name]
+        picked[i] = order[recording.name]
     return ids, picked
 
 
@@ -213,8 +193,3 @@ def _speech_files(place: Path, recordings: dict[str, Any]) -> list[dict[str, Any
     files = [source_file(place / f"{name}.wav") for name in recordings]
     digest = sha256_bytes("".join(f"{file['sha256']}  {file['file']}\n" for file in files).encode())
     return [{"file": f"{len(files)} recordings", "bytes": sum(file["bytes"] for file in files), "sha256": digest}]
-
-
-def _counts(labels: Array) -> dict[str, int]:
-    digits, counts = np.unique(labels, return_counts=True)
-    return {str(digit): int(count) for digit, count in zip(digits, counts, strict=True)}

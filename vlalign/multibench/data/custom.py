@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,27 +11,26 @@ import numpy as np
 
 from vlalign.errors import VlalignError
 from vlalign.multibench.data.arrays import (
-    ROWS,
     Array,
     Blocks,
-    Scale,
     as_float32,
-    check_finite_array,
-    check_finite_blocks,
+    check_finite,
     check_numbers,
     draw,
     id_texts,
     measure,
+    row_blocks,
 )
 from vlalign.multibench.data.source import ALIASES, Source, read_array, read_source, source_file
 from vlalign.multibench.data.validation import SPLITS, TASKS
 
 if TYPE_CHECKING:
-    from vlalign.multibench.data.prepared import Prepared, PreparedSplit
+    from vlalign.multibench.data.prepared import Prepared
 
 LABELS, IDS, LENGTHS = ("labels", "label"), ("ids", "id"), "_lengths"
 _SHARE = 0.15  # of the samples for validation, and for testing
 _POOLS = {"classification": "cls", "sentiment": "mean", "regression": "mean"}
+Lengths = dict[str, dict[str, Array | None]]  # modality -> split -> lengths
 
 
 def source_of_arrays(
@@ -91,81 +90,80 @@ def prepare_custom(
     source = source if isinstance(source, Source) else read_source(source)
     if task not in (None, *TASKS):
         raise VlalignError(f"task is {task!r}: choose {', '.join(TASKS)}")
-    parts = source.splits or {"": source.flat}
+    parts = source.parts
     if lacking := [split for split in SPLITS if split not in parts and source.splits]:
         raise VlalignError(f"{source.path} lacks the split {', '.join(lacking)}: it has {', '.join(parts)}")
     assigned = bool(source.splits) or "split" in source.flat
     if assigned and (valid is not None or test is not None):
         raise VlalignError(f"{source.path} assigns its samples to splits: leave --valid and --test out")
     valid, test = (_SHARE if share is None else share for share in (valid, test))
-    modalities = find_modalities(source, parts)
+    modalities = find_modalities(source)
     chosen = modalities if standardise is None else tuple(standardise)
     if strange := [key for key in chosen if key not in modalities]:
         raise VlalignError(f"cannot standardise {', '.join(strange)}: the modalities are {', '.join(modalities)}")
-    raw = {split: find_labels(source, split, arrays) for split, arrays in parts.items()}
-    labels, task, classes, names = make_targets(source, raw, task)
-    ids = {split: find_ids(source, split, arrays) for split, arrays in parts.items()}
+    labels, task, names = find_targets(source, task)
+    ids = {split: _find_ids(source, split) for split in parts}
     if source.splits:
-        rows = {split: (split, np.arange(len(raw[split]))) for split in SPLITS}
+        rows = {split: (split, np.arange(len(labels[split]))) for split in SPLITS}
     else:
-        strata = labels[""].tolist() if classes else [0] * len(labels[""])
-        by_split = given_splits(source) if "split" in source.flat else split_ids(ids[""], strata, valid, test, seed)
+        strata = labels[""].tolist() if names else [0] * len(labels[""])
+        by_split = _given_splits(source) if assigned else split_ids(ids[""], strata, valid, test, seed)
         rows = {split: ("", by_split[split]) for split in SPLITS}
-    check_classes(source, labels, rows, names)
+    part, numbers = rows[SPLITS[0]]
+    known = set(labels[part][numbers].tolist())
+    if absent := [text for i, text in enumerate(names) if i not in known]:
+        raise VlalignError(f"{source.path}: train has no sample with the label {', '.join(absent[:5])}")
 
-    inputs: dict[str, dict[str, Any]] = {split: {} for split in SPLITS}
-    lengths: dict[str, dict[str, Any]] = {split: {} for split in SPLITS}
-    constant, notes = {}, []
-    for key in modalities:
-        counts = {part: find_lengths(source, part, key) for part in parts}
-        notes += _trim(parts, key, counts)
-        for part, arrays in parts.items():
-            check_finite_blocks(
-                source.title(part, key), _blocks(arrays[key], np.arange(len(arrays[key])), counts[part])
-            )
-        scale = None
-        for split, (part, numbers) in rows.items():
-            where, frames = source.title(part, key), counts[part]
-            blocks = _blocks(parts[part][key], numbers, frames)
-            if key in chosen and split == SPLITS[0]:
-                scale = measure(where, _counted(blocks, frames))
-                constant[key] = scale.to_json()
-            inputs[split][key] = torch.from_numpy(_values(where, blocks, frames, scale))
-            if frames is not None:
-                lengths[split][key] = torch.from_numpy(frames[numbers])
+    counts = find_lengths(source, modalities)
+    notes = [note for key in modalities for note in _trim(parts, key, list(counts[key].values()))]
+    scales = {}
     splits: dict[str, PreparedSplit] = {}
     for split, (part, numbers) in rows.items():
-        values = labels[part][numbers]
-        targets = torch.from_numpy(values if classes else as_float32(source.title(part, "labels"), values))
-        splits[split] = PreparedSplit(inputs[split], lengths[split], targets, [ids[part][row] for row in numbers])
+        inputs, lengths = {}, {}
+        for key in modalities:
+            where, frames = source.title(part, key), counts[key][part]
+            blocks = _blocks(parts[part][key], numbers, frames)
+            if key in chosen and split == SPLITS[0]:
+                scales[key] = measure(where, _counted(blocks, frames))
+            scaled = (scales[key].apply(block) if key in scales else block for _, block in blocks())
+            values = np.concatenate([as_float32(where, block) for block in scaled])
+            if frames is not None:
+                lengths[key] = torch.from_numpy(frames[numbers])
+                values[_padding(values, frames[numbers])] = 0
+            inputs[key] = torch.from_numpy(values)
+        targets = labels[part][numbers]
+        targets = targets if names else as_float32(source.title(part, "labels"), targets)
+        splits[split] = PreparedSplit(inputs, lengths, torch.from_numpy(targets), [ids[part][row] for row in numbers])
     about = {
         "source": source.files,
         "processing": {
             "splits": {split: {"samples": len(numbers), "kept": len(numbers)} for split, (_, numbers) in rows.items()},
-            "standardised": constant,
+            "standardised": {key: scale.to_json() for key, scale in scales.items()},
             **({} if assigned else {"seed": seed, "valid": valid, "test": test}),
         },
-        "statistics": {"classes": names} if classes else {},
+        "statistics": {"classes": names} if names else {},
         **({"notes": notes} if notes else {}),
     }
     return write_prepared(
-        folder, name=name, task=task, classes=classes, pool=pool or _POOLS[task], splits=splits, about=about,
-        force=force,
+        folder, name=name, task=task, classes=len(names) or None, pool=pool or _POOLS[task], splits=splits,
+        about=about, force=force,
     )  # fmt: skip
 
 
-def _trim(parts: Mapping[str, dict[str, Array]], key: str, counts: Mapping[str, Array | None]) -> list[str]:
+def _trim(parts: Mapping[str, dict[str, Array]], key: str, counts: Sequence[Array | None]) -> list[str]:
     """Drop frames of a modality that count in no sample; return a note if it has no lengths but may be padded."""
-    known = [frames for frames in counts.values() if frames is not None]
-    if len(known) == len(counts):
+    known = [frames for frames in counts if frames is not None]
+    arrays = [part[key] for part in parts.values() if part[key].ndim == 3]
+    if len(known) < len(counts):
+        used = [(values != 0).any(2) for values in arrays]
+        ending = sum(int((frames.any(1) & ~frames[:, -1]).sum()) for frames in used)
+        note = f"{key} ends in frames of zeros in {ending} samples: if they are padding, give {key}_lengths"
+        return [note] if ending else []
+    if arrays:
         longest = max(int(frames.max()) for frames in known)
-        for arrays in parts.values():
-            arrays[key] = arrays[key][:, :longest] if arrays[key].ndim == 3 else arrays[key]
-        return []
-    used = [(arrays[key] != 0).any(2) for arrays in parts.values() if arrays[key].ndim == 3]
-    ending = sum(int((frames.any(1) & ~frames[:, -1]).sum()) for frames in used)
-    note = f"{key} ends in frames of zeros in {ending} samples: if they are padding, give {key}_lengths"
-    return [note] if ending else []
+        for part in parts.values():
+            part[key] = part[key][:, :longest]
+    return []
 
 
 def split_ids(ids: Sequence[str], strata: Sequence[Any], valid: float, test: float, seed: int) -> dict[str, Array]:
@@ -187,71 +185,65 @@ def split_ids(ids: Sequence[str], strata: Sequence[Any], valid: float, test: flo
         splits["valid"] += rows[:first]
         splits["test"] += rows[first:second]
         splits["train"] += rows[second:]
+    few = f"{len(ids)} samples are too few for {{}}: give more samples or other shares"
+    return _checked_rows({split: sorted(rows) for split, rows in splits.items()}, few)
+
+
+def _checked_rows(splits: Mapping[str, list[int]], message: str) -> dict[str, Array]:
+    """Return the rows of each split as arrays; raise VlalignError with the names of those without samples."""
     if empty := [split for split, rows in splits.items() if not rows]:
-        raise VlalignError(f"{len(ids)} samples are too few for {', '.join(empty)}: give more samples or other shares")
-    return {split: np.array(sorted(rows), dtype=np.int64) for split, rows in splits.items()}
+        raise VlalignError(message.format(", ".join(empty)))
+    return {split: np.array(rows, dtype=np.int64) for split, rows in splits.items()}
+
+
+def _padding(rows: Array, counts: Array) -> Array:
+    """Return which frames [n, T] of rows [n, T, F] follow those that count."""
+    return np.arange(rows.shape[1]) >= counts[:, None]
 
 
 def _blocks(values: Array, numbers: Array, counts: Array | None) -> Blocks:
-    """Return a function that yields the rows in blocks [n, T, F], zero after their lengths."""
+    """Return blocks of the rows [n, T, F], zero after their lengths."""
 
-    def generate() -> Iterator[tuple[Array, Array]]:
-        for start in range(0, len(numbers), ROWS):
-            chosen = numbers[start : start + ROWS]
-            rows = np.array(values[chosen])
-            rows = rows[:, None] if rows.ndim == 2 else rows
-            if counts is not None:
-                rows[np.arange(rows.shape[1]) >= counts[chosen][:, None]] = 0
-            yield chosen, rows
+    def change(chosen: Array, rows: Array) -> Array:
+        rows = rows[:, None] if rows.ndim == 2 else rows
+        if counts is not None:
+            rows[_padding(rows, counts[chosen])] = 0
+        return rows
 
-    return generate
+    return row_blocks(values, numbers, change)
 
 
 def _counted(blocks: Blocks, counts: Array | None) -> Blocks:
     """Return blocks of only the frames that count, [n, F]."""
     if counts is None:
         return blocks
-    return lambda: ((rows, v[np.arange(v.shape[1]) < counts[rows][:, None]]) for rows, v in blocks())
-
-
-def _values(where: str, blocks: Blocks, counts: Array | None, scale: Scale | None) -> Array:
-    """Return float32 [n, T, F], standardised by the scale, zero after their lengths."""
-    parts = []
-    for chosen, rows in blocks():
-        values = as_float32(where, scale.apply(rows) if scale else rows)
-        if counts is not None:
-            values[np.arange(values.shape[1]) >= counts[chosen][:, None]] = 0
-        parts.append(values)
-    return np.concatenate(parts)
+    return lambda: ((chosen, rows[~_padding(rows, counts[chosen])]) for chosen, rows in blocks())
 
 
 # -- the arrays of a file: modalities, labels, ids, splits, lengths ---------------------------------------------------
 
 
-def find_modalities(source: Source, parts: Mapping[str, Mapping[str, Array]]) -> tuple[str, ...]:
+def find_modalities(source: Source) -> tuple[str, ...]:
     """Return the keys that are modalities, in order, after checking the shapes of all arrays.
 
     Raises:
         VlalignError: fewer than two, or an array does not fit the others.
     """
-    aside = {*LABELS, *IDS, "split"}
-    first, arrays = next(iter(parts.items()))
-    modalities = tuple(key for key in arrays if key not in aside and not key.endswith(LENGTHS))
+    first, start = next(iter(source.parts.items()))
+    modalities = tuple(key for key in start if key not in (*LABELS, *IDS, "split") and not key.endswith(LENGTHS))
     if len(modalities) < 2:
         raise VlalignError(
-            f"{source.path} has the modalities {', '.join(modalities) or 'none'} (keys {', '.join(arrays) or 'none'}): "
+            f"{source.path} has the modalities {', '.join(modalities) or 'none'} (keys {', '.join(start) or 'none'}): "
             "expected two or more besides labels, ids and split"
         )
-    for split, arrays in parts.items():
+    for split, arrays in source.parts.items():
         if lacking := [key for key in modalities if key not in arrays]:
             raise VlalignError(f"{source.path}: {split} lacks {', '.join(lacking)}, which {first} has")
         for key in modalities:
             check_numbers(source.title(split, key), arrays[key], (2, 3))
-            if arrays[key].shape[1:] != parts[first][key].shape[1:]:
-                shapes = [
-                    f"[N, {', '.join(map(str, values.shape[1:]))}]" for values in (arrays[key], parts[first][key])
-                ]
-                raise VlalignError(f"{source.title(split, key)} is {shapes[0]}: expected {shapes[1]}, as in {first}")
+            if arrays[key].shape[1:] != start[key].shape[1:]:
+                shape, expected = (f"[N, {', '.join(map(str, one[key].shape[1:]))}]" for one in (arrays, start))
+                raise VlalignError(f"{source.title(split, key)} is {shape}: expected {expected}, as in {first}")
         count = len(arrays[modalities[0]])
         for key, values in arrays.items():
             if values.ndim == 0 or len(values) != count:
@@ -266,12 +258,9 @@ def find_modalities(source: Source, parts: Mapping[str, Mapping[str, Array]]) ->
     return modalities
 
 
-def find_labels(source: Source, split: str, arrays: Mapping[str, Array]) -> Array:
-    """Return the labels [N] of a split: numbers or texts.
-
-    Raises:
-        VlalignError: they are missing, of another shape, or neither.
-    """
+def _find_labels(source: Source, split: str) -> Array:
+    """Return the labels [N] of a split: numbers or texts."""
+    arrays = source.parts[split]
     key = next((name for name in LABELS if name in arrays), None)
     if key is None:
         raise VlalignError(f"{source.title(split, 'labels')} is missing: the keys are {', '.join(arrays)}")
@@ -285,27 +274,26 @@ def find_labels(source: Source, split: str, arrays: Mapping[str, Array]) -> Arra
         if values.dtype.kind not in "fiubU" or len({isinstance(text, str) for text in texts}) > 1:
             raise VlalignError(f"{source.title(split, key)} is neither numbers nor texts: expected one kind")
     if values.dtype.kind == "f":
-        check_finite_array(source.title(split, key), values[:, None])
+        check_finite(source.title(split, key), lambda: [(np.arange(len(values)), values[:, None])])
     return values
 
 
-def make_targets(
-    source: Source, raw: Mapping[str, Array], task: str | None
-) -> tuple[dict[str, Array], str, int | None, list[str]]:
-    """Return labels by split as int64 classes or floats, the task, number and names of the classes (None, [] without).
+def find_targets(source: Source, task: str | None) -> tuple[dict[str, Array], str, list[str]]:
+    """Return labels by split as int64 classes or floats, the task, and the names of the classes ([] without).
 
     Raises:
-        VlalignError: the labels do not fit the task.
+        VlalignError: labels are missing, of another shape, or do not fit the task.
     """
+    raw = {split: _find_labels(source, split) for split in source.parts}
     kinds = {values.dtype.kind for values in raw.values()}
-    if kinds & {"U"} and kinds != {"U"}:
+    if "U" in kinds and kinds != {"U"}:
         raise VlalignError(f"{source.path}: labels are texts in one split and numbers in another")
     if task is None:
         task = "regression" if "f" in kinds else "classification"
     if task != "classification":
         if "U" in kinds:
             raise VlalignError(f"{source.path}: labels are texts: a {task} needs numbers")
-        return {split: values.astype(np.float64) for split, values in raw.items()}, task, None, []
+        return {split: values.astype(np.float64) for split, values in raw.items()}, task, []
     if "f" in kinds and not all((values == np.round(values)).all() for values in raw.values()):
         raise VlalignError(f"{source.path}: labels are not integers: a classification needs classes")
     every = np.concatenate(list(raw.values()))
@@ -316,23 +304,12 @@ def make_targets(
             "each (--task regression takes numbers)"
         )
     names = [f"{value:g}" if isinstance(value, float) else str(value) for value in known.tolist()]
-    classes = {split: np.searchsorted(known, values).astype(np.int64) for split, values in raw.items()}
-    return classes, task, len(known), names
+    return {split: np.searchsorted(known, values).astype(np.int64) for split, values in raw.items()}, task, names
 
 
-def check_classes(source: Source, labels: Mapping[str, Array], rows: Mapping[str, Any], names: list[str]) -> None:
-    """Raise VlalignError for a class without a sample in train."""
-    part, numbers = rows[SPLITS[0]]
-    if names and (lacking := [names[c] for c in range(len(names)) if c not in set(labels[part][numbers].tolist())]):
-        raise VlalignError(f"{source.path}: train has no sample with the label {', '.join(lacking[:5])}")
-
-
-def find_ids(source: Source, split: str, arrays: Mapping[str, Array]) -> list[str]:
-    """Return the ids of a split: those of the file, or row numbers.
-
-    Raises:
-        VlalignError: an id is repeated.
-    """
+def _find_ids(source: Source, split: str) -> list[str]:
+    """Return the ids of a split: those of the file, which must be unique, or row numbers."""
+    arrays = source.parts[split]
     key = next((name for name in IDS if name in arrays), None)
     count = len(next(iter(arrays.values())))
     if key is None:
@@ -344,38 +321,36 @@ def find_ids(source: Source, split: str, arrays: Mapping[str, Array]) -> list[st
     return ids
 
 
-def given_splits(source: Source) -> dict[str, Array]:
-    """Return the rows of each split by the array ``split``.
-
-    Raises:
-        VlalignError: it holds another name, or a split has no samples.
-    """
-    values = id_texts(source.flat["split"], len(source.flat["split"]))
+def _given_splits(source: Source) -> dict[str, Array]:
+    """Return the rows of each split by the array ``split``."""
     splits: dict[str, list[int]] = {split: [] for split in SPLITS}
     where, expected = source.title("", "split"), "expected train, valid and test"
-    for row, value in enumerate(values):
+    for row, value in enumerate(id_texts(source.flat["split"], len(source.flat["split"]))):
         split = ALIASES.get(value, value)
         if split not in splits:
             raise VlalignError(f"{where} has {value[:40]!r} at sample {row}: {expected}")
         splits[split].append(row)
-    if empty := [split for split, rows in splits.items() if not rows]:
-        raise VlalignError(f"{where} has no {', '.join(empty)}: {expected}")
-    return {split: np.array(rows, dtype=np.int64) for split, rows in splits.items()}
+    return _checked_rows(splits, f"{where} has no {{}}: {expected}")
 
 
-def find_lengths(source: Source, split: str, key: str) -> Array | None:
-    """Return int64 [N], the number of frames of a modality that count; None if the file does not state it.
+def find_lengths(source: Source, modalities: Sequence[str]) -> Lengths:
+    """Return int64 [N], the frames of each modality that count, by split; None where the file does not state them.
 
     Raises:
-        VlalignError: a length is out of range.
+        VlalignError: a length is out of range, or a value of a frame that counts is not finite.
     """
-    arrays = source.splits.get(split, source.flat)
-    if key + LENGTHS not in arrays:
-        return None
-    values, where = arrays[key + LENGTHS], source.title(split, key + LENGTHS)
-    frames = arrays[key].shape[1] if arrays[key].ndim == 3 else 1
-    if values.dtype.kind not in "iu" or values.ndim != 1:
-        raise VlalignError(f"{where} is {values.dtype} {list(values.shape)}: expected integers [N]")
-    if values.min() < 1 or values.max() > frames:
-        raise VlalignError(f"{where} has {values.min()} to {values.max()}: expected 1 to {frames}")
-    return values.astype(np.int64)
+    lengths: Lengths = {key: {} for key in modalities}
+    for key, by_split in lengths.items():
+        for split, arrays in source.parts.items():
+            values, where = arrays.get(key + LENGTHS), source.title(split, key + LENGTHS)
+            if values is not None:
+                frames = arrays[key].shape[1] if arrays[key].ndim == 3 else 1
+                if values.dtype.kind not in "iu" or values.ndim != 1:
+                    raise VlalignError(f"{where} is {values.dtype} {list(values.shape)}: expected integers [N]")
+                if values.min() < 1 or values.max() > frames:
+                    raise VlalignError(f"{where} has {values.min()} to {values.max()}: expected 1 to {frames}")
+                values = values.astype(np.int64)
+            by_split[split] = values
+            blocks = _blocks(arrays[key], np.arange(len(arrays[key])), values)
+            check_finite(source.title(split, key), blocks)
+    return lengths

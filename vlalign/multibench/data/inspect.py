@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,25 +13,9 @@ from typing import Any
 import numpy as np
 
 from vlalign.errors import VlalignError
-from vlalign.multibench.data.affect import (
-    CONVENTIONS,
-    MODALITIES,
-    check_labels,
-    check_layout,
-    label_problem,
-    plain_labels,
-    plan_split,
-)
-from vlalign.multibench.data.arrays import ROWS, Array, check_finite_array, check_finite_blocks
-from vlalign.multibench.data.custom import (
-    IDS,
-    LABELS,
-    LENGTHS,
-    find_labels,
-    find_lengths,
-    find_modalities,
-    make_targets,
-)
+from vlalign.multibench.data.affect import CONVENTIONS, MODALITIES, label_problem, plain_labels, plan_affect
+from vlalign.multibench.data.arrays import ROWS, Array, count_values
+from vlalign.multibench.data.custom import IDS, LABELS, LENGTHS, find_lengths, find_modalities, find_targets
 from vlalign.multibench.data.prepared import Prepared
 from vlalign.multibench.data.source import Source, read_source
 from vlalign.multibench.data.validation import SPLITS
@@ -73,17 +58,18 @@ def inspect_file(path: str | Path) -> Inspection:
         VlalignError: it cannot be read, or is refused (the message names the refused object).
     """
     source = read_source(path)
-    parts: Mapping[str, Mapping[str, Array]] = source.splits or {"": source.flat}
-    arrays = [_array_facts(split, key, values) for split, part in parts.items() for key, values in part.items()]
-    labels = {split: _label_facts(part) for split, part in parts.items()}
+    arrays = [_array_facts(split, key, values) for split, part in source.parts.items() for key, values in part.items()]
+    labels = {split: _label_facts(part) for split, part in source.parts.items()}
     names, why = looks_like(source)
     plan: dict[str, dict[str, int]] = {}
     problem = None
     try:
         if names[0] == "custom":
-            _check_custom(source, parts)
+            modalities = find_modalities(source)
+            find_targets(source, None)
+            find_lengths(source, modalities)
         else:
-            plan = _affect_plan(source, names[0])
+            plan = {split: one.counts for split, one in plan_affect(names[0], source)[1].items()}
     except VlalignError as error:
         problem = str(error)
     command = f"vlalign multibench prepare {names[0]} {shlex.quote(str(path))}"
@@ -99,10 +85,8 @@ def looks_like(source: Source) -> tuple[list[str], str]:
     count = sum(len(part[MODALITIES[0]]) for part in source.splits.values() if MODALITIES[0] in part)
     labels = []
     for split in source.splits:
-        try:
+        with suppress(VlalignError, KeyError):
             labels.append(plain_labels(source, split))
-        except (VlalignError, KeyError):
-            continue
     fits = {name: bool(labels) and not label_problem(name, np.concatenate(labels)) for name in CONVENTIONS}
 
     def distance(name: str) -> tuple[bool, bool, float]:
@@ -144,46 +128,21 @@ def _named(spread: dict[str, Any], about: Mapping[str, Any]) -> dict[str, Any]:
     return spread | {"counts": {names[int(number)]: count for number, count in spread["counts"].items()}}
 
 
-def _affect_plan(source: Source, name: str) -> dict[str, dict[str, int]]:
-    """Return counts of the changes by preparing; VlalignError if it would fail."""
-    check_layout(source)
-    plans = {split: plan_split(source, split) for split in SPLITS}
-    check_labels(name, source, {split: plain_labels(source, split) for split in SPLITS})
-    for split, plan in plans.items():
-        for key in MODALITIES:
-            check_finite_blocks(source.title(split, key), plan.blocks(source, key))
-    return {split: plan.counts for split, plan in plans.items()}
-
-
-def _check_custom(source: Source, parts: Mapping[str, Mapping[str, Array]]) -> None:
-    """Raise VlalignError if preparing as a user's data set would fail because of its arrays."""
-    modalities = find_modalities(source, parts)
-    labels = {split: find_labels(source, split, part) for split, part in parts.items()}
-    make_targets(source, labels, None)
-    for split, part in parts.items():
-        for key in modalities:
-            find_lengths(source, split, key)
-            check_finite_array(source.title(split, key), part[key])
-
-
 def _array_facts(split: str, key: str, values: Array) -> dict[str, Any]:
     facts: dict[str, Any] = {"split": split, "key": key, "shape": list(values.shape), "dtype": str(values.dtype)}
     if values.dtype.kind not in "fiub" or not values.ndim or key in _ASIDE or key.endswith(LENGTHS):
         return facts
-    nan = infinite = minus = zero = leading = 0
+    counts = dict.fromkeys(("nan", "inf", "minus_inf", "all_zero", "leading_zero_frames")[: 4 + (values.ndim == 3)], 0)
     for start in range(0, len(values), ROWS):
         rows = values[start : start + ROWS]
-        if rows.dtype.kind == "f":
-            nan += int(np.isnan(rows).sum())
-            infinite += int(np.isinf(rows).sum())
-            minus += int((rows == -np.inf).sum())
         used = (rows != 0).reshape(len(rows), -1).any(1)
-        zero += int((~used).sum())
+        counts["nan"] += int(np.isnan(rows).sum())
+        counts["inf"] += int(np.isinf(rows).sum())
+        counts["minus_inf"] += int((rows == -np.inf).sum())
+        counts["all_zero"] += int((~used).sum())
         if rows.ndim == 3:
-            frames = (rows != 0).any(2)
-            leading += int(frames.argmax(1)[used].sum())
-    facts |= {"nan": nan, "inf": infinite, "minus_inf": minus, "all_zero": zero}
-    return facts | ({"leading_zero_frames": leading} if values.ndim == 3 else {})
+            counts["leading_zero_frames"] += int((rows != 0).any(2).argmax(1)[used].sum())
+    return facts | counts
 
 
 def _label_facts(part: Mapping[str, Array]) -> dict[str, Any]:
@@ -203,9 +162,9 @@ def _spread(values: Array) -> dict[str, Any]:
     """Return counts of few values, else their range, of finite values."""
     good = values[np.isfinite(values)]
     bad: dict[str, Any] = {"not_finite": int(len(values) - len(good))} if len(good) < len(values) else {}
-    distinct, counts = np.unique(good, return_counts=True)
+    distinct = np.unique(good)
     if len(distinct) <= 20 and (distinct == np.round(distinct)).all():
-        return bad | {"counts": {f"{value:g}": int(count) for value, count in zip(distinct, counts, strict=True)}}
+        return bad | {"counts": count_values(good)}
     return bad | {
         "min": float(distinct[0]), "max": float(distinct[-1]), "mean": float(good.mean()),
         "positive": int((good > 0).sum()), "zero": int((good == 0).sum()),

@@ -154,9 +154,10 @@ def open_prepared(folder: str | Path, verify: bool = False) -> Prepared:
     except (KeyError, TypeError, AttributeError) as error:
         raise _damaged(where, one_line(repr(error))) from error
     for title, split in splits.items():
-        check_split(str(folder / f"{title}.safetensors"), split, modalities, manifest["classes"])
+        file = str(folder / f"{title}.safetensors")
+        check_split(file, split, modalities, manifest["classes"])
         if verify:
-            check_finite(str(folder / f"{title}.safetensors"), split)
+            check_finite(file, split)
     return Prepared(
         folder=folder, modalities=modalities, splits=splits,
         **{key: manifest[key] for key in ("name", "task", "classes", "pool", "fingerprint", "about")},
@@ -267,21 +268,13 @@ def _check_place(folder: Path, fingerprint: str) -> None:
                 "another folder with --out, or replace it with --force"
             )
         return
-    names = {f"{title}.safetensors" for title in SPLITS}
-    if other := sorted(path.name for path in folder.iterdir() if path.name not in names and path.name[0] != "."):
-        raise VlalignError(
-            f"{folder} holds other files ({', '.join(other[:3])}): choose another folder with --out, or use --force"
-        )
-    for title in SPLITS:
-        path = folder / f"{title}.safetensors"
-        if not path.exists():
-            continue
-        try:
-            with safe_open(path, framework="pt") as file:
-                own = _KIND in (file.metadata() or {}).get(_META, "")
-        except (OSError, SafetensorError, ValueError):
-            own = False
+    advice = "choose another folder with --out, or use --force"
+    files = [folder / f"{title}.safetensors" for title in SPLITS]
+    if other := sorted(path.name for path in folder.iterdir() if path not in files and path.name[0] != "."):
+        raise VlalignError(f"{folder} holds other files ({', '.join(other[:3])}): {advice}")
+    for path in filter(Path.exists, files):
+        own = False
+        with contextlib.suppress(OSError, SafetensorError, ValueError), safe_open(path, framework="pt") as file:
+            own = _KIND in (file.metadata() or {}).get(_META, "")
         if not own:
-            raise VlalignError(
-                f"{path} is no part of a prepared data set: choose another folder with --out, or use --force"
-            )
+            raise VlalignError(f"{path} is no part of a prepared data set: {advice}")

@@ -45,6 +45,11 @@ class Source:
     flat: dict[str, Array]
     files: list[dict[str, Any]]
 
+    @property
+    def parts(self) -> dict[str, dict[str, Array]]:
+        """The splits, or the arrays outside splits as the only part, named ""."""
+        return self.splits or {"": self.flat}
+
     def title(self, split: str, key: str) -> str:
         """Return the name of an array for errors."""
         return f"{self.path}: {f'{split}.' if split else ''}{key}"
@@ -66,12 +71,10 @@ def read_source(path: str | Path) -> Source:
         return _named(path, _read_folder(path), [source_file(file, path) for file in sorted(path.rglob("*.npy"))])
     if not path.exists():
         raise VlalignError(f"cannot read {path}: no such file")
-    if path.suffix == ".npz":
-        return _named(path, _read_npz(path), [source_file(path)])
-    if path.suffix == ".safetensors":
-        return _named(path, _read_safetensors(path), [source_file(path)])
     if path.suffix == ".npy":
         raise VlalignError(f"{path} is one array: give a folder of such files, or --array NAME=FILE of custom")
+    if read := {".npz": _read_npz, ".safetensors": _read_safetensors}.get(path.suffix):
+        return _named(path, read(path), [source_file(path)])
     return _from_pickle(path, read_pickle(path))
 
 
@@ -84,10 +87,10 @@ def read_array(path: str | Path) -> Array:
     try:
         with Path(path).open("rb") as file:
             head = file.read(512)
-        if not head.startswith(b"\x93NUMPY"):
-            kind = what_it_is(head) or ("text" if is_text(head) else "of another kind")
-            raise VlalignError(f"{path} is not a .npy file: it is {kind}")
-        with Path(path).open("rb") as file:
+            if not head.startswith(b"\x93NUMPY"):
+                kind = what_it_is(head) or ("text" if is_text(head) else "of another kind")
+                raise VlalignError(f"{path} is not a .npy file: it is {kind}")
+            file.seek(0)
             _check_claim(file, Path(path).stat().st_size)
         array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
     except OSError as error:
@@ -100,15 +103,7 @@ def read_array(path: str | Path) -> Array:
 
 
 def _check_claim(file: IO[bytes], size: int) -> None:
-    """Check that the header of a .npy file fits its size, before memory is allocated for its values.
-
-    Args:
-        file: at its start; it is read up to its values.
-        size: bytes of the file.
-
-    Raises:
-        ValueError: no such header, Python objects, an impossible size, or fewer bytes than its shape needs.
-    """
+    """Raise ValueError unless the header of a .npy file fits its size in bytes, before memory is allocated for it."""
     version = np.lib.format.read_magic(file)
     read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
     if read is None:

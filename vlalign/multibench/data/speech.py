@@ -107,18 +107,15 @@ def check_cover(place: Path, recordings: Iterable[Recording]) -> dict[str, dict[
     Raises:
         VlalignError: digits lack recordings in a split; all are named.
     """
-    groups: dict[str, dict[int, list[Recording]]] = {
-        split: {digit: [] for digit in range(10)} for split in ("train", "valid", "test")
-    }
+    takes = {"train": "takes from 10 on", "valid": "takes 5 to 9", "test": "takes 0 to 4"}
+    groups: dict[str, dict[int, list[Recording]]] = {split: {digit: [] for digit in range(10)} for split in takes}
     for recording in recordings:
         groups[recording.split][recording.digit].append(recording)
-    takes = {"train": "takes from 10 on", "valid": "takes 5 to 9", "test": "takes 0 to 4"}
-    lacking = [
+    if lacking := [
         f"{split} ({takes[split]}): {' '.join(str(digit) for digit, group in digits.items() if not group)}"
         for split, digits in groups.items()
         if not all(digits.values())
-    ]
-    if lacking:
+    ]:
         raise VlalignError(f"{place} lacks recordings of these digits: {'; '.join(lacking)}")
     return groups
 
@@ -177,7 +174,12 @@ def _files(place: Path) -> Iterator[tuple[str, str, bytes]]:
     if place.is_dir():
         for path in sorted(place.iterdir()):
             if _NAME.fullmatch(path.name) and path.is_file():
-                yield str(path), path.name, _whole(path)
+                try:
+                    _check_size(str(path), path.stat().st_size)
+                    data = path.read_bytes()
+                except OSError as error:
+                    raise VlalignError(f"cannot read {path}: {one_line(error)}") from error
+                yield str(path), path.name, data
         return
     try:
         with tarfile.open(place, "r:") as archive:
@@ -185,8 +187,7 @@ def _files(place: Path) -> Iterator[tuple[str, str, bytes]]:
                 name = entry.name.rpartition("/")[2]
                 if not entry.isreg() or entry.issparse() or not _NAME.fullmatch(name):
                     continue
-                if entry.size > _MOST:
-                    raise VlalignError(f"{place}: {name} has {entry.size} bytes, more than a spoken digit: remove it")
+                _check_size(f"{place}: {name}", entry.size)
                 file = archive.extractfile(entry)
                 assert file is not None
                 yield f"{place}: {name}", name, file.read()
@@ -197,10 +198,6 @@ def _files(place: Path) -> Iterator[tuple[str, str, bytes]]:
         raise VlalignError(f"{place} is not a whole .tar archive ({one_line(error)})") from error
 
 
-def _whole(path: Path) -> bytes:
-    try:
-        if path.stat().st_size > _MOST:
-            raise VlalignError(f"{path} has {path.stat().st_size} bytes, more than a spoken digit: remove it")
-        return path.read_bytes()
-    except OSError as error:
-        raise VlalignError(f"cannot read {path}: {one_line(error)}") from error
+def _check_size(where: str, size: int) -> None:
+    if size > _MOST:
+        raise VlalignError(f"{where} has {size} bytes, more than a spoken digit: remove it")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vlalign.errors import VlalignError
 
@@ -45,11 +45,13 @@ def check_splits(where: str, modalities: tuple[str, ...], splits: Mapping[str, P
         if tuple(split.inputs) != modalities:
             raise VlalignError(f"{where}: {title} has {', '.join(split.inputs)}, not {', '.join(modalities)}")
         for name in modalities:
-            shape, first = split.inputs[name].shape[1:], splits[SPLITS[0]].inputs[name].shape[1:]
+            shape, first = (
+                f"[N, {', '.join(map(str, one.inputs[name].shape[1:]))}]" for one in (split, splits[SPLITS[0]])
+            )
             if shape != first:
                 raise VlalignError(
-                    f"{where}: {name} is [N, {', '.join(map(str, shape))}] in {title}, "
-                    f"[N, {', '.join(map(str, first))}] in {SPLITS[0]}: splits must agree in frames and features"
+                    f"{where}: {name} is {shape} in {title}, {first} in {SPLITS[0]}: splits must agree in frames and "
+                    "features"
                 )
         for name in split.ids:
             if not isinstance(name, str):
@@ -73,11 +75,9 @@ def check_split(where: str, split: PreparedSplit, modalities: tuple[str, ...], c
     for name, lengths in split.lengths.items():
         if name not in modalities or lengths.dtype != torch.int64 or lengths.shape != (count,):
             raise VlalignError(f"{where}: lengths of {name} are {_described(lengths)}: expected int64 [{count}]")
-        if int(lengths.min()) < 1 or int(lengths.max()) > split.inputs[name].shape[1]:
-            raise VlalignError(
-                f"{where}: lengths of {name} are {int(lengths.min())} to {int(lengths.max())}: expected 1 to "
-                f"{split.inputs[name].shape[1]}"
-            )
+        low, high, most = int(lengths.min()), int(lengths.max()), split.inputs[name].shape[1]
+        if low < 1 or high > most:
+            raise VlalignError(f"{where}: lengths of {name} are {low} to {high}: expected 1 to {most}")
     kind = torch.float32 if classes is None else torch.int64
     if split.labels.dtype != kind or split.labels.shape != (count,):
         expected = str(kind).removeprefix("torch.")
@@ -108,6 +108,5 @@ def check_finite(where: str, split: PreparedSplit) -> None:
                     raise VlalignError(f"{where}: {name} of sample {split.ids[start + row]} is not zero in its padding")
 
 
-def _described(values: Any) -> str:
-    tensor: Tensor = values
-    return f"{str(tensor.dtype).removeprefix('torch.')} {list(tensor.shape)}"
+def _described(values: Tensor) -> str:
+    return f"{str(values.dtype).removeprefix('torch.')} {list(values.shape)}"
