@@ -10,7 +10,7 @@ from cyclopts import Group, Parameter
 
 from vlalign.config import Folder, Many, Number
 from vlalign.errors import VlalignError
-from vlalign.multibench.published import epochs_of, settings_of
+from vlalign.multibench.published import epochs_of, rates_of_data
 from vlalign.multibench.shape import Shape
 from vlalign.paths import user_path
 from vlalign.study.config import StudyConfig
@@ -148,8 +148,8 @@ def complete(config: MultibenchConfig, data: Prepared) -> MultibenchConfig:
     if config.train_samples is not None and config.train_samples > train:
         raise VlalignError(f"train_samples is {config.train_samples}: {data.folder} has {train}")
     rates: dict[str, Any] = {}
-    for i, name in enumerate(_RATES):
-        values = getattr(config, name) or tuple(settings_of(data.name, one)[i] for one in modalities)
+    for name, published in rates_of_data(data.name, modalities).items():
+        values = getattr(config, name) or tuple(published)
         if len(values) == 1:
             values *= len(modalities)
         elif len(values) == len(data.modalities):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 #: data set: learning rate and weight decay of each modality (released code)
@@ -65,6 +66,12 @@ def settings_of(name: str, modality: str) -> tuple[float, float]:
     ((0.0001, 0.01), (0.001, 0.0))
     """
     return SETTINGS.get(name, {}).get(modality, _ANY)
+
+
+def rates_of_data(name: str, modalities: Sequence[str]) -> dict[str, list[float]]:
+    """Return learning rates and weight decays of a data set's modalities, by the names of the settings."""
+    rates, decays = zip(*(settings_of(name, modality) for modality in modalities), strict=True)
+    return {"learning_rate": list(rates), "weight_decay": list(decays)}
 
 
 def epochs_of(name: str) -> int:

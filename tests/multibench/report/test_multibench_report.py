@@ -25,7 +25,7 @@ from vlalign.multibench.data.prepared import open_prepared
 from vlalign.multibench.report import show_plan, show_result, write_report
 from vlalign.multibench.report.page import command, given_settings
 from vlalign.multibench.report.table1 import save_table1
-from vlalign.multibench.report.text import directions, findings, numbers, p_value, unlike_paper
+from vlalign.multibench.report.text import Shown, findings, numbers, p_value, unlike_paper
 
 HTML = "<b>mine</b> &"
 
@@ -112,12 +112,12 @@ def test_findings_where_there_is_no_correlation() -> None:
         ({"depths": (1, 2)}, "over 2 depths × 3 seeds, encoders treated as independent, as fewer than 5 depths"),
     ):
         result = made_up_multibench(**settings)  # type: ignore[arg-type]
-        assert all(finding.endswith(told) for finding in findings(result, "unbiased_cka"))
+        assert all(finding.endswith(told) for finding in findings(Shown(result)))
         assert "nan" not in text_of(lambda console, result=result: show_result(result, console))
 
 
 def test_p_values_at_the_least_possible(usual: MultibenchResult) -> None:
-    (one, _) = directions(usual, "unbiased_cka")
+    (one, _) = Shown(usual).directions
     assert one.depths is not None
     assert p_value(one.depths, usual) == "≤ 0.001"
     assert p_value(replace(one.depths, p_value=0.002), usual) == "0.002"
@@ -178,7 +178,7 @@ def test_files_and_page(usual: MultibenchResult, files: list[Path]) -> None:
         "Command that reproduces this study",
     ):
         assert words(part) in text.replace("settingspermutations", "settings permutations")
-    for finding in findings(usual, "unbiased_cka"):
+    for finding in findings(Shown(usual)):
         assert finding[1:] in text
     assert "vlalign multibench run --data data --permutations 999" in found.texts["code"]
     cells = found.texts["td"][:8]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
-from vlalign.multibench.data.affect import CONVENTIONS
+from vlalign.multibench.published import TITLES
 from vlalign.report.console import table
 from vlalign.report.format import DASH
 
@@ -45,7 +45,7 @@ def show_inspection(inspection: Inspection, console: Console) -> None:
     console.print(shown)
     for split, labels in inspection.labels.items():
         _line(console, "labels", f"{f'{split}: ' if split else ''}{labels_text(labels)}")
-    titles = [CONVENTIONS[name].title if name in CONVENTIONS else name for name in inspection.looks_like]
+    titles = [TITLES.get(name, name) for name in inspection.looks_like]
     others = f"; else {', '.join(titles[1:])}" if len(titles) > 1 else ""
     _line(console, "seems", f"{titles[0]}{others} ({inspection.why})")
     for split, counts in inspection.plan.items():

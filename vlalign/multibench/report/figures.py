@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlalign.multibench.report.text import Direction, p_equal, r_interval, r_text
+from vlalign.multibench.report.text import Direction, Shown, p_equal, r_interval, r_text
 from vlalign.report.figures import COLOURS, MAP, colour_bar, evenly, frame_cell, legend, named, new_figure, plain, save
 from vlalign.report.format import metric_title, signed
 
@@ -18,43 +17,36 @@ _PANELS = 5  # depths of the layer maps
 _NAME = 14  # longest name of a modality
 
 
-def save_figures(
-    result: MultibenchResult, comparisons: Sequence[Direction], metric: str, folder: Path
-) -> dict[str, Path]:
-    """Draw all figures as PNG and PDF into ``folder``; return the PNGs by name: scatter, depth, layers.
-
-    Args:
-        result: of the study.
-        comparisons: its directions.
-        metric: whose values are drawn.
-        folder: an existing folder.
+def save_figures(shown: Shown, folder: Path) -> dict[str, Path]:
+    """Draw all figures as PNG and PDF into an existing folder; return the PNGs by name: scatter, depth, layers.
 
     Raises:
         VlalignError: a file cannot be written.
     """
     return {
-        name: save(draw(result, comparisons, metric), folder / f"{name}.png", pdf=True)
+        name: save(draw(shown), folder / f"{name}.png", pdf=True)
         for name, draw in (("scatter", _scatter), ("depth", _depth), ("layers", _layers))
     }
 
 
-def _panels(comparisons: Sequence[Direction], height: float) -> tuple[Any, Any]:
+def _panels(shown: Shown, height: float) -> tuple[Any, Any]:
     """Return a figure with both directions of a pair side by side, a row for each pair."""
-    rows = len(comparisons) // 2
+    rows = len(shown.directions) // 2
     figure = new_figure(7.6, height * rows + 0.3)
     return figure, figure.subplots(rows, 2, squeeze=False)
 
 
-def _scatter(result: MultibenchResult, comparisons: Sequence[Direction], metric: str) -> Any:
+def _scatter(shown: Shown) -> Any:
     """Draw alignment against test performance, a panel for each direction, a dot for each encoder."""
     import numpy as np
     from matplotlib.lines import Line2D
 
-    figure, grid = _panels(comparisons, 2.75)
+    result, metric = shown.result, shown.metric
+    figure, grid = _panels(shown, 2.75)
     seeds, depths = result.config["seeds"], result.config["depths"]
     shapes = {seed: _MARKERS[i] if len(seeds) <= len(_MARKERS) else "o" for i, seed in enumerate(seeds)}
     dots = None
-    for axes, one in zip(grid.flat, comparisons, strict=True):
+    for axes, one in zip(grid.flat, shown.directions, strict=True):
         if one.pearson is not None:
             x, y = one.rows[metric].to_numpy(), one.rows["test"].to_numpy()
             slope, at = np.polyfit(x - x.mean(), y, 1)
@@ -93,11 +85,12 @@ def _correlation(one: Direction, result: MultibenchResult) -> str:
     return f"r = {r_text(of)} [{r_interval(of)}], {p_equal(of, result)} counting {what}"
 
 
-def _depth(result: MultibenchResult, comparisons: Sequence[Direction], metric: str) -> Any:
+def _depth(shown: Shown) -> Any:
     """Draw performance (left axis) and alignment (right axis) by depth: means over seeds, a dot for each encoder."""
-    figure, grid = _panels(comparisons, 2.3)
+    result, metric = shown.result, shown.metric
+    figure, grid = _panels(shown, 2.3)
     depths = result.config["depths"]
-    for axes, one in zip(grid.flat, comparisons, strict=True):
+    for axes, one in zip(grid.flat, shown.directions, strict=True):
         other = axes.twinx()
         for place, (side, column, shape) in enumerate(((axes, "test", "o"), (other, metric, "^"))):
             colour = COLOURS[place]
@@ -121,16 +114,18 @@ def _depth(result: MultibenchResult, comparisons: Sequence[Direction], metric: s
     return figure
 
 
-def _layers(result: MultibenchResult, comparisons: Sequence[Direction], metric: str) -> Any:
+def _layers(shown: Shown) -> Any:
     """Draw heat maps of layer × reference layer, means over seeds: a row for each direction, a map for some depths."""
+    result, metric = shown.result, shown.metric
     table = result.layers[result.layers["metric"] == metric]
     depths = evenly(result.config["depths"], _PANELS)
     table = table[table["depth"].isin(depths)]
     means = table.groupby(["modality", "reference", "depth", "layer", "reference_layer"])["value"].mean()
     low, high = float(means.min()), float(means.max())
     tall = 0.95 + min(1.6, 0.35 + 0.16 * max(depths))
-    figure = new_figure(max(3.6, 1.35 * len(depths) + 1.1), tall * len(comparisons))
-    for part, one in zip(figure.subfigures(len(comparisons), 1, squeeze=False).flat, comparisons, strict=True):
+    figure = new_figure(max(3.6, 1.35 * len(depths) + 1.1), tall * len(shown.directions))
+    parts = figure.subfigures(len(shown.directions), 1, squeeze=False).flat
+    for part, one in zip(parts, shown.directions, strict=True):
         grid = part.subplots(1, len(depths), sharex=True, sharey=True, squeeze=False)[0]
         image = None
         for axes, depth in zip(grid, depths, strict=True):

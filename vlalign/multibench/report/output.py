@@ -8,16 +8,12 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console, Group
 from rich.text import Text
 
-from vlalign.files import check_space
 from vlalign.multibench.report.figures import save_figures
 from vlalign.multibench.report.page import multibench_page
 from vlalign.multibench.report.text import (
-    BEST,
-    Direction,
-    best_rows,
+    Shown,
+    best_table,
     data_notes,
-    data_title,
-    directions,
     findings,
     grid_text,
     p_equal,
@@ -25,7 +21,7 @@ from vlalign.multibench.report.text import (
     r_text,
     unlike_paper,
 )
-from vlalign.report.console import table, titled
+from vlalign.report.console import of_page, table, titled
 from vlalign.report.figures import with_pdf
 from vlalign.report.format import DASH, last_run, metric_title, plural, signed
 from vlalign.report.page import save_html
@@ -34,8 +30,6 @@ from vlalign.report.study import PAGE, make_folder, show_files
 if TYPE_CHECKING:
     from vlalign.multibench import MultibenchResult, MultibenchStudy
     from vlalign.study.grid import CellPlan
-
-_FOLDER = "figures"
 
 
 def write_report(
@@ -55,15 +49,11 @@ def write_report(
     Raises:
         VlalignError: the study has no such metric, or a file cannot be written.
     """
-    folder, metric = Path(folder), result.chosen_metric(metric)
-    check_space(folder)
-    make_folder(folder / _FOLDER)
-    comparisons = directions(result, metric)
-    figures = save_figures(result, comparisons, metric, folder / _FOLDER)
-    page = multibench_page(result, comparisons, metric, figures)
-    files = [*with_pdf(list(figures.values())), save_html(page, folder / PAGE)]
+    shown, folder = Shown(result, metric), Path(folder)
+    figures = save_figures(shown, make_folder(folder / "figures"))
+    files = [*with_pdf(list(figures.values())), save_html(multibench_page(shown, figures), folder / PAGE)]
     if console is not None:
-        show_result(result, console, metric)
+        _show(shown, console)
         show_files(files, console)
     return files
 
@@ -96,45 +86,43 @@ def show_result(result: MultibenchResult, console: Console, metric: str | None =
     Raises:
         VlalignError: the study has no such metric.
     """
-    metric = result.chosen_metric(metric)
-    comparisons = directions(result, metric)
-    console.print(_best(result))
-    console.print(_correlations(result, comparisons, metric))
-    for finding in findings(result, metric, comparisons):
+    _show(Shown(result, metric), console)
+
+
+def _show(shown: Shown, console: Console) -> None:
+    result = shown.result
+    console.print(of_page(best_table(result), no_wrap=True))
+    console.print(_correlations(shown))
+    for finding in findings(shown):
         console.print(Text(f"  {finding}"))
-    if unlike := unlike_paper(result, metric):
+    if unlike := unlike_paper(result, shown.metric):
         console.print(Text(f"  not as in the paper: {'; '.join(unlike)}", style="yellow"))
     for note in data_notes(result):
         console.print(Text(f"  data: {note}", style="yellow"))
     console.print(Text(last_run(result.trained, result.seconds, result.environment)))
 
 
-def _best(result: MultibenchResult) -> Group:
-    """Return the best encoder of each modality, and how all of them perform."""
-    best = table(BEST, ([Text(name), *cells] for name, *cells in best_rows(result)), no_wrap=True)
-    return titled(f"{data_title(result)}: the best encoder of each modality by valid {result.performance}", best)
-
-
-def _correlations(result: MultibenchResult, comparisons: list[Direction], metric: str) -> Group:
+def _correlations(shown: Shown) -> Group:
     """Return alignment against test performance: r, interval and p below each other, to fit 80 columns."""
-    published = any(one.published for one in comparisons)
+    result, metric, published = shown.result, shown.metric, shown.published
     columns = ["encoders", "Pearson's r", "by depths", "Spearman's ρ", *["published"] * published, "alignment"]
-    shown = table(columns, no_wrap=True, padding=(0, 1, 0, 0), show_edge=False)
-    for i, one in enumerate(comparisons):
-        by_depths = f"\n{r_interval(one.depths)}\n{p_equal(one.depths, result)}" if one.depths else DASH
-        cells = [DASH] * 3 if one.pearson is None else [
-            f"{r_text(one.pearson)}\n{r_interval(one.pearson)}\n{p_equal(one.pearson, result)}",
-            by_depths,
-            f"{r_text(one.spearman)}\n{r_interval(one.spearman)}\n{p_equal(one.spearman, result)}",
+    rows = table(columns, no_wrap=True, padding=(0, 1, 0, 0), show_edge=False)
+    for i, one in enumerate(shown.directions):
+        cells = [
+            DASH if rho is None else f"{text}\n{r_interval(rho)}\n{p_equal(rho, result)}"
+            for rho, text in (
+                (one.pearson, r_text(one.pearson)), (one.depths, ""), (one.spearman, r_text(one.spearman))
+            )
         ]  # fmt: skip
         if published:
             known = one.published
             cells.append(f"{signed(known.first, 3)}\n({signed(known.later, 3)})" if known else DASH)
         values = one.rows[metric]
         cells.append(f"{signed(values.min())}\nto {signed(values.max())}")
-        shown.add_row(Text(f"{one.modality}\nwith {one.reference}"), *cells, end_section=i < len(comparisons) - 1)
+        end = i < len(shown.directions) - 1
+        rows.add_row(Text(f"{one.modality}\nwith {one.reference}"), *cells, end_section=end)
     title = f"Alignment ({metric_title(metric)}) with the best encoder of the other modality, against test performance"
     note = f"  95 % intervals; over {grid_text(result)}; by depths: encoders of one depth are alike, so depths count"
     if published:
         note += "; published: first version (later version)"
-    return Group(titled(title, shown), Text(f"{note}\n", style="dim"))
+    return Group(titled(title, rows), Text(f"{note}\n", style="dim"))

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vlalign.multibench import MultibenchConfig
-from vlalign.multibench.published import TITLES, epochs_of, settings_of
+from vlalign.multibench.published import TITLES, epochs_of, rates_of_data
 from vlalign.multibench.report.table1 import INTERVALS, about_published, cells_of, columns_of, how_to_read
 from vlalign.multibench.report.text import (
-    BEST,
-    Direction,
-    best_rows,
+    Shown,
+    best_table,
     data_notes,
     data_title,
     findings,
@@ -32,43 +31,29 @@ if TYPE_CHECKING:
     from vlalign.multibench import MultibenchResult
 
 
-def multibench_page(
-    result: MultibenchResult, comparisons: Sequence[Direction], metric: str, figures: Mapping[str, Path]
-) -> Page:
-    """Return the page.
-
-    Args:
-        result: of the study.
-        comparisons: its directions.
-        metric: whose values are shown.
-        figures: PNG files by name, see :func:`vlalign.multibench.report.figures.save_figures`.
-    """
-    published = any(one.published for one in comparisons)
+def multibench_page(shown: Shown, figures: Mapping[str, Path]) -> Page:
+    """Return the page, with PNG files by name: see :func:`vlalign.multibench.report.figures.save_figures`."""
+    result, metric = shown.result, shown.metric
     correlations = Table(
         f"Alignment of a modality's encoders with the best encoder of another, against their test "
         f"{result.performance}; {INTERVALS}",
-        columns_of(published),
-        [cells_of(one, result, metric, published) for one in comparisons],
+        columns_of(shown.published),
+        [cells_of(one, shown, shown.published) for one in shown.directions],
     )
-    best = Table(f"The best of each modality by valid {result.performance}", BEST, best_rows(result))
+    published = Paragraph(about_published(), "dim") if shown.published else None
     notes = [*_unlike(result, metric), *(f"Data: {note}" for note in data_notes(result))]
+    encoders = [best_table(result), Bullets(_noise(result)), Details("All encoders", [_encoders(shown)])]
     return study_page(
         f"Does alignment predict performance? {data_title(result)}",
         _facts(result, metric),
-        [_sentence(finding) for finding in findings(result, metric, comparisons)],
+        [_sentence(finding) for finding in findings(shown)],
         [
-            Section(
-                "Correlations",
-                [correlations, Paragraph(about_published(), "dim") if published else None, Bullets(notes)],
-            ),
+            Section("Correlations", [correlations, published, Bullets(notes)]),
             Section("How to read this", [Bullets(how_to_read())]),
-            Section("Alignment against performance", [_scatter(result, comparisons, metric, figures)]),
-            Section("Depth", [_depth(result, comparisons, metric, figures)]),
-            Section("Layers", [_layers(metric, figures)]),
-            Section(
-                "Encoders",
-                [best, Bullets(_noise(result)), Details("All encoders", [_encoders(result, comparisons, metric)])],
-            ),
+            Section("Alignment against performance", [_scatter(shown, figures["scatter"])]),
+            Section("Depth", [_depth(shown, figures["depth"])]),
+            Section("Layers", [_layers(metric, figures["layers"])]),
+            Section("Encoders", encoders),
         ],
         command=command(result),
         config=result.config,
@@ -81,10 +66,8 @@ def given_settings(result: MultibenchResult) -> dict[str, Any]:
     config, data = dict(result.config), result.data
     filled: dict[str, Any] = {
         "modalities": list(data["shapes"]), "train_samples": data["samples"]["train"], "pool": data.get("pool"),
-        "epochs": epochs_of(data["name"]),
+        "epochs": epochs_of(data["name"]), **rates_of_data(data["name"], config["modalities"]),
     }  # fmt: skip
-    for i, name in enumerate(("learning_rate", "weight_decay")):
-        filled[name] = [settings_of(data["name"], one)[i] for one in config["modalities"]]
     config |= {name: None for name, value in filled.items() if config[name] == value}
     if config["align_samples"] == data["samples"].get(config["align_split"]):  # all samples of the split
         config["align_samples"] = max(config["align_samples"], MultibenchConfig.align_samples)
@@ -150,65 +133,57 @@ def _noise(result: MultibenchResult) -> list[str]:
     return sentences
 
 
-def _scatter(
-    result: MultibenchResult, comparisons: Sequence[Direction], metric: str, figures: Mapping[str, Path]
-) -> Figure:
-    values = "; ".join(
-        f"{one.title}: {f'r = {r_text(one.pearson)}' if one.pearson else one.why}" for one in comparisons
-    )
+def _scatter(shown: Shown, path: Path) -> Figure:
+    values = (f"{one.title}: {f'r = {r_text(one.pearson)}' if one.pearson else one.why}" for one in shown.directions)
     return Figure(
-        figures["scatter"],
-        f"Scatter plots of {metric_title(metric)} against test {result.performance}, a panel for each direction. "
-        f"{values}.",
+        path,
+        f"Scatter plots of {metric_title(shown.metric)} against test {shown.result.performance}, a panel for each "
+        f"direction. {'; '.join(values)}.",
         "A dot is an encoder: its alignment with the best encoder of the other modality, and its performance. Colour: "
         "its depth; shape: its seed; line: least squares. In brackets: 95 % interval.",
     )
 
 
-def _depth(
-    result: MultibenchResult, comparisons: Sequence[Direction], metric: str, figures: Mapping[str, Path]
-) -> Figure:
-    ends = (min(result.config["depths"]), max(result.config["depths"]))
+def _depth(shown: Shown, path: Path) -> Figure:
+    depths = shown.result.config["depths"]
+    low, high = min(depths), max(depths)
     values = []
-    for one in comparisons:
-        means = one.rows.groupby("depth")[["test", metric]].mean()
-        changes = [f"{signed(means[name][ends[0]])} to {signed(means[name][ends[1]])}" for name in ("test", metric)]
-        values.append(f"{one.title}: {result.performance} {changes[0]}, alignment {changes[1]}")
+    for one in shown.directions:
+        means = one.rows.groupby("depth")[["test", shown.metric]].mean()
+        changes = [f"{signed(column[low])} to {signed(column[high])}" for _, column in means.items()]
+        values.append(f"{one.title}: {shown.result.performance} {changes[0]}, alignment {changes[1]}")
     return Figure(
-        figures["depth"],
-        f"Performance and alignment against depth, a panel for each direction. Means at depths {ends[0]} and "
-        f"{ends[1]}: {'; '.join(values)}.",
+        path,
+        f"Performance and alignment against depth, a panel for each direction. Means at depths {low} and {high}: "
+        f"{'; '.join(values)}.",
         "Lines: means over seeds. Where both follow depth they correlate through it, whatever else they share.",
     )
 
 
-def _layers(metric: str, figures: Mapping[str, Path]) -> Figure:
+def _layers(metric: str, path: Path) -> Figure:
     return Figure(
-        figures["layers"],
+        path,
         f"Heat maps of {metric_title(metric)} of every layer with every layer of the reference, a row for each "
         "direction and a map for each of some depths.",
         "Means over seeds; framed: the largest of a map, whose value is above it.",
     )
 
 
-def _encoders(result: MultibenchResult, comparisons: Sequence[Direction], metric: str) -> Table:
+def _encoders(shown: Shown) -> Table:
+    others, numbers = list(shown.result.config["modalities"]), ("train", "valid", "test")
     values = {
-        (one.modality, row["depth"], row["seed"], one.reference): row[metric]
-        for one in comparisons
+        (one.modality, row["depth"], row["seed"], one.reference): row[shown.metric]
+        for one in shown.directions
         for _, row in one.rows.iterrows()
     }
-    others = list(result.config["modalities"])
     rows = []
-    for _, row in result.encoders.iterrows():
+    for _, row in shown.result.encoders.iterrows():
         aligned = (values.get((row["modality"], row["depth"], row["seed"], other)) for other in others)
-        rows.append(
-            [
-                f"{row['modality']}{' (best)' if row['best'] else ''}",
-                *(str(row[key]) for key in ("depth", "seed", "epoch")),
-                *(signed(row[key], 3) for key in ("train", "valid", "test")),
-                *(number(value, 3) for value in aligned),
-            ]
-        )
-    columns = ["modality", "depth", "seed", "epoch", "train", "valid", "test", *(f"with {other}" for other in others)]
-    caption = f"Performance ({result.performance}) of every encoder, and its alignment with the best of the others"
-    return Table(caption, columns, rows)
+        name = f"{row['modality']}{' (best)' if row['best'] else ''}"
+        whole = (str(row[key]) for key in ("depth", "seed", "epoch"))
+        rows.append([name, *whole, *(signed(row[key], 3) for key in numbers), *(number(one, 3) for one in aligned)])
+    return Table(
+        f"Performance ({shown.result.performance}) of every encoder, and its alignment with the best of the others",
+        ["modality", "depth", "seed", "epoch", *numbers, *(f"with {other}" for other in others)],
+        rows,
+    )

@@ -14,9 +14,9 @@ from vlalign.files import write_whole
 from vlalign.multibench.published import TABLE
 from vlalign.multibench.report.text import (
     Direction,
+    Shown,
     data_notes,
     data_title,
-    directions,
     grid_text,
     p_value,
     r_interval,
@@ -77,11 +77,11 @@ def columns_of(published: bool) -> list[str]:
     return ["encoders", "r", *known, "p (encoders)", "p (depths)", "Spearman's ρ", "p of ρ (depths)", "alignment"]
 
 
-def cells_of(one: Direction, result: MultibenchResult, metric: str, published: bool) -> list[str]:
+def cells_of(one: Direction, shown: Shown, published: bool) -> list[str]:
     """Return a direction as a row of texts; the interval of a p-value follows its line break."""
 
     def with_interval(rho: Correlation | None) -> str:
-        return DASH if rho is None else f"{p_value(rho, result)}\n{r_interval(rho)}"
+        return DASH if rho is None else f"{p_value(rho, shown.result)}\n{r_interval(rho)}"
 
     return [
         one.title if not one.why else f"{one.title}\n{one.why}",
@@ -91,7 +91,7 @@ def cells_of(one: Direction, result: MultibenchResult, metric: str, published: b
         with_interval(one.depths),
         r_text(one.spearman),
         with_interval(one.spearman_depths),
-        span(list(one.rows[metric]), 2),
+        span(list(one.rows[shown.metric]), 2),
     ]
 
 
@@ -116,7 +116,13 @@ def save_table1(results: Sequence[MultibenchResult], folder: str | Path, metric:
     """
     runs = _runs(results, metric)
     folder = make_folder(Path(folder))
-    columns, rows = _rows(runs)
+    published = any(run.published for run in runs)
+    columns = ["data", *columns_of(published)]
+    rows = []
+    for run in runs:
+        for one in run.directions:
+            first, *rest = cells_of(one, run, published)
+            rows.append([run.title, first, *rest])
     page = Page(
         _TITLE,
         [
@@ -154,13 +160,12 @@ def show_table1(results: Sequence[MultibenchResult], console: Console, metric: s
         console.print(note)
 
 
-class _Run:
-    """A study, its metric and directions, and a name that distinguishes it from the others."""
+class _Run(Shown):
+    """A study as shown, with a title that distinguishes it from the others."""
 
     def __init__(self, result: MultibenchResult, metric: str | None, folder: str, twin: bool) -> None:
-        self.result, self.metric, self.folder = result, result.chosen_metric(metric), folder
-        self.directions = directions(result, self.metric)
-        self.title = data_title(result) + (f" ({folder})" if twin else "")
+        super().__init__(result, metric)
+        self.folder, self.title = folder, data_title(result) + (f" ({folder})" if twin else "")
 
 
 def _runs(results: Sequence[MultibenchResult], metric: str | None) -> list[_Run]:
@@ -174,18 +179,6 @@ def _runs(results: Sequence[MultibenchResult], metric: str | None) -> list[_Run]
     ]
 
 
-def _rows(runs: Sequence[_Run]) -> tuple[list[str], list[list[str]]]:
-    """Return columns and rows of the written tables."""
-    published = any(one.published for run in runs for one in run.directions)
-    names = columns_of(published)
-    rows = []
-    for run in runs:
-        for one in run.directions:
-            first, *rest = cells_of(one, run.result, run.metric, published)
-            rows.append([run.title, first, *rest])
-    return ["data", *names], rows
-
-
 def _notes(runs: Sequence[_Run]) -> list[str]:
     lines = []
     for run in runs:
@@ -197,8 +190,7 @@ def _notes(runs: Sequence[_Run]) -> list[str]:
         if unlike := unlike_paper(result, run.metric):
             lines.append(f"{run.title}, not as in the paper: {'; '.join(unlike)}")
         lines += [f"{run.title}: {note}" for note in data_notes(result)]
-    published = any(one.published for run in runs for one in run.directions)
-    return [*lines, about_published()] if published else lines
+    return [*lines, about_published()] if any(run.published for run in runs) else lines
 
 
 def _numbers(runs: Sequence[_Run]) -> pd.DataFrame:

@@ -7,8 +7,10 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from vlalign.multibench import MultibenchConfig, correlate
-from vlalign.multibench.published import TABLE, TITLES, Published, epochs_of, settings_of
+from vlalign.multibench.data.affect import CONVENTIONS, MODALITIES
+from vlalign.multibench.published import TABLE, TITLES, Published, epochs_of, rates_of_data
 from vlalign.report.format import DASH, interval, p_equation, p_text, plural, signed, span
+from vlalign.report.page import Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,14 +20,6 @@ if TYPE_CHECKING:
 
 METRIC = "unbiased_cka"  # of the published correlations
 _LEAST = 5  # values, or depths, that have a correlation
-#: data set: samples to train on, and width of the features of each modality
-_DATA: dict[str, tuple[int | None, dict[str, int]]] = {
-    "avmnist": (55_000, {"image": 16, "audio": 36}),
-    "mosi": (None, {"vision": 20, "audio": 5, "text": 300}),
-    "mosei": (None, {"vision": 35, "audio": 74, "text": 300}),
-    "urfunny": (None, {"vision": 371, "audio": 81, "text": 300}),
-    "mustard": (None, {"vision": 371, "audio": 81, "text": 300}),
-}
 
 
 @dataclass(frozen=True)
@@ -60,11 +54,30 @@ class Direction:
         return f"{self.modality} with {self.reference}"
 
 
-def directions(result: MultibenchResult, metric: str) -> list[Direction]:
-    """Return all comparisons of a study with their correlations."""
-    comparisons = []
-    for modality, reference in result.directions:
-        rows = result.rows(modality, reference)
+class Shown:
+    """A study and the metric that is shown of it.
+
+    Args:
+        result: of the study.
+        metric: one of its metrics; None for the first.
+
+    Attributes:
+        result: of the study.
+        metric: that is shown.
+        directions: all comparisons with their correlations.
+        published: whether the paper has values for one of them.
+
+    Raises:
+        VlalignError: the study has no such metric.
+    """
+
+    def __init__(self, result: MultibenchResult, metric: str | None = None) -> None:
+        self.result, self.metric = result, result.chosen_metric(metric)
+        self.directions = [self._direction(modality, reference) for modality, reference in result.directions]
+        self.published = any(one.published for one in self.directions)
+
+    def _direction(self, modality: str, reference: str) -> Direction:
+        result, metric, rows = self.result, self.metric, self.result.rows(modality, reference)
         pearson, depths, spearman, ranks = (
             correlate(result, modality, reference, metric, method, by_depth)
             for method in ("pearson", "spearman")
@@ -77,10 +90,7 @@ def directions(result: MultibenchResult, metric: str) -> list[Direction]:
             why = f"{constant[0]} is the same for all encoders" if constant and len(rows) >= _LEAST else few
         published = TABLE.get((result.data["name"], modality, reference)) if metric == METRIC else None
         best = result.best(reference)
-        comparisons.append(
-            Direction(modality, reference, best, rows, pearson, depths, spearman, ranks, why, published)
-        )  # fmt: skip
-    return comparisons
+        return Direction(modality, reference, best, rows, pearson, depths, spearman, ranks, why, published)
 
 
 def data_title(result: MultibenchResult) -> str:
@@ -93,18 +103,15 @@ def grid_text(result: MultibenchResult) -> str:
     return f"{plural(len(result.config['depths']), 'depth')} × {plural(len(result.config['seeds']), 'seed')}"
 
 
-#: columns of the table of the best encoders
-BEST = ("modality", "depth", "seed", "epoch", "train", "valid", "test", "test of all")
-
-
-def best_rows(result: MultibenchResult) -> list[list[str]]:
+def best_table(result: MultibenchResult) -> Table:
     """Return the best encoder of each modality with its performance, and that of all its encoders on test."""
-    rows = []
+    columns, rows = ("modality", "depth", "seed", "epoch", "train", "valid", "test", "test of all"), []
     for name in result.config["modalities"]:
         best, test = result.best(name), result.encoders[result.encoders["modality"] == name]["test"]
-        shown = [*(str(best[key]) for key in BEST[1:4]), *(signed(best[key], 3) for key in BEST[4:7])]
-        rows.append([name, *shown, span(list(test), 3)])
-    return rows
+        cells = [*(str(best[key]) for key in columns[1:4]), *(signed(best[key], 3) for key in columns[4:7])]
+        rows.append([name, *cells, span(list(test), 3)])
+    caption = f"{data_title(result)}: the best encoder of each modality by valid {result.performance}"
+    return Table(caption, columns, rows)
 
 
 def r_interval(rho: Correlation | None) -> str:
@@ -145,11 +152,13 @@ def numbers(values: Sequence[int]) -> str:
     return ", ".join(f"{one[0]}–{one[-1]}" if len(one) > 2 else ", ".join(map(str, one)) for one in runs)
 
 
-def findings(result: MultibenchResult, metric: str, comparisons: Sequence[Direction] | None = None) -> list[str]:
+def findings(shown: Shown) -> list[str]:
     """Return the results, a sentence for each direction: numbers, no verdict."""
-    sentences, measure = [], result.performance
-    for one in comparisons or directions(result, metric):
-        start = f"{one.modality} encoders, alignment with the best {one.reference} encoder and test {measure}"
+    sentences, result = [], shown.result
+    for one in shown.directions:
+        start = (
+            f"{one.modality} encoders, alignment with the best {one.reference} encoder and test {result.performance}"
+        )
         rho = one.depths or one.pearson
         if rho is None:
             sentences.append(f"{start}: no correlation ({one.why})")
@@ -163,44 +172,40 @@ def findings(result: MultibenchResult, metric: str, comparisons: Sequence[Direct
 
 def unlike_paper(result: MultibenchResult, metric: str) -> list[str]:
     """Return how settings and data differ from the paper's; empty for data sets that the paper does not have."""
-    name, config, data = result.data["name"], result.config, result.data
+    name, config, data, samples = result.data["name"], result.config, result.data, result.data["samples"]
     if name not in TITLES:
         return []
     plain: dict[str, Any] = {entry.name: entry.default for entry in fields(MultibenchConfig)}
-    differences = []
-    for key in ("depths", "seeds"):
-        if tuple(config[key]) != plain[key]:
-            differences.append(f"{key} {numbers(config[key])} ({numbers(plain[key])} in the paper)")
-    samples = data["samples"]
-    if config["train_samples"] != samples["train"]:
-        differences.append(f"{config['train_samples']} of {samples['train']} train samples")
     theirs: dict[str, Any] = {"epochs": epochs_of(name), "align_split": "test"}
     theirs |= {key: plain[key] for key in ("batch", "clip", "dropout", "clip_quantile")}
-    differences += [
-        f"{key} {config[key]} ({value} in the paper)" for key, value in theirs.items() if config[key] != value
-    ]
-    for i, key in enumerate(("learning_rate", "weight_decay")):
-        rates = [settings_of(name, one)[i] for one in config["modalities"]]
-        if list(config[key]) != rates:
-            ours, known = (", ".join(f"{value:g}" for value in values) for values in (config[key], rates))
-            differences.append(f"{key} {ours} ({known} in the paper)")
-    if config["width"] is not None:
-        differences.append(f"width {config['width']} (that of the features in the paper)")
-    pool = data.get("pool")
-    if pool and config["pool"] != pool and (pool, config["pool"]) != ("mean", "mean-padded"):
-        differences.append(f"pool {config['pool']} ({pool} in the paper)")
+    rates = rates_of_data(name, config["modalities"])
+    pool = data.get("pool") or config["pool"]
     most = min(plain["align_samples"], samples.get(config["align_split"], plain["align_samples"]))
-    if config["align_samples"] != most:
-        differences.append(f"alignment over {config['align_samples']} samples ({most} in the paper)")
-    if metric != METRIC:
-        differences.append(f"alignment by {metric} ({METRIC} in the paper)")
-    train, widths = _DATA[name]
-    if train is not None and samples["train"] != train:
-        differences.append(f"data with {samples['train']} train samples ({train} in the paper)")
-    for modality, shape in data["shapes"].items():
-        if modality in widths and shape[-1] != widths[modality]:
-            differences.append(f"{modality} features {shape[-1]} wide ({widths[modality]} in the paper)")
-    return differences
+    train, widths = 55_000, {"image": 16, "audio": 36}
+    if name in CONVENTIONS:
+        train, widths = samples["train"], dict(zip(MODALITIES, CONVENTIONS[name].widths[0], strict=True))
+
+    def listed(values: Sequence[float]) -> str:
+        return ", ".join(f"{value:g}" for value in values)
+
+    compared: list[tuple[str, Any, Any, str]] = [  # words, value, that of the paper, words
+        *((f"{key} ", numbers(config[key]), numbers(plain[key]), "") for key in ("depths", "seeds")),
+        *((f"{key} ", config[key], value, "") for key, value in theirs.items()),
+        *((f"{key} ", listed(config[key]), listed(rates[key]), "") for key in rates),
+        ("width ", config["width"] or "that of the features", "that of the features", ""),
+        ("pool ", pool if (pool, config["pool"]) == ("mean", "mean-padded") else config["pool"], pool, ""),
+        ("alignment over ", config["align_samples"], most, " samples"),
+        ("alignment by ", metric, METRIC, ""),
+        ("data with ", samples["train"], train, " train samples"),
+        *(
+            (f"{modality} features ", shape[-1], widths.get(modality, shape[-1]), " wide")
+            for modality, shape in data["shapes"].items()
+        ),
+    ]
+    some = [f"{config['train_samples']} of {samples['train']} train samples"]
+    return (some if config["train_samples"] != samples["train"] else []) + [
+        f"{before}{ours}{after} ({known} in the paper)" for before, ours, known, after in compared if ours != known
+    ]
 
 
 def data_notes(result: MultibenchResult) -> list[str]:
