@@ -49,18 +49,13 @@ def inspect(file: str, /, *, json: bool = False) -> None:
     from vlalign.multibench.report import show_inspection, show_prepared
     from vlalign.report.console import console
 
-    facts: dict[str, Any]
-    if is_prepared(file):
-        facts = inspect_prepared(open_prepared(file, verify=True))
-        if not json:
-            show_prepared(facts, console(), verified=True)
-    else:
-        inspection = inspect_file(file)
-        facts = asdict(inspection)
-        if not json:
-            show_inspection(inspection, console())
+    facts = inspect_prepared(open_prepared(file, verify=True)) if is_prepared(file) else inspect_file(file)
     if json:
-        print(dumps(facts, indent=1))
+        print(dumps(facts if isinstance(facts, dict) else asdict(facts), indent=1))
+    elif isinstance(facts, dict):
+        show_prepared(facts, console(), verified=True)
+    else:
+        show_inspection(facts, console())
 
 
 class PrepareOptions(Options):

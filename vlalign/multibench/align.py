@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,14 +22,6 @@ from vlalign.study.progress import StudyProgress
 Row = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Aligned:
-    """Rows of the alignment table and of the layers table, see :class:`vlalign.multibench.results.MultibenchResult`."""
-
-    rows: list[Row]
-    layers: list[Row]
-
-
 def best_cells(encoders: Mapping[Cell, TrainedEncoder]) -> dict[str, Cell]:
     """Return the encoder of each modality with the best (first of equal) performance on the validation split."""
     best: dict[str, Cell] = {}
@@ -47,7 +38,7 @@ def align(
     samples: Callable[[str], Samples],
     *,
     progress: bool = False,
-) -> Aligned:
+) -> tuple[list[Row], list[Row]]:
     """Compare every encoder with the best ones of the other modalities.
 
     A state after a layer is clipped at ± the ``clip_quantile`` of its absolute values and its rows are L2-normalised
@@ -58,21 +49,26 @@ def align(
         encoders: of the whole grid, in its order.
         samples: returns the samples of a modality that alignment is measured on.
         progress: show a bar.
+
+    Returns:
+        Rows of the alignment table and of the layers table, see :class:`vlalign.multibench.results.MultibenchResult`.
     """
     metrics = [parse_metric(name) for name in config.metrics]
     best = best_cells(encoders)
 
     def prepared(group: Sequence[Cell]) -> list[list[list[Any]]]:
         """Return what each metric prepares of every layer, for each encoder of one shape."""
-        states = layer_states(files, group, encoders, samples(group[0].modality))
-        ready = [[_ready(layer, config.clip_quantile, member) for layer in states[m]] for m, member in enumerate(group)]
+        inputs = samples(group[0].modality)
+        ensemble = stack(files.shape(group[0]), [encoders[member].state for member in group], inputs.x.device)
+        states = [layer.cpu() for layer in states_of(ensemble, inputs)]
+        ready = [[_ready(layer[m], config.clip_quantile, member) for layer in states] for m, member in enumerate(group)]
         return [[[metric.prepare(layer) for layer in layers] for metric in metrics] for layers in ready]
 
     references = dict(
         zip(best, (kept[0] for kept in map_layers(prepared, [[one] for one in best.values()])), strict=True)
     )
 
-    def work(group: list[Cell]) -> list[Aligned]:
+    def work(group: list[Cell]) -> list[tuple[Row, list[Row]]]:
         parts = []
         for member, kept in zip(group, prepared(group), strict=True):
             others = [name for name in references if name != member.modality]
@@ -87,16 +83,7 @@ def align(
     groups = grouped(encoders, lambda member: (member.modality, member.depth))
     with StudyProgress.over(len(encoders), "aligning", progress) as bar:
         parts = [part for parts in map_layers(work, groups) for part in parts]
-    return Aligned([row for part in parts for row in part.rows], [row for part in parts for row in part.layers])
-
-
-def layer_states(
-    files: EncoderFiles, group: Sequence[Cell], encoders: Mapping[Cell, TrainedEncoder], samples: Samples
-) -> list[list[Tensor]]:
-    """Return, for each encoder of one shape, the pooled state [N, width] after each layer, on the CPU."""
-    ensemble = stack(files.shape(group[0]), [encoders[member].state for member in group], samples.x.device)
-    layers = [layer.cpu() for layer in states_of(ensemble, samples)]
-    return [[layer[m] for layer in layers] for m in range(len(group))]
+    return [row for row, _ in parts], [layer for _, layers in parts for layer in layers]
 
 
 def _ready(layer: Tensor, quantile: float, member: Cell) -> Tensor:
@@ -111,7 +98,7 @@ def _rows(
     encoders: Mapping[Cell, TrainedEncoder],
     reference: Cell,
     grids: Sequence[Floats],
-) -> Aligned:
+) -> tuple[Row, list[Row]]:
     train, valid, test = encoders[member].performance
     which = {"modality": member.modality, "reference": reference.modality, "depth": member.depth, "seed": member.seed}
     row: Row = {
@@ -126,4 +113,4 @@ def _rows(
             {**which, "metric": name, "layer": i + 1, "reference_layer": j + 1, "value": float(value)}
             for (i, j), value in np.ndenumerate(values)
         ]
-    return Aligned([row], layers)
+    return row, layers

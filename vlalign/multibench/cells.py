@@ -14,7 +14,7 @@ from torch import Tensor
 from vlalign.errors import VlalignError
 from vlalign.files import parse_json
 from vlalign.multibench.config import MultibenchConfig, rates_of, shape_of
-from vlalign.multibench.encoder import Encoder
+from vlalign.multibench.encoder import Encoder, parameters_of
 from vlalign.multibench.shape import Shape
 from vlalign.store.tensors import load_tensors
 from vlalign.study.cells import CellFiles, grouped, key_of
@@ -114,7 +114,7 @@ class EncoderFiles(CellFiles[Cell, TrainedEncoder]):
 
     def unpack(self, cell: Cell, tensors: dict[str, Tensor]) -> TrainedEncoder:
         """Return the encoder of a file, checked."""
-        wanted = self.shape(cell).parameters
+        wanted = parameters_of(self.shape(cell))
         if {name: tuple(value.shape) for name, value in tensors.items()} != wanted | {"epoch": (), "performance": (3,)}:
             raise ValueError("its tensors are not those of an encoder of this shape")
         state = {name: tensors[name] for name in wanted}

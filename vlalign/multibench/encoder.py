@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from threading import Lock
 
 import torch
@@ -137,6 +137,13 @@ def _pool(h: Tensor, weights: Tensor | None) -> Tensor:
     if weights is None:
         return h[..., 0, :]
     return torch.bmm(weights, h.flatten(0, -3)).view(*h.shape[:-2], -1)
+
+
+@lru_cache
+def parameters_of(shape: Shape) -> dict[str, tuple[int, ...]]:
+    """Return name and shape of every parameter of an encoder, in order."""
+    with torch.device("meta"):
+        return {name: tuple(parameter.shape) for name, parameter in Encoder(shape).named_parameters()}
 
 
 def stack(

@@ -3,24 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
-from math import prod
-
-POOLS = ("cls", "mean", "mean-padded")
-LAYER = {  # names in torch.nn.TransformerEncoderLayer, shapes in units of the width
-    "self_attn.in_proj_weight": (3, 1),
-    "self_attn.in_proj_bias": (3,),
-    "self_attn.out_proj.weight": (1, 1),
-    "self_attn.out_proj.bias": (1,),
-    "linear1.weight": (1, 1),
-    "linear1.bias": (1,),
-    "linear2.weight": (1, 1),
-    "linear2.bias": (1,),
-    "norm1.weight": (1,),
-    "norm1.bias": (1,),
-    "norm2.weight": (1,),
-    "norm2.bias": (1,),
-}
 
 
 @dataclass(frozen=True)
@@ -48,20 +30,3 @@ class Shape:
     def cls(self) -> bool:
         """Whether there is an added token."""
         return self.pool == "cls"
-
-    @cached_property
-    def parameters(self) -> dict[str, tuple[int, ...]]:
-        """Name and shape of every parameter of :class:`Encoder`, in order."""
-        d = self.width
-        sizes: dict[str, tuple[int, ...]] = {"proj.weight": (d, self.features), "proj.bias": (d,)}
-        if self.cls:
-            sizes["cls_token"] = (1, 1, d)
-        sizes["pos_embedding"] = (1, self.cls + self.tokens, d)
-        for i in range(self.depth):
-            sizes |= {f"transformer.layers.{i}.{k}": tuple(n * d for n in size) for k, size in LAYER.items()}
-        return sizes | {"head.weight": (self.outputs, d), "head.bias": (self.outputs,)}
-
-    @cached_property
-    def size(self) -> int:
-        """Number of trained numbers."""
-        return sum(prod(size) for size in self.parameters.values())

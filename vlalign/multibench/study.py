@@ -98,16 +98,15 @@ class MultibenchStudy(CellStudy[MultibenchConfig, Cell, MultibenchResult]):
         for i, member in enumerate(group):
             trained.check(i, member.title)
             state = {name: value.cpu().clone() for name, value in trained.ensemble.state(i).items()}
-            performance = trained.performance[i].tolist()
-            epoch = int(trained.epoch[i])
-            self.files.save(member, TrainedEncoder(state, epoch, (performance[0], performance[1], performance[2])))
+            performance = tuple(trained.performance[i].tolist())
+            self.files.save(member, TrainedEncoder(state, int(trained.epoch[i]), performance))
 
     def analyse(self, progress: bool) -> Mapping[str, Any]:
         """Return tables of encoders, alignment and layers, and facts about the data."""
         self._samples.clear()
         encoders = {member: self.files.load(member) for member in self.cells()}
         best = best_cells(encoders)
-        aligned = align(self.config, self.files, encoders, self.align_samples, progress=progress)
+        alignment, layers = align(self.config, self.files, encoders, self.align_samples, progress=progress)
         rows = [
             {
                 "modality": member.modality, "depth": member.depth, "seed": member.seed, "epoch": trained.epoch,
@@ -125,8 +124,8 @@ class MultibenchStudy(CellStudy[MultibenchConfig, Cell, MultibenchResult]):
                 "fingerprint": data.fingerprint, "notes": list(data.about.get("notes", ())),
             },
             "encoders": make_table(rows, ["modality", "depth", "seed"]),
-            "alignment": make_table(aligned.rows, keys),
-            "layers": make_table(aligned.layers, [*keys, "metric", "layer", "reference_layer"]),
+            "alignment": make_table(alignment, keys),
+            "layers": make_table(layers, [*keys, "metric", "layer", "reference_layer"]),
         }  # fmt: skip
 
     def samples(self, modality: str, split: str) -> Samples:
