@@ -12,6 +12,7 @@ from support.multibench import affect_data, made_up, write_pickle
 
 from vlalign.errors import VlalignError
 from vlalign.multibench.data.affect import prepare_affect
+from vlalign.multibench.data.custom import prepare_custom
 from vlalign.multibench.data.inspect import inspect_file, inspect_prepared
 from vlalign.multibench.report.data import labels_text, show_inspection, show_prepared
 
@@ -94,6 +95,18 @@ def test_data_of_ones_own(tmp_path: Path) -> None:
     assert told.labels == {"": {"counts": {"a": 3, "b": 3}, "shape": [6]}}
     assert "a: 3, b: 3" in printed(show_inspection, told)
     assert "expected two or more" in inspect(tmp_path, {"image": np.ones((6, 3))}).problem
+
+
+def test_frames_that_do_not_count_are_no_problem(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    data = {"image": draw.normal(size=(12, 3)), "sound": draw.normal(size=(12, 4, 2)), "labels": np.arange(12) % 2}
+    data["sound_lengths"] = np.array([2, 4] * 6)
+    data["sound"][0, 2:] = np.nan
+    assert inspect(tmp_path, data).problem is None
+    prepared = prepare_custom(tmp_path / "data.pkl", tmp_path / "out", valid=0.3, test=0.3)
+    assert sum(len(part.ids) for part in prepared.splits.values()) == 12
+    data["sound"][0, 1] = np.nan
+    assert "sound has values that are not finite (2)" in inspect(tmp_path, data).problem
 
 
 def test_a_refused_pickle_says_what_was_refused(tmp_path: Path) -> None:
