@@ -151,9 +151,9 @@ def check_values(cls: type[Options], values: Mapping[str, Any], where: str = "")
 
 
 def _native(value: Any, hint: Any) -> Any:
-    """Return a NumPy number as one of Python, and a text in place of options as those with this first field."""
-    if isinstance(value, str) and _is_options(_unmarked(hint)):
-        return _unmarked(hint)(value)
+    """Return a NumPy number as one of Python, and options given as a mapping, or as a text for their first field."""
+    if isinstance(value, str | dict) and _is_options(kind := _unmarked(hint)):
+        return kind(**value) if isinstance(value, dict) else kind(value)
     return value.item() if type(value).__module__ == "numpy" and getattr(value, "ndim", 1) == 0 else value
 
 
@@ -296,7 +296,7 @@ def command_words(given: Options, skip: Iterable[str] = ()) -> list[str]:
 
 def _flag(hint: Any, name: str) -> tuple[str, str]:
     """Return the flag of a field, by default ``name``, and that of its negation."""
-    marks = [mark for mark in getattr(hint, "__metadata__", ()) if type(mark).__name__ == "Parameter"]
+    marks = [mark for mark in getattr(hint, "__metadata__", ()) if isinstance(mark, Parameter)]
     names = [flag for mark in marks for flag in mark.name or () if flag.startswith("--")]
     return names[0] if names else name, f"--no-{name.removeprefix('--')}"
 

@@ -6,7 +6,7 @@ Nothing heavy is imported before :func:`main` runs, so that Ctrl-C ends the prog
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 __all__ = ["main", "run_verb"]
 
@@ -17,33 +17,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: the words after ``vlalign``; None for those of this process, whose streams and signals are then set up.
     """
-
-    def work() -> int:
-        from vlalign.cli.app import run_program
-
-        return run_program(argv)
-
-    return _guarded(work, own_process=argv is None)
+    return _run(sys.argv[1:] if argv is None else argv, own_process=argv is None)
 
 
 def run_verb(name: str) -> int:
     """Run one verb with the words of this process (``scripts/<verb>.py``)."""
-
-    def work() -> int:
-        from vlalign.cli.app import run_program
-
-        return run_program([name, *sys.argv[1:]])
-
-    return _guarded(work, own_process=True)
+    return _run([name, *sys.argv[1:]], own_process=True)
 
 
-def _guarded(work: Callable[[], int], own_process: bool) -> int:
-    """Return the status of ``work``, also when it is interrupted or its output is no longer read."""
+def _run(words: Sequence[str], own_process: bool) -> int:
+    """Return the exit status of a command, also when it is interrupted or its output is no longer read."""
     try:
         if own_process:
             _prepare_streams()
         try:
-            status = work()
+            from vlalign.cli.app import run_program
+
+            status = run_program(words)
         except SystemExit as stop:  # a mistake in the command line has been shown
             status = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
             if not own_process:

@@ -13,6 +13,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, get_args, get_origin
 
@@ -55,6 +56,8 @@ _WHOLE = re.compile(r"[-+]?\d+")
 Flags = Parameter(name="*")
 #: parameter of a verb that is true where only warnings and results are shown
 Quiet = Annotated[bool, Parameter(parse=False)]
+#: help of a settings file
+FROM_FILE = Parameter(help="YAML settings, named like the flags; flags override the file")
 _EVERY_VERB = Parameter(group=Group("Every verb", sort_key=99))
 
 
@@ -121,12 +124,11 @@ def _version() -> str:
     return f"vlalign {__version__}"
 
 
-def run_program(argv: Sequence[str] | None = None) -> int:
+def run_program(words: Sequence[str]) -> int:
     """Run ``vlalign <verb> …`` and return the exit status; see :func:`vlalign.cli.main`."""
-    words = list(sys.argv[1:] if argv is None else argv)
     app = program()
     try:
-        command, bound, _ = app.meta.parse_args(words, exit_on_error=False, print_error=False)
+        command, bound, _ = app.meta.parse_args(list(words), exit_on_error=False, print_error=False)
     except CycloptsError as error:
         _exit("vlalign", _problem(error))
     return int(command(*bound.args, **bound.kwargs) or 0)
@@ -257,18 +259,14 @@ class _Help:
             console.print(f"{part}\n", soft_wrap=is_code, markup=False, highlight=False)
 
 
+@dataclass(frozen=True)
 class SettingsFile:
-    """Mark of a flag that takes a YAML file with options of a class: ``Annotated[str | None, SettingsFile(Config)]``.
+    """Mark of a flag that takes a YAML file with options of a class: ``Annotated[File | None, SettingsFile(Config)]``.
 
     Keys are those of the fields; flags override the file. A nested mapping gives options of a class inside.
     """
 
-    def __init__(self, cls: type[Options]) -> None:
-        self.cls = cls
-
-    def read(self, path: str, flags: dict[str, str]) -> dict[str, Any]:
-        """Return the options in a file, for a command with flags and their last values."""
-        return read_options(self.cls, path)
+    cls: type[Options]
 
 
 def _check_words(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
@@ -293,12 +291,10 @@ def _leaves(hint: Any) -> list[Any]:
 def _fill_from_file(app: App, commands: tuple[str, ...], arguments: ArgumentCollection) -> None:
     """Give flags that are missing the values of the settings file, where the verb has one and it is given."""
     for argument in arguments:
-        marks = getattr(argument.field_info.annotation, "__metadata__", ())
-        for mark in marks:
+        for mark in getattr(argument.field_info.annotation, "__metadata__", ()):
             if isinstance(mark, SettingsFile) and argument.tokens:
                 path = argument.tokens[-1].value
-                flags = {flag: a.tokens[-1].value for a in arguments if a.tokens for flag in a.names}
-                _fill(arguments, mark.read(path, flags), path)
+                _fill(arguments, read_options(mark.cls, path), path)
 
 
 def _fill(arguments: ArgumentCollection, values: dict[str, Any], path: str, inside: tuple[str, ...] = ()) -> None:

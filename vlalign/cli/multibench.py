@@ -23,7 +23,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
-from vlalign.cli.app import Flags, Quiet, SettingsFile
+from vlalign.cli.app import FROM_FILE, Flags, Quiet, SettingsFile
 from vlalign.config import File, Folder, Options
 from vlalign.errors import VlalignError
 from vlalign.multibench.config import MultibenchConfig
@@ -193,14 +193,13 @@ def custom(
 def run_study(
     *,
     options: Annotated[MultibenchConfig | None, Flags] = None,
-    config: Annotated[File | None, SettingsFile(MultibenchConfig)] = None,
+    config: Annotated[File | None, SettingsFile(MultibenchConfig), FROM_FILE] = None,
     dry_run: bool = False,
     quiet: Quiet = False,
 ) -> None:
     """Train encoders of every modality, measure alignment and write the report; resumes where it stopped.
 
     Args:
-        config: YAML settings, named like the flags; flags override the file
         dry_run: check everything and show what is to train
     """
     from vlalign.multibench import MultibenchStudy

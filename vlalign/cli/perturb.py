@@ -22,7 +22,8 @@ from annotated_types import Ge, Interval
 from cyclopts import Group, Parameter
 
 from vlalign.cli.app import Flags
-from vlalign.config import File, Options, command_words
+from vlalign.cli.push import PushOptions, show_target
+from vlalign.config import File, command_words
 from vlalign.data.spec import DataSpec
 from vlalign.errors import VlalignError, did_you_mean
 
@@ -30,26 +31,15 @@ if TYPE_CHECKING:
     from vlalign.data import PairedData
     from vlalign.perturb import ImageFacts, Perturbation, TextFacts
 
+_EDITED = Group("Edited data set", sort_key=2)
 _IMAGES = 100  # that facts are measured on
 
 
-class EditedOptions(Options):
+class EditedOptions(PushOptions):
     """Options of the edited data set that is written or pushed."""
 
     out: File | None = None
     """write the edited data set (id, text, image; one rate) as .parquet, with a card"""
-
-    push: Annotated[str | None, Parameter(metavar="REPO")] = None
-    """push it to this data set of the Hub, OWNER/NAME; created if missing"""
-
-    private: bool = False
-    """make the pushed data set private"""
-
-    force: bool = False
-    """push into a data set that holds something else"""
-
-    licence: Annotated[str | None, Parameter(name="--license")] = None
-    """licence for its card, as the Hub spells it"""
 
     allow_empty: bool = False
     """let it hold captions without any characters"""
@@ -67,7 +57,7 @@ def run(
     sheet: File = "perturbed.png",
     no_sheet: bool = False,
     tokenizer: Annotated[str | None, Parameter(metavar="MODEL")] = None,
-    edited: Annotated[EditedOptions, Flags, Parameter(group=Group("Edited data set", sort_key=2))] = EditedOptions(),
+    edited: Annotated[EditedOptions, Flags, Parameter(group=_EDITED)] = EditedOptions(),
 ) -> None:
     """Edit, show, measure, and write what was asked for.
 
@@ -150,7 +140,6 @@ def run(
 
 def keep_edited(options: EditedOptions, edited: PairedData, command: str) -> None:
     """Write and push, as asked for; ``command`` is for the card."""
-    from vlalign.cli.push import show_target
     from vlalign.hub.perturbed import push_perturbed, save_card
     from vlalign.perturb import write_perturbed
     from vlalign.report.console import console

@@ -24,6 +24,22 @@ if TYPE_CHECKING:
     from vlalign.hub.upload import Pushed
 
 
+class PushOptions(Options):
+    """Options of samples that are pushed where asked for."""
+
+    push: Annotated[str | None, Parameter(metavar="REPO")] = None
+    """push the samples to this data set of the Hub, OWNER/NAME; created if missing"""
+
+    private: bool = False
+    """make the pushed data set private"""
+
+    force: bool = False
+    """push into a data set that holds something else"""
+
+    licence: Annotated[str | None, Parameter(name="--license")] = None
+    """licence of the data set, as the Hub spells it (default for synthetic data: apache-2.0)"""
+
+
 class RepoOptions(Options):
     """Options of a push to a repository of the Hub."""
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from vlalign.cli.app import Flags, Quiet, SettingsFile
+from vlalign.cli.app import FROM_FILE, Flags, Quiet, SettingsFile
 from vlalign.config import File
 from vlalign.uniqueness.config import UniquenessConfig
 
@@ -22,7 +22,7 @@ def run(
     study: Literal["uniqueness"],
     /,
     *,
-    config: Annotated[File | None, SettingsFile(UniquenessConfig)] = None,
+    config: Annotated[File | None, SettingsFile(UniquenessConfig), FROM_FILE] = None,
     dry_run: bool = False,
     options: Annotated[UniquenessConfig | None, Flags] = None,
     quiet: Quiet = False,
@@ -31,7 +31,6 @@ def run(
 
     Args:
         study: uniqueness
-        config: YAML settings, named like the flags; flags override the file
         dry_run: check everything and estimate disk and time, load no weights
     """
     from vlalign.report.console import console

@@ -18,9 +18,10 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from annotated_types import Ge
-from cyclopts import App, Parameter
+from cyclopts import App
 
-from vlalign.cli.app import Flags, Quiet, SettingsFile
+from vlalign.cli.app import FROM_FILE, Flags, Quiet, SettingsFile
+from vlalign.cli.push import PushOptions, show_target
 from vlalign.config import File, Folder, read_options
 from vlalign.errors import VlalignError
 from vlalign.synthetic.config import EncoderOptions, SampleOptions, SyntheticConfig, TaskGrid
@@ -28,7 +29,7 @@ from vlalign.synthetic.config import EncoderOptions, SampleOptions, SyntheticCon
 run = App(name="synthetic")
 
 #: settings file of an action; flags override it
-Settings = Annotated[File | None, SettingsFile(SyntheticConfig)]
+Settings = Annotated[File | None, SettingsFile(SyntheticConfig), FROM_FILE]
 
 
 def _config(options: Any, file: str | None, **more: Any) -> SyntheticConfig:
@@ -42,7 +43,6 @@ def describe(*, options: Annotated[TaskGrid, Flags] = TaskGrid(), config: Settin
     """Show the exact information of each U: no sampling, nothing is trained.
 
     Args:
-        config: YAML settings, named like the flags; flags override the file
         json: print JSON instead of a table
     """
     from json import dumps
@@ -69,7 +69,6 @@ def run_study(
     """Train the grid, measure alignment and write the report; resumes where it stopped.
 
     Args:
-        config: YAML settings, named like the flags; flags override the file
         dry_run: check everything and show what is to train
     """
     from vlalign.report.console import console
@@ -122,10 +121,7 @@ def data(
     phi_depth: Annotated[int, Ge(1)] = 1,
     config: Settings = None,
     out: Folder | None = None,
-    push: Annotated[str | None, Parameter(metavar="REPO")] = None,
-    private: bool = False,
-    licence: Annotated[str | None, Parameter(name="--license")] = None,
-    force: bool = False,
+    pushed: Annotated[PushOptions, Flags] = PushOptions(),
     options: Annotated[SampleOptions, Flags] = SampleOptions(),
 ) -> None:
     """Write the samples of one U as a data set: saved, or pushed to the Hub.
@@ -133,14 +129,8 @@ def data(
     Args:
         uniqueness: U of the samples
         phi_depth: depth of φ
-        config: YAML settings, named like the flags; flags override the file
         out: folder for the data set
-        push: push it to this data set of the Hub, OWNER/NAME
-        private: make the pushed data set private
-        licence: licence of the data set (default: apache-2.0)
-        force: push into a data set that holds something else
     """
-    from vlalign.cli.push import show_target
     from vlalign.files import write_whole
     from vlalign.hub.repo import check_name
     from vlalign.hub.synthetic import card, push_synthetic
@@ -148,18 +138,19 @@ def data(
     from vlalign.synthetic import make_data
     from vlalign.synthetic.export import save_datasets
 
-    if not out and not push:
+    if not out and not pushed.push:
         raise VlalignError("nothing to do: name a folder with --out or a data set of the Hub with --push")
-    if push:
-        check_name(push)
+    if pushed.push:
+        check_name(pushed.push)
     samples = make_data(_config(options, config, uniqueness=(uniqueness,), phi_depths=(phi_depth,)), uniqueness)
     if out:
         folder = save_datasets(samples, phi_depth, out)
-        write_whole(folder / "README.md", card(samples, phi_depth, None, licence).encode())
+        write_whole(folder / "README.md", card(samples, phi_depth, None, pushed.licence).encode())
         console().print(f"data      {folder}", soft_wrap=True)
-    if push:
-        pushed = push_synthetic(samples, phi_depth, push, licence=licence, private=private, force=force)
-        show_target(pushed.url, pushed.commit)
+    if pushed.push:
+        values = {name: value for name, value in vars(pushed).items() if name != "push"}
+        target = push_synthetic(samples, phi_depth, pushed.push, **values)
+        show_target(target.url, target.commit)
 
 
 @run.command
@@ -174,7 +165,6 @@ def tune(
     """Search learning rates and weight decays as the paper did (needs optuna).
 
     Args:
-        config: YAML settings, named like the flags; flags override the file
         trials: number of trials for each modality and U
         out: file for `run --tuned`
     """

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, ClassVar, Literal, Self
+from collections.abc import Iterable
+from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge, Interval
 from cyclopts import Parameter
 
 from vlalign.config import Folder, Many, Number, select
-from vlalign.data.spec import DataSpec
 from vlalign.errors import VlalignError
 from vlalign.extraction.options import ExtractOptions, FeatureOptions
 from vlalign.perturb import Perturbation, parse_perturbation
@@ -80,12 +79,6 @@ class UniquenessConfig(FeatureOptions, NeighbourOptions, NullOptions, StudyConfi
     def extraction(self, models: Iterable[str]) -> ExtractOptions:
         """Return the options of an extraction of some of the models."""
         return select(self, ExtractOptions, models=tuple(models))
-
-    @classmethod
-    def make(cls, values: Mapping[str, Any]) -> Self:
-        """Return the config with these settings; ``data`` may be a mapping or a source."""
-        data = values.get("data", DataSpec())
-        return cls(**{**values, "data": DataSpec(**data) if isinstance(data, Mapping) else data})
 
     def resolved(self) -> dict[str, Any]:
         """Return all settings as JSON values, those of the study before those of extractions and scores."""
