@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -16,14 +15,6 @@ from vlalign.errors import VlalignError
 
 CARD_ENTRIES = 100_000  # values that the configurations may have, aliases counted each time
 _ABOUT = {"config_name", "default", "description", "version", "drop_labels", "drop_metadata"}
-
-
-@dataclass(frozen=True)
-class Declared:
-    """Data files by split, and options of the `datasets` builder that reads them."""
-
-    splits: dict[str, list[str]]
-    options: dict[str, Any]
 
 
 def card_configs(source: str, folder: Path) -> Any:
@@ -48,8 +39,11 @@ def card_configs(source: str, folder: Path) -> Any:
     return configs
 
 
-def declared_files(source: str, folder: Path, files: Sequence[str]) -> Declared | None:
-    """Return the data files of the default configuration that a folder's README.md declares; None without any.
+def declared_files(
+    source: str, folder: Path, files: Sequence[str]
+) -> tuple[dict[str, list[str]], dict[str, Any]] | None:
+    """Return the data files by split of the default configuration that a folder's README.md declares, and options of
+    the `datasets` builder that reads them; None without any.
 
     files: those of the folder, relative to it.
 
@@ -77,9 +71,7 @@ def declared_files(source: str, folder: Path, files: Sequence[str]) -> Declared 
         inside = [name.removeprefix(f"{start}/") for name in files if not start or name.startswith(f"{start}/")]
         named = {split: _matching(source, map(str, entries), inside) for split, entries in splits.items()}
         named = named or splits_of(inside)
-    return Declared(
-        {split: [f"{start}/{name}".lstrip("/") for name in names] for split, names in named.items()}, options
-    )
+    return {split: [f"{start}/{name}".lstrip("/") for name in names] for split, names in named.items()}, options
 
 
 def refuse_outside(source: str, configs: Any, own: str = "") -> None:

@@ -112,22 +112,6 @@ def _read(path: Path, _modified: int, _size: int) -> EditedCaptions:
     return _table(path)
 
 
-def _columns(path: Path) -> dict[str, list[Any]]:
-    import pyarrow.parquet as pq
-
-    try:
-        if path.suffix.lower() == ".parquet":
-            return dict(pq.ParquetFile(path).read().to_pydict())
-        columns = read_columns(path, str(path))
-    except VlalignError:
-        raise
-    except Exception as error:  # pyarrow raises dozens of kinds
-        raise VlalignError(f"cannot read the captions file {path}: {short_line(error)}") from error
-    if not columns:
-        raise VlalignError(f"cannot read the captions file {path}: it holds no samples")
-    return columns
-
-
 def _released(path: Path, value: list[Any]) -> EditedCaptions:
     texts: dict[float, dict[str, str]] = {}
     for position, entry in enumerate(value):
@@ -148,7 +132,14 @@ def _table(path: Path) -> EditedCaptions:
     kinds = [".parquet", *(kind for kind in KINDS if kind != ".json")]
     if path.suffix.lower() not in kinds:
         raise VlalignError(f"{path}: edited captions are read from {', '.join(['.json', *kinds])}")
-    table = _columns(path)
+    try:
+        table = read_columns(path, str(path))
+    except VlalignError:
+        raise
+    except Exception as error:  # pyarrow raises dozens of kinds
+        raise VlalignError(f"cannot read the captions file {path}: {short_line(error)}") from error
+    if not table:
+        raise VlalignError(f"cannot read the captions file {path}: it holds no samples")
     if missing := [name for name in COLUMNS if name not in table]:
         raise VlalignError(
             f"{path} lacks the column {', '.join(missing)}: id, rate and text are needed, "

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from vlalign.data.card import Declared, declared_files
+from vlalign.data.card import declared_files
 from vlalign.data.source import Source, load_files, reading, undecoded
 from vlalign.data.spec import DataSpec
 from vlalign.data.splits import by_folder, select_split, splits_of
@@ -65,7 +65,7 @@ def open_folder(spec: DataSpec, folder: Path) -> Source:
         return _image_folder(spec, folder, images, metadata)
     if images:
         log.warning("%s is read by its data files; its %d images are not: %s", spec.source, len(images), some(images))
-    return _data_folder(spec, folder, card or Declared(splits_of(tables), {}))
+    return _data_folder(spec, folder, *(card or (splits_of(tables), {})))
 
 
 def listing(folder: Path) -> Iterator[str]:
@@ -131,8 +131,6 @@ def _with_metadata(spec: DataSpec, folder: Path, tables: list[str], images: list
 
     images: those of the split. above: tables outside its folder, of which only rows of these images belong to it.
     """
-    import pyarrow.parquet as pq
-
     if len({kind_of(table) for table in tables}) > 1:
         raise VlalignError(f"{spec.source} has metadata files of different formats: {some(tables)}; keep one format")
     columns: dict[str, list[Any]] = {}
@@ -141,7 +139,7 @@ def _with_metadata(spec: DataSpec, folder: Path, tables: list[str], images: list
     for table in tables:
         where = f"{spec.source}/{table}"
         path = folder / table
-        rows = pq.read_table(path).to_pydict() if kind_of(table) == ".parquet" else read_columns(path, where)
+        rows = read_columns(path, where)
         files = [name for name in rows if name == "file_name" or name.endswith("_file_name")]
         if rows and not files:
             raise VlalignError(f"{where} has no column file_name; its columns: {some(list(rows))}")
@@ -178,9 +176,10 @@ def _named_file(folder: Path, name: Any, where: str, row: int) -> Path:
     return path
 
 
-def _data_folder(spec: DataSpec, folder: Path, declared: Declared) -> Source:
-    chosen = {split: _of_one_format(spec, files) for split, files in declared.splits.items()}
-    known = {split: partial(_read_files, spec, folder, files, declared.options) for split, files in chosen.items()}
+def _data_folder(spec: DataSpec, folder: Path, splits: dict[str, list[str]], options: dict[str, Any]) -> Source:
+    """Open data files by split; options as for `_read_files`."""
+    chosen = {split: _of_one_format(spec, files) for split, files in splits.items()}
+    known = {split: partial(_read_files, spec, folder, files, options) for split, files in chosen.items()}
     with reading(spec.source):
         dataset = select_split(known, spec.split, spec.source)
     text = all(kind_of(name) in KINDS for files in chosen.values() for name in files)

@@ -42,7 +42,7 @@ def kind_of(name: str) -> str:
 
 
 def read_columns(path: Path, where: str, delimiter: str | None = None, kind: str = "") -> dict[str, list[Any]]:
-    """Return the columns of a CSV, TSV, JSON or JSON lines file by name, without rows for an empty one.
+    """Return the columns of a CSV, TSV, JSON, JSON lines or parquet file by name, without rows for an empty one.
 
     where: the file as errors name it. delimiter: of a CSV file that declares it; None detects it.
     kind: the ending that states the file's kind; "" takes the path's.
@@ -52,6 +52,10 @@ def read_columns(path: Path, where: str, delimiter: str | None = None, kind: str
     """
     kind = kind or kind_of(path.name)
     try:
+        if kind == ".parquet":
+            import pyarrow.parquet as pq
+
+            return dict(pq.ParquetFile(path).read().to_pydict())
         text = read_text(path, where)
         if not text or text.isspace():
             return {}
