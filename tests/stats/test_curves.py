@@ -13,7 +13,7 @@ from support.metrics import GramCorrelation
 from torch import Tensor
 
 from vlalign.errors import VlalignError
-from vlalign.metrics import MutualKnn, mutual_knn
+from vlalign.metrics import Metric, MutualKnn, mutual_knn
 from vlalign.stats.curves import k_curve, n_curve
 from vlalign.stats.null import generator
 
@@ -31,7 +31,7 @@ class GramOfK(GramCorrelation):
 
 def test_n_curve_by_hand(pair: Pair) -> None:
     x, y = pair
-    found = n_curve(MutualKnn(4), x, y, sizes=[30, 60, 15], repeats=3, seed=5)
+    found = n_curve(MutualKnn(4), x, y, sizes=[30, 60, 15], repeats=3, seed=5, pair=(1, 1))
     assert [point.at for point in found.points] == [15, 30, 60]
     assert (found.parameter, found.n, found.pair, found.metric) == ("n", 60, (1, 1), "mutual_knn:k=4")
     for point in found.points:
@@ -58,19 +58,22 @@ def test_n_curve_by_hand(pair: Pair) -> None:
 
 
 def test_the_own_k_is_on_the_curve(pair: Pair) -> None:
-    assert [point.at for point in k_curve(MutualKnn(4), *pair).points] == [1, 2, 4, 5, 10]
-    assert [point.at for point in k_curve(MutualKnn(30), *pair).points] == [1, 2, 5, 10, 20, 30]
+    assert [point.at for point in k_curve(MutualKnn(4), *pair, pair=(0, 0)).points] == [1, 2, 4, 5, 10]
+    assert [point.at for point in k_curve(MutualKnn(30), *pair, pair=(0, 0)).points] == [1, 2, 5, 10, 20, 30]
 
 
 def test_default_sizes_end_where_the_metric_does(pair: Pair) -> None:
-    assert [point.at for point in n_curve(MutualKnn(5), *pair, repeats=1).points] == [30, 60]  # 4 k and more
-    assert [point.at for point in n_curve(MutualKnn(40), *pair, repeats=1).points] == [60]
-    assert [point.at for point in n_curve(GramCorrelation(), *pair, repeats=1).points] == [60]  # 32 and more
+    def sizes(metric: Metric) -> list[int]:
+        return [point.at for point in n_curve(metric, *pair, repeats=1, pair=(0, 0)).points]
+
+    assert sizes(MutualKnn(5)) == [30, 60]  # 4 k and more
+    assert sizes(MutualKnn(40)) == [60]
+    assert sizes(GramCorrelation()) == [60]  # 32 and more
 
 
 def test_subsets_do_not_depend_on_other_sizes(pair: Pair) -> None:
-    both = n_curve(MutualKnn(4), *pair, sizes=[20, 40], repeats=4)
-    assert n_curve(MutualKnn(4), *pair, sizes=[40], repeats=4).points == both.points[1:]
+    both = n_curve(MutualKnn(4), *pair, sizes=[20, 40], repeats=4, pair=(0, 0))
+    assert n_curve(MutualKnn(4), *pair, sizes=[40], repeats=4, pair=(0, 0)).points == both.points[1:]
 
 
 def test_no_chance_level(pair: Pair) -> None:
@@ -82,11 +85,10 @@ def test_no_chance_level(pair: Pair) -> None:
 
 def test_k_curve_by_hand(pair: Pair) -> None:
     x, y = pair
-    found = k_curve("mutual_knn", x, y)
+    found = k_curve(MutualKnn(), x, y, pair=(0, 1))
     assert [point.at for point in found.points] == [1, 2, 5, 10]
     assert (found.metric, found.parameter) == ("mutual_knn", "k")
-    best = np.array([[mutual_knn(a, b, 10) for b in y] for a in x])
-    assert found.pair == np.unravel_index(best.argmax(), best.shape)
+    assert found.pair == (0, 1)
     for point in found.points:
         matrix = np.array([[mutual_knn(a, b, point.at) for b in y] for a in x])
         chance = point.at / 59
@@ -96,16 +98,16 @@ def test_k_curve_by_hand(pair: Pair) -> None:
         assert point.fixed_corrected.mean == pytest.approx((matrix[found.pair] - chance) / (1 - chance))
         assert point.fixed.sd is None
     assert json.loads(json.dumps(found.summary())) == found.summary()
-    everything = k_curve("mutual_knn", x, y, ks=[59]).points[0]
+    everything = k_curve(MutualKnn(), x, y, ks=[59], pair=(0, 1)).points[0]
     assert everything.largest.mean == 1
     assert everything.largest_corrected is None  # chance is 1, too
 
 
 def test_k_curve_of_another_metric(pair: Pair) -> None:
-    found = k_curve(GramOfK(), *pair, ks=[2, 7])
-    plain = n_curve(GramCorrelation(), *pair, sizes=[60])
-    assert [point.largest for point in found.points] == [plain.points[0].largest] * 2
-    assert found.pair == plain.pair
+    found = k_curve(GramOfK(), *pair, ks=[2, 7], pair=(0, 0))
+    plain = n_curve(GramCorrelation(), *pair, sizes=[60], pair=(0, 0))
+    for point in found.points:
+        assert (point.largest, point.fixed) == (plain.points[0].largest, plain.points[0].fixed)
 
 
 @pytest.mark.parametrize(
@@ -121,15 +123,15 @@ def test_k_curve_of_another_metric(pair: Pair) -> None:
 )
 def test_wrong_n_curves(pair: Pair, options: dict, message: str) -> None:
     with pytest.raises(VlalignError, match=message):
-        n_curve(MutualKnn(4), *pair, **options)
+        n_curve(MutualKnn(4), *pair, **{"pair": (0, 0)} | options)
 
 
 def test_wrong_k_curves(pair: Pair) -> None:
     with pytest.raises(VlalignError, match="has no number of neighbours"):
-        k_curve(GramCorrelation(), *pair)
+        k_curve(GramCorrelation(), *pair, pair=(0, 0))
     with pytest.raises(VlalignError, match="k=60"):
-        k_curve("mutual_knn", *pair, ks=[60])
+        k_curve(MutualKnn(), *pair, ks=[60], pair=(0, 0))
     with pytest.raises(VlalignError, match="allows no number"):
-        k_curve("mutual_knn", *pair, ks=[])
+        k_curve(MutualKnn(), *pair, ks=[], pair=(0, 0))
     with pytest.raises(VlalignError, match="allows no number"):
-        k_curve("mutual_knn", [torch.ones(1, 2)], [torch.ones(1, 2)])
+        k_curve(MutualKnn(), [torch.ones(1, 2)], [torch.ones(1, 2)], pair=(0, 0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -74,7 +75,7 @@ def test_fields(pair: tuple[list[Tensor], list[Tensor]]) -> None:
     assert (found.count, found.seed, found.level) == (22, 3, 0.95)
     assert found.high - found.observed == pytest.approx(2.2009852 * found.sd)  # Student t, 11 degrees of freedom
     assert found.mean_of_halves > found.observed  # the same k of half as many samples
-    assert json.loads(json.dumps(found.summary())) == found.summary()
+    assert json.loads(json.dumps(asdict(found))) == asdict(found)
     assert half_sampling(metric, *pair, count=22, seed=3) == found
     assert half_sampling(metric, *pair, count=22, seed=4).sd != found.sd
     one = half_sampling(metric, pair[0][1:2], pair[1][1:2], count=10, level=0.5)

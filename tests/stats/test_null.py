@@ -89,15 +89,10 @@ def test_moments_of_every_pair_and_chunks(monkeypatch: pytest.MonkeyPatch) -> No
     null = permutation_null(metric, x, y, n=16, observed=0.1, count=70, stop_after=None)
     values = metric.permuted(x, y, np.concatenate(list(permutations(16, 70, 0, 70))))
     np.testing.assert_allclose(null.pair_mean, values.mean(axis=0), atol=1e-14)
-    np.testing.assert_allclose(null.pair_sd, values.std(axis=0, ddof=1), atol=1e-14)
     assert null.maxima.tolist() == values.max(axis=(1, 2)).tolist()
     monkeypatch.setattr(null_module, "_CHUNK_BYTES", 8 * 16 * 3)
     again = permutation_null(metric, x, y, n=16, observed=0.1, count=70, stop_after=None)
     assert np.array_equal(again.pair_mean, null.pair_mean)
-    assert np.array_equal(again.pair_sd, null.pair_sd)
-    one = permutation_null(metric, x, y, n=16, observed=0.1, count=1)
-    assert one.pair_sd is not None
-    assert (one.pair_sd == 0).all()
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 64])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from scipy.stats import norm
@@ -108,7 +108,7 @@ class Analysis:
             return None
         try:
             with timed(self.seconds, "interval"):
-                interval = half_sampling(self.metric, [x], [y], count=halves, seed=seed, groups=labels).summary()
+                interval = asdict(half_sampling(self.metric, [x], [y], count=halves, seed=seed, groups=labels))
         except VlalignError as error:
             notes.append(f"no interval: {error}")
             return None
@@ -117,9 +117,9 @@ class Analysis:
             return None
         if full and self.matrix.size > 1:  # the same samples, so it fails only where the one above does
             with timed(self.seconds, "interval"):
-                interval["maximum"] = half_sampling(
-                    self.metric, *self._all_layers(), count=halves, seed=seed, groups=labels
-                ).summary()
+                interval["maximum"] = asdict(
+                    half_sampling(self.metric, *self._all_layers(), count=halves, seed=seed, groups=labels)
+                )
         return interval
 
     def _all_layers(self) -> tuple[list[Any], list[Any]]:

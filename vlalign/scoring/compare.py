@@ -153,7 +153,7 @@ def compare_runs(
         seed=options.seed, count=options.halves(metric), groups=None if groups is None else groups.labels,
     )  # fmt: skip
     names = [[str(one.axis[i]["name"]) for i in one.varied] for one in prepared]
-    rows = [one.summary() for one in result.layers]
+    rows = [asdict(one) for one in result.layers]
     q_values = _false_discovery([row["p_value"] for row in rows])
     return Comparison(
         a=sides[0].describe(),
@@ -164,7 +164,7 @@ def compare_runs(
         n=sides[0].n,
         difference=float(result.a.max() - result.b.max()),
         test={
-            "p_value": result.p_value, "largest": result.largest.summary(), "crossed": result.crossed.summary(),
+            "p_value": result.p_value, "largest": asdict(result.largest), "crossed": asdict(result.crossed),
             "half": result.half, "half_samples": result.count, "seed": options.seed,
         },
         overlap=None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -31,10 +31,6 @@ class Correlation:
     method: str
     level: float
     p_from: str  # "all permutations", "9999 permutations", "all permutations of 5 blocks" or "scipy"
-
-    def summary(self) -> dict[str, Any]:
-        """JSON-able, all fields."""
-        return asdict(self)
 
 
 def correlation(

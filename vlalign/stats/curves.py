@@ -13,7 +13,6 @@ from vlalign.errors import VlalignError
 from vlalign.metrics.base import Metric, whole_number
 from vlalign.metrics.engine.neighbour_lists import NeighbourMetric, shortened
 from vlalign.metrics.engine.threads import map_layers
-from vlalign.metrics.registry import get_metric
 from vlalign.stats.null import generator
 from vlalign.stats.subsets import Subsets, common_rows, widths
 
@@ -62,7 +61,8 @@ def n_curve(
     sizes: Iterable[int] | None = None,
     repeats: int = 10,
     seed: int = 0,
-    pair: tuple[int, int] | None = None,
+    *,
+    pair: tuple[int, int],
 ) -> Curve:
     """Score random subsets of the samples, drawn without replacement, against their size.
 
@@ -73,7 +73,7 @@ def n_curve(
         repeats: subsets of each size (only one of size N). A subset depends on seed, size and repeat alone, so further
             sizes or repeats change no others.
         seed: of the subsets.
-        pair: positions of the fixed layer pair; by default the best one of all samples.
+        pair: positions of the fixed layer pair.
 
     Raises:
         VlalignError: sizes that the metric does not allow or beyond N, no repeats, or layers that cannot be paired.
@@ -89,8 +89,6 @@ def n_curve(
         metric.check(size, width)
     if not chosen:
         raise VlalignError("an N curve needs at least one size")
-    if pair is None:
-        pair = _best(metric, *Subsets(metric, x_layers, y_layers, n).prepared(np.arange(n)))
     points = []
     for size in chosen:
         subsets = Subsets(metric, x_layers, y_layers, size)
@@ -104,11 +102,12 @@ def n_curve(
 
 
 def k_curve(
-    metric: Metric | str,
+    metric: Metric,
     x_layers: Sequence[Tensor],
     y_layers: Sequence[Tensor],
     ks: Iterable[int] | None = None,
-    pair: tuple[int, int] | None = None,
+    *,
+    pair: tuple[int, int],
 ) -> Curve:
     """Score all samples against the number of neighbours k.
 
@@ -116,16 +115,15 @@ def k_curve(
     beginnings); other metrics with a k prepare the layers for each k.
 
     Args:
-        metric: a metric that has a k, or its name; its own k only decides where the fixed pair is selected.
+        metric: a metric that has a k.
         x_layers, y_layers: layers [N, D] as they are scored, rows paired.
         ks: numbers of neighbours; by default 1, 2, 5, 10, 20, 50, … up to N / 4 and the metric's own, as far as it
             allows.
-        pair: positions of the fixed layer pair; by default the best one at the k nearest to the metric's own.
+        pair: positions of the fixed layer pair.
 
     Raises:
         VlalignError: a metric without k, a k that it does not allow, or layers that cannot be paired.
     """
-    metric = get_metric(metric) if isinstance(metric, str) else metric
     if "k" not in metric.params:
         raise VlalignError(f"{metric.name} has no number of neighbours k: a k curve needs a metric that has one")
     n = common_rows(x_layers, y_layers)
@@ -134,62 +132,39 @@ def k_curve(
     if ks is None:
         most = max(n // 4, own or 0)
         usual = {k for k in _KS if k <= most} | ({own} if own else set())
-        versions = {k: v for k in sorted(usual) if (v := _allowed(metric, k, n, width)) is not None}
+        versions = {k: replace(metric, k=k) for k in sorted(usual) if k < n}  # type: ignore[type-var]
+        versions = {k: version for k, version in versions.items() if _allows(version, n, width)}
     else:
         versions = {k: replace(metric, k=k) for k in sorted(set(ks))}  # type: ignore[type-var]
         for version in versions.values():
             version.check(n, width)
     if not versions:
         raise VlalignError(f"{metric.name} allows no number of neighbours k with N={n} samples")
-    prepared: dict[int, tuple[list[Any], list[Any]]] = {}
-    longest = versions[max(versions)]
+    both = [*x_layers, *y_layers]
     lists = isinstance(metric, NeighbourMetric) and type(metric).prepare is NeighbourMetric.prepare
-    if lists:
-        done = map_layers(longest.prepare, [*x_layers, *y_layers])
-
-    def at(k: int) -> tuple[list[Any], list[Any]]:
-        if lists:
-            layers = [shortened(layer, k) for layer in done]
-        elif k in prepared:
-            return prepared.pop(k)
-        else:
-            layers = map_layers(versions[k].prepare, [*x_layers, *y_layers])
-        return layers[: len(x_layers)], layers[len(x_layers) :]
-
-    if pair is None:
-        nearest = min(versions, key=lambda k: (abs(k - (n - 1 if own is None else own)), k))
-        prepared[nearest] = at(nearest)
-        pair = _best(versions[nearest], *prepared[nearest])
-    points = [_point(k, [_scores(version, *at(k), pair)]) for k, version in versions.items()]
+    longest = map_layers(versions[max(versions)].prepare, both) if lists else []
+    points = []
+    for k, version in versions.items():
+        layers = [shortened(layer, k) for layer in longest] if lists else map_layers(version.prepare, both)
+        points.append(_point(k, [_scores(version, layers[: len(x_layers)], layers[len(x_layers) :], pair)]))
     return Curve(metric.name, "k", n, pair, points)
 
 
 def _halvings(metric: Metric, n: int, width: Sequence[int]) -> list[int]:
     sizes: list[int] = []
     smallest = min(n, 4 * (metric.params.get("k") or 8))  # below, chance dominates
-    while n >= smallest:
-        try:
-            metric.check(n, width)
-        except VlalignError:
-            break
+    while n >= smallest and _allows(metric, n, width):
         sizes.insert(0, n)
         n //= 2
     return sizes
 
 
-def _allowed(metric: Metric, k: int, n: int, width: Sequence[int]) -> Metric | None:
+def _allows(metric: Metric, n: int, width: Sequence[int]) -> bool:
     try:
-        version: Metric = replace(metric, k=k)  # type: ignore[type-var]
-        version.check(n, width)
+        metric.check(n, width)
     except VlalignError:
-        return None
-    return version if k < n else None
-
-
-def _best(metric: Metric, x: Sequence[Any], y: Sequence[Any]) -> tuple[int, int]:
-    matrix = metric.grid(x, y)
-    i, j = np.unravel_index(int(np.argmax(matrix)), matrix.shape)
-    return int(i), int(j)
+        return False
+    return True
 
 
 def _scores(metric: Metric, x: Sequence[Any], y: Sequence[Any], pair: tuple[int, int]) -> list[float | None]:

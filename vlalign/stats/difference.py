@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,10 +24,6 @@ class Difference:
     level: float
     sd: float
     p_value: float | None
-
-    def summary(self) -> dict[str, Any]:
-        """JSON-able, all fields."""
-        return asdict(self)
 
 
 @dataclass(frozen=True)

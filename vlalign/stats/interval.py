@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,10 +27,6 @@ class Interval:
     count: int
     seed: int
     statistic: str
-
-    def summary(self) -> dict[str, Any]:
-        """JSON-able, all fields."""
-        return asdict(self)
 
 
 def half_sampling(

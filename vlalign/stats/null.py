@@ -28,7 +28,6 @@ class Null:
     observed: float
     seed: int
     pair_mean: Floats | None = None  # [Lx, Ly], of every layer pair over the permutations
-    pair_sd: Floats | None = None
     asked: int | None = None  # permutations requested; fewer may have been enough
     stopped: bool = False  # whether it ended early, when enough null maxima had reached the observed one
     blocks: int | None = None  # groups of samples that were permuted as blocks
@@ -70,7 +69,7 @@ class Null:
         tau = self.threshold(alpha)
         return max(0.0, float((self.observed - tau) / (s_max - tau))) if s_max > tau else 0.0
 
-    def summary(self, alpha: float = 0.05, s_max: float = 1.0) -> dict[str, Any]:
+    def summary(self, alpha: float = 0.05) -> dict[str, Any]:
         """Return permutations, seed, mean, sd, quantiles and maximum of the null maxima, p-value and calibration."""
         maxima = self.maxima
         quantiles = {f"q{q}": float(np.quantile(maxima, q / 100)) for q in (5, 50, 95, 99)}
@@ -88,7 +87,7 @@ class Null:
             "p_value": self.p_value,
             "alpha": alpha,
             "threshold": self.threshold(alpha),
-            "calibrated": self.calibrated(alpha, s_max) if len(maxima) + 1 >= 1 / alpha else None,
+            "calibrated": self.calibrated(alpha) if len(maxima) + 1 >= 1 / alpha else None,
         }
 
 
@@ -183,14 +182,12 @@ def permutation_null(
     border = observed - _TIE * abs(observed)
     maxima: list[float] = []
     reached, stopped = 0, False
-    mean, squares = np.zeros((len(x), len(y))), np.zeros((len(x), len(y)))
+    mean = np.zeros((len(x), len(y)))
     for part in permutations(n, count, seed, chunk, groups):
         values = metric.permuted(x, y, part)
         for matrix in values:  # one by one, so that nothing depends on the size of the chunks
             maxima.append(float(matrix.max()))
-            shift = matrix - mean
-            mean += shift / len(maxima)
-            squares += shift * (matrix - mean)
+            mean += (matrix - mean) / len(maxima)
             reached += maxima[-1] >= border
             stopped = reached == stop_after
             if stopped:
@@ -204,7 +201,6 @@ def permutation_null(
         observed=observed,
         seed=seed,
         pair_mean=mean,
-        pair_sd=np.sqrt(squares / max(1, len(maxima) - 1)),
         asked=count,
         stopped=stopped,
         blocks=None if groups is None else int(checked_groups(groups, n).max()) + 1,

@@ -22,13 +22,9 @@ class Subsets:
     """Layers [N, D] of two models as they are scored, to score subsets of at least ``smallest`` rows.
 
     The work that all subsets share is done once.
-
-    Raises:
-        VlalignError: without layers, or if they differ in the number of rows.
     """
 
     def __init__(self, metric: Metric, x: Sequence[Tensor], y: Sequence[Tensor], smallest: int) -> None:
-        common_rows(x, y)
         self.metric = metric
         self._split = len(x)
         self._kept = map_layers(lambda layer: metric.for_subsets(layer, smallest), [*x, *y])
