@@ -17,7 +17,6 @@ import vlalign
 from vlalign.arrays import as_layers, as_tensor, index_ids
 from vlalign.errors import VlalignError
 from vlalign.metrics.registry import get_metric, metric_names
-from vlalign.metrics.single_pair import evaluate
 
 VALUES = np.random.default_rng(0).normal(size=(24, 6)).astype(np.float32)
 
@@ -113,9 +112,9 @@ def test_a_score_takes_every_kind(make: Callable[[np.ndarray], Any]) -> None:
 @pytest.mark.parametrize("name", metric_names())
 def test_every_metric_takes_every_kind(name: str) -> None:
     metric = get_metric(name, **({"k": 3} if "k" in get_metric(name).params else {}))
-    value = evaluate(metric, VALUES, -VALUES[:, :4])
+    value = metric.evaluate(VALUES, -VALUES[:, :4])
     for make in KINDS.values():
-        assert evaluate(metric, make(VALUES), make(-VALUES[:, :4])) == pytest.approx(value, abs=1e-5)
+        assert metric.evaluate(make(VALUES), make(-VALUES[:, :4])) == pytest.approx(value, abs=1e-5)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])

@@ -17,7 +17,6 @@ import vlalign.metrics
 from vlalign.errors import VlalignError
 from vlalign.metrics import Metric, get_metric, metric_names
 from vlalign.metrics.engine.ties import Sided
-from vlalign.metrics.single_pair import evaluate
 
 #: every metric with its defaults, and the other modes of those that have some
 TEXTS: list[tuple[str, dict[str, object]]] = [
@@ -59,7 +58,7 @@ def test_values_are_finite_and_of_the_right_shape(metric: Metric, kind: str) -> 
     assert grid.shape == (2, 1)
     assert grid.dtype == np.float64
     assert np.isfinite(grid).all()
-    assert [row[0] for row in grid] == pytest.approx([evaluate(metric, side, y) for side in (x, z)], abs=1e-6)
+    assert [row[0] for row in grid] == pytest.approx([metric.evaluate(side, y) for side in (x, z)], abs=1e-6)
     if is_symmetric(metric):
         turned = [[s.turned() if isinstance(s, Sided) else s for s in side] for side in sides[::-1]]  # same neighbours
         assert metric.grid(*turned)[0, 0] == pytest.approx(grid[0, 0], abs=1e-6)
@@ -70,7 +69,7 @@ def test_the_function_of_two_tensors(metric: Metric) -> None:
     x, y = (side.double() for side in pair_of("aligned", 50, (6, 4)))
     function = getattr(vlalign.metrics, metric.name)
     value = function(x, y, **metric.params)
-    assert value == evaluate(metric, x, y)
+    assert value == metric.evaluate(x, y)
     assert isinstance(value, float)
     if not is_symmetric(metric):
         assert function(y, x, **metric.params) != pytest.approx(value, abs=1e-6)
@@ -95,21 +94,21 @@ def test_order_of_the_samples(metric: Metric) -> None:
 @every_metric
 def test_rotation_scale_and_joint_order_change_nothing(metric: Metric) -> None:
     x, y = (side.double() for side in pair_of("aligned", 50, (6, 4)))
-    value = evaluate(metric, x, y)
-    assert evaluate(metric, x, 1e5 * y) == pytest.approx(value, abs=1e-6)
+    value = metric.evaluate(x, y)
+    assert metric.evaluate(x, 1e5 * y) == pytest.approx(value, abs=1e-6)
     if metric.info.invariances.startswith("rotation"):
         rotation = torch.linalg.qr(random_layer(6, 6)).Q
-        assert evaluate(metric, x @ rotation, y) == pytest.approx(value, abs=1e-6)
+        assert metric.evaluate(x @ rotation, y) == pytest.approx(value, abs=1e-6)
     if metric.name != "linear_predictivity":  # its folds go by row number
         order = torch.from_numpy(orders(50, 1)[0])
-        assert evaluate(metric, x[order], y[order]) == pytest.approx(value, abs=1e-6)
+        assert metric.evaluate(x[order], y[order]) == pytest.approx(value, abs=1e-6)
 
 
 @every_metric
 def test_aligned_layers_score_higher_than_random_ones(metric: Metric) -> None:
     x, _ = pair_of("random", n=80)
-    aligned = evaluate(metric, x, x + 0.1 * pair_of("random", n=80, seed=1)[0])
-    assert aligned > evaluate(metric, x, pair_of("random", n=80, seed=2)[0])
+    aligned = metric.evaluate(x, x + 0.1 * pair_of("random", n=80, seed=1)[0])
+    assert aligned > metric.evaluate(x, pair_of("random", n=80, seed=2)[0])
 
 
 @every_metric
@@ -147,8 +146,8 @@ def test_degenerate_layers_never_give_nan(metric: Metric) -> None:
     lone = torch.zeros(30, 3)
     lone[7] = 1
     for a, b in product((ones, zeros, lone, one_hot, x[:, :1]), (x, y[:, :1], ones, lone)):
-        assert np.isfinite(evaluate(metric, a, b))
-        assert np.isfinite(evaluate(metric, b, a))
+        assert np.isfinite(metric.evaluate(a, b))
+        assert np.isfinite(metric.evaluate(b, a))
 
 
 @every_metric
@@ -166,7 +165,7 @@ def test_wrong_input_has_one_clear_error(metric: Metric) -> None:
         (x[:3], y[:3], "N=3"),
     ):
         with pytest.raises(VlalignError, match=message) as caught:
-            evaluate(metric, a, b)
+            metric.evaluate(a, b)
         assert "\n" not in str(caught.value)
 
 
@@ -180,8 +179,8 @@ def test_numbers_of_neighbours(metric: Metric) -> None:
             get_metric(metric.name, **{name: k})
     for k, n in ((most + 1, 30), (30, 30)):
         with pytest.raises(VlalignError, match=f"N={n}"):
-            evaluate(replace(metric, **{name: k}), x, x)  # type: ignore[type-var]
-    assert evaluate(replace(metric, **{name: most}), x, x) == pytest.approx(1, abs=1e-6)  # type: ignore[type-var]
+            replace(metric, **{name: k}).evaluate(x, x)  # type: ignore[type-var]
+    assert replace(metric, **{name: most}).evaluate(x, x) == pytest.approx(1, abs=1e-6)  # type: ignore[type-var]
 
 
 ODD = [

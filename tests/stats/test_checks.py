@@ -115,7 +115,7 @@ def test_warnings() -> None:
     [
         (torch.ones(5, 2) * float("nan"), 2, {}, "not finite"),
         (torch.ones(5), 2, {}, r"\[N, D\]"),
-        (torch.ones(5, 2, dtype=torch.int64), 2, {}, "floating"),
+        (torch.ones(5, 2, dtype=torch.complex64), 2, {}, "complex"),
         (torch.ones(5, 2), 5, {}, "k=5 with N=5"),
         (torch.ones(5, 2), 2, {"near": 1.0}, "between -1 and 1"),
     ],

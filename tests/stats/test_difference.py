@@ -10,7 +10,6 @@ from torch import Tensor
 
 from vlalign.errors import VlalignError
 from vlalign.metrics import get_metric
-from vlalign.metrics.single_pair import evaluate
 from vlalign.stats.difference import Difference, Differences, paired_differences
 from vlalign.stats.interval import half_sampling
 from vlalign.stats.subsets import Halves
@@ -37,7 +36,7 @@ def test_against_the_definition() -> None:
     found = paired_differences(METRIC, a, b, reference, count=8, seed=3)
 
     def matrix(layers: list[Tensor], rows: np.ndarray) -> np.ndarray:
-        return np.array([[evaluate(METRIC, x[rows], y[rows]) for y in reference] for x in layers])
+        return np.array([[METRIC.evaluate(x[rows], y[rows]) for y in reference] for x in layers])
 
     def maxima(rows: np.ndarray) -> list[float]:
         first, second = matrix(a, rows), matrix(b, rows)
@@ -163,8 +162,8 @@ def test_the_side_of_the_reference_matters_to_metrics_that_tell_sides_apart() ->
     first, second = (
         paired_differences(metric, a, b, wide, count=2, reference_first=first).a for first in (True, False)
     )
-    assert first[0, 0] == pytest.approx(evaluate(metric, wide[0], a[0]))
-    assert second[0, 0] == pytest.approx(evaluate(metric, a[0], wide[0]))
+    assert first[0, 0] == pytest.approx(metric.evaluate(wide[0], a[0]))
+    assert second[0, 0] == pytest.approx(metric.evaluate(a[0], wide[0]))
 
 
 def test_what_is_refused() -> None:

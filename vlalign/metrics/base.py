@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from vlalign.arrays import as_tensor
 from vlalign.errors import VlalignError
 
 _HUGE = 10**1000  # Python refuses to write much longer numbers
@@ -88,6 +89,20 @@ class Metric(ABC):
         Only what grows with N² counts: 0 for a metric that never builds an N × N object.
         """
         return 0
+
+    def evaluate(self, x: ArrayLike, y: ArrayLike) -> float:
+        """Compute the metric of one pair of layers [N, D1] and [N, D2], after the checks that every metric needs.
+
+        Raises:
+            VlalignError: no features [N, D], numbers of rows that differ, values that are not finite, or what the
+                metric itself refuses.
+        """
+        checked = [check_features(side, name) for side, name in ((x, "x"), (y, "y"))]
+        same_rows(*checked)
+        for side, name in zip(checked, "xy", strict=True):
+            checked_norms(side, name)
+        self.check(len(checked[0]), [side.shape[1] for side in checked])
+        return float(self.grid([self.prepare(checked[0])], [self.prepare(checked[1])])[0, 0])
 
     @abstractmethod
     def prepare(self, layer: Tensor) -> Any:
@@ -170,6 +185,35 @@ def choice(value: Any, name: str, metric: str, allowed: Sequence[str]) -> str:
 def take_rows(x: Tensor, order: Ints) -> Tensor:
     """Return ``x[order]`` on the device of ``x``."""
     return x[torch.from_numpy(order).to(x.device)]
+
+
+def check_features(x: ArrayLike, what: str = "features") -> Tensor:
+    """Return features [N, D] as a tensor in float32, or float64 if they were float64.
+
+    Raises:
+        VlalignError: as :func:`vlalign.arrays.as_tensor`, or not two-dimensional, or empty.
+    """
+    x = as_tensor(x, what)
+    if x.ndim != 2 or 0 in x.shape:
+        raise VlalignError(f"{what} must be [N, D] with N, D >= 1, got shape {list(x.shape)}")
+    return x if x.dtype in (torch.float32, torch.float64) else x.float()
+
+
+def checked_norms(x: Tensor, what: str = "features") -> Tensor:
+    """Compute the L2 norms [N, 1] of the rows of ``x``, and check that all values are finite.
+
+    Raises:
+        VlalignError: for NaN or infinity in ``x``, or rows so large that their inner products overflow.
+    """
+    norms = torch.linalg.vector_norm(x, dim=1, keepdim=True)
+    if bool(norms.max() < torch.finfo(x.dtype).max ** 0.5):  # false for NaN
+        return norms
+    for start in range(0, len(x), rows := max(1, 2**22 // x.shape[1])):
+        bad = torch.nonzero(~torch.isfinite(x[start : start + rows]).all(dim=1))
+        if len(bad):
+            row = start + int(bad[0, 0])
+            raise VlalignError(f"a value of {what} is not finite (first in row {row}): leave that sample out")
+    raise VlalignError(f"inner products of {what} overflow {x.dtype}: scale them down")
 
 
 def same_rows(x: Tensor, y: Tensor) -> None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vlalign.errors import VlalignError
-from vlalign.metrics.engine.neighbours import check_features, checked_norms
+from vlalign.metrics.base import check_features, checked_norms
 
 QUANTILE = 0.95
 EPSILON = 1e-6  # added by the reference to the denominator of its kernel metrics

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor
 
 from vlalign.errors import VlalignError
-from vlalign.metrics.base import Metric
-from vlalign.metrics.engine.neighbours import check_features, checked_norms
+from vlalign.metrics.base import Metric, check_features, checked_norms
 from vlalign.metrics.engine.threads import map_layers
 from vlalign.scoring.inputs import Side
 from vlalign.scoring.preprocessing import Preset, clip, clip_threshold, normalise_rows

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vlalign.errors import VlalignError
-from vlalign.metrics.engine.neighbours import check_features, checked_norms
+from vlalign.metrics.base import check_features, checked_norms
 
 
 @dataclass(frozen=True)

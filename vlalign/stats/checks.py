@@ -9,7 +9,8 @@ import numpy as np
 from torch import Tensor
 
 from vlalign.errors import VlalignError
-from vlalign.metrics.engine.neighbours import DEVICE_BLOCK_BYTES, check_features, checked_norms, knn
+from vlalign.metrics.base import check_features, checked_norms
+from vlalign.metrics.engine.neighbours import DEVICE_BLOCK_BYTES, knn
 from vlalign.metrics.engine.ties import row_labels
 
 NEAR = 0.999  # cosine beyond which two samples are near-duplicates

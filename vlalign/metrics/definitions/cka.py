@@ -43,7 +43,6 @@ from vlalign.metrics.engine.streamed import (
     streamed_products,
     unbiased_hsic,
 )
-from vlalign.metrics.single_pair import evaluate
 
 #: Up to this number of samples a layer is held as its N × N kernel matrix; beyond, no N × N matrix is built.
 GRAM_SAMPLES = 2048
@@ -59,13 +58,13 @@ def cka(x: ArrayLike, y: ArrayLike, kernel: str = "linear", bandwidth: float | s
         bandwidth: σ of the RBF kernel, or ``median``: each layer's median distance (:func:`median_distance`).
 
     Raises:
-        VlalignError: as :func:`vlalign.metrics.single_pair.evaluate`, or for an unknown kernel or bandwidth.
+        VlalignError: as :meth:`vlalign.metrics.Metric.evaluate`, or for an unknown kernel or bandwidth.
 
     >>> x = torch.eye(5)[:, :3]
     >>> round(cka(x, 3 * x + 1), 5)
     1.0
     """
-    return evaluate(Cka(kernel, bandwidth), x, y)
+    return Cka(kernel, bandwidth).evaluate(x, y)
 
 
 def unbiased_cka(x: ArrayLike, y: ArrayLike, kernel: str = "linear", bandwidth: float | str = 1.0) -> float:
@@ -78,7 +77,7 @@ def unbiased_cka(x: ArrayLike, y: ArrayLike, kernel: str = "linear", bandwidth: 
     >>> cka(x, y) > 0.9, abs(unbiased_cka(x, y)) < 0.2
     (True, True)
     """
-    return evaluate(UnbiasedCka(kernel, bandwidth), x, y)
+    return UnbiasedCka(kernel, bandwidth).evaluate(x, y)
 
 
 def smallest_norm(kernel: Tensor) -> float:

@@ -18,7 +18,6 @@ from vlalign.metrics.definitions.mutual_knn import MutualKnn
 from vlalign.metrics.engine.matches import find_matches
 from vlalign.metrics.engine.neighbour_lists import relabelled
 from vlalign.metrics.engine.ties import Sided
-from vlalign.metrics.single_pair import evaluate
 
 _GATHER_BYTES = 2**20  # of neighbours' features held at once
 _SUM_BYTES = 64 * 2**20  # of row and column sums held at once
@@ -43,13 +42,13 @@ def cknna(x: ArrayLike, y: ArrayLike, k: int | None = 10) -> float:
         At most about 1, and negative values occur; 0 where a self term is not positive (as for constant features).
 
     Raises:
-        VlalignError: as :func:`vlalign.metrics.single_pair.evaluate`, or for N or k out of range.
+        VlalignError: as :meth:`vlalign.metrics.Metric.evaluate`, or for N or k out of range.
 
     >>> x = torch.randn(20, 3, generator=torch.Generator().manual_seed(0))
     >>> round(cknna(x, 2 * x, k=5), 6)
     1.0
     """
-    return evaluate(Cknna(k), x, y)
+    return Cknna(k).evaluate(x, y)
 
 
 class Masked(NamedTuple):

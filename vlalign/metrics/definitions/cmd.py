@@ -18,7 +18,6 @@ from vlalign.metrics.engine.kernels import Centred, linear_gram
 from vlalign.metrics.engine.moments import PairSums, permutation_moments
 from vlalign.metrics.engine.pairwise import PairMatrix, PairMetric
 from vlalign.metrics.engine.streamed import Linear, norm, streamed_products, with_diagonal
-from vlalign.metrics.single_pair import evaluate
 
 
 def cmd(x: ArrayLike, y: ArrayLike, contraction: str = "features", centred: bool = False) -> float:
@@ -34,13 +33,13 @@ def cmd(x: ArrayLike, y: ArrayLike, contraction: str = "features", centred: bool
         A value in [0, 1]; 0 where a side is zero (or constant, if centred).
 
     Raises:
-        VlalignError: as :func:`vlalign.metrics.single_pair.evaluate`, or for ``samples`` with widths that differ.
+        VlalignError: as :meth:`vlalign.metrics.Metric.evaluate`, or for ``samples`` with widths that differ.
 
     >>> x = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0], [0.0, 0.0]])
     >>> round(cmd(x, x[:, [1, 0]]), 6), cmd(x, 2 * x, "samples") > 0.999999
     (1.0, True)
     """
-    return evaluate(Cmd(contraction, centred), x, y)
+    return Cmd(contraction, centred).evaluate(x, y)
 
 
 @dataclass(frozen=True)
@@ -127,5 +126,5 @@ class Cmd(PairMetric):
 
 def _sums(side: Linear) -> PairSums:
     if not norm(side) > 0:
-        return PairSums(*[0.0] * 6)
+        return PairSums()
     return PairSums.of(side.rows, side.rows, side.square, side.square, side.diagonal).scaled(1 / norm(side))

@@ -13,7 +13,6 @@ from torch import Tensor
 from vlalign.metrics.base import Floats, Info, Moments
 from vlalign.metrics.engine.matches import Groups, MatchMetric
 from vlalign.metrics.engine.ties import Sided
-from vlalign.metrics.single_pair import evaluate
 
 
 def jaccard_knn(x: ArrayLike, y: ArrayLike, k: int = 10) -> float:
@@ -29,14 +28,14 @@ def jaccard_knn(x: ArrayLike, y: ArrayLike, k: int = 10) -> float:
         A value in [0, 1]. Ties are broken at random, independently for x and for y.
 
     Raises:
-        VlalignError: as :func:`vlalign.metrics.single_pair.evaluate`, or for k outside 1..N-1.
+        VlalignError: as :meth:`vlalign.metrics.Metric.evaluate`, or for k outside 1..N-1.
 
     >>> import torch
     >>> x = torch.eye(4)[[0, 0, 1, 1]]
     >>> jaccard_knn(x, 2 * x, k=1)
     1.0
     """
-    return evaluate(JaccardKnn(k), x, y)
+    return JaccardKnn(k).evaluate(x, y)
 
 
 @dataclass(frozen=True)

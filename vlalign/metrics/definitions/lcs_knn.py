@@ -9,7 +9,6 @@ from numpy.typing import ArrayLike
 
 from vlalign.metrics.base import Floats, Info
 from vlalign.metrics.engine.matches import Groups, MatchMetric, best_chains
-from vlalign.metrics.single_pair import evaluate
 
 
 def lcs_knn(x: ArrayLike, y: ArrayLike, k: int = 10) -> float:
@@ -27,14 +26,14 @@ def lcs_knn(x: ArrayLike, y: ArrayLike, k: int = 10) -> float:
         for x and for y.
 
     Raises:
-        VlalignError: as :func:`vlalign.metrics.single_pair.evaluate`, or for k outside 1..N-1.
+        VlalignError: as :meth:`vlalign.metrics.Metric.evaluate`, or for k outside 1..N-1.
 
     >>> import torch
     >>> x = torch.tensor([[1.0], [2.0], [3.0], [4.0]])  # neighbours: 3 2, 3 2, 3 1, 2 1
     >>> lcs_knn(x, -x, k=2), lcs_knn(x, x.flip(0), k=2)  # turned: 1 2, 0 2, 0 1, 0 1
     (1.0, 0.5)
     """
-    return evaluate(LcsKnn(k), x, y)
+    return LcsKnn(k).evaluate(x, y)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,6 @@ from vlalign.errors import VlalignError
 from vlalign.metrics.base import Floats, Info, Ints, Metric, choice, shown, take_rows, whole_number
 from vlalign.metrics.engine.basis import unit_configuration
 from vlalign.metrics.engine.threads import map_layers
-from vlalign.metrics.single_pair import evaluate
 
 _ROWS = 128  # of E_fᵀE_f at once
 _RANGE = (1e-6, 1e6)  # of penalties: below, the inverse loses too many digits
@@ -56,13 +55,13 @@ def linear_predictivity(
         A value up to 1. A target whose rows are all equal gives 0, and so does such a source.
 
     Raises:
-        VlalignError: as :func:`vlalign.metrics.single_pair.evaluate`, or for parameters out of range.
+        VlalignError: as :meth:`vlalign.metrics.Metric.evaluate`, or for parameters out of range.
 
     >>> x = torch.arange(20.0)[:, None]
     >>> linear_predictivity(x, 1 - 3 * x, "x_to_y", alphas=1e-6) > 0.999
     True
     """
-    return evaluate(LinearPredictivity(direction, folds, alphas), x, y)  # type: ignore[arg-type]
+    return LinearPredictivity(direction, folds, alphas).evaluate(x, y)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from vlalign.metrics.base import Floats, Info, Ints, Moments, same_rows, whole_number
+from vlalign.metrics.base import Floats, Info, Ints, Moments, check_features, same_rows, whole_number
 from vlalign.metrics.engine.moments import permutation_moments
 from vlalign.metrics.engine.neighbour_lists import NeighbourMetric, checked_lists, graph_sums, stacked
-from vlalign.metrics.engine.neighbours import check_features, knn
+from vlalign.metrics.engine.neighbours import knn
 from vlalign.metrics.engine.ties import Sided
 
 _TABLE_BYTES = 32 * 2**20  # of bit masks [rows, N] held at once

@@ -19,7 +19,6 @@ from torch import Tensor
 
 from vlalign.metrics.base import Floats, Info, Ints, Metric, take_rows
 from vlalign.metrics.engine.basis import pair_grid, unit_configuration
-from vlalign.metrics.single_pair import evaluate
 
 
 def procrustes(x: ArrayLike, y: ArrayLike) -> float:
@@ -30,13 +29,13 @@ def procrustes(x: ArrayLike, y: ArrayLike) -> float:
         r columns have about ``0.85 sqrt(r / N)``.
 
     Raises:
-        VlalignError: as :func:`vlalign.metrics.single_pair.evaluate`.
+        VlalignError: as :meth:`vlalign.metrics.Metric.evaluate`.
 
     >>> x = torch.tensor([[0.0, 1.0], [1.0, 0.0], [2.0, 1.0], [0.0, 5.0]])
     >>> round(procrustes(x, 3 * x @ torch.tensor([[0.0, 1.0], [-1.0, 0.0]]) + 1), 6)
     1.0
     """
-    return evaluate(Procrustes(), x, y)
+    return Procrustes().evaluate(x, y)
 
 
 def procrustes_distance(x: ArrayLike, y: ArrayLike) -> float:
@@ -51,7 +50,7 @@ def angular_shape(x: ArrayLike, y: ArrayLike) -> float:
     >>> round(angular_shape(x, x), 6), angular_shape(x, torch.ones(4, 2))
     (1.0, 0.0)
     """
-    return evaluate(AngularShape(), x, y)
+    return AngularShape().evaluate(x, y)
 
 
 def angular_shape_distance(x: ArrayLike, y: ArrayLike) -> float:

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from vlalign.metrics.base import Floats, Info, Ints, Metric, take_rows
 from vlalign.metrics.engine.basis import centred, pair_grid, standardised, thin_basis
-from vlalign.metrics.single_pair import evaluate
 
 _TIE = 1e-9  # by how much, relatively, the leading principal axis of x is preferred among equal correlations
 _SMALL = 1e-4  # correlation below which variates of the wider side are not derived from those of the other
@@ -34,13 +33,13 @@ def pwcca(x: ArrayLike, y: ArrayLike) -> float:
         A value in [0, 1].
 
     Raises:
-        VlalignError: as :func:`vlalign.metrics.single_pair.evaluate`.
+        VlalignError: as :meth:`vlalign.metrics.Metric.evaluate`.
 
     >>> x = torch.tensor([[0.0, 1.0], [1.0, 0.0], [2.0, 1.0], [0.0, 5.0], [4.0, 3.0]])
     >>> round(pwcca(x, x @ torch.tensor([[1.0, 2.0], [-1.0, 1.0]])), 6)
     1.0
     """
-    return evaluate(Pwcca(), x, y)
+    return Pwcca().evaluate(x, y)
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,6 @@ from vlalign.metrics.engine.neighbour_lists import relabelled
 from vlalign.metrics.engine.neighbours import knn_of_sides
 from vlalign.metrics.engine.threads import map_layers
 from vlalign.metrics.engine.ties import Sided
-from vlalign.metrics.single_pair import evaluate
 
 _BLOCK_BYTES = 4 * 2**20  # of weights [layers, rows, N] held at once by each thread
 
@@ -43,13 +42,13 @@ def rnx(x: ArrayLike, y: ArrayLike, k: int = 10) -> float:
         Ties are broken at random, independently for x and for y.
 
     Raises:
-        VlalignError: as :func:`vlalign.metrics.single_pair.evaluate`, or for N or k out of range.
+        VlalignError: as :meth:`vlalign.metrics.Metric.evaluate`, or for N or k out of range.
 
     >>> x = torch.eye(4)[[0, 0, 1, 1]]
     >>> rnx(x, 2 * x, k=1)
     1.0
     """
-    return evaluate(Rnx(k), x, y)
+    return Rnx(k).evaluate(x, y)
 
 
 def rnx_area(x: ArrayLike, y: ArrayLike, max_k: int | None = None) -> float:
@@ -65,13 +64,13 @@ def rnx_area(x: ArrayLike, y: ArrayLike, max_k: int | None = None) -> float:
         random, independently for x and for y.
 
     Raises:
-        VlalignError: as :func:`vlalign.metrics.single_pair.evaluate`, or for N or max_k out of range.
+        VlalignError: as :meth:`vlalign.metrics.Metric.evaluate`, or for N or max_k out of range.
 
     >>> x = torch.tensor([[4.0, 1.0], [3.0, 2.0], [1.0, 3.0], [0.0, 5.0]])
     >>> round(rnx_area(x, 2 * x), 6)
     1.0
     """
-    return evaluate(RnxArea(max_k), x, y)
+    return RnxArea(max_k).evaluate(x, y)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,6 @@ from torch import Tensor
 from vlalign.metrics.base import Floats, Info, choice
 from vlalign.metrics.engine.kernels import Centred
 from vlalign.metrics.engine.pairwise import PairMatrix, PairMetric
-from vlalign.metrics.single_pair import evaluate
 
 _TIES = 2.0**40  # distances of cosines are rounded to 1/_TIES, so that those of equal rows tie for their ranks
 _CONSTANT = 1e-9  # dissimilarities that vary less than this, relatively, are all equal
@@ -33,13 +32,13 @@ def rsa(x: ArrayLike, y: ArrayLike, compare: str = "spearman", distance: str = "
         (``correlation``) or of zeros (``cosine``) is at distance 1 from every other.
 
     Raises:
-        VlalignError: as :func:`vlalign.metrics.single_pair.evaluate`, or for an unknown ``compare`` or ``distance``.
+        VlalignError: as :meth:`vlalign.metrics.Metric.evaluate`, or for an unknown ``compare`` or ``distance``.
 
     >>> x = torch.randn(12, 6, generator=torch.Generator().manual_seed(0))
     >>> round(rsa(x, 3 * x), 6), round(rsa(x, x - 100, "pearson", "euclidean"), 4)
     (1.0, 1.0)
     """
-    return evaluate(Rsa(compare, distance), x, y)
+    return Rsa(compare, distance).evaluate(x, y)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,6 @@ from vlalign.errors import VlalignError
 from vlalign.metrics.base import Floats, Info, Ints, Metric, take_rows, whole_number
 from vlalign.metrics.engine.basis import centred, standardised, thin_basis
 from vlalign.metrics.engine.threads import map_layers
-from vlalign.metrics.single_pair import evaluate
 
 
 def svcca(x: ArrayLike, y: ArrayLike, dim: int = 10) -> float:
@@ -36,13 +35,13 @@ def svcca(x: ArrayLike, y: ArrayLike, dim: int = 10) -> float:
         A value in [0, 1]; unrelated layers have about ``0.85 sqrt(dim / N)``.
 
     Raises:
-        VlalignError: as :func:`vlalign.metrics.single_pair.evaluate`, or if N is not larger than ``dim + 1``.
+        VlalignError: as :meth:`vlalign.metrics.Metric.evaluate`, or if N is not larger than ``dim + 1``.
 
     >>> x = torch.eye(6)
     >>> round(svcca(x[:, :3], 2 - 5 * x[:, :3], dim=2), 6)
     1.0
     """
-    return evaluate(Svcca(dim), x, y)
+    return Svcca(dim).evaluate(x, y)
 
 
 @dataclass(frozen=True)

@@ -17,14 +17,17 @@ from vlalign.metrics.base import Floats
 
 @dataclass(frozen=True)
 class PairSums:
-    """The sums of one matrix A [N, N] that the moments need: of entries off the diagonal, and of the diagonal a_i."""
+    """The sums of one matrix A [N, N] that the moments need: of entries off the diagonal, and of the diagonal a_i.
 
-    total: float  # S = Σ A_ij
-    squares: float  # q = Σ A_ij²
-    mutual: float  # M = Σ A_ij A_ji
-    rows: float  # rr = Σ_i (Σ_j A_ij)² - q
-    columns: float  # cc = Σ_j (Σ_i A_ij)² - q
-    crossed: float  # rc = Σ_i (Σ_j A_ij)(Σ_j A_ji) - M
+    Without arguments those of a matrix of zeros.
+    """
+
+    total: float = 0.0  # S = Σ A_ij
+    squares: float = 0.0  # q = Σ A_ij²
+    mutual: float = 0.0  # M = Σ A_ij A_ji
+    rows: float = 0.0  # rr = Σ_i (Σ_j A_ij)² - q
+    columns: float = 0.0  # cc = Σ_j (Σ_i A_ij)² - q
+    crossed: float = 0.0  # rc = Σ_i (Σ_j A_ij)(Σ_j A_ji) - M
     trace: float = 0.0  # Σ a_i
     trace_squares: float = 0.0  # Σ a_i²
     trace_rows: float = 0.0  # Σ_i a_i Σ_j A_ij

@@ -7,9 +7,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from vlalign.arrays import as_tensor
 from vlalign.errors import VlalignError
-from vlalign.metrics.base import Ints, choice, whole_number
+from vlalign.metrics.base import Ints, check_features, checked_norms, choice, whole_number
 from vlalign.metrics.engine.threads import scratch
 from vlalign.metrics.engine.ties import Sided, TieBreaking, row_labels
 
@@ -18,35 +17,6 @@ from vlalign.metrics.engine.ties import Sided, TieBreaking, row_labels
 BLOCK_BYTES, DEVICE_BLOCK_BYTES = 128 * 2**20, 2**30
 _TILE = 128  # rows of a tile when the products are all held at once and only one triangle is computed
 _SEARCH_BYTES = 4 * 2**20  # of inner products searched together on the CPU: they stay in its cache
-
-
-def check_features(x: ArrayLike, what: str = "features") -> Tensor:
-    """Return features [N, D] as a tensor in float32, or float64 if they were float64.
-
-    Raises:
-        VlalignError: as :func:`vlalign.arrays.as_tensor`, or not two-dimensional, or empty.
-    """
-    x = as_tensor(x, what)
-    if x.ndim != 2 or 0 in x.shape:
-        raise VlalignError(f"{what} must be [N, D] with N, D >= 1, got shape {list(x.shape)}")
-    return x if x.dtype in (torch.float32, torch.float64) else x.float()
-
-
-def checked_norms(x: Tensor, what: str = "features") -> Tensor:
-    """Compute the L2 norms [N, 1] of the rows of ``x``, and check that all values are finite.
-
-    Raises:
-        VlalignError: for NaN or infinity in ``x``, or rows so large that their inner products overflow.
-    """
-    norms = torch.linalg.vector_norm(x, dim=1, keepdim=True)
-    if bool(norms.max() < torch.finfo(x.dtype).max ** 0.5):  # false for NaN
-        return norms
-    for start in range(0, len(x), rows := max(1, 2**22 // x.shape[1])):
-        bad = torch.nonzero(~torch.isfinite(x[start : start + rows]).all(dim=1))
-        if len(bad):
-            row = start + int(bad[0, 0])
-            raise VlalignError(f"a value of {what} is not finite (first in row {row}): leave that sample out")
-    raise VlalignError(f"inner products of {what} overflow {x.dtype}: scale them down")
 
 
 def knn(x: ArrayLike, k: int = 10, *, side: str = "x", block: int | None = None) -> Tensor:
@@ -80,7 +50,7 @@ def knn(x: ArrayLike, k: int = 10, *, side: str = "x", block: int | None = None)
     return lists.x if choice(side, "side", "knn", ("x", "y")) == "x" else lists.y
 
 
-def knn_of_sides(x: Tensor, k: int = 10, *, block: int | None = None) -> Sided[Tensor]:
+def knn_of_sides(x: ArrayLike, k: int = 10, *, block: int | None = None) -> Sided[Tensor]:
     """Return :func:`knn` of both sides, which differ where there are ties."""
     x = check_features(x)
     n = len(x)
@@ -93,7 +63,9 @@ def knn_of_sides(x: Tensor, k: int = 10, *, block: int | None = None) -> Sided[T
     blocks = -(-n // min(max(1, whole_number(block, "block", "knn", least=0)), n))
     block = -(-n // blocks)  # even blocks: no small last one
     labels = row_labels(x)
-    distinct = _Distinct(x, labels) if labels.max() + 1 < n else None
+    distinct, label = x, torch.from_numpy(labels).to(x.device)
+    if labels.max() + 1 < n:  # identical rows are multiplied once, so that their products are identical
+        distinct = x[torch.from_numpy(np.unique(labels, return_index=True)[1]).to(x.device)]
     out = torch.empty((n, k), dtype=torch.int64, device=x.device)
     buffer = scratch((block, n), x.dtype, x.device)
     tied: list[tuple[Ints, Ints, Ints]] = []  # row numbers, lists of x, lists of y
@@ -101,8 +73,9 @@ def knn_of_sides(x: Tensor, k: int = 10, *, block: int | None = None) -> Sided[T
     for start in range(0, n, block):
         rows = x[start : start + block]
         products = buffer[: len(rows)]
-        if distinct is not None:
-            products = distinct.products(start, start + block)
+        if len(distinct) < n:
+            needed, place = torch.unique(label[start : start + block], return_inverse=True)
+            products = torch.mm(distinct[needed], distinct.T)[place][:, label]
         elif blocks == 1:
             gram(x, products)
         else:
@@ -115,20 +88,6 @@ def knn_of_sides(x: Tensor, k: int = 10, *, block: int | None = None) -> Sided[T
         index = torch.from_numpy(numbers).to(x.device)
         out[index], y[index] = torch.from_numpy(of_x).to(x.device), torch.from_numpy(of_y).to(x.device)
     return Sided(out, y)
-
-
-class _Distinct:
-    """The distinct rows of a layer [N, D], multiplied once, so that identical rows have identical products."""
-
-    def __init__(self, x: Tensor, labels: Ints) -> None:
-        first = np.unique(labels, return_index=True)[1]
-        self.rows = x[torch.from_numpy(first).to(x.device)]
-        self.labels = torch.from_numpy(labels).to(x.device)
-
-    def products(self, start: int, stop: int) -> Tensor:
-        """Inner products [stop - start, N] of rows ``start`` to ``stop`` with all rows."""
-        needed, place = torch.unique(self.labels[start:stop], return_inverse=True)
-        return torch.mm(self.rows[needed], self.rows.T)[place][:, self.labels]
 
 
 def gram(x: Tensor, out: Tensor) -> None:

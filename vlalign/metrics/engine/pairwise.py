@@ -37,7 +37,7 @@ class PairMatrix:
         """
         norm = frobenius_norm(matrix)
         if not norm > smallest:
-            return cls(matrix.zero_(), 0.0, PairSums(*[0.0] * 6))
+            return cls(matrix.zero_(), 0.0, PairSums())
         diagonal = matrix.diagonal().double().cpu().numpy()
         if rows is None:
             rows = matrix.sum(dim=1, dtype=torch.float64).cpu().numpy() - diagonal

@@ -148,6 +148,6 @@ def centred_sums(side: Linear | Rbf) -> PairSums:
     diagonal = side.diagonal - 2 * means + means.mean()
     square = norm(side) ** 2 - 2 * n * float(means @ means) + n**2 * float(means.mean()) ** 2
     if square <= 0:
-        return PairSums(*[0.0] * 6)
+        return PairSums()
     off = square - float(diagonal @ diagonal)
     return PairSums.of(-diagonal, -diagonal, off, off, diagonal).scaled(square**-0.5)
