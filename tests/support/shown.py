@@ -1,7 +1,11 @@
-"""What is printed on a console."""
+"""What is printed on a console or drawn."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
 from rich.console import Console
 
 
@@ -14,3 +18,11 @@ def text_of(shown: object, width: int = 80) -> str:
         else:
             console.print(shown)
     return captured.get()
+
+
+def drawn(path: Path | None) -> bool:
+    """Whether a figure has contents, and is not too wide."""
+    assert path is not None
+    with Image.open(path) as image:
+        pixels = np.asarray(image.convert("RGB"))
+    return len(np.unique(pixels.reshape(-1, 3), axis=0)) > 20 and pixels.shape[1] < 3000

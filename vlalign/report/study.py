@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -55,21 +54,12 @@ def study_page(
                 [
                     Paragraph("Command that reproduces this study:"),
                     Code(command, wrap=True),
-                    Details("Settings", [Code(yaml_text(config))]),
-                    Details("Environment", [Code(yaml_text(environment))]),
+                    Details("Settings", [Code(yaml_text(config).rstrip())]),
+                    Details("Environment", [Code(yaml_text(environment).rstrip())]),
                 ],
             ),
         ],
     )
-
-
-def rerun(verb: str, out: object) -> str:
-    """Return the command that repeats a study with the settings in its folder.
-
-    >>> rerun("study uniqueness", "my runs/a")
-    "vlalign study uniqueness --config 'my runs/a/config.yaml'"
-    """
-    return f"vlalign {verb} --config {shlex.quote(f'{out}/config.yaml')}"
 
 
 def show_files(files: Sequence[Path], console: Console, tables: str = "") -> None:

@@ -132,16 +132,10 @@ def _grouped(points: Sequence[Point], key: Callable[[Point], Any]) -> dict[Any, 
 
 def _curve(family: str, points: Sequence[Point]) -> FamilyCurve:
     by_rate = _grouped(points, lambda point: point.rate)
-    scored = {
-        rate: sorted(
-            ((-point.score, point.x, point.y, point) for point in by_rate[rate] if point.score is not None),
-            key=lambda entry: entry[:3],
-        )
-        for rate in sorted(by_rate)
-    }
+    scored = {rate: [point for point in by_rate[rate] if point.score is not None] for rate in sorted(by_rate)}
     rates = [rate for rate, entries in scored.items() if entries]
-    best = [scored[rate][0][3] for rate in rates]
-    maxima = [-scored[rate][0][0] for rate in rates]
+    best = [min(scored[rate], key=lambda point: (-(point.score or 0.0), point.x, point.y)) for rate in rates]
+    maxima = [point.score or 0.0 for point in best]
     rho, reason = _spearman(rates, maxima, "rates", "all maxima are equal")
     slope, intercept, r2 = _line(rates, maxima)
     thresholds = [point.threshold for point in best]
@@ -177,8 +171,7 @@ def _reached(rates: Sequence[float], maxima: Sequence[float], thresholds: Sequen
 
 def _fit(model: str, rate: float, points: Sequence[Point], side: str) -> PerformanceFit:
     entries = sorted((point.performance or 0.0, getattr(point, side), point.score or 0.0) for point in points)
-    performances, scores = [entry[0] for entry in entries], [entry[2] for entry in entries]
-    names: list[str] = [entry[1] for entry in entries]
+    performances, names, scores = (list(values) for values in zip(*entries, strict=True))
     constant = "all performances are equal" if len(set(performances)) == 1 else "all scores are equal"
     rho, reason = _spearman(performances, scores, "language models", constant)
     slope, intercept, _ = _line(performances, scores)

@@ -74,9 +74,8 @@ def load(path: str | Path) -> ScoreRecord:
 
 def load_of(out: str | Path, point: Point) -> ScoreRecord | None:
     """Load the record of a point; None if it has no record or the file is missing."""
-    if point.record is None or not (Path(out) / point.record).is_file():
-        return None
-    return load(Path(out) / point.record)
+    path = Path(out) / (point.record or "")
+    return load(path) if path.is_file() else None
 
 
 def _plain(value: object) -> object:

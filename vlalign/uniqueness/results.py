@@ -59,10 +59,9 @@ class UniquenessResult(StudyResult):
         environment: dict[str, Any],
         forecast: dict[str, float] | None = None,
         edits: Sequence[EditFacts] = (),
-        by: str = "x",
     ) -> UniquenessResult:
-        """Return the result with curves of the families of side ``by``, fits and findings of ``points``."""
-        curves, fits = family_curves(points, by), performance_fits(points)
+        """Return the result with curves of the families of side x, fits and findings of ``points``."""
+        curves, fits = family_curves(points), performance_fits(points)
         sentences = [*about_edits(edits), *findings(curves, fits, points)]
         return cls(
             config, data, list(points), curves, fits, sentences, seconds, environment, forecast or {}, list(edits)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from support.shown import drawn
 from support.study import made_up_points, made_up_record, made_up_study, study_of
 
 from vlalign.perturb import OPERATIONS
@@ -18,18 +18,7 @@ from vlalign.report.format import rho_text
 from vlalign.uniqueness import UniquenessResult
 from vlalign.uniqueness.report import figures as uniqueness_figures
 from vlalign.uniqueness.report.figures import save_alignment_vs_u, save_layer_maps, save_performance
-from vlalign.uniqueness.report.text import best_pairs, chosen_models, edits_text
-
-
-def pixels(path: Path | None) -> np.ndarray:
-    assert path is not None
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))
-
-
-def drawn(path: Path | None) -> bool:
-    found = pixels(path)
-    return len(np.unique(found.reshape(-1, 3), axis=0)) > 20 and found.shape[1] < 3000
+from vlalign.uniqueness.report.text import chosen_models, edits_text
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +57,7 @@ def test_studies_of_any_size(
     assert len(shown(figures[0])[0].lines) == models * languages + 3  # pairs, their maximum, null, chance
     assert drawn(save_performance(result, tmp_path / "p.png"))
     assert len(shown(figures[1])) == min(6, families * models) * min(5, len(rates))
-    x, y = best_pairs(result)["vision-a"]
+    x, y = result.curves[0].best[0]
     assert drawn(save_layer_maps(result, made_up_record, tmp_path / "l.png", x, y))
     assert len(shown(figures[2])) == len(rates) + 1  # and the colour bar
 

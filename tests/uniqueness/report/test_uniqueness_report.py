@@ -9,11 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 from rich.console import Console
 from support.html import Page
+from support.shown import drawn
 from support.study import made_up_points, made_up_record, made_up_study, study_of
 
 from vlalign.errors import VlalignError
@@ -31,17 +30,6 @@ def said(thing: Any) -> str:
     console = Console(width=160, record=True, file=io.StringIO())
     show_uniqueness(thing, console) if isinstance(thing, UniquenessResult) else console.print(thing)
     return console.export_text()
-
-
-def pixels(path: Path | None) -> np.ndarray:
-    assert path is not None
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))
-
-
-def drawn(path: Path | None) -> bool:
-    found = pixels(path)
-    return len(np.unique(found.reshape(-1, 3), axis=0)) > 20 and found.shape[1] < 3000
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +81,7 @@ def test_the_page_needs_nothing_but_itself(files: list[Path]) -> None:
 
 
 def test_tables_say_what_their_cells_belong_to(usual: UniquenessResult) -> None:
-    found = Page(html(uniqueness_page(usual)))
+    found = Page(html(uniqueness_page(usual, {})))
     assert len(found.all("table")) == len(found.all("caption")) == 2
     assert {heading.get("scope") for heading in found.all("th")} == {"col", "row"}
     assert len(found.all("tr")) == 1 + 10 + 1 + len(usual.points)
@@ -102,7 +90,7 @@ def test_tables_say_what_their_cells_belong_to(usual: UniquenessResult) -> None:
 def test_findings_of_many_models_stand_below_their_figure() -> None:
     few, many = made_up_study(1, 4, (0, 50), 6), made_up_study(1, 5, (0, 50), 6)
     for result, apart in ((few, 0), (many, 5)):
-        found = Page(html(uniqueness_page(result)))
+        found = Page(html(uniqueness_page(result, {})))
         assert found.texts["section"][0].count("against performance") == (0 if apart else 4)
         assert len(found.texts["li"]) == len(result.findings)
         assert any("Findings of all 5 models" in text for text in found.texts["summary"]) == bool(apart)

@@ -28,7 +28,7 @@ from vlalign.report.format import plural, rho_text, signed
 from vlalign.scoring.record import ScoreRecord
 from vlalign.uniqueness.analysis import LEAST
 from vlalign.uniqueness.points import Point
-from vlalign.uniqueness.report.text import chosen_models, edits_text, family_side, metric_name, rate_text
+from vlalign.uniqueness.report.text import chosen_models, edits_text, metric_name, rate_text
 
 if TYPE_CHECKING:
     from vlalign.uniqueness import FamilyCurve, PerformanceFit, UniquenessResult
@@ -56,11 +56,10 @@ def save_alignment_vs_u(result: UniquenessResult, path: str | Path) -> Path | No
     rows = -(-len(families) // columns)
     figure = new_figure(max(3.1 * columns, 4.6) + 0.4, 2.5 * rows + 0.6)
     grid = panels(figure, len(families), columns, sharex=True, sharey=True)
-    side = family_side(result)
-    shades = _shades(result.points, "y" if side == "x" else "x")
+    shades = _shades(result.points)
     drawn: dict[str, Any] = {}
     for axes, curve in zip(grid, families, strict=True):
-        for other, line in _lines(result.points, side, curve.family):
+        for other, line in _lines(result.points, curve.family):
             name, colour = shades[other]
             thin = axes.plot(
                 *zip(*line, strict=True), color=colour, linewidth=0.9, marker=".", markersize=2.5, zorder=5
@@ -69,8 +68,7 @@ def save_alignment_vs_u(result: UniquenessResult, path: str | Path) -> Path | No
         drawn |= _maximum(axes, curve)
         if len(curve.rates) == 1:
             axes.set_xticks(curve.rates)
-        axes.set_title(f"{named(curve.family, 36)}\n{rho_text(curve.rho, curve.reason)}", fontsize=8, loc="left")
-        plain(axes)
+        plain(axes, f"{named(curve.family, 36)}\n{rho_text(curve.rho, curve.reason)}")
     figure.supxlabel(f"{edits_text(result)} (%)", fontsize=9)
     figure.supylabel(f"{metric_name(result)} of the best layers", fontsize=9)
     shown = sorted(drawn.items(), key=lambda item: item[0] not in _KEY)  # the key of every panel first
@@ -128,9 +126,8 @@ def save_performance(result: UniquenessResult, path: str | Path) -> Path | None:
     at = {(fit.x, fit.rate): fit for fit in fits}
     for row, model in zip(grid, models, strict=True):
         for axes, rate in zip(row, rates, strict=True):
-            if fit := at.get((model, rate)):
-                _performances(axes, fit, numbers)
-            plain(axes)
+            title = _performances(axes, fit, numbers) if (fit := at.get((model, rate))) else ""
+            plain(axes, title, 7)
             axes.margins(x=0.14, y=0.2)
         row[0].set_ylabel(named(model, 26), fontsize=8)
     figure.supxlabel("performance: − bits per byte of the captions", fontsize=9)
@@ -143,8 +140,8 @@ def save_performance(result: UniquenessResult, path: str | Path) -> Path | None:
     return save(figure, path, pdf=True)
 
 
-def _performances(axes: Any, fit: PerformanceFit, numbers: dict[str, int] | None) -> None:
-    """Draw one panel: points with names or numbers, the line of least squares, and the correlation."""
+def _performances(axes: Any, fit: PerformanceFit, numbers: dict[str, int] | None) -> str:
+    """Draw points with names or numbers and the line of least squares; return the panel's title."""
     models = sorted(zip(fit.performances, fit.scores, fit.y, strict=True))
     left, right = models[0][0], models[-1][0]
     if fit.slope is not None and fit.intercept is not None and len(models) >= LEAST:
@@ -168,7 +165,7 @@ def _performances(axes: Any, fit: PerformanceFit, numbers: dict[str, int] | None
         facts = [f"{plural(len(models), 'model')}: too few for a line or ρ"]
     else:
         facts = [*([] if fit.slope is None else [f"slope {signed(fit.slope, 3)}"]), rho_text(fit.rho, fit.reason)]
-    axes.set_title(f"U = {rate_text(fit.rate)}\n{', '.join(facts)}", fontsize=7, loc="left")
+    return f"U = {rate_text(fit.rate)}\n{', '.join(facts)}"
 
 
 def save_layer_maps(result: UniquenessResult, load: Load, path: str | Path, x: str, y: str) -> Path | None:
@@ -221,18 +218,18 @@ def save_layer_maps(result: UniquenessResult, load: Load, path: str | Path, x: s
     return save(figure, path, pdf=True)
 
 
-def _lines(points: Sequence[Point], side: str, family: str) -> list[tuple[str, list[tuple[float, float]]]]:
-    """Return per pair of a family the model of the other side, and its rates with scores."""
+def _lines(points: Sequence[Point], family: str) -> list[tuple[str, list[tuple[float, float]]]]:
+    """Return per pair of a family of side x the model of side y, and its rates with scores."""
     lines: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for point in sorted(points, key=lambda point: point.rate):
-        if getattr(point, f"{side}_family") == family and point.score is not None:
+        if point.x_family == family and point.score is not None:
             lines.setdefault((point.x, point.y), []).append((point.rate, point.score))
-    return [(y if side == "x" else x, line) for (x, y), line in lines.items()]
+    return [(y, line) for (_, y), line in lines.items()]
 
 
-def _shades(points: Sequence[Point], side: str) -> dict[str, tuple[str, str]]:
-    """Return per model of a side the name and colour of its line: its own if models are few, else its family's."""
-    models = {getattr(point, side): getattr(point, f"{side}_family") for point in points}
+def _shades(points: Sequence[Point]) -> dict[str, tuple[str, str]]:
+    """Return per model of side y the name and colour of its line: its own if models are few, else its family's."""
+    models = {point.y: point.y_family for point in points}
     named = {name: name for name in models} if len(models) <= len(MUTED) else models
     names = list(dict.fromkeys(named.values()))
     return {model: (name, MUTED[names.index(name) % len(MUTED)]) for model, name in named.items()}

@@ -18,7 +18,6 @@ from vlalign.report.study import PAGE, make_folder, show_files
 from vlalign.uniqueness.report.figures import Load, save_alignment_vs_u, save_layer_maps, save_performance
 from vlalign.uniqueness.report.page import uniqueness_page
 from vlalign.uniqueness.report.text import (
-    best_pairs,
     edits_text,
     metric_name,
     notes_of,
@@ -60,17 +59,17 @@ def write_report(
 
     folder = make_folder(Path(folder))
     study = folder if (folder / "records").is_dir() else Path(str(result.config.get("out") or folder))
-    alignment = save_alignment_vs_u(result, folder / "alignment.png")
-    performance = save_performance(result, folder / "performance.png")
-    layers: dict[str, Path] = {}
+    drawn = {
+        "alignment": save_alignment_vs_u(result, folder / "alignment.png"),
+        "performance": save_performance(result, folder / "performance.png"),
+    }
+    load = load or (lambda point: load_of(study, point))
     names: set[str] = set()
-    for family, (x, y) in best_pairs(result).items():
-        name = _file_name(family, names)
-        if path := save_layer_maps(result, load or (lambda point: load_of(study, point)), folder / name, x, y):
-            layers[f"{x} × {y}"] = path
-    page = save_html(uniqueness_page(result, alignment, performance, layers), folder / PAGE)
-    figures = [path for path in (alignment, performance, *layers.values()) if path is not None]
-    files = [*with_pdf(figures), page]
+    for curve in result.curves:
+        (x, y), name = curve.best[0], _file_name(curve.family, names)
+        drawn[f"{x} × {y}"] = save_layer_maps(result, load, folder / name, x, y)
+    figures = {name: path for name, path in drawn.items() if path is not None}
+    files = [*with_pdf(list(figures.values())), save_html(uniqueness_page(result, figures), folder / PAGE)]
     if console is not None:
         show_uniqueness(result, console)
         show_files(files, console, f"{study}/points.csv, points.parquet, study.json, records/")

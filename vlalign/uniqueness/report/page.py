@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vlalign.report.format import DASH, durations, interval, number, rho_text
 from vlalign.report.page import Bullets, Details, Figure, Page, Paragraph, Part, Section, Table
-from vlalign.report.study import rerun, study_page
+from vlalign.report.study import study_page
 from vlalign.uniqueness.report.text import edits_text, metric_name, notes_of, p_value_text, point_of, rate_text
 from vlalign.uniqueness.sentences import about_fits
 
@@ -18,46 +19,44 @@ if TYPE_CHECKING:
 _FEW = 4  # findings about performance that are listed with the others
 
 
-def uniqueness_page(
-    result: UniquenessResult,
-    alignment: Path | None = None,
-    performance: Path | None = None,
-    layers: Mapping[str, Path] | None = None,
-) -> Page:
+def uniqueness_page(result: UniquenessResult, figures: Mapping[str, Path]) -> Page:
     """Return the page.
 
     Args:
         result: of the study.
-        alignment, performance: their figures (PNG), if they were drawn.
-        layers: figures of layer maps, under the titles of their pairs.
+        figures: those that were drawn (PNG): alignment, performance, and layer maps by the titles of their pairs.
     """
     of_fits = about_fits(result.fits)
     apart = of_fits if len(of_fits) > _FEW else []  # one of every model would push the figures off the screen
-    metric = metric_name(result)
+    metric, settings = metric_name(result), f"{result.config.get('out', '')}/config.yaml"
     maps = [
         Figure(
             path,
             f"Heat maps of {title}: {metric} of every pair of layers, one map for every U.",
             f"{title}: {metric} of every pair of layers at every U; framed: the largest.",
         )
-        for title, path in (layers or {}).items()
+        for title, path in figures.items()
+        if title not in ("alignment", "performance")
     ]
     return study_page(
         f"Uniqueness: {edits_text(result)}",
         _facts(result),
         [finding for finding in result.findings if finding not in apart],
         [
-            Section("Alignment against U", [_alignment(result, alignment), _maxima(result)]),
+            Section("Alignment against U", [_alignment(result, figures.get("alignment")), _maxima(result)]),
             Section(
                 "Alignment against performance",
-                [_performance(performance), Details(f"Findings of all {len(apart)} models", [Bullets(apart)])],
+                [
+                    _performance(figures.get("performance")),
+                    Details(f"Findings of all {len(apart)} models", [Bullets(apart)]),
+                ],
             ),
             Section("Layers", maps),
             Section("Effects of the edits", _edits(result)),
             Section("Definitions", [Paragraph(text) for text in _definitions(result)]),
             Section("Points", [Bullets(notes_of(result)), _points(result)]),
         ],
-        command=rerun("study uniqueness", result.config.get("out", "")),
+        command=f"vlalign study uniqueness --config {shlex.quote(settings)}",
         config=result.config,
         environment=result.environment,
     )

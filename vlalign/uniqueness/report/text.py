@@ -70,17 +70,6 @@ def notes_of(result: UniquenessResult) -> list[str]:
     return [f"{note} ({times} points)" if times > 1 else note for note, times in counts.items()]
 
 
-def family_side(result: UniquenessResult) -> str:
-    """Return the side, x or y, whose families have curves."""
-    families = {point.x_family for point in result.points}
-    return "x" if all(curve.family in families for curve in result.curves) else "y"
-
-
-def best_pairs(result: UniquenessResult) -> dict[str, tuple[str, str]]:
-    """Return per family of the curves the models (x, y) with the largest score at its smallest rate."""
-    return {curve.family: curve.best[0] for curve in result.curves}
-
-
 def chosen_models(points: Sequence[Point], models: Sequence[str], most: int, side: str = "x") -> list[str]:
     """Return at most ``most`` of the models of a side, in the order of ``models``; the best of each family come first.
 
