@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from support.synthetic import TINY, number, states
 
 from vlalign.errors import VlalignError
+from vlalign.report.format import ranges
 from vlalign.synthetic import Task, label_table
-from vlalign.synthetic.distribution import MARGINAL_TOLERANCE, positions, ranges, relevant, weights
+from vlalign.synthetic.distribution import MARGINAL_TOLERANCE, positions, relevant, weights
 
 PAPER = Task()
 

@@ -15,9 +15,8 @@ DASH = "–"  # for a missing value
 def size(count: float) -> str:
     """Return a number of bytes with its unit.
 
-    Example:
-        >>> size(3_500_000_000)
-        '3.5 GB'
+    >>> size(3_500_000_000)
+    '3.5 GB'
     """
     for unit in ("B", "kB", "MB", "GB"):
         if count < 1000:
@@ -29,9 +28,8 @@ def size(count: float) -> str:
 def duration(seconds: float) -> str:
     """Return a duration in the units that fit it.
 
-    Example:
-        >>> duration(0.25), duration(12), duration(150), duration(9000)
-        ('0.2 s', '12 s', '2 min 30 s', '2 h 30 min')
+    >>> duration(0.25), duration(12), duration(150), duration(9000)
+    ('0.2 s', '12 s', '2 min 30 s', '2 h 30 min')
     """
     if seconds < 10:
         return f"{seconds:.1f} s"
@@ -53,9 +51,8 @@ def durations(seconds: Mapping[str, float]) -> str:
 def count(number: int | None) -> str:
     """Return a number of parameters in millions or billions.
 
-    Example:
-        >>> count(134_515_008), count(6_738_415_616), count(None)
-        ('135 M', '6.74 B', '–')
+    >>> count(134_515_008), count(6_738_415_616), count(None)
+    ('135 M', '6.74 B', '–')
     """
     if number is None:
         return DASH
@@ -74,9 +71,8 @@ def plural(count: int, noun: str) -> str:
 def truncated(captions: int) -> str:
     """Return how many captions were truncated, to follow their bits per byte.
 
-    Example:
-        >>> truncated(3), truncated(0)
-        (' (3 captions truncated)', '')
+    >>> truncated(3), truncated(0)
+    (' (3 captions truncated)', '')
     """
     return f" ({plural(captions, 'caption')} truncated)" if captions else ""
 
@@ -116,6 +112,21 @@ def span(values: Sequence[float], digits: int) -> str:
     '−0.25 to 1.00'
     """
     return interval(min(values), max(values), digits, " to ")
+
+
+def ranges(numbers: Sequence[int], between: str = " to ") -> str:
+    """Return whole numbers, three or more consecutive ones as a range.
+
+    >>> ranges([0, 1, 2, 3]), ranges([0, 2, 3, 4, 8]), ranges([1, 2, 3, 10], "–")
+    ('0 to 3', '0, 2 to 4, 8', '1–3, 10')
+    """
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return ", ".join(f"{run[0]}{between}{run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs)
 
 
 def p_text(p: float | None, smallest: float = 0.0) -> str:

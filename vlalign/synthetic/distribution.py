@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from vlalign.config import Many, Number, Options
 from vlalign.errors import VlalignError
+from vlalign.report.format import ranges
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -136,21 +137,6 @@ def _fits(task: Task, uniqueness: int) -> bool:
         return False
     shared = task.relevant_bits - task.synergy - uniqueness
     return 0 <= shared <= task.shared_bits and max(_shares(task, uniqueness)) + task.synergy <= task.unique_bits
-
-
-def ranges(numbers: Sequence[int]) -> str:
-    """Return whole numbers in few words.
-
-    >>> ranges([0, 1, 2, 3]), ranges([0, 2, 3, 4, 8])
-    ('0 to 3', '0, 2 to 4, 8')
-    """
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][-1] + 1:
-            runs[-1].append(number)
-        else:
-            runs.append([number])
-    return ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(map(str, run)) for run in runs)
 
 
 def all_bits(count: int) -> NDArray[np.int8]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from vlalign.multibench import MultibenchConfig, correlate
 from vlalign.multibench.data.affect import CONVENTIONS, MODALITIES
 from vlalign.multibench.published import TABLE, TITLES, Published, epochs_of, rates_of_data
-from vlalign.report.format import DASH, interval, p_equation, p_text, plural, signed, span
+from vlalign.report.format import DASH, interval, p_equation, p_text, plural, ranges, signed, span
 from vlalign.report.page import Table
 
 if TYPE_CHECKING:
@@ -138,18 +138,8 @@ def p_equal(rho: Correlation | None, result: MultibenchResult) -> str:
 
 
 def numbers(values: Sequence[int]) -> str:
-    """Return whole numbers, consecutive ones as a range.
-
-    >>> numbers([1, 2, 3, 4, 10]), numbers([2, 22, 42])
-    ('1–4, 10', '2, 22, 42')
-    """
-    runs: list[list[int]] = []
-    for value in values:
-        if runs and value == runs[-1][-1] + 1:
-            runs[-1].append(value)
-        else:
-            runs.append([value])
-    return ", ".join(f"{one[0]}–{one[-1]}" if len(one) > 2 else ", ".join(map(str, one)) for one in runs)
+    """Return whole numbers, three or more consecutive ones as a range."""
+    return ranges(values, "–")
 
 
 def findings(shown: Shown) -> list[str]:
