@@ -119,17 +119,6 @@ class Figure(Part):
 
 
 @dataclass(frozen=True)
-class Details(Part):
-    """Parts that are shown on request, below their summary."""
-
-    summary: str
-    parts: Parts
-
-    def __bool__(self) -> bool:
-        return any(self.parts)
-
-
-@dataclass(frozen=True)
 class Section(Part):
     """Parts below a heading."""
 
@@ -138,6 +127,10 @@ class Section(Part):
 
     def __bool__(self) -> bool:
         return any(self.parts)
+
+
+class Details(Section):
+    """Parts that are shown on request, below their title."""
 
 
 @dataclass(frozen=True)
@@ -176,11 +169,11 @@ def _markdown(parts: Parts, folder: Path) -> list[str]:
     blocks: list[str] = []
     for part in filter(None, parts):
         match part:
+            case Details():
+                blocks.append(f"<details>\n<summary>{markdown_text(part.title)}</summary>")
+                blocks += [*_markdown(part.parts, folder), "</details>"]
             case Section():
                 blocks += [f"## {markdown_text(part.title)}", *_markdown(part.parts, folder)]
-            case Details():
-                blocks.append(f"<details>\n<summary>{markdown_text(part.summary)}</summary>")
-                blocks += [*_markdown(part.parts, folder), "</details>"]
             case Paragraph():
                 blocks.append(markdown_text(part.text))
             case Bullets():

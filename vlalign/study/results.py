@@ -137,36 +137,38 @@ class CellResult(StudyResult):
 
 
 def _summary(text: bytes, path: Path, kind: type[StudyResult]) -> dict[str, Any]:
-    again = "run the study again"
     try:
         values = parse_json(text)
     except ValueError as error:
-        raise VlalignError(f"{path} is damaged ({' '.join(str(error).split())}): {again}") from error
+        raise _damaged(path, error) from error
     if not isinstance(values, dict) or values.get("format") != FORMAT:
-        raise VlalignError(f"{path} is not a study of format {FORMAT}: {again}")
+        raise VlalignError(f"{path} is not a study of format {FORMAT}: run the study again")
     names = [entry.name for entry in fields(kind) if entry.name not in kind.TABLES]  # type: ignore[arg-type]
     names += ["rows"] if kind.TABLES else []
     if missing := [name for name in names if name not in values]:
-        raise VlalignError(f"{path} is damaged (no {', '.join(missing)}): {again}")
+        raise _damaged(path, f"no {', '.join(missing)}")
     try:
         return kind.parse({name: values[name] for name in names})
     except (TypeError, ValueError, KeyError, AttributeError) as error:
-        raise VlalignError(f"{path} is damaged ({' '.join(str(error).split())}): {again}") from error
+        raise _damaged(path, error) from error
 
 
 def _table(data: bytes, path: Path, columns: list[str], rows: Any) -> pd.DataFrame:
     import pandas as pd
 
-    again = "run the study again"
     try:
         table = pd.read_parquet(BytesIO(data))
     except (OSError, ValueError, KeyError, TypeError, NotImplementedError) as error:  # all that pyarrow raises
-        raise VlalignError(f"{path} is damaged ({' '.join(str(error).split())}): {again}") from error
+        raise _damaged(path, error) from error
     if missing := [name for name in columns if name not in table.columns]:
-        raise VlalignError(f"{path} is damaged (no column {', '.join(missing)}): {again}")
+        raise _damaged(path, f"no column {', '.join(missing)}")
     if rows != len(table):
-        raise VlalignError(f"{path} has {len(table)} rows, {SUMMARY} states {rows}: {again}")
+        raise VlalignError(f"{path} has {len(table)} rows, {SUMMARY} states {rows}: run the study again")
     return table
+
+
+def _damaged(path: Path, reason: object) -> VlalignError:
+    return VlalignError(f"{path} is damaged ({' '.join(str(reason).split())}): run the study again")
 
 
 def _plain(value: Any) -> Any:
