@@ -55,9 +55,11 @@ def panels(figure: Any, count: int, columns: int, **options: Any) -> list[Any]:
     return list(grid[:count])
 
 
-def plain(axes: Any) -> None:
-    """Set small numbers, and remove the frame above and to the right."""
+def plain(axes: Any, title: str = "", size: float = 8) -> None:
+    """Set small numbers and a title of some size on the left, if any; remove the frame above and to the right."""
     axes.tick_params(labelsize=7)
+    if title:
+        axes.set_title(title, fontsize=size, loc="left")
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
 

@@ -101,9 +101,8 @@ def save_null(record: ScoreRecord, path: str | Path) -> Path:
     axes.set_xlabel(f"largest {record.metric['name'].replace('_', '-')} over all layer pairs")
     axes.set_ylabel("random pairings")
     pairings = f"{null['permutations']} random pairings, {p_equation(p_of_record(record))}"
-    axes.set_title(f"{named(record.title, 90)}\n{pairings}", fontsize=9, loc="left")
     axes.legend(frameon=False, fontsize=8)
-    plain(axes)
+    plain(axes, f"{named(record.title, 90)}\n{pairings}", 9)
     return save(figure, path)
 
 

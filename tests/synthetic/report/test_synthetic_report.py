@@ -137,6 +137,15 @@ def test_small_grids_have_dashes_where_nothing_can_be_said() -> None:
     assert "| 3 | – |" in page
 
 
+def test_no_figure_of_correlations_is_drawn_where_none_is_defined(tmp_path: Path) -> None:
+    files = write_report(made_up_result(uniqueness=(0, 3), depths=(1, 2), phi_depths=(1,)), tmp_path)
+    names = [path.name for path in files]
+    assert "performance.png" in names
+    assert "correlations.png" not in names
+    assert not (tmp_path / "results" / "correlations.pdf").exists()
+    assert "correlations.png" not in files[-2].read_text(encoding="utf-8")
+
+
 def test_both_pages_have_the_same_contents(tmp_path: Path) -> None:
     *_, text, page = write_report(made_up_result(), tmp_path)
     found = Page(page.read_text(encoding="utf-8"))

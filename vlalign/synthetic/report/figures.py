@@ -21,7 +21,7 @@ _LEAST = 5  # fewest values that are drawn as a box, not as dots
 
 
 def save_figures(result: SyntheticResult, metric: str, folder: Path) -> dict[str, Path]:
-    """Draw all figures as PNG and PDF into ``folder``; return the PNGs by name.
+    """Draw all figures that have values as PNG and PDF into ``folder``; return the PNGs by name.
 
     Each modality beyond the second has its own, with its number.
 
@@ -37,8 +37,8 @@ def save_figures(result: SyntheticResult, metric: str, folder: Path) -> dict[str
             ("alignment", _alignment), ("heatmaps", _heatmaps), ("correlations", _correlations),
             ("performance", _performance),
         ):  # fmt: skip
-            figure = draw(rows, metric, result)
-            made[name + end] = save(figure, folder / f"{name}{end}.png", pdf=True)
+            if figure := draw(rows, metric, result):
+                made[name + end] = save(figure, folder / f"{name}{end}.png", pdf=True)
     return made
 
 
@@ -57,9 +57,8 @@ def _alignment(table: pd.DataFrame, metric: str, result: SyntheticResult) -> Any
         axes.plot(best.index, best, "-o", color=COLOURS[1], markersize=4, linewidth=1.4, zorder=3)
         if chance is not None:
             axes.axhline(chance, color=COLOURS[2], linestyle=":", linewidth=1, zorder=1)
-        axes.set_title(f"$D_\\phi$ = {phi}\nρ = {rho_short(rhos[modality, phi])}", fontsize=8, loc="left")
         axes.set_xticks(sorted(table["uniqueness"].unique()))
-        plain(axes)
+        plain(axes, f"$D_\\phi$ = {phi}\nρ = {rho_short(rhos[modality, phi])}")
     figure.supxlabel("uniqueness U", fontsize=9)
     grid[0].set_ylabel(metric_title(metric), fontsize=9)
     return figure
@@ -90,8 +89,10 @@ def _heatmaps(table: pd.DataFrame, metric: str, result: SyntheticResult) -> Any:
 
 
 def _correlations(table: pd.DataFrame, metric: str, result: SyntheticResult) -> Any:
-    """Draw box plots by U, over φ and seeds, of the rank correlations of alignment, performance and depth."""
+    """Draw box plots by U, over φ and seeds, of the rank correlations of alignment, performance and depth, if any."""
     rhos = rank_correlations(table, metric)
+    if rhos[list(OF_DEPTHS)].isna().all(axis=None):
+        return None
     us = sorted(rhos["uniqueness"].unique())
     figure = new_figure(9.6, 2.8)
     grid = figure.subplots(1, len(OF_DEPTHS), sharey=True)
@@ -107,9 +108,8 @@ def _correlations(table: pd.DataFrame, metric: str, result: SyntheticResult) -> 
             else:
                 axes.plot([at] * len(values), values, ".", color=COLOURS[0])
         axes.set_xticks(range(len(us)), labels=[str(u) for u in us])
-        axes.set_title(name, fontsize=9, loc="left")
         axes.set_ylim(-1.05, 1.05)
-        plain(axes)
+        plain(axes, name, 9)
     grid[0].set_ylabel("Spearman's ρ over encoders", fontsize=9)
     figure.supxlabel("uniqueness U", fontsize=9)
     return figure
@@ -131,9 +131,8 @@ def _performance(table: pd.DataFrame, metric: str, result: SyntheticResult) -> A
             rows["test"], rows[metric], s=18, c=rows["phi_depth"], cmap=MAP, vmin=phis.min(), vmax=phis.max(),
             edgecolors="#333333", linewidths=0.3, zorder=2,
         )  # fmt: skip
-        axes.set_title(f"U = {u}", fontsize=8, loc="left")
         axes.locator_params(axis="x", nbins=4)
-        plain(axes)
+        plain(axes, f"U = {u}")
     colour_bar(figure, dots, grid, "$D_\\phi$ of the deepest encoders", ticks=_some(sorted(phis.unique())))
     figure.supxlabel("test accuracy", fontsize=9)
     grid[0].set_ylabel(metric_title(metric), fontsize=9)
