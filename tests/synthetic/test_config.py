@@ -239,7 +239,7 @@ def test_identity_is_what_makes_two_studies_different() -> None:
 
 def test_published_rates() -> None:
     config = small()
-    assert len(SETTINGS) == 18
+    assert [len(side) for side in SETTINGS] == [9, 9]
     assert config.settings_of(0, 0) == (1e-3, 1e-4)
     assert config.settings_of(0, 5) == (1e-2, 1e-3)
     assert config.settings_of(1, 3) == config.settings_of(2, 3) == (1e-2, 1e-4)

@@ -45,6 +45,7 @@ def describe(*, options: Annotated[TaskGrid, Flags] = TaskGrid(), config: Settin
     Args:
         json: print JSON instead of a table
     """
+    from dataclasses import asdict
     from json import dumps
 
     from vlalign.report.console import console
@@ -53,7 +54,7 @@ def describe(*, options: Annotated[TaskGrid, Flags] = TaskGrid(), config: Settin
 
     known = [information(options, u) for u in options.uniqueness]
     if json:
-        print(dumps([entry.summary() for entry in known], indent=1))
+        print(dumps(list(map(asdict, known)), indent=1))
     else:
         console().print(describe_table(known))
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from vlalign.metrics import Metric, parse_metric
+from vlalign.metrics import parse_metric
 from vlalign.metrics.base import Floats
 from vlalign.metrics.engine.threads import map_layers
 from vlalign.scoring.preprocessing import normalise_rows
@@ -40,13 +40,44 @@ def alignment_rows(
     Returns:
         Rows of the table of :class:`vlalign.synthetic.results.SyntheticResult`, in any order.
     """
-    metrics = [parse_metric(name) for name in config.metrics]
+    metrics = {name: parse_metric(name) for name in config.metrics}
     jobs = list(_jobs(config))
-    with StudyProgress.over(sum(len(job[1]) for job in jobs), "aligning", progress) as bar:
 
-        def work(job: Job) -> list[Row]:
-            return _align(config, files, data, metrics, *job, tick=bar.advance)
+    def prepared(encoders: list[list[Tensor]]) -> list[list[Any]]:
+        """Return what each metric prepares of all layers of all encoders, one after the other."""
+        return [[metric.prepare(layer) for layers in encoders for layer in layers] for metric in metrics.values()]
 
+    def work(job: Job) -> list[Row]:
+        """Return the rows of all groups of ``others`` at one U. Every layer is prepared once for each metric."""
+        reference, others, uniqueness = job
+        place, samples = config.uniqueness.index(uniqueness), data(uniqueness)
+        known = {cell: files.load(cell) for cell in reference}
+        first = _layers(config, known, samples, reference, place)
+        ready, rows = prepared(first), []
+        for cells in others:
+            encoders = {cell: files.load(cell) for cell in cells}
+            layers = _layers(config, encoders, samples, cells, place)
+            grids = {
+                name: _blocks(metric.grid(x, y), first, layers)
+                for (name, metric), x, y in zip(metrics.items(), ready, prepared(layers), strict=True)
+            }
+            for j, cell in enumerate(cells):
+                own = encoders[cell]
+                train, valid, test = own.accuracy[place].tolist()
+                for i, other in enumerate(reference):
+                    row = {
+                        "seed": cell.seed, "uniqueness": uniqueness, "modality": cell.modality + 1,
+                        "phi_depth": cell.phi_depth, "width": cell.width, "depth": cell.depth,
+                        "reference_depth": other.depth, "train": train, "valid": valid, "test": test,
+                        "epoch": int(own.epoch[place]), "reference_test": float(known[other].accuracy[place, 2]),
+                    }  # fmt: skip
+                    for name, grid in grids.items():
+                        row |= _largest(name, grid[i][j])
+                    rows.append(row)
+            bar.advance()
+        return rows
+
+    with StudyProgress.over(sum(len(others) for _, others, _ in jobs), "aligning", progress) as bar:
         return [row for rows in map_layers(work, jobs) for row in rows]
 
 
@@ -63,58 +94,6 @@ def _jobs(config: SyntheticConfig) -> Iterator[Job]:
     for (seed, width, phi), others in compared.items():
         for u in config.uniqueness:
             yield groups[0, seed, width, phi], others, u
-
-
-def _align(
-    config: SyntheticConfig,
-    files: EncoderFiles,
-    data: Callable[[int], SyntheticData],
-    metrics: Sequence[Metric],
-    reference: list[Cell],
-    others: list[list[Cell]],
-    uniqueness: int,
-    tick: Callable[[], object],
-) -> list[Row]:
-    """Return the rows of all groups of ``others`` at one U. Every layer is prepared once for each metric."""
-    place = config.uniqueness.index(uniqueness)
-    known = {cell: files.load(cell) for cell in reference}
-    first = _layers(config, known, data(uniqueness), reference, place)
-    prepared = [_prepared(metric, first) for metric in metrics]
-    rows = []
-    for cells in others:
-        encoders = {cell: files.load(cell) for cell in cells}
-        layers = _layers(config, encoders, data(uniqueness), cells, place)
-        grids = [
-            _blocks(metric.grid(x, _prepared(metric, layers)), first, layers)
-            for metric, x in zip(metrics, prepared, strict=True)
-        ]
-        for j, cell in enumerate(cells):
-            for i, other in enumerate(reference):
-                row = _row(cell, encoders[cell], other, known[other], uniqueness, place)
-                for name, grid in zip(config.metrics, grids, strict=True):
-                    row |= _largest(name, grid[i][j])
-                rows.append(row)
-        tick()
-    return rows
-
-
-def _row(cell: Cell, own: Encoders, other: Cell, its: Encoders, uniqueness: int, place: int) -> Row:
-    """Return everything about a pair but its alignment."""
-    train, valid, test = own.accuracy[place].tolist()
-    return {
-        "seed": cell.seed,
-        "uniqueness": uniqueness,
-        "modality": cell.modality + 1,
-        "phi_depth": cell.phi_depth,
-        "width": cell.width,
-        "depth": cell.depth,
-        "reference_depth": other.depth,
-        "train": train,
-        "valid": valid,
-        "test": test,
-        "epoch": int(own.epoch[place]),
-        "reference_test": float(its.accuracy[place, 2]),
-    }
 
 
 def _largest(name: str, values: Floats) -> Row:
@@ -134,11 +113,6 @@ def _layers(
         layers = activations(encoders[cell].ensemble(config, cell, slice(place, place + 1)), x.unsqueeze(0))
         prepared.append([normalise_rows(h[0], cell.title(data.uniqueness))[0] for h in layers])
     return prepared
-
-
-def _prepared(metric: Metric, encoders: list[list[Tensor]]) -> list[Any]:
-    """Prepare all layers of all encoders, one after the other."""
-    return [metric.prepare(layer) for layers in encoders for layer in layers]
 
 
 def _blocks(values: Floats, x: list[list[Tensor]], y: list[list[Tensor]]) -> list[list[Floats]]:

@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-#: (side, U): learning rate, weight decay; side 0 is modality 1, side 1 is modality 2
-SETTINGS: dict[tuple[int, int], tuple[float, float]] = {
-    (0, 0): (1e-3, 1e-4),
-    (0, 1): (5e-3, 0.1),
-    (0, 2): (5e-3, 0.1),
-    (0, 3): (1e-2, 1e-3),
-    (0, 4): (5e-3, 0.1),
-    (0, 5): (1e-2, 1e-3),
-    (0, 6): (5e-3, 0.1),
-    (0, 7): (1e-3, 1e-4),
-    (0, 8): (5e-3, 0.1),
-    (1, 0): (1e-2, 0.0),
-    (1, 1): (1e-2, 0.0),
-    (1, 2): (1e-2, 0.0),
-    (1, 3): (1e-2, 1e-4),
-    (1, 4): (1e-2, 0.0),
-    (1, 5): (1e-2, 0.0),
-    (1, 6): (1e-2, 0.0),
-    (1, 7): (1e-2, 0.0),
-    (1, 8): (1e-2, 0.0),
-}
+#: learning rate and weight decay of modality 1 (side 0) and of modality 2 (side 1), for U from 0 to 8
+SETTINGS: tuple[list[tuple[float, float]], list[tuple[float, float]]] = (
+    [
+        (1e-3, 1e-4), (5e-3, 0.1), (5e-3, 0.1), (1e-2, 1e-3), (5e-3, 0.1), (1e-2, 1e-3), (5e-3, 0.1), (1e-3, 1e-4),
+        (5e-3, 0.1),
+    ],
+    [(1e-2, 1e-4 if u == 3 else 0.0) for u in range(9)],
+)  # fmt: skip
 
 #: D_φ: Spearman ρ of U and the maximum alignment (unbiased CKA)
 RHO = {1: -0.950, 3: -0.833, 5: -0.983, 7: -0.983, 9: -1.000}
@@ -40,4 +27,4 @@ ACCURACY = {0: (0.78, 0.91), 2: (0.65, 0.74), 4: (0.65, 0.71), 6: (0.57, 0.66), 
 
 def published(side: int, uniqueness: int) -> tuple[float, float]:
     """Return the published learning rate and weight decay of modality 1 (side 0) or 2 (side 1); for U > 8 that of 8."""
-    return SETTINGS[side, min(uniqueness, 8)]
+    return SETTINGS[side][min(uniqueness, 8)]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
@@ -41,10 +40,6 @@ class Information:
     accuracy_joint: float
     marginal: tuple[float, ...]
 
-    def summary(self) -> dict[str, Any]:
-        """Return all fields as JSON values."""
-        return asdict(self)
-
 
 def information(task: Task, uniqueness: int) -> Information:
     """Compute the exact quantities of a task at one uniqueness.
@@ -62,6 +57,7 @@ def information(task: Task, uniqueness: int) -> Information:
         for some in combinations(range(task.modalities), size):
             known[some] = _of(table, some)
     everyone = tuple(range(task.modalities))
+    shared = task.shared_bits * float(np.log(2))  # these bits are uniform and the only ones that two modalities see
     return Information(
         uniqueness=uniqueness,
         shared=task.shared(uniqueness),
@@ -69,7 +65,7 @@ def information(task: Task, uniqueness: int) -> Information:
         synergy=task.synergy,
         single=tuple(known[(m,)][0] for m in everyone),
         joint=known[everyone][0],
-        between=tuple(_between(task) for _ in everyone[1:]),
+        between=(shared,) * len(everyone[1:]),
         interaction=sum((-1) ** (len(some) + 1) * value for some, (value, _) in known.items()),
         accuracy=tuple(known[(m,)][1] for m in everyone),
         accuracy_joint=known[everyone][1],
@@ -82,19 +78,10 @@ def _of(table: Floats, some: tuple[int, ...]) -> tuple[float, float]:
     others = tuple(axis for axis in range(1, table.ndim - 1) if axis - 1 not in some)
     given = table.mean(axis=others).reshape(-1, table.shape[-1])  # p(y | x_T)
     marginal = given.mean(axis=0)
-    value = _entropy(marginal) - float(_entropies(given).mean())
+    value = float(_entropies(marginal) - _entropies(given).mean())
     return max(0.0, value), float(given.max(axis=1).mean())
-
-
-def _between(task: Task) -> float:
-    """I(X_1; X_m): the shared bits are uniform and the only ones that both see."""
-    return task.shared_bits * float(np.log(2))
 
 
 def _entropies(given: Floats) -> Floats:
     logs = np.log(given, out=np.zeros_like(given), where=given > 0)
     return np.asarray(-(given * logs).sum(axis=-1), dtype=np.float64)
-
-
-def _entropy(marginal: Floats) -> float:
-    return float(_entropies(marginal[None])[0])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console, Group
 from rich.text import Text
 
-from vlalign.files import check_space, write_whole
+from vlalign.files import write_whole
 from vlalign.report.console import of_page, table, titled
 from vlalign.report.figures import with_pdf
 from vlalign.report.format import duration, metric_title, plural
@@ -34,20 +34,9 @@ def write_report(
 ) -> list[Path]:
     """Write table and figures (PNG and PDF) into results/, and RESULTS.md and report.html, into ``folder``.
 
-    Args:
-        result: of the study.
-        folder: of the pages; created if missing.
-        console: where to print the results and the files, if at all.
-        metric: whose values are shown; None for the first of the study.
-
-    Returns:
-        The table, the figures, RESULTS.md, and report.html last.
-
-    Raises:
-        VlalignError: a file cannot be written.
+    Arguments and errors are those of :meth:`vlalign.study.study.Study.report`.
     """
     folder = Path(folder)
-    check_space(folder)
     make_folder(folder / _FOLDER)
     metric = result.chosen_metric(metric)
     small = headline(result.table).drop(columns=[c for c in result.table.columns if c.endswith("reference_layer")])

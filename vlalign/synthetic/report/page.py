@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vlalign.report.commands import changed, command_line
-from vlalign.report.format import DASH, last_run, metric_title, number, p_text, plural, rho_short
+from vlalign.report.format import DASH, last_run, metric_title, number, p_text, plural, rho_short, span
 from vlalign.report.page import Figure, Page, Paragraph, Part, Section, Table
 from vlalign.report.study import study_page
 from vlalign.synthetic import SyntheticConfig, information
 from vlalign.synthetic import published as paper
 from vlalign.synthetic.cells import all_cells
-from vlalign.synthetic.report.text import bits_text, chance_of, findings, summary_rows
-from vlalign.synthetic.results import headline, maxima, medians, rho_of_maxima
+from vlalign.synthetic.report.text import bits_text, chance_of, findings
+from vlalign.synthetic.results import OF_DEPTHS, headline, maxima, medians, rho_of_maxima
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,17 +79,14 @@ def _facts(result: SyntheticResult) -> dict[str, str]:
 
 def _unlike(result: SyntheticResult) -> list[str]:
     """Return the settings that differ from the paper's, apart from the size of the grid."""
-    defaults = {entry.name: entry.default for entry in fields(SyntheticConfig)}
     kind = SyntheticConfig
     skipped = {*kind.GRID, *kind.ANALYSIS, *kind.RUNNING, "uniqueness"} - {"widths"}
-    values = {name: tuple(v) if isinstance(v, list) else v for name, v in result.config.items()}
-    return [name for name in defaults if name not in skipped and values[name] != defaults[name]]
+    return [name for name in changed(kind, result.config) if name not in skipped]
 
 
 def _whole(result: SyntheticResult) -> bool:
     """Return whether U and depths are all of the paper's, so that its maxima and medians can be compared."""
-    defaults = {entry.name: entry.default for entry in fields(SyntheticConfig)}
-    return all(tuple(result.config[name]) == defaults[name] for name in ("uniqueness", "depths"))
+    return {"uniqueness", "depths"}.isdisjoint(changed(SyntheticConfig, result.config))
 
 
 def task_tables(tasks: Sequence[Information]) -> list[Table]:
@@ -213,17 +210,16 @@ def _maxima_table(rows: pd.DataFrame, metric: str, modality: int, compare: bool)
 
 
 def _medians_table(rows: pd.DataFrame, metric: str, modality: int, compare: bool) -> Table:
-    names, cells = summary_rows(rows, metric, modality)
+    test = rows.groupby("uniqueness")["test"].agg(list)
+    names, cells = [*OF_DEPTHS, "test accuracy"], {}
+    for u, row in medians(rows, metric).loc[modality].iterrows():
+        cells[u] = [*(number(row[name], 2) for name in OF_DEPTHS), span(test[u], 3)]
     caption = "Medians over φ and seeds of Spearman's ρ over encoders; a dash: fewer than five values, or a constant"
     if compare:
         caption += ". Published medians: over D_φ 1 to 10 and five seeds"
-        us = medians(rows, metric).loc[modality].index
-        names = [names[0], *(column for name in names[1:] for column in (name, "published"))]
-        cells = [
-            [cell[0], *(text for pair in zip(cell[1:], _published(u), strict=True) for text in pair)]
-            for cell, u in zip(cells, us, strict=True)
-        ]
-    return Table(caption, names, cells)
+        names = [column for name in names for column in (name, "published")]
+        cells = {u: list(chain(*zip(own, _published(u), strict=True))) for u, own in cells.items()}
+    return Table(caption, ["U", *names], [[str(u), *own] for u, own in cells.items()])
 
 
 def _published(u: int) -> list[str]:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vlalign.metrics import parse_metric
-from vlalign.report.format import metric_title, number, signed
-from vlalign.synthetic.results import OF_DEPTHS, headline, medians, rank_correlations, rho_of_maxima
+from vlalign.report.format import metric_title, signed
+from vlalign.synthetic.results import medians, rank_correlations, rho_of_maxima
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from vlalign.synthetic import Information, SyntheticResult
 
 
@@ -30,18 +28,6 @@ def bits_text(one: Information) -> str:
     """Return the relevant bits in words, such as "5 shared, 1 + 2 unique"."""
     text = f"{one.shared} shared, {' + '.join(map(str, one.unique))} unique"
     return text + (f", {one.synergy} synergy" if one.synergy else "")
-
-
-def summary_rows(table: pd.DataFrame, metric: str, modality: int) -> tuple[list[str], list[list[str]]]:
-    """Return column names and cells of the medians of one modality by U, with its test accuracies."""
-    values = medians(table, metric).loc[modality]
-    test = headline(table)[lambda rows: rows["modality"] == modality].groupby("uniqueness")["test"]
-    names = ["U", *OF_DEPTHS, "test accuracy"]
-    cells = [
-        [str(u), *(number(row[name], 2) for name in OF_DEPTHS), f"{test.min()[u]:.3f} to {test.max()[u]:.3f}"]
-        for u, row in values.iterrows()
-    ]
-    return names, cells
 
 
 def findings(result: SyntheticResult, metric: str) -> list[str]:
