@@ -111,6 +111,7 @@ multibench prepare nosuch                          | unknown verb 'nosuch': choo
 multibench prepare custom                          | give a FILE, or --array
 multibench prepare custom --array a --labels b     | give NAME=FILE.npy
 multibench prepare custom --lables b               | did you mean --labels
+multibench prepare custom x.npz --valid 1          | --valid: expected a number above 0 and below 1, got '1'
 multibench run                                     | data is empty
 multibench run --data empty                        | empty holds no prepared data set
 multibench run --data x --dropout nan              | --dropout: expected a number from 0 to 0.99

@@ -36,7 +36,7 @@ def test_every_page(page: str) -> None:
     assert "STR" not in page  # the placeholder states what the text is
     prose, _, panels = page.partition("╭")
     examples = [line for line in prose.splitlines() if len(line) > 80]
-    assert all(line.startswith(("  ", "vlalign ")) for line in examples)
+    assert all(line.startswith("  ") for line in examples)
     assert all(len(line) <= 80 and line == line.rstrip() for line in panels.splitlines())
     assert ("A flag with ... takes one value or several, and may be repeated." in page) == bool(
         re.search(r"^│[ *]+--\S+ \S+\.\.\.", page, re.MULTILINE)

@@ -29,24 +29,9 @@ if TYPE_CHECKING:
     from cyclopts.argument import ArgumentCollection
 
 VERBS = (
-    "extract",
-    "score",
-    "study",
-    "synthetic",
-    "multibench",
-    "perturb",
-    "metrics",
-    "leaderboard",
-    "compare",
-    "reproduce",
-    "models",
-    "runs",
-    "verify",
-    "push",
-    "pull",
-    "push-results",
-    "demo",
-)
+    "extract", "score", "study", "synthetic", "multibench", "perturb", "metrics", "leaderboard", "compare", "reproduce",
+    "models", "runs", "verify", "push", "pull", "push-results", "demo",
+)  # fmt: skip
 #: verbs whose command continues where it was interrupted
 _RESUMED = ("extract", "score", "study", "synthetic", "multibench", "push", "pull", "demo")
 _LONGEST = 1500  # characters of an error
@@ -93,11 +78,10 @@ def program() -> App:
             path = app.install_completion(shell=shell)
         except ShellDetectionError as error:
             raise VlalignError("this shell is not known: give --shell bash, zsh or fish") from error
-        startup = Path.home() / ".zshrc"
-        if path.parent == Path.home() / ".zsh" / "completions" and "compinit" not in startup.read_text(
-            errors="replace"
-        ):
-            with startup.open("a") as file:  # which a line at the start, of cyclopts, lets find the file
+        startup = Path.home() / ".zshrc"  # cyclopts adds the folder to its fpath
+        is_plain_zsh = path.parent == Path.home() / ".zsh" / "completions"
+        if is_plain_zsh and "compinit" not in startup.read_text(errors="replace"):
+            with startup.open("a") as file:
                 file.write("autoload -Uz compinit && compinit\n")
         print(f"installed {path}: start a new shell to use it")
 
@@ -255,7 +239,7 @@ class _Help:
         text = getattr(description, "primary_renderable", description)
         for part in str(text).strip("\n").split("\n\n"):
             is_code = part.startswith(("  ", "vlalign "))
-            part = part if is_code else textwrap.fill(part, console.width)
+            part = textwrap.indent(textwrap.dedent(part), "  ") if is_code else textwrap.fill(part, console.width)
             console.print(f"{part}\n", soft_wrap=is_code, markup=False, highlight=False)
 
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
+from annotated_types import Ge, Gt, Lt
 from cyclopts import App, Parameter
 
 from vlalign.cli.app import FROM_FILE, Flags, Quiet, SettingsFile
@@ -76,6 +77,7 @@ class PrepareOptions(Options):
 
 
 _Prepare = Annotated[PrepareOptions, Flags]
+_Share = Annotated[float, Gt(0), Lt(1)]
 
 
 def _add_affect(name: str, about: str) -> None:
@@ -105,7 +107,12 @@ for _name, _about in (
 
 @prepare.command
 def avmnist(
-    *, images: Folder, speech: Folder, seed: int = 0, samples: int | None = None, options: _Prepare = PrepareOptions()
+    *,
+    images: Folder,
+    speech: Folder,
+    seed: int = 0,
+    samples: Annotated[int, Ge(1)] | None = None,
+    options: _Prepare = PrepareOptions(),
 ) -> None:
     """Prepare MNIST with spoken digits (needs pip install 'vlalign[audio]').
 
@@ -135,9 +142,9 @@ def custom(
     split: File | None = None,
     name: str = "custom",
     task: Literal["classification", "sentiment", "regression"] | None = None,
-    standardise: tuple[str, ...] = (),
-    valid: float | None = None,
-    test: float | None = None,
+    standardise: tuple[Annotated[str, Parameter(metavar="NAME")], ...] = (),
+    valid: _Share | None = None,
+    test: _Share | None = None,
     seed: int = 0,
     options: _Prepare = PrepareOptions(),
 ) -> None:

@@ -41,7 +41,7 @@ class MultibenchConfig(StudyConfig):
     data: Annotated[Folder, DATA] = ""
     """folder that `vlalign multibench prepare` wrote"""
 
-    modalities: Annotated[Many[str] | None, DATA] = None
+    modalities: Annotated[Many[str] | None, DATA, Parameter(metavar="NAME...")] = None
     """modalities of the data, two or more (default: all)"""
 
     train_samples: Annotated[Annotated[int, Interval(ge=2, le=10**9)] | None, DATA] = None
