@@ -127,7 +127,7 @@ def test_the_defaults_are_the_published_study() -> None:
         # metrics and folders
         ({"metrics": ()}, "metrics: expected a list of texts, 1 or more"),
         ({"metrics": ("cka", "rsa", "cka")}, "metrics: expected each once, got cka, rsa, cka"),
-        ({"metrics": ("cak",)}, r"unknown metric 'cak' \(did you mean cka"),
+        ({"metrics": ("ckaa",)}, r"unknown metric 'ckaa' \(did you mean cka"),
         ({"metrics": ("mutual_knn:q=3",)}, "mutual_knn has no parameter 'q': it has k"),
         ({"metrics": ("mutual_knn:k=0",)}, "mutual_knn needs a whole number k >= 1, got k=0"),
         ({"metrics": ("cka", "mutual_knn:k=48")}, "mutual_knn with k=48 needs more than 48 samples, got N=48: lower k"),
