@@ -245,7 +245,7 @@ def alignment_row(depths: int, seeds: int, samples: int) -> Row:
         some = [member for member in images if member.seed == 0]  # pair by pair takes minutes
         encoders = {member: study.files.load(member) for member in [*images, best]}
         start = time.perf_counter()
-        found = align(study.config, study.files, encoders, study.align_samples).rows
+        found, _ = align(study.config, study.files, encoders, study.align_samples)
         middle = time.perf_counter()
         pair_by_pair(study, some, best)
         end = time.perf_counter()
