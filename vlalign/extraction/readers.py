@@ -250,6 +250,7 @@ class VisionReader:
                             assembly.put(rows, states)
                             advance(len(rows))
                 yield shard, assembly.result
+        next(images, None)  # lets its processes end by themselves
 
     def _forward(self, rows: list[int]) -> list[Tensor]:
         import torch
