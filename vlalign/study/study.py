@@ -59,7 +59,7 @@ class Study(ABC, Generic[ConfigT, PlanT, ResultT]):
         return agree(self.state, self._plan)
 
     def _plan(self) -> PlanT:
-        check_space(Path(self.config.out), 0)
+        check_space(Path(self.config.out))
         check_folder(self.config, self.fingerprint)
         return self.make_plan()
 
