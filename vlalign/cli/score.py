@@ -1,9 +1,14 @@
-"""Score alignment between models of a feature store, over all layer pairs.
+"""Score alignment between models of a feature store, or between files of embeddings, over all layer pairs.
 
 Records in the output folder are kept, so the same command resumes after an interruption.
 
 Without names, every vision model is scored with every text model (or, in a store of one modality, every two models).
+A file is .npy, .npz:KEY, .pt, .safetensors:KEY, .parquet:COLUMN, .arrow:COLUMN, .feather:COLUMN, .csv, .tsv or .jsonl;
+rows are paired by id where both files have ids, and else by their order.
 
+  vlalign score image.npy text.npy
+  vlalign score clip.parquet:image clip.parquet:text --id-column sku --groups clip.parquet:product
+  vlalign score vision/*.npy --with text/*.npy --metric mutual_knn --metric unbiased_cka
   vlalign score features dinov2-small llama-7b
   vlalign score features
   vlalign score features dinov2-small llama-7b --report full
@@ -14,7 +19,7 @@ Without names, every vision model is scored with every text model (or, in a stor
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations, product
 from pathlib import Path
@@ -28,6 +33,8 @@ from vlalign.errors import VlalignError
 from vlalign.scoring.options import ScoreOptions
 
 if TYPE_CHECKING:
+    from vlalign.data.embeddings import Embeddings
+    from vlalign.scoring.inputs import Arrays, Features
     from vlalign.store import FeatureStore, Run
 
 log = logging.getLogger(__name__)
@@ -37,6 +44,9 @@ def run(
     store: str,
     /,
     *runs: str,
+    others: Annotated[tuple[str, ...], Parameter(name="--with", metavar="FILE")] = (),
+    ids: Annotated[tuple[str, ...], Parameter(metavar="FILE")] = (),
+    id_column: str | None = None,
     out: Folder = "results",
     report: Literal["compact", "full"] = "compact",
     force: bool = False,
@@ -47,15 +57,19 @@ def run(
     """Score pairs, write a record and a heat map for each, and show the result.
 
     Args:
-        store: folder of the feature store
+        store: folder of the feature store, or a file of embeddings
         runs: two runs: model names ("name char_delete:30" for edited data), or name@digits of the key (see
-            `vlalign runs`)
+            `vlalign runs`); or further files
+        others: files of the other side: each file is scored with each of these
+        ids: ids of the rows, one a line or a column as FILE:COLUMN: one file for both sides, or one for each side
+        id_column: column of ids in tables of embeddings (default: id, if there is one)
         out: folder of records and figures
         report: full: also compute and show the interval of the maximum over layers and curves against N and k, and
             show best layers, data checks and three figures
         force: recompute records that are in --out
         figure: write figures
     """
+    from vlalign.data.embeddings import is_embeddings, read_groups
     from vlalign.report.console import console
     from vlalign.report.score import show_records
     from vlalign.scoring.batch import prepare_pairs
@@ -63,9 +77,63 @@ def run(
     from vlalign.store import FeatureStore
 
     options = replace(options, full=report == "full")
-    planned = prepare_pairs(choose_pairs(FeatureStore(store), runs), options)
+    if is_embeddings(store):
+        pairs: Sequence[tuple[Features, Features]] = file_pairs([store, *runs], others, ids, id_column)
+        options = replace(options, groups=read_groups(options.groups, id_column))
+    elif others or ids or id_column:
+        raise VlalignError(f"--with, --ids and --id-column are for files of embeddings, and {store} is none")
+    else:
+        pairs = choose_pairs(FeatureStore(store), runs)
+    planned = prepare_pairs(pairs, options)
     records = score_missing(planned, Path(out), force=force, progress=not quiet)
     show_records(records, Path(out), console(), figure=figure, full=options.full)
+
+
+def file_pairs(
+    files: Sequence[str], others: Sequence[str], ids: Sequence[str], id_column: str | None
+) -> list[tuple[Arrays, Arrays]]:
+    """Return the pair that two files give, or each file with each of the others.
+
+    Args:
+        files: of the first side, or of both.
+        others: files of the other side.
+        ids: files of ids: none, one for both sides, or one for each side.
+        id_column: column of ids in tables.
+
+    Raises:
+        VlalignError: another number of files, or a file that cannot be read as embeddings or ids.
+    """
+    from vlalign.data.embeddings import read_embeddings, read_values
+    from vlalign.scoring.inputs import Arrays
+
+    if not others and len(files) != 2:
+        raise VlalignError(
+            f"name two files to score one pair, or the files of the other side after --with; {files} given"
+        )
+    if len(ids) > 2:
+        raise VlalignError(f"--ids takes one file for both sides or two, one for each side; {len(ids)} given")
+    sides = [list(files), list(others)] if others else [[files[0]], [files[1]]]
+    read = {text: read_embeddings(text, id_column) for side in sides for text in side}
+    names = _distinct_names(read)
+    arrays = []
+    for label, side in zip("xy", sides, strict=True):
+        given = read_values(ids[-1 if label == "y" else 0], "ids") if ids else None
+        arrays.append(
+            [
+                Arrays(one.features, names[text], given or one.ids, label, one.source)
+                for text, one in ((text, read[text]) for text in side)
+            ]
+        )
+    x, y = arrays
+    return list(product(x, y))
+
+
+def _distinct_names(read: Mapping[str, Embeddings]) -> dict[str, str]:
+    """Return the names of files, with their folder where two files have the same name."""
+    names = {text: one.name for text, one in read.items()}
+    for text in [text for text, name in names.items() if list(names.values()).count(name) > 1]:
+        names[text] = f"{Path(text).parent.name}/{read[text].name}"
+    return names
 
 
 def choose_pairs(store: FeatureStore, names: Sequence[str]) -> list[tuple[Run, Run]]:

@@ -133,6 +133,32 @@ def read_values(text: str | Path, what: str, rows: int | None = None) -> list[An
     return values
 
 
+def read_groups(groups: Any, id_column: str | None = None) -> Any:
+    """Return groups of samples as scores take them: those of a column ``path:column`` by id, or by row without ids.
+
+    Args:
+        groups: ``path:column``; anything else is returned as it is.
+        id_column: column of ids in the table (default: ``id``, where there is one).
+
+    Raises:
+        VlalignError: the file has no such column, or an id has two groups.
+    """
+    if not isinstance(groups, str):
+        return groups
+    path, column = split_key(groups)
+    if not column:
+        return groups
+    labels = read_values(groups, "groups")
+    id_column = id_column or (_ID if _ID in _columns(path) else None)
+    if id_column is None:
+        return labels
+    by_id: dict[str, Any] = {}
+    for name, label in zip(read_values(f"{path}:{id_column}", "ids"), labels, strict=True):
+        if by_id.setdefault(str(name), label) != label:
+            raise VlalignError(f"{groups}: the id {quoted(name)} is in two groups, {label} and {by_id[str(name)]}")
+    return by_id
+
+
 def _decode(path: Path, read: Callable[[], Any]) -> Any:
     """Return what ``read`` returns; its errors become one line that names the file."""
     try:

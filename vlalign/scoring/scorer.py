@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -93,7 +93,7 @@ class Scorer:
         )
 
     def request(self, metric: Metric, x: Features, y: Features) -> dict[str, Any] | None:
-        """Return everything that the record depends on; None for groups that are not in a file."""
+        """Return everything that the record depends on; None where the groups cannot be read."""
         options, groups = self.options, self.options.groups
         if isinstance(groups, str | Path) and not are_exact(groups):
             try:
@@ -101,7 +101,8 @@ class Scorer:
             except OSError:
                 return None  # scoring reports why it cannot be read
         elif groups is not None and not are_exact(groups):
-            return None
+            values = [*groups.items()] if isinstance(groups, Mapping) else [str(label) for label in groups]  # type: ignore[union-attr]
+            groups = hashlib.sha256(repr(values).encode()).hexdigest()
         sides = {label: _content(side) for label, side in (("x", x), ("y", y))}
         return options.settings(metric) | {"vlalign": __version__, **sides, "groups": groups}
 
