@@ -45,6 +45,7 @@ class Verb:
 
 VERBS = {
     "extract": Verb(f"extract --model models/gpt2 --model models/bert --model models/vit {_DATA}"),
+    "import": Verb("import a=a.npy b=b.npy --labels y.npy --modality vision --store i -q"),
     "score": Verb(f"{_SCORE} --no-figure --out o", ("extract",)),
     "figures": Verb(f"{_SCORE} --out o", ("extract",)),
     "compare": Verb("compare gpt2 bert --store s --half-samples 4 --k 3 --json c.json -q", ("extract",)),

@@ -18,6 +18,7 @@ KILLS = 40
 #: of the sample; the others draw figures or extract twice, which takes longer
 QUICK = (
     "prepare",
+    "import",
     "score",
     "synthetic",
     "synthetic-data",

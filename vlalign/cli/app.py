@@ -29,9 +29,10 @@ if TYPE_CHECKING:
     from cyclopts.argument import ArgumentCollection
 
 VERBS = (
-    "extract", "score", "study", "synthetic", "multibench", "perturb", "metrics", "leaderboard", "compare", "reproduce",
-    "models", "runs", "verify", "push", "pull", "push-results", "demo",
+    "extract", "import", "score", "study", "synthetic", "multibench", "perturb", "metrics", "leaderboard", "compare",
+    "reproduce", "models", "runs", "verify", "push", "pull", "push-results", "demo",
 )  # fmt: skip
+_MODULES = {"import": "import_embeddings"}  # whose names Python does not allow
 #: verbs whose command continues where it was interrupted
 _RESUMED = ("extract", "score", "study", "synthetic", "multibench", "push", "pull", "demo")
 _LONGEST = 1500  # characters of an error
@@ -61,7 +62,7 @@ def program() -> App:
         result_action="return_value",
     )
     for i, verb in enumerate(VERBS):
-        module = verb.replace("-", "_")
+        module = _MODULES.get(verb, verb.replace("-", "_"))
         doc = Path(__file__).with_name(f"{module}.py").read_text(encoding="utf-8").split('"""')[1]
         app.command(f"vlalign.cli.{module}:run", name=verb, help=textwrap.dedent(doc).strip(), sort_key=i)
 

@@ -107,9 +107,7 @@ def file_pairs(
     from vlalign.scoring.inputs import Arrays
 
     if not others and len(files) != 2:
-        raise VlalignError(
-            f"name two files to score one pair, or the files of the other side after --with; {files} given"
-        )
+        raise VlalignError(f"{len(files)} file(s) given: name two, or the files of the other side after --with")
     if len(ids) > 2:
         raise VlalignError(f"--ids takes one file for both sides or two, one for each side; {len(ids)} given")
     sides = [list(files), list(others)] if others else [[files[0]], [files[1]]]

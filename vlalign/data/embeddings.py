@@ -8,7 +8,7 @@ from __future__ import annotations
 import fnmatch
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,12 +34,14 @@ class Embeddings:
         name: of the file without its ending, with the key if one is named.
         source: the file and key, as errors name it.
         ids: of the samples; None where the file has none.
+        data: name, revision, configuration and split of a data set of the Hub.
     """
 
     features: Any
     name: str
     source: str
     ids: list[str] | None = None
+    data: dict[str, Any] = field(default_factory=dict)
 
 
 def is_embeddings(text: str) -> bool:
@@ -103,7 +105,7 @@ def read_values(text: str | Path, what: str, rows: int | None = None) -> list[An
 
     Args:
         text: a .txt file with a value a line, a .npy or .npz array [N], a .json list, or a table, of which ``:column``
-            names the column unless it has only one.
+            names the column unless it has only one beside ``id``.
         what: the values as errors name them.
         rows: number of samples; None does not check.
 
@@ -116,7 +118,8 @@ def read_values(text: str | Path, what: str, rows: int | None = None) -> list[An
     kind = path.suffix.lower()
     if kind in TABLES:
         names = _columns(path)
-        key = key or (names[0] if len(names) == 1 else "")
+        others = [name for name in names if name != _ID] if len(names) == 2 else names
+        key = key or (others[0] if len(others) == 1 else "")
         if key not in names:
             raise VlalignError(f"{path}: name the column of {what} as {path.name}:COLUMN, one of {_listed(names)}")
         values = _read_table(path, [key], strings=[key]).column(0).to_pylist()
@@ -133,12 +136,14 @@ def read_values(text: str | Path, what: str, rows: int | None = None) -> list[An
     return values
 
 
-def read_groups(groups: Any, id_column: str | None = None) -> Any:
-    """Return groups of samples as scores take them: those of a column ``path:column`` by id, or by row without ids.
+def read_groups(groups: Any, id_column: str | None = None, what: str = "groups") -> Any:
+    """Return groups or labels of samples: of a column ``path:column`` by id, or by row where the file has no ids.
 
     Args:
-        groups: ``path:column``; anything else is returned as it is.
+        groups: ``path:column``; values by row are read of any file of :func:`read_values`, and all else but a file with
+            columns is returned as it is.
         id_column: column of ids in the table (default: ``id``, where there is one).
+        what: the values as errors name them.
 
     Raises:
         VlalignError: the file has no such column, or an id has two groups.
@@ -146,17 +151,55 @@ def read_groups(groups: Any, id_column: str | None = None) -> Any:
     if not isinstance(groups, str):
         return groups
     path, column = split_key(groups)
-    if not column:
-        return groups
-    labels = read_values(groups, "groups")
-    id_column = id_column or (_ID if _ID in _columns(path) else None)
+    if what == "groups" and not column:
+        return groups  # a file with columns id and group, or exact
+    values = read_values(groups, what)
+    names = _columns(path) if path.suffix.lower() in TABLES else []
+    id_column = id_column if id_column in names else _ID if _ID in names else None
     if id_column is None:
-        return labels
+        return values
     by_id: dict[str, Any] = {}
-    for name, label in zip(read_values(f"{path}:{id_column}", "ids"), labels, strict=True):
-        if by_id.setdefault(str(name), label) != label:
-            raise VlalignError(f"{groups}: the id {quoted(name)} is in two groups, {label} and {by_id[str(name)]}")
+    for name, value in zip(read_values(f"{path}:{id_column}", "ids"), values, strict=True):
+        if by_id.setdefault(str(name), value) != value:
+            raise VlalignError(f"{groups}: the id {quoted(name)} has two {what}, {by_id[str(name)]} and {value}")
     return by_id
+
+
+def read_hub_embeddings(
+    repo: str,
+    columns: Sequence[str],
+    id_column: str | None = None,
+    *,
+    config: str | None = None,
+    split: str = "train",
+    revision: str | None = None,
+) -> Embeddings:
+    """Read columns of vectors of a data set of the Hub, or of a folder of one, each as a layer.
+
+    Args:
+        repo: data set of the Hub, or a folder.
+        columns: of vectors.
+        id_column: column of sample ids (default: ``id``, where there is one).
+        config: configuration of the data set.
+        split: split of the data set.
+        revision: branch, tag or commit.
+
+    Raises:
+        VlalignError: as :func:`vlalign.data.open.open_source`, or a column is missing.
+    """
+    from vlalign.data.open import open_source
+    from vlalign.data.spec import DataSpec
+
+    source = open_source(DataSpec(repo, config=config, split=split, revision=revision))
+    names = source.dataset.column_names
+    id_column = id_column or (_ID if _ID in names else None)
+    for name in [*columns, *([id_column] if id_column else [])]:
+        if name not in names:
+            raise VlalignError(f"{source.where} has no column {quoted(name)}: it has {_listed(names)}")
+    features = {name: source.dataset[name] for name in columns}
+    ids = None if id_column is None else [str(value) for value in source.dataset[id_column]]
+    data = {"name": source.name, "revision": source.revision, "config": config, "split": split}
+    return Embeddings(features, repo, f"{source.where}, column {', '.join(columns)}", ids, data)
 
 
 def _decode(path: Path, read: Callable[[], Any]) -> Any:

@@ -105,12 +105,14 @@ def runs_table(runs: Sequence[Run], incomplete: Sequence[Path]) -> Group:
                 "model": visible(run.key.model),
                 "key": run.key.short[:8],
                 "modality": run.key.modality,
-                "data": visible(source.get("name", "?") if isinstance(source := data.get("data"), dict) else "?"),
+                "data": visible(
+                    source.get("name", "?") or DASH if isinstance(source := data.get("data"), dict) else "?"
+                ),
                 "edits": visible(run.key.edits or DASH),
-                "precision": str(data.get("dtype", "?"))
+                "precision": str(data.get("dtype", data.get("kind", "?")))
                 + ("" if quantization == "none" else f" {quantization}")
                 + (f", stored as {data['stored']}" if "stored" in data else ""),
-                "pool": str(data.get("pooling", "?")),
+                "pool": str(data.get("pooling", DASH)),
                 "layers": str(len(run.layers)),
                 "samples": str(run.n),
                 "bits/byte": bits,

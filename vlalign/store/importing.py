@@ -75,13 +75,13 @@ def import_embeddings(
     key_data = {
         "kind": KIND,
         "model": {"name": name, "modality": modality},
-        "content": content_digest(layers, repr(names)),
+        "content": content_digest(layers, repr((names, texts))),
         "data": {
             "name": None,
             **(data or {}),
             "n": n,
             "id_source": "row" if ids is None else "given",
-            "ids": _digest(texts),
+            "ids": _digest(sorted(texts)),  # the order is part of the content
         },
     }
     extras: dict[str, Tensor] = {}
