@@ -100,6 +100,8 @@ def import_embeddings(
     described = [
         Layer(i, layer, tensor.shape[1], KIND) for i, (layer, tensor) in enumerate(zip(names, layers, strict=True))
     ]
+    if missing:
+        writer.log({"event": KIND, "source": source, "samples": n})
     for shard in missing:
         part = slice(shard.start, shard.stop)
         writer.write(
@@ -108,8 +110,6 @@ def import_embeddings(
             described,
             {extra: values[part] for extra, values in extras.items()},
         )
-    if missing:
-        writer.log({"event": KIND, "source": source, "samples": n})
     return writer.finish(facts)
 
 
