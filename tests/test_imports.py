@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parent.parent / "vlalign"
 #: leaves that every room may use
 SHARED = {
     "arrays", "config", "display", "environment", "errors", "files", "lazy_names", "paths", "processes", "remote",
-    "tables", "version", "yaml_files",
+    "version", "yaml_files",
 }  # fmt: skip
 
 SCORES = {"store", "metrics", "stats", "scoring"}
@@ -23,6 +23,7 @@ EXTRACTION = {"models", "data", "perturb", "extraction"}
 
 ALLOWED: dict[str, set[str]] = {
     "models": set(),
+    "display": set(),
     "data": set(),
     "store": set(),
     "demo": {"data", "extraction", "models", "scoring"},

@@ -12,9 +12,9 @@ import pytest
 from rich.console import Console, RenderableType
 
 from vlalign.errors import VlalignError
-from vlalign.report.record_figures import save_heatmap
 from vlalign.report.score import records_table, show_records, stages_table, summary
 from vlalign.scoring import ScoreRecord
+from vlalign.scoring.record_figures import save_heatmap
 
 CHECKED = {
     "n": 1024, "duplicates": 0, "largest_group": 1, "near": 0.999, "near_duplicates": 2, "near_pairs": 1, "k": 10,

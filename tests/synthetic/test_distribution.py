@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.synthetic import TINY, number, states
 
+from vlalign.display.format import ranges
 from vlalign.errors import VlalignError
-from vlalign.report.format import ranges
 from vlalign.synthetic import Task, label_table
 from vlalign.synthetic.distribution import MARGINAL_TOLERANCE, positions, relevant, weights
 

@@ -81,7 +81,7 @@ def run(
         pairs: Sequence[tuple[Features, Features]] = file_pairs([store, *runs], others, ids, id_column)
         options = replace(options, groups=read_groups(options.groups, id_column))
     elif others or ids or id_column:
-        raise VlalignError(f"--with, --ids and --id-column are for files of embeddings, and {store} is none")
+        raise VlalignError(f"--with, --ids and --id-column are for files of embeddings, not for the store {store}")
     else:
         pairs = choose_pairs(FeatureStore(store), runs)
     planned = prepare_pairs(pairs, options)

@@ -10,9 +10,9 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from vlalign.display.format import DASH, count
 from vlalign.metrics.base import value_text
 from vlalign.report.console import table
-from vlalign.report.format import DASH, count
 
 if TYPE_CHECKING:
     from vlalign.metrics import Metric

@@ -12,9 +12,9 @@ from rich.panel import Panel
 from rich.text import Text
 
 from vlalign.display import visible
+from vlalign.display.format import DASH, interval, p_equation, p_text, signed
 from vlalign.metrics.base import metric_text
 from vlalign.report.console import facts, table, titled
-from vlalign.report.format import DASH, interval, p_equation, p_text, signed
 from vlalign.scoring.conditions import precision_of
 
 if TYPE_CHECKING:

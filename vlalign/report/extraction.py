@@ -10,10 +10,10 @@ from rich.console import Group
 from rich.text import Text
 
 from vlalign.display import visible
+from vlalign.display.format import DASH, duration, plural, size, truncated
 from vlalign.errors import VlalignError
 from vlalign.files import free_bytes
 from vlalign.report.console import notes, table
-from vlalign.report.format import DASH, duration, plural, size, truncated
 from vlalign.store import Run
 
 _CHECKED_BYTES = 2**30  # most bytes of shards whose checksums a list of runs verifies: about a second

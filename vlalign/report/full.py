@@ -9,8 +9,9 @@ from rich.console import Group
 from rich.table import Table
 
 from vlalign.display import visible
+from vlalign.display.format import DASH, durations, interval, number
 from vlalign.report.console import table
-from vlalign.report.format import DASH, durations, interval, number, p_of_record
+from vlalign.scoring.verdict import p_of_record
 
 if TYPE_CHECKING:
     from vlalign.scoring import ScoreRecord

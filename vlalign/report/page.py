@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlalign.display import html_text, visible
+from vlalign.display.tables import markdown_table
 from vlalign.errors import VlalignError
 from vlalign.files import write_whole
-from vlalign.tables import markdown_table
 
 if TYPE_CHECKING:
     from jinja2 import Environment

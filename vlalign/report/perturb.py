@@ -13,10 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from vlalign.display import visible
+from vlalign.display.figures import COLOURS, new_figure, save
 from vlalign.errors import VlalignError
 from vlalign.paths import user_path
 from vlalign.report.console import table
-from vlalign.report.figures import COLOURS, new_figure, save
 
 if TYPE_CHECKING:
     from vlalign.data import PairedData

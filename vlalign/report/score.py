@@ -13,18 +13,19 @@ from rich.table import Table
 from rich.text import Text
 
 from vlalign.display import visible
+from vlalign.display.format import duration, interval, number, p_text, truncated
+from vlalign.display.tables import write_csv
 from vlalign.errors import VlalignError
 from vlalign.files import check_space
 from vlalign.metrics.base import metric_text, value_text
 from vlalign.metrics.registry import METRICS, get_metric
 from vlalign.report.console import facts, table
-from vlalign.report.format import duration, interval, number, p_of_record, p_text, truncated
 from vlalign.report.full import in_depth, score_facts, spread_text
-from vlalign.report.record_figures import drawable, save_curves, save_heatmap, save_null
 from vlalign.scoring.collect import read_record
+from vlalign.scoring.record_figures import drawable, save_curves, save_heatmap, save_null
 from vlalign.scoring.resume import records_in
+from vlalign.scoring.verdict import p_of_record
 from vlalign.stats.fdr import benjamini_hochberg
-from vlalign.tables import write_csv
 
 if TYPE_CHECKING:
     from vlalign.scoring import ScoreRecord

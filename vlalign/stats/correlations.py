@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vlalign.display.format import DASH, coefficient, interval, signed
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import choice
 
@@ -186,3 +187,15 @@ def _interval(r: float, n: int, method: str, z: float) -> tuple[float, float]:
     margin = z * math.sqrt(variance)
     low, high = math.tanh(math.atanh(inner) - margin), 1.0 if perfect else math.tanh(math.atanh(inner) + margin)
     return (low, high) if r >= 0 else (-high, -low)
+
+
+def rho_text(rho: Correlation | None, reason: str = "") -> str:
+    """Return Spearman's ρ with its interval as an equation, or why it is missing."""
+    if rho is None:
+        return f"no ρ ({reason})" if reason else "no ρ"
+    return f"ρ = {coefficient(rho.r)} ({coefficient(rho.low)} to {coefficient(rho.high)})"
+
+
+def rho_short(rho: Correlation | None) -> str:
+    """Return ρ with its interval, or a dash."""
+    return DASH if rho is None else f"{signed(rho.r)} ({interval(rho.low, rho.high, 2, ' to ')})"

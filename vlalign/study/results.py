@@ -9,11 +9,11 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from vlalign.display.tables import write_csv
 from vlalign.errors import VlalignError
 from vlalign.files import parse_json, write_whole
 from vlalign.paths import user_path
 from vlalign.study.config import StudyConfig
-from vlalign.tables import write_csv
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,8 +12,8 @@ from cyclopts import Group, Parameter
 from numpy.typing import NDArray
 
 from vlalign.config import Many, Number, Options
+from vlalign.display.format import ranges
 from vlalign.errors import VlalignError
-from vlalign.report.format import ranges
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

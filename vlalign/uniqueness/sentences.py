@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from vlalign.report.format import coefficient, signed
+from vlalign.display.format import coefficient, signed
 
 if TYPE_CHECKING:
     from vlalign.stats.correlations import Correlation

@@ -20,13 +20,13 @@ from support.board import collected, made_up, real_record, small_grid, write_res
 from support.html import EMPTY, Page
 
 from vlalign.cli import main
+from vlalign.display.tables import safe_cell
 from vlalign.errors import VlalignError
 from vlalign.report.commands import pair_commands
 from vlalign.report.leaderboard import check_site, save_leaderboard
 from vlalign.report.leaderboard.board import make_board
 from vlalign.report.leaderboard.files import to_csv, to_json, to_markdown
 from vlalign.scoring.collect import Collected, collect
-from vlalign.tables import safe_cell
 
 EMPTY.update({"link", "input"})
 ODD = (

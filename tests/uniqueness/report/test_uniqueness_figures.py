@@ -14,7 +14,7 @@ from support.shown import drawn
 from support.study import made_up_points, made_up_record, made_up_study, study_of
 
 from vlalign.perturb import OPERATIONS
-from vlalign.report.format import rho_text
+from vlalign.stats.correlations import rho_text
 from vlalign.uniqueness import UniquenessResult
 from vlalign.uniqueness.report import figures as uniqueness_figures
 from vlalign.uniqueness.report.figures import save_alignment_vs_u, save_layer_maps, save_performance

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
+from vlalign.display.format import DASH
 from vlalign.multibench.published import TITLES
 from vlalign.report.console import table
-from vlalign.report.format import DASH
 
 if TYPE_CHECKING:
     from vlalign.multibench import Prepared

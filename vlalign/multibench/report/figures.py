@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vlalign.display.figures import COLOURS, MAP, colour_bar, evenly, frame_cell, legend, named, new_figure, plain, save
+from vlalign.display.format import metric_title, signed
 from vlalign.multibench.report.text import Direction, Shown, p_equal, r_interval, r_text
-from vlalign.report.figures import COLOURS, MAP, colour_bar, evenly, frame_cell, legend, named, new_figure, plain, save
-from vlalign.report.format import metric_title, signed
 
 if TYPE_CHECKING:
     from vlalign.multibench import MultibenchResult

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console, Group
 from rich.text import Text
 
+from vlalign.display.figures import with_pdf
+from vlalign.display.format import DASH, last_run, metric_title, plural, signed
 from vlalign.multibench.report.figures import save_figures
 from vlalign.multibench.report.page import multibench_page
 from vlalign.multibench.report.text import (
@@ -22,8 +24,6 @@ from vlalign.multibench.report.text import (
     unlike_paper,
 )
 from vlalign.report.console import of_page, table, titled
-from vlalign.report.figures import with_pdf
-from vlalign.report.format import DASH, last_run, metric_title, plural, signed
 from vlalign.report.page import save_html
 from vlalign.report.study import PAGE, make_folder, show_files
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vlalign.display.format import last_run, metric_title, number, signed, span
 from vlalign.multibench import MultibenchConfig
 from vlalign.multibench.published import TITLES, epochs_of, rates_of_data
 from vlalign.multibench.report.table1 import INTERVALS, about_published, cells_of, columns_of, how_to_read
@@ -23,7 +24,6 @@ from vlalign.multibench.report.text import (
     unlike_paper,
 )
 from vlalign.report.commands import changed, command_line
-from vlalign.report.format import last_run, metric_title, number, signed, span
 from vlalign.report.page import Bullets, Details, Figure, Page, Paragraph, Section, Table
 from vlalign.report.study import study_page
 

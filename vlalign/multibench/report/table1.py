@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
+from vlalign.display.format import DASH, metric_title, signed, span
+from vlalign.display.tables import write_csv
 from vlalign.files import write_whole
 from vlalign.multibench.published import TABLE
 from vlalign.multibench.report.text import (
@@ -24,10 +26,8 @@ from vlalign.multibench.report.text import (
     unlike_paper,
 )
 from vlalign.report.console import notes, table, titled
-from vlalign.report.format import DASH, metric_title, signed, span
 from vlalign.report.page import Bullets, Page, Section, Table, markdown, save_html
 from vlalign.report.study import make_folder
-from vlalign.tables import write_csv
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from vlalign.display.format import DASH, interval, p_equation, p_text, plural, ranges, signed, span
 from vlalign.multibench import MultibenchConfig, correlate
 from vlalign.multibench.data.affect import CONVENTIONS, MODALITIES
 from vlalign.multibench.published import TABLE, TITLES, Published, epochs_of, rates_of_data
-from vlalign.report.format import DASH, interval, p_equation, p_text, plural, ranges, signed, span
 from vlalign.report.page import Table
 
 if TYPE_CHECKING:

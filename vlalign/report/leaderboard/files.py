@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from vlalign.display import html_text
-from vlalign.report.format import DASH, count, interval, number, p_of_record, p_text, truncated
+from vlalign.display.format import DASH, count, interval, number, p_text, truncated
+from vlalign.display.tables import csv_text, markdown_table
 from vlalign.report.leaderboard.board import ALL, Board, Group, Ranking, Row
-from vlalign.tables import csv_text, markdown_table
+from vlalign.scoring.verdict import p_of_record
 
 FORMAT = 1
 TABLES = ("leaderboard.csv", "leaderboard.md", "leaderboard.json")

@@ -8,8 +8,8 @@ from urllib.parse import urlencode
 
 import numpy as np
 
+from vlalign.display.format import DASH, count, number, truncated
 from vlalign.report.commands import pair_commands
-from vlalign.report.format import DASH, count, number, truncated
 from vlalign.report.full import best_layers, check_rows, score_facts
 from vlalign.report.leaderboard.board import Board, Entry
 from vlalign.report.leaderboard.index import embedded

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlalign.report.figures import COLOURS, MAP, colour_bar, new_figure, panels, plain, save
-from vlalign.report.format import metric_title, rho_short
+from vlalign.display.figures import COLOURS, MAP, colour_bar, new_figure, panels, plain, save
+from vlalign.display.format import metric_title
+from vlalign.stats.correlations import rho_short
 from vlalign.synthetic.report.text import chance_of
 from vlalign.synthetic.results import OF_DEPTHS, headline, maxima, rank_correlations, rho_of_maxima
 

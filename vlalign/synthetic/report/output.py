@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console, Group
 from rich.text import Text
 
+from vlalign.display.figures import with_pdf
+from vlalign.display.format import duration, metric_title, plural
+from vlalign.display.tables import write_csv
 from vlalign.files import write_whole
 from vlalign.report.console import of_page, table, titled
-from vlalign.report.figures import with_pdf
-from vlalign.report.format import duration, metric_title, plural
 from vlalign.report.page import markdown, save_html
 from vlalign.report.study import PAGE, make_folder, show_files
 from vlalign.synthetic.report.figures import save_figures
 from vlalign.synthetic.report.page import modality_tables, synthetic_page, task_tables
 from vlalign.synthetic.report.text import findings
 from vlalign.synthetic.results import headline
-from vlalign.tables import write_csv
 
 if TYPE_CHECKING:
     from vlalign.study.grid import CellPlan

@@ -7,10 +7,11 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vlalign.display.format import DASH, last_run, metric_title, number, p_text, plural, span
 from vlalign.report.commands import changed, command_line
-from vlalign.report.format import DASH, last_run, metric_title, number, p_text, plural, rho_short, span
 from vlalign.report.page import Figure, Page, Paragraph, Part, Section, Table
 from vlalign.report.study import study_page
+from vlalign.stats.correlations import rho_short
 from vlalign.synthetic import SyntheticConfig, information
 from vlalign.synthetic import published as paper
 from vlalign.synthetic.cells import all_cells

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vlalign.display.format import metric_title, signed
 from vlalign.metrics import parse_metric
-from vlalign.report.format import metric_title, signed
 from vlalign.synthetic.results import medians, rank_correlations, rho_of_maxima
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlalign.report.figures import (
+from vlalign.display.figures import (
     COLOURS,
     MAP,
     colour_bar,
@@ -24,8 +24,9 @@ from vlalign.report.figures import (
     save,
     set_ticks,
 )
-from vlalign.report.format import plural, rho_text, signed
+from vlalign.display.format import plural, signed
 from vlalign.scoring.record import ScoreRecord
+from vlalign.stats.correlations import rho_text
 from vlalign.uniqueness.analysis import LEAST
 from vlalign.uniqueness.points import Point
 from vlalign.uniqueness.report.text import chosen_models, edits_text, metric_name, rate_text

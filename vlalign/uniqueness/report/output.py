@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from vlalign.display.figures import with_pdf
+from vlalign.display.format import interval, number
 from vlalign.report.console import table
-from vlalign.report.figures import with_pdf
-from vlalign.report.format import interval, number
 from vlalign.report.page import save_html
 from vlalign.report.study import PAGE, make_folder, show_files
 from vlalign.uniqueness.report.figures import Load, save_alignment_vs_u, save_layer_maps, save_performance

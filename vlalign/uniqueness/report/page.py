@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vlalign.report.format import DASH, durations, interval, number, rho_text
+from vlalign.display.format import DASH, durations, interval, number
 from vlalign.report.page import Bullets, Details, Figure, Page, Paragraph, Part, Section, Table
 from vlalign.report.study import study_page
+from vlalign.stats.correlations import rho_text
 from vlalign.uniqueness.report.text import edits_text, metric_name, notes_of, p_value_text, point_of, rate_text
 from vlalign.uniqueness.sentences import about_fits
 

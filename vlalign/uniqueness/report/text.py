@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from vlalign.report.format import p_text
+from vlalign.display.format import p_text
 
 if TYPE_CHECKING:
     from vlalign.uniqueness import FamilyCurve, Point, UniquenessResult

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vlalign.tables import csv_text, safe_cell, write_csv
+from vlalign.display.tables import csv_text, safe_cell, write_csv
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from vlalign.scoring import ScoreRecord
-    from vlalign.stats import Correlation
+from typing import Any
 
 DASH = "–"  # for a missing value
 
@@ -149,13 +145,6 @@ def p_equation(text: str, name: str = "p") -> str:
     return f"{name} {text}" if text.startswith("≤") else f"{name} = {text}"
 
 
-def p_of_record(record: ScoreRecord) -> str:
-    """Return the p-value of a score; with its sign where none of its permutations reached the score."""
-    if record.null is None or record.p_value is None:
-        return DASH
-    return p_text(record.p_value, 0.0 if record.null["stopped"] else 1 / (record.null["permutations"] + 1))
-
-
 def coefficient(value: float) -> str:
     """Return a correlation with two digits, or three where two would round to 1.
 
@@ -163,18 +152,6 @@ def coefficient(value: float) -> str:
     ('−0.997', '−1.00', '0.00')
     """
     return signed(value, 3 if 0.995 <= abs(value) < 0.9995 else 2)
-
-
-def rho_text(rho: Correlation | None, reason: str = "") -> str:
-    """Return Spearman's ρ with its interval as an equation, or why it is missing."""
-    if rho is None:
-        return f"no ρ ({reason})" if reason else "no ρ"
-    return f"ρ = {coefficient(rho.r)} ({coefficient(rho.low)} to {coefficient(rho.high)})"
-
-
-def rho_short(rho: Correlation | None) -> str:
-    """Return ρ with its interval, or a dash."""
-    return DASH if rho is None else f"{signed(rho.r)} ({interval(rho.low, rho.high, 2, ' to ')})"
 
 
 def metric_title(metric: str) -> str:

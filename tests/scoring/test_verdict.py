@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import vlalign
-from vlalign.report.verdict import verdict
 from vlalign.scoring import ScoreRecord
+from vlalign.scoring.verdict import verdict
 
 
 @pytest.fixture(scope="module")

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vlalign.report.format import p_equation, p_of_record
+from vlalign.display.format import DASH, p_equation, p_text
 
 if TYPE_CHECKING:
-    from vlalign.scoring import ScoreRecord
+    from vlalign.scoring.record import ScoreRecord
 
 #: words for how far a score is from the null's 95 % point (0) to perfect (1), by the least value that earns them
 _STRENGTHS = ((0.75, "very strong"), (0.5, "strong"), (0.25, "moderate"), (0.1, "weak"), (0.0, "very weak"))
 _LEVEL = 0.05
+
+
+def p_of_record(record: ScoreRecord) -> str:
+    """Return the p-value of a score; with its sign where none of its permutations reached the score."""
+    if record.null is None or record.p_value is None:
+        return DASH
+    return p_text(record.p_value, 0.0 if record.null["stopped"] else 1 / (record.null["permutations"] + 1))
 
 
 def verdict(record: ScoreRecord) -> str:
@@ -38,10 +45,8 @@ def verdict(record: ScoreRecord) -> str:
     if not low:
         return f"above chance ({p}), but its interval reaches down to chance: not settled by {record.n} samples"
     strength = next(word for least, word in _STRENGTHS if low >= least)
-    return (
-        f"above chance ({p}), {strength}: {_percent(record.calibrated)} of the way from the null's 95 % point to perfect"
-        f"{spread}"
-    )
+    way = f"{_percent(record.calibrated)} of the way from the null's 95 % point to perfect"
+    return f"above chance ({p}), {strength}: {way}{spread}"
 
 
 def _percent(share: float) -> str:

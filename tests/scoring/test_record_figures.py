@@ -12,8 +12,8 @@ from PIL import Image
 from rich.console import Console
 
 from vlalign import ScoreRecord, VlalignError, score
-from vlalign.report.record_figures import save_heatmap
 from vlalign.report.score import records_table, show_records, summary
+from vlalign.scoring.record_figures import save_heatmap
 
 
 @pytest.fixture(scope="module")

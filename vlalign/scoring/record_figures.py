@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vlalign.display.figures import COLOURS, MAP, frame_cell, named, new_figure, plain, save, set_ticks
+from vlalign.display.format import p_equation
 from vlalign.metrics.base import value_text
-from vlalign.report.figures import COLOURS, MAP, frame_cell, named, new_figure, plain, save, set_ticks
-from vlalign.report.format import p_equation, p_of_record
+from vlalign.scoring.verdict import p_of_record
 
 if TYPE_CHECKING:
-    from vlalign.scoring import ScoreRecord
+    from vlalign.scoring.record import ScoreRecord
 
 _CURVES = {"n": "samples N", "k": "neighbours k"}
 
