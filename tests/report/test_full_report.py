@@ -20,9 +20,10 @@ from vlalign.metrics import get_metric
 from vlalign.metrics.registry import METRICS, parse_metric
 from vlalign.report.catalogue import metrics_table, parameters
 from vlalign.report.full import in_depth
-from vlalign.report.score import false_discovery, metric_label, records_table, save_table, show_records, summary
+from vlalign.report.score import records_table, save_table, show_records, summary
 from vlalign.scoring.batch import score_pairs
 from vlalign.scoring.record_figures import _outline, drawable, save_curves, save_heatmap, save_null
+from vlalign.scoring.tables import false_discovery, metric_label
 
 GENERATOR = torch.Generator().manual_seed(0)
 X = [torch.randn(40, 6, generator=GENERATOR) for _ in range(2)]

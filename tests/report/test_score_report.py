@@ -88,7 +88,8 @@ def test_summary_without_null_chance_or_performance() -> None:
     text = shown(summary(make_record(null=None, chance=None, moments=None, performance={"x": None, "y": None})))
     assert "0.1594" in text
     assert "p-value" not in text
-    assert "chance" not in text
+    assert "│ chance" not in text
+    assert "verdict   not tested" in text
 
 
 def test_table_of_many_is_sorted_and_stages_are_summed() -> None:

@@ -91,7 +91,7 @@ def test_sides_are_let_go_after_their_last_pair(runs: Runs, scorers: list[Any]) 
 
 def test_sides_stay_for_the_next_metric(runs: Runs, scorers: list[Any]) -> None:
     a, b, c = (runs[name] for name in "abc")
-    records = score_pairs([(a, b), (c, b)], metric=["mutual_knn", "cka"], **FAST)
+    records = iter(score_pairs([(a, b), (c, b)], metric=["mutual_knn", "cka"], **FAST))
     (scorer,) = scorers
     next(records)
     next(records)

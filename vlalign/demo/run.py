@@ -11,8 +11,8 @@ from vlalign.errors import VlalignError
 from vlalign.extraction import Engine, ExtractOptions
 from vlalign.models.registry import resolve
 from vlalign.scoring import ScoreRecord
-from vlalign.scoring.batch import score_pairs
 from vlalign.scoring.layers import timed
+from vlalign.scoring.pair import score
 
 VISION, TEXT, DATA = "demo-dinov2-small", "demo-smollm2-135m", "builtin:emoji"
 
@@ -62,5 +62,5 @@ def run_demo(
     for extraction in (vision, text):
         stages |= {f"{stage} {extraction.run.key.title}": seconds for stage, seconds in extraction.seconds.items()}
     with timed(stages, f"score {len(vision.run.layers)} × {len(text.run.layers)} layer pairs"):
-        (record,) = score_pairs([(vision.run, text.run)], k=k, permutations=permutations)
+        record = score(vision.run, text.run, k=k, permutations=permutations)
     return Demonstration(record, store, stages)

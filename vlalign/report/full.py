@@ -9,9 +9,9 @@ from rich.console import Group
 from rich.table import Table
 
 from vlalign.display import visible
-from vlalign.display.format import DASH, durations, interval, number
+from vlalign.display.format import DASH, durations
 from vlalign.report.console import table
-from vlalign.scoring.verdict import p_of_record
+from vlalign.scoring.summary import value_or_dash
 
 if TYPE_CHECKING:
     from vlalign.scoring import ScoreRecord
@@ -31,47 +31,6 @@ def in_depth(record: ScoreRecord) -> Group:
     return Group(*parts, f"  time: {durations(record.seconds)}\n")
 
 
-def spread_text(record: ScoreRecord) -> str:
-    """Return the interval of a score, to follow it."""
-    half = record.interval
-    if half is None:
-        return ""
-    level = f"{half['level']:.0%} interval" if half.get("level") else "interval"
-    return f"  {level} {interval(half['low'], half['high'])} ({half.get('count')} half-samples)"
-
-
-def score_facts(record: ScoreRecord) -> dict[str, str]:
-    """Return by name the score, its interval, layers, chance level and null."""
-    rows = {
-        "score": number(record.score) + spread_text(record),
-        "best of": f"{len(record.axes['x'])} × {len(record.axes['y'])} layer pairs",
-        "layers": "  ×  ".join(visible(f"{record.best[s]['name']} of {getattr(record, s)['model']}") for s in "xy"),
-    }
-    if record.chance is not None:
-        times = record.times_chance
-        far = f"; the score is {times:.1f} times that" if times is not None and 1 < times < 1e4 else ""
-        rows["chance"] = f"{number(record.chance)}{far}"
-    if record.moments is not None and record.moments.get("z") is not None:
-        rows["z"] = f"{record.moments['z']:.1f} sd above chance (exact mean and sd of this layer pair)"
-    if (null := record.null) is not None:
-        early = f", stopped early of {null.get('asked')}" if null["stopped"] else ""
-        blocks = f" of {null['blocks']} groups" if null.get("blocks") else ""
-        pairings = f"{null['permutations']} random pairings{blocks}{early}, each with its own best layer pair"
-        rows["null"] = f"mean {_value(null.get('mean'))}, largest {_value(null.get('max'))} of {pairings}"
-        rows["p-value"] = p_of_record(record)
-        if record.calibrated is not None:
-            level = f"{1 - alpha:.0%}" if isinstance(alpha := null.get("alpha"), float) else "95%"
-            rows["calibrated"] = f"{record.calibrated:.4f}  (0 at the null's {level} point, 1 at perfect)"
-    return rows
-
-
-def _value(value: Any, form: str = "{:.4f}") -> str:
-    """Return a value that a record may lack, or hold as anything."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return form.format(value)
-    return DASH if value is None else str(value)
-
-
 def best_layers(record: ScoreRecord) -> list[tuple[str, str, str]]:
     """Return the best layer pairs: x, y, score."""
     matrix = np.asarray(record.matrix, dtype=float)
@@ -89,14 +48,14 @@ def check_rows(record: ScoreRecord) -> list[list[str]]:
         return []
     formats = {
         "duplicates": ("exact duplicates (samples)", "{}"),
-        "near_duplicates": (f"near-duplicates, cosine > {_value(sides[0].get('near'), '{:g}')} (samples)", "{}"),
+        "near_duplicates": (f"near-duplicates, cosine > {value_or_dash(sides[0].get('near'), '{:g}')} (samples)", "{}"),
         "largest_hub": (f"largest hub (lists it is in, k = {sides[0].get('k')})", "{}"),
         "hub_skewness": ("hubness (skewness)", "{:.2f}"),
         "unlisted": ("samples in no list", "{:.1%}"),
         "effective_dimension": ("effective dimensions", "{:.1f}"),
         "clipped": ("values clipped", "{:.1%}"),
     }
-    return [[name, *(_value(side.get(key), form) for side in sides)] for key, (name, form) in formats.items()]
+    return [[name, *(value_or_dash(side.get(key), form) for side in sides)] for key, (name, form) in formats.items()]
 
 
 def _layers(record: ScoreRecord) -> Table:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console, RenderableType
@@ -13,19 +13,17 @@ from rich.table import Table
 from rich.text import Text
 
 from vlalign.display import visible
-from vlalign.display.format import duration, interval, number, p_text, truncated
+from vlalign.display.format import duration, number, truncated
 from vlalign.display.tables import write_csv
 from vlalign.errors import VlalignError
 from vlalign.files import check_space
-from vlalign.metrics.base import metric_text, value_text
-from vlalign.metrics.registry import METRICS, get_metric
 from vlalign.report.console import facts, table
-from vlalign.report.full import in_depth, score_facts, spread_text
+from vlalign.report.full import in_depth
 from vlalign.scoring.collect import read_record
 from vlalign.scoring.record_figures import drawable, save_curves, save_heatmap, save_null
 from vlalign.scoring.resume import records_in
-from vlalign.scoring.verdict import p_of_record
-from vlalign.stats.fdr import benjamini_hochberg
+from vlalign.scoring.summary import measured, score_facts, spread_text
+from vlalign.scoring.tables import false_discovery, frame, texts
 
 if TYPE_CHECKING:
     from vlalign.scoring import ScoreRecord
@@ -117,9 +115,9 @@ def save_figures(record: ScoreRecord, path: Path, full: bool) -> list[Path]:
 def summary(record: ScoreRecord) -> Panel:
     """Return the best pair, how far above chance it is, and what was compared."""
     rows: list[tuple[str, RenderableType]] = list(score_facts(record).items())
-    rows[0] = "score", Text.assemble((number(record.score), "bold"), spread_text(record))
-    measured = f"{record.metric['name']}, {parameters(record)}N = {record.n}, preset {record.preprocessing['preset']}"
-    rows.append(("measured", measured))
+    rows[0] = "verdict", Text(rows[0][1], style="bold")  # type: ignore[arg-type]
+    rows[1] = "score", Text.assemble((number(record.score), "bold"), spread_text(record))
+    rows.append(("measured", measured(record)))
     for side in ("x", "y"):
         values = record.measured(side)
         if values.get("bits_per_byte") is not None:
@@ -127,17 +125,6 @@ def summary(record: ScoreRecord) -> Panel:
             rows.append(("performance", f"{model}: {values['bits_per_byte']:.3f} bits per byte{note}"))
     rows += [("note", Text(note, style="yellow")) for note in record.checks["notes"]]
     return Panel(facts(rows), title=Text(visible(record.title)), expand=False, box=box.ROUNDED)
-
-
-def false_discovery(records: Sequence[ScoreRecord]) -> list[float | None]:
-    """Return the q-values (Benjamini–Hochberg) of the records that have a p-value."""
-    known = [i for i, record in enumerate(records) if record.p_value is not None]
-    q_values: list[float | None] = [None] * len(records)
-    if known:
-        adjusted = benjamini_hochberg([records[i].p_value for i in known])  # type: ignore[misc]
-        for i, q in zip(known, adjusted, strict=True):
-            q_values[i] = float(q)
-    return q_values
 
 
 def save_table(
@@ -148,65 +135,18 @@ def save_table(
     Raises:
         VlalignError: the file cannot be written.
     """
-    import pandas as pd
-
-    rows = [
-        {
-            "x": record.x["model"],
-            "y": record.y["model"],
-            "metric": metric_label(record),
-            "preset": record.preprocessing["preset"],
-            "score": record.score,
-            "low": None if record.interval is None else record.interval["low"],
-            "high": None if record.interval is None else record.interval["high"],
-            "chance": record.chance,
-            "calibrated": record.calibrated,
-            "p_value": record.p_value,
-            "q_value": q,
-            "layer_x": record.best["x"]["name"],
-            "layer_y": record.best["y"]["name"],
-            "n": record.n,
-            "record": file,
-        }
-        for record, q, file in zip(records, q_values, files or [one.filename for one in records], strict=True)
-    ]
-    return write_csv(path, pd.DataFrame(rows, dtype=object).sort_values(["metric", "score"], ascending=[True, False]))
+    table = frame(records, q_values)
+    if files is not None:
+        table["record"] = [files[i] for i in table.index]
+    return write_csv(path, table)
 
 
 def records_table(records: Sequence[ScoreRecord], q_values: Sequence[float | None] | None = None) -> Table:
     """Return one row per record, best first within each metric; q-values are those of all records together."""
-    q_values = false_discovery(records) if q_values is None else q_values
-    several = len({metric_label(record) for record in records}) > 1
-    one_pair = several and len({(label(r.x, records), label(r.y, records)) for r in records}) == 1
-    words = [*([] if one_pair else ["x", "y"]), *(["metric"] if several else [])]
-    columns = [*words, "score", "interval", "chance", "calibrated", "p", "q", "best layers", "N"]
-    title = visible(records[0].title) if one_pair else None
-    result = table(columns, left=[*words, "best layers"], title=title)
-    order = {label: i for i, label in enumerate(dict.fromkeys(metric_label(record) for record in records))}
-    pairs = sorted(zip(records, q_values, strict=True), key=lambda pair: (order[metric_label(pair[0])], -pair[0].score))
-    for record, q in pairs:
-        spread = record.interval or {}
-        result.add_row(
-            *([] if one_pair else [label(record.x, records), label(record.y, records)]),
-            *([metric_label(record, short=True)] if several else []),
-            f"{record.score:.4f}",
-            interval(spread.get("low"), spread.get("high"), 3),
-            number(record.chance),
-            number(record.calibrated),
-            p_of_record(record),
-            p_text(q),
-            f"{record.best['x']['name']} × {record.best['y']['name']}",
-            str(record.n),
-        )
-    return result
-
-
-def label(side: Mapping[str, Any], records: Sequence[ScoreRecord]) -> str:
-    """Return a side's model, with digits of its key where several runs of that model are in the table."""
-    sides = [s for record in records for s in (record.x, record.y) if s["model"] == side["model"] and s["run"]]
-    if len({s["run"]["hash"] for s in sides}) > 1 and side["run"]:
-        return f"{visible(side['model'])}@{side['run']['hash'][:8]}"
-    return visible(side["model"])
+    columns, rows = texts(records, q_values)
+    words = [name for name in columns if name in ("x", "y", "metric")]
+    title = visible(records[0].title) if "x" not in columns else None
+    return table(columns, rows, left=words, title=title)
 
 
 def stages_table(stages: Sequence[tuple[str, float]]) -> Table:
@@ -216,17 +156,3 @@ def stages_table(stages: Sequence[tuple[str, float]]) -> Table:
     for column, footer in zip(result.columns, ("all", duration(sum(s for _, s in stages))), strict=True):
         column.footer = footer
     return result
-
-
-def metric_label(record: ScoreRecord, short: bool = False) -> str:
-    """Return a record's metric as ``--metric`` takes it; ``short``: without parameters at their defaults."""
-    name, params = record.metric["name"], record.metric["params"]
-    if short and name in METRICS:
-        defaults = get_metric(name).params
-        params = {p: v for p, v in params.items() if metric_text("", {p: v}) != metric_text("", {p: defaults.get(p)})}
-    return metric_text(name, params)
-
-
-def parameters(record: ScoreRecord) -> str:
-    """Return the metric's parameters, e.g. ``k = 10, ``."""
-    return "".join(f"{name} = {value_text(value)}, " for name, value in record.metric["params"].items())

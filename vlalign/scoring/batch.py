@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import product
+from itertools import combinations, product
 from typing import Any
 
 import psutil
@@ -20,6 +20,7 @@ from vlalign.scoring.inputs import Arrays, Features, Side, check_pairing, is_run
 from vlalign.scoring.layers import find_device
 from vlalign.scoring.options import ScoreOptions
 from vlalign.scoring.record import ScoreRecord
+from vlalign.scoring.records import ScoreRecords
 from vlalign.scoring.scorer import Scorer
 
 log = logging.getLogger(__name__)
@@ -28,7 +29,11 @@ _LOGGED_BYTES = 2**30  # of kept matrices, from which on they are logged
 
 
 @keywords(ScoreOptions)
-def score_pairs(pairs: Iterable[tuple[Features, Features]], options: ScoreOptions) -> Iterator[ScoreRecord]:
+def score_pairs(
+    pairs: Iterable[tuple[Features, Features]] | Mapping[str, Features],
+    others: Mapping[str, Features] | None = None,
+    options: ScoreOptions = ScoreOptions(),
+) -> ScoreRecords:
     """Score many pairs as :func:`vlalign.score` does, with one metric or several; each layer is prepared once.
 
     All pairs are checked at once; records are computed one by one as they are asked for, so that each can be kept.
@@ -36,13 +41,26 @@ def score_pairs(pairs: Iterable[tuple[Features, Features]], options: ScoreOption
     prepared of a side is let go after its last pair, so put the pairs of one side next to each other.
 
     Args:
-        pairs: sides x and y of each.
+        pairs: sides x and y of each; or features by name, each of which is scored with each of the others.
+        others: features by name; None with features by name scores every two of them, and belongs to pairs.
         options: of all scores; ``metric`` may be several.
+
+    Returns:
+        The records, in the order of metrics and pairs.
 
     Raises:
         VlalignError: as :func:`vlalign.score`, for any of the pairs.
     """
-    return (planned() for planned in prepare_pairs(pairs, options))
+    if isinstance(pairs, Mapping):
+        x = _named(pairs, "x")
+        pairs = combinations(x, 2) if others is None else product(x, _named(others, "y"))
+    elif others is not None:
+        raise VlalignError("others are for features by name: give pairs alone, or two mappings from names to features")
+    return ScoreRecords(prepare_pairs(pairs, options))
+
+
+def _named(sides: Mapping[str, Features], label: str) -> list[Features]:
+    return [side if is_run(side) else Arrays(side, name=str(name), label=label) for name, side in sides.items()]
 
 
 @dataclass(frozen=True)

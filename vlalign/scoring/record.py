@@ -8,17 +8,21 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from vlalign.display import visible
 from vlalign.errors import VlalignError
 from vlalign.files import read_json, write_whole
 from vlalign.store.checksums import encode
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FORMAT = 2
 _LONGEST = 200  # file systems take 255 bytes, suffixes of figures and copies included
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ScoreRecord:
     """Alignment of two models over all layer pairs. All fields are JSON values; ``save`` writes them as they are."""
 
@@ -104,6 +108,52 @@ class ScoreRecord:
         if len(name) > _LONGEST:
             name = f"{name[: _LONGEST - 17]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
         return f"{name}.json"
+
+    def __repr__(self) -> str:
+        from vlalign.scoring.summary import measured, score_facts
+
+        facts = score_facts(self)
+        lines = [facts["verdict"], facts["score"], facts["layers"], measured(self)]
+        return "\n  ".join([f"ScoreRecord({visible(self.title)})", *lines])
+
+    def _repr_html_(self) -> str:
+        from vlalign.scoring.card import card
+
+        return card(self)
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the scores of all layer pairs: layers of x as rows, layers of y as columns."""
+        import pandas as pd
+
+        rows, columns = (
+            pd.Index([layer["name"] for layer in self.axes[side]], name=getattr(self, side)["model"]) for side in "xy"
+        )
+        return pd.DataFrame(self.matrix, index=rows, columns=columns)
+
+    def to_latex(self, **options: Any) -> str:
+        """Return a LaTeX table (package booktabs) of the best pair; ``options`` are those of pandas' ``to_latex``."""
+        from vlalign.scoring.tables import latex
+
+        return latex([self], **options)
+
+    def to_markdown(self) -> str:
+        """Return a Markdown table of the best pair."""
+        from vlalign.scoring.tables import markdown
+
+        return markdown([self])
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the heat map of all layer pairs; the best pair is framed, chance is marked on the colour bar.
+
+        Args:
+            ax: Matplotlib axes (default: those of a new figure).
+
+        Returns:
+            The axes.
+        """
+        from vlalign.scoring.record_figures import draw_heat_map
+
+        return draw_heat_map(self, ax)
 
     def save(self, path: str | Path) -> Path:
         """Write the record as JSON, whole or not at all, and return the path; folders are made.

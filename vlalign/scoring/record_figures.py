@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlalign.display.figures import COLOURS, MAP, frame_cell, named, new_figure, plain, save, set_ticks
 from vlalign.display.format import p_equation
 from vlalign.metrics.base import value_text
-from vlalign.scoring.verdict import p_of_record
+from vlalign.scoring.summary import p_of_record
+from vlalign.scoring.tables import metric_label, model_label
 
 if TYPE_CHECKING:
     from vlalign.scoring.record import ScoreRecord
@@ -17,35 +19,55 @@ _CURVES = {"n": "samples N", "k": "neighbours k"}
 
 
 def save_heatmap(record: ScoreRecord, path: str | Path) -> Path:
-    """Draw a record's matrix as a PNG: named axes, the best pair framed, chance marked on the colour bar.
-
-    The longer axis lies horizontally. Returns the path.
+    """Draw a record's matrix into a file of the kind that its ending names; return the path.
 
     Raises:
         VlalignError: the file cannot be written.
     """
+    return save(heat_map(record), path)
+
+
+def heat_map(record: ScoreRecord) -> Any:
+    """Return a figure of :func:`draw_heat_map` of a size that suits the number of layers."""
+    height, width = sorted((len(record.axes["x"]), len(record.axes["y"])))
+    cell = min(0.3, 10 / width)
+    figure = new_figure(2.6 + max(cell * width, 4.2), 1.9 + max(cell * height, 1.4))
+    draw_heat_map(record, figure.add_subplot())
+    return figure
+
+
+def draw_heat_map(record: ScoreRecord, axes: Any = None) -> Any:
+    """Draw a record's matrix: named axes, the best pair framed, chance marked on the colour bar.
+
+    The longer axis lies horizontally.
+
+    Args:
+        record: with any number of layers.
+        axes: Matplotlib axes (default: those of a new figure).
+
+    Returns:
+        The axes.
+    """
     import numpy as np
 
+    if axes is None:
+        return heat_map(record).axes[0]
     matrix = np.asarray(record.matrix, dtype=float)
     rows, columns = "x", "y"
     if matrix.shape[0] > matrix.shape[1]:
         matrix, rows, columns = matrix.T, "y", "x"
-    height, width = matrix.shape
-    cell = min(0.3, 10 / width)
-    size = (2.6 + max(cell * width, 4.2), 1.9 + max(cell * height, 1.4))
-    figure = new_figure(*size)
-    axes = figure.add_subplot()
+    room = axes.figure.get_size_inches()
     shown = [float(matrix.min()), float(matrix.max()), *([] if record.chance is None else [record.chance])]
     image = axes.imshow(matrix, cmap=MAP, vmin=min(shown), vmax=max(shown), aspect="equal", interpolation="nearest")
-    set_ticks(axes.xaxis, record.axes[columns], room=figure.get_figwidth() - 2.6)
-    set_ticks(axes.yaxis, record.axes[rows], room=figure.get_figheight() - 1.9)
+    set_ticks(axes.xaxis, record.axes[columns], room=room[0] - 2.6)
+    set_ticks(axes.yaxis, record.axes[rows], room=room[1] - 1.9)
     axes.tick_params(axis="x", labelrotation=90)
     axes.set_xlabel(named(getattr(record, columns)["model"], 80))
     axes.set_ylabel(named(getattr(record, rows)["model"], 80))
     if record.null is not None:
         _outline(axes, matrix > record.null["threshold"])
     frame_cell(axes, record.best[rows]["position"] - 0.5, record.best[columns]["position"] - 0.5, 1.6)
-    bar = figure.colorbar(image, cax=axes.inset_axes((1.0 + 0.75 / size[0], 0, 0.2 / size[0], 1)))
+    bar = axes.figure.colorbar(image, cax=axes.inset_axes((1.0 + 0.75 / room[0], 0, 0.2 / room[0], 1)))
     bar.set_label(record.metric["name"].replace("_", "-"))
     if record.chance is not None:
         bar.ax.axhline(record.chance, color="white", linewidth=3)
@@ -55,7 +77,59 @@ def save_heatmap(record: ScoreRecord, path: str | Path) -> Path:
             textcoords="offset points", ha="right", va="center", fontsize=7,
         )  # fmt: skip
     axes.set_title(_title(record), fontsize=9, loc="left")
-    return save(figure, path)
+    return axes
+
+
+def save_scores(records: Sequence[ScoreRecord], path: str | Path) -> Path:
+    """Draw :func:`draw_scores` into a file of the kind that its ending names; return the path.
+
+    Raises:
+        VlalignError: the file cannot be written.
+    """
+    return save(draw_scores(records).figure, path)
+
+
+def draw_scores(records: Sequence[ScoreRecord], axes: Any = None) -> Any:
+    """Draw scores as points with their intervals, best first; chance and the null's 95 % point are marked on each row.
+
+    Args:
+        records: of one metric, or of several, which then share the axis of scores.
+        axes: Matplotlib axes (default: those of a new figure).
+
+    Returns:
+        The axes.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    ordered = sorted(records, key=lambda record: (metric_label(record), -record.score))
+    several = len({metric_label(record) for record in ordered}) > 1
+    names = [
+        f"{named(model_label(r.x, ordered))} × {named(model_label(r.y, ordered))}"
+        + (f"\n{metric_label(r, short=True)}" if several else "")
+        for r in ordered
+    ]
+    if axes is None:
+        axes = new_figure(6.4, 1.3 + (0.42 if several else 0.28) * len(ordered)).add_subplot()
+    for row, record in enumerate(ordered):
+        spread = record.interval
+        error = None if spread is None else [[record.score - spread["low"]], [spread["high"] - record.score]]
+        label = {True: "score" if spread is None else f"score, {spread['level']:.0%} interval"}.get(row == 0)
+        axes.errorbar(record.score, row, xerr=error, fmt="o", color=COLOURS[0], markersize=5, capsize=2.5, label=label)
+        if record.chance is not None:
+            axes.plot(record.chance, row, "|", color=COLOURS[2], markersize=11, label="chance" if row == 0 else None)
+        if record.null is not None:
+            label = f"null's {1 - record.null['alpha']:.0%} point" if row == 0 else None
+            axes.plot(record.null["threshold"], row, "4", color=COLOURS[1], markersize=8, label=label)
+    axes.set_yticks(range(len(ordered)), labels=names)
+    axes.set_ylim(len(ordered) - 0.5, -0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(6))
+    counts = sorted({record.n for record in ordered})
+    metric = "score" if several else ordered[0].metric["name"].replace("_", "-")
+    axes.set_xlabel(f"{metric}, N = {' or '.join(f'{n:,}' for n in counts)}")
+    axes.grid(axis="x", linewidth=0.4, alpha=0.6)
+    plain(axes)
+    axes.legend(frameon=False, fontsize=7, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
+    return axes
 
 
 def _outline(axes: Any, inside: Any) -> None:

@@ -132,8 +132,8 @@ def k_curve(
     if ks is None:
         most = max(n // 4, own or 0)
         usual = {k for k in _KS if k <= most} | ({own} if own else set())
-        versions = {k: replace(metric, k=k) for k in sorted(usual) if k < n}  # type: ignore[type-var]
-        versions = {k: version for k, version in versions.items() if _allows(version, n, width)}
+        allowed = [k for k in sorted(usual) if k < n and _allows(metric, n, width, k=k)]
+        versions = {k: replace(metric, k=k) for k in allowed}  # type: ignore[type-var]
     else:
         versions = {k: replace(metric, k=k) for k in sorted(set(ks))}  # type: ignore[type-var]
         for version in versions.values():
@@ -159,9 +159,10 @@ def _halvings(metric: Metric, n: int, width: Sequence[int]) -> list[int]:
     return sizes
 
 
-def _allows(metric: Metric, n: int, width: Sequence[int]) -> bool:
+def _allows(metric: Metric, n: int, width: Sequence[int], **params: Any) -> bool:
+    """Return whether a metric, with these parameters, is defined for ``n`` samples and layers of ``width``."""
     try:
-        metric.check(n, width)
+        replace(metric, **params).check(n, width)  # type: ignore[type-var]
     except VlalignError:
         return False
     return True

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from vlalign.errors import VlalignError
 from vlalign.models.registry import ALIASES, SOURCES
-from vlalign.report.score import false_discovery
 from vlalign.scoring.collect import Collected, Invalid
 from vlalign.scoring.conditions import Conditions, conditions, precision_of
-from vlalign.scoring.verdict import p_of_record
+from vlalign.scoring.summary import p_of_record
+from vlalign.scoring.tables import false_discovery
 from vlalign.stats.ranks import rank_ranges
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from vlalign.display import html_text
 from vlalign.display.format import DASH, count, interval, number, p_text, truncated
 from vlalign.display.tables import csv_text, markdown_table
 from vlalign.report.leaderboard.board import ALL, Board, Group, Ranking, Row
-from vlalign.scoring.verdict import p_of_record
+from vlalign.scoring.summary import p_of_record
 
 FORMAT = 1
 TABLES = ("leaderboard.csv", "leaderboard.md", "leaderboard.json")

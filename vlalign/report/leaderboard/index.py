@@ -12,7 +12,7 @@ from vlalign.display.format import count, plural
 from vlalign.report.leaderboard.board import ALL, Board, Entry, Group, Ranking
 from vlalign.report.leaderboard.files import DUPLICATE, RULES, TABLES, duplicate_rows, invalid_rows
 from vlalign.report.page import Bullets, Section, Table, asset, templates
-from vlalign.scoring.verdict import p_of_record
+from vlalign.scoring.summary import p_of_record
 
 TITLE = "Alignment leaderboard"
 #: distinguishable by colour-blind eyes (Okabe and Ito), on light and dark pages; each with a mark of another shape

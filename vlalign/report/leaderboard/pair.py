@@ -10,10 +10,11 @@ import numpy as np
 
 from vlalign.display.format import DASH, count, number, truncated
 from vlalign.report.commands import pair_commands
-from vlalign.report.full import best_layers, check_rows, score_facts
+from vlalign.report.full import best_layers, check_rows
 from vlalign.report.leaderboard.board import Board, Entry
 from vlalign.report.leaderboard.index import embedded
 from vlalign.report.page import Code, Details, Paragraph, Parts, Section, Table, Terms, templates
+from vlalign.scoring.summary import score_facts
 from vlalign.store.checksums import canonical
 
 if TYPE_CHECKING:

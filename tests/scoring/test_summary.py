@@ -9,7 +9,7 @@ import pytest
 
 import vlalign
 from vlalign.scoring import ScoreRecord
-from vlalign.scoring.verdict import verdict
+from vlalign.scoring.summary import verdict
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,88 @@
+"""Several score records as one result: a sequence with a table, a figure, LaTeX and Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, overload
+
+from vlalign.scoring import tables
+from vlalign.scoring.record import ScoreRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class ScoreRecords(Sequence[ScoreRecord]):
+    """Records of several pairs or metrics; those that are still to compute are computed in order, when they are needed.
+
+    Args:
+        records: records, or functions that compute them.
+
+    >>> import torch, vlalign
+    >>> x = torch.randn(40, 8, generator=torch.Generator().manual_seed(0))
+    >>> records = vlalign.score_pairs({"a": x, "b": -x}, {"c": 2 * x}, k=3, permutations=0, half_samples=0)
+    >>> len(records), [record.title for record in records]
+    (2, ['a × c', 'b × c'])
+    >>> print(records.to_markdown().splitlines()[2])
+    | a | c | 1.0000 | – | 0.0769 | – | – | – | 40 |
+    """
+
+    def __init__(self, records: Iterable[ScoreRecord | Callable[[], ScoreRecord]]) -> None:
+        self._records = list(records)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    @overload
+    def __getitem__(self, index: int) -> ScoreRecord: ...
+    @overload
+    def __getitem__(self, index: slice) -> ScoreRecords: ...
+    def __getitem__(self, index: int | slice) -> ScoreRecord | ScoreRecords:
+        if isinstance(index, slice):
+            return ScoreRecords(list(self)[index])
+        place = range(len(self))[index]
+        for i in range(place + 1):  # what is shared between pairs is released after its last pair
+            record = self._records[i]
+            if not isinstance(record, ScoreRecord):
+                self._records[i] = record()
+        return self._records[place]  # type: ignore[return-value]
+
+    def __iter__(self) -> Iterator[ScoreRecord]:
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        return f"ScoreRecords({len(self)})\n{self.to_markdown()}" if self else "ScoreRecords(0)"
+
+    def _repr_html_(self) -> str:
+        columns, rows = tables.texts(self)
+        import pandas as pd
+
+        return str(pd.DataFrame(rows, columns=columns).to_html(index=False, border=0))
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row for each record with its numbers, best first within each metric.
+
+        q-values (false discovery rate) are over all records.
+        """
+        return tables.frame(self)
+
+    def to_latex(self, **options: Any) -> str:
+        """Return a LaTeX table for booktabs; ``options`` (caption, label, …) are those of pandas' ``to_latex``."""
+        return tables.latex(self, **options)
+
+    def to_markdown(self) -> str:
+        """Return a Markdown table."""
+        return tables.markdown(self)
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the scores as points with their intervals, the chance level and the null's 95 % point of each.
+
+        Args:
+            ax: Matplotlib axes (default: those of a new figure).
+
+        Returns:
+            The axes.
+        """
+        from vlalign.scoring.record_figures import draw_scores
+
+        return draw_scores(self, ax)

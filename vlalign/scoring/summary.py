@@ -1,0 +1,106 @@
+"""A score in words: its facts by name, and the verdict in one sentence, never stronger than its interval."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from vlalign.display import visible
+from vlalign.display.format import DASH, interval, number, p_equation, p_text
+from vlalign.metrics.base import value_text
+
+if TYPE_CHECKING:
+    from vlalign.scoring.record import ScoreRecord
+
+#: words for how far a score is from the null's 95 % point (0) to perfect (1), by the least value that earns them
+_STRENGTHS = ((0.75, "very strong"), (0.5, "strong"), (0.25, "moderate"), (0.1, "weak"), (0.0, "very weak"))
+_LEVEL = 0.05
+
+
+def score_facts(record: ScoreRecord) -> dict[str, str]:
+    """Return by name the score, its interval, layers, chance level and null."""
+    rows = {
+        "verdict": verdict(record),
+        "score": number(record.score) + spread_text(record),
+        "best of": f"{len(record.axes['x'])} × {len(record.axes['y'])} layer pairs",
+        "layers": "  ×  ".join(visible(f"{record.best[s]['name']} of {getattr(record, s)['model']}") for s in "xy"),
+    }
+    if record.chance is not None:
+        times = record.times_chance
+        far = f"; the score is {times:.1f} times that" if times is not None and 1 < times < 1e4 else ""
+        rows["chance"] = f"{number(record.chance)}{far}"
+    if record.moments is not None and record.moments.get("z") is not None:
+        rows["z"] = f"{record.moments['z']:.1f} sd above chance (exact mean and sd of this layer pair)"
+    if (null := record.null) is not None:
+        early = f", stopped early of {null.get('asked')}" if null["stopped"] else ""
+        blocks = f" of {null['blocks']} groups" if null.get("blocks") else ""
+        pairings = f"{null['permutations']} random pairings{blocks}{early}, each with its own best layer pair"
+        rows["null"] = f"mean {value_or_dash(null.get('mean'))}, largest {value_or_dash(null.get('max'))} of {pairings}"
+        rows["p-value"] = p_of_record(record)
+        if record.calibrated is not None:
+            level = f"{1 - alpha:.0%}" if isinstance(alpha := null.get("alpha"), float) else "95%"
+            rows["calibrated"] = f"{record.calibrated:.4f}  (0 at the null's {level} point, 1 at perfect)"
+    return rows
+
+
+def spread_text(record: ScoreRecord) -> str:
+    """Return the interval of a score, to follow it."""
+    half = record.interval
+    if half is None:
+        return ""
+    level = f"{half['level']:.0%} interval" if half.get("level") else "interval"
+    return f"  {level} {interval(half['low'], half['high'])} ({half.get('count')} half-samples)"
+
+
+def p_of_record(record: ScoreRecord) -> str:
+    """Return the p-value of a score; with its sign where none of its permutations reached the score."""
+    if record.null is None or record.p_value is None:
+        return DASH
+    return p_text(record.p_value, 0.0 if record.null["stopped"] else 1 / (record.null["permutations"] + 1))
+
+
+def verdict(record: ScoreRecord) -> str:
+    """Return what a score means in plain words, from its p-value, its calibrated score and the low end of its interval.
+
+    The word for the strength is that of the low end of the interval on the calibrated scale, on which 0 is the null's
+    95 % point and 1 a perfect score; without an interval it is that of the score. Scores without a permutation null are
+    not called above chance.
+    """
+    if record.null is None or record.p_value is None:
+        return "not tested: there is no permutation null, so the score is not compared with chance"
+    p = p_equation(p_of_record(record))
+    if record.p_value > _LEVEL:
+        return f"indistinguishable from chance ({p}, layer selection included)"
+    if record.calibrated is None:
+        return f"above chance ({p}, layer selection included); too few permutations to state how strong"
+    threshold = record.null.get("threshold")
+    low = record.calibrated
+    spread = ""
+    if record.interval is not None and isinstance(threshold, float) and threshold < 1:
+        ends = [max(0.0, (record.interval[end] - threshold) / (1 - threshold)) for end in ("low", "high")]
+        low = min(low, ends[0])
+        spread = f" ({_percent(ends[0])} to {_percent(min(1.0, ends[1]))})"
+    if not low > 0:
+        return f"above chance ({p}), but its interval reaches down to chance: not settled by {record.n} samples"
+    strength = next(word for least, word in _STRENGTHS if low >= least)
+    way = f"{_percent(record.calibrated)} of the way from the null's 95 % point to perfect"
+    return f"above chance ({p}), {strength}: {way}{spread}"
+
+
+def _percent(share: float) -> str:
+    """Return a share as a whole percentage, or with a digit where that would be 0 or 100."""
+    return f"{share:.0%}" if 0.01 <= share <= 0.99 or share in (0, 1) else f"{share:.1%}"
+
+
+def value_or_dash(value: Any, form: str = "{:.4f}") -> str:
+    """Return a value that a record may lack, or hold as anything."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return form.format(value)
+    return DASH if value is None else str(value)
+
+
+def measured(record: ScoreRecord) -> str:
+    """Return metric, its parameters, number of samples, how they are paired, and preset."""
+    parameters = [f"{name} = {value_text(value)}" for name, value in record.metric["params"].items()]
+    pairing = "paired by the order of rows" if record.pairing.get("by") == "row" else ""
+    parts = [record.metric["name"], *parameters, f"N = {record.n}", pairing]
+    return ", ".join([part for part in parts if part] + [f"preset {record.preprocessing['preset']}"])

@@ -1,0 +1,141 @@
+"""Tables of score records: pandas, LaTeX and Markdown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from vlalign.display import visible
+from vlalign.display.format import interval, number, p_text
+from vlalign.display.tables import markdown_table
+from vlalign.metrics.base import metric_text
+from vlalign.metrics.registry import METRICS, get_metric
+from vlalign.scoring.summary import p_of_record
+from vlalign.stats.fdr import benjamini_hochberg
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from vlalign.scoring.record import ScoreRecord
+
+#: characters that LaTeX does not set as they are, beside those that pandas escapes
+_LATEX = {"≤": r"$\leq$", "×": r"$\times$", "−": "$-$", "–": "--"}
+
+
+def false_discovery(records: Sequence[ScoreRecord]) -> list[float | None]:
+    """Return the q-values (Benjamini–Hochberg) of the records that have a p-value."""
+    known = [i for i, record in enumerate(records) if record.p_value is not None]
+    q_values: list[float | None] = [None] * len(records)
+    if known:
+        adjusted = benjamini_hochberg([records[i].p_value for i in known])  # type: ignore[misc]
+        for i, q in zip(known, adjusted, strict=True):
+            q_values[i] = float(q)
+    return q_values
+
+
+def frame(records: Sequence[ScoreRecord], q_values: Sequence[float | None] | None = None) -> pd.DataFrame:
+    """Return one row for each record, best first within each metric.
+
+    Args:
+        records: of any pairs and metrics.
+        q_values: of the records (default: those of all of them together).
+    """
+    import pandas as pd
+
+    q_values = false_discovery(records) if q_values is None else q_values
+    rows = [
+        {
+            "x": record.x["model"],
+            "y": record.y["model"],
+            "metric": metric_label(record),
+            "preset": record.preprocessing["preset"],
+            "score": record.score,
+            "low": None if record.interval is None else record.interval["low"],
+            "high": None if record.interval is None else record.interval["high"],
+            "chance": record.chance,
+            "calibrated": record.calibrated,
+            "p_value": record.p_value,
+            "q_value": q,
+            "layer_x": record.best["x"]["name"],
+            "layer_y": record.best["y"]["name"],
+            "n": record.n,
+            "record": record.filename,
+        }
+        for record, q in zip(records, q_values, strict=True)
+    ]
+    return pd.DataFrame(rows, dtype=object).sort_values(["metric", "score"], ascending=[True, False])
+
+
+def texts(
+    records: Sequence[ScoreRecord], q_values: Sequence[float | None] | None = None
+) -> tuple[list[str], list[list[str]]]:
+    """Return names of columns and rows of texts, best first within each metric in the order of the records.
+
+    Columns that are the same for all records are left out: the metric, or both models where all records are of one pair
+    and differ in their metrics.
+    """
+    q_values = false_discovery(records) if q_values is None else q_values
+    several = len({metric_label(record) for record in records}) > 1
+    models = [] if several and is_one_pair(records) else ["x", "y"]
+    columns = [*models, *(["metric"] if several else []), "score", "interval", "chance", "calibrated", "p", "q", "N"]
+    order = {label: i for i, label in enumerate(dict.fromkeys(metric_label(record) for record in records))}
+    pairs = sorted(zip(records, q_values, strict=True), key=lambda pair: (order[metric_label(pair[0])], -pair[0].score))
+    rows = []
+    for record, q in pairs:
+        spread = record.interval or {}
+        rows.append(
+            [
+                *([model_label(record.x, records), model_label(record.y, records)] if models else []),
+                *([metric_label(record, short=True)] if several else []),
+                number(record.score),
+                interval(spread.get("low"), spread.get("high"), 3),
+                number(record.chance),
+                number(record.calibrated),
+                p_of_record(record),
+                p_text(q),
+                f"{record.n:,}",
+            ]
+        )
+    return columns, rows
+
+
+def is_one_pair(records: Sequence[ScoreRecord]) -> bool:
+    """Return whether all records are of one pair of runs or arrays."""
+    return len({(model_label(r.x, records), model_label(r.y, records)) for r in records}) == 1
+
+
+def latex(records: Sequence[ScoreRecord], **options: Any) -> str:
+    r"""Return a LaTeX table with the rules of the package booktabs; ``options`` are those of pandas' ``to_latex``.
+
+    Every text is escaped, and signs that need mathematics are in mathematics.
+    """
+    import pandas as pd
+
+    columns, rows = texts(records)
+    words = [name for name in columns if name in ("x", "y", "metric")]
+    given = {"index": False, "escape": True, "column_format": "l" * len(words) + "r" * (len(columns) - len(words))}
+    table = pd.DataFrame(rows, columns=columns).to_latex(**{**given, **options})
+    return re.sub("|".join(_LATEX), lambda match: _LATEX[match[0]], str(table))
+
+
+def markdown(records: Sequence[ScoreRecord]) -> str:
+    """Return a Markdown table."""
+    return markdown_table(*texts(records)) + "\n"
+
+
+def model_label(side: Mapping[str, Any], records: Sequence[ScoreRecord]) -> str:
+    """Return a side's model, with digits of its key where several runs of that model are in the table."""
+    sides = [s for record in records for s in (record.x, record.y) if s["model"] == side["model"] and s["run"]]
+    if len({s["run"]["hash"] for s in sides}) > 1 and side["run"]:
+        return f"{visible(side['model'])}@{side['run']['hash'][:8]}"
+    return visible(side["model"])
+
+
+def metric_label(record: ScoreRecord, short: bool = False) -> str:
+    """Return a record's metric as ``--metric`` takes it; ``short``: without parameters at their defaults."""
+    name, params = record.metric["name"], record.metric["params"]
+    if short and name in METRICS:
+        defaults = get_metric(name).params
+        params = {p: v for p, v in params.items() if metric_text("", {p: v}) != metric_text("", {p: defaults.get(p)})}
+    return metric_text(name, params)
