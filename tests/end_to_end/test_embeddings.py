@@ -84,6 +84,21 @@ def test_every_file_with_every_other_in_one_table(command: Command, files: Path)
     assert "8 records" in done.stdout
 
 
+def test_tables_for_other_programs_are_all_that_is_printed(command: Command, files: Path) -> None:
+    done = command(f"vlalign score image.npy text.npy --json {QUICK}")
+    (row,) = json.loads(done.stdout)
+    assert (row["x"], row["y"], row["n"]) == ("image", "text", 60)
+    assert row["verdict"].startswith("above chance")
+    assert (files / "results" / row["record"]).exists()
+    latex = command(f"vlalign score image.npy text.npy --table latex --figure-format pdf {QUICK}").stdout
+    assert latex.startswith("\\begin{tabular}")
+    assert latex.rstrip().endswith("\\end{tabular}")
+    assert len(list((files / "results").glob("*.pdf"))) == 1
+    assert command(f"vlalign score image.npy text.npy --table markdown {QUICK}").stdout.startswith("| x | y |")
+    assert command(f"vlalign score image.npy text.npy --table csv {QUICK}").stdout.startswith("x,y,metric,")
+    assert "two forms of one output" in command("vlalign score image.npy text.npy --table csv --json", status=1).stderr
+
+
 def test_imported_runs_are_runs_like_any_other(command: Command, files: Path, hub: HubServer) -> None:
     done = command(
         "vlalign import siglip=image.npy bge=text.npy --ids ids.txt --labels labels.csv --modality vision text "

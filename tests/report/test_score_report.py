@@ -125,8 +125,9 @@ def test_records_and_figures_are_written_and_named(count: int, tmp_path: Path) -
     assert isinstance(console.file, io.StringIO)
     written = sorted(path.name for path in (tmp_path / "out").iterdir())
     table = ["scores.csv"] if count > 1 else []
+    figure = ["scores.png"] if count > 1 else []
     assert [name for name in written if name.endswith(".csv")] == table
-    assert len(written) == 2 * count + len(table)
+    assert len(written) == 2 * count + len(table) + len(figure)
     assert {Path(name).suffix for name in written} >= {".json", ".png"}
     assert str(tmp_path / "out") in console.file.getvalue().replace("\n", "")
     assert ScoreRecord.load(tmp_path / "out" / records[0].filename) == records[0]
@@ -138,16 +139,16 @@ def test_figures_of_an_earlier_record_do_not_stay(tmp_path: Path) -> None:
     path = tmp_path / make_record().filename
     for name in names:
         path.with_suffix(name).touch()
-    show_records([dataclasses.replace(make_record(), n=1023)], tmp_path, console, figure=False)
+    show_records([dataclasses.replace(make_record(), n=1023)], tmp_path, console, figures=None)
     assert [name for name in names if path.with_suffix(name).exists()] == []
 
 
 def test_the_table_follows_records_that_were_deleted(tmp_path: Path) -> None:
     records = [make_record(), make_record(x={**make_record().x, "model": "other"})]
     console = Console(file=io.StringIO(), width=200)
-    show_records(records, tmp_path, console, figure=False)
+    show_records(records, tmp_path, console, figures=None)
     (tmp_path / records[1].filename).unlink()
-    show_records(records[:1], tmp_path, console, figure=False)
+    show_records(records[:1], tmp_path, console, figures=None)
     assert len((tmp_path / "scores.csv").read_text().splitlines()) == 2
 
 
@@ -159,7 +160,7 @@ def test_notes_stand_once_below_a_table_of_many(tmp_path: Path) -> None:
 
     console = Console(file=io.StringIO(), width=200)
     many = [f"remark {i}." for i in range(10)]
-    show_records([noted("one", ["hubs here", *many]), noted("two", ["hubs here"])], tmp_path, console, figure=False)
+    show_records([noted("one", ["hubs here", *many]), noted("two", ["hubs here"])], tmp_path, console, figures=None)
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()
     assert text.count("hubs here") == 1

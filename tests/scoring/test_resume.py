@@ -54,7 +54,7 @@ def score_into(folder: Path, runs: list[FakeRun], *, force: bool = False, stop: 
         object.__setattr__(planned[i], "_compute", counted)
     records = score_missing(planned, folder, force=force, progress=False)
     try:
-        show_records(records, folder, Console(file=io.StringIO(), width=200), figure=False)
+        show_records(records, folder, Console(file=io.StringIO(), width=200), figures=None)
     except KeyboardInterrupt:
         assert computed == stop
     return computed

@@ -13,6 +13,7 @@ rows are paired by id where both files have ids, and else by their order.
   vlalign score features
   vlalign score features dinov2-small llama-7b --report full
   vlalign score features --metric mutual_knn:k=20 --metric unbiased_cka --metric cka:kernel=rbf,bandwidth=median
+  vlalign score features --table latex --figure-format pdf > table.tex
   vlalign score features dinov2-small@1f4b llama-7b --metric all --permutations 0
 """
 
@@ -51,6 +52,9 @@ def run(
     report: Literal["compact", "full"] = "compact",
     force: bool = False,
     figure: Annotated[bool, Parameter(negative="--no-figure")] = True,
+    figure_format: Literal["png", "pdf", "svg"] = "png",
+    table: Literal["latex", "markdown", "csv"] | None = None,
+    json: bool = False,
     options: Annotated[ScoreOptions, Flags] = ScoreOptions(),
     quiet: Quiet = False,
 ) -> None:
@@ -68,6 +72,9 @@ def run(
             show best layers, data checks and three figures
         force: recompute records that are in --out
         figure: write figures
+        figure_format: kind of the figures
+        table: print the scores as a table of this kind, and nothing else
+        json: print the scores as JSON, and nothing else
     """
     from vlalign.data.embeddings import is_embeddings, read_groups
     from vlalign.report.console import console
@@ -76,6 +83,8 @@ def run(
     from vlalign.scoring.resume import score_missing
     from vlalign.store import FeatureStore
 
+    if json and table:
+        raise VlalignError("--json and --table are two forms of one output: give one of them")
     options = replace(options, full=report == "full")
     if is_embeddings(store):
         pairs: Sequence[tuple[Features, Features]] = file_pairs([store, *runs], others, ids, id_column)
@@ -86,7 +95,9 @@ def run(
         pairs = choose_pairs(FeatureStore(store), runs)
     planned = prepare_pairs(pairs, options)
     records = score_missing(planned, Path(out), force=force, progress=not quiet)
-    show_records(records, Path(out), console(), figure=figure, full=options.full)
+    form = "json" if json else table or "text"
+    kind = figure_format if figure else None
+    show_records(records, Path(out), console(), figures=kind, full=options.full, form=form)
 
 
 def file_pairs(

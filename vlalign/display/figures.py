@@ -31,12 +31,14 @@ def save(figure: Any, path: str | Path, *, pdf: bool = False) -> Path:
     Raises:
         VlalignError: the file cannot be written.
     """
+    from matplotlib import rc_context
+
     path = Path(path)
     for target in [path, path.with_suffix(".pdf")][: 1 + pdf]:
         kind = target.suffix.removeprefix(".").lower() or None
-        metadata = {"CreationDate": None} if kind == "pdf" else None  # the same figure is the same file
-        with new_file(target) as part:
-            figure.savefig(part, format=kind, metadata=metadata)
+        date = {"pdf": "CreationDate", "svg": "Date"}.get(kind or "")  # the same figure is the same file
+        with new_file(target) as part, rc_context({"svg.hashsalt": "vlalign", "svg.fonttype": "none"}):
+            figure.savefig(part, format=kind, metadata=None if date is None else {date: None})
     return path
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from rich import box
 from rich.console import Console, RenderableType
@@ -14,48 +15,66 @@ from rich.text import Text
 
 from vlalign.display import visible
 from vlalign.display.format import duration, number, truncated
-from vlalign.display.tables import write_csv
+from vlalign.display.tables import csv_text, write_csv
 from vlalign.errors import VlalignError
 from vlalign.files import check_space
 from vlalign.report.console import facts, table
 from vlalign.report.full import in_depth
 from vlalign.scoring.collect import read_record
-from vlalign.scoring.record_figures import drawable, save_curves, save_heatmap, save_null
+from vlalign.scoring.record_figures import drawable, save_curves, save_heatmap, save_null, save_scores
 from vlalign.scoring.resume import records_in
-from vlalign.scoring.summary import measured, score_facts, spread_text
-from vlalign.scoring.tables import false_discovery, frame, texts
+from vlalign.scoring.summary import measured, score_facts, spread_text, verdict
+from vlalign.scoring.tables import WORDS, false_discovery, frame, latex, markdown, texts
 
 if TYPE_CHECKING:
     from vlalign.scoring import ScoreRecord
 
 
-_FIGURES = (".png", ".null.png", ".curves.png")  # endings of the heat map, the null and the curves of a record
+FIGURE_KINDS = ("png", "pdf", "svg")
+#: form of the results on standard output: text for people, or one table and nothing else
+Form = Literal["text", "latex", "markdown", "csv", "json"]
+_FIGURES = ("", ".null", ".curves")  # of a record, before the ending: the heat map, the null and the curves
 _NOTES = 8  # shown below a table of many
 
 
 def show_records(
-    scores: Iterable[ScoreRecord], folder: Path, console: Console, *, figure: bool = True, full: bool = False
+    scores: Iterable[ScoreRecord],
+    folder: Path,
+    console: Console,
+    *,
+    figures: str | None = "png",
+    full: bool = False,
+    form: Form = "text",
 ) -> list[ScoreRecord]:
     """Write a JSON record and figures per pair as soon as they are computed, then print one summary or a table of all.
 
-    ``full`` prints every record in depth and draws its null and curves too. If the folder then holds several records,
-    including those of earlier calls, a table ``scores.csv`` of all is written. q-values (false discovery rate) are over
-    all records of the folder.
+    ``full`` prints every record in depth and draws its null and curves too. Several records are also drawn in one
+    figure. If the folder then holds several records, including those of earlier calls, a table ``scores.csv`` of all is
+    written. q-values (false discovery rate) are over all records of the folder.
+
+    Args:
+        scores: computed one by one.
+        folder: of records and figures.
+        console: to print on.
+        figures: kind of the figures, one of png, pdf and svg; None for no figures.
+        full: whether to show everything.
+        form: of the output; all but text is a table of the records alone.
 
     Raises:
         VlalignError: the folder cannot be written (raised before the first record is computed).
     """
     check_space(folder)
+    full_text = full and form == "text"
     records, paths = [], []
     for record in scores:
         path = folder / record.filename
-        new = not _is_saved(record, path)
-        if new:
-            for ending in _FIGURES:  # those of an earlier record must not survive a kill before the new ones are drawn
-                path.with_suffix(ending).unlink(missing_ok=True)
+        if not _is_saved(record, path):
+            for name in _FIGURES:  # those of an earlier record must not survive a kill before the new ones are drawn
+                for kind in FIGURE_KINDS:
+                    path.with_suffix(f"{name}.{kind}").unlink(missing_ok=True)
             record.save(path)
-        made = save_figures(record, path, full) if figure else []
-        if full:
+        made = save_figures(record, path, full, figures) if figures else []
+        if full_text:
             console.print(summary(record))
             console.print(in_depth(record))
         records.append(record)
@@ -66,6 +85,10 @@ def show_records(
     scores_csv = folder / "scores.csv"
     if len(everything) > 1 or scores_csv.exists():
         save_table(list(everything.values()), list(q_values.values()), scores_csv, [path.name for path in everything])
+    together = [save_scores(records, folder / f"scores.{figures}")] if figures and len(records) > 1 else []
+    if form != "text":
+        console.print(_as_table(records, [q_values[path] for path, _ in paths], form), soft_wrap=True, end="")
+        return records
     if len(records) == 1:
         if not full:
             console.print(summary(records[0]))
@@ -78,10 +101,22 @@ def show_records(
         console.print(Text(f"note  {note}", style="yellow"))
     if len(notes) > _NOTES:
         console.print(f"and {len(notes) - _NOTES} more notes in the records (checks, notes)")
-    console.print(
-        f"{len(records)} records{' and figures' if figure else ''} in {folder}, table {scores_csv}", highlight=False
-    )
+    for name, path in [("records", folder), ("table", scores_csv), *(("figure", path) for path in together)]:
+        console.print(f"{name:9}{path}", highlight=False, soft_wrap=True)
     return records
+
+
+def _as_table(records: Sequence[ScoreRecord], q_values: Sequence[float | None], form: Form) -> str:
+    """Return the records as a table in one of the forms for other programs."""
+    if form == "latex":
+        return latex(records, q_values)
+    if form == "markdown":
+        return markdown(records, q_values)
+    rows = frame(records, q_values)
+    if form == "csv":
+        return csv_text(rows)
+    rows.insert(len(rows.columns), "verdict", [verdict(records[i]) for i in rows.index])
+    return json.dumps(rows.to_dict("records"), indent=1, ensure_ascii=False) + "\n"
 
 
 def _is_saved(record: ScoreRecord, path: Path) -> bool:
@@ -92,23 +127,20 @@ def _is_saved(record: ScoreRecord, path: Path) -> bool:
         return False
 
 
-def save_figures(record: ScoreRecord, path: Path, full: bool) -> list[Path]:
+def save_figures(record: ScoreRecord, path: Path, full: bool, kind: str = "png") -> list[Path]:
     """Save the heat map beside a record's file where it is missing; in full also its null and its curves.
 
     Returns:
         Their paths.
     """
-    heatmap, null, curves = _FIGURES
-    figures = [(save_heatmap, heatmap)]
-    if full and record.null is not None:
-        figures.append((save_null, null))
-    if full and drawable(record):
-        figures.append((save_curves, curves))
+    figures = [save_heatmap, save_null if full and record.null is not None else None]
+    figures.append(save_curves if full and drawable(record) else None)
     paths = []
-    for save, ending in figures:
-        paths.append(path.with_suffix(ending))
-        if not paths[-1].exists():
-            save(record, paths[-1])
+    for save, name in zip(figures, _FIGURES, strict=True):
+        if save is not None:
+            paths.append(path.with_suffix(f"{name}.{kind}"))
+            if not paths[-1].exists():
+                save(record, paths[-1])
     return paths
 
 
@@ -144,7 +176,7 @@ def save_table(
 def records_table(records: Sequence[ScoreRecord], q_values: Sequence[float | None] | None = None) -> Table:
     """Return one row per record, best first within each metric; q-values are those of all records together."""
     columns, rows = texts(records, q_values)
-    words = [name for name in columns if name in ("x", "y", "metric")]
+    words = [name for name in columns if name in WORDS]
     title = visible(records[0].title) if "x" not in columns else None
     return table(columns, rows, left=words, title=title)
 

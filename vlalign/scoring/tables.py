@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from vlalign.scoring.record import ScoreRecord
 
+#: columns that hold no numbers
+WORDS = ("x", "y", "metric", "best layers")
 #: characters that LaTeX does not set as they are, beside those that pandas escapes
 _LATEX = {"≤": r"$\leq$", "×": r"$\times$", "−": "$-$", "–": "--"}
 
@@ -72,13 +74,15 @@ def texts(
 ) -> tuple[list[str], list[list[str]]]:
     """Return names of columns and rows of texts, best first within each metric in the order of the records.
 
-    Columns that are the same for all records are left out: the metric, or both models where all records are of one pair
-    and differ in their metrics.
+    Columns that are the same for all records are left out: the metric; both models where all records are of one pair
+    and differ in their metrics; the best layers where no model has several.
     """
     q_values = false_discovery(records) if q_values is None else q_values
     several = len({metric_label(record) for record in records}) > 1
     models = [] if several and is_one_pair(records) else ["x", "y"]
-    columns = [*models, *(["metric"] if several else []), "score", "interval", "chance", "calibrated", "p", "q", "N"]
+    layers = ["best layers"] if any(len(r.axes["x"]) * len(r.axes["y"]) > 1 for r in records) else []
+    numbers = ["score", "interval", "chance", "calibrated", "p", "q"]
+    columns = [*models, *(["metric"] if several else []), *numbers, *layers, "N"]
     order = {label: i for i, label in enumerate(dict.fromkeys(metric_label(record) for record in records))}
     pairs = sorted(zip(records, q_values, strict=True), key=lambda pair: (order[metric_label(pair[0])], -pair[0].score))
     rows = []
@@ -94,6 +98,7 @@ def texts(
                 number(record.calibrated),
                 p_of_record(record),
                 p_text(q),
+                *([f"{visible(record.best['x']['name'])} × {visible(record.best['y']['name'])}"] if layers else []),
                 f"{record.n:,}",
             ]
         )
@@ -105,23 +110,23 @@ def is_one_pair(records: Sequence[ScoreRecord]) -> bool:
     return len({(model_label(r.x, records), model_label(r.y, records)) for r in records}) == 1
 
 
-def latex(records: Sequence[ScoreRecord], **options: Any) -> str:
+def latex(records: Sequence[ScoreRecord], q_values: Sequence[float | None] | None = None, **options: Any) -> str:
     r"""Return a LaTeX table with the rules of the package booktabs; ``options`` are those of pandas' ``to_latex``.
 
     Every text is escaped, and signs that need mathematics are in mathematics.
     """
     import pandas as pd
 
-    columns, rows = texts(records)
-    words = [name for name in columns if name in ("x", "y", "metric")]
-    given = {"index": False, "escape": True, "column_format": "l" * len(words) + "r" * (len(columns) - len(words))}
+    columns, rows = texts(records, q_values)
+    sides = "".join("l" if name in WORDS else "r" for name in columns)
+    given = {"index": False, "escape": True, "column_format": sides}
     table = pd.DataFrame(rows, columns=columns).to_latex(**{**given, **options})
     return re.sub("|".join(_LATEX), lambda match: _LATEX[match[0]], str(table))
 
 
-def markdown(records: Sequence[ScoreRecord]) -> str:
+def markdown(records: Sequence[ScoreRecord], q_values: Sequence[float | None] | None = None) -> str:
     """Return a Markdown table."""
-    return markdown_table(*texts(records)) + "\n"
+    return markdown_table(*texts(records, q_values)) + "\n"
 
 
 def model_label(side: Mapping[str, Any], records: Sequence[ScoreRecord]) -> str:
