@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from end_to_end.conftest import ROOT, Command
 from support.data import picture
@@ -71,6 +72,23 @@ def readme_commands() -> list[str]:
     return [command for command in commands if command and not command.startswith("#")]
 
 
+def write_embeddings(folder: Path, hub: HubServer) -> None:
+    """Write the files of a user who has embeddings, and serve the data set of another one."""
+    ids = [f"s{i}" for i in range(48)]
+    image, text = (np.random.default_rng(seed).normal(size=(48, 5)).astype(np.float32) for seed in (0, 1))
+    for name, values in (("image", image), ("text", text), ("vision/vit", image), ("text/bert", text)):
+        (folder / name).parent.mkdir(exist_ok=True)
+        np.save(folder / f"{name}.npy", values)
+    table = {"id": ids, "sku": ids, "product": [f"p{i // 2}" for i in range(48)], "label": ["a", "b"] * 24}
+    frame = pd.DataFrame(table | {"image": list(image), "text": list(text), "layer_12": list(text)})
+    frame.to_parquet(folder / "clip.parquet")
+    frame[["id", "label"]].to_csv(folder / "labels.csv", index=False)
+    (folder / "ids.txt").write_text("\n".join(ids))
+    (folder / "pushed").mkdir()
+    frame.to_parquet(folder / "pushed" / "train.parquet")
+    hub.add_dataset("owner/embeddings", folder / "pushed")
+
+
 @pytest.fixture
 def user_folder(hub: HubServer, tiny: TinyModels, tmp_path: Path) -> Iterator[Path]:
     """A folder with everything that the README's commands read and do not make."""
@@ -85,6 +103,7 @@ def user_folder(hub: HubServer, tiny: TinyModels, tmp_path: Path) -> Iterator[Pa
         "file_name,text\n" + "".join(f"{index}.png,picture number {index}\n" for index in range(4))
     )
     draw = np.random.default_rng(0)
+    write_embeddings(tmp_path, hub)
     np.save(tmp_path / "images.npy", draw.normal(size=(120, 4)))
     np.save(tmp_path / "sounds.npy", draw.normal(size=(120, 3, 2)))
     np.save(tmp_path / "labels.npy", np.arange(120) % 3)
@@ -93,6 +112,12 @@ def user_folder(hub: HubServer, tiny: TinyModels, tmp_path: Path) -> Iterator[Pa
     write_sounds(tmp_path / "FSDD" / "recordings")
     yield tmp_path
     hub.repos.pop("models/huggyllama/llama-65b")
+
+
+def expanded(words: list[str], folder: Path) -> list[str]:
+    """Return words with the names of files in place of patterns, as a shell does."""
+    files = {word: sorted(str(path.relative_to(folder)) for path in folder.glob(word)) for word in words if "*" in word}
+    return [name for word in words for name in files.get(word, [word])]
 
 
 def prepare(command: str, folder: Path) -> None:
@@ -131,7 +156,7 @@ def test_the_commands_of_the_readme(command: Command, user_folder: Path, part: s
         more = next((flags for start, flags in SMALLER.items() if line.startswith(start)), "")
         owner = "owner/private-" if "--private" in line else "owner/"
         line = LAUNCHER.sub("python scripts/", line)
-        words = shlex.split(f"{line} {more}".replace("you/", owner))
+        words = expanded(shlex.split(f"{line} {more}".replace("you/", owner)), user_folder)
         begin = time.perf_counter()
         done = command(words, status=None, token=TOKEN)
         print(f"{time.perf_counter() - begin:5.1f} s  {shlex.join(words)}")
