@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from browser.conftest import Watched, address, column
+from support.board import collected, made_up
+
+from vlalign.report.leaderboard.board import make_board
+from vlalign.report.leaderboard.index import index_page
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -75,6 +79,21 @@ def test_light_and_dark(watched: Watched, site: Path) -> None:
     assert paper(watched.open(address(site), scheme="light")) > 200
 
 
+@pytest.mark.parametrize(("width", "height"), [(1400, 1000), (390, 844)])
+def test_the_first_row_of_many_is_seen_without_scrolling(
+    watched: Watched, tmp_path: Path, width: int, height: int
+) -> None:
+    names = [(f"vision-{i}", f"family-{j}") for i in range(10) for j in range(20)]
+    records = [made_up(*pair, 0.3 + 0.001 * i) for i, pair in enumerate(names)]
+    board = make_board(collected(*records, made_up(k=7), made_up(y_run={"caption": 1})))
+    (tmp_path / "index.html").write_text(index_page(board, ""), encoding="utf-8")
+    page = watched.open(address(tmp_path), width=width, height=height)
+    first = page.locator("#body tr").first.bounding_box()
+    assert first is not None
+    assert first["y"] + first["height"] < height
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
 @pytest.mark.parametrize("width", [390, 1200])
 def test_nothing_is_wider_than_the_screen(watched: Watched, site: Path, width: int) -> None:
     page = watched.open(address(site), width=width)
@@ -98,6 +117,7 @@ def test_the_usual_table_fits_and_what_is_cut_off_fades(watched: Watched, site: 
 
     hidden = "(box) => box.scrollWidth - box.clientWidth"
     page = watched.open(address(site), width=1265)  # a window of 1280 with its scroll bar
+    page.click("#filters summary")
     for family in ("text-a", "text-d"):
         page.select_option("#family", family)
         assert page.locator("#view-table .wide").evaluate(hidden) == 0

@@ -52,7 +52,17 @@ def test_groups_are_never_mixed(watched: Watched, site: Path) -> None:
     assert page.locator("#metric option").all_inner_texts() == ["mutual_knn:k=5", "mutual_knn:k=10"]
     page.select_option("#metric", "mutual_knn:k=10")
     assert column(page, "Score") == ["0.7000"]
+    page.click("#filters summary")
     assert "mutual_knn:k=10" in page.locator("#conditions").inner_text()
+
+
+def test_intervals_are_drawn_on_one_scale(watched: Watched, site: Path) -> None:
+    page = watched.open(address(site))
+    assert page.locator("#body .interval").count() == 5  # the record without an interval has none
+    score = "(all) => all.map((one) => Number(one.getAttribute('cx')))"
+    places = page.locator("#body .interval circle").evaluate_all(score)
+    assert places == sorted(places, reverse=True)
+    assert all(0 <= place <= 100 for place in places)
 
 
 def test_sorting(watched: Watched, site: Path) -> None:
@@ -88,6 +98,7 @@ def test_filters(watched: Watched, site: Path) -> None:
     page.fill("#search", "no such model")
     assert "No match among 6" in page.locator("#status").inner_text()
     page.fill("#search", "")
+    page.click("#filters summary")
     page.select_option("#family", "text-c")
     assert column(page, "Model") == ["text-c"]
     page.select_option("#family", "")
@@ -137,6 +148,7 @@ def chosen(page: Page) -> dict[str, Any]:
 def test_what_was_chosen_is_there_again_after_a_pair(watched: Watched, site: Path, way: str) -> None:
     page = watched.open(address(site))
     page.select_option("#reference", label="all pairs (10)")
+    page.click("#filters summary")
     page.select_option("#modality", "text")
     page.select_option("#measure", label="calibrated")
     page.select_option("#size", "200")
@@ -234,6 +246,7 @@ def test_the_matrix(watched: Watched, site: Path) -> None:
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowDown")
     assert page.evaluate("document.activeElement.dataset.stop") == "1,1"
+    page.click("#filters summary")
     page.select_option("#measure", label="calibrated")
     page.wait_for_selector("#matrix caption >> text=calibrated")
     page.focus("#matrix a[tabindex='0']")

@@ -130,6 +130,7 @@ _ENTRY: Columns = {
     "score": lambda entry, _: _short(entry.record.score),
     "low": lambda entry, _: _short((entry.interval or (None, None))[0]),
     "high": lambda entry, _: _short((entry.interval or (None, None))[1]),
+    "chance": lambda entry, _: _short(entry.record.chance),
     "above": lambda entry, _: _short(entry.corrected),
     "calibrated": lambda entry, _: _short(entry.record.calibrated),
     "p": lambda entry, _: _short(entry.record.p_value),

@@ -38,6 +38,21 @@ function rowsOf(group, ranking) {
   return ranking.made;
 }
 
+// The interval with its score, on a scale that all rows of the ranking share.
+function drawInterval({ entry }) {
+  if (entry.low === null) return null;
+  const shown = ranking();
+  shown.scale ??= bounds(rowsOf(group(), shown).flatMap((row) =>
+    [row.entry.score, row.entry.low, row.entry.high, row.entry.chance].filter((value) => value !== null)));
+  const [low, high] = shown.scale;
+  const [from, to, score, chance] = [entry.low, entry.high, entry.score, entry.chance].map((value) =>
+    (value === null ? null : (100 * (value - low)) / (high - low)));
+  return svg("svg", { class: "interval", viewBox: "0 0 100 10", "aria-hidden": "true" },
+    chance === null ? null : svg("line", { class: "chance", x1: chance, x2: chance, y1: 0, y2: 10 }),
+    svg("path", { class: "span", d: `M${from} 2V8M${from} 5H${to}M${to} 2V8` }),
+    svg("circle", { class: "dot1", cx: score, cy: 5, r: 2.6 }));
+}
+
 const COLUMNS = [
   { key: "rank", name: "Rank", tip: "first and last that the intervals allow: 1 + those entirely above, all less those " +
     "entirely below", up: true, value: (r) => (r.rank === null ? null : r.rank + r.last / 1e6),
@@ -46,7 +61,8 @@ const COLUMNS = [
   { key: "with", name: "With", up: true, word: true, pairs: true, value: (r) => r.other.name.toLowerCase(),
     show: (r) => r.other.name, kind: "word name" },
   { key: "score", name: "Score", tip: "raw", value: (r) => r.entry.score, show: (r) => fixed(r.entry.score, 4) },
-  { key: "interval", name: "Interval", tip: "of the score at the layers picked", value: (r) => r.entry.low,
+  { key: "interval", name: "Interval", tip: "of the score at the layers picked; drawn on one scale for all rows, dotted: " +
+    "chance level", value: (r) => r.entry.low, draw: drawInterval,
     show: (r) => (r.entry.low === null ? "–" : `${fixed(r.entry.low, 3)} – ${fixed(r.entry.high, 3)}`) },
   { key: "above", name: "Above chance", tip: "(s − c) / (1 − c)", value: (r) => r.entry.above,
     show: (r) => fixed(r.entry.above, 4) },
@@ -101,7 +117,7 @@ function cell(column, row) {
   }
   const small = column.small ? column.small(row) : "";
   return el("td", { class: column.kind || (column.word ? "word" : null) }, column.show(row),
-    small ? el("small", {}, small) : null);
+    small ? el("small", {}, small) : null, column.draw ? column.draw(row) : null);
 }
 
 function showTable(rows) {
@@ -163,6 +179,7 @@ function showChoices() {
   options(byId("reference"), group().rankings.map((one, i) => [i, `${one.name} (${one.rows.length})`]), state.ranking);
   byId("conditions").replaceChildren(...group().parts.flatMap(([name, text]) => [el("dt", {}, name), el("dd", {}, text)]));
   byId("unknown").hidden = group().known;
+  byId("choice").hidden = byId("group").options.length < 2;
   const rows = rowsOf(group(), ranking());
   const seen = (key) => [...new Set(rows.flatMap((row) =>
     (ranking().model === ALL ? [row.model[key], row.other[key]] : [row.model[key]])))].sort();
@@ -225,6 +242,7 @@ function fromAddress() {
   read.page = Math.max(0, Number.parseInt(place.get("page"), 10) || 0);
   byId("search").value = read.query;
   for (const key of ["size", "measure"]) byId(key).value = String(read[key]);
+  if (["family", "modality", "measure"].some((key) => read[key] !== DEFAULTS[key])) byId("filters").open = true;
   choose({ group: at, ranking: Math.max(0, chosen), ...read }, false);
 }
 
