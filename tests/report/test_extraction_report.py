@@ -6,6 +6,7 @@ import io
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from rich.console import Console
 
 from vlalign.report.extraction import runs_table
@@ -45,3 +46,12 @@ def test_what_differs_between_runs_has_a_column() -> None:
 
 def test_a_store_without_complete_runs_has_no_line_in_common() -> None:
     assert not any("all runs" in line for line in lines([]))
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_long_names_stay_on_one_line(width: int) -> None:
+    names = ["vit_small_patch14_reg4_dinov2.lvd142m", "open-llama-3b-v2-easylm"]
+    runs = [stand_in(name, dtype=f"bfloat{i}", data={"name": f"org/captions-{i}"}) for i, name in enumerate(names)]
+    text = lines(runs, width)
+    for name in [*names, "0d043ea7"]:
+        assert any(name in line for line in text)

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console, RenderableType
 
 from vlalign.errors import VlalignError
-from vlalign.report.score import records_table, show_records, stages_table, summary
+from vlalign.report.score import grouped_notes, records_table, show_records, stages_table, summary
 from vlalign.scoring import ScoreRecord
 from vlalign.scoring.record_figures import save_heatmap
 
@@ -167,3 +167,32 @@ def test_notes_stand_once_below_a_table_of_many(tmp_path: Path) -> None:
     assert "remark 6." in text
     assert "remark 7." not in text
     assert "and 3 more notes" in text
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_names_of_a_table_of_many_are_whole(width: int) -> None:
+    vision, text = "vit_small_patch14_reg4_dinov2.lvd142m", "open-llama-3b-v2-easylm"
+    sides: dict[str, Any] = {"x": {**make_record().x, "model": vision}, "y": {**make_record().y, "model": text}}
+    other = make_record(metric={"name": "unbiased_cka", "params": {}}, y=sides["y"])
+    lines = shown(records_table([make_record(**sides), other]), width).splitlines()
+    assert max(map(len, lines)) <= width
+    for name in (vision, text, "dinov2-small", "mutual_knn", "unbiased_cka", "0.1594", "0.151 – 0.168", "≤ 0.001"):
+        assert any(name in line for line in lines)
+    assert any("left out for the width: N, chance" in line for line in lines) == (width == 80)
+
+
+def test_notes_of_one_kind_are_counted() -> None:
+    def noted(model: str, *notes: str) -> ScoreRecord:
+        return make_record(x={**make_record().x, "model": model}, checks={"x": {}, "y": {}, "notes": list(notes)})
+
+    hubs = "block_{} of {}: a few samples are neighbours of many (one of {})"
+    records = [
+        noted("one", hubs.format(3, "one", 70), hubs.format(1, "org/language-model", 71), "only here"),
+        noted("two", hubs.format(4, "two", 80), "no interval: too few samples"),
+        noted("three", "no interval: too few samples"),
+    ]
+    assert grouped_notes(records) == [
+        "2 pairs: for example, block_3 of one: a few samples are neighbours of many (one of 70)",
+        "only here",
+        "2 pairs: no interval: too few samples",
+    ]

@@ -12,24 +12,27 @@ from rich.text import Text
 
 from vlalign.display.format import DASH, count
 from vlalign.metrics.base import value_text
-from vlalign.report.console import table
+from vlalign.report.console import FittedTable
 
 if TYPE_CHECKING:
     from vlalign.metrics import Metric
     from vlalign.models.spec import ModelSpec
 
 
-def models_table(specs: Sequence[ModelSpec]) -> Table:
+def models_table(specs: Sequence[ModelSpec]) -> FittedTable:
     """Return alias, family, modality, parameters, blocks, width and licence of each spec."""
     columns = ("alias", "family", "modality", "parameters", "blocks", "width", "licence")
     rows = [
         [
-            spec.alias, spec.family, spec.modality, count(spec.params), str(spec.layers or DASH),
+            spec.alias, spec.family or "", spec.modality or "", count(spec.params), str(spec.layers or DASH),
             str(spec.width or DASH), (spec.licence or "see its page") + (" (gated)" if spec.gated else ""),
         ]
         for spec in specs
     ]  # fmt: skip
-    return _names_whole(table(columns, rows, left=("family", "modality", "licence")))
+    return FittedTable(
+        columns, rows, left=("family", "modality", "licence"), stacks=(("family", "modality"), ("blocks", "width")),
+        omit=("width", "blocks", "family"),
+    )  # fmt: skip
 
 
 def metrics_table(metrics: Sequence[type[Metric]]) -> Table:
@@ -49,15 +52,10 @@ def metrics_table(metrics: Sequence[type[Metric]]) -> Table:
                 ]
             ),
         )
-    return _names_whole(result)
+    result.columns[0].no_wrap = True  # to be copied
+    return result
 
 
 def parameters(metric: type[Metric]) -> list[str]:
     """Return ``name=default`` of each parameter."""
     return [f"{field.name}={value_text(field.default)}" for field in fields(metric)]  # type: ignore[arg-type]
-
-
-def _names_whole(result: Table) -> Table:
-    """Keep the names in the first column on one line, to be copied."""
-    result.columns[0].no_wrap = True
-    return result

@@ -14,7 +14,7 @@ from rich.text import Text
 from vlalign.display import visible
 from vlalign.display.format import DASH, interval, p_equation, p_text, signed
 from vlalign.metrics.base import metric_text
-from vlalign.report.console import facts, table, titled
+from vlalign.report.console import FittedTable, facts, table, titled
 from vlalign.scoring.conditions import precision_of
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def show_comparisons(comparisons: Sequence[Comparison], console: Console) -> Non
         console.print(_panel(comparisons[0]))
         console.print(_layers(comparisons[0]))
         return
-    columns = ("reference", "a", "b", "a − b", "95% interval", "on halves", "95% interval", "p", "q")
+    columns = ("reference", "a", "b", "a − b", "95% interval", "on halves", "its interval", "p", "q")
     rows = []
     for one in comparisons:
         test = one.test or {}
@@ -38,7 +38,9 @@ def show_comparisons(comparisons: Sequence[Comparison], console: Console) -> Non
         scores = [f"{one.scores[side]['score']:.4f}" for side in "ab"]
         rows.append([name_of(one.reference), *scores, *differences, *_p_and_q(test)])
     names = name_of(comparisons[0].a), name_of(comparisons[0].b)
-    console.print(table(columns, rows, title=f"{names[0]} (a) against {names[1]} (b)"))
+    stacks = (("reference",), ("a", "b"), ("a − b", "95% interval"), ("on halves", "its interval"), ("p", "q"))
+    shown = FittedTable(columns, rows, stacks=stacks, omit=("its interval", "on halves", "q", "a", "b"))
+    console.print(titled(f"{names[0]} (a) against {names[1]} (b)", shown))
     for one in comparisons:
         console.print(Text(f"  {verdict(one)}"))
 

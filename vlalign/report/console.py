@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich import box
-from rich.console import Console, ConsoleOptions, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
@@ -64,6 +65,57 @@ def table(
     return result
 
 
+class FittedTable:
+    """Table of texts that fits the width of the console, so that names and numbers stay on one line.
+
+    Where the columns are too wide, the first of ``stacks`` becomes one column, its cells below each other, then the
+    second; then the columns of ``omit`` are left out, the least important first, and a line below names them. Only then
+    long words fold.
+    """
+
+    def __init__(
+        self, columns: Sequence[str], rows: Iterable[Sequence[str]], *, left: Sequence[str] = (),
+        stacks: Sequence[Sequence[str]] = (), omit: Sequence[str] = (),
+    ) -> None:  # fmt: skip
+        """Keep what the table shows.
+
+        Args:
+            columns: their names, each one once.
+            rows: cells of each row.
+            left: columns of words, beside the first.
+            stacks: columns that share one, in this order; a cell of a stack also breaks before × and (.
+            omit: columns to leave out, in this order.
+        """
+        self.rows = [dict(zip(columns, row, strict=True)) for row in rows]
+        self.columns, self.left, self.stacks = columns, {columns[0], *left} if columns else {*left}, stacks
+        self.omit = [name for name in omit if name in columns]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the widest form of the table that fits, and the names of the columns that are left out."""
+        steps = [(i, 0) for i in range(len(self.stacks))]
+        for stacked, omitted in [*steps, *((len(self.stacks), i) for i in range(len(self.omit) + 1))]:
+            shown = self._table(self.stacks[:stacked], self.omit[:omitted])
+            if console.measure(shown, options=options.update(max_width=10_000)).maximum <= options.max_width:
+                break
+        yield shown
+        if omitted:
+            yield from notes([f"left out for the width: {', '.join(self.omit[:omitted])}"])
+
+    def _table(self, stacks: Sequence[Sequence[str]], omit: Sequence[str]) -> Table:
+        """Return the table with these stacks, without these columns."""
+        shown = [name for name in self.columns if name not in omit]
+        groups = dict.fromkeys(next((tuple(s) for s in stacks if name in s), (name,)) for name in shown)
+        cells: dict[str, list[str]] = {}
+        for group in groups:
+            names = [name for name in group if name in shown]
+            indent = "\n  " if names[0] in self.left else "\n"
+            texts = [indent.join(row[name] for name in names) for row in self.rows]
+            stacked = group in map(tuple, stacks)
+            cells[indent.join(names)] = [re.sub(r" (?=[×(])", indent, text) for text in texts] if stacked else texts
+        left = [name for name in cells if name.split("\n")[0] in self.left]
+        return table(list(cells), zip(*cells.values(), strict=True), left=left, no_wrap=True, collapse_padding=True)
+
+
 def facts(rows: Iterable[tuple[str, RenderableType]]) -> Table:
     """Return names, dimmed, with their values beside them."""
     grid = Table.grid(padding=(0, 2))
@@ -74,7 +126,7 @@ def facts(rows: Iterable[tuple[str, RenderableType]]) -> Table:
     return grid
 
 
-def titled(title: str, table: Table) -> Group:
+def titled(title: str, table: RenderableType) -> Group:
     """Return a table below its title, which may be wider."""
     return Group(Text(title, style="bold"), table)
 

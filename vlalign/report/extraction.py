@@ -13,7 +13,7 @@ from vlalign.display import visible
 from vlalign.display.format import DASH, duration, plural, size, truncated
 from vlalign.errors import VlalignError
 from vlalign.files import free_bytes
-from vlalign.report.console import notes, table
+from vlalign.report.console import FittedTable, notes, titled
 from vlalign.store import Run
 
 _CHECKED_BYTES = 2**30  # most bytes of shards whose checksums a list of runs verifies: about a second
@@ -54,8 +54,10 @@ def plan_table(plan: Plan, device: torch.device, config: ExtractOptions) -> Grou
     lines.append("times are rough: operations of the forwards over 60 % of this device's matrix-product rate")
     words = ("model", "revision", "precision", "pool")
     columns = (*words, "weights", "layers", "to do", "disk", f"forwards on {device}")
-    title = f"plan: {plural(len(data), 'sample')} of {visible(data.name)}"
-    return Group(table(columns, rows, left=words, title=title), *notes(lines))
+    stacks = (("model", "revision"), ("precision", "pool"), ("layers", "to do"), ("weights", "disk"))
+    shown = FittedTable(columns, rows, left=words, stacks=stacks, omit=("pool", "revision", "layers", "precision"))
+    title = f"plan: {plural(len(data), 'sample')} of {data.name}"
+    return Group(titled(visible(title), shown), *notes(lines))
 
 
 def extraction_table(extractions: Sequence[Extraction]) -> Group:
@@ -76,7 +78,10 @@ def extraction_table(extractions: Sequence[Extraction]) -> Group:
             ]
         )
     columns = ("model", "layers", "samples", "bits/byte", "load", "extract", "samples/s")
-    return Group(table(columns, rows), *notes(f"{one.run.key.title}: {one.run.path}" for one in extractions))
+    shown = FittedTable(
+        columns, rows, stacks=(("layers", "samples"), ("load", "extract"), ("bits/byte",)), omit=("layers", "load")
+    )
+    return Group(shown, *notes(f"{one.run.key.title}: {one.run.path}" for one in extractions))
 
 
 def _bits_note(run: Run) -> str | None:
@@ -122,9 +127,13 @@ def runs_table(runs: Sequence[Run], incomplete: Sequence[Path]) -> Group:
     shared = [name for name in ("data", "edits", "precision", "samples") if len({row[name] for row in rows}) == 1]
     columns = [name for name in names if name not in shared]
     words = [name for name in columns if name not in ("layers", "samples", "bits/byte")]
-    result = table(columns, ([row[name] for name in columns] for row in rows), left=words)
-    for column in result.columns:
-        column.no_wrap = column.header == "key"
+    result = FittedTable(
+        columns, [[row[name] for name in columns] for row in rows], left=words,
+        stacks=(
+            ("data", "modality", "precision", "pool"), ("layers", "samples"), ("bits/byte",), ("model", "key", "edits"),
+        ),
+        omit=("pool", "layers", "modality"),
+    )  # fmt: skip
     common = ", ".join(f"{name} {rows[0][name]}" for name in shared if rows[0][name] != DASH)
     lines += [f"not complete: {path}" for path in incomplete]
     head = [Text(f"  all runs: {common}", overflow="fold")] if common else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -18,7 +19,7 @@ from vlalign.display.format import duration, number, truncated
 from vlalign.display.tables import csv_text, write_csv
 from vlalign.errors import VlalignError
 from vlalign.files import check_space
-from vlalign.report.console import facts, table
+from vlalign.report.console import FittedTable, facts, table, titled
 from vlalign.report.full import in_depth
 from vlalign.scoring.collect import read_record
 from vlalign.scoring.record_figures import drawable, save_curves, save_heatmap, save_null, save_scores
@@ -96,7 +97,7 @@ def show_records(
             console.print(f"{name}    {path}", highlight=False, soft_wrap=True)
         return records
     console.print(records_table(records, [q_values[path] for path, _ in paths]))
-    notes = list(dict.fromkeys(note for record in records for note in record.checks["notes"]))
+    notes = grouped_notes(records)
     for note in notes[:_NOTES]:
         console.print(Text(f"note  {note}", style="yellow"))
     if len(notes) > _NOTES:
@@ -173,12 +174,31 @@ def save_table(
     return write_csv(path, table)
 
 
-def records_table(records: Sequence[ScoreRecord], q_values: Sequence[float | None] | None = None) -> Table:
+def records_table(records: Sequence[ScoreRecord], q_values: Sequence[float | None] | None = None) -> RenderableType:
     """Return one row per record, best first within each metric; q-values are those of all records together."""
     columns, rows = texts(records, q_values)
-    words = [name for name in columns if name in WORDS]
-    title = visible(records[0].title) if "x" not in columns else None
-    return table(columns, rows, left=words, title=title)
+    numbers = (("best layers",), ("score", "interval"), ("chance", "calibrated"), ("p", "q"))
+    shown = FittedTable(
+        columns, rows, left=[name for name in columns if name in WORDS], stacks=(("x", "y", "metric"), *numbers),
+        omit=("N", "chance", "best layers", "calibrated", "q", "p"),
+    )  # fmt: skip
+    return shown if "x" in columns else titled(visible(records[0].title), shown)
+
+
+def grouped_notes(records: Sequence[ScoreRecord]) -> list[str]:
+    """Return the notes on all records; those of several pairs that differ only in layers and numbers are one line."""
+    kinds: dict[str, dict[str, set[str]]] = {}
+    for record in records:
+        models = "|".join(re.escape(side["model"]) for side in (record.x, record.y))
+        for note in record.checks["notes"]:
+            kind = re.sub(r"\d[\d.,]*", "#", re.sub(f"^.*? of ({models})(?=: | give )", "", note))
+            kinds.setdefault(kind, {}).setdefault(note, set()).add(record.title)
+    lines: list[str] = []
+    for same in kinds.values():
+        pairs = len(set().union(*same.values()))
+        example = "for example, " if len(same) > 1 else ""
+        lines += same if pairs == 1 else [f"{pairs} pairs: {example}{next(iter(same))}"]
+    return lines
 
 
 def stages_table(stages: Sequence[tuple[str, float]]) -> Table:
