@@ -11,6 +11,7 @@ from vlalign.cli.app import VERBS
 
 PAGES = [
     *VERBS,
+    "leaderboard check",
     *(f"synthetic {action}" for action in ("describe", "run", "report", "data", "tune")),
     *(
         f"multibench {action}"

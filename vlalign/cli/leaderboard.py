@@ -1,26 +1,33 @@
 """Compare many models: a static site of score records, with tables as CSV, Markdown and JSON.
 
-The site needs no server and no network: open its index.html, or publish the folder.
+The site needs no server and no network: open its index.html, or publish the folder. The action `check` recomputes a
+part of the records from their features (a folder of results of that name is ./check).
 
   vlalign leaderboard results --out site
   vlalign leaderboard results other-results/pair.json owner/name --out site
+  vlalign leaderboard check owner/name --features owner/features --sample 5
 """
 
 from __future__ import annotations
 
 from typing import Annotated
 
-from cyclopts import Parameter
+from annotated_types import Ge
+from cyclopts import App, Parameter
 
 from vlalign.cli.app import Quiet
 from vlalign.config import Folder
 from vlalign.errors import VlalignError
 from vlalign.paths import user_path
 
+run = App(name="leaderboard")
 
-def run(
-    *results: Annotated[str, Parameter(required=True)], out: Folder = "site", force: bool = False, quiet: Quiet = False
-) -> None:
+#: folders (searched at any depth), record files, or data sets of the Hub
+Results = Annotated[str, Parameter(required=True)]
+
+
+@run.default
+def build(*results: Results, out: Folder = "site", force: bool = False, quiet: Quiet = False) -> None:
     """Read all records, write the site, and report what it shows.
 
     Args:
@@ -44,6 +51,46 @@ def run(
     with tqdm(total=len(collected.records), unit="page", disable=quiet or None, leave=False) as bar:
         board = save_leaderboard(collected, site, lambda done, _: bar.update(done - bar.n), force)
     show_leaderboard(board, site, console())
+
+
+@run.command
+def check(*results: Results, features: str, sample: Annotated[int, Ge(1)] = 5, seed: Annotated[int, Ge(0)] = 0) -> int:
+    """Recompute a random part of the records from their features; status 1 if one differs.
+
+    Layer scores, chance, null, p-value, interval and bits per byte may differ by rounding: four times as much as they
+    change when the features are rounded once more.
+
+    Args:
+        results: folders (searched at any depth), record files, or data sets of the Hub (owner/name,
+            owner/name@revision)
+        features: feature store, or data set of the Hub that `vlalign push` made (owner/name, owner/name@revision)
+        sample: number of records to recompute
+        seed: random seed of the draw
+    """
+    from tqdm import tqdm
+
+    from vlalign.files import work_folder
+    from vlalign.hub import is_repo, pull, read_results, runs_on_hub, split_source
+    from vlalign.report.console import console
+    from vlalign.report.leaderboard import DIFFERS, check_record, choose_records, hashes_of, show_checked
+    from vlalign.store import FeatureStore
+
+    collected = read_results(list(results))
+    with work_folder() as folder:
+        if is_repo(features):
+            repo, revision = split_source(features)
+            configs = runs_on_hub(repo, revision)
+            drawn, checked, left = choose_records(collected, configs, sample, seed)
+            names = {configs[side["run"]["hash"]] for one in drawn for side in (one.record.x, one.record.y)}
+            held = [one.run for one in pull(repo, folder, revision=revision, configs=sorted(names))] if names else []
+        else:
+            held = FeatureStore(features).runs()
+            hashes = {digest for run in held for digest in hashes_of(run.key)}
+            drawn, checked, left = choose_records(collected, hashes, sample, seed)
+        runs = {digest: run for run in held for digest in hashes_of(run.key)} | {run.key.hash: run for run in held}
+        checked += [check_record(one, runs) for one in tqdm(drawn, unit="record", disable=None, leave=False)]
+    show_checked(checked, left, console())
+    return int(any(one.state == DIFFERS for one in checked))
 
 
 if __name__ == "__main__":

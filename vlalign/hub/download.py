@@ -83,6 +83,22 @@ def read_all(repo: str, commit: str, revision: str | None = None) -> list[About]
     return abouts
 
 
+def runs_on_hub(repo: str, revision: str | None = None) -> dict[str, str]:
+    """Return the configurations of a data set of features by the hashes of their runs' keys.
+
+    Rounded features have two: that of the original, and that of the run which pulling makes.
+
+    Args:
+        repo: ``owner/name``.
+        revision: branch, tag or commit.
+
+    Raises:
+        VlalignError: no such data set or revision, or not made by vlalign.
+    """
+    abouts = read_all(repo, resolve_revision(repo, kind="dataset", revision=revision), revision)
+    return {key.hash: about.config for about in abouts for key in (about.key, about.pulled_key)}
+
+
 def _choose(abouts: list[About], repo: str, configs: Sequence[str]) -> list[About]:
     names = [about.config for about in abouts]
     for wanted in configs:

@@ -56,6 +56,18 @@ def is_repo(source: str) -> bool:
     return _REPO.fullmatch(source) is not None
 
 
+def split_source(source: str) -> tuple[str, str | None]:
+    """Return name and revision of a source on the Hub.
+
+    Raises:
+        VlalignError: another form of name.
+    """
+    match = _REPO.fullmatch(source.removeprefix(_SCHEME))
+    if match is None:
+        raise VlalignError(f"{source!r} is no data set of the Hub: write {_SCHEME}owner/name or …@revision")
+    return match["repo"], match["revision"]
+
+
 def _read_repo(source: str, results: Collected) -> None:
     """Read the records of a data set of the Hub and add them to the results.
 
@@ -64,10 +76,7 @@ def _read_repo(source: str, results: Collected) -> None:
     """
     from huggingface_hub import snapshot_download
 
-    match = _REPO.fullmatch(source.removeprefix(_SCHEME))
-    if match is None:
-        raise VlalignError(f"{source!r} is no data set of the Hub: write {_SCHEME}owner/name or …@revision")
-    repo, revision = match["repo"], match["revision"]
+    repo, revision = split_source(source)
     try:
         commit = resolve_revision(repo, kind="dataset", revision=revision)
     except VlalignError as error:
