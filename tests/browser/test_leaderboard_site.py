@@ -49,7 +49,7 @@ def test_table_ranks_and_reference(watched: Watched, site: Path) -> None:
 
 def test_groups_are_never_mixed(watched: Watched, site: Path) -> None:
     page = watched.open(address(site))
-    assert page.locator("#metric option").all_inner_texts() == ["mutual_knn:k=5", "mutual_knn:k=10"]
+    assert page.locator("#metric option").all_inner_texts() == ["mutual kNN, k = 5", "mutual kNN, k = 10"]
     page.select_option("#metric", "mutual_knn:k=10")
     assert column(page, "Score") == ["0.7000"]
     page.click("#filters summary")

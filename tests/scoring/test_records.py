@@ -116,4 +116,4 @@ def test_points_intervals_and_chance_are_where_they_belong(records: ScoreRecords
     np.testing.assert_allclose(line.get_segments()[0][:, 0], [first.interval["low"], first.interval["high"]])
     marks = {line.get_label(): line.get_xdata()[0] for line in axes.lines if not line.get_label().startswith("_")}
     assert marks == {"chance": first.chance, "null's 95% point": first.null["threshold"]}
-    assert axes.get_xlabel() == "mutual-knn, N = 40"
+    assert axes.get_xlabel() == "mutual kNN, N = 40"

@@ -154,14 +154,21 @@ def coefficient(value: float) -> str:
     return signed(value, 3 if 0.995 <= abs(value) < 0.9995 else 2)
 
 
+#: words of metric names that are not spelt in lower case
+_SPELLINGS = {"knn": "kNN", "rnx": "RNX"} | {
+    name: name.upper() for name in ("cka", "cknna", "cmd", "lcs", "rsa", "svcca", "pwcca")
+}
+
+
 def metric_title(metric: str) -> str:
-    """Return a metric as axes name it.
+    """Return a metric as axes and pages name it.
 
     >>> metric_title("mutual_knn:k=100"), metric_title("unbiased_cka")
-    ('mutual-knn, k=100', 'unbiased-cka')
+    ('mutual kNN, k = 100', 'unbiased CKA')
     """
     name, _, params = metric.partition(":")
-    return name.replace("_", "-") + (f", {params.replace(',', ', ')}" if params else "")
+    words = " ".join(_SPELLINGS.get(word, word) for word in name.split("_"))
+    return words + (f", {params.replace(',', ', ').replace('=', ' = ')}" if params else "")
 
 
 def last_run(trained: int, seconds: Mapping[str, float], environment: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlalign.display.figures import COLOURS, MAP, frame_cell, named, new_figure, plain, save, set_ticks
-from vlalign.display.format import p_equation
+from vlalign.display.format import metric_title, p_equation
 from vlalign.metrics.base import value_text
 from vlalign.scoring.summary import p_of_record
 from vlalign.scoring.tables import metric_label, model_label
@@ -68,7 +68,7 @@ def draw_heat_map(record: ScoreRecord, axes: Any = None) -> Any:
         _outline(axes, matrix > record.null["threshold"])
     frame_cell(axes, record.best[rows]["position"] - 0.5, record.best[columns]["position"] - 0.5, 1.6)
     bar = axes.figure.colorbar(image, cax=axes.inset_axes((1.0 + 0.75 / room[0], 0, 0.2 / room[0], 1)))
-    bar.set_label(record.metric["name"].replace("_", "-"))
+    bar.set_label(metric_title(record.metric["name"]))
     if record.chance is not None:
         bar.ax.axhline(record.chance, color="white", linewidth=3)
         bar.ax.axhline(record.chance, color="black", linewidth=1.2)
@@ -124,7 +124,7 @@ def draw_scores(records: Sequence[ScoreRecord], axes: Any = None) -> Any:
     axes.set_ylim(len(ordered) - 0.5, -0.5)
     axes.xaxis.set_major_locator(MaxNLocator(6))
     counts = sorted({record.n for record in ordered})
-    metric = "score" if several else ordered[0].metric["name"].replace("_", "-")
+    metric = "score" if several else metric_title(ordered[0].metric["name"])
     axes.set_xlabel(f"{metric}, N = {' or '.join(f'{n:,}' for n in counts)}")
     axes.grid(axis="x", linewidth=0.4, alpha=0.6)
     plain(axes)
@@ -173,7 +173,7 @@ def save_null(record: ScoreRecord, path: str | Path) -> Path:
     axes.axvline(record.score, color=COLOURS[1], linewidth=2, label=f"score {record.score:.4f}")
     if record.chance is not None:
         axes.axvline(record.chance, color=COLOURS[2], linestyle=":", label=f"chance {record.chance:.4f}")
-    axes.set_xlabel(f"largest {record.metric['name'].replace('_', '-')} over all layer pairs")
+    axes.set_xlabel(f"largest {metric_title(record.metric['name'])} over all layer pairs")
     axes.set_ylabel("random pairings")
     pairings = f"{null['permutations']} random pairings, {p_equation(p_of_record(record))}"
     axes.legend(frameon=False, fontsize=8)
@@ -206,7 +206,7 @@ def save_curves(record: ScoreRecord, path: str | Path) -> Path:
         scored = record.n if name == "n" else record.metric["params"]["k"] or record.n - 1  # None: all others
         axes.axvline(scored, color=COLOURS[2], linewidth=0.8, linestyle=":")
         axes.set_xlabel(_CURVES[name])
-    panels[0].set_ylabel(record.metric["name"].replace("_", "-"))
+    panels[0].set_ylabel(metric_title(record.metric["name"]))
     panels[0].legend(frameon=False, fontsize=7)
     figure.suptitle(f"{named(record.title, 90)}   (dotted: as scored)", fontsize=9, x=0.01, ha="left")
     return save(figure, path)

@@ -165,7 +165,7 @@ def test_files_and_page(usual: MultibenchResult, files: list[Path]) -> None:
     inside = [base64.b64decode(str(image["src"]).removeprefix("data:image/png;base64,")) for image in found.all("img")]
     assert inside == [path.read_bytes() for path in figures]
     assert all(
-        "unbiased-cka" in str(image["alt"]) or "against depth" in str(image["alt"]) for image in found.all("img")
+        "unbiased CKA" in str(image["alt"]) or "against depth" in str(image["alt"]) for image in found.all("img")
     )
     text = words("".join(found.texts["main"]))
     for part in (

@@ -117,7 +117,7 @@ def test_the_command_on_the_page_makes_the_same_settings() -> None:
 
 def test_another_metric_than_the_first() -> None:
     page = page_of("mutual_knn:k=100")
-    assert "Mutual-knn, k=100" in page
+    assert "Mutual kNN, k = 100" in page
     assert row_of(page, "D_φ = 1")[1] == "0.88"
     assert "published" not in page
 

@@ -158,7 +158,7 @@ def test_the_table_has_every_family_and_rate(usual: UniquenessResult) -> None:
         for value in curve.maxima:
             assert f"{value:.4f}" in text
     assert text.count("≤ 0.001") == 20
-    assert "characters deleted from captions: largest mutual-knn" in text
+    assert "characters deleted from captions: largest mutual kNN" in text
     for finding in usual.findings:
         assert finding in " ".join(text.split())
 

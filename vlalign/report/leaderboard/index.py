@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from vlalign.display.format import count, plural
+from vlalign.display.format import count, metric_title, plural
 from vlalign.report.leaderboard.board import ALL, Board, Entry, Group, Ranking
 from vlalign.report.leaderboard.files import DUPLICATE, RULES, TABLES, duplicate_rows, invalid_rows
 from vlalign.report.page import Bullets, Section, Table, asset, templates
@@ -159,6 +159,7 @@ def _group(board: Board, group: Group, places: Mapping[str, int], at: Mapping[st
     return {
         "id": shared.id,
         "metric": shared.metric,
+        "metric_title": metric_title(shared.metric),
         "title": ", ".join(f"{name} {text}" for name, text in parts.items()),
         "parts": list(shared.parts.items()),
         "n": shared.n,

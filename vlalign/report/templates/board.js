@@ -135,7 +135,7 @@ function showTable(rows) {
   byId("body").replaceChildren(...shown.map((row) => el("tr", {}, ...columns().map((column) => cell(column, row)))));
   if (focused) byId("head").querySelector(`[data-sort="${focused}"]`).focus();
   const reference = ranking().model === ALL ? "All pairs" : `Alignment to ${ranking().name}`;
-  byId("caption").textContent = `${reference}. ${group().metric}, N = ${group().n}.`;
+  byId("caption").textContent = `${reference}. ${group().metric_title}, N = ${group().n}.`;
   const all = ranking().rows.length;
   const what = ranking().model === ALL ? "pairs" : "models";
   byId("status").textContent = rows.length
@@ -172,8 +172,7 @@ function options(select, entries, chosen) {
 
 // Update the choices after another group or reference was chosen.
 function showChoices() {
-  const metrics = [...new Set(DATA.groups.map((one) => one.metric))];
-  options(byId("metric"), metrics.map((name) => [name, name]), group().metric);
+  options(byId("metric"), [...new Map(DATA.groups.map((one) => [one.metric, one.metric_title]))], group().metric);
   options(byId("group"), DATA.groups.map((one, i) => [i, one, one.metric]).filter((one) => one[2] === group().metric)
     .map(([i, one]) => [i, `${one.entries} ${one.entries === 1 ? "pair" : "pairs"}: ${one.title}`]), state.group);
   options(byId("reference"), group().rankings.map((one, i) => [i, `${one.name} (${one.rows.length})`]), state.ranking);

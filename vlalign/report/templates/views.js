@@ -52,7 +52,7 @@ function showMatrix(one) {
   });
   const box = byId("matrix");
   box.replaceChildren(el("table", { class: "matrix" },
-    el("caption", {}, `Every pair of models in this group: ${MEASURES[state.measure]} (${one.metric}, N = ${one.n}); ` +
+    el("caption", {}, `Every pair of models in this group: ${MEASURES[state.measure]} (${one.metric_title}, N = ${one.n}); ` +
       "filters do not apply. Arrow keys move among the cells, Enter opens the pair."),
     el("thead", {}, el("tr", {}, el("td", {}), ...head)), el("tbody", {}, ...body)));
   byId("ramp").replaceChildren(fixed(low, 3), el("span", { class: "ramp", "aria-hidden": "true" }), fixed(high, 3));
@@ -76,7 +76,7 @@ function showScatter(rows) {
     tall: bounds(known.flatMap((row) => (raw && row.entry.low !== null ? [row.entry.low, row.entry.high]
       : [row.entry[state.measure]]))),
     below: units + (units === "bits per byte" ? " (lower is better)" : ""),
-    beside: `${MEASURES[state.measure]} (${group().metric})` });
+    beside: `${MEASURES[state.measure]} (${group().metric_title})` });
   const { parts } = frame;
   known.sort((a, b) => a.performance - b.performance);
   known.forEach((row, i) => {

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from vlalign.display.format import p_text
+from vlalign.display.format import metric_title, p_text
 
 if TYPE_CHECKING:
     from vlalign.uniqueness import FamilyCurve, Point, UniquenessResult
@@ -35,7 +35,7 @@ def edits_text(result: UniquenessResult) -> str:
 
 def metric_name(result: UniquenessResult) -> str:
     """Return the metric as axes name it."""
-    return str(result.config.get("metric", "score")).partition(":")[0].replace("_", "-")
+    return metric_title(str(result.config.get("metric", "score")).partition(":")[0])
 
 
 def rate_text(rate: float) -> str:
