@@ -240,3 +240,13 @@ def test_split_of_a_saved_data_set(tmp_path: Path, split: str) -> None:
     refuses("both has no split '.*': it has train, other", tmp_path / "both", split=split)
     assert ids(tmp_path / "both", split="other") == ["c"]
     assert ids(tmp_path / "both", split="train[:1]+other") == ["a", "c"]
+
+
+def test_samples_without_a_partner_are_counted(pictures: Path) -> None:
+    rows = ["file_name,text", "red.png,fire", "green.png,", "nowhere.png,gone", "lost.png,gone", "blue.png,sea"]
+    (pictures / "metadata.csv").write_text("\n".join(rows))
+    data = open_data(DataSpec(str(pictures), on_bad_sample="skip"), {"text", "vision"})
+    assert data.captions == ["fire", "sea"]
+    assert (data.without_caption, data.without_image) == (4, 2)  # one of them empty, three that no row names
+    assert data.typical_size() is not None
+    assert open_data(DataSpec(str(pictures), on_bad_sample="skip"), {"text"}).typical_size() is None

@@ -104,7 +104,9 @@ def test_image_folder_alone(pictures: Path) -> None:
     data = open_data(DataSpec(str(pictures)), {"vision"})
     assert data.ids == sorted(f"{colour}.png" for colour in ["red", "green", "blue", "yellow", "black", "white"])
     assert data.captions is None
-    with pytest.raises(VlalignError, match=r"has no column of text: name it with --text-column; its columns: image"):
+    with pytest.raises(
+        VlalignError, match=r"images without captions: write metadata.csv in it, .* columns file_name,text$"
+    ):
         open_data(DataSpec(str(pictures)), BOTH)
 
 

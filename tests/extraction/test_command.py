@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from support.features import contents
-from support.tiny import TinyModels
+from support.tiny import TinyModels, save_timm
 
 from vlalign.cli import main
 from vlalign.errors import VlalignError
@@ -56,3 +56,20 @@ def test_events_of_an_extraction_that_was_killed_before_it_recorded_its_end(
     assert (extracted["event"], extracted["shards"]) == ("extracted", 0)
     assert not sidecar.exists()
     assert len(FeatureStore("s").runs()) == 1
+
+
+def test_the_plan_advises_a_smaller_input_for_small_pictures(
+    tiny: TinyModels, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The emoji have 64 pixels, the input of DINOv2 518."""
+    sizes = {"embed_dim": 32, "depth": 2, "num_heads": 2, "img_size": 518, "num_classes": 0}
+    model = save_timm(tmp_path / "dinov2", "vit_small_patch14_dinov2.lvd142m", **sizes)
+    line = ["extract", "--model", str(model), "--max-samples", "3", "--cpu", "--dry-run"]
+    line += ["--data", "builtin:emoji", "--store", str(tmp_path / "s")]
+    assert main(line) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "have about 64 × 64 pixels and are enlarged to 518 × 518; --image-size 224 costs" in text
+    assert main([*line, "--image-size", "224"]) == 0
+    assert "enlarged" not in capsys.readouterr().out
+    assert main(["extract", "--model", str(tiny.path("vit")), *line[3:]]) == 0  # its input is small already
+    assert "enlarged" not in capsys.readouterr().out

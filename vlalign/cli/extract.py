@@ -12,6 +12,7 @@ Features in the store are kept, so the same command resumes after an interruptio
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import Annotated, Literal
 
@@ -19,6 +20,8 @@ from vlalign.cli.app import Flags, Quiet
 from vlalign.config import Many
 from vlalign.extraction.options import ExtractOptions
 from vlalign.models.registry import MODEL_SETS
+
+log = logging.getLogger(__name__)
 
 
 def run(
@@ -45,6 +48,8 @@ def run(
         if engine.is_main:
             console().print(plan_table(plan, engine.device, engine.config))
         return
+    for line in plan.advice if engine.is_main else []:
+        log.warning(line)
     extractions = engine.run(plan, progress=not quiet)
     if engine.is_main:
         console().print(extraction_table(extractions))

@@ -106,11 +106,16 @@ def _image_folder(spec: DataSpec, folder: Path, images: list[str], metadata: lis
             spec.source, len(apart), ", ".join(splits), some(apart),
         )  # fmt: skip
 
+    unnamed = 0  # images that no row of metadata names
+
     def rows(split: list[str]) -> Dataset:
+        nonlocal unnamed
         names = [name for name in split if is_image_file(name)]
         if metadata:
             above = [name for name in metadata if name not in inside]
-            return _with_metadata(spec, folder, [*(name for name in metadata if name in split), *above], names, above)
+            tables = [*(name for name in metadata if name in split), *above]
+            dataset, unnamed = _with_metadata(spec, folder, tables, names, above)
+            return dataset
         labels = [PurePosixPath(folder.name, name).parent.name for name in names]
         paths = [{"bytes": None, "path": str(folder / name)} for name in names]
         features = Features({"image": Image(decode=False)})
@@ -123,11 +128,15 @@ def _image_folder(spec: DataSpec, folder: Path, images: list[str], metadata: lis
     with reading(spec.source):
         dataset = select_split(known, spec.split, spec.source)
     text = all(kind_of(name) in KINDS for name in metadata)
-    return Source(dataset, folder.name, spec.source, base=folder, files_are_ids=True, anywhere=text)
+    return Source(dataset, folder.name, spec.source, base=folder, files_are_ids=True, anywhere=text, unnamed=unnamed)
 
 
-def _with_metadata(spec: DataSpec, folder: Path, tables: list[str], images: list[str], above: list[str]) -> Dataset:
+def _with_metadata(
+    spec: DataSpec, folder: Path, tables: list[str], images: list[str], above: list[str]
+) -> tuple[Dataset, int]:
     """Return the rows of the metadata files of one split, with file names (file_name, x_file_name) as images.
+
+    The second value is the number of images that no row names.
 
     images: those of the split. above: tables outside its folder, of which only rows of these images belong to it.
     """
@@ -159,7 +168,7 @@ def _with_metadata(spec: DataSpec, folder: Path, tables: list[str], images: list
             "%s: %d of %d images %s no row in %s: %s (left out)", spec.source, len(apart), len(images),
             "has" if len(apart) == 1 else "have", ", ".join(tables[:3]), some(apart),
         )  # fmt: skip
-    return as_dataset(columns, spec.source)
+    return as_dataset(columns, spec.source), len(apart)
 
 
 def _named_file(folder: Path, name: Any, where: str, row: int) -> Path:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_WITHOUT_METADATA = {"image", "label"}  # columns of a folder of images alone
+
 
 def open_data(spec: DataSpec, modalities: Collection[str]) -> PairedData:
     """Open a data set and check every sample: ids, captions, and that every image decodes.
@@ -52,6 +54,12 @@ def open_data(spec: DataSpec, modalities: Collection[str]) -> PairedData:
         raise VlalignError(f"{source.where} (split {spec.split}) holds no samples")
     if spec.max_samples is not None:
         dataset = dataset.select(range(min(spec.max_samples, len(dataset))))
+    images_alone = source.files_are_ids and set(dataset.features) <= _WITHOUT_METADATA
+    if "text" in wanted and images_alone and not spec.text_column:
+        raise VlalignError(
+            f"{source.where} is a folder of images without captions: write metadata.csv in it, with the columns "
+            "file_name,text"
+        )
     columns = choose(dataset, spec, wanted, source.where)
     ids, id_source = read_ids(dataset, columns, source)
 
@@ -60,6 +68,7 @@ def open_data(spec: DataSpec, modalities: Collection[str]) -> PairedData:
     if "text" in wanted:
         captions = read_captions(dataset, columns.text, spec.caption, source, bad)
         refuse_bad(bad, ids, spec, source)
+    without_caption = len(bad)
     images, digests = None, {}
     files = ImageFiles(source.base, source.anywhere)
     if "vision" in wanted:
@@ -92,6 +101,8 @@ def open_data(spec: DataSpec, modalities: Collection[str]) -> PairedData:
         image_column=columns.image or "",
         files=files,
         alpha=spec.alpha,
+        without_caption=source.unnamed + without_caption,
+        without_image=len(bad) - without_caption if captions else 0,
     )
 
 

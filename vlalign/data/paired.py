@@ -25,6 +25,7 @@ class PairedData:
     name, revision: of the data set; the commit for Hub sets, else None.
     captions: one per sample, or None if text was not requested. has_images: whether images were requested.
     skipped: {"id", "reason"} of every bad sample left out.
+    without_caption, without_image: numbers of images and of captions that are left out as the other is missing or bad.
     """
 
     ids: list[str]
@@ -40,6 +41,8 @@ class PairedData:
     image_column: str = field(default="", repr=False)
     files: ImageFiles = field(default=ImageFiles(), repr=False)
     alpha: str = field(default="white", repr=False)
+    without_caption: int = field(default=0, repr=False)
+    without_image: int = field(default=0, repr=False)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -62,6 +65,21 @@ class PairedData:
             return decode(encoded(self.images[self.rows[i]][self.image_column], self.files), self.alpha)
         except BadImage as error:
             raise VlalignError(f"image of sample {quoted(self.ids[i])} of {self.name}: {error}") from error
+
+    def typical_size(self) -> tuple[int, int] | None:
+        """Return the median width and height in pixels of up to 32 of the images; None if they were not requested."""
+        import io
+        from statistics import median_low
+
+        from PIL import Image
+
+        if self.images is None:
+            return None
+        sizes = []
+        for row in self.rows[:: -(-len(self.rows) // 32)]:
+            with Image.open(io.BytesIO(encoded(self.images[row][self.image_column], self.files))) as image:
+                sizes.append(image.size)
+        return median_low(width for width, _ in sizes), median_low(height for _, height in sizes)
 
     def identity(self, modality: str) -> dict[str, Any]:
         """Return what identifies this data in the run key: plain values and SHA-256 hashes, the same on every machine.

@@ -22,6 +22,7 @@ class Source:
     where: its name in errors. revision: the commit, Hub only. base: folder that image file names start from.
     anywhere: whether image file names may lead outside base: true for text tables on disk, which a user can inspect.
     files_are_ids: an image folder, whose relative file names are the ids. file: of a data set of one local file.
+    unnamed: images of a folder that no row of its metadata names.
     """
 
     dataset: Dataset
@@ -32,6 +33,7 @@ class Source:
     anywhere: bool = False
     files_are_ids: bool = False
     file: Path | None = None
+    unnamed: int = 0
 
 
 @contextmanager

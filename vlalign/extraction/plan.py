@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import torch
 
 FORMAT = 1
+_INPUT = 224  # pixels: the usual side of an input, and a multiple of the usual patches
 
 #: Lists of edits for each model, each list a separate run.
 Sweep = Mapping[ModelSpec, Sequence[Sequence[Perturbation]]]
@@ -101,10 +102,11 @@ class ModelPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """The unedited data, and the planned runs: those of one model follow each other."""
+    """The unedited data, the planned runs (those of one model follow each other), and advice on cheaper settings."""
 
     data: PairedData
     models: list[ModelPlan]
+    advice: list[str]
 
 
 def make_plan(
@@ -149,7 +151,30 @@ def make_plan(
     store = FeatureStore(config.store)
     if any(plan.missing or not store.is_complete(plan.key) for plan in plans):  # else a read-only store will do
         check_space(store.root, sum(plan.bytes_to_write() for plan in plans))
-    return Plan(data, plans)
+    outlines = {plan.source: plan.sketch for plan in plans if plan.missing and plan.source.modality == "vision"}
+    return Plan(data, plans, _smaller_inputs(config, data, outlines))
+
+
+def _smaller_inputs(config: ExtractOptions, data: PairedData, outlines: Mapping[ModelSource, Sketch]) -> list[str]:
+    """Return advice for models whose input is much larger than the pictures, if they can take a smaller one."""
+    if config.image_size is not None or not outlines or (typical := data.typical_size()) is None:
+        return []
+    lines = []
+    for source, outline in outlines.items():
+        height, width = load_preprocessing(source).size
+        side = _INPUT * -(-max(typical) // _INPUT)
+        if side >= min(height, width) or outline.flops is None:
+            continue
+        try:
+            smaller = sketch(source, (side, side), side).flops
+        except VlalignError:  # the model takes images of one size
+            continue
+        if smaller and (times := outline.flops / smaller) >= 1.5:
+            lines.append(
+                f"{source.spec.alias}: the pictures have about {typical[0]} × {typical[1]} pixels and are enlarged to "
+                f"{width} × {height}; --image-size {side} costs {times:.1f} times less"
+            )
+    return lines
 
 
 def _plan_model(

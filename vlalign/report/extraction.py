@@ -49,6 +49,9 @@ def plan_table(plan: Plan, device: torch.device, config: ExtractOptions) -> Grou
             lines.append(f"{model.key.title}: {cut} will be truncated to the model's longest input")
     if data.skipped:
         lines.append(f"{plural(len(data.skipped), 'bad sample')} left out, first {data.skipped[0]['id']!r}")
+    for count, what, other in ((data.without_caption, "image", "caption"), (data.without_image, "caption", "image")):
+        lines += [f"{plural(count, what)} without a usable {other} left out"] if count else []
+    lines += plan.advice
     need = sum(model.bytes_to_write() for model in plan.models)
     lines.append(f"{config.store}: {size(need)} to write, {size(free_bytes(Path(config.store)))} free")
     lines.append("times are rough: operations of the forwards over 60 % of this device's matrix-product rate")
