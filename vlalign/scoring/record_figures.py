@@ -150,8 +150,8 @@ def _title(record: ScoreRecord) -> str:
         parts.append(f"chance {record.chance:.4f}")
     if record.null is not None:
         parts.append(p_equation(p_of_record(record)))
-        parts.append(f"outlined: above the null's {1 - record.null['alpha']:.0%} point")
-    return f"best {record.score:.3f} at {_best(record)}\n{', '.join(parts)}"
+    outlined = "" if record.null is None else f"\noutlined: above the null's {1 - record.null['alpha']:.0%} point"
+    return f"best {record.score:.3f} at {_best(record)}\n{', '.join(parts)}{outlined}"
 
 
 def _best(record: ScoreRecord) -> str:

@@ -11,7 +11,7 @@ from vlalign.metrics.base import value_text
 if TYPE_CHECKING:
     from vlalign.scoring.record import ScoreRecord
 
-#: words for how far a score is from the null's 95 % point (0) to perfect (1), by the least value that earns them
+#: words for how far a score is from the null's 95% point (0) to perfect (1), by the least value that earns them
 _STRENGTHS = ((0.75, "very strong"), (0.5, "strong"), (0.25, "moderate"), (0.1, "weak"), (0.0, "very weak"))
 _LEVEL = 0.05
 
@@ -62,7 +62,7 @@ def verdict(record: ScoreRecord) -> str:
     """Return what a score means in plain words, from its p-value, its calibrated score and the low end of its interval.
 
     The word for the strength is that of the low end of the interval on the calibrated scale, on which 0 is the null's
-    95 % point and 1 a perfect score; without an interval it is that of the score. Scores without a permutation null are
+    95% point and 1 a perfect score; without an interval it is that of the score. Scores without a permutation null are
     not called above chance.
     """
     if record.null is None or record.p_value is None:
@@ -82,13 +82,13 @@ def verdict(record: ScoreRecord) -> str:
     if not low > 0:
         return f"above chance ({p}), but its interval reaches down to chance: not settled by {record.n} samples"
     strength = next(word for least, word in _STRENGTHS if low >= least)
-    way = f"{_percent(record.calibrated)} of the way from the null's 95 % point to perfect"
+    way = f"{_percent(record.calibrated)} of the way from the null's 95% point to perfect"
     return f"above chance ({p}), {strength}: {way}{spread}"
 
 
 def _percent(share: float) -> str:
-    """Return a share as a whole percentage, or with a digit where that would be 0 or 100."""
-    return f"{share:.0%}" if 0.01 <= share <= 0.99 or share in (0, 1) else f"{share:.1%}"
+    """Return a share as a percentage, with a digit below 10 and close to 100."""
+    return f"{share:.0%}" if 0.1 <= share <= 0.99 or share in (0, 1) else f"{share:.1%}"
 
 
 def value_or_dash(value: Any, form: str = "{:.4f}") -> str:
