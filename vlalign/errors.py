@@ -11,16 +11,19 @@ class VlalignError(Exception):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a hint for a misspelt name, or an empty text.
+    """Return a hint for a misspelt name or its beginning, or an empty text.
 
-    >>> did_you_mean("capton", ["caption", "image"])
-    ' (did you mean caption?)'
+    >>> did_you_mean("capton", ["caption", "image"]), did_you_mean("smollm", ["smollm2-135m"]), did_you_mean("csh", ["zsh"])
+    (' (did you mean caption?)', ' (did you mean smollm2-135m?)', '')
     """
     from difflib import get_close_matches  # only needed for mistakes
 
     original = {entry.lower(): entry for entry in known}
-    matches = get_close_matches(name.lower(), original, n=3, cutoff=0.7)
-    return f" (did you mean {' or '.join(original[match] for match in matches)}?)" if matches else ""
+    name = name.lower()
+    close = get_close_matches(name, original, n=3, cutoff=0.7)
+    near = [entry for entry in original if len(name) > 2 and (entry.startswith(name) or sorted(entry) == sorted(name))]
+    matches = [original[match] for match in dict.fromkeys([*close, *near])][:3]
+    return f" (did you mean {' or '.join(matches)}?)" if matches else ""
 
 
 def short_line(error: BaseException | str, limit: int = 300) -> str:

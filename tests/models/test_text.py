@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from vlalign.errors import VlalignError
+from vlalign.extraction.options import ExtractOptions
 from vlalign.models.precision import check_quantization, choose_dtype
 
 
@@ -30,7 +31,6 @@ def test_quantization_is_checked() -> None:
     check_quantization("nf4", "text", "m")
     with pytest.raises(VlalignError, match="vision model"):
         check_quantization("int8", "vision", "m")
-    with pytest.raises(VlalignError, match="int8"):
-        check_quantization("int4", "text", "m")
-    with pytest.raises(VlalignError, match="float32"):
-        choose_dtype("float64", "text", torch.device("cpu"))
+    for wrong in ({"quantization": "int4"}, {"dtype": "float64"}):
+        with pytest.raises(VlalignError, match=rf"{next(iter(wrong))}: expected .*(int8|float32)"):
+            ExtractOptions(models=("m",), **wrong)

@@ -124,7 +124,7 @@ def test_files_hold_what_was_found(result: MultibenchResult) -> None:
         ("layers.parquet", None, "holds no finished study"),
         ("study.json", b"{", "is damaged"),
         ("study.json", b"[]", "is not a study of format 1"),
-        ("study.json", b'{"format": 1}', "no config, data"),
+        ("study.json", b'{"format": 1}', "no config, seconds"),
         ("alignment.parquet", b"PAR1", "is damaged"),
     ],
 )

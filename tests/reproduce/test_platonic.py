@@ -227,7 +227,7 @@ MISTAKES: list[tuple[list[Tensor], str, int, str]] = [
     ([ROWS], "mutual_knn", 12, "k=12 with N=12"),
     ([ROWS], "mutual_knn", 0, "k=0"),
     ([ROWS], "cknna", 1, "2 <= k"),
-    ([ROWS.long()], "mutual_knn", 3, "floating"),
+    ([ROWS.to(torch.complex64)], "mutual_knn", 3, "complex"),
     ([ROWS / 0], "mutual_knn", 3, "not finite"),
     ([ROWS[0]], "mutual_knn", 3, "N, D"),
     ([], "mutual_knn", 3, "no layers"),

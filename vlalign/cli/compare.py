@@ -26,7 +26,6 @@ from vlalign.paths import user_path
 from vlalign.scoring.options import CompareOptions
 
 if TYPE_CHECKING:
-    from vlalign.files import check_space
     from vlalign.scoring.compare import Comparison
     from vlalign.scoring.record import ScoreRecord
     from vlalign.store import FeatureStore, Run
@@ -51,6 +50,7 @@ def run(
         reference: runs that both are aligned with (default: all runs of the other modality)
         json: file for everything, matrices included
     """
+    from vlalign.files import check_space
     from vlalign.report.compare import show_comparisons
     from vlalign.report.console import console
     from vlalign.scoring.record import write_json
