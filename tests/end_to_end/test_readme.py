@@ -93,6 +93,8 @@ def write_embeddings(folder: Path, hub: HubServer) -> None:
 def user_folder(hub: HubServer, tiny: TinyModels, tmp_path: Path) -> Iterator[Path]:
     """A folder with everything that the README's commands read and do not make."""
     hub.add_model("huggyllama/llama-65b", tiny.path("llama"))
+    (tmp_path / "empty").mkdir()
+    hub.add_dataset("community/alignment", tmp_path / "empty")
     for name in ("synthetic", "multibench"):
         (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / "my-model").symlink_to(tiny.path("llama"))
@@ -112,6 +114,7 @@ def user_folder(hub: HubServer, tiny: TinyModels, tmp_path: Path) -> Iterator[Pa
     write_sounds(tmp_path / "FSDD" / "recordings")
     yield tmp_path
     hub.repos.pop("models/huggyllama/llama-65b")
+    hub.repos.pop("datasets/community/alignment")
 
 
 def expanded(words: list[str], folder: Path) -> list[str]:

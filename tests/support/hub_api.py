@@ -212,7 +212,10 @@ class Handler(BaseHTTPRequestHandler):
                 self._check_owner()
             self._send(200, {"message": "ok"})
         elif verb in ("preupload", "commit", "branch", "tag", "settings"):
-            self._check_owner()
+            if self._opens_pull_request():
+                self._check_gate()
+            else:
+                self._check_owner()
             self._write(repo, verb, unquote(revision))
         else:
             self._unknown()
@@ -325,9 +328,11 @@ class Handler(BaseHTTPRequestHandler):
     def _lfs_batch(self, kind: str, pieces: list[str]) -> None:
         pieces[-1] = pieces[-1].removesuffix(".git")
         self._find_repo(kind, pieces)
-        self._check_owner()
+        wish = json.loads(self.body)
+        if "ref" in wish or self._token() is None:  # without a branch: for a pull request, which readers may open
+            self._check_owner()
         objects = []
-        for wanted in json.loads(self.body)["objects"]:
+        for wanted in wish["objects"]:
             entry = {"oid": wanted["oid"], "size": wanted["size"]}
             if wanted["oid"] not in self.hub.uploads:
                 href = f"{self.hub.url}/lfs-upload/{wanted['oid']}"
@@ -388,6 +393,10 @@ class Handler(BaseHTTPRequestHandler):
                     return blob.read()
         raise Refusal(400, None, f"LFS object {oid} was never uploaded")
 
+    def _opens_pull_request(self) -> bool:
+        """Whether the request is a part of a pull request, which every account may open."""
+        return self.query.get("create_pr") == "1" and self._token() is not None
+
     def _post_commit(self, repo: Repo, branch: str) -> None:
         parent = self._commit(repo, branch)
         if branch not in repo.branches:
@@ -415,7 +424,10 @@ class Handler(BaseHTTPRequestHandler):
                 files = {path: blob for path, blob in files.items() if path not in gone}
             else:
                 raise Refusal(400, None, f"unknown commit operation {key}")
-        commit = repo.commit(branch, files, title)
+        is_pull = self._opens_pull_request()
+        commit = repo.open_pull_request(parent, files, title) if is_pull else repo.commit(branch, files, title)
         prefix = "datasets/" if repo.kind == "dataset" else ""
         url = f"{self.hub.url}/{prefix}{repo.id}/commit/{commit.oid}"
-        self._send(200, {"success": True, "commitOid": commit.oid, "commitUrl": url, "hookOutput": ""})
+        pull = f"{self.hub.url}/{prefix}{repo.id}/discussions/{len(repo.pull_requests)}"
+        answer = {"success": True, "commitOid": commit.oid, "commitUrl": url, "hookOutput": ""}
+        self._send(200, answer | ({"pullRequestUrl": pull} if is_pull else {}))

@@ -104,6 +104,7 @@ class Repo:
     private: bool = False
     branches: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
+    pull_requests: list[str] = field(default_factory=list)  # commit of each, the first one has the number 1
     commits: dict[str, Commit] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -111,6 +112,23 @@ class Repo:
             self.commit(
                 "main", {".gitattributes": Blob.make(b"*.safetensors filter=lfs -text\n", "")}, "initial commit"
             )
+
+    def open_pull_request(self, parent: Commit, files: dict[str, Blob], title: str) -> Commit:
+        """Put ``files`` (the whole state) on a new ``refs/pr/N``."""
+        commit = Commit.make(f"{self.kind}s/{self.id}", files, parent.oid, title)
+        self.commits[commit.oid] = commit
+        self.pull_requests.append(commit.oid)
+        return commit
+
+    def merge(self, number: int) -> Commit:
+        """Put what a pull request adds to its parent, or changes there, on the branch ``main``."""
+        commit = self.commits[self.pull_requests[number - 1]]
+        before = self.commits[commit.parent or ""].files
+        changed = {path: blob for path, blob in commit.files.items() if before.get(path) != blob}
+        main = self.commits[self.branches["main"]]
+        if any(main.files.get(path) != before.get(path) for path in changed):
+            raise ValueError(f"pull request {number} conflicts with main")
+        return self.commit("main", main.files | changed, f"Merge pull request {number}")
 
     def commit(self, branch: str, files: dict[str, Blob], title: str) -> Commit:
         """Put ``files`` (the whole state) on a branch, which is made when it does not exist."""
@@ -122,7 +140,8 @@ class Repo:
     def resolve(self, revision: str) -> Commit | None:
         """The commit of a branch, tag, ``refs/...`` name, or (shortened) commit id."""
         name = revision.removeprefix("refs/heads/").removeprefix("refs/tags/")
-        oid = self.branches.get(name) or self.tags.get(name)
+        pulls = {f"refs/pr/{number}": oid for number, oid in enumerate(self.pull_requests, 1)}
+        oid = self.branches.get(name) or self.tags.get(name) or pulls.get(name)
         if oid is None and len(name) >= 7:
             oid = next((known for known in self.commits if known.startswith(name)), None)
         return None if oid is None else self.commits[oid]

@@ -6,9 +6,13 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vlalign.errors import VlalignError
 from vlalign.remote import hub_errors, no_hub
+
+if TYPE_CHECKING:
+    from huggingface_hub import CommitInfo
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,7 @@ class Target:
         start: the commit of these files; None if the repository does not exist yet.
         tag: to set on what is committed.
         private: whether to make a new repository private.
+        create_pr: whether to open a pull request instead of changing the branch.
     """
 
     repo: str
@@ -35,6 +40,7 @@ class Target:
     files: Mapping[str, str] = field(default_factory=dict)
     tag: str | None = None
     private: bool = False
+    create_pr: bool = False
 
     @property
     def url(self) -> str:
@@ -54,17 +60,27 @@ def checksums(data: bytes) -> tuple[str, str]:
     return blob, hashlib.sha256(data).hexdigest()
 
 
-def open_target(repo: str, *, branch: str | None = None, tag: str | None = None, private: bool = False) -> Target:
+def open_target(
+    repo: str,
+    *,
+    branch: str | None = None,
+    tag: str | None = None,
+    private: bool = False,
+    create_pr: bool = False,
+) -> Target:
     """Check name, token and permission, and list the files; nothing is changed.
 
     Raises:
         VlalignError: an invalid name, no token or a wrong one, no permission, a tag where a branch is needed, a tag
-            that exists, or a public repository where a private one is requested.
+            that exists, a public repository where a private one is requested, or a pull request on a repository that
+            does not exist, on another branch than main, or with a tag.
     """
     from huggingface_hub import HfApi, RepoFile, get_token
     from huggingface_hub.errors import RepositoryNotFoundError
 
     check_name(repo)
+    if create_pr and (tag is not None or branch not in (None, "main")):
+        raise VlalignError("a pull request is to the branch main and sets no tag: leave --revision and --tag out")
     if get_token() is None:
         raise VlalignError("no token of the Hub: log in with `hf auth login` or set HF_TOKEN")
     api, name = HfApi(), branch or "main"
@@ -75,9 +91,11 @@ def open_target(repo: str, *, branch: str | None = None, tag: str | None = None,
         try:
             info = api.repo_info(repo, repo_type="dataset")
         except RepositoryNotFoundError:
+            if create_pr:
+                raise
             _check_namespace(repo, me)
             return Target(repo, name, None, False, tag=tag, private=private)
-        api.auth_check(repo, repo_type="dataset", write=True)
+        api.auth_check(repo, repo_type="dataset", write=not create_pr)
         if private and not info.private:
             raise VlalignError(
                 f"data set {repo!r} is public: make it private on its settings page, or leave --private out"
@@ -98,11 +116,11 @@ def open_target(repo: str, *, branch: str | None = None, tag: str | None = None,
             for entry in api.list_repo_tree(repo, repo_type="dataset", revision=start, recursive=True):
                 if isinstance(entry, RepoFile):
                     files[entry.path] = entry.lfs.sha256 if entry.lfs else entry.blob_id
-    return Target(repo, name, branches.get(name), True, start, files, tag, private)
+    return Target(repo, name, branches.get(name), True, start, files, tag, private, create_pr)
 
 
-def commit(target: Target, files: Mapping[str, Path | bytes], gone: Iterable[str], message: str) -> str:
-    """Create repository and branch if necessary, upload, and publish all changes at once; returns the commit.
+def commit(target: Target, files: Mapping[str, Path | bytes], gone: Iterable[str], message: str) -> CommitInfo:
+    """Create repository and branch if necessary, upload, and publish all changes at once, or open a pull request.
 
     Large files are uploaded first, and uploaded ones are skipped, so that a second try continues the first. Readers see
     the changes only after the commit at the end.
@@ -135,7 +153,7 @@ def commit(target: Target, files: Mapping[str, Path | bytes], gone: Iterable[str
             operations += [CommitOperationDelete(path) for path in gone if path in target.files and path not in files]
             done = api.create_commit(
                 target.repo, operations, commit_message=message, repo_type="dataset", revision=target.branch,
-                parent_commit=head,
+                parent_commit=head, create_pr=target.create_pr,
             )  # fmt: skip
     except VlalignError as error:
         again = "" if "run the same command again" in str(error) else "; run the same command again"
@@ -143,7 +161,7 @@ def commit(target: Target, files: Mapping[str, Path | bytes], gone: Iterable[str
     if target.tag is not None:
         with hub_errors(target.repo, kind="dataset", revision=target.branch, writing=True):
             api.create_tag(target.repo, repo_type="dataset", tag=target.tag, revision=done.oid)
-    return str(done.oid)
+    return done
 
 
 def fetch(target: Target, paths: Iterable[str]) -> dict[str, bytes]:

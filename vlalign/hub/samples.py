@@ -65,4 +65,4 @@ def push_samples(
         contents = ((path, file if isinstance(file, bytes) else file.read_bytes()) for path, file in files.items())
         if ours and all(target.holds(path, content) for path, content in contents):
             return PushedSamples(target.url, None)
-        return PushedSamples(target.url, commit(target, files, (), title))
+        return PushedSamples(target.url, commit(target, files, (), title).oid)

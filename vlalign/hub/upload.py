@@ -134,7 +134,7 @@ def push(
         gone = {path for path in own if path.startswith(f"{DATA}/") and path not in still}
         title = f"Features of {len(fresh)} {'run' if len(fresh) == 1 else 'runs'} as {dtype}"
         built = time.perf_counter()
-        made = commit(target, files, gone, title)
+        made = commit(target, files, gone, title).oid
         log.info("built in %.1f s, uploaded in %.1f s", built - start, time.perf_counter() - built)
     return Pushed(target, items, result.kept, abouts, made)
 

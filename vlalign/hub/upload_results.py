@@ -8,13 +8,14 @@ import os
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from vlalign.display import command_line
 from vlalign.errors import VlalignError
 from vlalign.files import parse_json
 from vlalign.hub.cards import render, size_category, versions
-from vlalign.hub.readme import README, read_readme
+from vlalign.hub.readme import README, Readme, read_readme
 from vlalign.hub.record_sources import is_repo, read_results
 from vlalign.hub.record_table import from_parquet, groups_of, row_of, to_parquet
 from vlalign.hub.repo import Target, checksums, commit, fetch, open_target
@@ -68,6 +69,7 @@ class PushedResults:
         total: records in the data set now.
         invalid: files without a valid record, which were left out.
         commit: None for a dry run, or without changes.
+        pull_request: URL of the pull request that holds the commit; None for a commit to the branch.
     """
 
     target: Target
@@ -77,6 +79,7 @@ class PushedResults:
     total: int
     invalid: list[Invalid]
     commit: str | None = None
+    pull_request: str | None = None
 
 
 def push_results(
@@ -89,6 +92,7 @@ def push_results(
     dry_run: bool = False,
     force: bool = False,
     licence: str | None = None,
+    create_pr: bool = False,
 ) -> PushedResults:
     """Push score records to a data set of the Hub, byte for byte, and keep its existing ones.
 
@@ -101,6 +105,9 @@ def push_results(
         private, revision, tag, dry_run: as for :func:`vlalign.hub.push`.
         force: replace other records of the same name and an edited card, and write next to files of others.
         licence: of the data set (default: that of an earlier push, else unknown).
+        create_pr: open a pull request instead of a commit, which needs no permission to write. It adds records alone
+            where there are some already, so that pull requests do not conflict: the next push, such as
+            ``push_results([repo], repo)``, renews table and card.
 
     Raises:
         VlalignError: no valid record, or the first problem; nothing is visible on the Hub then.
@@ -114,10 +121,12 @@ def push_results(
         raise VlalignError(
             f"none of {len(results.invalid)} files is a sound score record, first {first.path}: {first.reason}"
         )
-    target = open_target(repo, branch=revision, tag=tag, private=private)
+    target = open_target(repo, branch=revision, tag=tag, private=private, create_pr=create_pr)
     ours = INDEX in target.files
     existing = {path for path in target.files if ours and path.startswith(f"{FOLDER}/")}
-    readme = read_readme(target, {*existing, *({TABLE, INDEX} if ours else ())}, licence=licence, force=force)
+    only_records = create_pr and ours
+    own = {*existing, *({TABLE, INDEX} if ours else ())}
+    readme = Readme() if only_records else read_readme(target, own, licence=licence, force=force)
     plan = _plan(records, target, existing)
     if plan.replaced and not force:
         pairs = "1 pair" if len(plan.replaced) == 1 else f"{len(plan.replaced)} pairs"
@@ -130,6 +139,11 @@ def push_results(
     if dry_run:
         return result
     files = {path: data for path, (_, data) in plan.uploads.items()}
+    if only_records and not files:
+        return result
+    title = ("1 score record" if len(files) == 1 else f"{len(files)} score records") if files else "Card and table"
+    if only_records:
+        return _committed(result, files, title)
     rows = _merge(target, existing, plan)
     commands = _commands(target) if ours else []
     names = [source if is_repo(source) else os.path.basename(os.path.abspath(source)) for source in sources]
@@ -142,8 +156,13 @@ def push_results(
     made[README] = readme.seal(text)
     if not files and tag is None and all(target.holds(path, data) for path, data in made.items()):
         return result
-    title = ("1 score record" if len(files) == 1 else f"{len(files)} score records") if files else "Card and table"
-    return replace(result, commit=commit(target, files | made, (), title))
+    return _committed(result, files | made, title)
+
+
+def _committed(result: PushedResults, files: Mapping[str, Path | bytes], title: str) -> PushedResults:
+    """Commit the files and return the result of the push."""
+    done = commit(result.target, files, (), title)
+    return replace(result, commit=done.oid, pull_request=done.pr_url)
 
 
 def _plan(records: Iterable[Located], target: Target, existing: Collection[str]) -> Plan:
