@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from rich.console import Console
 
 from vlalign import ScoreRecord, VlalignError, score
 from vlalign.report.score import records_table, show_records, summary
-from vlalign.scoring.record_figures import save_heatmap
+from vlalign.scoring.record_figures import draw_heat_map, save_heatmap
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +43,26 @@ def test_figures_of_any_shape(shape: tuple[int, int], tmp_path: Path) -> None:
     with Image.open(path) as image:
         pixels = np.asarray(image.convert("RGB"))
     assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 20
-    assert pixels.shape[1] < 3000
-    assert pixels.shape[1] >= pixels.shape[0] or min(shape) == max(shape) == 1
+    assert max(pixels.shape) < 3000
+
+
+@pytest.mark.parametrize(("x", "y"), [("vision", "text"), ("text", "vision")])
+def test_vision_is_on_the_y_axis_whatever_the_lengths(record: ScoreRecord, x: str, y: str) -> None:
+    sides = {side: {**getattr(record, side), "model": name, "modality": name} for side, name in (("x", x), ("y", y))}
+    axes = draw_heat_map(replace(record, **sides))
+    assert (axes.get_ylabel(), axes.get_xlabel()) == ("vision", "text")
+    shape = np.asarray(record.matrix).shape
+    assert axes.images[0].get_array().shape == (shape if x == "vision" else shape[::-1])
+
+
+@pytest.mark.parametrize(("share", "hatched"), [(0.5, False), (0.97, True)])
+def test_the_few_cells_that_are_not_significant_are_hatched(record: ScoreRecord, share: float, hatched: bool) -> None:
+    values = np.asarray(record.matrix)
+    threshold = float(np.quantile(values, 1 - share))
+    axes = draw_heat_map(replace(record, null={**record.null, "threshold": threshold}))
+    cells = [patch for patch in axes.patches if patch.get_hatch()]
+    assert len(cells) == hatched * np.sum(values <= threshold)
+    assert ("hatched: not above" if hatched else "outlined: above") in axes.get_title(loc="left")
 
 
 def test_summary_says_what_was_found(record: ScoreRecord) -> None:

@@ -15,6 +15,7 @@ from vlalign.scoring.tables import metric_label, model_label
 if TYPE_CHECKING:
     from vlalign.scoring.record import ScoreRecord
 
+_NEARLY_ALL = 0.9  # share of significant cells above which the others are marked
 _CURVES = {"n": "samples N", "k": "neighbours k"}
 
 
@@ -27,10 +28,17 @@ def save_heatmap(record: ScoreRecord, path: str | Path) -> Path:
     return save(heat_map(record), path)
 
 
+def side_of_rows(record: ScoreRecord) -> str:
+    """Return the side whose layers are the rows of heat maps: that of vision models, else x."""
+    vision = [side for side in ("x", "y") if getattr(record, side).get("modality") == "vision"]
+    return "y" if vision == ["y"] else "x"
+
+
 def heat_map(record: ScoreRecord) -> Any:
     """Return a figure of :func:`draw_heat_map` of a size that suits the number of layers."""
-    height, width = sorted((len(record.axes["x"]), len(record.axes["y"])))
-    cell = min(0.3, 10 / width)
+    rows = side_of_rows(record)
+    height, width = len(record.axes[rows]), len(record.axes["y" if rows == "x" else "x"])
+    cell = min(0.3, 10 / max(width, height))
     figure = new_figure(2.6 + max(cell * width, 4.2), 1.9 + max(cell * height, 1.4))
     draw_heat_map(record, figure.add_subplot())
     return figure
@@ -39,7 +47,8 @@ def heat_map(record: ScoreRecord) -> Any:
 def draw_heat_map(record: ScoreRecord, axes: Any = None) -> Any:
     """Draw a record's matrix: named axes, the best pair framed, chance marked on the colour bar.
 
-    The longer axis lies horizontally.
+    Layers of a vision model are the rows, those of a text model the columns; without exactly one vision model, x and y.
+    Cells above the null's 95 % point are outlined; where they are more than 90 % of the cells, the others are hatched.
 
     Args:
         record: with any number of layers.
@@ -53,9 +62,10 @@ def draw_heat_map(record: ScoreRecord, axes: Any = None) -> Any:
     if axes is None:
         return heat_map(record).axes[0]
     matrix = np.asarray(record.matrix, dtype=float)
-    rows, columns = "x", "y"
-    if matrix.shape[0] > matrix.shape[1]:
-        matrix, rows, columns = matrix.T, "y", "x"
+    rows = side_of_rows(record)
+    columns = "y" if rows == "x" else "x"
+    if rows == "y":
+        matrix = matrix.T
     room = axes.figure.get_size_inches()
     shown = [float(matrix.min()), float(matrix.max()), *([] if record.chance is None else [record.chance])]
     image = axes.imshow(matrix, cmap=MAP, vmin=min(shown), vmax=max(shown), aspect="equal", interpolation="nearest")
@@ -65,7 +75,11 @@ def draw_heat_map(record: ScoreRecord, axes: Any = None) -> Any:
     axes.set_xlabel(named(getattr(record, columns)["model"], 80))
     axes.set_ylabel(named(getattr(record, rows)["model"], 80))
     if record.null is not None:
-        _outline(axes, matrix > record.null["threshold"])
+        above = matrix > record.null["threshold"]
+        if above.mean() > _NEARLY_ALL:
+            _hatch(axes, ~above)
+        else:
+            _outline(axes, above)
     frame_cell(axes, record.best[rows]["position"] - 0.5, record.best[columns]["position"] - 0.5, 1.6)
     bar = axes.figure.colorbar(image, cax=axes.inset_axes((1.0 + 0.75 / room[0], 0, 0.2 / room[0], 1)))
     bar.set_label(metric_title(record.metric["name"]))
@@ -144,14 +158,30 @@ def _outline(axes: Any, inside: Any) -> None:
         axes.add_collection(LineCollection(lines, colors=colour, linewidths=width, clip_on=False))
 
 
+def _hatch(axes: Any, cells: Any) -> None:
+    """Hatch the cells that are true in ``cells`` [rows, columns]."""
+    import numpy as np
+    from matplotlib.patches import Rectangle
+
+    for row, column in np.argwhere(cells):
+        axes.add_patch(
+            Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, hatch="////", edgecolor="white", linewidth=0)
+        )
+
+
 def _title(record: ScoreRecord) -> str:
     parts = [f"N = {record.n}", *(f"{name} = {value_text(value)}" for name, value in record.metric["params"].items())]
     if record.chance is not None:
         parts.append(f"chance {record.chance:.4f}")
     if record.null is not None:
         parts.append(p_equation(p_of_record(record)))
-    outlined = "" if record.null is None else f"\noutlined: above the null's {1 - record.null['alpha']:.0%} point"
-    return f"best {record.score:.3f} at {_best(record)}\n{', '.join(parts)}{outlined}"
+    lines = [f"best {record.score:.3f} at {_best(record)}", ", ".join(parts)]
+    if record.null is not None:
+        above = sum(value > record.null["threshold"] for row in record.matrix for value in row)
+        cells = len(record.axes["x"]) * len(record.axes["y"])
+        marked = "all cells" if above == cells else "hatched: not" if above > _NEARLY_ALL * cells else "outlined:"
+        lines.append(f"{marked} above the null's {1 - record.null['alpha']:.0%} point")
+    return "\n".join(lines)
 
 
 def _best(record: ScoreRecord) -> str:

@@ -8,13 +8,14 @@ from urllib.parse import urlencode
 
 import numpy as np
 
-from vlalign.display.format import DASH, count, number, truncated
+from vlalign.display.format import DASH, count, metric_title, number, truncated
 from vlalign.report.commands import pair_commands
 from vlalign.report.full import best_layers, check_rows
 from vlalign.report.leaderboard.board import Board, Entry
 from vlalign.report.leaderboard.index import embedded
 from vlalign.report.page import Code, Details, Paragraph, Parts, Section, Table, Terms, templates
-from vlalign.scoring.summary import score_facts
+from vlalign.scoring.record_figures import side_of_rows
+from vlalign.scoring.summary import score_facts, verdict
 from vlalign.store.checksums import canonical
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def pair_page(board: Board, entry: Entry, footer: str) -> str:
         .render(
             title=f"{board.model(entry, 'x').name} × {board.model(entry, 'y').name}",
             back=f"../index.html#{back}",
+            verdict=verdict(record),
             summary=Terms(_summary(board, entry)),
             notes=[str(note) for note in record.checks.get("notes") or []],
             lowest=number(float(matrix.min()), 3),
@@ -80,6 +82,7 @@ def _summary(board: Board, entry: Entry) -> dict[str, str]:
         performance = entry.performance(side)
         facts += [f"{performance[1]:.3f} {performance[0]}{truncated(entry.truncated(side))}"] if performance else []
         terms[f"{side}: {model.name}"] = ", ".join(facts)
+    terms.pop("verdict")  # leads the page
     return terms | dict(entry.conditions.parts)
 
 
@@ -89,6 +92,9 @@ def _data(record: ScoreRecord, matrix: np.ndarray) -> dict[str, Any]:
     steps = np.rint((matrix - low) / (high - low or 1.0) * 65535).astype("<u2")
     return {
         **{side: [str(layer["name"]) for layer in record.axes[side]] for side in ("x", "y")},
+        "metric": metric_title(record.metric["name"]),
+        "models": {side: getattr(record, side)["model"] for side in ("x", "y")},
+        "rows": side_of_rows(record),
         "low": low,
         "high": high,
         "values": base64.b64encode(steps.tobytes()).decode(),

@@ -7,15 +7,15 @@ function drawMap(data) {
   const view = new DataView(bytes.buffer);
   const across = data.y.length;
   const value = (i, j) => data.low + ((data.high - data.low) * view.getUint16(2 * (i * across + j), true)) / 65535;
-  const flip = data.x.length > data.y.length; // the longer axis lies horizontally
+  const flip = data.rows === "y"; // layers of a vision model are the rows
   const rows = flip ? data.y : data.x;
   const columns = flip ? data.x : data.y;
   const at = (row, column) => (flip ? [column, row] : [row, column]);
-  const size = Math.max(12, Math.min(26, Math.floor(760 / columns.length)));
+  const size = Math.max(12, Math.min(26, Math.floor(760 / Math.max(columns.length, rows.length))));
   const longest = Math.min(18, Math.max(...rows.map((name) => name.length)));
-  const [left, top] = [longest * 6.6 + 12, 6];
-  const below = Math.min(18, Math.max(...columns.map((name) => name.length))) * 6 + 14;
-  const [width, height] = [left + size * columns.length + 8, top + size * rows.length + below];
+  const [left, top] = [longest * 6.6 + 30, 6];
+  const below = Math.min(18, Math.max(...columns.map((name) => name.length))) * 6 + 32;
+  const [width, height] = [left + Math.max(size * columns.length, 200) + 8, top + size * rows.length + below];
   const short = (name) => (name.length > 18 ? `${name.slice(0, 17)}…` : name);
   const span = data.high - data.low;
   const parts = [];
@@ -34,6 +34,12 @@ function drawMap(data) {
     parts.push(svg("text", { transform: `translate(${left + column * size + size / 2 + 4} ${top + rows.length * size + 5}) ` +
       "rotate(-90)", "text-anchor": "end" }, short(name)));
   });
+  const clipped = (name, room) => (name.length > room ? `${name.slice(0, room - 1)}…` : name);
+  const [rowsOf, columnsOf] = flip ? [data.models.y, data.models.x] : [data.models.x, data.models.y];
+  const middle = top + (size * rows.length) / 2;
+  parts.push(svg("text", { x: left, y: height - 6 }, clipped(columnsOf, Math.floor((width - left) / 7))),
+  svg("text", { transform: `translate(14 ${middle}) rotate(-90)`, "text-anchor": "middle" },
+    clipped(rowsOf, Math.max(8, Math.floor(height / 7)))));
   const best = flip ? [data.best[1], data.best[0]] : data.best;
   const frame = (row, column, stroke, wide) => svg("rect", { x: left + column * size, y: top + row * size, width: size,
     height: size, fill: "none", stroke, "stroke-width": wide });
@@ -83,7 +89,7 @@ function drawNull(data, box) {
   const [width, height] = [520, 250];
   const lines = [["limit", data.threshold], ["chance", data.chance], ["score", data.score]].filter((one) => one[1] !== null);
   const frame = chart({ width, height, across: bounds([data.low, data.high, ...lines.map((one) => one[1])]),
-    tall: [0, Math.max(...data.counts) * 1.05], below: "largest over all layer pairs", beside: "random pairings" });
+    tall: [0, Math.max(...data.counts) * 1.05], below: `largest ${data.metric} over all layer pairs`, beside: "random pairings" });
   const step = (data.high - data.low) / data.counts.length;
   data.counts.forEach((count, i) => {
     const [left, right] = [frame.x(data.low + i * step), frame.x(data.low + (i + 1) * step)];
@@ -98,12 +104,13 @@ function drawNull(data, box) {
 }
 
 // Score against N or k on a logarithmic axis: largest and at the fixed layers, raw and above chance (dashed).
-function drawCurve(points, name, box) {
+function drawCurve(data, name, box) {
   const [width, height] = [520, 250];
+  const points = data.curves[name];
   const kinds = [[1, "first"], [2, "first dashed"], [3, "second"], [4, "second dashed"]];
   const frame = chart({ width, height, across: bounds(points.map((point) => Math.log10(point[0]))),
     tall: bounds([0, ...points.flatMap((point) => point.slice(1)).filter((value) => value !== null)]),
-    below: name === "n" ? "samples N" : "neighbours k", beside: "score",
+    below: name === "n" ? "samples N" : "neighbours k", beside: data.metric,
     marks: points.map((point) => [Math.log10(point[0]), String(point[0])]) });
   for (const [at, kind] of kinds) {
     const known = points.filter((point) => point[at] !== null).map((point) => [frame.x(Math.log10(point[0])), frame.y(point[at])]);
@@ -130,6 +137,6 @@ document.addEventListener("DOMContentLoaded", () => {
   for (const code of document.querySelectorAll(".json code")) {
     code.textContent = JSON.stringify(JSON.parse(code.textContent), null, 1);
   }
-  for (const [name, points] of Object.entries(data.curves)) drawCurve(points, name, document.getElementById(`curve-${name}`));
+  for (const name of Object.keys(data.curves)) drawCurve(data, name, document.getElementById(`curve-${name}`));
   showEdges();
 });

@@ -26,6 +26,7 @@ from vlalign.display.figures import (
 )
 from vlalign.display.format import plural, signed
 from vlalign.scoring.record import ScoreRecord
+from vlalign.scoring.record_figures import side_of_rows
 from vlalign.stats.correlations import rho_text
 from vlalign.uniqueness.analysis import LEAST
 from vlalign.uniqueness.points import Point
@@ -172,7 +173,7 @@ def _performances(axes: Any, fit: PerformanceFit, numbers: dict[str, int] | None
 def save_layer_maps(result: UniquenessResult, load: Load, path: str | Path, x: str, y: str) -> Path | None:
     """Draw the layer × layer matrices of one pair: a panel per U, one scale of colour, best cells framed.
 
-    The longer axis lies horizontally.
+    Layers of a vision model are the rows.
 
     Args:
         result: of the study.
@@ -190,12 +191,13 @@ def save_layer_maps(result: UniquenessResult, load: Load, path: str | Path, x: s
     if not drawn:
         return None
     matrices = [np.asarray(record.matrix, dtype=float) for _, record in drawn]
-    turned = matrices[0].shape[0] > matrices[0].shape[1]
-    rows_of, columns_of = ("y", "x") if turned else ("x", "y")
-    height, width = sorted(matrices[0].shape)
+    rows_of = side_of_rows(drawn[0][1])
+    turned = rows_of == "y"
+    columns_of = "x" if turned else "y"
+    height, width = matrices[0].shape[:: -1 if turned else 1]
     across = min(len(drawn), 2 if width > 3 * height else 3 if width > 1.5 * height else 4)
     down = -(-len(drawn) // across)
-    cell = min(0.3, 10 / across / width)
+    cell = min(0.3, 10 / across / width, 8 / down / height)
     panel = max(cell * width, 1.2), max(cell * height, 0.6)
     figure = new_figure(across * (panel[0] + 0.3) + 1.6, down * (panel[1] + 0.35) + 1.3)
     figure.set_layout_engine("compressed")  # for panels whose shape is given
