@@ -26,8 +26,9 @@ $(DEV): $(DEMO)
 demo: $(DEMO) ## two real pretrained models on the built-in image–text set, scored over all layer pairs
 	$(BIN)/vlalign demo
 
-# the tests of a file share fixtures, and the ports of launchers
-PYTEST = $(BIN)/python -m pytest -n 2 --dist loadfile
+# the tests of a file share fixtures, and the ports of launchers; files in their order, as the longest hold few tests,
+# and would else come last, on one core
+PYTEST = $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test: $(DEV) ## the whole test suite with doctests, on two cores
 	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(PYTEST)
