@@ -9,10 +9,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from vlalign.display.format import count, metric_title, plural
-from vlalign.report.leaderboard.board import ALL, Board, Entry, Group, Ranking
+from vlalign.errors import VlalignError
+from vlalign.report.leaderboard.board import ALL, Board, Entry, Group, Ranking, Row
 from vlalign.report.leaderboard.files import DUPLICATE, RULES, TABLES, duplicate_rows, invalid_rows
 from vlalign.report.page import Bullets, Section, Table, asset, templates
 from vlalign.scoring.summary import p_of_record
+from vlalign.stats.correlations import correlation, rho_text
 
 TITLE = "Alignment leaderboard"
 #: distinguishable by colour-blind eyes (Okabe and Ito), on light and dark pages; each with a mark of another shape
@@ -173,11 +175,29 @@ def _group(board: Board, group: Group, places: Mapping[str, int], at: Mapping[st
                 "run": ranking.reference if ranking.reference == ALL else board.models[ranking.reference].id,
                 "side": ranking.side,
                 "name": _reference(board, ranking),
+                "rho": _rho(ranking),
                 **_table(_ROW, ranking.rows, at),
             }
             for ranking in group.rankings
         ],
     }
+
+
+def _rho(ranking: Ranking) -> str:
+    """Return Spearman's ρ of score and performance with its interval, or why it is missing."""
+    known = [(row.entry.record.score, p) for row in ranking.rows if (p := _performance(row)) is not None]
+    if len({unit for _, (unit, _) in known}) > 1:
+        return rho_text(None, "performances of several units")
+    try:
+        return rho_text(correlation([score for score, _ in known], [value for _, (_, value) in known]))
+    except VlalignError as error:
+        return rho_text(None, f"{plural(len(known), 'model')}: five are needed" if len(known) < 5 else str(error))
+
+
+def _performance(row: Row) -> tuple[str, float] | None:
+    """Return the performance of a row's model; of all pairs, that of y, else of x."""
+    sides = (row.model,) if row.model else ("y", "x")
+    return next((found for side in sides if (found := row.entry.performance(side)) is not None), None)
 
 
 def _reference(board: Board, ranking: Ranking) -> str:

@@ -60,6 +60,17 @@ function showMatrix(one) {
   showEdges();
 }
 
+// Ends of the line of least squares through five points or more, sorted by x; null for fewer.
+function fittedLine(points) {
+  if (points.length < 5) return null;
+  const mean = (at) => points.reduce((sum, point) => sum + point[at], 0) / points.length;
+  const [x, y] = [mean(0), mean(1)];
+  const spread = points.reduce((sum, point) => sum + (point[0] - x) ** 2, 0);
+  if (!spread) return null;
+  const slope = points.reduce((sum, point) => sum + (point[0] - x) * (point[1] - y), 0) / spread;
+  return [points[0][0], points[points.length - 1][0]].map((at) => [at, y + slope * (at - x)]);
+}
+
 function showScatter(rows) {
   const box = byId("scatter");
   const known = rows.filter((row) => row.performance !== null && row.entry[state.measure] !== null);
@@ -72,17 +83,19 @@ function showScatter(rows) {
   const [width, height] = [820, 460];
   const raw = state.measure === "score";
   const units = [...new Set(known.map((row) => row.entry.unit))].join(", ");
-  const frame = chart({ width, height, across: bounds(known.map((row) => row.performance)),
-    tall: bounds(known.flatMap((row) => (raw && row.entry.low !== null ? [row.entry.low, row.entry.high]
-      : [row.entry[state.measure]]))),
-    below: units + (units === "bits per byte" ? " (lower is better)" : ""),
-    beside: `${MEASURES[state.measure]} (${group().metric_title})` });
+  const frame = chart({ width, height, across: bounds(known.flatMap((row) => (raw && row.entry.low !== null
+    ? [row.entry.low, row.entry.high] : [row.entry[state.measure]]))),
+  tall: bounds(known.map((row) => row.performance)),
+  below: `${MEASURES[state.measure]} (${group().metric_title})`,
+  beside: units + (units === "bits per byte" ? " (lower is better)" : "") });
   const { parts } = frame;
-  known.sort((a, b) => a.performance - b.performance);
+  known.sort((a, b) => a.entry[state.measure] - b.entry[state.measure]);
+  const line = fittedLine(known.map((row) => [row.entry[state.measure], row.performance]));
+  if (line) parts.push(svg("path", { class: "fitted", d: `M${line.map(([x, y]) => `${frame.x(x)} ${frame.y(y)}`).join("L")}` }));
   known.forEach((row, i) => {
-    const [x, y] = [frame.x(row.performance), frame.y(row.entry[state.measure])];
+    const [x, y] = [frame.x(row.entry[state.measure]), frame.y(row.performance)];
     if (raw && row.entry.low !== null) {
-      parts.push(svg("line", { class: "whisker", x1: x, x2: x, y1: frame.y(row.entry.low), y2: frame.y(row.entry.high) }));
+      parts.push(svg("line", { class: "whisker", x1: frame.x(row.entry.low), x2: frame.x(row.entry.high), y1: y, y2: y }));
     }
     const name = ranking().model === ALL ? `${row.model.name} × ${row.other.name}` : row.model.name;
     const summary = `${name}: ${MEASURES[state.measure]} ${fixed(row.entry[state.measure], 4)}, ${fixed(row.performance, 3)} ` +
@@ -97,9 +110,12 @@ function showScatter(rows) {
         name.length > 36 ? `${name.slice(0, 35)}…` : name));
     }
   });
-  const label = `Scatter of ${known.length} ${known.length === 1 ? "row" : "rows"}: ${MEASURES[state.measure]} against ${units}`;
-  box.replaceChildren(el("p", { class: "dim" }, `${label}${raw ? ", with intervals" : ""}. ` +
-    "Arrow keys move among the marks, Enter opens the pair."),
+  const label = `Scatter of ${known.length} ${known.length === 1 ? "row" : "rows"}: ${units} against ${MEASURES[state.measure]}`;
+  const all = ranking().rows.length;
+  const rho = state.measure === "calibrated" ? "" :
+    ` ${ranking().rho.replace(/^ρ/, "Spearman's ρ")}${known.length < all ? ` (of all ${all} ${ranking().model === ALL ? "pairs" : "models"})` : ""}.`;
+  box.replaceChildren(el("p", { class: "dim" }, `${label}${raw ? ", with intervals" : ""}.` +
+    `${line ? " Line: least squares." : ""}${rho} Arrow keys move among the marks, Enter opens the pair.`),
   el("div", { class: "wide" }, svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "group",
     "aria-label": label }, ...parts)));
   roving(box, false);
