@@ -8,7 +8,8 @@ from contextlib import contextmanager
 
 from vlalign.errors import VlalignError
 
-_KINDS = {"model": "model", "dataset": "data set"}
+#: kinds of repositories, as they are called
+KINDS = {"model": "model", "dataset": "data set", "space": "Space"}
 _CLIENT = ("huggingface_hub", "httpx", "requests")
 
 
@@ -18,14 +19,14 @@ def hub_errors(repo: str, *, kind: str = "model", revision: str | None = None, w
 
     Args:
         repo: ``owner/name``.
-        kind: ``"model"`` or ``"dataset"``.
+        kind: ``"model"``, ``"dataset"`` or ``"space"``.
         revision: as it was asked for.
         writing: whether something is to be changed there, which takes a permission and not the cache.
     """
     from huggingface_hub import errors
 
-    what = f"{_KINDS[kind]} {repo!r}"
-    page = f"https://huggingface.co/{'datasets/' if kind == 'dataset' else ''}{repo}"
+    what = f"{KINDS[kind]} {repo!r}"
+    page = f"https://huggingface.co/{'' if kind == 'model' else f'{kind}s/'}{repo}"
     try:
         yield
     except VlalignError:
@@ -168,7 +169,7 @@ def resolve_revision(repo: str, *, kind: str = "model", revision: str | None = N
     with hub_errors(repo, kind=kind, revision=revision):
         commit = str(HfApi().resolve_revision(repo, repo_type=kind, revision=revision).resolved)
         if not re.fullmatch("[0-9a-f]{40,64}", commit):
-            raise no_hub(f"{_KINDS[kind]} {repo!r}")
+            raise no_hub(f"{KINDS[kind]} {repo!r}")
         return commit
 
 

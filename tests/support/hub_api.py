@@ -156,8 +156,8 @@ class Handler(BaseHTTPRequestHandler):
     # -- routes --------------------------------------------------------------------------------------------------
     def _route(self, pieces: list[str]) -> None:
         self._check_token()
-        kind = "dataset" if pieces[:1] == ["datasets"] else "model"
-        rest = pieces[1:] if kind == "dataset" else pieces
+        kind = {"datasets": "dataset", "spaces": "space"}.get(pieces[0] if pieces else "", "model")
+        rest = pieces if kind == "model" else pieces[1:]
         if pieces[:1] == ["api"]:
             self._route_api(pieces[1:])
         elif self.command == "PUT" and pieces[:1] == ["lfs-upload"]:
@@ -185,7 +185,7 @@ class Handler(BaseHTTPRequestHandler):
         answer = plain.get((self.command, *pieces))
         if answer is not None:
             answer()
-        elif len(pieces) >= 2 and pieces[0] in ("models", "datasets"):
+        elif len(pieces) >= 2 and pieces[0] in ("models", "datasets", "spaces"):
             self._route_repo(pieces)
         else:
             self._unknown()
@@ -313,8 +313,10 @@ class Handler(BaseHTTPRequestHandler):
         if key in self.hub.repos:
             self._send(409, {"error": "You already created this repo", **answer})
             return
+        if kind == "space" and not wish.get("sdk"):
+            raise Refusal(400, None, "a Space needs an sdk")
         private = bool(wish.get("private")) or wish.get("visibility") == "private"
-        self.hub.repos[key] = self.repo = Repo(kind, repo_id, private=private)
+        self.hub.repos[key] = self.repo = Repo(kind, repo_id, private=private, sdk=wish.get("sdk"))
         self._send(200, answer)
 
     def _delete(self) -> None:
@@ -426,7 +428,7 @@ class Handler(BaseHTTPRequestHandler):
                 raise Refusal(400, None, f"unknown commit operation {key}")
         is_pull = self._opens_pull_request()
         commit = repo.open_pull_request(parent, files, title) if is_pull else repo.commit(branch, files, title)
-        prefix = "datasets/" if repo.kind == "dataset" else ""
+        prefix = "" if repo.kind == "model" else f"{repo.kind}s/"
         url = f"{self.hub.url}/{prefix}{repo.id}/commit/{commit.oid}"
         pull = f"{self.hub.url}/{prefix}{repo.id}/discussions/{len(repo.pull_requests)}"
         answer = {"success": True, "commitOid": commit.oid, "commitUrl": url, "hookOutput": ""}

@@ -96,12 +96,13 @@ class Commit:
 
 @dataclass
 class Repo:
-    """A model or data set repository."""
+    """A model, data set or Space repository."""
 
-    kind: str  # "model" | "dataset"
+    kind: str  # "model" | "dataset" | "space"
     id: str
     gated: bool = False
     private: bool = False
+    sdk: str | None = None  # of a Space, which starts with a page of the Hub
     branches: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     pull_requests: list[str] = field(default_factory=list)  # commit of each, the first one has the number 1
@@ -109,9 +110,10 @@ class Repo:
 
     def __post_init__(self) -> None:
         if not self.branches:
-            self.commit(
-                "main", {".gitattributes": Blob.make(b"*.safetensors filter=lfs -text\n", "")}, "initial commit"
-            )
+            files = {".gitattributes": Blob.make(b"*.safetensors filter=lfs -text\n", "")}
+            if self.kind == "space":
+                files |= {name: Blob.make(b"---\nsdk: static\n---\n", name) for name in ("README.md", "index.html")}
+            self.commit("main", files, "initial commit")
 
     def open_pull_request(self, parent: Commit, files: dict[str, Blob], title: str) -> Commit:
         """Put ``files`` (the whole state) on a new ``refs/pr/N``."""
@@ -173,6 +175,7 @@ class Repo:
             "lastModified": "2024-01-01T00:00:00.000Z",
             "createdAt": "2024-01-01T00:00:00.000Z",
             "private": self.private,
+            **({"sdk": self.sdk} if self.kind == "space" else {}),
             "gated": "manual" if self.gated else False,
             "disabled": False,
             "downloads": 0,

@@ -1,10 +1,11 @@
 """Compare many models: a static site of score records, with tables as CSV, Markdown and JSON.
 
-The site needs no server and no network: open its index.html, or publish the folder. The action `check` recomputes a
-part of the records from their features (a folder of results of that name is ./check).
+The site needs no server and no network: open its index.html, or publish it as a static Space of the Hub. The action
+`check` recomputes a part of the records from their features (a folder of results of that name is ./check).
 
   vlalign leaderboard results --out site
   vlalign leaderboard results other-results/pair.json owner/name --out site
+  vlalign leaderboard owner/name --out site --push owner/space
   vlalign leaderboard check owner/name --features owner/features --sample 5
 """
 
@@ -27,30 +28,42 @@ Results = Annotated[str, Parameter(required=True)]
 
 
 @run.default
-def build(*results: Results, out: Folder = "site", force: bool = False, quiet: Quiet = False) -> None:
+def build(
+    *results: Results,
+    out: Folder = "site",
+    push: Annotated[str | None, Parameter(metavar="SPACE")] = None,
+    force: bool = False,
+    quiet: Quiet = False,
+) -> None:
     """Read all records, write the site, and report what it shows.
 
     Args:
         results: folders (searched at any depth), record files, or data sets of the Hub (owner/name,
             owner/name@revision)
         out: folder of the site
-        force: overwrite files in it that no leaderboard wrote
+        push: publish the site as this static Space of the Hub, OWNER/NAME; created if missing
+        force: overwrite files in folder and Space that no leaderboard wrote
     """
     from tqdm import tqdm
 
-    from vlalign.hub import read_results
+    from vlalign.cli.push import set_up_bars, show_target
+    from vlalign.hub import open_space, push_space, read_results
     from vlalign.report.console import console
-    from vlalign.report.leaderboard import check_site, save_leaderboard, show_leaderboard
+    from vlalign.report.leaderboard import FILES, check_site, save_leaderboard, show_leaderboard
 
     site = check_site(out, force)
     for given in results:
         base = user_path(given).resolve()
         if base.is_dir() and (site.resolve() == base or base in site.resolve().parents):
             raise VlalignError(f"--out {site} lies in the results {given}, where its files would be read as records")
+    target = open_space(push, force) if push else None
     collected = read_results(list(results))
     with tqdm(total=len(collected.records), unit="page", disable=quiet or None, leave=False) as bar:
         board = save_leaderboard(collected, site, lambda done, _: bar.update(done - bar.n), force)
     show_leaderboard(board, site, console())
+    if target is not None:
+        set_up_bars(quiet)
+        show_target(target.url, push_space(target, site, FILES))
 
 
 @run.command

@@ -13,7 +13,19 @@ vlalign/<config>.json        run key, facts, layer axis, checksums, command: the
 from vlalign.hub.download import pull, runs_on_hub
 from vlalign.hub.metadata import About
 from vlalign.hub.record_sources import is_repo, read_results, split_source
+from vlalign.hub.space import open_space, push_space
 from vlalign.hub.upload import push
 from vlalign.hub.upload_results import push_results
 
-__all__ = ["About", "is_repo", "pull", "push", "push_results", "read_results", "runs_on_hub", "split_source"]
+__all__ = [
+    "About",
+    "is_repo",
+    "open_space",
+    "pull",
+    "push",
+    "push_results",
+    "push_space",
+    "read_results",
+    "runs_on_hub",
+    "split_source",
+]

@@ -1,4 +1,4 @@
-"""Data set repository to write to: permissions, existing files, and one commit with all changes."""
+"""Data set or static Space to write to: permissions, existing files, and one commit of all changes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vlalign.errors import VlalignError
-from vlalign.remote import hub_errors, no_hub
+from vlalign.remote import KINDS, hub_errors, no_hub
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitInfo
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Target:
-    """A branch of a data set as it was when it was opened.
+    """A branch of a repository as it was when it was opened.
 
     Attributes:
         repo: ``owner/name``.
@@ -30,6 +30,7 @@ class Target:
         tag: to set on what is committed.
         private: whether to make a new repository private.
         create_pr: whether to open a pull request instead of changing the branch.
+        kind: ``dataset`` or ``space`` (a static one).
     """
 
     repo: str
@@ -41,13 +42,15 @@ class Target:
     tag: str | None = None
     private: bool = False
     create_pr: bool = False
+    kind: str = "dataset"
 
     @property
     def url(self) -> str:
         """Its URL."""
         from huggingface_hub import constants
 
-        return f"{constants.ENDPOINT}/datasets/{self.repo}" + ("" if self.branch == "main" else f"/tree/{self.branch}")
+        tree = "" if self.branch == "main" else f"/tree/{self.branch}"
+        return f"{constants.ENDPOINT}/{self.kind}s/{self.repo}{tree}"
 
     def holds(self, path: str, data: bytes) -> bool:
         """Return whether the branch has exactly this file."""
@@ -67,56 +70,60 @@ def open_target(
     tag: str | None = None,
     private: bool = False,
     create_pr: bool = False,
+    kind: str = "dataset",
 ) -> Target:
     """Check name, token and permission, and list the files; nothing is changed.
 
     Raises:
         VlalignError: an invalid name, no token or a wrong one, no permission, a tag where a branch is needed, a tag
-            that exists, a public repository where a private one is requested, or a pull request on a repository that
-            does not exist, on another branch than main, or with a tag.
+            that exists, a public repository where a private one is requested, a Space that is not static, or a pull
+            request on a repository that does not exist, on another branch than main, or with a tag.
     """
-    from huggingface_hub import HfApi, RepoFile, get_token
+    from huggingface_hub import HfApi, RepoFile, SpaceInfo, get_token
     from huggingface_hub.errors import RepositoryNotFoundError
 
-    check_name(repo)
+    check_name(repo, kind)
+    what = KINDS[kind]
     if create_pr and (tag is not None or branch not in (None, "main")):
         raise VlalignError("a pull request is to the branch main and sets no tag: leave --revision and --tag out")
     if get_token() is None:
         raise VlalignError("no token of the Hub: log in with `hf auth login` or set HF_TOKEN")
     api, name = HfApi(), branch or "main"
-    with hub_errors(repo, kind="dataset", revision=branch, writing=True):
+    with hub_errors(repo, kind=kind, revision=branch, writing=True):
         me = api.whoami()
         if not isinstance(me, dict) or not isinstance(me.get("name"), str):
             raise no_hub("your token")
         try:
-            info = api.repo_info(repo, repo_type="dataset")
+            info = api.repo_info(repo, repo_type=kind)
         except RepositoryNotFoundError:
             if create_pr:
                 raise
-            _check_namespace(repo, me)
-            return Target(repo, name, None, False, tag=tag, private=private)
-        api.auth_check(repo, repo_type="dataset", write=not create_pr)
+            _check_namespace(repo, me, what)
+            return Target(repo, name, None, False, tag=tag, private=private, kind=kind)
+        if isinstance(info, SpaceInfo) and info.sdk != "static":
+            raise VlalignError(f"{what} {repo!r} is no static Space, it runs {info.sdk}: name another one")
+        api.auth_check(repo, repo_type=kind, write=not create_pr)
         if private and not info.private:
             raise VlalignError(
-                f"data set {repo!r} is public: make it private on its settings page, or leave --private out"
+                f"{what} {repo!r} is public: make it private on its settings page, or leave --private out"
             )
-        refs = api.list_repo_refs(repo, repo_type="dataset")
+        refs = api.list_repo_refs(repo, repo_type=kind)
         branches = {ref.name: ref.target_commit for ref in refs.branches}
         tags = {ref.name for ref in refs.tags}
-        for one, others, kind in ((name, tags, "tag"), (tag, branches, "branch")):
+        for one, others, sort in ((name, tags, "tag"), (tag, branches, "branch")):
             if one in others:
                 raise VlalignError(
-                    f"{one!r} is a {kind} of data set {repo!r}: commits go to branches, which tags then mark"
+                    f"{one!r} is a {sort} of {what} {repo!r}: commits go to branches, which tags then mark"
                 )
         if tag in tags:
-            raise VlalignError(f"data set {repo!r} has a tag {tag!r} already: name another with --tag")
+            raise VlalignError(f"{what} {repo!r} has a tag {tag!r} already: name another with --tag")
         start = branches.get(name) or branches.get("main")
         files = {}
         if start is not None:
-            for entry in api.list_repo_tree(repo, repo_type="dataset", revision=start, recursive=True):
+            for entry in api.list_repo_tree(repo, repo_type=kind, revision=start, recursive=True):
                 if isinstance(entry, RepoFile):
                     files[entry.path] = entry.lfs.sha256 if entry.lfs else entry.blob_id
-    return Target(repo, name, branches.get(name), True, start, files, tag, private, create_pr)
+    return Target(repo, name, branches.get(name), True, start, files, tag, private, create_pr, kind)
 
 
 def commit(target: Target, files: Mapping[str, Path | bytes], gone: Iterable[str], message: str) -> CommitInfo:
@@ -138,29 +145,30 @@ def commit(target: Target, files: Mapping[str, Path | bytes], gone: Iterable[str
 
     api = HfApi()
     try:
-        with hub_errors(target.repo, kind="dataset", revision=target.branch, writing=True):
+        with hub_errors(target.repo, kind=target.kind, revision=target.branch, writing=True):
             head = target.head
             if not target.exists:
-                api.create_repo(target.repo, repo_type="dataset", private=target.private or None, exist_ok=False)
+                sdk = "static" if target.kind == "space" else None
+                api.create_repo(target.repo, repo_type=target.kind, private=target.private or None, space_sdk=sdk)
             if head is None:
                 if target.branch != "main":
-                    api.create_branch(target.repo, repo_type="dataset", branch=target.branch, exist_ok=True)
-                head = api.repo_info(target.repo, repo_type="dataset", revision=target.branch).sha
+                    api.create_branch(target.repo, repo_type=target.kind, branch=target.branch, exist_ok=True)
+                head = api.repo_info(target.repo, repo_type=target.kind, revision=target.branch).sha
             operations: list[CommitOperationAdd | CommitOperationDelete] = [
                 CommitOperationAdd(path, content if isinstance(content, bytes) else str(content))
                 for path, content in files.items()
             ]
             operations += [CommitOperationDelete(path) for path in gone if path in target.files and path not in files]
             done = api.create_commit(
-                target.repo, operations, commit_message=message, repo_type="dataset", revision=target.branch,
+                target.repo, operations, commit_message=message, repo_type=target.kind, revision=target.branch,
                 parent_commit=head, create_pr=target.create_pr,
             )  # fmt: skip
     except VlalignError as error:
         again = "" if "run the same command again" in str(error) else "; run the same command again"
         raise VlalignError(f"{error}{again} (uploaded files are kept, but not shown before all are)") from error
     if target.tag is not None:
-        with hub_errors(target.repo, kind="dataset", revision=target.branch, writing=True):
-            api.create_tag(target.repo, repo_type="dataset", tag=target.tag, revision=done.oid)
+        with hub_errors(target.repo, kind=target.kind, revision=target.branch, writing=True):
+            api.create_tag(target.repo, repo_type=target.kind, tag=target.tag, revision=done.oid)
     return done
 
 
@@ -169,15 +177,15 @@ def fetch(target: Target, paths: Iterable[str]) -> dict[str, bytes]:
     from huggingface_hub import hf_hub_download
 
     content = {}
-    with hub_errors(target.repo, kind="dataset", revision=target.branch):
+    with hub_errors(target.repo, kind=target.kind, revision=target.branch):
         for path in paths:
-            local = hf_hub_download(target.repo, path, repo_type="dataset", revision=target.start)
+            local = hf_hub_download(target.repo, path, repo_type=target.kind, revision=target.start)
             content[path] = Path(local).read_bytes()
     return content
 
 
-def check_name(repo: str) -> None:
-    """Raise VlalignError unless ``repo`` can be the name of a data set of the Hub, with its owner."""
+def check_name(repo: str, kind: str = "dataset") -> None:
+    """Raise VlalignError unless ``repo`` can be the name of a repository of the Hub, with its owner."""
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils import validate_repo_id
 
@@ -186,15 +194,15 @@ def check_name(repo: str) -> None:
         if repo.count("/") != 1:
             raise HFValidationError("the owner is missing")
     except HFValidationError as error:
-        raise VlalignError(f"{repo!r} is not a name of a data set on the Hub: give owner/name") from error
+        raise VlalignError(f"{repo!r} is not a name of a {KINDS[kind]} on the Hub: give owner/name") from error
 
 
-def _check_namespace(repo: str, me: Mapping[str, object]) -> None:
+def _check_namespace(repo: str, me: Mapping[str, object], what: str) -> None:
     owner = repo.partition("/")[0]
     orgs = me.get("orgs")
     names = [str(me.get("name")), *(str(org["name"]) for org in (orgs if isinstance(orgs, list) else []))]
     if owner.casefold() not in [name.casefold() for name in names]:
         raise VlalignError(
-            f"no data set {repo!r} that this token may see, and it cannot create one: it belongs to {names[0]!r}; name "
+            f"no {what} {repo!r} that this token may see, and it cannot create one: it belongs to {names[0]!r}; name "
             f"--repo {names[0]}/{repo.partition('/')[2]}, or use a token of {owner!r}"
         )

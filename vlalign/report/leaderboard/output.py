@@ -24,7 +24,8 @@ from vlalign.version import __version__
 
 _PAIR = re.compile(r"[0-9a-f]{16}\.html")
 _JSON = "leaderboard.json"
-_FILES = ("index.html", "site.css", "pair.js", "leaderboard.csv", "leaderboard.md", _JSON)
+#: files of a site beside README.md and the pages of pairs
+FILES = ("index.html", "site.css", "pair.js", "leaderboard.csv", "leaderboard.md", _JSON)
 _SHOWN = 8  # groups and invalid files listed on the console
 #: what makes the folder a static Space of the Hub
 _SPACE = f"""---
@@ -49,7 +50,7 @@ def check_site(out: str | Path, force: bool = False) -> Path:
     if not str(out).strip():
         raise VlalignError("the folder of the site has no name: give one, such as --out site")
     out = user_path(out)
-    existing = [name for name in _FILES if (out / name).exists() or (out / name).is_symlink()]
+    existing = [name for name in FILES if (out / name).exists() or (out / name).is_symlink()]
     if existing and not force and not _is_ours(out / _JSON):
         raise VlalignError(
             f"{out} holds {', '.join(existing)} that no leaderboard wrote: "
