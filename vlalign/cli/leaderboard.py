@@ -31,6 +31,9 @@ Results = Annotated[str, Parameter(required=True)]
 def build(
     *results: Results,
     out: Folder = "site",
+    title: str = "Alignment leaderboard",
+    description: str = "",
+    link: str = "",
     push: Annotated[str | None, Parameter(metavar="SPACE")] = None,
     force: bool = False,
     quiet: Quiet = False,
@@ -41,6 +44,9 @@ def build(
         results: folders (searched at any depth), record files, or data sets of the Hub (owner/name,
             owner/name@revision)
         out: folder of the site
+        title: title of the first page
+        description: text below the title
+        link: address of a page about the leaderboard, shown below the title
         push: publish the site as this static Space of the Hub, OWNER/NAME; created if missing
         force: overwrite files in folder and Space that no leaderboard wrote
     """
@@ -49,8 +55,9 @@ def build(
     from vlalign.cli.push import set_up_bars, show_target
     from vlalign.hub import open_space, push_space, read_results
     from vlalign.report.console import console
-    from vlalign.report.leaderboard import FILES, check_site, save_leaderboard, show_leaderboard
+    from vlalign.report.leaderboard import FILES, Heading, check_site, save_leaderboard, show_leaderboard
 
+    heading = Heading(title, description, link)
     site = check_site(out, force)
     for given in results:
         base = user_path(given).resolve()
@@ -59,7 +66,7 @@ def build(
     target = open_space(push, force) if push else None
     collected = read_results(list(results))
     with tqdm(total=len(collected.records), unit="page", disable=quiet or None, leave=False) as bar:
-        board = save_leaderboard(collected, site, lambda done, _: bar.update(done - bar.n), force)
+        board = save_leaderboard(collected, site, lambda done, _: bar.update(done - bar.n), force, heading)
     show_leaderboard(board, site, console())
     if target is not None:
         set_up_bars(quiet)

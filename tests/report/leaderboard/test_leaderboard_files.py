@@ -354,3 +354,22 @@ def test_columns_of_the_embedded_tables_travel_with_their_rows(tmp_path: Path) -
     ranking = data["groups"][0]["rankings"][0]
     rows = [dict(zip(ranking["columns"], row, strict=True)) for row in ranking["rows"]]
     assert [row["rank"] for row in rows] == sorted(row["rank"] for row in rows)
+
+
+def test_title_description_and_link_head_the_page(tmp_path: Path) -> None:
+    results = write_results(tmp_path / "results", small_grid()[:1])
+    given = ["--title", "Us: <all>", "--description", "Scored & checked.", "--link", "https://example.org/a?b=1"]
+    assert main(["leaderboard", str(results), "--out", str(tmp_path / "site"), "--quiet", *given]) == 0
+    text = (tmp_path / "site" / "index.html").read_text(encoding="utf-8")
+    assert "<h1>Us: &lt;all&gt;</h1>" in text
+    assert "<p>Scored &amp; checked.</p>" in text
+    assert '<a href="https://example.org/a?b=1">' in text
+    space = (tmp_path / "site" / "README.md").read_text(encoding="utf-8").split("---")[1]
+    assert yaml.safe_load(space)["title"] == "Us: <all>"
+
+
+def test_a_link_that_is_no_address_of_the_web(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    results = write_results(tmp_path / "results", small_grid()[:1])
+    assert main(["leaderboard", str(results), "--out", str(tmp_path / "site"), "--link", "javascript:alert(1)"]) != 0
+    assert "does not start with https://" in capsys.readouterr().err
+    assert not (tmp_path / "site").exists()

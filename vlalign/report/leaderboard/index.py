@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from vlalign.display.format import count, metric_title, plural
@@ -30,7 +31,24 @@ _MARKS = (
 )
 
 
-def index_page(board: Board, footer: str) -> str:
+@dataclass(frozen=True)
+class Heading:
+    """Title of a leaderboard, a description below it, and the address of a page about it, both of which may be empty.
+
+    Raises:
+        VlalignError: the address is not one of the web.
+    """
+
+    title: str = TITLE
+    description: str = ""
+    link: str = ""
+
+    def __post_init__(self) -> None:
+        if self.link and not self.link.startswith(("https://", "http://")):
+            raise VlalignError(f"the link {self.link!r} of the leaderboard does not start with https:// or http://")
+
+
+def index_page(board: Board, footer: str, heading: Heading | None = None) -> str:
     """Return the page as HTML; its script makes elements of the data in it (JSON), never HTML text."""
     theme = asset("theme.js")
     script = "\n".join(asset(name) for name in ("common.js", "board.js", "views.js"))
@@ -38,7 +56,7 @@ def index_page(board: Board, footer: str) -> str:
         templates()
         .get_template("index.html")
         .render(
-            title=TITLE,
+            heading=heading or Heading(),
             hashes=" ".join(map(_hash, (theme, script))),
             style=asset("site.css"),
             theme=theme,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ from vlalign.files import check_space, read_json, write_whole
 from vlalign.paths import user_path
 from vlalign.report.leaderboard.board import FLAWED, Board, flawed, make_board
 from vlalign.report.leaderboard.files import to_csv, to_json, to_markdown
-from vlalign.report.leaderboard.index import TITLE, index_page, summary
+from vlalign.report.leaderboard.index import Heading, index_page, summary
 from vlalign.report.leaderboard.pair import pair_page
 from vlalign.report.page import asset
 from vlalign.scoring.collect import Collected, Invalid
@@ -28,8 +29,8 @@ _JSON = "leaderboard.json"
 FILES = ("index.html", "site.css", "pair.js", "leaderboard.csv", "leaderboard.md", _JSON)
 _SHOWN = 8  # groups and invalid files listed on the console
 #: what makes the folder a static Space of the Hub
-_SPACE = f"""---
-title: {TITLE}
+_SPACE = """---
+title: {title}
 emoji: 📐
 sdk: static
 app_file: index.html
@@ -72,6 +73,7 @@ def save_leaderboard(
     out: str | Path,
     progress: Callable[[int, int], object] | None = None,
     force: bool = False,
+    heading: Heading | None = None,
 ) -> Board:
     """Write the site and its files into ``out``, the first page last, and remove pairs that are no longer on the board.
 
@@ -82,6 +84,7 @@ def save_leaderboard(
         out: folder, created if missing.
         progress: called with the number of pair pages written and their total.
         force: overwrite files of the site's names that no leaderboard wrote.
+        heading: title, description and link of the first page.
 
     Returns:
         The board, records without a page among the invalid ones.
@@ -94,20 +97,21 @@ def save_leaderboard(
         raise VlalignError("there are no score records: write some with `vlalign score`")
     check_space(out)
     board = make_board(collected)
-    footer = f"{TITLE}, written by vlalign {__version__}"
+    heading = heading or Heading()
+    footer = f"{heading.title}, written by vlalign {__version__}"
     pages = _pair_pages(board, collected, footer, out, progress)
     if pages:  # records without a page leave the board, which changes ranks
         lost = {(one.source, one.path) for one in pages}
         rest = [record for record in collected.records if (record.source, record.path) not in lost]
-        return save_leaderboard(Collected(rest, [*collected.invalid, *pages]), out, progress, force)
+        return save_leaderboard(Collected(rest, [*collected.invalid, *pages]), out, progress, force, heading)
     _write(out / _JSON, to_json(board))  # first: it marks the folder as a leaderboard
     _write(out / "site.css", asset("site.css"))
     _write(out / "pair.js", "\n".join(asset(name) for name in ("theme.js", "common.js", "pair.js")))
     for name, text in (("csv", to_csv(board)), ("md", to_markdown(board))):
         _write(out / f"leaderboard.{name}", text)
     if not (out / "README.md").exists():  # its owner may have written another
-        _write(out / "README.md", _SPACE)
-    _write(out / "index.html", index_page(board, footer))
+        _write(out / "README.md", _SPACE.format(title=json.dumps(heading.title, ensure_ascii=False)))
+    _write(out / "index.html", index_page(board, footer, heading))
     kept = {entry.page for entry in board.entries}
     for old in (out / "pairs").glob("*.html"):
         if _PAIR.fullmatch(old.name) and f"pairs/{old.name}" not in kept:
