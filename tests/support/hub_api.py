@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # The word after a repository id; tells "gpt2/resolve/..." (no namespace) from "org/name/resolve/...".
 _VERBS = {"resolve", "raw", "revision", "tree", "paths-info", "refs", "commits", "commit", "preupload", "branch", "tag"}
-_VERBS |= {"auth-check", "settings", "xet-read-token", "xet-write-token", "compare", "super-squash"}
+_VERBS |= {"auth-check", "discussions", "settings", "xet-read-token", "xet-write-token", "compare", "super-squash"}
 
 
 class Refusal(Exception):
@@ -211,6 +211,8 @@ class Handler(BaseHTTPRequestHandler):
             if rest[1:] == ["write"]:
                 self._check_owner()
             self._send(200, {"message": "ok"})
+        elif verb == "discussions":
+            self._discussions(repo, rest[1:])
         elif verb in ("preupload", "commit", "branch", "tag", "settings"):
             if self._opens_pull_request():
                 self._check_gate()
@@ -394,6 +396,22 @@ class Handler(BaseHTTPRequestHandler):
                 if blob.sha256 == oid:
                     return blob.read()
         raise Refusal(400, None, f"LFS object {oid} was never uploaded")
+
+    def _discussions(self, repo: Repo, pieces: list[str]) -> None:
+        """List the open pull requests, or comment on one."""
+        if self.command == "GET" and not pieces:
+            entries = repo.discussions()
+            self._send(200, {"discussions": entries, "count": len(entries), "start": 0})
+        elif self.command == "POST" and pieces[1:] == ["comment"]:
+            if self._token() is None:
+                raise Refusal(401, None, "Invalid username or password.")
+            text = json.loads(self.body)["comment"]
+            repo.comments.append((int(pieces[0]), text))
+            data = {"edited": False, "hidden": False, "latest": {"raw": text}}
+            event = {"id": "0" * 24, "type": "comment", "createdAt": "2024-01-01T00:00:00.000Z", "data": data}
+            self._send(200, {"newMessage": event | {"author": {"name": "owner"}}})
+        else:
+            self._unknown()
 
     def _opens_pull_request(self) -> bool:
         """Whether the request is a part of a pull request, which every account may open."""

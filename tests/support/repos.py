@@ -106,6 +106,8 @@ class Repo:
     branches: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     pull_requests: list[str] = field(default_factory=list)  # commit of each, the first one has the number 1
+    merged: set[int] = field(default_factory=set)  # numbers of pull requests
+    comments: list[tuple[int, str]] = field(default_factory=list)  # number of the pull request, text
     commits: dict[str, Commit] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -130,6 +132,7 @@ class Repo:
         main = self.commits[self.branches["main"]]
         if any(main.files.get(path) != before.get(path) for path in changed):
             raise ValueError(f"pull request {number} conflicts with main")
+        self.merged.add(number)
         return self.commit("main", main.files | changed, f"Merge pull request {number}")
 
     def commit(self, branch: str, files: dict[str, Blob], title: str) -> Commit:
@@ -154,6 +157,22 @@ class Repo:
         while (parent := chain[-1].parent) is not None:
             chain.append(self.commits[parent])
         return chain
+
+    def discussions(self) -> list[dict[str, Any]]:
+        """The open pull requests, as ``/discussions`` lists them."""
+        return [
+            {
+                "title": self.commits[oid].title,
+                "num": number,
+                "author": {"name": "stranger"},
+                "createdAt": "2024-01-01T00:00:00.000Z",
+                "status": "open",
+                "repo": {"name": self.id, "type": self.kind},
+                "isPullRequest": True,
+            }
+            for number, oid in enumerate(self.pull_requests, 1)
+            if number not in self.merged
+        ]
 
     def info(self, commit: Commit, *, blobs: bool = False) -> dict[str, Any]:
         """The answer of ``/api/models/{id}`` and ``/api/datasets/{id}``."""
