@@ -1,6 +1,8 @@
 """How aligned are independently trained vision and language models, and does it matter for your data?
 
 - :func:`vlalign.extract`: pooled features of every layer of a model, into a feature store;
+- :func:`vlalign.import_embeddings`: embeddings made elsewhere, into a feature store;
+- :func:`vlalign.read_embeddings`: embeddings in a file;
 - :class:`vlalign.FeatureStore`: the runs of a store;
 - :func:`vlalign.score`, :func:`vlalign.score_pairs`: alignment over all layer pairs of two runs, or of plain tensors;
 - :func:`vlalign.compare`: difference in alignment of two runs with the same reference, or of two records.
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
+    from vlalign.data.embeddings import read_embeddings
     from vlalign.data.spec import DataSpec
     from vlalign.errors import VlalignError
     from vlalign.extraction.engine import extract
@@ -22,17 +25,22 @@ if TYPE_CHECKING:
     from vlalign.scoring.compare import compare
     from vlalign.scoring.pair import score
     from vlalign.scoring.record import ScoreRecord
+    from vlalign.scoring.records import ScoreRecords
     from vlalign.store import FeatureStore
+    from vlalign.store.importing import import_embeddings
     from vlalign.version import __version__
 
 __all__ = [
     "DataSpec",
     "FeatureStore",
     "ScoreRecord",
+    "ScoreRecords",
     "VlalignError",
     "__version__",
     "compare",
     "extract",
+    "import_embeddings",
+    "read_embeddings",
     "score",
     "score_pairs",
 ]
@@ -62,10 +70,13 @@ __getattr__ = lazy_names(
         "DataSpec": "data.spec",
         "FeatureStore": "store",
         "ScoreRecord": "scoring.record",
+        "ScoreRecords": "scoring.records",
         "VlalignError": "errors",
         "__version__": "version",
         "compare": "scoring.compare",
         "extract": "extraction.engine",
+        "import_embeddings": "store.importing",
+        "read_embeddings": "data.embeddings",
         "score": "scoring.pair",
         "score_pairs": "scoring.batch",
     },
