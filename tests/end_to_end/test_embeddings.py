@@ -163,3 +163,17 @@ def test_mistakes_are_one_line(command: Command, files: Path, line: str, message
     done = command(f"vlalign {line}", status=1)
     (error,) = done.stderr.strip().splitlines()
     assert message in error
+
+
+def test_a_dry_run_estimates_time_and_disk(command: Command, files: Path) -> None:
+    line = (
+        f"vlalign score image.npy text.npy --metric mutual_knn:k=5 --metric unbiased_cka {QUICK.removeprefix('--k 5 ')}"
+    )
+    shown = command(f"{line} --dry-run").stdout
+    assert re.search(
+        r"plan: 2 scores.*mutual_knn:k=5 +1 +1 +≈ .* s .*unbiased_cka:kernel=linear +1 +1 +≈ ", shown, re.DOTALL
+    )
+    assert re.search(r"results: ≈ \d+ kB to write, ≈ [\d.]+ s in all", shown)
+    assert not (files / "results").exists()
+    command(line)
+    assert "2 of 2 scores already in results" in command(f"{line} --dry-run").stdout

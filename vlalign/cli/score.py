@@ -51,6 +51,7 @@ def run(
     out: Folder = "results",
     report: Literal["compact", "full"] = "compact",
     force: bool = False,
+    dry_run: bool = False,
     figure: Annotated[bool, Parameter(negative="--no-figure")] = True,
     figure_format: Literal["png", "pdf", "svg"] = "png",
     table: Literal["latex", "markdown", "csv"] | None = None,
@@ -71,6 +72,7 @@ def run(
         report: full: also compute and show the interval of the maximum over layers and curves against N and k, and
             show best layers, data checks and three figures
         force: recompute records that are in --out
+        dry_run: check everything and estimate time and disk, score nothing
         figure: write figures
         figure_format: kind of the figures
         table: print the scores as a table of this kind, and nothing else
@@ -78,9 +80,10 @@ def run(
     """
     from vlalign.data.embeddings import is_embeddings, read_groups
     from vlalign.report.console import console
-    from vlalign.report.score import show_records
+    from vlalign.report.score import estimate_table, show_records
     from vlalign.scoring.batch import prepare_pairs
-    from vlalign.scoring.resume import score_missing
+    from vlalign.scoring.estimate import estimate_scores
+    from vlalign.scoring.resume import kept_records, score_missing
     from vlalign.store import FeatureStore
 
     if json and table:
@@ -94,6 +97,11 @@ def run(
     else:
         pairs = choose_pairs(FeatureStore(store), runs)
     planned = prepare_pairs(pairs, options)
+    if dry_run:
+        kept = kept_records(planned, Path(out), force=force)
+        missing = [one for one, record in zip(planned, kept, strict=True) if record is None]
+        console().print(estimate_table(estimate_scores(missing, options, figure), len(planned), out))
+        return
     records = score_missing(planned, Path(out), force=force, progress=not quiet)
     form = "json" if json else table or "text"
     kind = figure_format if figure else None

@@ -9,17 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from rich import box
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
 from vlalign.display import visible
-from vlalign.display.format import duration, number, truncated
+from vlalign.display.format import duration, number, plural, size, truncated
 from vlalign.display.tables import csv_text, write_csv
 from vlalign.errors import VlalignError
 from vlalign.files import check_space
 from vlalign.report.console import FittedTable, facts, table, titled
+from vlalign.report.console import notes as note_lines
 from vlalign.report.full import in_depth
 from vlalign.scoring.collect import read_record
 from vlalign.scoring.record_figures import drawable, save_curves, save_heatmap, save_null, save_scores
@@ -29,6 +30,7 @@ from vlalign.scoring.tables import WORDS, false_discovery, frame, latex, markdow
 
 if TYPE_CHECKING:
     from vlalign.scoring import ScoreRecord
+    from vlalign.scoring.estimate import Estimate
 
 
 FIGURE_KINDS = ("png", "pdf", "svg")
@@ -183,6 +185,20 @@ def records_table(records: Sequence[ScoreRecord], q_values: Sequence[float | Non
         omit=("N", "chance", "best layers", "calibrated", "q", "p"),
     )  # fmt: skip
     return shown if "x" in columns else titled(visible(records[0].title), shown)
+
+
+def estimate_table(estimates: Sequence[Estimate], planned: int, out: str) -> RenderableType:
+    """Return what ``--dry-run`` shows: time and disk of the scores that are missing of those planned."""
+    rows = [
+        [one.metric, f"{one.pairs:,}", f"{one.layer_pairs:,}", f"≈ {duration(one.seconds)}", size(one.bytes)]
+        for one in estimates
+    ]
+    missing, seconds = sum(one.pairs for one in estimates), sum(one.seconds for one in estimates)
+    lines = [f"{planned - missing} of {plural(planned, 'score')} already in {out}"] if missing < planned else []
+    lines.append(f"{out}: ≈ {size(sum(one.bytes for one in estimates))} to write, ≈ {duration(seconds)} in all")
+    lines.append("times are rough: scaled from a trial with a few layers of random features")
+    columns = ("metric", "to do", "layer pairs", "time", "disk")
+    return Group(titled(f"plan: {plural(planned, 'score')}", FittedTable(columns, rows)), *note_lines(lines))
 
 
 def grouped_notes(records: Sequence[ScoreRecord]) -> list[str]:

@@ -70,13 +70,16 @@ class Planned:
     Attributes:
         title: of both models and the metric.
         request: everything that the record depends on, as its ``environment`` keeps it; None where this is not known.
+        sides: features of x and y.
+        metric: of the score.
     """
 
     title: str
     request: dict[str, Any] | None
     _compute: Callable[[], ScoreRecord]
     _release: Callable[[], None]
-    _sides: tuple[Features, Features]
+    sides: tuple[Features, Features]
+    metric: Metric
 
     def __call__(self) -> ScoreRecord:
         """Return the record."""
@@ -91,7 +94,7 @@ class Planned:
         Raises:
             VlalignError: a shard is missing or damaged.
         """
-        for side in self._sides:
+        for side in self.sides:
             if hasattr(side, "check"):
                 side.check()
         self._release()
@@ -122,7 +125,7 @@ def prepare_pairs(pairs: Iterable[tuple[Features, Features]], options: ScoreOpti
     for chosen, (i, (x, y)) in product(metrics, enumerate(pairs)):
         title, request = f"{_title(x, 'x')} × {_title(y, 'y')} {chosen.name}", scorer.request(chosen, x, y)
         compute = partial(scorer.pair, chosen, x, y, request)
-        planned.append(Planned(title, request, compute, partial(release, chosen, i), (x, y)))
+        planned.append(Planned(title, request, compute, partial(release, chosen, i), (x, y), chosen))
     return planned
 
 

@@ -29,6 +29,12 @@ def records_in(folder: Path) -> dict[Path, ScoreRecord]:
     return records
 
 
+def kept_records(planned: Sequence[Planned], folder: Path, *, force: bool = False) -> list[ScoreRecord | None]:
+    """Return for each planned score the record in the folder that it would give again; with ``force`` None for all."""
+    earlier = {} if force else {encode(canonical(r.environment.get("request"))): r for r in records_in(folder).values()}
+    return [None if one.request is None else earlier.get(encode(canonical(one.request))) for one in planned]
+
+
 def score_missing(
     planned: Sequence[Planned], folder: Path, *, force: bool = False, progress: bool = True
 ) -> Iterator[ScoreRecord]:
@@ -44,8 +50,7 @@ def score_missing(
     """
     from tqdm import tqdm
 
-    earlier = {} if force else {encode(canonical(r.environment.get("request"))): r for r in records_in(folder).values()}
-    kept = [None if one.request is None else earlier.get(encode(canonical(one.request))) for one in planned]
+    kept = kept_records(planned, folder, force=force)
     count = sum(record is not None for record in kept)
     if count:
         log.info("%d of %d scores already in %s: kept (--force recomputes them)", count, len(planned), folder)
