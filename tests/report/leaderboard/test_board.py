@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from support.board import collected, made_up, run_of, small_grid
 
-from vlalign.report.leaderboard.board import ALL, Board, Group, Ranking, make_board
+from vlalign.report.leaderboard.board import ALL, Board, Group, Ranking, group_titles, make_board
 from vlalign.scoring import ScoreRecord
 from vlalign.stats.fdr import benjamini_hochberg
 
@@ -131,8 +131,21 @@ def test_runs_of_one_model_are_told_apart() -> None:
     names = {model.name for model in board.models.values()}
     assert names == {"vision-a", "text-a (float32)", "text-a (nf4)"}
     board = make_board(collected(made_up(), made_up(y_run={"source": "elsewhere"})))
-    hashes = [run_of("text-a", "text", source=source)["hash"][:8] for source in ("made-up", "elsewhere")]
+    names = {model.name for model in board.models.values()}
+    assert names == {"vision-a", "text-a (made-up)", "text-a (elsewhere)"}
+    board = make_board(collected(made_up(), made_up(y_run={"content": "e" * 64})))
+    hashes = [run_of("text-a", "text", content=content)["hash"][:8] for content in ("", "e" * 64)]
     assert {model.name for model in board.models.values()} == {"vision-a", *(f"text-a@{one}" for one in hashes)}
+
+
+def test_groups_are_called_by_what_differs() -> None:
+    board = make_board(collected(made_up(), made_up(y="text-b"), made_up(y_run={"caption": 1}), made_up(k=7)))
+    assert group_titles(board.groups)[0] == "caption 0"
+    assert sorted(group_titles(board.groups)[1:])[0] == "caption 1"
+    board = make_board(collected(made_up(), made_up(n=59), made_up(y_run={"content": "e" * 64})))
+    titles = group_titles(board.groups)
+    assert "N = 59" in titles
+    assert any("eeeeeeee" in title for title in titles)
 
 
 def test_families_and_parameters_come_from_the_registry() -> None:

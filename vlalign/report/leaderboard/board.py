@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -184,7 +184,7 @@ def _try_alone(entry: Entry, sides: Mapping[str, Mapping[str, Any]]) -> None:
     """Do with one entry all that is done with many, so that a flawed record fails alone."""
     p_of_record(entry.record)
     _thoroughness(entry)
-    _group([entry], _models(sides))
+    group_titles([_group([entry], _models(sides))])
 
 
 def _entry(record: ScoreRecord, source: str, path: str) -> Entry:
@@ -254,22 +254,79 @@ def _rows(members: list[tuple[Entry, str]]) -> list[Row]:
 
 
 def _models(sides: Mapping[str, Mapping[str, Any]]) -> dict[str, Model]:
-    """Return the models by id; several runs of one title get distinct names."""
+    """Return the models by id; several runs of one title are named by what differs, such as ``(224 px)``."""
     titles: dict[str, list[str]] = {}
     for name, side in sides.items():
         titles.setdefault(side["model"], []).append(name)
     models = {}
     for title, names in titles.items():
-        precisions = [precision_of(sides[name]) for name in names]
-        for name, precision in zip(names, precisions, strict=True):
-            shown = title
-            if len(names) > 1:
-                if precision and precisions.count(precision) == 1:
-                    shown = f"{title} ({precision})"
-                else:
-                    shown = f"{title}@{name[:8]}" if sides[name]["run"] else f"{title}, {name}"
-            models[name] = _model(name, shown, precision, sides[name])
+        texts = differences([_run_facts(sides[name]) for name in names])
+        for name, text in zip(names, texts, strict=True):
+            if len(names) == 1:
+                shown = title
+            elif not sides[name]["run"]:
+                shown = f"{title}, {name}"
+            else:
+                shown = f"{title} ({text})" if text else title
+                shown += f"@{name[:8]}" if texts.count(text) > 1 else ""
+            models[name] = _model(name, shown, precision_of(sides[name]), sides[name])
     return models
+
+
+def _run_facts(side: Mapping[str, Any]) -> dict[str, str]:
+    """Return by name, in words, in what runs of one model may differ."""
+    key = side["run"]["key"] if side["run"] else {}
+    data, image = ({} if not isinstance(part := key.get(name), dict) else part for name in ("data", "image"))
+    size = image.get("input_size")
+    return {
+        "precision": precision_of(side),
+        "size": f"{size[-1]} px" if isinstance(size, list) and size else "",
+        "caption": "" if data.get("caption") is None else f"caption {data['caption']}",
+        "pooling": f"{key['pooling']} pooling" if key.get("pooling") else "",
+        "data": str(data.get("name") or ""),
+        "n": f"N = {data['n']}" if data.get("n") is not None else "",
+    }
+
+
+def differences(facts: Sequence[Mapping[str, str]]) -> list[str]:
+    """Return for each of several things the facts that are not the same for all, in words.
+
+    >>> differences([{"size": "224 px", "data": "coco"}, {"size": "518 px", "data": "coco"}])
+    ['224 px', '518 px']
+    """
+    names = dict.fromkeys(name for one in facts for name in one)
+    unequal = [name for name in names if len({one.get(name) for one in facts}) > 1]
+    return [", ".join(one[name] for name in unequal if one.get(name)) for one in facts]
+
+
+def group_titles(groups: Sequence[Group]) -> list[str]:
+    """Return for each group in what it differs from the others of its metric; digits of hashes only if nothing else."""
+    titles = [group.conditions.title for group in groups]
+    for metric in {group.conditions.metric for group in groups}:
+        places = [i for i, group in enumerate(groups) if group.conditions.metric == metric]
+        texts = differences([_group_facts(groups[i]) for i in places])
+        for i, text in zip(places, texts, strict=True):
+            parts = groups[i].conditions.parts
+            titles[i] = text if text and texts.count(text) == 1 else ", ".join(filter(None, [text, parts["data"]]))
+    return titles
+
+
+def _group_facts(group: Group) -> dict[str, str]:
+    """Return by name, in words, in what groups of one metric may differ."""
+    parts, record = group.conditions.parts, group.entries[0].record
+    facts = {"preset": f"preset {parts['preset']}", "N": f"N = {parts['N']}", "variant": parts.get("variant", "")}
+    if not group.conditions.known:
+        return facts | {"name": "samples not recorded"}
+    runs = [_run_facts(side) for side in (record.x, record.y)]
+    facts |= {name: "; ".join(sorted({run[fact] for run in runs} - {""})) for name, fact in
+              (("name", "data"), ("caption", "caption"))}  # fmt: skip
+    edits = [
+        edit
+        for side in (record.x, record.y)
+        for edit in side["run"]["key"].get("perturbations") or ()
+        if isinstance(edit, dict)
+    ]
+    return facts | {"edits": ", ".join(f"{edit.get('operation')}:{edit.get('rate')}" for edit in edits)}
 
 
 def _model(name: str, shown: str, precision: str, side: Mapping[str, Any]) -> Model:

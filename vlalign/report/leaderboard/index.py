@@ -11,7 +11,7 @@ from typing import Any
 
 from vlalign.display.format import count, metric_title, plural
 from vlalign.errors import VlalignError
-from vlalign.report.leaderboard.board import ALL, Board, Entry, Group, Ranking, Row
+from vlalign.report.leaderboard.board import ALL, Board, Entry, Group, Ranking, Row, group_titles
 from vlalign.report.leaderboard.files import DUPLICATE, RULES, TABLES, duplicate_rows, invalid_rows
 from vlalign.report.page import Bullets, Section, Table, asset, templates
 from vlalign.scoring.summary import p_of_record
@@ -117,7 +117,10 @@ def _data(board: Board) -> dict[str, Any]:
             for i, name in enumerate(families)
         },
         "entries": _table(_ENTRY, board.entries, places),
-        "groups": [_group(board, group, places, at) for group in board.groups],
+        "groups": [
+            _group(board, group, title, places, at)
+            for group, title in zip(board.groups, group_titles(board.groups), strict=True)
+        ],
     }
 
 
@@ -173,14 +176,13 @@ _ROW: Columns = {
 }
 
 
-def _group(board: Board, group: Group, places: Mapping[str, int], at: Mapping[str, int]) -> dict[str, Any]:
+def _group(board: Board, group: Group, title: str, places: Mapping[str, int], at: Mapping[str, int]) -> dict[str, Any]:
     shared = group.conditions
-    parts = {name: text for name, text in shared.parts.items() if name != "metric"}
     return {
         "id": shared.id,
         "metric": shared.metric,
         "metric_title": metric_title(shared.metric),
-        "title": ", ".join(f"{name} {text}" for name, text in parts.items()),
+        "title": title,
         "parts": list(shared.parts.items()),
         "n": shared.n,
         "k": group.entries[0].record.metric["params"].get("k"),
@@ -215,7 +217,7 @@ def _rho(ranking: Ranking) -> str:
 def _performance(row: Row) -> tuple[str, float] | None:
     """Return the performance of a row's model; of all pairs, that of y, else of x."""
     sides = (row.model,) if row.model else ("y", "x")
-    return next((found for side in sides if (found := row.entry.performance(side)) is not None), None)
+    return next((measured for side in sides if (measured := row.entry.performance(side)) is not None), None)
 
 
 def _reference(board: Board, ranking: Ranking) -> str:
