@@ -273,5 +273,7 @@ def test_the_folder_of_another_study(error_of: Any, whole: Path) -> None:
 
 def test_a_dry_run_trains_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["synthetic", "run", *FEW.split(), "--out", str(tmp_path / "run"), "--dry-run"]) == 0
-    assert "75 encoders, 75 to train" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "75 encoders, 75 to train" in shown
+    assert "disk      ≈ " in shown
     assert list(tmp_path.iterdir()) == []

@@ -42,6 +42,7 @@ def run(
     if dry_run:
         if chosen.is_main_process:
             console().print(plan_table(plan.extraction, chosen.engine.device, chosen.engine.config))
+            console().print(f"  scores: {chosen.scoring_text(plan)}", soft_wrap=True)
         return
     result = chosen.run(plan, progress=not quiet, report=False)
     if result is not None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vlalign.config import select
+from vlalign.display.format import duration, plural
 from vlalign.environment import environment
 from vlalign.errors import VlalignError
 from vlalign.extraction import Engine, Extraction, Plan
@@ -144,6 +145,11 @@ class UniquenessStudy(Study[UniquenessConfig, UniquenessPlan, UniquenessResult])
                 score.amount += _pair_seconds(layers[pair.x], layers[pair.y], len(plan.extraction.data))
         score.expected = score.amount
         return works
+
+    def scoring_text(self, plan: UniquenessPlan) -> str:
+        """Return how many pairs are scored, and about how long that takes."""
+        seconds = self._works(plan, Records(self.config.out, plan.metric))["score"].expected
+        return f"{plural(len(plan.pairs), 'pair')}, ≈ {duration(seconds)} for those to do"
 
     def _side_rate(self, plan: UniquenessPlan, pair: Pair, side: str) -> float:
         return pair.rate if side == plan.sides.edited else 0.0

@@ -103,6 +103,7 @@ def test_the_plan(tmp_path: Path) -> None:
     assert "[b]own: classification, 3 classes; 12 train, 5 valid, 6 test (the first 8 of train)" in text
     assert "vision 4 × 3, audio 6 × 2 (frames × features)" in text
     assert "2 modalities × 2 depths × 1 seed, 50 epochs: 4 encoders, 4 to train in" in text
+    assert "of training on one CPU core" in text
 
 
 def test_findings_where_there_is_no_correlation() -> None:

@@ -10,12 +10,13 @@ from rich.console import Console, Group
 from rich.text import Text
 
 from vlalign.display.figures import with_pdf
-from vlalign.display.format import duration, metric_title, plural
+from vlalign.display.format import duration, metric_title, plural, size
 from vlalign.display.tables import write_csv
-from vlalign.files import write_whole
+from vlalign.files import free_bytes, write_whole
 from vlalign.report.console import of_page, table, titled
 from vlalign.report.page import markdown, save_html
 from vlalign.report.study import PAGE, make_folder, show_files
+from vlalign.synthetic.cells import shape_of
 from vlalign.synthetic.report.figures import save_figures
 from vlalign.synthetic.report.page import modality_tables, synthetic_page, task_tables
 from vlalign.synthetic.report.text import findings
@@ -58,10 +59,14 @@ def describe_table(tasks: Sequence[Information]) -> Group:
 
 def show_plan(config: SyntheticConfig, plan: CellPlan[Any], console: Console) -> None:
     """Print what a run is going to do."""
+    cells = [cell for group in plan.missing for cell in group]
+    weights = sum(rows * columns for cell in cells for rows, columns in shape_of(config, cell).matrices)
+    disk = size(4 * weights * len(config.uniqueness))
     console.print(
         f"grid      {len(config.uniqueness)} U × {len(config.phi_depths)} φ × {plural(len(config.depths), 'depth')} × "
         f"{plural(len(config.hidden), 'width')} × {plural(len(config.seeds), 'seed')}: {plan.total} encoders, "
-        f"{plan.to_do} to train in {plural(len(plan.missing), 'ensemble')}\nout       {config.out}",
+        f"{plan.to_do} to train in {plural(len(plan.missing), 'ensemble')}\n"
+        f"disk      ≈ {disk} to write, {size(free_bytes(Path(config.out)))} free\nout       {config.out}",
         markup=False, soft_wrap=True,
     )  # fmt: skip
 
