@@ -31,24 +31,28 @@ def make_folder(folder: Path) -> Path:
 
 def study_page(
     title: str, facts: Mapping[str, str], findings: Sequence[str], sections: Parts, *,
-    command: str, config: Mapping[str, Any], environment: Mapping[str, Any],
+    definition: str = "", command: str, config: Mapping[str, Any], environment: Mapping[str, Any],
 ) -> Page:  # fmt: skip
-    """Return the page of a study: what was measured, findings, its own sections, and how it was made.
+    """Return the page of a study: first finding, main figure, what was measured, other sections, how it was made.
 
     Args:
         title: of the page.
         facts: data, models, settings and time, by name.
         findings: sentences.
-        sections: figures and tables of this kind of study.
+        sections: figures and tables of this kind of study, that of the main figure first.
+        definition: of a symbol that findings use.
         command: reproduces the study.
         config, environment: of the result.
     """
     return Page(
         title,
         [
-            Terms({**facts, "made with": _made_with(environment)}),
+            Paragraph(definition),
+            Paragraph(findings[0] if findings else "", "lead" if findings else ""),
+            *sections[:1],
+            Section("Study", [Terms({**facts, "made with": _made_with(environment)})]),
             Section("Findings", [Bullets(findings)]),
-            *sections,
+            *sections[1:],
             Section(
                 "How it was made",
                 [

@@ -91,7 +91,7 @@ def test_findings_of_many_models_stand_below_their_figure() -> None:
     few, many = made_up_study(1, 4, (0, 50), 6), made_up_study(1, 5, (0, 50), 6)
     for result, apart in ((few, 0), (many, 5)):
         found = Page(html(uniqueness_page(result, {})))
-        assert found.texts["section"][0].count("against performance") == (0 if apart else 4)
+        assert found.texts["section"][2].count("against performance") == (0 if apart else 4)
         assert len(found.texts["li"]) == len(result.findings)
         assert any("Findings of all 5 models" in text for text in found.texts["summary"]) == bool(apart)
 

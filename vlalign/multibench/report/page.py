@@ -48,9 +48,9 @@ def multibench_page(shown: Shown, figures: Mapping[str, Path]) -> Page:
         _facts(result, metric),
         [_sentence(finding) for finding in findings(shown)],
         [
+            Section("Alignment against performance", [_scatter(shown, figures["scatter"])]),
             Section("Correlations", [correlations, published, Bullets(notes)]),
             Section("How to read this", [Bullets(how_to_read())]),
-            Section("Alignment against performance", [_scatter(shown, figures["scatter"])]),
             Section("Depth", [_depth(shown, figures["depth"])]),
             Section("Layers", [_layers(metric, figures["layers"])]),
             Section("Encoders", encoders),

@@ -35,7 +35,7 @@ def synthetic_page(result: SyntheticResult, metric: str, figures: Mapping[str, P
         figures: PNG files by name.
     """
     task = SyntheticConfig(**result.config)
-    sections: list[Part] = [
+    about: list[Part] = [
         Paragraph(
             "Written by vlalign synthetic report; do not edit. The study, and where the results of the paper's grid "
             "differ from the paper (arXiv 2502.16282), are described in the project's synthetic/README.md.",
@@ -43,6 +43,7 @@ def synthetic_page(result: SyntheticResult, metric: str, figures: Mapping[str, P
         ),
         Section("The task", task_tables([information(task, u) for u in task.uniqueness])),
     ]
+    sections: list[Part] = []
     table = headline(result.table)
     for modality in sorted(table["modality"].unique()):
         end = f"-modality{modality}" if modality > 2 else ""
@@ -50,12 +51,14 @@ def synthetic_page(result: SyntheticResult, metric: str, figures: Mapping[str, P
         compare = modality == 2 and metric == _METRIC and not _unlike(result) and _whole(result)
         reference = int(table["reference_depth"].iloc[0])
         sections += _modality(result, metric, modality, reference, own, compare)
+    sections[1:1] = about
     config = result.config
     return study_page(
         "Does alignment follow shared information? The synthetic study",
         _facts(result),
         findings(result, metric),
         sections,
+        definition="Uniqueness U is the number of bits that decide the label and that only one modality has.",
         command=command_line("synthetic", "run", **changed(SyntheticConfig, config)),
         config=config,
         environment=result.environment,

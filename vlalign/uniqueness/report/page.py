@@ -57,6 +57,7 @@ def uniqueness_page(result: UniquenessResult, figures: Mapping[str, Path]) -> Pa
             Section("Definitions", [Paragraph(text) for text in _definitions(result)]),
             Section("Points", [Bullets(notes_of(result)), _points(result)]),
         ],
+        definition=f"U is the requested rate of edits: {edits_text(result)}, in percent.",
         command=f"vlalign study uniqueness --config {shlex.quote(settings)}",
         config=result.config,
         environment=result.environment,
