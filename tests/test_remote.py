@@ -93,7 +93,7 @@ def test_every_verb_says_so_on_one_line(
         ["pull", "owner/features", "--store", f"{tmp_path}/s"],
         ["push", str(store), "--repo", "owner/features"],
         ["push", str(store), "--repo", "owner/features", "--dry-run"],
-        ["leaderboard", "owner/results", "--out", f"{tmp_path}/site"],
+        ["leaderboard", "owner/unread-results", "--out", f"{tmp_path}/site"],
     ):
         assert main(line) == 1, line
         said = capsys.readouterr()
