@@ -13,8 +13,8 @@ PACKAGE = Path(__file__).resolve().parent.parent / "vlalign"
 
 #: leaves that every room may use
 SHARED = {
-    "arrays", "config", "display", "environment", "errors", "files", "lazy_names", "paths", "processes", "remote",
-    "version", "yaml_files",
+    "arrays", "config", "display", "environment", "errors", "files", "lazy_names", "option_types", "paths", "processes",
+    "remote", "version", "yaml_files",
 }  # fmt: skip
 
 SCORES = {"store", "metrics", "stats", "scoring"}

@@ -40,6 +40,7 @@ from cyclopts import Group, Parameter
 
 from vlalign.display import visible
 from vlalign.errors import VlalignError, did_you_mean
+from vlalign.option_types import Before, File, Folder, Free, FreeMany, Many, Number
 from vlalign.paths import user_path
 from vlalign.yaml_files import read_yaml, shown, yaml_text
 
@@ -59,42 +60,6 @@ P = ParamSpec("P")
 
 def _cached(function: Callable[[Any], T]) -> Callable[[Any], T]:
     return functools.cache(function)  # which takes classes to be unhashable
-
-
-class _Before:
-    """Function applied to a value before its type is checked."""
-
-    def __init__(self, change: Callable[[Any], Any], checked: bool = True) -> None:
-        self.change = change
-        self.checked = checked
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
-        from pydantic_core import core_schema
-
-        if not self.checked:
-            return core_schema.no_info_plain_validator_function(self.change)
-        return core_schema.no_info_before_validator_function(self.change, handler(source))
-
-
-def _as_tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list | tuple) else value if value is None else (value,)
-
-
-def _as_number(value: Any) -> Any:
-    is_number = isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value)
-    return float(value) if is_number else value
-
-
-#: number with or without a point, stored as a float; also a text such as 1e-3, which YAML has no number for
-Number = Annotated[float, _Before(_as_number)]
-#: tuple of values; a list, or one value alone, is also accepted
-Many = Annotated[tuple[T, ...], _Before(_as_tuple)]
-#: texts that name a file and a folder
-File = Annotated[str, Parameter(metavar="FILE")]
-Folder = Annotated[str, Parameter(metavar="FOLDER")]
-#: text on the command line, in Python also an object that the code which uses it checks; and several of them
-Free = Annotated[str | None, _Before(lambda value: value, checked=False)]
-FreeMany = Annotated[tuple[str, ...], _Before(_as_tuple, checked=False)]
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(dataclasses.field,))
@@ -405,7 +370,7 @@ def keywords(cls: Callable[P, O]) -> _Decorator[P, O]:
 
     hints = typing.get_type_hints(cls)
     for name, hint in _hints(cls).items():
-        if any(isinstance(mark, _Before) and not mark.checked for mark in getattr(hint, "__metadata__", ())):
+        if any(isinstance(mark, Before) and not mark.checked for mark in getattr(hint, "__metadata__", ())):
             hints[name] = inspect.Parameter.empty
     return decorate
 

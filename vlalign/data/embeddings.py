@@ -7,21 +7,22 @@ from __future__ import annotations
 
 import fnmatch
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vlalign.data.array_files import READERS, decode, listed
 from vlalign.data.tables import read_text
 from vlalign.display import quoted
-from vlalign.errors import VlalignError, did_you_mean, short_line
+from vlalign.errors import VlalignError, did_you_mean
 from vlalign.paths import user_path
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 TABLES = (".parquet", ".arrow", ".feather", ".ipc", ".csv", ".tsv", ".jsonl", ".ndjson")
-ARRAYS = (".npy", ".npz", ".pt", ".pth", ".safetensors")
+ARRAYS = tuple(READERS)
 _ID = "id"
 
 
@@ -84,7 +85,7 @@ def read_embeddings(text: str | Path, id_column: str | None = None) -> Embedding
         raise VlalignError(
             f"{path} has no columns, so no id column {quoted(id_column)}: give the ids in a file (--ids)"
         )
-    return Embeddings(_READ[kind](path, key), name, source)
+    return Embeddings(READERS[kind](path, key), name, source)
 
 
 def split_key(text: str | Path) -> tuple[Path, str]:
@@ -121,12 +122,12 @@ def read_values(text: str | Path, what: str, rows: int | None = None) -> list[An
         others = [name for name in names if name != _ID] if len(names) == 2 else names
         key = key or (others[0] if len(others) == 1 else "")
         if key not in names:
-            raise VlalignError(f"{path}: name the column of {what} as {path.name}:COLUMN, one of {_listed(names)}")
+            raise VlalignError(f"{path}: name the column of {what} as {path.name}:COLUMN, one of {listed(names)}")
         values = _read_table(path, [key], strings=[key]).column(0).to_pylist()
     elif kind in (".npy", ".npz"):
-        values = _READ[kind](path, key).tolist()
+        values = READERS[kind](path, key).tolist()
     elif kind == ".json":
-        values = _decode(path, lambda: json.loads(read_text(path, str(path))))
+        values = decode(path, lambda: json.loads(read_text(path, str(path))))
     else:
         values = read_text(path, str(path)).splitlines()
     if not isinstance(values, list) or any(isinstance(value, list | dict) for value in values):
@@ -195,143 +196,39 @@ def read_hub_embeddings(
     id_column = id_column or (_ID if _ID in names else None)
     for name in [*columns, *([id_column] if id_column else [])]:
         if name not in names:
-            raise VlalignError(f"{source.where} has no column {quoted(name)}: it has {_listed(names)}")
+            raise VlalignError(f"{source.where} has no column {quoted(name)}: it has {listed(names)}")
     features = {name: source.dataset[name] for name in columns}
     ids = None if id_column is None else [str(value) for value in source.dataset[id_column]]
     data = {"name": source.name, "revision": source.revision, "config": config, "split": split}
     return Embeddings(features, repo, f"{source.where}, column {', '.join(columns)}", ids, data)
 
 
-def _decode(path: Path, read: Callable[[], Any]) -> Any:
-    """Return what ``read`` returns; its errors become one line that names the file."""
-    try:
-        return read()
-    except VlalignError:
-        raise
-    except MemoryError:
-        raise VlalignError(f"{path} is too large for the memory at hand") from None
-    except Exception as error:  # decoders of damaged files raise errors of many kinds
-        raise VlalignError(f"cannot read {path}: {short_line(error)}") from error
-
-
-def _read_npy(path: Path, key: str) -> Any:
-    import numpy as np
-
-    if key:
-        raise VlalignError(f"{path} holds one array: leave out :{key}")
-    try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except ValueError as error:
-        if "Python objects" in str(error) or "allow_pickle" in str(error):
-            raise _objects(path) from None
-        raise VlalignError(f"cannot read {path}: {short_line(error)}") from error
-    except (OSError, EOFError) as error:
-        raise VlalignError(f"cannot read {path}: {short_line(error)}") from error
-
-
-def _objects(path: Path) -> VlalignError:
-    return VlalignError(
-        f"{path} holds pickled objects, which are not loaded as that can run code: save numbers, of vectors np.stack(…)"
-    )
-
-
-def _read_npz(path: Path, key: str) -> Any:
-    import numpy as np
-
-    archive = _decode(path, lambda: np.load(path, allow_pickle=False))
-    if not hasattr(archive, "files"):
-        raise VlalignError(f"{path} is no .npz archive")
-    name = _one(path, key, archive.files)
-    try:
-        return archive[name]
-    except ValueError as error:
-        if "allow_pickle" in str(error):
-            raise _objects(path) from None
-        raise VlalignError(f"cannot read {path}:{name}: {short_line(error)}") from error
-
-
-def _read_pt(path: Path, key: str) -> Any:
-    import pickle
-
-    import torch
-
-    try:
-        value = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except pickle.UnpicklingError:
-        raise VlalignError(
-            f"{path} holds more than tensors, which is not loaded as that can run code: save the tensor itself"
-        ) from None
-    except Exception as error:
-        if "mmap" in str(error):  # the format of PyTorch before 1.6
-            value = _decode(path, lambda: torch.load(path, map_location="cpu", weights_only=True))
-        else:
-            raise VlalignError(f"cannot read {path}: {short_line(error)}") from error
-    if isinstance(value, dict):
-        return value[_one(path, key, [str(name) for name in value])]
-    if key:
-        raise VlalignError(f"{path} holds one value: leave out :{key}")
-    return value
-
-
-def _read_safetensors(path: Path, key: str) -> Any:
-    from safetensors import safe_open
-
-    def read() -> Any:
-        with safe_open(path, framework="pt") as file:
-            return file.get_tensor(_one(path, key, list(file.keys())))
-
-    return _decode(path, read)
-
-
-_READ: dict[str, Callable[[Path, str], Any]] = {
-    ".npy": _read_npy,
-    ".npz": _read_npz,
-    ".pt": _read_pt,
-    ".pth": _read_pt,
-    ".safetensors": _read_safetensors,
-}
-
-
-def _one(path: Path, key: str, names: Sequence[str]) -> str:
-    """Return the key if the file has it, or the only name."""
-    if not key and len(names) == 1:
-        return names[0]
-    if key in names:
-        return key
-    problem = f"has no {quoted(key)}{did_you_mean(key, names)}" if key else f"holds {len(names)} arrays"
-    raise VlalignError(f"{path} {problem}: name one as {path.name}:KEY, of {_listed(names)}")
-
-
-def _listed(names: Sequence[str]) -> str:
-    return short_line(", ".join(names), 200) or "none"
-
-
 def _from_table(path: Path, key: str, id_column: str | None, source: str) -> tuple[pa.Table, list[str] | None]:
     """Return the columns of embeddings of a table, and the ids."""
-    schema = _decode(path, lambda: _schema(path))
+    schema = decode(path, lambda: _schema(path))
     names = list(schema.names)
     if id_column is not None and id_column not in names:
-        raise VlalignError(f"{path} has no column {quoted(id_column)} for the ids: it has {_listed(names)}")
+        raise VlalignError(f"{path} has no column {quoted(id_column)} for the ids: it has {listed(names)}")
     kinds = {name: _kind(schema.field(name).type) for name in names if name != id_column}
     if key:
         chosen = [key] if key in kinds else fnmatch.filter(list(kinds), key)
         if not chosen:
-            raise VlalignError(f"{path} has no column {quoted(key)}{did_you_mean(key, names)}: it has {_listed(names)}")
+            raise VlalignError(f"{path} has no column {quoted(key)}{did_you_mean(key, names)}: it has {listed(names)}")
     elif len(vectors := [name for name, kind in kinds.items() if kind == "vector"]) == 1:
         chosen = vectors
     elif vectors:
-        raise VlalignError(f"{path} holds {len(vectors)} columns of vectors: name one, {_listed(vectors)}")
+        raise VlalignError(f"{path} holds {len(vectors)} columns of vectors: name one, {listed(vectors)}")
     else:
         chosen = [name for name, kind in kinds.items() if kind == "fraction"]
         others = [name for name, kind in kinds.items() if kind != "fraction"]
         if not chosen or others:
             raise VlalignError(
                 f"{path}: name the columns of the embedding as {path.name}:PATTERN (such as {path.name}:e*), since "
-                f"{_listed(others or names)} may not belong to it"
+                f"{listed(others or names)} may not belong to it"
             )
     if wrong := [name for name in chosen if kinds[name] == "other"]:
         raise VlalignError(f"{source}: column {quoted(wrong[0])} holds {schema.field(wrong[0]).type}, not numbers")
-    table = _decode(path, lambda: _read_table(path, [*chosen, *([id_column] if id_column else [])], [id_column or ""]))
+    table = decode(path, lambda: _read_table(path, [*chosen, *([id_column] if id_column else [])], [id_column or ""]))
     ids = None
     if id_column is not None:
         values = table.column(id_column).to_pylist()
@@ -355,7 +252,7 @@ def _kind(kind: pa.DataType) -> str:
 
 
 def _columns(path: Path) -> list[str]:
-    return list(_decode(path, lambda: _schema(path)).names)
+    return list(decode(path, lambda: _schema(path)).names)
 
 
 def _schema(path: Path) -> pa.Schema:

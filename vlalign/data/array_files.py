@@ -1,0 +1,115 @@
+"""Files of arrays and tensors: .npy, .npz, .pt, .pth and .safetensors, read without loading a pickled object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from vlalign.display import quoted
+from vlalign.errors import VlalignError, did_you_mean, short_line
+
+
+def decode(path: Path, read: Callable[[], Any]) -> Any:
+    """Return what ``read`` returns; its errors become one line that names the file."""
+    try:
+        return read()
+    except VlalignError:
+        raise
+    except MemoryError:
+        raise VlalignError(f"{path} is too large for the memory at hand") from None
+    except Exception as error:  # decoders of damaged files raise errors of many kinds
+        raise VlalignError(f"cannot read {path}: {short_line(error)}") from error
+
+
+def _read_npy(path: Path, key: str) -> Any:
+    import numpy as np
+
+    if key:
+        raise VlalignError(f"{path} holds one array: leave out :{key}")
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except ValueError as error:
+        if "Python objects" in str(error) or "allow_pickle" in str(error):
+            raise _objects(path) from None
+        raise VlalignError(f"cannot read {path}: {short_line(error)}") from error
+    except (OSError, EOFError) as error:
+        raise VlalignError(f"cannot read {path}: {short_line(error)}") from error
+
+
+def _objects(path: Path) -> VlalignError:
+    return VlalignError(
+        f"{path} holds pickled objects, which are not loaded as that can run code: save numbers, of vectors np.stack(…)"
+    )
+
+
+def _read_npz(path: Path, key: str) -> Any:
+    import numpy as np
+
+    archive = decode(path, lambda: np.load(path, allow_pickle=False))
+    if not hasattr(archive, "files"):
+        raise VlalignError(f"{path} is no .npz archive")
+    name = _one(path, key, archive.files)
+    try:
+        return archive[name]
+    except ValueError as error:
+        if "allow_pickle" in str(error):
+            raise _objects(path) from None
+        raise VlalignError(f"cannot read {path}:{name}: {short_line(error)}") from error
+
+
+def _read_pt(path: Path, key: str) -> Any:
+    import pickle
+
+    import torch
+
+    try:
+        value = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except pickle.UnpicklingError:
+        raise VlalignError(
+            f"{path} holds more than tensors, which is not loaded as that can run code: save the tensor itself"
+        ) from None
+    except Exception as error:
+        if "mmap" in str(error):  # the format of PyTorch before 1.6
+            value = decode(path, lambda: torch.load(path, map_location="cpu", weights_only=True))
+        else:
+            raise VlalignError(f"cannot read {path}: {short_line(error)}") from error
+    if isinstance(value, dict):
+        return value[_one(path, key, [str(name) for name in value])]
+    if key:
+        raise VlalignError(f"{path} holds one value: leave out :{key}")
+    return value
+
+
+def _read_safetensors(path: Path, key: str) -> Any:
+    from safetensors import safe_open
+
+    def read() -> Any:
+        with safe_open(path, framework="pt") as file:
+            return file.get_tensor(_one(path, key, list(file.keys())))
+
+    return decode(path, read)
+
+
+def _one(path: Path, key: str, names: Sequence[str]) -> str:
+    """Return the key if the file has it, or the only name."""
+    if not key and len(names) == 1:
+        return names[0]
+    if key in names:
+        return key
+    problem = f"has no {quoted(key)}{did_you_mean(key, names)}" if key else f"holds {len(names)} arrays"
+    raise VlalignError(f"{path} {problem}: name one as {path.name}:KEY, of {listed(names)}")
+
+
+def listed(names: Sequence[str]) -> str:
+    return short_line(", ".join(names), 200) or "none"
+
+
+#: by the ending of the file: a function of its path and of the key of an array in it
+READERS: dict[str, Callable[[Path, str], Any]] = {
+    ".npy": _read_npy,
+    ".npz": _read_npz,
+    ".pt": _read_pt,
+    ".pth": _read_pt,
+    ".safetensors": _read_safetensors,
+}
