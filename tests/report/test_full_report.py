@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,8 @@ def test_tables_in_depth(full: ScoreRecord) -> None:
         (point,) = [point for point in full.curves[name.lower()]["points"] if point["at"] == at]
         assert line[2] == f"{point['largest_corrected']['mean']:.4f}"
     assert "time: load" in text
+    for name in ("chance", "z", "null", "p-value", "calibrated", "hubness"):
+        assert re.search(rf"^  {name}: \w+", text, re.M), name
 
 
 def test_depth_without_what_was_left_out() -> None:
@@ -224,7 +227,7 @@ def test_full_files(full: ScoreRecord, tmp_path: Path) -> None:
     text = console.export_text()
     assert all(name in text for name in names)
     assert text.count("best layer pairs") == 1
-    assert text.count("calibrated") == 1
+    assert text.count("│ calibrated") == 1
 
 
 def test_metrics_as_text() -> None:

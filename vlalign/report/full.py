@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from vlalign.display import visible
 from vlalign.display.format import DASH, durations
 from vlalign.report.console import table
-from vlalign.scoring.summary import value_or_dash
+from vlalign.scoring.summary import meanings_of, value_or_dash
 
 if TYPE_CHECKING:
     from vlalign.scoring import ScoreRecord
@@ -28,7 +29,10 @@ def in_depth(record: ScoreRecord) -> Group:
     for name, title in (("n", "N"), ("k", "k")):
         if record.curves and name in record.curves:
             parts.append(_curve(record.curves[name], title))
-    return Group(*parts, f"  time: {durations(record.seconds)}\n")
+    meanings = [
+        Text(f"  {name}: {meaning}", style="dim", overflow="fold") for name, meaning in meanings_of(record).items()
+    ]
+    return Group(*parts, *meanings, f"  time: {durations(record.seconds)}\n")
 
 
 def best_layers(record: ScoreRecord) -> list[tuple[str, str, str]]:

@@ -11,6 +11,14 @@ from vlalign.metrics.base import value_text
 if TYPE_CHECKING:
     from vlalign.scoring.record import ScoreRecord
 
+_MEANINGS = {
+    "chance": "mean score of these two layers when the rows are paired at random",
+    "z": "distance from chance in standard deviations of random pairings, for these two layers alone",
+    "null": "largest score over all layer pairs at random pairings: what selecting the best pair gives by itself",
+    "p-value": "share of random pairings whose best layer pair scores at least as much",
+    "calibrated": "0 at the null's 95% point and 1 at a perfect score, so that metrics, N and k can be compared",
+    "hubness": "skewness of how often samples are neighbours of others: hubs in most lists distort neighbour scores",
+}
 #: words for how far a score is from the null's 95% point (0) to perfect (1), by the least value that earns them
 _STRENGTHS = ((0.75, "very strong"), (0.5, "strong"), (0.25, "moderate"), (0.1, "weak"), (0.0, "very weak"))
 _LEVEL = 0.05
@@ -40,6 +48,12 @@ def score_facts(record: ScoreRecord) -> dict[str, str]:
             level = f"{1 - alpha:.0%}" if isinstance(alpha := null.get("alpha"), float) else "95%"
             rows["calibrated"] = f"{record.calibrated:.4f}  (0 at the null's {level} point, 1 at perfect)"
     return rows
+
+
+def meanings_of(record: ScoreRecord) -> dict[str, str]:
+    """Return what the names of a record's facts mean, each in one line."""
+    known = {*score_facts(record), *(["hubness"] if "hub_skewness" in (record.checks.get("x") or {}) else [])}
+    return {name: meaning for name, meaning in _MEANINGS.items() if name in known}
 
 
 def spread_text(record: ScoreRecord) -> str:

@@ -15,7 +15,7 @@ from vlalign.report.leaderboard.board import Board, Entry
 from vlalign.report.leaderboard.index import embedded
 from vlalign.report.page import Code, Details, Paragraph, Parts, Section, Table, Terms, templates
 from vlalign.scoring.record_figures import side_of_rows
-from vlalign.scoring.summary import score_facts, verdict
+from vlalign.scoring.summary import meanings_of, score_facts, verdict
 from vlalign.store.checksums import canonical
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def _sections(entry: Entry) -> Parts:
     seconds = ", ".join(f"{stage} {value:.1f}" for stage, value in record.seconds.items()) or DASH
     return [
         Section("Data, as the best layers see it", [checks]),
+        Details("What the numbers mean", [Terms(meanings_of(record))]),
         Section("Commands that reproduce this score", _commands(record)),
         Section("Run keys", [_key(record, side) for side in ("x", "y")]),
         Section(

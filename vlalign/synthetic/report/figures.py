@@ -117,7 +117,7 @@ def _correlations(table: pd.DataFrame, metric: str, result: SyntheticResult) -> 
 
 
 def _performance(table: pd.DataFrame, metric: str, result: SyntheticResult) -> Any:
-    """Draw alignment against test accuracy, a panel for some U: the deepest encoders by D_φ, the others in grey."""
+    """Draw test accuracy against alignment, a panel for some U: the deepest encoders by D_φ, the others in grey."""
     us = _some(sorted(table["uniqueness"].unique()))
     figure = new_figure(2.15 * len(us) + 1.0, 2.6)
     grid = figure.subplots(1, len(us), sharey=True, squeeze=False)[0]
@@ -127,16 +127,16 @@ def _performance(table: pd.DataFrame, metric: str, result: SyntheticResult) -> A
     for axes, u in zip(grid, us, strict=True):
         at_u = table["uniqueness"] == u
         others, rows = table[at_u & ~deepest], table[at_u & deepest]
-        axes.scatter(others["test"], others[metric], s=5, color="#c9c9c9", linewidths=0, zorder=1)
+        axes.scatter(others[metric], others["test"], s=5, color="#c9c9c9", linewidths=0, zorder=1)
         dots = axes.scatter(
-            rows["test"], rows[metric], s=18, c=rows["phi_depth"], cmap=MAP, vmin=phis.min(), vmax=phis.max(),
+            rows[metric], rows["test"], s=18, c=rows["phi_depth"], cmap=MAP, vmin=phis.min(), vmax=phis.max(),
             edgecolors="#333333", linewidths=0.3, zorder=2,
         )  # fmt: skip
         axes.locator_params(axis="x", nbins=4)
         plain(axes, f"U = {u}")
     colour_bar(figure, dots, grid, "$D_\\phi$ of the deepest encoders", ticks=_some(sorted(phis.unique())))
-    figure.supxlabel("test accuracy", fontsize=9)
-    grid[0].set_ylabel(metric_title(metric), fontsize=9)
+    figure.supxlabel(metric_title(metric), fontsize=9)
+    grid[0].set_ylabel("test accuracy", fontsize=9)
     return figure
 
 

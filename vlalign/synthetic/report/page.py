@@ -181,7 +181,7 @@ def _modality(
                 medians_table,
                 figure(
                     "performance",
-                    f"{name} against test accuracy for several U, by depth of φ",
+                    f"Test accuracy against {name} for several U, by depth of φ",
                     "Colour: the deepest encoders by the depth of φ; grey: the others.",
                 ),
             ],
