@@ -90,7 +90,7 @@ def test_every_verb_says_so_on_one_line(
         [*extract, "--model", "owner/model", "--data", f"{tmp_path}/texts.csv"],
         [*extract, "--model", str(tiny.path("llama")), "--data", "owner/data"],
         ["perturb", "owner/data", "--op", "char_delete:10", "--no-sheet"],
-        ["pull", "owner/features", "--store", f"{tmp_path}/s"],
+        ["pull", "owner/unread-features", "--store", f"{tmp_path}/s"],
         ["push", str(store), "--repo", "owner/features"],
         ["push", str(store), "--repo", "owner/features", "--dry-run"],
         ["leaderboard", "owner/unread-results", "--out", f"{tmp_path}/site"],
@@ -106,13 +106,14 @@ def test_every_verb_says_so_on_one_line(
 
 @pytest.mark.parametrize("name", ["a web page", "401", "403", "half of the bytes"])
 def test_a_hub_that_fails_at_the_files(
-    hub: HubServer, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+    hub: HubServer, tiny: TinyModels, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    hub.add_model("owner/unread-model", tiny.path("bloom"))  # no other test may have it in the cache
     (tmp_path / "texts.csv").write_text("id,text\na,one\nb,two\n")
     answer = ANSWERS[name][0]
     hub.fault = lambda method, path: answer if "/resolve/" in path else None
-    line = ["extract", "--model", "bigscience/bloomz-560m", "--data", f"{tmp_path}/texts.csv", "--cpu"]
+    line = ["extract", "--model", "owner/unread-model", "--data", f"{tmp_path}/texts.csv", "--cpu"]
     assert main([*line, "--store", f"{tmp_path}/s"]) == 1
     (words,) = [one for one in capsys.readouterr().err.splitlines() if one.strip()]
-    assert "bloomz-560m" in words
+    assert "unread-model" in words
     assert "unexpected" not in words

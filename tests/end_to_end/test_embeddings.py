@@ -81,7 +81,7 @@ def test_every_file_with_every_other_in_one_table(command: Command, files: Path)
     assert {record["x"]["model"] for record in records(files)} == {"vision/m0", "vision/m1"}  # type: ignore[index]
     table = pd.read_csv(files / "results" / "scores.csv")
     assert set(table["y"]) == {"text/m0", "text/m1"}
-    assert "8 records" in done.stdout
+    assert "records  8 in results\n" in done.stdout
 
 
 def test_tables_for_other_programs_are_all_that_is_printed(command: Command, files: Path) -> None:

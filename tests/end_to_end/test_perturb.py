@@ -123,7 +123,7 @@ def test_mistakes(
         ([t, *delete, "--rate", "10", "--samples", "0"], "at least 1"),
         ([t, *delete, "--rate", "10", "--ids", "s9"], "no sample 's9'"),
         ([t, "--op", "pixel_noise", "--rate", "10"], "no column of images"),
-        ([p, *delete, "--rate", "10"], "no column of text"),
+        ([p, *delete, "--rate", "10"], "is a folder of images without captions: write metadata.csv"),
         ([p, "--op", "pixel_noise:10", "--tokenizer", vision], "no --op edits texts"),
         ([t, *delete, "--rate", "10", "--tokenizer", vision], "name a text model"),
         ([t, "--op", "captions_file:10,file=none.json"], "cannot read the captions file none.json"),

@@ -104,7 +104,8 @@ def show_records(
         console.print(Text(f"note  {note}", style="yellow"))
     if len(notes) > _NOTES:
         console.print(f"and {len(notes) - _NOTES} more notes in the records (checks, notes)")
-    for name, path in [("records", folder), ("table", scores_csv), *(("figure", path) for path in together)]:
+    console.print(f"records  {len(records)} in {folder}", highlight=False, soft_wrap=True)
+    for name, path in [("table", scores_csv), *(("figure", path) for path in together)]:
         console.print(f"{name:9}{path}", highlight=False, soft_wrap=True)
     return records
 
