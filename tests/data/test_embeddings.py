@@ -106,6 +106,13 @@ FORMATS: dict[str, tuple[str, Callable[[Path], Any], str, bool]] = {
     "csv": ("x.csv", lambda p: _frame().to_csv(p, index=False), "", True),
     "csv, pattern": ("x.csv", lambda p: _frame().assign(label=1).to_csv(p, index=False), "e*", True),
     "csv without a header": ("x.csv", lambda p: np.savetxt(p, VALUES, delimiter=","), "", False),
+    "csv of a frame of an array": ("x.csv", lambda p: pd.DataFrame(VALUES).to_csv(p, index=False), "", False),
+    "csv of chosen columns": (
+        "x.csv",
+        lambda p: pd.DataFrame(VALUES, columns=[3, 7, 9, 12]).to_csv(p, index=False),
+        "",
+        False,
+    ),
     "tsv": ("x.tsv", lambda p: _frame().to_csv(p, index=False, sep="\t"), "", True),
     "jsonl": (
         "x.jsonl",

@@ -298,10 +298,20 @@ def _read_table(path: Path, columns: Sequence[str] | None, strings: Sequence[str
 
 
 def _lacks_header(path: Path) -> bool:
-    """Return whether the first line of a CSV or TSV file holds only numbers."""
+    """Return whether the first line of a CSV or TSV file is a sample rather than names.
+
+    Names may be whole numbers, as those of a pandas frame of an array: 0, 1, 2 … above any rows, and any whole numbers
+    above a row of fractions.
+    """
     with path.open(encoding="utf-8", errors="replace") as file:
-        first = file.readline().strip().split("," if path.suffix.lower() == ".csv" else "\t")
+        lines = [file.readline().strip().split("," if path.suffix.lower() == ".csv" else "\t") for _ in range(2)]
+    first, second = ([value.strip().strip('"') for value in line] for line in lines)
     try:
-        return bool([float(value.strip('"')) for value in first])
+        [float(value) for value in first]
     except ValueError:
         return False
+    return first != [str(i) for i in range(len(first))] and (not _are_whole(first) or _are_whole(second))
+
+
+def _are_whole(values: Sequence[str]) -> bool:
+    return all(value.lstrip("+-").isdigit() for value in values)

@@ -101,7 +101,7 @@ class Scorer:
             except OSError:
                 return None  # scoring reports why it cannot be read
         elif groups is not None and not are_exact(groups):
-            values = [*groups.items()] if isinstance(groups, Mapping) else [str(label) for label in groups]  # type: ignore[union-attr]
+            values = [*groups.items()] if isinstance(groups, Mapping) else [repr(label) for label in groups]  # type: ignore[union-attr]
             groups = hashlib.sha256(repr(values).encode()).hexdigest()
         sides = {label: _content(side) for label, side in (("x", x), ("y", y))}
         return options.settings(metric) | {"vlalign": __version__, **sides, "groups": groups}
