@@ -75,7 +75,7 @@ def build(
 
 @run.command
 def check(*results: Results, features: str, sample: Annotated[int, Ge(1)] = 5, seed: Annotated[int, Ge(0)] = 0) -> int:
-    """Recompute a random part of the records from their features; status 1 if one differs.
+    """Recompute a random part of the records from their features; status 1 if one differs or none is verified.
 
     Layer scores, chance, null, p-value, interval and bits per byte may differ by rounding: four times as much as they
     change when the features are rounded once more.
@@ -92,7 +92,7 @@ def check(*results: Results, features: str, sample: Annotated[int, Ge(1)] = 5, s
     from vlalign.files import work_folder
     from vlalign.hub import is_repo, pull, read_results, runs_on_hub, split_source
     from vlalign.report.console import console
-    from vlalign.report.leaderboard import DIFFERS, check_record, choose_records, hashes_of, show_checked
+    from vlalign.report.leaderboard import DIFFERS, VERIFIED, check_record, choose_records, hashes_of, show_checked
     from vlalign.store import FeatureStore
 
     collected = read_results(list(results))
@@ -110,7 +110,8 @@ def check(*results: Results, features: str, sample: Annotated[int, Ge(1)] = 5, s
         runs = {digest: run for run in held for digest in hashes_of(run.key)} | {run.key.hash: run for run in held}
         checked += [check_record(one, runs) for one in tqdm(drawn, unit="record", disable=None, leave=False)]
     show_checked(checked, left, console())
-    return int(any(one.state == DIFFERS for one in checked))
+    states = {one.state for one in checked}
+    return int(DIFFERS in states or VERIFIED not in states)  # a check of nothing is no success
 
 
 if __name__ == "__main__":
