@@ -160,6 +160,35 @@ def test_a_killed_process_is_one_line(by: signal.Signals) -> None:
     assert multiprocessing.active_children() == []
 
 
+@pytest.mark.parametrize("error", [ConnectionResetError(errno.ECONNRESET, "reset"), EOFError()])
+def test_a_process_that_ends_while_its_batch_is_read_is_one_line(error: Exception) -> None:
+    """Its connection breaks before the system reports its end."""
+
+    def end_late() -> None:
+        time.sleep(0.2)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    class Broken:
+        def __next__(self) -> Any:
+            raise error
+
+    process = multiprocessing.get_context("fork").Process(target=end_late)
+    process.start()
+    iterator: Any = Broken()
+    with pytest.raises(VlalignError, match=r"a process that decodes images ended \(SIGTERM\)"):
+        next(decoding._watched(iterator, [process]))
+
+
+def test_a_broken_connection_of_running_processes_is_not_hidden() -> None:
+    class Broken:
+        def __next__(self) -> Any:
+            raise ConnectionResetError(errno.ECONNRESET, "reset")
+
+    iterator: Any = Broken()
+    with pytest.raises(ConnectionResetError):
+        next(decoding._watched(iterator, []))
+
+
 def test_the_first_image_that_cannot_be_read_is_named() -> None:
     def broken(row: int) -> Tensor:
         if row >= 6:

@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing import connection
 from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any
 
@@ -99,7 +100,9 @@ def _watched(iterator: Iterator[_Batch], processes: Sequence[BaseProcess]) -> It
             batch = next(iterator)
         except StopIteration:
             return
-        except RuntimeError as error:
+        except (RuntimeError, OSError, EOFError) as error:
+            if not isinstance(error, RuntimeError):  # a process that ends while its batch is read breaks the connection
+                connection.wait([process.sentinel for process in processes], timeout=_LOOK)
             _raise_if_ended(error, processes)
             now = cpu_seconds(process.pid for process in processes if process.pid)
             idle, computed = (0 if now > computed else idle + 1), now
@@ -115,7 +118,7 @@ def _watched(iterator: Iterator[_Batch], processes: Sequence[BaseProcess]) -> It
             yield batch
 
 
-def _raise_if_ended(error: RuntimeError, processes: Sequence[BaseProcess]) -> None:
+def _raise_if_ended(error: Exception, processes: Sequence[BaseProcess]) -> None:
     """Raise the cause of a DataLoader's error, unless a batch only takes long."""
     text = str(error)
     if "Bus error" in text or "No space left" in text or -signal.SIGBUS in [one.exitcode for one in processes]:
