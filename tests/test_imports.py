@@ -25,6 +25,7 @@ ALLOWED: dict[str, set[str]] = {
     "models": set(),
     "display": set(),
     "data": set(),
+    "decomposition": set(),
     "store": set(),
     "demo": {"data", "extraction", "models", "scoring"},
     "metrics": set(),
@@ -36,10 +37,10 @@ ALLOWED: dict[str, set[str]] = {
     "report": EXTRACTION | SCORES | {"reproduce"},
     "study": SCORES,
     "uniqueness": EXTRACTION | SCORES | {"study", "report"},
-    "synthetic": SCORES | {"study", "report"},
+    "synthetic": SCORES | {"decomposition", "study", "report"},
     "multibench": SCORES | {"study", "report"},
     "hub": EXTRACTION | SCORES | {"study", "synthetic"},
-    "cli": EXTRACTION | SCORES | STUDIES | {"demo", "reproduce", "report", "hub"},
+    "cli": EXTRACTION | SCORES | STUDIES | {"decomposition", "demo", "reproduce", "report", "hub"},
 }
 
 

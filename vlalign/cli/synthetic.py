@@ -40,7 +40,7 @@ def _config(options: Any, file: str | None, **more: Any) -> SyntheticConfig:
 
 @run.command
 def describe(*, options: Annotated[TaskGrid, Flags] = TaskGrid(), config: Settings = None, json: bool = False) -> None:
-    """Show the exact information of each U: no sampling, nothing is trained.
+    """Show the exact information of each U and its decomposition: no sampling, nothing is trained.
 
     Args:
         json: print JSON instead of a table
@@ -50,13 +50,19 @@ def describe(*, options: Annotated[TaskGrid, Flags] = TaskGrid(), config: Settin
 
     from vlalign.report.console import console
     from vlalign.synthetic import information
-    from vlalign.synthetic.report import describe_table
+    from vlalign.synthetic.quantities import decomposition
+    from vlalign.synthetic.report import decomposition_table, describe_table
 
     known = [information(options, u) for u in options.uniqueness]
+    parts = {u: decomposition(options, u) for u in options.uniqueness}
     if json:
-        print(dumps(list(map(asdict, known)), indent=1))
+        entries = [
+            {**asdict(one), "decomposition": part and asdict(part), "source_redundancy": source}
+            for one, (part, source) in zip(known, parts.values(), strict=True)
+        ]
+        print(dumps(entries, indent=1))
     else:
-        console().print(describe_table(known))
+        console().print(describe_table(known), decomposition_table(parts), sep="")
 
 
 @run.command(name="run")

@@ -7,6 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
+from vlalign.decomposition import Decomposition, decompose, mutual_information
 from vlalign.synthetic.distribution import Floats, Task, label_table
 
 
@@ -71,6 +72,28 @@ def information(task: Task, uniqueness: int) -> Information:
         accuracy_joint=known[everyone][1],
         marginal=tuple(float(p) for p in table.reshape(-1, task.classes).mean(axis=0)),
     )
+
+
+def decomposition(task: Task, uniqueness: int) -> tuple[Decomposition | None, float]:
+    """Compute R, U1, U2 and S of a task of two modalities, in nats, and the source redundancy I(X_c;Y).
+
+    The source redundancy is the information of the shared bits about the label: alignment and contrastive losses depend
+    on what is shared, while R depends on p(x1,y) and p(x2,y) alone. The decomposition is None for more modalities.
+
+    Raises:
+        VlalignError: the uniqueness is outside of what the bits allow.
+
+    >>> exact, source = decomposition(Task(), 8)
+    >>> round(exact.R, 3), round(exact.S, 3), round(source, 3)
+    (0.273, 0.591, 0.0)
+    """
+    table = label_table(task, uniqueness)
+    joint = table.reshape(-1, task.classes) / (table.size / task.classes)
+    source = mutual_information(table.reshape(2**task.shared_bits, -1, task.classes).mean(axis=1) / 2**task.shared_bits)
+    if task.modalities != 2:
+        return None, source
+    first, second = (table.mean(axis=axis).reshape(-1, task.classes) / 2**task.width for axis in (2, 1))
+    return decompose(first, second, mutual_information(joint)), source
 
 
 def _of(table: Floats, some: tuple[int, ...]) -> tuple[float, float]:

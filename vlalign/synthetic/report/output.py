@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +10,10 @@ from rich.console import Console, Group
 from rich.text import Text
 
 from vlalign.display.figures import with_pdf
-from vlalign.display.format import duration, metric_title, plural, size
+from vlalign.display.format import duration, metric_title, number, plural, size
 from vlalign.display.tables import write_csv
 from vlalign.files import free_bytes, write_whole
-from vlalign.report.console import of_page, table, titled
+from vlalign.report.console import notes, of_page, table, titled
 from vlalign.report.page import markdown, save_html
 from vlalign.report.study import PAGE, make_folder, show_files
 from vlalign.synthetic.cells import shape_of
@@ -23,10 +23,15 @@ from vlalign.synthetic.report.text import findings
 from vlalign.synthetic.results import headline
 
 if TYPE_CHECKING:
+    from vlalign.decomposition import Decomposition
     from vlalign.study.grid import CellPlan
     from vlalign.synthetic import Information, SyntheticConfig, SyntheticResult
     from vlalign.synthetic.tune import Tuned
 
+SOURCE_REDUNDANCY = (
+    "I(x_c;Y), the source redundancy, is the information of the shared bits, which alignment follows. R depends on "
+    "p(x1,y) and p(x2,y) alone, not on the pairing, so it can be large where nothing is shared."
+)
 _RESULTS, _FOLDER = "RESULTS.md", "results"
 
 
@@ -55,6 +60,20 @@ def write_report(
 def describe_table(tasks: Sequence[Information]) -> Group:
     """Return the exact quantities of tasks, a row for each U, to fit 80 columns for two modalities."""
     return Group(*(of_page(part, no_wrap=True, collapse_padding=True, pad_edge=False) for part in task_tables(tasks)))
+
+
+def decomposition_table(tasks: Mapping[int, tuple[Decomposition | None, float]]) -> Group:
+    """Return R, U1, U2 and S by U, and the source redundancy, with the sentence that explains their difference."""
+    parts = ("R", "U1", "U2", "S") if any(part for part, _ in tasks.values()) else ()
+    rows = [
+        [str(u), *(number(getattr(part, name)) for name in parts), number(source)]
+        for u, (part, source) in tasks.items()
+    ]
+    caption = "Information about the label: redundant (R), in one modality alone (U1, U2), in both together alone (S)"
+    return Group(
+        titled(f"{caption if parts else 'Source redundancy'}, in nats", table(["U", *parts, "I(x_c;Y)"], rows)),
+        *notes([SOURCE_REDUNDANCY]),
+    )
 
 
 def show_plan(config: SyntheticConfig, plan: CellPlan[Any], console: Console) -> None:
