@@ -6,7 +6,6 @@ import logging
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from scipy.stats import norm
 from torch import Tensor
 
 from vlalign.errors import VlalignError
@@ -62,13 +61,15 @@ class Analysis:
 
     def _moments(self) -> dict[str, Any] | None:
         """Compute exact mean and sd of the best pair under a random pairing; None with groups, which they ignore."""
+        from scipy.special import ndtr
+
         i, j = self.best
         exact = None if self.groups is not None else self.metric.moments([self.x_layers[i]], [self.y_layers[j]])
         if exact is None:
             return None
         mean, sd = float(exact.mean[0, 0]), None if exact.sd is None else float(exact.sd[0, 0])
         z = (float(self.matrix[self.best]) - mean) / sd if sd else None
-        p = None if z is None else float(norm.sf(z))
+        p = None if z is None else float(ndtr(-z))
         return {
             "mean": mean,
             "sd": sd,

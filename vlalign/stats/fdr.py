@@ -23,10 +23,11 @@ def benjamini_hochberg(p_values: Sequence[float] | NDArray[np.float64]) -> NDArr
     >>> benjamini_hochberg([0.01, 0.5, 0.02]).round(3).tolist()
     [0.03, 0.5, 0.03]
     """
-    from scipy.stats import false_discovery_control
-
     p = checked_numbers(p_values, "p-values", finite=False)
     wrong = np.flatnonzero(~((p >= 0) & (p <= 1)))
     if len(wrong):
         raise VlalignError(f"p-values must lie in [0, 1], number {wrong[0] + 1} of {len(p)} is {p[wrong[0]]}")
-    return np.asarray(false_discovery_control(p), dtype=np.float64) if len(p) else p
+    order = np.argsort(p)[::-1]  # largest first
+    q = np.empty_like(p)
+    q[order] = np.minimum.accumulate(np.append(1.0, p[order] * (len(p) / np.arange(len(p), 0, -1))))[1:]
+    return q

@@ -8,7 +8,6 @@ from typing import ClassVar
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from scipy.stats import rankdata
 from torch import Tensor
 
 from vlalign.metrics.base import Floats, Info, choice
@@ -70,6 +69,8 @@ class Rsa(PairMetric):
         values: Floats = matrix.cpu().numpy()[rows, columns]
         spread = float(values.std())
         if self.compare == "spearman":
+            from scipy.stats import rankdata  # takes a second to import
+
             values = rankdata(values)
         values = values - values.mean()
         if not spread > _CONSTANT * float(matrix.abs().max()):
