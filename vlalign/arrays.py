@@ -7,13 +7,15 @@ import hashlib
 import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from vlalign.errors import VlalignError
+from vlalign.lazy_torch import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 log = logging.getLogger(__name__)
 
@@ -79,14 +81,12 @@ def as_tensor(value: Any, what: str) -> Tensor:
         "%s holds integers (%s), used as numbers: codes of categories are no embeddings",
         what, str(tensor.dtype).removeprefix("torch."),
     )  # fmt: skip
-    return tensor.to(torch.float32 if tensor.dtype in _SMALL_INTEGERS else torch.float64)
-
-
-_SMALL_INTEGERS = (torch.bool, torch.uint8, torch.int8, torch.int16)  # exact in float32
+    exact_in_float32 = (torch.bool, torch.uint8, torch.int8, torch.int16)
+    return tensor.to(torch.float32 if tensor.dtype in exact_in_float32 else torch.float64)
 
 
 def _convert(value: Any, what: str) -> Tensor:
-    if isinstance(value, Tensor):
+    if isinstance(value, torch.Tensor):
         return value.detach()
     if isinstance(value, np.ndarray):
         return _from_numpy(value, what)

@@ -5,15 +5,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
 
 from vlalign.arrays import as_tensor
 from vlalign.errors import VlalignError
+from vlalign.lazy_torch import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _HUGE = 10**1000  # Python refuses to write much longer numbers
 Floats = NDArray[np.float64]
@@ -218,5 +220,5 @@ def checked_norms(x: Tensor, what: str = "features") -> Tensor:
 
 def same_rows(x: Tensor, y: Tensor) -> None:
     """Check that two feature tensors have the same number of rows; the metric checks everything else."""
-    if isinstance(x, Tensor) and isinstance(y, Tensor) and x.ndim == y.ndim == 2 and len(x) != len(y):
+    if isinstance(x, torch.Tensor) and isinstance(y, torch.Tensor) and x.ndim == y.ndim == 2 and len(x) != len(y):
         raise VlalignError(f"x has {len(x)} rows and y has {len(y)}: pair the samples first")

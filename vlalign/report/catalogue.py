@@ -11,7 +11,6 @@ from rich.table import Table
 from rich.text import Text
 
 from vlalign.display.format import DASH, count
-from vlalign.metrics.base import value_text
 from vlalign.report.console import FittedTable
 
 if TYPE_CHECKING:
@@ -58,4 +57,6 @@ def metrics_table(metrics: Sequence[type[Metric]]) -> Table:
 
 def parameters(metric: type[Metric]) -> list[str]:
     """Return ``name=default`` of each parameter."""
+    from vlalign.metrics.base import value_text
+
     return [f"{field.name}={value_text(field.default)}" for field in fields(metric)]  # type: ignore[arg-type]

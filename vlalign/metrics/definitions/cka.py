@@ -13,14 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
-from torch import Tensor
 
 from vlalign.errors import VlalignError
+from vlalign.lazy_torch import torch
 from vlalign.metrics.base import Floats, Info, Moments, choice, shown
 from vlalign.metrics.engine.kernels import (
     Centred,
@@ -43,6 +42,9 @@ from vlalign.metrics.engine.streamed import (
     streamed_products,
     unbiased_hsic,
 )
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 #: Up to this number of samples a layer is held as its N × N kernel matrix; beyond, no N × N matrix is built.
 GRAM_SAMPLES = 2048

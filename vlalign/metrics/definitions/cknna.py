@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
 
 from vlalign.errors import VlalignError
+from vlalign.lazy_torch import torch
 from vlalign.metrics.base import Floats, Info, Ints, Metric, Moments, take_rows, whole_number
 from vlalign.metrics.definitions.cka import UnbiasedCka
 from vlalign.metrics.definitions.mutual_knn import MutualKnn
 from vlalign.metrics.engine.matches import find_matches
 from vlalign.metrics.engine.neighbour_lists import relabelled
 from vlalign.metrics.engine.ties import Sided
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _GATHER_BYTES = 2**20  # of neighbours' features held at once
 _SUM_BYTES = 64 * 2**20  # of row and column sums held at once

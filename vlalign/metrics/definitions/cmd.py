@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
-from torch import Tensor
 
 from vlalign.errors import VlalignError
+from vlalign.lazy_torch import torch
 from vlalign.metrics.base import Floats, Info, Ints, Moments, choice, shown
 from vlalign.metrics.definitions.cka import GRAM_SAMPLES
 from vlalign.metrics.engine.kernels import Centred, linear_gram
 from vlalign.metrics.engine.moments import PairSums, permutation_moments
 from vlalign.metrics.engine.pairwise import PairMatrix, PairMetric
 from vlalign.metrics.engine.streamed import Linear, norm, streamed_products, with_diagonal
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def cmd(x: ArrayLike, y: ArrayLike, contraction: str = "features", centred: bool = False) -> float:

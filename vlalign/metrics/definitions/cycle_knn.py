@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
-from torch import Tensor
 
 from vlalign.metrics.base import Floats, Info, Moments
 from vlalign.metrics.engine.matches import Groups, MatchMetric
 from vlalign.metrics.engine.ties import Sided
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def cycle_knn(x: ArrayLike, y: ArrayLike, k: int = 10) -> float:

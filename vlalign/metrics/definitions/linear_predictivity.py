@@ -12,17 +12,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
-from torch import Tensor
 
 from vlalign.errors import VlalignError
+from vlalign.lazy_torch import torch
 from vlalign.metrics.base import Floats, Info, Ints, Metric, choice, shown, take_rows, whole_number
 from vlalign.metrics.engine.basis import unit_configuration
 from vlalign.metrics.engine.threads import map_layers
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _ROWS = 128  # of E_fᵀE_f at once
 _RANGE = (1e-6, 1e6)  # of penalties: below, the inverse loses too many digits

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
 
 from vlalign.metrics.base import Floats, Info, Ints, Moments, check_features, same_rows, whole_number
 from vlalign.metrics.engine.moments import permutation_moments
 from vlalign.metrics.engine.neighbour_lists import NeighbourMetric, checked_lists, graph_sums, stacked
 from vlalign.metrics.engine.neighbours import knn
 from vlalign.metrics.engine.ties import Sided
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _TABLE_BYTES = 32 * 2**20  # of bit masks [rows, N] held at once
 _WORD = 32  # layers per mask word

@@ -11,14 +11,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import torch
 from numpy.typing import ArrayLike
-from torch import Tensor
 
+from vlalign.lazy_torch import torch
 from vlalign.metrics.base import Floats, Info, Ints, Metric, take_rows
 from vlalign.metrics.engine.basis import pair_grid, unit_configuration
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def procrustes(x: ArrayLike, y: ArrayLike) -> float:

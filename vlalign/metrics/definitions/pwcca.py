@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import torch
 from numpy.typing import ArrayLike
-from torch import Tensor
 
+from vlalign.lazy_torch import torch
 from vlalign.metrics.base import Floats, Info, Ints, Metric, take_rows
 from vlalign.metrics.engine.basis import centred, pair_grid, standardised, thin_basis
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _TIE = 1e-9  # by how much, relatively, the leading principal axis of x is preferred among equal correlations
 _SMALL = 1e-4  # correlation below which variates of the wider side are not derived from those of the other

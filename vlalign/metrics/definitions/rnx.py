@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
-from torch import Tensor
 
 from vlalign.errors import VlalignError
+from vlalign.lazy_torch import torch
 from vlalign.metrics.base import Floats, Info, Ints, Metric, Moments, whole_number
 from vlalign.metrics.definitions.mutual_knn import MutualKnn
 from vlalign.metrics.engine.matches import find_matches
@@ -25,6 +24,9 @@ from vlalign.metrics.engine.neighbour_lists import relabelled
 from vlalign.metrics.engine.neighbours import knn_of_sides
 from vlalign.metrics.engine.threads import map_layers
 from vlalign.metrics.engine.ties import Sided
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _BLOCK_BYTES = 4 * 2**20  # of weights [layers, rows, N] held at once by each thread
 
@@ -158,7 +160,9 @@ class RnxArea(Metric):
         return self.permuted(x, y, np.arange(len(x[0].x))[None])[0]
 
     def reorder(self, prepared: Sided[Any], order: Ints) -> Sided[Any]:
-        return prepared.map(lambda kept: relabelled(kept, order) if isinstance(kept, Tensor) else kept[order][:, order])
+        return prepared.map(
+            lambda kept: relabelled(kept, order) if isinstance(kept, torch.Tensor) else kept[order][:, order]
+        )
 
     def permuted(self, x: Sequence[Sided[Any]], y: Sequence[Sided[Any]], permutations: Ints) -> Floats:
         n = len(x[0].x)
@@ -167,7 +171,7 @@ class RnxArea(Metric):
         per_k = 1 / (n - 1 - k) / (1 / k).sum()
         weights = np.append((per_k / k**2)[::-1].cumsum()[::-1] * (n - 1) / n, 0.0)  # of rank 0..depth-1, and beyond
         of_x, of_y = [layer.x for layer in x], [layer.y for layer in y]
-        summed = _of_lists if isinstance(of_x[0], Tensor) else _of_ranks
+        summed = _of_lists if isinstance(of_x[0], torch.Tensor) else _of_ranks
         return summed(of_x, of_y, permutations, weights) - per_k.sum()
 
     def moments(self, x: Sequence[Any], y: Sequence[Any]) -> Moments:

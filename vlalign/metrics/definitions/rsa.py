@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
-from torch import Tensor
 
+from vlalign.lazy_torch import torch
 from vlalign.metrics.base import Floats, Info, choice
 from vlalign.metrics.engine.kernels import Centred
 from vlalign.metrics.engine.pairwise import PairMatrix, PairMetric
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _TIES = 2.0**40  # distances of cosines are rounded to 1/_TIES, so that those of equal rows tie for their ranks
 _CONSTANT = 1e-9  # dissimilarities that vary less than this, relatively, are all equal

@@ -11,17 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
-from torch import Tensor
 
 from vlalign.errors import VlalignError
+from vlalign.lazy_torch import torch
 from vlalign.metrics.base import Floats, Info, Ints, Metric, take_rows, whole_number
 from vlalign.metrics.engine.basis import centred, standardised, thin_basis
 from vlalign.metrics.engine.threads import map_layers
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def svcca(x: ArrayLike, y: ArrayLike, dim: int = 10) -> float:

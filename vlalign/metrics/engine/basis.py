@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from vlalign.lazy_torch import torch
 from vlalign.metrics.base import Floats
 from vlalign.metrics.engine.threads import map_layers
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 #: Directions whose singular value is below this share of the largest count as rounding noise. A float32 column far from
 #: zero carries noise of about 1e-6 of the largest; the float64 Gram matrix resolves down to about 1e-7.

@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from vlalign.lazy_torch import torch
 from vlalign.metrics.base import Floats, Ints, take_rows
 from vlalign.metrics.engine.neighbours import gram
 from vlalign.metrics.engine.pairwise import frobenius_norm
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _ROWS = 2048  # rows that are converted to float64 together
 _MEDIAN_SAMPLES = 4096  # evenly spaced samples of the median distance, at most

@@ -16,15 +16,17 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from vlalign.metrics.base import Floats, Ints
 from vlalign.metrics.engine.neighbour_lists import NeighbourMetric, checked_lists, stacked
 from vlalign.metrics.engine.ties import Sided
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _TABLE_BYTES = 32 * 2**20  # of positions [rows, N, layers] held at once
 _LOOKUP_BYTES = 2**20  # of positions looked up at once, which bounds the matches of one block

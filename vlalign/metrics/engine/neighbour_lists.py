@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from vlalign.errors import VlalignError
+from vlalign.lazy_torch import torch
 from vlalign.metrics.base import Ints, Metric, take_rows, whole_number
 from vlalign.metrics.engine.moments import PairSums
 from vlalign.metrics.engine.neighbours import knn_of_sides
 from vlalign.metrics.engine.ties import Sided
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class NeighbourMetric(Metric):
 
     def prepare(self, layer: Tensor) -> Sided[Tensor]:
         """Search the neighbour lists [N, k] of one layer [N, D]."""
-        return knn_of_sides(layer, self.k).map(Tensor.cpu)
+        return knn_of_sides(layer, self.k).map(torch.Tensor.cpu)
 
     def reorder(self, prepared: Sided[Tensor], order: Ints) -> Sided[Tensor]:
         """Relabel the lists; no distances are needed."""
@@ -59,7 +61,7 @@ class NeighbourMetric(Metric):
         length = self.k
         while length < n and length * share - 7 * math.sqrt(length * share * (1 - share)) < self.k:
             length += 1 + length // 8
-        return layer, knn_of_sides(layer, length).map(Tensor.cpu) if length < n // 4 else None
+        return layer, knn_of_sides(layer, length).map(torch.Tensor.cpu) if length < n // 4 else None
 
     def subset(self, kept: tuple[Tensor, Sided[Tensor] | None], rows: Ints) -> Sided[Tensor]:
         """Return neighbour lists of the rows ``rows``: the long lists without the samples that were left out."""

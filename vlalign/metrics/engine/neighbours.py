@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
 
 from vlalign.errors import VlalignError
+from vlalign.lazy_torch import torch
 from vlalign.metrics.base import Ints, check_features, checked_norms, choice, whole_number
 from vlalign.metrics.engine.threads import scratch
 from vlalign.metrics.engine.ties import Sided, TieBreaking, row_labels
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 #: Bytes of inner products held at once when ``block`` is not given, on the CPU and on accelerators, which larger blocks
 #: keep busy. It depends on nothing but N and the dtype, so that the same input is always cut the same way.

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from vlalign.lazy_torch import torch
 from vlalign.metrics.base import Floats, Ints, Metric, Moments
 from vlalign.metrics.engine.moments import PairSums, permutation_moments
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _BLOCK_ENTRIES = 2**16  # of a matrix in one product; partial sums are added up in float64
 _PERMUTED_BYTES = 2**27  # of permuted blocks held at once

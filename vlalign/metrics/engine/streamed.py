@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
+from vlalign.lazy_torch import torch
 from vlalign.metrics.base import Floats, Ints
 from vlalign.metrics.engine.kernels import Centred, as_floats, rbf
 from vlalign.metrics.engine.moments import PairSums
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _BLOCK_BYTES = 2**27  # of kernel rows of all layers held at once
 
@@ -34,7 +37,7 @@ class Linear:
     def of(cls, features: Centred) -> Linear:
         """Compute diagonal, row sums and norm of the kernel matrix of a layer."""
         total = sum(part.sum(dim=0, dtype=torch.float64) for _, part in features.blocks())
-        assert isinstance(total, Tensor)
+        assert isinstance(total, torch.Tensor)
         both = torch.empty((2, len(features.layer)), dtype=torch.float64, device=total.device)  # filled in place:
         for start, part in features.blocks():  # small results between the blocks would keep their memory from reuse
             both[0, start : start + len(part)] = part.double().square().sum(dim=1)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from threading import local
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import torch
-from torch import Tensor
+from vlalign.lazy_torch import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")

@@ -12,13 +12,15 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from vlalign.metrics.base import Ints
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _Hashes = NDArray[np.uint64]
 _T = TypeVar("_T")
