@@ -18,6 +18,7 @@ from vlalign.store.manifest import Entry, Manifest, pending
 from vlalign.store.shard import EXTRA, ShardError, check_shard, read_tensors
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
 #: shards that were checked in this process: by path, the mark of the file with what it was checked against
@@ -158,12 +159,12 @@ class Run:
             f"or a name, {names[0]} … {names[-1]}"
         )
 
-    def _read_shard(self, index: int, names: Sequence[str], check: bool = True) -> list[Tensor]:
+    def _read_shard(self, index: int, names: Sequence[str], check: bool = True, framework: str = "pt") -> list[Any]:
         path = self.path / self._manifest.shards[index].file
         try:
             if check:
                 self._check_once(index, path)
-            return read_tensors(path, self.key.hash, self._manifest.shard(index), names)
+            return read_tensors(path, self.key.hash, self._manifest.shard(index), names, framework)
         except ShardError as error:
             raise VlalignError(f"cannot read {path}: {error}; {self.repair}") from error
 
@@ -217,12 +218,12 @@ class Run:
         tensors = self._read_shard(index, [*names, *(EXTRA + name for name in self.extras)])
         return tensors[: len(names)], dict(zip(self.extras, tensors[len(names) :], strict=True))
 
-    def _read(self, names: Sequence[str], check: bool = True) -> list[Tensor]:
+    def _read(self, names: Sequence[str]) -> list[Tensor]:
         import torch
 
         whole: list[Tensor] = []
         for index, entry in enumerate(self._manifest.shards):
-            parts = self._read_shard(index, names, check)
+            parts = self._read_shard(index, names)
             whole = whole or [torch.empty((self.n, *part.shape[1:]), dtype=part.dtype) for part in parts]
             for target, part in zip(whole, parts, strict=True):
                 target[entry.start : entry.stop] = part
@@ -257,7 +258,21 @@ class Run:
         Raises:
             VlalignError: a shard is missing or damaged.
         """
-        return self._read([EXTRA + name], check)[0] if name in self.extras else None
+        values = self._values(name, check)
+        if values is None:
+            return None
+        import torch
+
+        return torch.from_numpy(values)
+
+    def _values(self, name: str, check: bool) -> NDArray[Any] | None:
+        """Return what :meth:`extra` does without PyTorch, whose import takes longer than listing the runs."""
+        if name not in self.extras:
+            return None
+        import numpy as np
+
+        parts = [self._read_shard(i, [EXTRA + name], check, "numpy")[0] for i in range(len(self._manifest.shards))]
+        return np.concatenate(parts)
 
     @property
     def truncated(self) -> int:
@@ -272,13 +287,13 @@ class Run:
         the whole texts: extract them again. Texts of one token predict no token and count 0, as in the reference; empty
         texts are left out.
         """
-        bits, size = (self.extra(name, check=check) for name in ("bits", "bytes_read"))
+        bits, size = (self._values(name, check) for name in ("bits", "bytes_read"))
         if size is None and not self.truncated:
-            size = self.extra("bytes", check=check)
+            size = self._values("bytes", check)
         if bits is None or size is None:
             return None
         read = size > 0
-        return float((bits.double() / size.double())[read].mean()) if read.any() else None
+        return float((bits[read].astype("float64") / size[read]).mean()) if read.any() else None
 
     def verify(self) -> list[Problem]:
         """Check every file: sizes, sha256, headers. Reads everything; the list is empty if all is well."""

@@ -135,13 +135,13 @@ def read_header(path: Path) -> Header:
         return header
 
 
-def read_tensors(path: Path, key: str, shard: Shard, names: Sequence[str]) -> list[Tensor]:
-    """Read the named tensors of a shard, and only those; each is ``[rows, ...]``.
+def read_tensors(path: Path, key: str, shard: Shard, names: Sequence[str], framework: str = "pt") -> list[Any]:
+    """Read the named tensors of a shard, and only those, for PyTorch or ``numpy``; each is ``[rows, ...]``.
 
     Raises:
         ShardError: missing, truncated or damaged, of another run, or lacks a tensor.
     """
-    with _opened(path, "pt") as (file, header):
+    with _opened(path, framework) as (file, header):
         if header.key != key or header.shard != shard:
             raise ShardError(f"holds rows [{header.shard.start}, {header.shard.stop}) of run {header.key[:16]}")
         return [file.get_tensor(name) for name in names]
