@@ -49,7 +49,7 @@ def show_records(
     full: bool = False,
     form: Form = "text",
 ) -> list[ScoreRecord]:
-    """Write a JSON record and figures per pair as soon as they are computed, then print one summary or a table of all.
+    """Write a JSON record per pair as soon as it is computed, then its figures; print one summary or a table of all.
 
     ``full`` prints every record in depth and draws its null and curves too. Several records are also drawn in one
     figure. If the folder then holds several records, including those of earlier calls, a table ``scores.csv`` of all is
@@ -68,37 +68,42 @@ def show_records(
     """
     check_space(folder)
     full_text = full and form == "text"
-    records, paths = [], []
+    records: list[ScoreRecord] = []
+    paths: list[Path] = []
+
+    def draw_last() -> list[Path]:
+        return save_figures(records[-1], paths[-1], full, figures) if records and figures else []
+
     for record in scores:
+        draw_last()
         path = folder / record.filename
         if not _is_saved(record, path):
             for name in _FIGURES:  # those of an earlier record must not survive a kill before the new ones are drawn
                 for kind in FIGURE_KINDS:
                     path.with_suffix(f"{name}.{kind}").unlink(missing_ok=True)
             record.save(path)
-        made = save_figures(record, path, full, figures) if figures else []
         if full_text:
             console.print(summary(record))
             console.print(in_depth(record))
         records.append(record)
-        paths.append((path, made))
-    own = {path: record for record, (path, _) in zip(records, paths, strict=True)}
-    everything = dict(sorted({**records_in(folder), **own}.items()))
+        paths.append(path)
+    if len(records) == 1 and form == "text" and not full:
+        console.print(summary(records[0]))  # before its figure, which takes a second
+    made = draw_last()
+    everything = dict(sorted({**records_in(folder), **dict(zip(paths, records, strict=True))}.items()))
     q_values = dict(zip(everything, false_discovery(list(everything.values())), strict=True))
     scores_csv = folder / "scores.csv"
     if len(everything) > 1 or scores_csv.exists():
         save_table(list(everything.values()), list(q_values.values()), scores_csv, [path.name for path in everything])
     together = [save_scores(records, folder / f"scores.{figures}")] if figures and len(records) > 1 else []
     if form != "text":
-        console.print(_as_table(records, [q_values[path] for path, _ in paths], form), soft_wrap=True, end="")
+        console.print(_as_table(records, [q_values[path] for path in paths], form), soft_wrap=True, end="")
         return records
     if len(records) == 1:
-        if not full:
-            console.print(summary(records[0]))
-        for name, path in [("record", paths[0][0]), *(("figure", path) for path in paths[0][1])]:
+        for name, path in [("record", paths[0]), *(("figure", path) for path in made)]:
             console.print(f"{name}    {path}", highlight=False, soft_wrap=True)
         return records
-    console.print(records_table(records, [q_values[path] for path, _ in paths]))
+    console.print(records_table(records, [q_values[path] for path in paths]))
     notes = grouped_notes(records)
     for note in notes[:_NOTES]:
         console.print(Text(f"note  {note}", style="yellow"))
