@@ -7,14 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "vlalign"
 
 #: leaves that every room may use
 SHARED = {
-    "arrays", "config", "display", "environment", "errors", "files", "lazy_names", "option_types", "paths", "processes",
-    "remote", "version", "yaml_files",
+    "arrays", "config", "display", "environment", "errors", "files", "lazy_names", "lazy_torch", "option_types",
+    "paths", "processes", "remote", "version", "yaml_files",
 }  # fmt: skip
 
 SCORES = {"store", "metrics", "stats", "scoring"}
@@ -68,11 +69,34 @@ def test_import_direction(room: str) -> None:
         assert not strangers, f"{path.relative_to(PACKAGE)} imports {sorted(strangers)}"
 
 
-def test_importing_the_package_imports_no_heavy_library() -> None:
-    heavy = ["torch", "transformers", "timm", "datasets", "matplotlib", "accelerate", "pandas"]
-    code = f"import sys, vlalign, vlalign.cli; print([m for m in {heavy} if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+HEAVY = {"torch", "scipy", "matplotlib", "pandas", "pyarrow", "transformers", "timm", "datasets", "accelerate"}
+#: what each command may import of these; each takes longer than the start of the command line
+COMMANDS: dict[str, set[str]] = {
+    "--version": set(),
+    "metrics": set(),
+    "models": set(),
+    f"runs {Path(__file__).parent / 'golden' / 'v1' / 'study-store'}": set(),
+    "score a.npy b.npy --no-figure": {"torch", "scipy"},
+    "score a.npy b.npy": {"torch", "scipy", "matplotlib"},
+}
+
+
+def test_commands_import_no_heavy_library_that_they_do_not_need(tmp_path: Path) -> None:
+    """Nor does ``import vlalign``; of SciPy, a score of two arrays needs the special functions, not its statistics."""
+    for seed, name in enumerate("ab"):
+        np.save(tmp_path / f"{name}.npy", np.random.default_rng(seed).normal(size=(30, 4)))
+    code = f"""
+import contextlib, io, sys, vlalign, vlalign.cli
+loaded = lambda: sorted({HEAVY | {"scipy.stats", "torchvision"}} & set(sys.modules))
+print(loaded())
+for words in {[command.split() for command in COMMANDS]}:
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+        assert not vlalign.cli.main(words)
+    print(loaded())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert not done.returncode, done.stderr
+    assert done.stdout.splitlines() == [str(sorted(needed)) for needed in [set(), *COMMANDS.values()]]
 
 
 def test_every_module_can_be_imported_by_its_path() -> None:
