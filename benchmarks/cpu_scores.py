@@ -13,15 +13,26 @@ from __future__ import annotations
 import os
 import statistics
 import sys
+import tempfile
+from collections.abc import Callable
 
+import numpy as np
 import torch
-from measure import Row, alternate, clock, growth_in_process, print_growth, row_of, run_alone
+from measure import Row, alternate, clock, growth_in_process, print_growth, row_of, run_alone, watched_growth
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from vlalign.metrics import knn
-from vlalign.metrics.engine.neighbours import BLOCK_BYTES
+from vlalign.arrays import LazyLayer
+from vlalign.data.embeddings import read_embeddings
+from vlalign.metrics import MutualKnn, knn
+from vlalign.metrics.engine.neighbours import BLOCK_BYTES, NeighbourSearch, with_ties
+from vlalign.metrics.engine.ties import Sided
 from vlalign.scoring import score
+from vlalign.scoring.batch import prepare_pairs
+from vlalign.scoring.inputs import Arrays, Side
+from vlalign.scoring.layers import PreparedSide
+from vlalign.scoring.options import ScoreOptions
+from vlalign.scoring.preprocessing import PRESETS
 
 
 def reference_mutual_knn(x: Tensor, y: Tensor, k: int) -> float:
@@ -107,11 +118,70 @@ def knn_growth(n: int, width: int) -> None:
     print_growth(lambda: knn(x, 10))
 
 
+class FirstRows(MutualKnn):
+    """Mutual-kNN that searches the neighbours of the first rows among all, and notes the memory before."""
+
+    rows: int
+    growth: Callable[[], float]
+    before: list[float]
+
+    def __init__(self, rows: int, growth: Callable[[], float]) -> None:
+        super().__init__()
+        self.__dict__.update(rows=rows, growth=growth, before=[])
+
+    @property
+    def lazy(self) -> bool:
+        return True
+
+    def prepare(self, layer: Tensor | LazyLayer) -> Sided[Tensor]:
+        """Search the lists [rows, k]."""
+        self.before.append(self.growth())
+        search = NeighbourSearch(layer, self.k)
+        lists = torch.empty((self.rows, self.k), dtype=torch.int64)
+        return with_ties(lists, search.block(0, lists, torch.empty(self.rows, len(layer))))
+
+
+def large_row(n: int = 1_000_000, width: int = 512, rows: int = 64) -> Row:
+    """Measure the memory of two mapped float16 arrays until neighbours are searched; ``rows`` rows are searched."""
+    load = os.getloadavg()[0]
+    with tempfile.TemporaryDirectory() as folder:
+        draw = torch.Generator().manual_seed(0)
+        step = min(n, 10_000)
+        files = [
+            np.lib.format.open_memmap(f"{folder}/{side}.npy", mode="w+", dtype=np.float16, shape=(n, width))
+            for side in "xy"
+        ]
+        for start in range(0, n, step):
+            shared = torch.randn(step, width, generator=draw)
+            for file in files:
+                file[start : start + step] = (shared + torch.randn(step, width, generator=draw)).half().numpy()
+        del files
+        growth, seconds = growth_in_process(f"cpu_scores.large_growth({folder!r}, {rows})")
+    what = f"score of 2 mapped float16 files, N={n}, D={width}: memory before the neighbours of {rows} rows"
+    return row_of(what, "–", growth, None, "GiB", below=1, load_before=load, seconds=round(seconds, 1))
+
+
+def large_growth(folder: str, rows: int) -> None:
+    """Print the growth of memory from opening two files to the search of neighbours, for :func:`large_row`."""
+    score(torch.randn(64, 8), torch.randn(64, 8))  # allocations of libraries that are made once
+    with watched_growth() as growth:
+        metric = FirstRows(rows, growth)
+
+        def work() -> None:
+            arrays = [Arrays(read_embeddings(f"{folder}/{side}.npy").features, side) for side in "xy"]
+            (planned,) = prepare_pairs([(arrays[0], arrays[1])], ScoreOptions(metric=(metric,)))
+            for given, label in zip(planned.sides, "xy", strict=True):
+                PreparedSide(Side(given, label), PRESETS["platonic"], False, None).prepare(metric, {})
+
+        seconds = clock(work)
+    print(max(metric.before), seconds)
+
+
 def rows(quick: bool = False) -> list[Row]:
     """Measure all rows; ``quick`` measures smaller cases, to check that everything runs."""
     if quick:
-        return [grid_row(256, (5, 64), (3, 48), 2), knn_row(2048, 64, 3), memory_row(8192, 64)]
-    return [grid_row(), knn_row(width=576), knn_row(width=4096, repeats=3), memory_row()]
+        return [grid_row(256, (5, 64), (3, 48), 2), knn_row(2048, 64, 3), memory_row(8192, 64), large_row(40_000, 64)]
+    return [grid_row(), knn_row(width=576), knn_row(width=4096, repeats=3), memory_row(), large_row()]
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import signal
 import statistics
 import subprocess
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -120,6 +121,31 @@ def print_growth(work: Callable[[], object]) -> None:
     """Print the GiB by which the peak resident memory grows during ``work``, and its seconds."""
     before, seconds = peak_bytes(), clock(work)
     print((peak_bytes() - before) / 2**30, seconds)
+
+
+def anonymous_bytes() -> int:
+    """Return the resident memory of this process (Linux) without the pages of mapped files, which can be dropped."""
+    return 1024 * int(Path("/proc/self/status").read_text().split("RssAnon:")[1].split()[0])
+
+
+@contextmanager
+def watched_growth() -> Iterator[Callable[[], float]]:
+    """Watch the anonymous memory; the function that is yielded returns the growth of its peak so far, in GiB."""
+    start = peak = anonymous_bytes()
+    done = threading.Event()
+
+    def watch() -> None:
+        nonlocal peak
+        while not done.wait(0.005):
+            peak = max(peak, anonymous_bytes())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield lambda: (max(peak, anonymous_bytes()) - start) / 2**30
+    finally:
+        done.set()
+        watcher.join()
 
 
 def growth_in_process(call: str, least: float = 0.0) -> tuple[float, float]:

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_BLOCK_BYTES = 16 * 2**20
+_BLOCK_BYTES = 16 * 2**20  # of rows of a tensor read together
+_COMPUTED_BYTES = 4 * 2**20  # of rows computed together
 
 
 def as_layers(value: Any, what: str) -> tuple[list[Tensor], list[str]]:
@@ -236,12 +237,87 @@ def index_ids(value: Any) -> list[str] | None:
     return [str(name) for name in value.index]
 
 
+class LazyLayer:
+    """A layer [N, D] on the CPU whose rows are computed when they are read, so that it is never held as a whole.
+
+    Args:
+        read: returns the rows [n, D] that a slice (without a step) or an index tensor [n] selects, in a new tensor.
+        shape: (N, D).
+        dtype: of the rows, float32 or float64.
+    """
+
+    def __init__(self, read: Callable[[slice | Tensor], Tensor], shape: Sequence[int], dtype: torch.dtype) -> None:
+        self._read = read
+        self.shape = torch.Size(shape)
+        self.dtype = dtype
+        self.device = torch.device("cpu")
+
+    @classmethod
+    def of(cls, layer: Tensor) -> LazyLayer:
+        """Read the rows of a tensor in float32, or in float64 if it is that."""
+        dtype = layer.dtype if layer.dtype == torch.float64 else torch.float32
+        return cls(lambda rows: layer[rows].to(dtype, copy=True), layer.shape, dtype)
+
+    @classmethod
+    def concatenate(cls, layers: Sequence[Tensor | LazyLayer]) -> LazyLayer:
+        """Concatenate layers [N, D_l] of one dtype along their dimensions."""
+        width = sum(layer.shape[1] for layer in layers)
+        return cls(
+            lambda rows: torch.cat([layer[rows] for layer in layers], dim=1), (len(layers[0]), width), layers[0].dtype
+        )
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice | Tensor) -> Tensor:
+        return self._read(rows)
+
+    def take(self, order: Tensor) -> LazyLayer:
+        """Return the layer with other rows: new row i is row ``order[i]``."""
+        return LazyLayer(lambda rows: self[order[rows]], (len(order), self.shape[1]), self.dtype)
+
+    def element_size(self) -> int:
+        """Return the bytes of a value."""
+        return self.dtype.itemsize
+
+    def clamp(self, least: float, most: float) -> LazyLayer:
+        """Return the layer with its values clamped."""
+        return LazyLayer(lambda rows: self[rows].clamp_(least, most), self.shape, self.dtype)
+
+    def __truediv__(self, divisors: Tensor) -> LazyLayer:
+        """Return the layer with its rows divided by ``divisors`` [N, 1]."""
+        return LazyLayer(lambda rows: self[rows].div_(divisors[rows]), self.shape, self.dtype)
+
+    def whole(self, device: torch.device | None = None) -> Tensor:
+        """Return the layer [N, D] as a tensor, on ``device`` if given."""
+        out = torch.empty(self.shape, dtype=self.dtype, device=device)
+        for start, part in row_blocks(self):
+            out[start : start + len(part)] = part
+        return out
+
+
+def row_blocks(layer: Tensor | LazyLayer) -> Iterator[tuple[int, Tensor]]:
+    """Yield the number of the first row and the rows of each block of a layer [N, D].
+
+    Blocks are small, so that little of a mapped file is held at once, and computed rows stay in the processor's cache.
+    """
+    held = _BLOCK_BYTES if isinstance(layer, torch.Tensor) else _COMPUTED_BYTES
+    step = max(1, held // max(1, layer.shape[1] * layer.element_size()))
+    for start in range(0, len(layer), step):
+        yield start, layer[start : start + step]
+
+
+def whole(layer: Tensor | LazyLayer) -> Tensor:
+    """Return a layer as a tensor."""
+    return layer if isinstance(layer, torch.Tensor) else layer.whole()
+
+
 def content_digest(layers: Sequence[Tensor], head: str = "") -> str:
     """Return the SHA-256 of the types, shapes and values of layers, after a text, in hexadecimal digits."""
     content = hashlib.sha256(head.encode())
     for layer in layers:
         content.update(f"{layer.dtype} {list(layer.shape)}".encode())
-        for part in _blocks(layer):
+        for _, part in row_blocks(layer):
             content.update(part.cpu().contiguous().view(torch.uint8).numpy().data)
     return content.hexdigest()
 
@@ -252,15 +328,8 @@ def refuse_infinite(layer: Tensor, what: str) -> None:
     Raises:
         VlalignError: the message names the row.
     """
-    start = 0
-    for part in _blocks(layer):
+    for start, part in row_blocks(layer):
         finite = torch.isfinite(part.float()).all(dim=1)
         if not bool(finite.all()):
             row = start + int(torch.nonzero(~finite)[0, 0])
             raise VlalignError(f"a value of {what} is not finite (first in row {row}): leave that sample out")
-        start += len(part)
-
-
-def _blocks(layer: Tensor) -> Iterator[Tensor]:
-    """Return the rows of a layer in blocks of 16 MiB, so that little of a mapped file is held at once."""
-    return iter(layer.split(max(1, _BLOCK_BYTES // max(1, layer.shape[1] * layer.element_size()))))

@@ -24,9 +24,12 @@ def test_round_trip(toy, tmp_path):
     for position, layer in enumerate(toy.layers):
         expected = toy.values(layer)
         for name in (position, position - 3, layer.name):
-            loaded = run.load(name)
-            assert loaded.dtype == torch.float32
+            loaded, lazy = run.load(name), run.lazy_layer(name)
+            assert loaded.dtype == lazy.dtype == torch.float32
             assert torch.equal(loaded, expected)
+            assert torch.equal(lazy.whole(), expected)
+            for rows in (slice(1, 9), slice(8, 99), torch.tensor([9, 0, 4, 0])):  # of several shards
+                assert torch.equal(lazy[rows], expected[rows])
         assert torch.equal(run.features()[position], expected)
     for name, values in toy.extras().items():
         loaded = run.extra(name)

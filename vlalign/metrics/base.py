@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vlalign.arrays import as_tensor
+from vlalign.arrays import LazyLayer, as_tensor, row_blocks
 from vlalign.errors import VlalignError
 from vlalign.lazy_torch import torch
 
@@ -51,6 +51,11 @@ class Metric(ABC):
 
     name: ClassVar[str]
     info: ClassVar[Info]
+
+    @property
+    def lazy(self) -> bool:
+        """Whether :meth:`prepare` and :meth:`for_subsets` take a layer whose rows are computed when they are read."""
+        return False
 
     @property
     def params(self) -> dict[str, Any]:
@@ -184,7 +189,7 @@ def choice(value: Any, name: str, metric: str, allowed: Sequence[str]) -> str:
     return str(value)
 
 
-def take_rows(x: Tensor, order: Ints) -> Tensor:
+def take_rows(x: Tensor | LazyLayer, order: Ints) -> Tensor:
     """Return ``x[order]`` on the device of ``x``."""
     return x[torch.from_numpy(order).to(x.device)]
 
@@ -201,13 +206,14 @@ def check_features(x: ArrayLike, what: str = "features") -> Tensor:
     return x if x.dtype in (torch.float32, torch.float64) else x.float()
 
 
-def checked_norms(x: Tensor, what: str = "features") -> Tensor:
+def checked_norms(x: Tensor | LazyLayer, what: str = "features") -> Tensor:
     """Compute the L2 norms [N, 1] of the rows of ``x``, and check that all values are finite.
 
     Raises:
         VlalignError: for NaN or infinity in ``x``, or rows so large that their inner products overflow.
     """
-    norms = torch.linalg.vector_norm(x, dim=1, keepdim=True)
+    parts = [x] if isinstance(x, torch.Tensor) else (part for _, part in row_blocks(x))
+    norms = torch.cat([torch.linalg.vector_norm(part, dim=1, keepdim=True) for part in parts])
     if bool(norms.max() < torch.finfo(x.dtype).max ** 0.5):  # false for NaN
         return norms
     for start in range(0, len(x), rows := max(1, 2**22 // x.shape[1])):

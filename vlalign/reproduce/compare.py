@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from vlalign.arrays import whole
 from vlalign.environment import environment
 from vlalign.errors import VlalignError
 from vlalign.metrics.engine.neighbours import knn
@@ -90,7 +91,7 @@ def reproduce(
             assert sides[0].ids is not None
             side.put_in_order(sides[0].ids)
         side.hold()
-        layers.append([side.load(i) for i in range(len(side.axis))])
+        layers.append([whole(side.load(i)) for i in range(len(side.axis))])
         side.release()
     x_layers, y_layers = layers
     axes = [side.axis for side in sides]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from torch import Tensor
 
+from vlalign.arrays import LazyLayer, row_blocks
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Floats, Metric
 from vlalign.scoring.grouping import GroupLabels
-from vlalign.scoring.layers import PreparedSide, timed
+from vlalign.scoring.layers import PreparedSide, as_taken, timed
 from vlalign.stats.checks import check_side, warnings
 from vlalign.stats.curves import k_curve, n_curve
 from vlalign.stats.interval import half_sampling
@@ -20,6 +21,7 @@ from vlalign.stats.null import permutation_null
 log = logging.getLogger(__name__)
 
 ALPHA = 0.05  # level of the null's threshold, at which the calibrated score starts
+Layer: TypeAlias = Tensor | LazyLayer
 _LONG_SECONDS = 60  # duration of a null that is logged before it starts
 
 
@@ -49,7 +51,7 @@ class Analysis:
         with timed(self.seconds, "checks"):
             (x_raw, x), (y_raw, y) = (side.both(i) for side, i in zip((self.x, self.y), self._positions(), strict=True))
             checks = self._checks((x_raw, y_raw), (x, y), notes)
-            if x_raw.shape == y_raw.shape and bool((x_raw == y_raw).all()):
+            if _are_equal(x_raw, y_raw):
                 notes.append("both sides hold the same features, so the score compares them with themselves")
         interval = self._interval(x, y, halves, seed, labels, full, notes)
         curves = self._curves(seed, notes) if full else None
@@ -103,13 +105,14 @@ class Analysis:
         return {**null.summary(ALPHA), "pair_mean": float(null.pair_mean[self.best]), "maxima": null.maxima.tolist()}
 
     def _interval(
-        self, x: Tensor, y: Tensor, halves: int, seed: int, labels: Any, full: bool, notes: list[str]
+        self, x: Layer, y: Layer, halves: int, seed: int, labels: Any, full: bool, notes: list[str]
     ) -> dict[str, Any] | None:
         if not halves:
             return None
         try:
             with timed(self.seconds, "interval"):
-                interval = asdict(half_sampling(self.metric, [x], [y], count=halves, seed=seed, groups=labels))
+                layers = ([as_taken(self.metric, layer)] for layer in (x, y))
+                interval = asdict(half_sampling(self.metric, *layers, count=halves, seed=seed, groups=labels))
         except VlalignError as error:
             notes.append(f"no interval: {error}")
             return None
@@ -124,7 +127,7 @@ class Analysis:
         return interval
 
     def _all_layers(self) -> tuple[list[Any], list[Any]]:
-        x, y = ([side.layer(i) for i in side.varied] for side in (self.x, self.y))
+        x, y = ([as_taken(self.metric, side.both(i)[1]) for i in side.varied] for side in (self.x, self.y))
         return x, y
 
     def _positions(self) -> tuple[int, int]:
@@ -143,7 +146,7 @@ class Analysis:
                 curves["k"] = k_curve(self.metric, *layers, pair=self.best)
         return {name: curve.summary() for name, curve in curves.items()}
 
-    def _checks(self, raw: tuple[Tensor, Tensor], scored: tuple[Tensor, Tensor], notes: list[str]) -> dict[str, Any]:
+    def _checks(self, raw: tuple[Layer, Layer], scored: tuple[Layer, Layer], notes: list[str]) -> dict[str, Any]:
         """Check the two layers of the best pair."""
         checks = {}
         k = self.metric.params.get("k") or min(10, self.x.side.n - 1)
@@ -159,3 +162,10 @@ class Analysis:
             if flat:
                 notes.append(f"{', '.join(flat)} of {side.side.model} give all samples the same features: scored 0")
         return checks
+
+
+def _are_equal(x: Layer, y: Layer) -> bool:
+    """Return whether two layers hold the same values."""
+    if x.shape != y.shape:
+        return False
+    return all(bool((part == y[start : start + len(part)]).all()) for start, part in row_blocks(x))

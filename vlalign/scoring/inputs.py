@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vlalign.arrays import as_layers, content_digest, index_ids
+from vlalign.arrays import LazyLayer, as_layers, content_digest, index_ids
 from vlalign.errors import VlalignError
 from vlalign.store.importing import KIND
 
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 #: What can be scored: a run, or features as :func:`vlalign.arrays.as_layers` reads them.
 Features: TypeAlias = "Run | Arrays | ArrayLike | Sequence[ArrayLike] | Mapping[str, ArrayLike]"
 
+#: bytes of a layer in float32 (or float64) beyond which it is not held as a whole: its rows are converted, clipped and
+#: normalised again for each block of neighbours that is searched
+LAYER_BYTES = 2**30
+_TALL = 4  # rows a dimension of such a layer, at least: a block of rows of a wide one is most of it
 _HELD_BYTES = 2 * 2**30  # up to this size all layers of a run are held, beyond it they are read one by one
 _ORIGIN = ("name", "revision", "config", "split", "file")
 
@@ -155,8 +159,9 @@ class Side:
         self.ids = arrays.sample_ids
 
     def hold(self) -> None:
-        """Read all layers now, if they are small enough to hold."""
-        if self.run is not None and 4 * self.n * sum(int(entry["width"]) for entry in self.axis) <= _HELD_BYTES:
+        """Read all layers of a run now, if they are small enough to hold."""
+        widths = [int(entry["width"]) for entry in self.axis]
+        if self.run is not None and 4 * self.n * sum(widths) <= _HELD_BYTES and not _is_large(self.n, max(widths)):
             self._layers = list(self.run.features())
 
     def release(self) -> None:
@@ -171,14 +176,19 @@ class Side:
             row = {name: i for i, name in enumerate(self.ids)}
             self._order = torch.tensor([row[name] for name in ids])
 
-    def load(self, i: int) -> Tensor:
-        """Return the features [N, D_i] of the layer at position ``i``."""
-        if self._layers is not None:
-            layer = self._layers[i]
-        else:
+    def load(self, i: int) -> Tensor | LazyLayer:
+        """Return the features [N, D_i] of the layer at position ``i``; large ones on the CPU are read when used."""
+        if self._layers is None:
             assert self.run is not None
-            layer = self.run.load(i)
-        return layer if self._order is None else layer[self._order.to(layer.device)]
+            large = _is_large(self.n, self.run.layers[i].width)
+            layer = self.run.lazy_layer(i) if large else self.run.load(i)
+        else:
+            layer = self._layers[i]
+            if layer.device.type == "cpu" and _is_large(len(layer), layer.shape[1], max(4, layer.element_size())):
+                layer = LazyLayer.of(layer)
+        if self._order is None:
+            return layer
+        return layer.take(self._order) if isinstance(layer, LazyLayer) else layer[self._order.to(layer.device)]
 
     def layer_name(self, i: int) -> str:
         """Return the name of a layer for messages."""
@@ -207,6 +217,11 @@ class Side:
         if self.run is None or value is None or not math.isfinite(value):
             return None
         return {"bits_per_byte": float(value), **({"truncated": self.run.truncated} if self.run.truncated else {})}
+
+
+def _is_large(n: int, width: int, size: int = 4) -> bool:
+    """Return whether the rows of a layer [n, width] of values of ``size`` bytes are read when they are used."""
+    return n * width * size > LAYER_BYTES and n >= _TALL * width
 
 
 def _checked_ids(ids: Any, n: int, label: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from time import perf_counter
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vlalign.arrays import LazyLayer, row_blocks, whole
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Metric, check_features, checked_norms
 from vlalign.metrics.engine.threads import map_layers
@@ -60,17 +61,18 @@ class PreparedSide:
             )
         with timed(seconds, "neighbours" if "k" in metric.params else "layers"):
             positions = range(len(self.side.axis))
-            parts: dict[int, Tensor] = {}
+            parts: dict[int, Tensor | LazyLayer] = {}
 
             def prepare(i: int) -> tuple[Any, int, bool]:
-                layer = self._clip(i) if i < len(positions) else torch.cat([parts.pop(j) for j in positions], dim=1)
+                layer = self._clip(i) if i < len(positions) else _concatenated([parts.pop(j) for j in positions])
                 if self.concat and i < len(positions):
                     parts[i] = layer
                 layer, zero = self._normalise(layer, i)
-                return metric.prepare(layer), zero, not bool((layer == layer[:1]).all())
+                first = layer[:1]
+                varies = any(bool((part != first).any()) for _, part in row_blocks(layer))
+                return metric.prepare(as_taken(metric, layer)), zero, varies
 
-            on_cpu = self.device is None or self.device.type == "cpu"
-            prepared = map_layers(prepare, positions) if on_cpu else [prepare(i) for i in positions]
+            prepared = map_layers(prepare, positions) if self._on_cpu else [prepare(i) for i in positions]
             if self.concat:
                 prepared.append(prepare(len(positions)))
         self.side.release()
@@ -84,32 +86,54 @@ class PreparedSide:
 
     def layer(self, position: int) -> Tensor:
         """Return the layer [N, D] as it is scored."""
-        return self.both(position)[1]
+        return whole(self.both(position)[1])
 
-    def both(self, position: int) -> tuple[Tensor, Tensor]:
+    def both(self, position: int) -> tuple[Tensor | LazyLayer, Tensor | LazyLayer]:
         """Return the layer [N, D] as it was extracted, and as it is scored."""
         positions = range(position) if position == len(self.side.axis) else [position]
-        parts = [self.raw(i) for i in positions]
-        raw = parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+        raw = _concatenated([self.raw(i) for i in positions])
         return raw, self._normalise(clip(raw, self.threshold), position)[0]
 
-    def raw(self, i: int) -> Tensor:
-        """Read the features [N, D] of a layer (not of the concatenation) as they were extracted, on the device."""
-        layer = check_features(self.side.load(i), self.side.layer_name(i))
+    def raw(self, i: int) -> Tensor | LazyLayer:
+        """Read the features [N, D] of a layer (not of the concatenation) as they were extracted, on the device.
+
+        Large ones on the CPU are read when they are used.
+        """
+        layer = self.side.load(i)
+        if isinstance(layer, LazyLayer):
+            return layer if self._on_cpu else layer.whole(self.device)
+        layer = check_features(layer, self.side.layer_name(i))
         return layer if self.device is None else layer.to(self.device)
 
-    def _clip(self, i: int) -> Tensor:
+    @property
+    def _on_cpu(self) -> bool:
+        return self.device is None or self.device.type == "cpu"
+
+    def _clip(self, i: int) -> Tensor | LazyLayer:
         layer = self.raw(i)
         if self.threshold is not None:
             checked_norms(layer, self.side.layer_name(i))  # clipping would hide an infinity
         return clip(layer, self.threshold)
 
-    def _normalise(self, layer: Tensor, i: int) -> tuple[Tensor, int]:
+    def _normalise(self, layer: Tensor | LazyLayer, i: int) -> tuple[Tensor | LazyLayer, int]:
         what = self.side.layer_name(i) if i < len(self.side.axis) else f"all layers of {self.side.model}"
         if not self.preset.normalise:
             checked_norms(layer, what)
-            return layer.contiguous(), 0
+            return layer.contiguous() if isinstance(layer, Tensor) else layer, 0
         return normalise_rows(layer, what)
+
+
+def _concatenated(layers: Sequence[Tensor | LazyLayer]) -> Tensor | LazyLayer:
+    """Concatenate layers along their dimensions."""
+    if len(layers) == 1:
+        return layers[0]
+    tensors = [layer for layer in layers if isinstance(layer, Tensor)]
+    return torch.cat(tensors, dim=1) if len(tensors) == len(layers) else LazyLayer.concatenate(layers)
+
+
+def as_taken(metric: Metric, layer: Tensor | LazyLayer) -> Any:
+    """Return a layer as the metric takes it: a tensor, unless it reads rows when it uses them."""
+    return layer if metric.lazy else whole(layer)
 
 
 @contextmanager

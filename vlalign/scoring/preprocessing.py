@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
+from vlalign.arrays import LazyLayer, row_blocks
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import check_features, checked_norms
+
+_Layer = TypeVar("_Layer", Tensor, LazyLayer, Tensor | LazyLayer)
 
 
 @dataclass(frozen=True)
@@ -27,15 +31,16 @@ PRESETS = {
 }
 
 
-def clip_threshold(layers: Callable[[], Iterable[Tensor]], q: float) -> float:
+def clip_threshold(layers: Callable[[], Iterable[Tensor | LazyLayer]], q: float) -> float:
     """Compute the value at sorted position ``int(q * numel)`` of |feature| over all layers of a model together.
 
     This is the reference's exact threshold (arXiv 2405.07987, released code): one number for the whole model. Nothing
-    is sorted: positive floats order as their bits do, so a histogram of the leading 16 bits gives the bin of the value,
-    which is selected from that bin alone. Layers are read on their device.
+    is sorted or kept: positive floats order as their bits do, so a histogram of the leading 16 bits gives those of the
+    value, a histogram of the next 16 bits, over the values that begin with them, gives the next 16, and so on. Layers
+    are read on their device.
 
     Args:
-        layers: called twice; yields the layers [N, D_l] (all float32 or all float64).
+        layers: called twice, four times for float64; yields the layers [N, D_l] (all float32 or all float64).
         q: 0 <= q < 1.
 
     >>> clip_threshold(lambda: [torch.tensor([[-4.0, 1.0]]), torch.tensor([[2.0], [-3.0]])], 0.5)
@@ -43,36 +48,32 @@ def clip_threshold(layers: Callable[[], Iterable[Tensor]], q: float) -> float:
     """
     if not 0 <= q < 1:
         raise VlalignError(f"the clip quantile must be in [0, 1), got {q}")
-    histogram = torch.zeros(2**15, dtype=torch.int64)
-    for layer in layers():
-        for part in _parts(layer):
-            histogram = histogram.to(part.device) + torch.bincount(_leading_bits(part), minlength=2**15)
-    histogram = histogram.cpu()
-    position = int(q * int(histogram.sum()))
-    upto = histogram.cumsum(0)
-    wanted = int(torch.searchsorted(upto, position, right=True))
-    inside = position - (int(upto[wanted - 1]) if wanted else 0)
-    values = torch.cat([part[_leading_bits(part) == wanted] for layer in layers() for part in _parts(layer)])
-    return float(values.cpu().kthvalue(inside + 1).values)
+    value, left, position = 0, -1, -1  # known leading bits, number of bits left, position among the values that fit
+    dtype = torch.float32
+    while left:
+        histogram = torch.zeros(2**16, dtype=torch.int64)
+        shift = 0
+        for layer in layers():
+            dtype = layer.dtype
+            shift = (8 * layer.element_size() if left < 0 else left) - 16
+            for _, part in row_blocks(layer):
+                bits = part.abs().flatten().view(torch.int64 if dtype == torch.float64 else torch.int32)
+                fit = bits if left < 0 else bits[bits >> left == value]
+                histogram = histogram.to(bits.device) + torch.bincount(fit >> shift & 0xFFFF, minlength=2**16)
+        upto = histogram.cpu().cumsum(0)
+        position = int(q * int(upto[-1])) if left < 0 else position
+        digit = int(torch.searchsorted(upto, position, right=True))
+        position -= int(upto[digit - 1]) if digit else 0
+        value, left = value << 16 | digit, shift
+    return float(torch.tensor(value, dtype=torch.int64 if dtype == torch.float64 else torch.int32).view(dtype))
 
 
-def _parts(layer: Tensor) -> Iterator[Tensor]:
-    for part in layer.detach().split(max(1, 2**22 // layer.shape[1])):
-        yield part.abs().flatten()
-
-
-def _leading_bits(magnitudes: Tensor) -> Tensor:
-    if magnitudes.dtype == torch.float64:
-        return magnitudes.view(torch.int64) >> 48
-    return magnitudes.view(torch.int32) >> 16
-
-
-def clip(layer: Tensor, threshold: float | None) -> Tensor:
+def clip(layer: _Layer, threshold: float | None) -> _Layer:
     """Clamp a layer to +-``threshold``; None leaves it as it is."""
     return layer if threshold is None else layer.clamp(-threshold, threshold)
 
 
-def normalise_rows(layer: Tensor, what: str = "features") -> tuple[Tensor, int]:
+def normalise_rows(layer: _Layer, what: str = "features") -> tuple[_Layer, int]:
     """L2-normalise the rows of [N, D], and count the zero rows. ``what`` names the features in errors.
 
     A zero row stays zero: it has inner product 0 with every row, so its neighbours are the first k other rows.

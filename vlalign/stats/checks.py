@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
+from vlalign.arrays import LazyLayer, row_blocks
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import check_features, checked_norms
 from vlalign.metrics.engine.neighbours import DEVICE_BLOCK_BYTES, knn
@@ -31,15 +34,16 @@ EFFECTIVE_DIMENSION = 3.0
 CLIPPED_SHARE = 0.25
 
 _BLOCK_BYTES = 32 * 2**20  # of inner products held at once
+_LAZY_ROWS = 4096  # compared together with each block of rows that are computed again
 
 
 def check_side(
-    layer: Tensor,
+    layer: Tensor | LazyLayer,
     k: int = 10,
     *,
     near: float = NEAR,
     neighbours: Tensor | None = None,
-    unclipped: Tensor | None = None,
+    unclipped: Tensor | LazyLayer | None = None,
     clip_threshold: float | None = None,
 ) -> dict[str, Any]:
     """Check one layer [N, D], as it is scored, for what changes the meaning of its scores.
@@ -60,7 +64,7 @@ def check_side(
     Raises:
         VlalignError: features that are not finite floating [N, D], or k outside 1..N-1.
     """
-    layer = check_features(layer, "layer")
+    layer = layer if isinstance(layer, LazyLayer) else check_features(layer, "layer")
     sizes = np.bincount(row_labels(layer))
     samples, pairs = near_duplicates(layer, near)
     lists = knn(layer, k) if neighbours is None else neighbours
@@ -79,7 +83,7 @@ def check_side(
     }
 
 
-def near_duplicates(layer: Tensor, near: float = NEAR) -> tuple[int, int]:
+def near_duplicates(layer: Tensor | LazyLayer, near: float = NEAR) -> tuple[int, int]:
     """Count the samples of a layer [N, D] that have another one of cosine > ``near``, and the pairs of such samples.
 
     Computed in row blocks. A zero row has no direction and is near no other.
@@ -89,11 +93,14 @@ def near_duplicates(layer: Tensor, near: float = NEAR) -> tuple[int, int]:
     rows = layer / checked_norms(layer, "layer").clamp_min(1e-30)
     samples = pairs = 0
     held = _BLOCK_BYTES if rows.device.type == "cpu" else DEVICE_BLOCK_BYTES
-    step = max(1, held // (len(rows) * rows.element_size()))
+    step = max(1, held // (len(rows) * rows.element_size())) if isinstance(rows, Tensor) else _LAZY_ROWS
     for start in range(0, len(rows), step):
-        above = rows[start : start + step] @ rows.T > near
-        above.diagonal(start).fill_(False)
-        counts = above.sum(dim=1)
+        part = rows[start : start + step]
+        counts = torch.zeros(len(part), dtype=torch.int64, device=part.device)
+        for low, others in [(0, rows)] if isinstance(rows, Tensor) else row_blocks(rows):
+            above = part @ others.T > near
+            above.diagonal(start - low).fill_(False)
+            counts += above.sum(dim=1)
         samples += int((counts > 0).sum())
         pairs += int(counts.sum())
     return samples, pairs // 2
@@ -115,12 +122,14 @@ def hubness(neighbours: Tensor) -> dict[str, Any]:
     return {"hub_skewness": skewness, "largest_hub": int(listed.max()), "unlisted": float(np.mean(listed == 0))}
 
 
-def effective_dimension(layer: Tensor) -> float:
+def effective_dimension(layer: Tensor | LazyLayer) -> float:
     """Compute the participation ratio ``(tr C)² / tr C²`` of the covariance C of a layer [N, D], 1 to min(N - 1, D).
 
     ``tr C²`` is the sum of squares of C, or of the Gram matrix if that is smaller, in row blocks: no eigenvalues
     needed. 0 where all rows are the same.
     """
+    if isinstance(layer, LazyLayer):
+        return _dimension_of_rows(layer)
     x = layer.detach().double()
     x = x - x.mean(dim=0)
     scale = float(x.abs().max())
@@ -134,9 +143,25 @@ def effective_dimension(layer: Tensor) -> float:
     return float(x.square().sum()) ** 2 / squares
 
 
-def clipped_share(unclipped: Tensor, threshold: float) -> float:
+def _dimension_of_rows(layer: LazyLayer) -> float:
+    """Compute :func:`effective_dimension` from the covariance, summed over blocks of rows."""
+    n, width = layer.shape
+    mean = sum((part.sum(dim=0, dtype=torch.float64) for _, part in row_blocks(layer)), torch.zeros(width)) / n
+    covariance = torch.zeros((width, width), dtype=torch.float64)
+    largest = deviation = 0.0
+    for _, part in row_blocks(layer):
+        x = part - mean
+        covariance += x.T @ x
+        largest, deviation = max(largest, float(part.abs().max())), max(deviation, float(x.abs().max()))
+    if deviation <= 1e-12 * largest:
+        return 0.0
+    return float(covariance.trace()) ** 2 / float(covariance.square().sum())
+
+
+def clipped_share(unclipped: Tensor | LazyLayer, threshold: float) -> float:
     """Compute the share of the values of a layer [N, D] that clipping at ±``threshold`` changes."""
-    return int((unclipped.abs() > threshold).sum()) / unclipped.numel()
+    clipped = sum(int((part.abs() > threshold).sum()) for _, part in row_blocks(unclipped))
+    return clipped / math.prod(unclipped.shape)
 
 
 def warnings(checks: Mapping[str, Any], name: str = "layer", grouped: bool = False) -> list[str]:

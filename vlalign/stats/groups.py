@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from vlalign.arrays import LazyLayer
 from vlalign.errors import VlalignError
 from vlalign.files import one_line
 from vlalign.metrics.base import Ints
@@ -41,7 +42,7 @@ def members(labels: Ints) -> list[Ints]:
     return np.split(np.argsort(labels, kind="stable"), np.cumsum(np.bincount(labels))[:-1])
 
 
-def exact_groups(*layers: Tensor) -> Ints:
+def exact_groups(*layers: Tensor | LazyLayer) -> Ints:
     """Join samples whose rows are identical in any of the layers [N, D], transitively; returns labels [N].
 
     Give layers in which identical rows mean the same input (such as the last layer of each model): token embeddings of

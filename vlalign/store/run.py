@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from vlalign.arrays import LazyLayer
+
 #: shards that were checked in this process: by path, the mark of the file with what it was checked against
 _checked: dict[Path, tuple[object, ...]] = {}
 
@@ -239,6 +241,34 @@ class Run:
             VlalignError: no such layer, or a shard is missing or damaged.
         """
         return self._read([self.layers[self._position(layer)].name])[0]
+
+    def lazy_layer(self, layer: int | str) -> LazyLayer:
+        """Return a layer [N, D_layer] whose rows are read from the mapped shards when they are used, as float32.
+
+        Args:
+            layer: as for :meth:`load`.
+
+        Raises:
+            VlalignError: no such layer, or a shard is missing or damaged.
+        """
+        import torch
+
+        from vlalign.arrays import LazyLayer
+
+        described = self.layers[self._position(layer)]
+        parts = [self._read_shard(index, [described.name])[0] for index in range(len(self.shards))]
+        starts = [entry.start for entry in self.shards]
+
+        def read(rows: slice | Tensor) -> Tensor:
+            index = torch.arange(*rows.indices(self.n)) if isinstance(rows, slice) else rows
+            out = torch.empty((len(index), described.width))
+            shard = torch.searchsorted(torch.tensor(starts), index, right=True) - 1
+            for number in shard.unique().tolist():
+                chosen = shard == number
+                out[chosen] = parts[number][index[chosen] - starts[number]]
+            return out
+
+        return LazyLayer(read, (self.n, described.width), torch.float32)
 
     def features(self) -> list[Tensor]:
         """Return all layers in order, each float32 ``[N, D_layer]``.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vlalign.arrays import LazyLayer
 from vlalign.errors import VlalignError
 from vlalign.lazy_torch import torch
 from vlalign.metrics.base import Ints, Metric, take_rows, whole_number
@@ -33,17 +34,21 @@ class NeighbourMetric(Metric):
         object.__setattr__(self, "k", whole_number(self.k, "k", self.name))
 
     @property
+    def lazy(self) -> bool:
+        """Whether the prepared layer is the lists alone, which are searched in blocks of rows."""
+        return type(self).prepare is NeighbourMetric.prepare
+
+    @property
     def preparation(self) -> Hashable:
         """Key of the lists, which serve all metrics of this kind with this k."""
-        plain = type(self).prepare is NeighbourMetric.prepare
-        return ("neighbours", self.k) if plain else self
+        return ("neighbours", self.k) if self.lazy else self
 
     def check(self, n: int, widths: Any = ()) -> None:
         super().check(n, widths)
         if n <= self.k:
             raise VlalignError(f"{self.name} with k={self.k} needs more than {self.k} samples, got N={n}: lower k")
 
-    def prepare(self, layer: Tensor) -> Sided[Tensor]:
+    def prepare(self, layer: Tensor | LazyLayer) -> Sided[Tensor]:
         """Search the neighbour lists [N, k] of one layer [N, D]."""
         return knn_of_sides(layer, self.k).map(torch.Tensor.cpu)
 
@@ -51,7 +56,7 @@ class NeighbourMetric(Metric):
         """Relabel the lists; no distances are needed."""
         return prepared.map(lambda lists: relabelled(lists, order))
 
-    def for_subsets(self, layer: Tensor, smallest: int) -> tuple[Tensor, Sided[Tensor] | None]:
+    def for_subsets(self, layer: Tensor | LazyLayer, smallest: int) -> tuple[Tensor | LazyLayer, Sided[Tensor] | None]:
         """Return the layer, and a neighbour list long enough that almost surely k of it are in every subset.
 
         No list where it would be most of the layer: small subsets are cheaper to search again.
@@ -63,7 +68,7 @@ class NeighbourMetric(Metric):
             length += 1 + length // 8
         return layer, knn_of_sides(layer, length).map(torch.Tensor.cpu) if length < n // 4 else None
 
-    def subset(self, kept: tuple[Tensor, Sided[Tensor] | None], rows: Ints) -> Sided[Tensor]:
+    def subset(self, kept: tuple[Tensor | LazyLayer, Sided[Tensor] | None], rows: Ints) -> Sided[Tensor]:
         """Return neighbour lists of the rows ``rows``: the long lists without the samples that were left out."""
         layer, long = kept
         if long is not None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vlalign.arrays import LazyLayer, row_blocks
 from vlalign.errors import VlalignError
 from vlalign.lazy_torch import torch
 from vlalign.metrics.base import Ints, check_features, checked_norms, choice, whole_number
@@ -16,14 +18,18 @@ from vlalign.metrics.engine.ties import Sided, TieBreaking, row_labels
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: Bytes of inner products held at once when ``block`` is not given, on the CPU and on accelerators, which larger blocks
-#: keep busy. It depends on nothing but N and the dtype, so that the same input is always cut the same way.
-BLOCK_BYTES, DEVICE_BLOCK_BYTES = 128 * 2**20, 2**30
+#: Bytes of inner products held at once when ``block`` is not given: on the CPU; on accelerators, which larger blocks
+#: keep busy; and of layers whose rows are computed again for each block. They depend on nothing but N and the dtype, so
+#: that the same input is always cut the same way.
+BLOCK_BYTES, DEVICE_BLOCK_BYTES, LAZY_BLOCK_BYTES = 128 * 2**20, 2**30, 512 * 2**20
 _TILE = 128  # rows of a tile when the products are all held at once and only one triangle is computed
 _SEARCH_BYTES = 4 * 2**20  # of inner products searched together on the CPU: they stay in its cache
 
+#: Row numbers, lists of x and lists of y, of rows that have ties.
+Tied: TypeAlias = tuple[Ints, Ints, Ints]
 
-def knn(x: ArrayLike, k: int = 10, *, side: str = "x", block: int | None = None) -> Tensor:
+
+def knn(x: ArrayLike | LazyLayer, k: int = 10, *, side: str = "x", block: int | None = None) -> Tensor:
     """Return the ``k`` rows of largest inner product with every row, the row itself excluded.
 
     For cosine similarity pass L2-normalised rows. Neighbours are ordered by inner product, largest first. Equal ones
@@ -34,7 +40,8 @@ def knn(x: ArrayLike, k: int = 10, *, side: str = "x", block: int | None = None)
     Works on the device of ``x`` in row blocks: besides the input, memory grows by about ``block * N`` values.
 
     Args:
-        x: features [N, D], float32 or float64 (float16 and bfloat16 are computed in float32).
+        x: features [N, D], float32 or float64 (float16 and bfloat16 are computed in float32), or a layer whose rows are
+            computed when they are read.
         k: number of neighbours, 1 <= k < N.
         side: ``x`` or ``y``.
         block: rows per block; by default as many as keep the inner products within 128 MiB (1 GiB on a GPU).
@@ -50,48 +57,97 @@ def knn(x: ArrayLike, k: int = 10, *, side: str = "x", block: int | None = None)
     >>> knn(x, k=1).flatten().tolist()
     [1, 0, 3, 2]
     """
-    lists = knn_of_sides(check_features(x), k, block=block)
+    lists = knn_of_sides(x, k, block=block)
     return lists.x if choice(side, "side", "knn", ("x", "y")) == "x" else lists.y
 
 
-def knn_of_sides(x: ArrayLike, k: int = 10, *, block: int | None = None) -> Sided[Tensor]:
+def knn_of_sides(x: ArrayLike | LazyLayer, k: int = 10, *, block: int | None = None) -> Sided[Tensor]:
     """Return :func:`knn` of both sides, which differ where there are ties."""
-    x = check_features(x)
-    n = len(x)
-    if not (k := whole_number(k, "k", "knn")) < n:
-        raise VlalignError(f"k must be at least 1 and less than the number of samples, got k={k} with N={n}")
-    if float(checked_norms(x).max()) < torch.finfo(x.dtype).tiny ** 0.5 and bool(x.any()):
-        raise VlalignError(f"inner products of features underflow {x.dtype}: scale them up")
-    if block is None:
-        block = (BLOCK_BYTES if x.device.type == "cpu" else DEVICE_BLOCK_BYTES) // (n * x.element_size())
-    blocks = -(-n // min(max(1, whole_number(block, "block", "knn", least=0)), n))
+    search = NeighbourSearch(x, k)
+    n = len(search.layer)
+    blocks = -(-n // search.rows_at_once(block))
     block = -(-n // blocks)  # even blocks: no small last one
-    labels = row_labels(x)
-    distinct, label = x, torch.from_numpy(labels).to(x.device)
-    if labels.max() + 1 < n:  # identical rows are multiplied once, so that their products are identical
-        distinct = x[torch.from_numpy(np.unique(labels, return_index=True)[1]).to(x.device)]
-    out = torch.empty((n, k), dtype=torch.int64, device=x.device)
-    buffer = scratch((block, n), x.dtype, x.device)
-    tied: list[tuple[Ints, Ints, Ints]] = []  # row numbers, lists of x, lists of y
-    breaking = TieBreaking(x, labels)
+    out = torch.empty((n, search.k), dtype=torch.int64, device=search.layer.device)
+    buffer = scratch((block, n), search.layer.dtype, out.device)
+    tied: list[Tied] = []
     for start in range(0, n, block):
-        rows = x[start : start + block]
-        products = buffer[: len(rows)]
-        if len(distinct) < n:
-            needed, place = torch.unique(label[start : start + block], return_inverse=True)
-            products = torch.mm(distinct[needed], distinct.T)[place][:, label]
-        elif blocks == 1:
-            gram(x, products)
-        else:
-            torch.mm(rows, x.T, out=products)
-        products.diagonal(start).fill_(-torch.inf)
-        search = search_on_cpu if x.device.type == "cpu" else search_on_device
-        tied += search(products, out[start : start + block], start, breaking)
-    y = out.clone() if tied else out
+        tied += search.block(start, out[start : start + block], buffer)
+    return with_ties(out, tied)
+
+
+def with_ties(lists: Tensor, tied: Sequence[Tied]) -> Sided[Tensor]:
+    """Return neighbour lists [N, k] of both sides, from those of rows without ties and those of the others."""
+    y = lists.clone() if tied else lists
     for numbers, of_x, of_y in tied:
-        index = torch.from_numpy(numbers).to(x.device)
-        out[index], y[index] = torch.from_numpy(of_x).to(x.device), torch.from_numpy(of_y).to(x.device)
-    return Sided(out, y)
+        index = torch.from_numpy(numbers).to(lists.device)
+        lists[index], y[index] = torch.from_numpy(of_x).to(lists.device), torch.from_numpy(of_y).to(lists.device)
+    return Sided(lists, y)
+
+
+class NeighbourSearch:
+    """Search of the ``k`` nearest neighbours of rows of a layer [N, D] among all rows.
+
+    Raises:
+        VlalignError: as :func:`knn`.
+    """
+
+    def __init__(self, x: ArrayLike | LazyLayer, k: int) -> None:
+        self.layer = x if isinstance(x, LazyLayer) else check_features(x)
+        n, dtype = len(self.layer), self.layer.dtype
+        if not (k := whole_number(k, "k", "knn")) < n:
+            raise VlalignError(f"k must be at least 1 and less than the number of samples, got k={k} with N={n}")
+        self.k = k
+        largest = float(checked_norms(self.layer).max())
+        if largest < torch.finfo(dtype).tiny ** 0.5 and any(bool(part.any()) for _, part in row_blocks(self.layer)):
+            raise VlalignError(f"inner products of features underflow {dtype}: scale them up")
+        labels = row_labels(self.layer)
+        self._label = torch.from_numpy(labels).to(self.layer.device)
+        self._distinct = self.layer
+        if labels.max() + 1 < n:  # identical rows are multiplied once, so that their products are identical
+            first = torch.from_numpy(np.unique(labels, return_index=True)[1]).to(self.layer.device)
+            self._distinct = self.layer.take(first) if isinstance(self.layer, LazyLayer) else self.layer[first]
+        self._breaking = TieBreaking(self.layer, labels)
+
+    def rows_at_once(self, block: int | None = None) -> int:
+        """Return the rows of a block: those given, at most N, or as many as keep their inner products in bounds."""
+        n = len(self.layer)
+        if block is None:
+            block = self._held_bytes // (n * self.layer.element_size())
+        return min(max(1, whole_number(block, "block", "knn", least=0)), n)
+
+    @property
+    def _held_bytes(self) -> int:
+        if isinstance(self.layer, LazyLayer):
+            return LAZY_BLOCK_BYTES
+        return BLOCK_BYTES if self.layer.device.type == "cpu" else DEVICE_BLOCK_BYTES
+
+    def block(self, start: int, out: Tensor, buffer: Tensor) -> list[Tied]:
+        """Write the lists of the rows from ``start`` to ``out`` [rows, k]; return those of the rows that have ties.
+
+        ``buffer`` [at least rows, N] is overwritten.
+        """
+        stop, n = start + len(out), len(self.layer)
+        products = buffer[: len(out)]
+        if len(self._distinct) < n:
+            needed, place = torch.unique(self._label[start:stop], return_inverse=True)
+            products = self._products(self._distinct[needed])[place][:, self._label]
+        elif len(out) == n and isinstance(self.layer, torch.Tensor):
+            gram(self.layer, products)
+        else:
+            self._products(self.layer[start:stop], products)
+        products.diagonal(start).fill_(-torch.inf)
+        search = search_on_cpu if products.device.type == "cpu" else search_on_device
+        return search(products, out, start, self._breaking)
+
+    def _products(self, rows: Tensor, out: Tensor | None = None) -> Tensor:
+        """Compute the inner products [n, M] of rows [n, D] with all M distinct rows."""
+        if isinstance(self._distinct, torch.Tensor):
+            return torch.mm(rows, self._distinct.T, out=out)
+        if out is None:
+            out = torch.empty((len(rows), len(self._distinct)), dtype=rows.dtype)
+        for start, part in row_blocks(self._distinct):
+            torch.mm(rows, part.T, out=out[:, start : start + len(part)])
+        return out
 
 
 def gram(x: Tensor, out: Tensor) -> None:
@@ -103,7 +159,7 @@ def gram(x: Tensor, out: Tensor) -> None:
             out[stop:, start:stop] = out[start:stop, stop:].T
 
 
-def search_on_cpu(products: Tensor, out: Tensor, start: int, breaking: TieBreaking) -> list[tuple[Ints, Ints, Ints]]:
+def search_on_cpu(products: Tensor, out: Tensor, start: int, breaking: TieBreaking) -> list[Tied]:
     """Write the columns of the k largest of each row of ``products`` [rows, N] to ``out`` [rows, k].
 
     A lower bound of the k-th largest value comes from the maxima of column groups: k groups have a maximum that large.
@@ -165,7 +221,7 @@ def _search_part(products: NDArray[np.floating], bound: NDArray[np.floating], ou
     return np.asarray((values[:, 1:] == values[:, :-1]).any(axis=1))
 
 
-def search_on_device(products: Tensor, out: Tensor, start: int, breaking: TieBreaking) -> list[tuple[Ints, Ints, Ints]]:
+def search_on_device(products: Tensor, out: Tensor, start: int, breaking: TieBreaking) -> list[Tied]:
     """Search as :func:`search_on_cpu`, in torch operations for an accelerator; ties are broken on the CPU."""
     k = out.shape[1]
     top = products.topk(k + 1, dim=1)  # one more than k shows a tie at the border

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from vlalign.arrays import LazyLayer, row_blocks
+from vlalign.lazy_torch import torch
 from vlalign.metrics.base import Ints
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ _Hashes = NDArray[np.uint64]
 _T = TypeVar("_T")
 _U = TypeVar("_U")
 _COLUMNS = 16  # compared first: rows that differ in them are not identical
+_DIGESTED = 4096  # rows read together
 
 
 @dataclass(frozen=True)
@@ -45,41 +48,49 @@ class Sided(Generic[_T]):
         return Sided(self.y, self.x)
 
 
-def row_labels(layer: Tensor) -> Ints:
+def row_labels(layer: Tensor | LazyLayer) -> Ints:
     """Label rows of [N, D] 0, 1, … in order of first appearance, identical rows equally; 0.0 equals -0.0.
 
     >>> import torch
     >>> row_labels(torch.tensor([[1.0], [0.0], [1.0], [-0.0]])).tolist()
     [0, 1, 0, 1]
     """
-    layer = layer.detach()
     n, width = layer.shape
     first = np.arange(n)  # number of the first row that is identical
-    some = _as_bytes(layer[:, np.linspace(0, width - 1, min(width, _COLUMNS)).astype(np.int64)])
+    columns = np.linspace(0, width - 1, min(width, _COLUMNS)).astype(np.int64)
+    some = np.concatenate([_as_bytes(part[:, columns]) for _, part in row_blocks(layer)])
     _, inverse, counts = np.unique(some, return_inverse=True, return_counts=True)
     alike = np.flatnonzero(counts[inverse.reshape(-1)] > 1)
     if len(alike):
-        _, index, inverse = np.unique(_as_bytes(layer[alike]), return_index=True, return_inverse=True)
+        digests = np.concatenate([_digests(layer[rows]) for rows in torch.from_numpy(alike).split(_DIGESTED)])
+        _, index, inverse = np.unique(digests, return_index=True, return_inverse=True)
         first[alike] = alike[index[inverse.reshape(-1)]]
     return np.asarray(np.unique(first, return_inverse=True)[1].reshape(-1), dtype=np.int64)
 
 
 def _as_bytes(rows: Tensor) -> NDArray[Any]:
     """View each row of [N, D] as one value that can be sorted."""
-    values = np.ascontiguousarray(rows.cpu().numpy() + 0.0)
+    values = np.ascontiguousarray(rows.detach().cpu().numpy() + 0.0)
     return values.view(np.dtype((np.void, values.shape[1] * values.itemsize))).reshape(-1)
+
+
+def _digests(rows: Tensor) -> NDArray[Any]:
+    """Compute a digest of each row of [N, D], so that wide rows are compared without being held."""
+    digests = [hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in _as_bytes(rows)]
+    return np.frombuffer(b"".join(digests), dtype="V16")
 
 
 class TieBreaking:
     """The random orders of equal neighbours of a layer [N, D] with :func:`row_labels`, one for either side."""
 
-    def __init__(self, layer: Tensor, labels: Ints) -> None:
+    def __init__(self, layer: Tensor | LazyLayer, labels: Ints) -> None:
         self._layer, self._labels = layer, labels
 
     @cached_property
     def _seeds(self) -> tuple[int, int]:
         digest = hashlib.sha256(b"vlalign ties")
-        for values in (self._labels, self._layer.argmax(dim=1).cpu().numpy()):
+        largest = (part.argmax(dim=1).cpu().numpy() for _, part in row_blocks(self._layer))
+        for values in (self._labels, *largest):
             digest.update(values.astype("<i8").tobytes())
         return int.from_bytes(digest.digest()[:8], "big"), int.from_bytes(digest.digest()[8:16], "big")
 
