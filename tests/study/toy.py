@@ -59,8 +59,11 @@ class ToyStudy(CellStudy[ToyConfig, Fit, ToyResult]):
             self.files.save(cell, {"error": torch.tensor(error)})
         tick()
 
+    def performance(self, cell: Fit) -> Mapping[str, float]:
+        return {"error": float(self.files.load(cell)["error"])}
+
     def analyse(self, progress: bool) -> Mapping[str, Any]:
-        rows = [{"degree": cell.degree, "error": float(self.files.load(cell)["error"])} for cell in self.cells()]
+        rows = [{"degree": cell.degree, **self.performance(cell)} for cell in self.cells()]
         return {"table": pd.DataFrame(rows)}
 
     @staticmethod

@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -167,9 +168,17 @@ def test_damaged_and_missing_records_are_made_again(
     records[3].write_text("{")
     records[7].unlink()
     before = UniquenessResult.load(finished / "out")
-    result = run(config_in(finished, x=X, y=Y, rates=(50, 90)))
+    logged: list[dict[str, float]] = []
+    tracker: Any = SimpleNamespace(
+        start=lambda: None, store_init_configuration=len, log=logged.append, finish=lambda: None
+    )
+    result = UniquenessStudy(config_in(finished, x=X, y=Y, rates=(50, 90))).run(report=False, tracker=tracker)
+    assert result is not None
     assert costs() == ([], 2)
     assert result.points == before.points
+    scores = [value for entry in logged for name, value in entry.items() if name.endswith("/score")]
+    assert len(scores) == 2
+    assert set(scores) <= {point.score for point in before.points}
     assert len(said) == 1
     assert records[3].name in said[0]
     assert {path for path in records if path.read_text() == contents[path]} >= set(records) - {records[3], records[7]}

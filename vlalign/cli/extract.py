@@ -17,11 +17,12 @@ from dataclasses import replace
 from typing import Annotated, Literal
 
 from vlalign.cli.app import Flags, Quiet
-from vlalign.config import Many
+from vlalign.config import Many, plain
 from vlalign.extraction.options import ExtractOptions
 from vlalign.models.registry import MODEL_SETS
+from vlalign.tracking import Log, find_tracker, started
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 def run(
@@ -29,6 +30,7 @@ def run(
     options: Annotated[ExtractOptions, Flags] = ExtractOptions(),
     model_set: Many[Literal[*MODEL_SETS]] = (),  # type: ignore[valid-type]
     dry_run: bool = False,
+    log: Log = None,
     quiet: Quiet = False,
 ) -> None:
     """Plan, extract, and report the runs.
@@ -42,6 +44,7 @@ def run(
     from vlalign.report.extraction import extraction_table, plan_table
 
     names = [*options.models, *(name for chosen in model_set for name in MODEL_SETS[chosen])]
+    tracker = find_tracker(log, "vlalign-extract")
     engine = Engine(replace(options, models=tuple(dict.fromkeys(names))))
     plan = engine.plan()
     if dry_run:
@@ -49,8 +52,9 @@ def run(
             console().print(plan_table(plan, engine.device, engine.config))
         return
     for line in plan.advice if engine.is_main else []:
-        log.warning(line)
-    extractions = engine.run(plan, progress=not quiet)
+        logger.warning(line)
+    with started(tracker if engine.is_main else None, plain(engine.config)):
+        extractions = engine.run(plan, progress=not quiet, tracker=tracker)
     if engine.is_main:
         console().print(extraction_table(extractions))
 

@@ -28,6 +28,7 @@ from vlalign.cli.app import FROM_FILE, Flags, Quiet, SettingsFile
 from vlalign.config import File, Folder, Options
 from vlalign.errors import VlalignError
 from vlalign.multibench.config import MultibenchConfig
+from vlalign.tracking import Log, find_tracker
 
 run = App(name="multibench")
 prepare = App(name="prepare", help="Check a data set and write it as a folder that training reads.")
@@ -202,6 +203,7 @@ def run_study(
     options: Annotated[MultibenchConfig | None, Flags] = None,
     config: Annotated[File | None, SettingsFile(MultibenchConfig), FROM_FILE] = None,
     dry_run: bool = False,
+    log: Log = None,
     quiet: Quiet = False,
 ) -> None:
     """Train encoders of every modality, measure alignment and write the report; resumes where it stopped.
@@ -213,13 +215,14 @@ def run_study(
     from vlalign.multibench.report import show_plan
     from vlalign.report.console import console
 
+    tracker = find_tracker(log, "vlalign-multibench")
     study = MultibenchStudy(options or MultibenchConfig())
     plan = study.plan()
     if study.is_main_process and not quiet:
         show_plan(study, plan, console())
     if dry_run:
         return
-    result = study.run(plan, progress=not quiet, report=False)
+    result = study.run(plan, progress=not quiet, report=False, tracker=tracker)
     if result is not None:
         study.report(result, study.config.out, console())
         tables = "encoders.csv, alignment.csv, layers.csv, correlations.csv"

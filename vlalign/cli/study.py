@@ -15,6 +15,7 @@ from typing import Annotated, Literal
 
 from vlalign.cli.app import FROM_FILE, Flags, Quiet, SettingsFile
 from vlalign.config import File
+from vlalign.tracking import Log, find_tracker
 from vlalign.uniqueness.config import UniquenessConfig
 
 
@@ -24,6 +25,7 @@ def run(
     *,
     config: Annotated[File | None, SettingsFile(UniquenessConfig), FROM_FILE] = None,
     dry_run: bool = False,
+    log: Log = None,
     options: Annotated[UniquenessConfig | None, Flags] = None,
     quiet: Quiet = False,
 ) -> None:
@@ -37,6 +39,7 @@ def run(
     from vlalign.report.extraction import plan_table
     from vlalign.uniqueness import UniquenessStudy
 
+    tracker = find_tracker(log, "vlalign-uniqueness")
     chosen = UniquenessStudy(options or UniquenessConfig())
     plan = chosen.plan()
     if dry_run:
@@ -44,7 +47,7 @@ def run(
             console().print(plan_table(plan.extraction, chosen.engine.device, chosen.engine.config))
             console().print(f"  scores: {chosen.scoring_text(plan)}", soft_wrap=True)
         return
-    result = chosen.run(plan, progress=not quiet, report=False)
+    result = chosen.run(plan, progress=not quiet, report=False, tracker=tracker)
     if result is not None:
         chosen.report(result, chosen.config.out, console())
 

@@ -25,6 +25,7 @@ from vlalign.cli.push import PushOptions, show_target
 from vlalign.config import File, Folder, read_options
 from vlalign.errors import VlalignError
 from vlalign.synthetic.config import EncoderOptions, SampleOptions, SyntheticConfig, TaskGrid
+from vlalign.tracking import Log, find_tracker
 
 run = App(name="synthetic")
 
@@ -71,6 +72,7 @@ def run_study(
     options: Annotated[SyntheticConfig | None, Flags] = None,
     config: Settings = None,
     dry_run: bool = False,
+    log: Log = None,
     quiet: Quiet = False,
 ) -> None:
     """Train the grid, measure alignment and write the report; resumes where it stopped.
@@ -82,13 +84,14 @@ def run_study(
     from vlalign.synthetic import SyntheticStudy
     from vlalign.synthetic.report import show_plan
 
+    tracker = find_tracker(log, "vlalign-synthetic")
     study = SyntheticStudy(options or SyntheticConfig())
     plan = study.plan()
     if study.is_main_process and not quiet:
         show_plan(study.config, plan, console())
     if dry_run:
         return
-    result = study.run(plan, progress=not quiet, report=False)
+    result = study.run(plan, progress=not quiet, report=False, tracker=tracker)
     if result is not None:
         study.report(result, study.config.out, console())
         console().print(f"tables    {study.config.out}/alignment.csv, alignment.parquet, study.json", soft_wrap=True)

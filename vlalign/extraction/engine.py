@@ -17,7 +17,7 @@ from vlalign.extraction.background import Background
 from vlalign.extraction.options import ExtractKeywords, ExtractOptions
 from vlalign.extraction.plan import ModelPlan, Plan, Sweep, make_plan
 from vlalign.extraction.probe import probe
-from vlalign.extraction.progress import Progress, bar, followed
+from vlalign.extraction.progress import Progress, bar, followed, logged
 from vlalign.extraction.readers import TextReader, VisionReader
 from vlalign.models.precision import exact_float32
 from vlalign.models.registry import resolve
@@ -29,9 +29,10 @@ from vlalign.processes import agree, meet, start_processes
 from vlalign.store import FeatureStore, Layer, Run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import torch
+    from accelerate.tracking import GeneralTracker
 
 logger = logging.getLogger(__name__)
 
@@ -101,21 +102,25 @@ class Engine:
         """Call :func:`~vlalign.extraction.plan.make_plan` for this config and device, on this process alone."""
         return make_plan(self.config, self.device, self.state.num_processes, sweep)
 
-    def run(self, plan: Plan | None = None, *, progress: bool | Progress = False) -> list[Extraction]:
+    def run(
+        self, plan: Plan | None = None, *, progress: bool | Progress = False, tracker: GeneralTracker | None = None
+    ) -> list[Extraction]:
         """Execute a plan and return the result of each run. Weights are loaded once for the runs of one model.
 
         Args:
             plan: by default, the plan of the config.
             progress: show a bar per run, or the display that this function opens (main process only).
+            tracker: started, to log samples and speed of each run to (main process only).
         """
         plan = plan or self.plan()
-        shown = (bar if progress is True else progress or None) if self.is_main else None
+        displays = [bar if progress is True else progress] if progress else []
+        displays += [logged(tracker)] if tracker is not None else []
         try:
-            return [self._run_model(model, shown) for model in plan.models]
+            return [self._run_model(model, displays if self.is_main else []) for model in plan.models]
         finally:
             self._free()
 
-    def _run_model(self, plan: ModelPlan, progress: Progress | None) -> Extraction:
+    def _run_model(self, plan: ModelPlan, displays: Sequence[Progress]) -> Extraction:
         store, data = FeatureStore(self.config.store), plan.data
         writer = store.writer(plan.key, data.ids, self.config.shard_rows)
         meet(self.state)  # no process writes before all have scanned the store
@@ -123,10 +128,10 @@ class Engine:
         seconds = {"load": 0.0, "extract": 0.0}
         if self.is_main and plan.missing:
             writer.log({"event": "started", **self._provenance(plan)})  # kept if this run is killed
-        with followed(plan, writer, mine, progress) as advance:
+        with followed(plan, writer, mine, displays) as advance:
             if mine:
                 start = time.perf_counter()
-                with _library_bars(progress is bar):
+                with _library_bars(bar in displays):
                     reader = self._reader(plan)
                 advance(0)
                 seconds["load"] = time.perf_counter() - start

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from vlalign.display import visible
+from vlalign.tracking import LOG_SECONDS
 
 if TYPE_CHECKING:
+    from accelerate.tracking import GeneralTracker
+
     from vlalign.extraction.plan import ModelPlan
     from vlalign.store import RunWriter, Shard
 
@@ -35,23 +39,57 @@ def bar(plan: ModelPlan) -> Iterator[Callable[[int], object]]:
         yield lambda done: shown.update(done - shown.n)
 
 
+def logged(tracker: GeneralTracker) -> Progress:
+    """Return a display that logs the samples done and the speed of each run, under the run's title.
+
+    Args:
+        tracker: that was started.
+    """
+
+    @contextmanager
+    def follow(plan: ModelPlan) -> Iterator[Callable[[int], object]]:
+        kept = latest = plan.data.n - plan.to_do
+        start = last = time.monotonic()
+
+        def log() -> None:
+            speed = (latest - kept) / max(time.monotonic() - start, 1e-9)
+            tracker.log({f"{plan.key.title}/samples": latest, f"{plan.key.title}/samples per second": speed})
+
+        def update(done: int) -> None:
+            nonlocal latest, start, last
+            latest = done
+            if done == kept:
+                start = time.monotonic()  # the weights are loaded
+            if time.monotonic() - last >= LOG_SECONDS:
+                last = time.monotonic()
+                log()
+
+        yield update
+        if plan.to_do:
+            log()
+
+    return follow
+
+
 @contextmanager
 def followed(
-    plan: ModelPlan, writer: RunWriter, mine: Sequence[Shard], progress: Progress | None
+    plan: ModelPlan, writer: RunWriter, mine: Sequence[Shard], displays: Sequence[Progress]
 ) -> Iterator[Callable[[int], None]]:
     """Yield a function that counts own samples; those of the other processes count when their shards appear."""
-    if progress is None:
+    if not displays:
         yield lambda count: None
         return
     others = [shard for shard in plan.missing if shard not in mine]
     own = 0
-    with progress(plan) as update:
+    with ExitStack() as stack:
+        updates = [stack.enter_context(display(plan)) for display in displays]
 
         def advance(count: int) -> None:
             nonlocal own
             own += count
             theirs = sum(s.rows for s in others if writer.layout.shard(s, len(writer.shards)).exists())
-            update(plan.data.n - plan.to_do + own + theirs)
+            for update in updates:
+                update(plan.data.n - plan.to_do + own + theirs)
 
         yield advance
         advance(0)

@@ -101,6 +101,10 @@ class MultibenchStudy(CellStudy[MultibenchConfig, Cell, MultibenchResult]):
             performance = tuple(trained.performance[i].tolist())
             self.files.save(member, TrainedEncoder(state, int(trained.epoch[i]), performance))
 
+    def performance(self, cell: Cell) -> Mapping[str, float]:
+        """Return the performance on train, valid and test."""
+        return dict(zip(("train", "valid", "test"), self.files.load(cell).performance, strict=True))
+
     def analyse(self, progress: bool) -> Mapping[str, Any]:
         """Return tables of encoders, alignment and layers, and facts about the data."""
         self._samples.clear()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
 from typing import Any, ClassVar, Generic
 
 import torch
 
 from vlalign.environment import environment
+from vlalign.errors import VlalignError
 from vlalign.processes import meet
 from vlalign.study.cells import C, CellFiles
 from vlalign.study.jobs import deal, run_jobs
@@ -57,6 +59,10 @@ class CellStudy(Study[ConfigT, CellPlan[C], ResultT], Generic[ConfigT, C, Result
     @abstractmethod
     def train(self, group: Sequence[C], tick: Callable[[], None] = lambda: None) -> None:
         """Compute the cells of a group and write their files; call ``tick`` :meth:`ticks` times."""
+
+    @abstractmethod
+    def performance(self, cell: C) -> Mapping[str, float]:
+        """Return the performance of a finished cell's encoders, by names for a log."""
 
     @abstractmethod
     def analyse(self, progress: bool) -> Mapping[str, Any]:
@@ -117,7 +123,8 @@ class CellStudy(Study[ConfigT, CellPlan[C], ResultT], Generic[ConfigT, C, Result
         work = Work("train", sum(map(self.cost, plan.missing)))
         title = f"training {plan.to_do} encoders"
         workers = min(torch.get_num_threads(), len(own))
-        with StudyProgress({"train": work}, title, shown=progress, others=others) as bar:
+        log = None if self.tracker is None else partial(self._log, [cell for group in plan.missing for cell in group])
+        with StudyProgress({"train": work}, title, shown=progress, others=others, log=log) as bar:
 
             def advance(group: Sequence[C]) -> None:
                 bar.advance(self.cost(group) / self.ticks(group), "train")
@@ -134,6 +141,15 @@ class CellStudy(Study[ConfigT, CellPlan[C], ResultT], Generic[ConfigT, C, Result
             else:
                 run_jobs(own, train, self.device)
             meet(self.state)
+
+    def _log(self, cells: list[C], values: Mapping[str, float]) -> None:
+        """Log values, and the performance of each cell whose file has appeared, which is removed from ``cells``."""
+        assert self.tracker is not None
+        self.tracker.log(dict(values))
+        for cell in [cell for cell in cells if self.files.path(cell).exists()]:
+            with suppress(VlalignError):  # a damaged file, until its cell is computed again
+                self.tracker.log({**asdict(cell), **self.performance(cell)})  # type: ignore[call-overload]
+                cells.remove(cell)
 
 
 @lru_cache(1)

@@ -11,6 +11,7 @@ from threading import Lock
 from typing import Any, Self
 
 from vlalign.display import visible
+from vlalign.tracking import LOG_SECONDS
 
 _LOOK = 5.0  # seconds between looks for the files of other processes
 _MARKS = (0.05, 0.1, 0.25, 0.5, 0.75)  # of the whole time: where the estimate is compared with the truth
@@ -76,6 +77,7 @@ class StudyProgress:
         title: of the work.
         shown: whether the bar is drawn.
         others: work of other processes: (name of the part, amount, files that exist when it is done).
+        log: function that now and then, and at the end, receives the seconds left and the share done.
         clock: seconds, for tests.
     """
 
@@ -86,13 +88,14 @@ class StudyProgress:
         *,
         shown: bool = True,
         others: Iterable[tuple[Hashable, float, Sequence[Path]]] = (),
+        log: Callable[[dict[str, float]], object] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         from tqdm import tqdm
 
         self._forecast, self._title, self._others = Forecast(works), title, list(others)
-        self._clock, self._lock = clock, Lock()
-        self._start = self._last = self._looked = self._drawn = clock()
+        self._clock, self._lock, self._log = clock, Lock(), log
+        self._start = self._last = self._looked = self._drawn = self._logged = clock()
         self.estimates: list[tuple[float, float]] = []
         self._bar: Any = tqdm(
             total=100,
@@ -141,6 +144,9 @@ class StudyProgress:
         if now - self._drawn > 0.1:
             self._drawn = now
             self._bar.refresh()
+        if self._log is not None and now - self._logged >= LOG_SECONDS:
+            self._logged = now
+            self._log({"seconds left": left, "share done": passed / (passed + left)})
 
     def __enter__(self) -> Self:
         return self
@@ -149,6 +155,8 @@ class StudyProgress:
         if kind is None:
             self._bar.set_postfix_str("", refresh=False)
             self._bar.update(100 - self._bar.n)
+            if self._log is not None:
+                self._log({"seconds left": 0.0, "share done": 1.0})
         self._bar.close()
 
     @property

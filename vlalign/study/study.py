@@ -11,10 +11,12 @@ from vlalign.files import check_space
 from vlalign.processes import agree, meet, start_processes
 from vlalign.study.config import StudyConfig, check_folder, write_config
 from vlalign.study.results import StudyResult
+from vlalign.tracking import started
 
 if TYPE_CHECKING:
     import torch
     from accelerate import PartialState
+    from accelerate.tracking import GeneralTracker
     from rich.console import Console
 
 ConfigT = TypeVar("ConfigT", bound=StudyConfig)
@@ -31,12 +33,14 @@ class Study(ABC, Generic[ConfigT, PlanT, ResultT]):
     Attributes:
         config: the settings.
         state: Accelerate's view of the processes.
+        tracker: that a run logs to, on the main process; None for no log.
         fingerprint: hash of the data that the settings name, where a study has data.
     """
 
     def __init__(self, config: ConfigT, fingerprint: str = "", state: PartialState | None = None) -> None:
         self.config, self.fingerprint = config, fingerprint
         self.state = state or start_processes(config.cpu)
+        self.tracker: GeneralTracker | None = None
 
     @property
     def device(self) -> torch.device:
@@ -63,13 +67,21 @@ class Study(ABC, Generic[ConfigT, PlanT, ResultT]):
         check_folder(self.config, self.fingerprint)
         return self.make_plan()
 
-    def run(self, plan: PlanT | None = None, *, progress: bool = False, report: bool = True) -> ResultT | None:
+    def run(
+        self,
+        plan: PlanT | None = None,
+        *,
+        progress: bool = False,
+        report: bool = True,
+        tracker: GeneralTracker | None = None,
+    ) -> ResultT | None:
         """Compute what is missing, analyse all cells, and write the tables. Finished cells are kept when it is stopped.
 
         Args:
             plan: of :meth:`plan`, which is called by default.
             progress: show a bar with the time left on the main process.
             report: also write figures and report.html.
+            tracker: of Accelerate, to log time left and the numbers of finished cells to.
 
         Returns:
             The result on the main process, None on the others.
@@ -81,7 +93,9 @@ class Study(ABC, Generic[ConfigT, PlanT, ResultT]):
         if self.is_main_process:
             write_config(self.config, self.fingerprint)
         meet(self.state)
-        result = self.compute(plan, progress and self.is_main_process)
+        self.tracker = tracker if self.is_main_process else None
+        with started(self.tracker, self.config.resolved()):
+            result = self.compute(plan, progress and self.is_main_process)
         if result is None:
             return None
         result.save(self.config.out)

@@ -102,6 +102,11 @@ class SyntheticStudy(CellStudy[SyntheticConfig, Cell, SyntheticResult]):
             mine = slice(i * self.per_cell, (i + 1) * self.per_cell)
             self.files.save(cell, Encoders(packed[mine], trained.performance[mine], trained.epoch[mine]))
 
+    def performance(self, cell: Cell) -> Mapping[str, float]:
+        """Return the test accuracy at each U."""
+        accuracy = self.files.load(cell).accuracy
+        return {f"accuracy, U = {u}": float(accuracy[i, 2]) for i, u in enumerate(self.config.uniqueness)}
+
     def analyse(self, progress: bool) -> Mapping[str, Any]:
         """Return the table of alignment."""
         return {"table": make_table(alignment_rows(self.config, self.files, self.data, progress), KEYS)}

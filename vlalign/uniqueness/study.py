@@ -100,9 +100,10 @@ class UniquenessStudy(Study[UniquenessConfig, UniquenessPlan, UniquenessResult])
             return None
         watch = Stopwatch()
         records = Records(self.config.out, plan.metric)
-        with UniquenessProgress(self._works(plan, records), shown=progress) as bar:
+        log = None if self.tracker is None else self.tracker.log
+        with UniquenessProgress(self._works(plan, records), shown=progress, log=log) as bar:
             watch.lap("plan")
-            extractions = self.engine.run(plan.extraction, progress=bar.follow)
+            extractions = self.engine.run(plan.extraction, progress=bar.follow, tracker=self.tracker)
             watch.lap("extract")
             points = self._points(plan, _by_rate(plan.extraction, extractions), records, bar)
             watch.lap("score")
@@ -181,6 +182,9 @@ class UniquenessStudy(Study[UniquenessConfig, UniquenessPlan, UniquenessResult])
                 try:
                     record = next(todo)()
                     scored = records.put(record), record
+                    if self.tracker is not None:
+                        name = f"{pair.x.alias} × {pair.y.alias}"
+                        self.tracker.log({f"{name}/rate": pair.rate, f"{name}/score": record.score})
                 except VlalignError as error:
                     note = str(error)
                 amount = _pair_seconds(len(x.layers), len(y.layers), x.n)
