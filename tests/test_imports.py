@@ -19,7 +19,7 @@ SHARED = {
 }  # fmt: skip
 
 SCORES = {"store", "metrics", "stats", "scoring"}
-STUDIES = {"uniqueness", "synthetic", "multibench"}
+STUDIES = {"uniqueness", "synthetic", "multibench", "advice"}
 EXTRACTION = {"models", "data", "perturb", "extraction"}
 
 ALLOWED: dict[str, set[str]] = {
@@ -40,6 +40,7 @@ ALLOWED: dict[str, set[str]] = {
     "uniqueness": EXTRACTION | SCORES | {"study", "report"},
     "synthetic": SCORES | {"decomposition", "study", "report"},
     "multibench": SCORES | {"study", "report"},
+    "advice": SCORES | {"data", "multibench", "study", "report"},
     "hub": EXTRACTION | SCORES | {"study", "synthetic"},
     "cli": EXTRACTION | SCORES | STUDIES | {"decomposition", "demo", "reproduce", "report", "hub"},
 }

@@ -5,7 +5,8 @@
 - :func:`vlalign.read_embeddings`: embeddings in a file;
 - :class:`vlalign.FeatureStore`: the runs of a store;
 - :func:`vlalign.score`, :func:`vlalign.score_pairs`: alignment over all layer pairs of two runs, or of plain tensors;
-- :func:`vlalign.compare`: difference in alignment of two runs with the same reference, or of two records.
+- :func:`vlalign.compare`: difference in alignment of two runs with the same reference, or of two records;
+- :func:`vlalign.advise`: whether aligning two modalities helps, does nothing or harms on your data.
 
 Public names are imported when they are first used, so that the command line starts at once.
 """
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
+    from vlalign.advice.run import advise
     from vlalign.data.embeddings import read_embeddings
     from vlalign.data.spec import DataSpec
     from vlalign.errors import VlalignError
@@ -37,6 +39,7 @@ __all__ = [
     "ScoreRecords",
     "VlalignError",
     "__version__",
+    "advise",
     "compare",
     "extract",
     "import_embeddings",
@@ -73,6 +76,7 @@ __getattr__ = lazy_names(
         "ScoreRecords": "scoring.records",
         "VlalignError": "errors",
         "__version__": "version",
+        "advise": "advice.run",
         "compare": "scoring.compare",
         "extract": "extraction.engine",
         "import_embeddings": "store.importing",

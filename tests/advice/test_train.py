@@ -1,0 +1,118 @@
+"""Training of the arms: the loss is the one written out, and arms and cells do not depend on each other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from support.advice import QUICK, data
+from torch import Tensor
+from torch.nn import functional as F
+
+from vlalign.advice.arms import PAIRS, SHUFFLED, WITHIN_CLASS, Arm, all_arms
+from vlalign.advice.cells import Cell, Trained
+from vlalign.advice.config import AdviceConfig
+from vlalign.advice.encoder import START_SCALE, Batch, Shape, TwoEncoders, contrast, initialise, step_loss
+from vlalign.advice.train import train_cells
+
+CPU = torch.device("cpu")
+
+
+def trained(cells: list[Cell], arms: list[Arm], **more: Any) -> list[Trained]:
+    config = AdviceConfig(**QUICK)
+    return train_cells(config, data(**more), cells, arms, 2, CPU)
+
+
+def clip_loss(a: Tensor, b: Tensor, scale: Tensor) -> Tensor:
+    """The symmetric contrastive loss as papers write it."""
+    logits = scale * F.normalize(a, dim=1) @ F.normalize(b, dim=1).T
+    aim = torch.arange(len(a))
+    return 0.5 * (F.cross_entropy(logits, aim) + F.cross_entropy(logits.T, aim))
+
+
+@pytest.mark.parametrize("scale", [1.0, 14.3, 100.0])
+def test_contrast_equals_two_cross_entropies(scale: float) -> None:
+    a, b = torch.randn(2, 2, 3, 20, 6, generator=torch.Generator().manual_seed(0))
+    b = a + 0.3 * b
+    scales = torch.full((2, 3), scale)
+    loss = contrast(F.normalize(a, dim=3), F.normalize(b, dim=3), scales)
+    for i in range(2):
+        for j in range(3):
+            assert float(loss[i, j]) == pytest.approx(
+                float(clip_loss(a[i, j], b[i, j], scales[i, j])), rel=1e-4, abs=3e-5
+            )
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+def test_the_loss_is_that_of_each_member_alone(depth: int) -> None:
+    arms = all_arms([0, 0.5, 2])
+    shape = Shape((5, 7), 4, depth, 6, 3)
+    ensemble = initialise(shape, [np.random.default_rng(seed) for seed in (0, 1)], len(arms), CPU)
+    draw = torch.Generator().manual_seed(3)
+    ensemble.flat.add_(0.1 * torch.randn(ensemble.flat.shape, generator=draw))
+    x = torch.randn(2, 9, 5, generator=draw), torch.randn(2, 9, 7, generator=draw)
+    target = torch.randint(3, (2, 6), generator=draw)
+    shuffled = torch.stack([torch.randperm(9, generator=draw) for _ in range(2)])
+    within = torch.stack([torch.randperm(6, generator=draw) for _ in range(2)])
+    total = 0.0
+    for i in range(len(ensemble)):
+        cell, arm = divmod(i, len(arms))
+        state = ensemble.state(i)
+
+        def run(name: str, value: Tensor, state: dict[str, Tensor] = state) -> Tensor:
+            return F.linear(value, state[f"{name}.weight"], state[f"{name}.bias"])
+
+        z = []
+        for m in range(2):
+            h = run(f"encoders.{m}.0", x[m][cell])
+            for layer in range(1, depth):
+                h = run(f"encoders.{m}.{layer}", F.leaky_relu(h, 0.1))
+            z.append(h)
+        for head, value in enumerate((torch.cat(z, 1), *z)):
+            total += float(F.cross_entropy(run(f"heads.{head}", value[:6]), target[cell]))
+        order = {PAIRS: torch.arange(9), SHUFFLED: shuffled[cell], WITHIN_CLASS: within[cell]}[arms[arm].control]
+        term = clip_loss(z[0][: len(order)], z[1][order], state["scale"].exp())
+        total += arms[arm].weight * float(term)
+    loss = step_loss(ensemble.module, Batch(x, target, shuffled, within), arms).detach()
+    assert float(loss) == pytest.approx(total, rel=1e-4)
+
+
+def test_members_of_a_cell_start_alike() -> None:
+    ensemble = initialise(Shape((5, 7), 4, 1, 6, 2), [np.random.default_rng(0), np.random.default_rng(1)], 3, CPU)
+    assert torch.equal(ensemble.flat[0], ensemble.flat[2])
+    assert not torch.equal(ensemble.flat[2], ensemble.flat[3])
+    module: TwoEncoders = ensemble.module
+    assert module.scale.detach().flatten().tolist() == pytest.approx([START_SCALE] * 6)
+
+
+def test_a_cell_does_not_depend_on_the_others() -> None:
+    arms = all_arms([0, 1])
+    together = trained([Cell(0, 0), Cell(3, 1)], arms, unlabelled=30)
+    for cell, result in zip([Cell(0, 0), Cell(3, 1)], together, strict=True):
+        (alone,) = trained([cell], arms, unlabelled=30)
+        for name, value in vars(result).items():
+            assert torch.allclose(value.double(), getattr(alone, name).double(), atol=1e-4), name
+
+
+def test_arms_of_one_weight_are_equal_and_the_controls_are_not() -> None:
+    arms = [Arm(0.0), Arm(1.0), Arm(1.0), Arm(1.0, SHUFFLED), Arm(1.0, WITHIN_CLASS)]
+    (result,) = trained([Cell(0, 0)], arms, unlabelled=30)
+    assert torch.equal(result.alignment[1], result.alignment[2])
+    rows = result.alignment[[0, 1, 3, 4], 0].tolist()
+    assert len(set(rows)) == 4
+
+
+def test_a_regression_scores_r_squared() -> None:
+    from support.advice import arrays
+
+    from vlalign.advice.data import make_data
+
+    x1, x2, _ = arrays(90)
+    y = x1 @ np.arange(1.0, 6)
+    config = AdviceConfig(**{**QUICK, "steps": 60, "learning_rate": 0.02})
+    results = train_cells(config, make_data(x1, x2, y), [Cell(0, 0)], [Arm(0.0)], 1, CPU)
+    both, first, second = results[0].score.mean(2)[0].tolist()
+    assert both > 0.8
+    assert first > 0.9 > second

@@ -1,0 +1,94 @@
+"""Figures of advice: effects of each weight for the three uses, and alignment and retrieval against the weight."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vlalign.advice.analysis import of_control
+from vlalign.advice.arms import CONTROLS, PAIRS, SHUFFLED, WITHIN_CLASS
+from vlalign.advice.encoder import USES
+from vlalign.display.figures import COLOURS, legend, named, new_figure, plain, save
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+    from vlalign.advice.results import AdviceResult
+
+_NAMES = {PAIRS: "true pairs", SHUFFLED: "pairs shuffled", WITHIN_CLASS: "pairs shuffled within class"}
+_STYLES = {PAIRS: ("o-", COLOURS[0]), SHUFFLED: ("s--", COLOURS[1]), WITHIN_CLASS: ("^:", COLOURS[2])}
+_SHIFT = 0.14  # of the controls beside true pairs, in places of weights
+
+
+def curves(result: AdviceResult) -> Any:
+    """Draw the difference in the score to λ = 0 against λ, a panel for each use, with controls and intervals."""
+    figure = new_figure(9.6, 2.9)
+    grid = figure.subplots(1, len(USES), sharey=True)
+    handles: list[Any] = []
+    for axes, use in zip(grid, USES, strict=True):
+        handles = []
+        for i, control in enumerate(CONTROLS):
+            rows = of_control(result.effects, use, control).query("weight > 0")
+            at = _places(rows) + (i - 1) * _SHIFT
+            style, colour = _STYLES[control]
+            ends = [rows["effect"] - rows["low"], rows["high"] - rows["effect"]]
+            handles.append(
+                axes.errorbar(
+                    at, rows["effect"], yerr=ends, fmt=style, color=colour, markersize=4, linewidth=1.2, capsize=2
+                )
+            )
+        axes.axhline(0, color="#333333", linewidth=0.8)
+        _name_weights(axes, rows)
+        plain(axes, named(result.use_name(use)), 9)
+    grid[0].set_ylabel(f"{result.score_name}, difference to λ = 0", fontsize=8)
+    legend(figure, handles, list(_NAMES.values()))
+    figure.supxlabel("weight λ of the contrastive term", fontsize=9)
+    return figure
+
+
+def matching(result: AdviceResult) -> Any:
+    """Draw calibrated alignment, and retrieval of the partner, against λ, with controls and chance."""
+    figure = new_figure(7.2, 2.9)
+    panels = {
+        "calibrated": ("alignment above chance", None),
+        "recall1": ("partner is nearest, R@1", "recall1_chance"),
+    }
+    grid = figure.subplots(1, len(panels))
+    handles: list[Any] = []
+    for axes, (name, (title, chance)) in zip(grid, panels.items(), strict=True):
+        handles = []
+        for control in CONTROLS:
+            rows = of_control(result.matching, None, control)
+            style, colour = _STYLES[control]
+            handles += axes.plot(_places(rows), rows[name], style, color=colour, markersize=4, linewidth=1.2)
+        level = float(result.matching[chance].mean()) if chance else 0.0
+        axes.axhline(level, color="#333333", linewidth=0.8, linestyle=":")
+        _name_weights(axes, rows)
+        plain(axes, title, 9)
+    legend(figure, handles, list(_NAMES.values()))
+    figure.supxlabel("weight λ of the contrastive term", fontsize=9)
+    return figure
+
+
+def save_figures(result: AdviceResult, folder: Path) -> dict[str, Path]:
+    """Draw all figures as PNG and PDF into ``folder``; return the PNGs by name.
+
+    Raises:
+        VlalignError: a file cannot be written.
+    """
+    return {
+        name: save(draw(result), folder / f"{name}.png", pdf=True)
+        for name, draw in (("curves", curves), ("matching", matching))
+    }
+
+
+def _places(rows: pd.DataFrame) -> np.ndarray[Any, Any]:
+    """Return evenly spaced places of weights: they range over orders of magnitude."""
+    import numpy as np
+
+    return np.arange(len(rows), dtype=float)
+
+
+def _name_weights(axes: Any, rows: pd.DataFrame) -> None:
+    axes.set_xticks(range(len(rows)), labels=[f"{weight:g}" for weight in rows["weight"]])
