@@ -13,6 +13,10 @@ KINDS = {"model": "model", "dataset": "data set", "space": "Space"}
 _CLIENT = ("huggingface_hub", "httpx", "requests")
 
 
+class HubUnreachable(VlalignError):
+    """A repository is not in the local cache, and the Hub cannot be reached."""
+
+
 @contextmanager
 def hub_errors(repo: str, *, kind: str = "model", revision: str | None = None, writing: bool = False) -> Iterator[None]:
     """Turn errors of huggingface_hub (or a library above it) about ``repo`` into one line of advice.
@@ -58,7 +62,7 @@ def hub_errors(repo: str, *, kind: str = "model", revision: str | None = None, w
         if _is_nonsense(cause):
             raise no_hub(what) from error
         if isinstance(cause, (errors.LocalEntryNotFoundError, errors.RevisionResolutionError)) or _unreachable(cause):
-            raise VlalignError(
+            raise HubUnreachable(
                 f"no network: {what} is not in the local cache and the Hub cannot be reached{_own_endpoint()}; "
                 "connect, or download it beforehand with `hf download` and use the folder"
             ) from error

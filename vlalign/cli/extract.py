@@ -40,13 +40,21 @@ def run(
         dry_run: check everything and estimate disk and time, load no weights
     """
     from vlalign.extraction.engine import Engine
+    from vlalign.extraction.offline import offline_plan
+    from vlalign.remote import HubUnreachable
     from vlalign.report.console import console
-    from vlalign.report.extraction import extraction_table, plan_table
+    from vlalign.report.extraction import extraction_table, offline_table, plan_table
 
     names = [*options.models, *(name for chosen in model_set for name in MODEL_SETS[chosen])]
     tracker = find_tracker(log, "vlalign-extract")
     engine = Engine(replace(options, models=tuple(dict.fromkeys(names))))
-    plan = engine.plan()
+    try:
+        plan = engine.plan()
+    except HubUnreachable as error:
+        if not dry_run:
+            raise
+        console().print(offline_table(offline_plan(engine.config, engine.device, error), engine.device, engine.config))
+        return
     if dry_run:
         if engine.is_main:
             console().print(plan_table(plan, engine.device, engine.config))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import torch
 
     from vlalign.extraction import Extraction, ExtractOptions, Plan
+    from vlalign.extraction.offline import OfflinePlan
 
 
 def plan_table(plan: Plan, device: torch.device, config: ExtractOptions) -> Group:
@@ -52,15 +53,41 @@ def plan_table(plan: Plan, device: torch.device, config: ExtractOptions) -> Grou
     for count, what, other in ((data.without_caption, "image", "caption"), (data.without_image, "caption", "image")):
         lines += [f"{plural(count, what)} without a usable {other} left out"] if count else []
     lines += plan.advice
-    need = sum(model.bytes_to_write() for model in plan.models)
-    lines.append(f"{config.store}: {size(need)} to write, {size(free_bytes(Path(config.store)))} free")
-    lines.append("times are rough: operations of the forwards over 60 % of this device's matrix-product rate")
+    lines += _space_and_time(sum(model.bytes_to_write() for model in plan.models), config.store)
     words = ("model", "revision", "precision", "pool")
     columns = (*words, "weights", "layers", "to do", "disk", f"forwards on {device}")
     stacks = (("model", "revision"), ("precision", "pool"), ("layers", "to do"), ("weights", "disk"))
     shown = FittedTable(columns, rows, left=words, stacks=stacks, omit=("pool", "revision", "layers", "precision"))
     title = f"plan: {plural(len(data), 'sample')} of {data.name}"
     return Group(titled(visible(title), shown), *notes(lines))
+
+
+def offline_table(plan: OfflinePlan, device: torch.device, config: ExtractOptions) -> Group:
+    """Return what ``--dry-run`` shows without a network: rough memory, disk and time of registered models."""
+    rows = [
+        [
+            model.spec.alias,
+            model.dtype if model.quantization == "none" else f"{model.quantization} + {model.dtype}",
+            size(model.weight_bytes()),
+            str(model.layers),
+            size(model.bytes_to_write()),
+            f"≈ {duration(model.seconds(device))}",
+        ]
+        for model in plan.models
+    ]
+    columns = ("model", "precision", "weights", "layers", "disk", f"forwards on {device}")
+    need = sum(model.bytes_to_write() for model in plan.models)
+    shown = FittedTable(columns, rows, left=("precision",), omit=("layers", "precision"))
+    title = f"plan: about {plural(plan.samples, 'sample')} of {config.data.source}"
+    return Group(titled(visible(title), shown), *notes([*plan.notes, *_space_and_time(need, config.store)]))
+
+
+def _space_and_time(need: int, store: str) -> list[str]:
+    """Return the notes of every plan."""
+    return [
+        f"{store}: {size(need)} to write, {size(free_bytes(Path(store)))} free",
+        "times are rough: operations of the forwards over 60 % of this device's matrix-product rate",
+    ]
 
 
 def extraction_table(extractions: Sequence[Extraction]) -> Group:
