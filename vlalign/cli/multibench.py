@@ -209,7 +209,7 @@ def run_study(
     """Train encoders of every modality, measure alignment and write the report; resumes where it stopped.
 
     Args:
-        dry_run: check everything and show what is to train
+        dry_run: check everything, show what is to train and estimate time and disk
     """
     from vlalign.multibench import MultibenchStudy
     from vlalign.multibench.report import show_plan

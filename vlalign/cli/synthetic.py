@@ -78,7 +78,7 @@ def run_study(
     """Train the grid, measure alignment and write the report; resumes where it stopped.
 
     Args:
-        dry_run: check everything and show what is to train
+        dry_run: check everything, show what is to train and estimate time and disk
     """
     from vlalign.report.console import console
     from vlalign.synthetic import SyntheticStudy
@@ -88,7 +88,7 @@ def run_study(
     study = SyntheticStudy(options or SyntheticConfig())
     plan = study.plan()
     if study.is_main_process and not quiet:
-        show_plan(study.config, plan, console())
+        show_plan(study, plan, console(), measure=dry_run)
     if dry_run:
         return
     result = study.run(plan, progress=not quiet, report=False, tracker=tracker)

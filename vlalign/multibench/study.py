@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import prod
 from threading import Lock
 from typing import Any
 
@@ -11,6 +12,7 @@ from vlalign.multibench.align import align, best_cells
 from vlalign.multibench.cells import Cell, EncoderFiles, TrainedEncoder, all_cells, ensembles
 from vlalign.multibench.config import MultibenchConfig, complete, rates_of
 from vlalign.multibench.data.prepared import is_prepared, open_prepared
+from vlalign.multibench.encoder import parameters_of
 from vlalign.multibench.results import MultibenchResult
 from vlalign.multibench.train import Samples, train_ensemble
 from vlalign.study.grid import CellStudy
@@ -69,6 +71,11 @@ class MultibenchStudy(CellStudy[MultibenchConfig, Cell, MultibenchResult]):
         """Return about how long groups take on one core of a CPU."""
         assert self.config.train_samples is not None
         return 1e-9 * self.config.train_samples * sum(self.cost(group) * self.ticks(group) for group in groups)
+
+    def bytes_to_write(self, groups: Sequence[Sequence[Cell]]) -> int:
+        """Return the disk space of the encoders of some groups, in bytes (float32)."""
+        shapes = [self.files.shape(member) for group in groups for member in group]
+        return 4 * sum(prod(size) for shape in shapes for size in parameters_of(shape).values())
 
     def train(self, group: Sequence[Cell], tick: Callable[[], None] = lambda: None) -> None:
         """Train the encoders of one ensemble together and write their files.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,7 @@ from vlalign.synthetic.train import Samples, Split, train_ensemble
 if TYPE_CHECKING:
     from torch import Tensor
 
+_BATCHES = 8  # of the training that measures the speed
 _STEP = 1.5  # cost of an encoder beside its layers, in layers
 
 
@@ -70,6 +73,29 @@ class SyntheticStudy(CellStudy[SyntheticConfig, Cell, SyntheticResult]):
     def ticks(self, group: Sequence[Cell]) -> int:
         """Return the epochs of a group."""
         return self.config.epochs[min(group[0].modality, 1)]
+
+    def measured_seconds(self, groups: Sequence[Sequence[Cell]]) -> float:
+        """Estimate how long groups take on one CPU core, or on an accelerator: train some batches of the largest."""
+        if not groups:
+            return 0.0
+        config, group = self.config, max(groups, key=self.cost)
+        u, cell, count = config.uniqueness[0], group[0], len(group) * self.per_cell
+        whole = self.samples(cell.modality, [(u, cell.phi_depth)] * count)
+        share = min(1.0, _BATCHES * config.batch / whole.train.rows.shape[1])
+        some = Samples(*(s.first(round(share * s.rows.shape[1])) for s in (whole.train, whole.valid, whole.test)))
+        threads, times = torch.get_num_threads(), list[float]()
+        clock = time.process_time if self.device.type == "cpu" else time.perf_counter  # other processes may be busy
+        torch.set_num_threads(1)
+        try:
+            train_ensemble(
+                shape_of(config, cell), some, seeds=[cell.own_seed] * count, learning_rates=[1e-3] * count,
+                weight_decays=[0.0] * count, epochs=3, batch=config.batch, clip=config.clip,
+                tick=lambda: times.append(clock()),
+            )  # fmt: skip
+        finally:
+            torch.set_num_threads(threads)
+        epoch = min(later - earlier for earlier, later in pairwise(times)) / share
+        return epoch * self.ticks(group) * sum(map(self.cost, groups)) / self.cost(group)
 
     def train(self, group: Sequence[Cell], tick: Callable[[], None] = lambda: None) -> None:
         """Train the cells of one ensemble together and write their files.

@@ -32,6 +32,10 @@ class Split:
     rows: Tensor
     labels: Tensor
 
+    def first(self, count: int) -> Split:
+        """Return the first samples of every member."""
+        return Split(self.tables, self.rows[:, :count], self.labels[:, :count])
+
     def inputs(self, orders: Sequence[Tensor] | None = None, out: Tensor | None = None) -> Tensor:
         """Return inputs [M, n, inputs] of all samples, those of each member in its order [n] of ``orders``.
 

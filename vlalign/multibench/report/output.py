@@ -9,7 +9,8 @@ from rich.console import Console, Group
 from rich.text import Text
 
 from vlalign.display.figures import with_pdf
-from vlalign.display.format import DASH, duration, last_run, metric_title, plural, signed
+from vlalign.display.format import DASH, duration, last_run, metric_title, plural, signed, size
+from vlalign.files import free_bytes
 from vlalign.multibench.report.figures import save_figures
 from vlalign.multibench.report.page import multibench_page
 from vlalign.multibench.report.text import (
@@ -76,6 +77,7 @@ def show_plan(study: MultibenchStudy, plan: CellPlan[Any], console: Console) -> 
         f"grid      {grid}, {config.epochs} epochs: {plan.total} encoders, {plan.to_do} to train in "
         f"{plural(len(plan.missing), 'ensemble')}\n"
         f"time      ≈ {duration(study.seconds(plan.missing))} of training on one CPU core\n"
+        f"disk      ≈ {size(study.bytes_to_write(plan.missing))} to write, {size(free_bytes(Path(config.out)))} free\n"
         f"out       {config.out}",
         markup=False, soft_wrap=True,
     )  # fmt: skip

@@ -25,7 +25,7 @@ from vlalign.synthetic.results import headline
 if TYPE_CHECKING:
     from vlalign.decomposition import Decomposition
     from vlalign.study.grid import CellPlan
-    from vlalign.synthetic import Information, SyntheticConfig, SyntheticResult
+    from vlalign.synthetic import Information, SyntheticResult, SyntheticStudy
     from vlalign.synthetic.tune import Tuned
 
 SOURCE_REDUNDANCY = (
@@ -76,16 +76,20 @@ def decomposition_table(tasks: Mapping[int, tuple[Decomposition | None, float]])
     )
 
 
-def show_plan(config: SyntheticConfig, plan: CellPlan[Any], console: Console) -> None:
-    """Print what a run is going to do."""
+def show_plan(study: SyntheticStudy, plan: CellPlan[Any], console: Console, *, measure: bool = False) -> None:
+    """Print what a run is going to do; ``measure`` its time with a training of seconds."""
+    config = study.config
     cells = [cell for group in plan.missing for cell in group]
     weights = sum(rows * columns for cell in cells for rows, columns in shape_of(config, cell).matrices)
+    where = "one CPU core" if study.device.type == "cpu" else str(study.device)
+    seconds = study.measured_seconds(plan.missing) if measure else None
+    time = "" if seconds is None else f"time      ≈ {duration(seconds)} of training on {where}, measured now\n"
     disk = size(4 * weights * len(config.uniqueness))
     console.print(
         f"grid      {len(config.uniqueness)} U × {len(config.phi_depths)} φ × {plural(len(config.depths), 'depth')} × "
         f"{plural(len(config.hidden), 'width')} × {plural(len(config.seeds), 'seed')}: {plan.total} encoders, "
         f"{plan.to_do} to train in {plural(len(plan.missing), 'ensemble')}\n"
-        f"disk      ≈ {disk} to write, {size(free_bytes(Path(config.out)))} free\nout       {config.out}",
+        f"{time}disk      ≈ {disk} to write, {size(free_bytes(Path(config.out)))} free\nout       {config.out}",
         markup=False, soft_wrap=True,
     )  # fmt: skip
 
@@ -95,7 +99,7 @@ def show_result(result: SyntheticResult, console: Console, metric: str | None = 
     metric = result.chosen_metric(metric)
     for modality in sorted(result.table["modality"].unique()):
         console.print(Text(f"{metric_title(metric)} of modality {modality} with modality 1", style="bold"))
-        for part in modality_tables(result, metric, modality):
+        for part in filter(None, modality_tables(result, metric, modality)):
             console.print(of_page(part))
     for finding in findings(result, metric):
         console.print(Text(f"  {finding}"), soft_wrap=True)
