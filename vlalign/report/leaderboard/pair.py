@@ -84,7 +84,7 @@ def _summary(board: Board, entry: Entry) -> dict[str, str]:
         facts += [f"{performance[1]:.3f} {performance[0]}{truncated(entry.truncated(side))}"] if performance else []
         terms[f"{side}: {model.name}"] = ", ".join(facts)
     terms.pop("verdict")  # leads the page
-    return terms | dict(entry.conditions.parts)
+    return terms | dict(entry.conditions.parts) | {"metric": metric_title(entry.conditions.parts["metric"])}
 
 
 def _data(record: ScoreRecord, matrix: np.ndarray) -> dict[str, Any]:
