@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 
-EMPTY = {"meta", "img", "br"}
+EMPTY = {"meta", "img", "br", "source"}
 
 
 class Page(HTMLParser):

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 TEMPLATES = Path(__file__).parent / "templates"
+_PAPER, _INK = 27.0, 228.0  # brightness of dark figures' ground (--raise of page.css) and lines
+_COLOURFUL = 0.4  # saturation from which a colour stays on dark pages
 
 
 class Part:
@@ -94,9 +97,9 @@ class Table(Part):
 
 @dataclass(frozen=True)
 class Figure(Part):
-    """A PNG file, described for those who cannot see it, with its caption.
+    """A PNG file, described for those who cannot see it, with its caption; dark pages show it in dark colours.
 
-    Narrow screens scroll sideways instead of shrinking it below three quarters of its size.
+    Narrow screens scroll sideways instead of shrinking it below four fifths of its size.
     """
 
     path: Path
@@ -104,7 +107,7 @@ class Figure(Part):
     caption: str = ""
 
     def read(self) -> dict[str, Any]:
-        """Return the file in base64, and the size to show it at in CSS pixels.
+        """Return the file and its dark form in base64, and the size to show them at in CSS pixels.
 
         Raises:
             VlalignError: the file cannot be read.
@@ -114,8 +117,9 @@ class Figure(Part):
         except OSError as error:
             raise VlalignError(f"cannot read the figure {self.path}: {error.strerror or error}") from error
         width, height = (int.from_bytes(data[at : at + 4], "big") for at in (16, 20))  # the header of every PNG
-        size = {"width": width * 16 // 25, "height": height * 16 // 25, "least": width * 12 // 25}
-        return {"data": base64.b64encode(data).decode(), **size}
+        size = {"width": width * 20 // 25, "height": height * 20 // 25, "least": width * 16 // 25}
+        light, dark = (base64.b64encode(form).decode() for form in (data, dark_png(data)))
+        return {"light": light, "dark": dark, **size}
 
 
 @dataclass(frozen=True)
@@ -139,6 +143,28 @@ class Page:
 
     title: str
     parts: Parts
+
+
+def dark_png(data: bytes) -> bytes:
+    """Return a PNG file for dark pages: greys are inverted between the page's paper and ink, colours stay.
+
+    Raises:
+        VlalignError: the file is no picture.
+    """
+    import numpy as np
+    from PIL import Image
+
+    try:
+        picture = np.asarray(Image.open(BytesIO(data)).convert("RGB"), dtype=np.float32)
+    except OSError as error:
+        raise VlalignError(f"a figure is damaged: {error}") from error
+    most, least = picture.max(-1, keepdims=True), picture.min(-1, keepdims=True)
+    colour = np.clip((most - least) / np.maximum(most, 1) / _COLOURFUL, 0, 1)  # [H, W, 1]: 0 for greys
+    grey = _INK + (_PAPER - _INK) * least / 255
+    shown = Image.fromarray((colour * picture + (1 - colour) * grey).round().astype(np.uint8))
+    file = BytesIO()
+    shown.quantize(256, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
+    return file.getvalue()
 
 
 def html(page: Page) -> str:
@@ -207,12 +233,14 @@ def asset(name: str) -> str:
 
 @cache
 def templates() -> Environment:
-    """Return the templates: every value is escaped, hidden characters are shown, percent signs stay with numbers."""
+    """Return the templates: every value is escaped, hidden characters are shown, numbers stay with % and =."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup, escape
 
     def shown(value: object) -> object:
-        return re.sub(r"(?<=\d) %", "\u00a0%", visible(value, lines=True)) if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        return re.sub(r" (?:(?<=\d )(?=%)|(?=[=≤] )|(?<=[=≤] ))", "\u00a0", visible(value, lines=True))
 
     def finalize(value: object) -> object:
         return value if hasattr(value, "__html__") else shown(value)
