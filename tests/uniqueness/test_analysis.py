@@ -136,12 +136,13 @@ def language(scores: list[float], performances: list[float], side: str = "y", **
 
 
 def test_fit_by_hand() -> None:
-    # score = 0.6 + 0.2 · performance
+    # score = 0.6 + 0.2 · performance, so performance = 5 · score − 3
     (fit,) = performance_fits(language([0.5, 0.3, 0.4], [-0.5, -1.5, -1.0]))
     assert (fit.x, fit.rate, fit.y, fit.swapped) == ("dino-s", 0, ["lm-1", "lm-2", "lm-0"], False)
     assert (fit.performances, fit.scores) == ([-1.5, -1.0, -0.5], [0.3, 0.4, 0.5])
     assert fit.slope == pytest.approx(0.2)
     assert fit.intercept == pytest.approx(0.6)
+    assert (fit.performance_slope, fit.performance_intercept) == pytest.approx((5, -3))
     assert fit.rho is None
     assert fit.reason == "3 language models: a correlation needs at least 5"
 
@@ -156,7 +157,7 @@ def test_fits_have_a_rho_from_five_models_on() -> None:
         (None, "all performances are equal"),
         (None, "all scores are equal"),
     ]
-    assert [fit.slope for fit in equal] == [None, 0]
+    assert [(fit.slope, fit.performance_slope) for fit in equal] == [(None, 0), (0, None)]
 
 
 def test_one_fit_for_each_model_and_rate() -> None:

@@ -73,7 +73,10 @@ class PerformanceFit:
         y: the language models, sorted by performance.
         performances: −bits per byte on the captions of this rate.
         scores: alignment with ``x``.
-        slope, intercept: of the least-squares line, score per bit per byte; None below two distinct performances.
+        slope, intercept: of the least-squares line of score on performance, score per bit per byte; None below two
+            distinct performances.
+        performance_slope, performance_intercept: of the least-squares line of performance on score, which figures show:
+            bits per byte per unit of score, and bits per byte at a score of 0; None below two distinct scores.
         rho: Spearman correlation of performance and score; None where undefined.
         reason: why rho is undefined, else "".
         swapped: the language models are those of side x.
@@ -89,6 +92,8 @@ class PerformanceFit:
     rho: Correlation | None
     reason: str
     swapped: bool = False
+    performance_slope: float | None = None
+    performance_intercept: float | None = None
 
 
 def family_curves(points: Sequence[Point], by: str = "x") -> list[FamilyCurve]:
@@ -137,7 +142,7 @@ def _curve(family: str, points: Sequence[Point]) -> FamilyCurve:
     best = [min(scored[rate], key=lambda point: (-(point.score or 0.0), point.x, point.y)) for rate in rates]
     maxima = [point.score or 0.0 for point in best]
     rho, reason = _spearman(rates, maxima, "rates", "all maxima are equal")
-    slope, intercept, r2 = _line(rates, maxima)
+    slope, intercept, r2 = least_squares(rates, maxima)
     thresholds = [point.threshold for point in best]
     return FamilyCurve(
         family=family,
@@ -174,8 +179,11 @@ def _fit(model: str, rate: float, points: Sequence[Point], side: str) -> Perform
     performances, names, scores = (list(values) for values in zip(*entries, strict=True))
     constant = "all performances are equal" if len(set(performances)) == 1 else "all scores are equal"
     rho, reason = _spearman(performances, scores, "language models", constant)
-    slope, intercept, _ = _line(performances, scores)
-    return PerformanceFit(model, rate, names, performances, scores, slope, intercept, rho, reason, side == "x")
+    slope, intercept, _ = least_squares(performances, scores)
+    predicted = least_squares(scores, performances)[:2]
+    return PerformanceFit(
+        model, rate, names, performances, scores, slope, intercept, rho, reason, side == "x", *predicted
+    )
 
 
 def _spearman(x: Sequence[float], y: Sequence[float], things: str, constant: str) -> tuple[Correlation | None, str]:
@@ -190,8 +198,8 @@ def _spearman(x: Sequence[float], y: Sequence[float], things: str, constant: str
     return correlation(x, y), ""
 
 
-def _line(x: Sequence[float], y: Sequence[float]) -> tuple[float | None, float | None, float | None]:
-    """Return slope, intercept and r² of the least-squares line of y on x."""
+def least_squares(x: Sequence[float], y: Sequence[float]) -> tuple[float | None, float | None, float | None]:
+    """Return slope, intercept and r² of the least-squares line of y [N] on x [N]; None where undefined."""
     import numpy as np
 
     if len(set(x)) < 2:

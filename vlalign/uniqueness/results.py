@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from vlalign.study.config import StudyConfig
 from vlalign.study.results import StudyResult
-from vlalign.uniqueness.analysis import FamilyCurve, PerformanceFit, family_curves, findings, performance_fits
+from vlalign.uniqueness.analysis import (
+    FamilyCurve,
+    PerformanceFit,
+    family_curves,
+    findings,
+    least_squares,
+    performance_fits,
+)
 from vlalign.uniqueness.config import UniquenessConfig
 from vlalign.uniqueness.edits import EditFacts, about_edits
 from vlalign.uniqueness.points import Point
@@ -100,9 +107,15 @@ class UniquenessResult(StudyResult):
         return values | {
             "points": [Point(**point) for point in values["points"]],
             "curves": [FamilyCurve(**curve) for curve in curves],
-            "fits": [PerformanceFit(**_parsed(fit)) for fit in values["fits"]],
+            "fits": [_fit(fit) for fit in values["fits"]],
             "edits": [EditFacts(**entry) for entry in values["edits"]],
         }
+
+
+def _fit(entry: Mapping[str, Any]) -> PerformanceFit:
+    """Return a fit; those of older files lack the line of performance on score."""
+    slope, intercept, _ = least_squares(entry["scores"], entry["performances"])
+    return PerformanceFit(**{"performance_slope": slope, "performance_intercept": intercept, **_parsed(entry)})
 
 
 def _parsed(entry: Mapping[str, Any]) -> dict[str, Any]:

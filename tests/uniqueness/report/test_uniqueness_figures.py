@@ -55,11 +55,14 @@ def test_studies_of_any_size(
     assert drawn(save_alignment_vs_u(result, tmp_path / "a.png"))
     assert len(shown(figures[0])) == panels
     assert len(shown(figures[0])[0].lines) == models * languages + 3  # pairs, their maximum, null, chance
-    assert drawn(save_performance(result, tmp_path / "p.png"))
-    assert len(shown(figures[1])) == min(6, families * models) * min(5, len(rates))
     x, y = result.curves[0].best[0]
     assert drawn(save_layer_maps(result, made_up_record, tmp_path / "l.png", x, y))
-    assert len(shown(figures[2])) == len(rates) + 1  # and the colour bar
+    assert len(shown(figures[1])) == len(rates) + 1  # and the colour bar
+    if languages >= 5:
+        assert drawn(save_performance(result, tmp_path / "p.png"))
+        assert len(shown(figures[2])) == min(4, families * models) * min(5, len(rates))
+    else:
+        assert save_performance(result, tmp_path / "p.png") is None
 
 
 def test_alignment_shows_what_was_found(usual: UniquenessResult, figures: list[Any], tmp_path: Path) -> None:
@@ -74,18 +77,28 @@ def test_alignment_shows_what_was_found(usual: UniquenessResult, figures: list[A
     assert legend == ["largest of all pairs", "its 95 % interval", "null's 95 % point", "chance", "llm-1b", "llm-2b"]
 
 
-def test_performance_says_when_models_are_too_few(figures: list[Any], tmp_path: Path) -> None:
-    save_performance(made_up_study(1, 1, (0, 50), 2), tmp_path / "few.png")
-    save_performance(made_up_study(1, 1, (0, 50), 6), tmp_path / "many.png")
-    few, many = (figure.axes[1].get_title(loc="left") for figure in figures)
-    assert few == "U = 50 %\n2 models: too few for a line or ρ"
-    assert not figures[0].axes[0].lines
-    assert many.startswith("U = 50 %\nslope ")
-    assert "ρ = " in many
-    assert len(figures[1].axes[0].lines) == 1
-    assert [text.get_text() for text in figures[0].axes[0].texts] == ["llm-1b", "llm-2b"]
-    assert [text.get_text() for text in figures[1].axes[0].texts] == ["1", "2", "3", "4", "5", "6"]
-    assert figures[1].legends[0].get_texts()[5].get_text() == "6  llm-6b"
+def test_alignment_predicts_performance(figures: list[Any], tmp_path: Path) -> None:
+    result = made_up_study(1, 1, (0, 50), 6)
+    fit = result.fits[0]
+    save_performance(result, tmp_path / "many.png")
+    axes = figures[0].axes[0]
+    assert axes.get_title(loc="left").startswith(f"vision-a-1, U = 0 %\nslope {fit.performance_slope:.3g}, ρ = ")
+    assert figures[0].get_supxlabel() == "mutual kNN of the best layers"
+    assert figures[0].get_supylabel().startswith("performance: ")
+    assert axes.collections[0].get_offsets().T.tolist() == [fit.scores, fit.performances]
+    (line,) = axes.lines
+    assert (np.diff(line.get_ydata()) / np.diff(line.get_xdata())).item() == pytest.approx(fit.performance_slope)
+    assert [text.get_text() for text in axes.texts] == ["1", "2", "3", "4", "5", "6"]
+    assert figures[0].legends[0].get_texts()[5].get_text() == "6  llm-6b"
+
+
+def test_panels_with_few_models_are_left_out(figures: list[Any], tmp_path: Path) -> None:
+    points = made_up_points(1, 1, (0, 50, 90), 5)
+    points = [replace(point, score=None) if point.rate == 50 and point.y == "llm-1b" else point for point in points]
+    save_performance(study_of(points), tmp_path / "p.png")
+    assert [axes.get_title(loc="left").split("\n")[0] for axes in shown(figures[0])] == [
+        "vision-a-1, U = 0 %", "vision-a-1, U = 90 %",
+    ]  # fmt: skip
 
 
 def test_no_performance_draws_nothing(tmp_path: Path) -> None:
@@ -98,10 +111,11 @@ def test_language_models_may_be_on_side_x(figures: list[Any], tmp_path: Path) ->
         dataclasses.replace(
             point, x=point.y, y=point.x, x_family=point.y_family, y_family=point.x_family, performance_of="x"
         )
-        for point in made_up_points(1, 2, (0, 50), 3)
+        for point in made_up_points(1, 2, (0, 50), 5)
     ]
     save_performance(study_of(points), tmp_path / "p.png")
-    assert [axes.get_ylabel() for axes in figures[0].axes[::2]] == ["vision-a-1", "vision-a-2"]
+    titles = [axes.get_title(loc="left").split(",")[0] for axes in figures[0].axes]
+    assert titles == ["vision-a-1", "vision-a-2"] * 2
 
 
 @pytest.mark.parametrize("shape", [(12, 31), (31, 12), (1, 1), (24, 33), (12, 81)])

@@ -1,4 +1,4 @@
-"""Figures of a uniqueness study: alignment against U, alignment against performance, layer maps at every U.
+"""Figures of a uniqueness study: alignment against U, performance against alignment, layer maps at every U.
 
 The functions that save one draw it as PNG and PDF and return the path of the PNG, or None, and write nothing, where
 there is nothing to draw.
@@ -24,13 +24,11 @@ from vlalign.display.figures import (
     save,
     set_ticks,
 )
-from vlalign.display.format import plural, signed
 from vlalign.scoring.record import ScoreRecord
 from vlalign.scoring.record_figures import side_of_rows
 from vlalign.stats.correlations import rho_text
-from vlalign.uniqueness.analysis import LEAST
 from vlalign.uniqueness.points import Point
-from vlalign.uniqueness.report.text import chosen_models, edits_text, metric_name, rate_text
+from vlalign.uniqueness.report.text import chosen_models, curve_rho, edits_text, metric_name, rate_text, readable_fits
 
 if TYPE_CHECKING:
     from vlalign.uniqueness import FamilyCurve, PerformanceFit, UniquenessResult
@@ -39,10 +37,8 @@ Load = Callable[[Point], ScoreRecord | None]
 
 MUTED = ("#88CCEE", "#CC6677", "#DDCC77", "#117733", "#AA4499", "#44AA99", "#999933", "#882255")  # Paul Tol's
 _INK = "#1a1a1a"
-_ROWS = 6  # panel rows of the performance figure
-_COLUMNS = 5  # and columns
-_NAMED = 4  # models whose names are in the panel; more are numbered
-_LETTERS = 16  # longest name in the panel; models with longer ones are numbered
+_ROWS = 5  # panel rows of the performance figure
+_COLUMNS = 4  # and columns
 
 
 def save_alignment_vs_u(result: UniquenessResult, path: str | Path) -> Path | None:
@@ -70,7 +66,7 @@ def save_alignment_vs_u(result: UniquenessResult, path: str | Path) -> Path | No
         drawn |= _maximum(axes, curve)
         if len(curve.rates) == 1:
             axes.set_xticks(curve.rates)
-        plain(axes, f"{named(curve.family, 36)}\n{rho_text(curve.rho, curve.reason)}")
+        plain(axes, f"{named(curve.family, 36)}\n{curve_rho(curve)}".strip())
     figure.supxlabel(f"{edits_text(result)} (%)", fontsize=9)
     figure.supylabel(f"{metric_name(result)} of the best layers", fontsize=9)
     shown = sorted(drawn.items(), key=lambda item: item[0] not in _KEY)  # the key of every panel first
@@ -106,68 +102,56 @@ def _maximum(axes: Any, curve: FamilyCurve) -> dict[str, Any]:
 
 
 def save_performance(result: UniquenessResult, path: str | Path) -> Path | None:
-    """Draw alignment against performance: a panel per x model and U, a point per language model.
+    """Draw performance against alignment: a row per U, a column per x model, a numbered point per language model.
 
-    At most six x models are shown (the best ones of their families first) and at most five U, evenly chosen.
+    At most four x models are shown (the best ones of their families first) and at most five U, evenly chosen. Panels
+    with fewer than five language models are left out.
 
     Raises:
         VlalignError: the file cannot be written.
     """
-    fits = result.fits
+    from matplotlib.lines import Line2D
+
+    fits = readable_fits(result)
     if not fits:
         return None
     models = chosen_models(
-        result.points, list(dict.fromkeys(fit.x for fit in fits)), _ROWS, side="y" if fits[0].swapped else "x"
+        result.points, list(dict.fromkeys(fit.x for fit in fits)), _COLUMNS, side="y" if fits[0].swapped else "x"
     )
-    rates = evenly(sorted({fit.rate for fit in fits}), _COLUMNS)
-    others = list(dict.fromkeys(name for fit in fits for name in fit.y))
-    spelt = len(others) <= _NAMED and max(map(len, others)) <= _LETTERS
-    numbers = None if spelt else {name: i + 1 for i, name in enumerate(others)}
-    figure = new_figure(max(2.3 * len(rates), 4.6) + 0.5, 2.0 * len(models) + 0.8)
-    grid = figure.subplots(len(models), len(rates), sharex="col", sharey="row", squeeze=False)
+    rates = evenly(sorted({fit.rate for fit in fits}), _ROWS)
+    numbers = {name: i + 1 for i, name in enumerate(dict.fromkeys(name for fit in fits for name in fit.y))}
+    figure = new_figure(max(2.3 * len(models), 4.6) + 0.5, 2.0 * len(rates) + 0.8)
+    grid = figure.subplots(len(rates), len(models), sharey="row", squeeze=False)
     at = {(fit.x, fit.rate): fit for fit in fits}
-    for row, model in zip(grid, models, strict=True):
-        for axes, rate in zip(row, rates, strict=True):
-            title = _performances(axes, fit, numbers) if (fit := at.get((model, rate))) else ""
-            plain(axes, title, 7)
-            axes.margins(x=0.14, y=0.2)
-        row[0].set_ylabel(named(model, 26), fontsize=8)
-    figure.supxlabel("performance: − bits per byte of the captions", fontsize=9)
-    figure.supylabel(f"{metric_name(result)} of the best layers", fontsize=9)
-    if numbers is not None:
-        from matplotlib.lines import Line2D
-
-        handles = [Line2D([], [], linestyle="") for _ in numbers]
-        legend(figure, handles, [f"{n}  {named(name)}" for name, n in numbers.items()], handlelength=0, handletextpad=0)
+    for row, rate in zip(grid, rates, strict=True):
+        for axes, model in zip(row, models, strict=True):
+            if fit := at.get((model, rate)):
+                plain(axes, _performances(axes, fit, numbers), 7)
+                axes.margins(x=0.14, y=0.2)
+                axes.locator_params(axis="x", nbins=5)
+            else:
+                axes.set_visible(False)
+    figure.supxlabel(f"{metric_name(result)} of the best layers", fontsize=9)
+    figure.supylabel("performance: − bits per byte of the captions", fontsize=9)
+    handles = [Line2D([], [], linestyle="") for _ in numbers]
+    legend(figure, handles, [f"{n}  {named(name)}" for name, n in numbers.items()], handlelength=0, handletextpad=0)
     return save(figure, path, pdf=True)
 
 
-def _performances(axes: Any, fit: PerformanceFit, numbers: dict[str, int] | None) -> str:
-    """Draw points with names or numbers and the line of least squares; return the panel's title."""
-    models = sorted(zip(fit.performances, fit.scores, fit.y, strict=True))
-    left, right = models[0][0], models[-1][0]
-    if fit.slope is not None and fit.intercept is not None and len(models) >= LEAST:
-        line = [fit.intercept + fit.slope * end for end in (left, right)]
-        axes.plot([left, right], line, color=COLOURS[1], linewidth=1.2, zorder=1)
-    size = 14 if numbers is None else 70
-    axes.scatter([p for p, _, _ in models], [s for _, s, _ in models], s=size, color=COLOURS[0], zorder=2, linewidths=0)
-    for i, (performance, score, name) in enumerate(models):
-        if numbers is not None:
-            axes.annotate(
-                numbers[name], (performance, score), ha="center", va="center_baseline", fontsize=6, color="white"
-            )
-            continue
-        above = i % 2 == 0
-        side = "left" if performance == left < right else "right" if performance == right > left else "center"
+def _performances(axes: Any, fit: PerformanceFit, numbers: dict[str, int]) -> str:
+    """Draw numbered points and the line of performance on alignment; return the panel's title."""
+    slope, start = fit.performance_slope, fit.performance_intercept
+    facts = [rho_text(fit.rho, fit.reason)]
+    if slope is not None and start is not None:
+        ends = [min(fit.scores), max(fit.scores)]
+        axes.plot(ends, [start + slope * end for end in ends], color=COLOURS[1], linewidth=1.2, zorder=1)
+        facts.insert(0, f"slope {slope:.3g}".replace("-", "−"))
+    axes.scatter(fit.scores, fit.performances, s=14, color=COLOURS[0], zorder=2, linewidths=0)
+    for score, performance, name in zip(fit.scores, fit.performances, fit.y, strict=True):
         axes.annotate(
-            named(name), (performance, score), xytext=(0, 5 if above else -5), textcoords="offset points", fontsize=6,
-            ha=side, va="bottom" if above else "top",
-        ).set_in_layout(False)  # fmt: skip
-    if len(models) < LEAST:
-        facts = [f"{plural(len(models), 'model')}: too few for a line or ρ"]
-    else:
-        facts = [*([] if fit.slope is None else [f"slope {signed(fit.slope, 3)}"]), rho_text(fit.rho, fit.reason)]
-    return f"U = {rate_text(fit.rate)}\n{', '.join(facts)}"
+            numbers[name], (score, performance), xytext=(-3, 3), textcoords="offset points", ha="right", fontsize=6.5
+        )
+    return f"{named(fit.x, 24)}, U = {rate_text(fit.rate)}\n{', '.join(facts)}"
 
 
 def save_layer_maps(result: UniquenessResult, load: Load, path: str | Path, x: str, y: str) -> Path | None:

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from vlalign.display.format import metric_title, p_text
+from vlalign.stats.correlations import rho_text
+from vlalign.uniqueness.analysis import LEAST
 
 if TYPE_CHECKING:
-    from vlalign.uniqueness import FamilyCurve, Point, UniquenessResult
+    from vlalign.uniqueness import FamilyCurve, PerformanceFit, Point, UniquenessResult
 
 _EDITS = {
     "char_delete": "characters deleted from {captions}",
@@ -56,6 +58,16 @@ def p_value_text(p: float | None, result: UniquenessResult) -> str:
     if count is None and name in METRICS:
         count = get_metric(name).info.permutations
     return p_text(p, 1 / (count + 1) if count else 0.0)
+
+
+def curve_rho(curve: FamilyCurve) -> str:
+    """Return ρ of U and the maximum, or why it is undefined; empty for too few rates."""
+    return rho_text(curve.rho, curve.reason) if len(curve.rates) >= LEAST else ""
+
+
+def readable_fits(result: UniquenessResult) -> list[PerformanceFit]:
+    """Return the fits over enough language models for a line and a correlation."""
+    return [fit for fit in result.fits if len(fit.y) >= LEAST]
 
 
 def point_of(result: UniquenessResult, curve: FamilyCurve, i: int) -> Point:
