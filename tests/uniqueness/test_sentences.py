@@ -45,7 +45,7 @@ def test_close_values_are_told_apart() -> None:
 
 def test_trends() -> None:
     for scores, said in (
-        ([0.5, 0.4, 0.4], "never rises with U, from 0.500 at 0 % to 0.400 at 20 %, no ρ (3 rates: a correlation needs"),
+        ([0.5, 0.4, 0.4], "never rises with U, from 0.500 at 0 % to 0.400 at 20 %"),
         ([0.4, 0.4, 0.5], "never falls with U"),
         ([0.3, 0.4, 0.5], "rises with U, from"),
         ([0.3, 0.5, 0.2], "goes up and down with U"),
@@ -53,6 +53,10 @@ def test_trends() -> None:
         ([0.1, 0.2, 0.3, 0.4, 0.6, 0.5, 0.7, 0.8], "rises with U on the whole"),
     ):
         assert f"the maximum {said}" in told(values(scores))[0]
+    assert (
+        told(values([0.5, 0.4, 0.4]))[-1]
+        == "ρ of U and the maximum is left out: 3 rates, a correlation needs at least 5"
+    )
     assert told(values([0.3, 0.3]))[0] == "dino: the maximum is 0.300 at all 2 rates"
     assert told(values([0.3]))[0] == "dino: only 0 % has a score, so no trend over rates is known"
 
@@ -90,9 +94,9 @@ def test_samples_that_differ_and_the_choice_of_pairs() -> None:
 
 def test_few_language_models() -> None:
     points = [point(0.1 * i, rate, y=f"lm-{i}", performance=-1.0 * i) for i in (1, 2, 3) for rate in (0, 10)]
-    warning = "3 language models: a correlation over fewer than 5 models is not worth reading"
+    warning = "alignment against performance is left out: 3 language models, a correlation needs at least 5"
     assert told(points).count(warning) == 1
-    assert "1 language model: a correlation over fewer" in "".join(told(points[:2]))
+    assert "left out: 1 language model, a correlation" in "".join(told(points[:2]))
 
 
 def test_performance() -> None:

@@ -33,7 +33,7 @@ def study_page(
     title: str, facts: Mapping[str, str], findings: Sequence[str], sections: Parts, *,
     definition: str = "", command: str, config: Mapping[str, Any], environment: Mapping[str, Any],
 ) -> Page:  # fmt: skip
-    """Return the page of a study: first finding, main figure, what was measured, other sections, how it was made.
+    """Return the page of a study: first finding, main figure, what was measured, other findings and sections, how made.
 
     Args:
         title: of the page.
@@ -51,7 +51,7 @@ def study_page(
             Paragraph(findings[0] if findings else "", "lead" if findings else ""),
             *sections[:1],
             Section("Study", [Terms({**facts, "made with": _made_with(environment)})]),
-            Section("Findings", [Bullets(findings)]),
+            Section("Further findings", [Bullets(findings[1:])]),
             *sections[1:],
             Section(
                 "How it was made",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 #: columns that identify a row
 KEYS = ["modality", "seed", "uniqueness", "phi_depth", "width", "depth", "reference_depth"]
-_LEAST = 5  # values that a correlation is worth computing of
+LEAST = 5  # values that a correlation is worth computing of
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def rho_of_maxima(table: pd.DataFrame, metric: str) -> dict[tuple[int, int], Cor
     rhos: dict[tuple[int, int], Correlation | None] = {}
     for key, row in maxima(table, metric).iterrows():
         values = row.dropna()
-        varies = len(values) >= _LEAST and values.nunique() > 1
+        varies = len(values) >= LEAST and values.nunique() > 1
         rhos[key] = correlation(list(map(float, values.index)), list(values)) if varies else None
     return rhos
 
@@ -103,6 +103,6 @@ def medians(table: pd.DataFrame, metric: str) -> pd.DataFrame:
 def _spearman(a: pd.Series, b: pd.Series) -> float:
     from scipy.stats import rankdata
 
-    if len(a) < _LEAST or a.nunique() < 2 or b.nunique() < 2:
+    if len(a) < LEAST or a.nunique() < 2 or b.nunique() < 2:
         return float("nan")
     return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])

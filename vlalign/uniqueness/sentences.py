@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from vlalign.display.format import coefficient, signed
+from vlalign.display.format import coefficient, plural, signed
 
 if TYPE_CHECKING:
     from vlalign.stats.correlations import Correlation
@@ -42,8 +42,8 @@ def about_fits(fits: Sequence[PerformanceFit]) -> list[str]:
         return []
     if most < _LEAST:
         return [
-            f"{most} language model{'s' * (most > 1)}: a correlation over fewer than {_LEAST} models is not worth "
-            "reading"
+            f"alignment against performance is left out: {plural(most, 'language model')}, a correlation needs at "
+            f"least {_LEAST}"
         ]
     texts = []
     for model in dict.fromkeys(fit.x for fit in fits):
@@ -71,6 +71,9 @@ def about_points(curves: Sequence[FamilyCurve], points: Sequence[Point]) -> list
     sizes = {point.n for point in points if point.score is not None}
     if len(sizes) > 1:
         texts.append(f"points differ in their number of samples, {min(sizes)} to {max(sizes)}, and scores depend on it")
+    rates = max((len(curve.rates) for curve in curves), default=0)
+    if 1 < rates < _LEAST:
+        texts.append(f"ρ of U and the maximum is left out: {rates} rates, a correlation needs at least {_LEAST}")
     pairs = max((max(curve.pairs) for curve in curves), default=0)
     if pairs > 1 and any(threshold is not None for curve in curves for threshold in curve.thresholds):
         texts.append(
@@ -101,8 +104,8 @@ def _trend(curve: FamilyCurve) -> str:
     else:
         verb = "shows no clear trend with U"
     ends = f"from {start} at {curve.rates[0]:g} % to {end} at {curve.rates[-1]:g} %"
-    rho = f"no ρ ({curve.reason})" if curve.rho is None else _rho(curve.rho, "rates")
-    return f"the maximum {verb}, {ends}, {rho}"
+    rho = "" if curve.rho is None else f", {_rho(curve.rho, 'rates')}"
+    return f"the maximum {verb}, {ends}{rho}"
 
 
 def _rises(curve: FamilyCurve) -> list[str]:

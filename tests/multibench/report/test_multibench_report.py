@@ -88,7 +88,7 @@ def test_another_metric_has_nothing_published_beside_it(usual: MultibenchResult)
     text = text_of(lambda console: show_result(usual, console, "mutual_knn:k=10"))
     assert "−0.900" in text
     assert "0.944" not in text
-    assert "alignment by mutual_knn:k=10 (unbiased_cka in the paper)" in words(text)
+    assert "alignment by mutual kNN, k = 10 (unbiased CKA in the paper)" in words(text)
     with pytest.raises(VlalignError, match="no metric cka: the study has unbiased_cka"):
         show_result(usual, Console(), "cka")
 
@@ -104,12 +104,16 @@ def test_the_plan(tmp_path: Path) -> None:
     assert "vision 4 × 3, audio 6 × 2 (frames × features)" in text
     assert "2 modalities × 2 depths × 1 seed, 50 epochs: 4 encoders, 4 to train in" in text
     assert "of training on one CPU core" in text
+    assert "kB to write" in text
 
 
 def test_findings_where_there_is_no_correlation() -> None:
     for settings, told in (
         ({"constant": True}, "no correlation (accuracy is the same for all encoders)"),
-        ({"depths": (1, 2), "seeds": (1,)}, "no correlation (2 encoders, at least 5 are needed)"),
+        (
+            {"depths": (1, 2), "seeds": (1,)},
+            "left out: 2 encoders of a modality, at least 5 are needed",
+        ),
         ({"depths": (1, 2)}, "over 2 depths × 3 seeds, encoders treated as independent, as fewer than 5 depths"),
     ):
         result = made_up_multibench(**settings)  # type: ignore[arg-type]

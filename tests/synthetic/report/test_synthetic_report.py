@@ -131,17 +131,20 @@ def test_three_modalities_have_figures_of_their_own(tmp_path: Path) -> None:
     assert page.count("](results/alignment.png)") == page.count("](results/alignment-modality3.png)") == 1
 
 
-def test_small_grids_have_dashes_where_nothing_can_be_said() -> None:
+def test_small_grids_leave_out_correlations_and_name_them_once() -> None:
     page = page_of(uniqueness=(0, 3), depths=(1, 2), seeds=(2, 3))
-    assert row_of(page, "1")[1:3] == ["–", "–"]
-    assert "| 3 | – |" in page
+    assert "Spearman's correlation of U" not in page
+    assert "Medians over φ" not in page
+    assert "| 3 | 0.511 to 0.523 |" in page
+    assert page.count("is 0.89 at U = 0 and 0.59 at U = 3; a correlation needs at least 5 U") == 1
+    assert page.count("performance are left out: 2 encoders of one φ and seed, at least 5 are needed") == 1
 
 
 def test_no_figure_of_correlations_is_drawn_where_none_is_defined(tmp_path: Path) -> None:
     files = write_report(made_up_result(uniqueness=(0, 3), depths=(1, 2), phi_depths=(1,)), tmp_path)
     names = [path.name for path in files]
-    assert "performance.png" in names
-    assert "correlations.png" not in names
+    assert "heatmaps.png" in names
+    assert {"performance.png", "correlations.png"}.isdisjoint(names)
     assert not (tmp_path / "results" / "correlations.pdf").exists()
     assert "correlations.png" not in files[-2].read_text(encoding="utf-8")
 
@@ -154,6 +157,8 @@ def test_both_pages_have_the_same_contents(tmp_path: Path) -> None:
     cells = [cell for line in lines if line.startswith("| ") for cell in line.strip("| ").split(" | ")]
     assert all(cell.replace("<br>", "") in shown for cell in cells if set(cell) != {"-"})
     assert [line[3:] for line in lines if line.startswith("## ")] == found.texts["h2"]
+    for finding in findings(made_up_result(), "unbiased_cka"):
+        assert shown.count(finding[1:]) == 1
     assert len(found.all("img")) == len(FIGURES) == sum(line.startswith("![") for line in lines)
     assert "Does alignment predict performance?" in found.texts["h2"]
     assert {tag for tag, _ in found.elements}.isdisjoint({"script", "link", "iframe"})

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from rich.console import Console
 from support.html import Page
 from support.shown import drawn
@@ -17,7 +18,7 @@ from support.study import made_up_points, made_up_record, made_up_study, study_o
 
 from vlalign.errors import VlalignError
 from vlalign.report.page import Page as Parts
-from vlalign.report.page import Table, html
+from vlalign.report.page import Table, dark_png, html
 from vlalign.uniqueness import UniquenessResult
 from vlalign.uniqueness.report import show_uniqueness, uniqueness_table, write_report
 from vlalign.uniqueness.report.page import uniqueness_page
@@ -34,7 +35,7 @@ def said(thing: Any) -> str:
 
 @pytest.fixture(scope="module")
 def usual() -> UniquenessResult:
-    return made_up_study(2, 2, config={"out": "my study"})
+    return made_up_study(2, 2, languages=5, config={"out": "my study"})
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +53,9 @@ def test_files_and_page(usual: UniquenessResult, files: list[Path]) -> None:
     found = Page(made[-1].read_text(encoding="utf-8"))
     inside = [base64.b64decode(str(image["src"]).removeprefix("data:image/png;base64,")) for image in found.all("img")]
     assert inside == [path.read_bytes() for path in made if path.suffix == ".png"]
+    assert [source["media"] for source in found.all("source")] == ["screen and (prefers-color-scheme: dark)"] * len(
+        inside
+    )
     assert all(path.read_bytes().startswith(b"%PDF") for path in made if path.suffix == ".pdf")
     assert all(image["alt"] for image in found.all("img"))
     assert len(found.all("h1")) == 1
@@ -59,7 +63,7 @@ def test_files_and_page(usual: UniquenessResult, files: list[Path]) -> None:
     assert COMMAND in found.texts["code"]
     text = "".join(found.texts["main"]).replace("\u00a0", " ")
     for finding in usual.findings:
-        assert finding in text
+        assert text.count(finding) == 1
     for curve in usual.curves:
         assert all(f"{value:.4f}" in text for value in curve.maxima)
 
@@ -87,17 +91,36 @@ def test_tables_say_what_their_cells_belong_to(usual: UniquenessResult) -> None:
     assert len(found.all("tr")) == 1 + 10 + 1 + len(usual.points)
 
 
+def test_too_few_language_models_are_one_line(tmp_path: Path) -> None:
+    found = Page(write_report(made_up_study(1, 2, (0, 50)), tmp_path, load=made_up_record)[-1].read_text("utf-8"))
+    text = "".join(found.texts["main"])
+    assert text.count("alignment against performance is left out: 2 language models") == 1
+    assert not any("performance" in heading for heading in found.texts["h2"])
+    assert text.count("ρ of U") == 1
+    assert "no ρ" not in text
+
+
+def test_figures_of_dark_pages_invert_greys_and_keep_colours() -> None:
+    picture = Image.new("RGB", (3, 1))
+    for x, colour in enumerate([(255, 255, 255), (0, 0, 0), (68, 1, 84)]):  # paper, ink, the lowest of viridis
+        picture.putpixel((x, 0), colour)
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    dark = Image.open(io.BytesIO(dark_png(file.getvalue()))).convert("RGB")
+    assert [dark.getpixel((x, 0)) for x in range(3)] == [(27, 27, 27), (228, 228, 228), (68, 1, 84)]
+
+
 def test_findings_of_many_models_stand_below_their_figure() -> None:
     few, many = made_up_study(1, 4, (0, 50), 6), made_up_study(1, 5, (0, 50), 6)
     for result, apart in ((few, 0), (many, 5)):
         found = Page(html(uniqueness_page(result, {})))
         assert found.texts["section"][2].count("against performance") == (0 if apart else 4)
-        assert len(found.texts["li"]) == len(result.findings)
+        assert len(found.texts["li"]) == len(result.findings) - 1  # the first one leads the page
         assert any("Findings of all 5 models" in text for text in found.texts["summary"]) == bool(apart)
 
 
 def test_names_are_escaped(tmp_path: Path) -> None:
-    result = made_up_study(2, 1, (0, 50), name=lambda name: f"<script>{name}</script>&\"'$x_{{$")
+    result = made_up_study(2, 1, (0, 50), 5, name=lambda name: f"<script>{name}</script>&\"'$x_{{$")
     made = write_report(replace(result, config=result.config | {"out": "<i>x</i>"}), tmp_path, load=made_up_record)
     assert len(made) == 9
     found = Page(made[-1].read_text(encoding="utf-8"))
@@ -114,7 +137,7 @@ def test_families_with_the_same_file_name(tmp_path: Path) -> None:
         for point in made_up_points(3, 1, (0, 50), 1)
     ]
     names = [path.name for path in write_report(study_of(points), tmp_path, load=made_up_record)]
-    assert sorted(name for name in names[4:-1] if name.endswith(".png")) == [
+    assert sorted(name for name in names[2:-1] if name.endswith(".png")) == [
         "layers-A-b.png",
         "layers-a-b-2.png",
         "layers-family.png",

@@ -14,11 +14,14 @@ if TYPE_CHECKING:
 
 _MARKERS = "osD^vPX<>*"  # of seeds; with more seeds all are dots
 _PANELS = 5  # depths of the layer maps
+_VISION = ("image", "vision")  # modalities whose layers are on y
 _NAME = 14  # longest name of a modality
 
 
 def save_figures(shown: Shown, folder: Path) -> dict[str, Path]:
     """Draw all figures as PNG and PDF into an existing folder; return the PNGs by name: scatter, depth, layers.
+
+    With too few encoders for correlations there is no scatter.
 
     Raises:
         VlalignError: a file cannot be written.
@@ -26,6 +29,7 @@ def save_figures(shown: Shown, folder: Path) -> dict[str, Path]:
     return {
         name: save(draw(shown), folder / f"{name}.png", pdf=True)
         for name, draw in (("scatter", _scatter), ("depth", _depth), ("layers", _layers))
+        if shown.enough or draw is not _scatter
     }
 
 
@@ -115,21 +119,28 @@ def _depth(shown: Shown) -> Any:
 
 
 def _layers(shown: Shown) -> Any:
-    """Draw heat maps of layer × reference layer, means over seeds: a row for each direction, a map for some depths."""
+    """Draw heat maps of layer × reference layer, means over seeds: a row for each direction, a map for some depths.
+
+    Layers of images are the rows, else those of the encoders that vary.
+    """
     result, metric = shown.result, shown.metric
     table = result.layers[result.layers["metric"] == metric]
     depths = evenly(result.config["depths"], _PANELS)
     table = table[table["depth"].isin(depths)]
     means = table.groupby(["modality", "reference", "depth", "layer", "reference_layer"])["value"].mean()
     low, high = float(means.min()), float(means.max())
-    tall = 0.95 + min(1.6, 0.35 + 0.16 * max(depths))
+    tall = 0.95 + min(1.6, max(1.0, 0.35 + 0.16 * max(depths)))
     figure = new_figure(max(3.6, 1.35 * len(depths) + 1.1), tall * len(shown.directions))
     parts = figure.subfigures(len(shown.directions), 1, squeeze=False).flat
     for part, one in zip(parts, shown.directions, strict=True):
         grid = part.subplots(1, len(depths), sharex=True, sharey=True, squeeze=False)[0]
         image = None
+        turned = one.reference in _VISION and one.modality not in _VISION
+        labels = f"{named(one.modality, _NAME)} layer", f"layer of the best {named(one.reference, _NAME)}"
+        order, limits = "xy" if turned else "yx", (max(depths), int(one.best["depth"]))
         for axes, depth in zip(grid, depths, strict=True):
             cells = means.loc[(one.modality, one.reference, depth)].unstack()
+            cells = cells.T if turned else cells
             rows, columns = cells.shape
             image = axes.imshow(
                 cells, origin="lower", cmap=MAP, vmin=low, vmax=high, aspect="auto", interpolation="nearest",
@@ -138,13 +149,12 @@ def _layers(shown: Shown) -> Any:
             x, y = divmod(int(cells.to_numpy().argmax()), columns)
             frame_cell(axes, x + 0.5, y + 0.5)
             axes.set_title(f"depth {depth}: {signed(float(cells.to_numpy().max()))}", fontsize=7.5, loc="left")
-            axes.set_xticks(evenly(range(1, columns + 1), 5))
-            axes.set_ylim(0.5, max(depths) + 0.5)
-            axes.set_yticks(evenly(range(1, max(depths) + 1), 5))
+            axes.set(
+                **{f"{axis}lim": (0.5, most + 0.5) for axis, most in zip(order, limits, strict=True)},
+                **{f"{axis}ticks": evenly(range(1, most + 1), 5) for axis, most in zip(order, limits, strict=True)},
+            )
             plain(axes)
-        part.supylabel(f"{named(one.modality, _NAME)} layer", fontsize=8)
-        part.supxlabel(
-            f"layer of the best {named(one.reference, _NAME)} encoder (depth {one.best['depth']})", fontsize=8
-        )
+        part.supylabel(labels[turned], fontsize=8)
+        part.supxlabel(labels[not turned], fontsize=8)
         colour_bar(part, image, grid, metric_title(metric), aspect=14, pad=0.02)
     return figure

@@ -34,25 +34,29 @@ if TYPE_CHECKING:
 def multibench_page(shown: Shown, figures: Mapping[str, Path]) -> Page:
     """Return the page, with PNG files by name: see :func:`vlalign.multibench.report.figures.save_figures`."""
     result, metric = shown.result, shown.metric
-    correlations = Table(
+    table = Table(
         f"Alignment of a modality's encoders with the best encoder of another, against their test "
         f"{result.performance}; {INTERVALS}",
         columns_of(shown.published),
         [cells_of(one, shown, shown.published) for one in shown.directions],
     )
     published = Paragraph(about_published(), "dim") if shown.published else None
+    correlations = [
+        Section("Alignment against performance", [_scatter(shown, figures.get("scatter"))]),
+        Section("Correlations", [table, published]),
+        Section("How to read this", [Bullets(how_to_read())]),
+    ]
     notes = [*_unlike(result, metric), *(f"Data: {note}" for note in data_notes(result))]
     encoders = [best_table(result), Bullets(_noise(result)), Details("All encoders", [_encoders(shown)])]
     return study_page(
         f"Does alignment predict performance? {data_title(result)}",
         _facts(result, metric),
-        [_sentence(finding) for finding in findings(shown)],
+        [finding[0].upper() + finding[1:] for finding in findings(shown)],
         [
-            Section("Alignment against performance", [_scatter(shown, figures["scatter"])]),
-            Section("Correlations", [correlations, published, Bullets(notes)]),
-            Section("How to read this", [Bullets(how_to_read())]),
+            *(correlations if shown.enough else []),
             Section("Depth", [_depth(shown, figures["depth"])]),
             Section("Layers", [_layers(metric, figures["layers"])]),
+            Section("Notes", [Bullets(notes)]),
             Section("Encoders", encoders),
         ],
         command=command(result),
@@ -103,11 +107,6 @@ def _facts(result: MultibenchResult, metric: str) -> dict[str, str]:
     }
 
 
-def _sentence(text: str) -> str:
-    """Return a finding with a capital, whose numbers stay with their names."""
-    return (text[0].upper() + text[1:]).replace(" = ", "\u00a0=\u00a0").replace(" ≤ ", "\u00a0≤\u00a0")
-
-
 def _unlike(result: MultibenchResult, metric: str) -> list[str]:
     """Return what limits a comparison of these values with the published ones."""
     if result.data["name"] not in TITLES:
@@ -133,7 +132,9 @@ def _noise(result: MultibenchResult) -> list[str]:
     return sentences
 
 
-def _scatter(shown: Shown, path: Path) -> Figure:
+def _scatter(shown: Shown, path: Path | None) -> Figure | None:
+    if path is None:
+        return None
     values = (f"{one.title}: {f'r = {r_text(one.pearson)}' if one.pearson else one.why}" for one in shown.directions)
     return Figure(
         path,
@@ -165,7 +166,7 @@ def _layers(metric: str, path: Path) -> Figure:
         path,
         f"Heat maps of {metric_title(metric)} of every layer with every layer of the reference, a row for each "
         "direction and a map for each of some depths.",
-        "Means over seeds; framed: the largest of a map, whose value is above it.",
+        "Means over seeds, layers of images on y; framed: the largest of a map, whose value is above it.",
     )
 
 

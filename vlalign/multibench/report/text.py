@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from vlalign.display.format import DASH, interval, p_equation, p_text, plural, ranges, signed, span
+from vlalign.display.format import DASH, interval, metric_title, p_equation, p_text, plural, ranges, signed, span
 from vlalign.multibench import MultibenchConfig, correlate
 from vlalign.multibench.data.affect import CONVENTIONS, MODALITIES
 from vlalign.multibench.published import TABLE, TITLES, Published, epochs_of, rates_of_data
@@ -66,6 +66,7 @@ class Shown:
         metric: that is shown.
         directions: all comparisons with their correlations.
         published: whether the paper has values for one of them.
+        enough: whether there are enough encoders for correlations.
 
     Raises:
         VlalignError: the study has no such metric.
@@ -75,6 +76,7 @@ class Shown:
         self.result, self.metric = result, result.chosen_metric(metric)
         self.directions = [self._direction(modality, reference) for modality, reference in result.directions]
         self.published = any(one.published for one in self.directions)
+        self.enough = any(len(one.rows) >= _LEAST for one in self.directions)
 
     def _direction(self, modality: str, reference: str) -> Direction:
         result, metric, rows = self.result, self.metric, self.result.rows(modality, reference)
@@ -86,7 +88,7 @@ class Shown:
         why = ""
         if pearson is None:
             constant = [n for n, c in ((result.performance, "test"), ("alignment", metric)) if rows[c].nunique() < 2]
-            few = f"{plural(len(rows), 'encoder')}, at least {_LEAST} are needed"
+            few = f"{plural(len(rows), 'encoder')} of a modality, at least {_LEAST} are needed"
             why = f"{constant[0]} is the same for all encoders" if constant and len(rows) >= _LEAST else few
         published = TABLE.get((result.data["name"], modality, reference)) if metric == METRIC else None
         best = result.best(reference)
@@ -145,6 +147,8 @@ def numbers(values: Sequence[int]) -> str:
 def findings(shown: Shown) -> list[str]:
     """Return the results, a sentence for each direction: numbers, no verdict."""
     sentences, result = [], shown.result
+    if not shown.enough:
+        return [f"correlations are left out: {shown.directions[0].why}"]
     for one in shown.directions:
         start = (
             f"{one.modality} encoders, alignment with the best {one.reference} encoder and test {result.performance}"
@@ -185,7 +189,7 @@ def unlike_paper(result: MultibenchResult, metric: str) -> list[str]:
         ("width ", config["width"] or "that of the features", "that of the features", ""),
         ("pool ", pool if (pool, config["pool"]) == ("mean", "mean-padded") else config["pool"], pool, ""),
         ("alignment over ", config["align_samples"], most, " samples"),
-        ("alignment by ", metric, METRIC, ""),
+        ("alignment by ", metric_title(metric), metric_title(METRIC), ""),
         ("data with ", samples["train"], train, " train samples"),
         *(
             (f"{modality} features ", shape[-1], widths.get(modality, shape[-1]), " wide")

@@ -10,7 +10,7 @@ from vlalign.display.figures import COLOURS, MAP, colour_bar, new_figure, panels
 from vlalign.display.format import metric_title
 from vlalign.stats.correlations import rho_short
 from vlalign.synthetic.report.text import chance_of
-from vlalign.synthetic.results import OF_DEPTHS, headline, maxima, rank_correlations, rho_of_maxima
+from vlalign.synthetic.results import LEAST, OF_DEPTHS, headline, maxima, rank_correlations, rho_of_maxima
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from vlalign.synthetic import SyntheticResult
 
 _PANELS = 5  # of D_φ, and of U, at most
-_LEAST = 5  # fewest values that are drawn as a box, not as dots
 
 
 def save_figures(result: SyntheticResult, metric: str, folder: Path) -> dict[str, Path]:
@@ -59,7 +58,8 @@ def _alignment(table: pd.DataFrame, metric: str, result: SyntheticResult) -> Any
         if chance is not None:
             axes.axhline(chance, color=COLOURS[2], linestyle=":", linewidth=1, zorder=1)
         axes.set_xticks(sorted(table["uniqueness"].unique()))
-        plain(axes, f"$D_\\phi$ = {phi}\nρ = {rho_short(rhos[modality, phi])}")
+        rho = rhos[modality, phi]
+        plain(axes, f"$D_\\phi$ = {phi}" + (f"\nρ = {rho_short(rho)}" if rho is not None else ""))
     figure.supxlabel("uniqueness U", fontsize=9)
     grid[0].set_ylabel(metric_title(metric), fontsize=9)
     return figure
@@ -101,7 +101,7 @@ def _correlations(table: pd.DataFrame, metric: str, result: SyntheticResult) -> 
         axes.axhline(0, color=COLOURS[2], linewidth=0.8, linestyle=":")
         for at, u in enumerate(us):
             values = rhos.loc[rhos["uniqueness"] == u, name].dropna().to_numpy()
-            if len(values) >= _LEAST:
+            if len(values) >= LEAST:
                 axes.boxplot(
                     values, positions=[at], widths=0.6, medianprops={"color": COLOURS[1], "linewidth": 1.6},
                     flierprops={"markersize": 2.5},
@@ -117,8 +117,14 @@ def _correlations(table: pd.DataFrame, metric: str, result: SyntheticResult) -> 
 
 
 def _performance(table: pd.DataFrame, metric: str, result: SyntheticResult) -> Any:
-    """Draw test accuracy against alignment, a panel for some U: the deepest encoders by D_φ, the others in grey."""
-    us = _some(sorted(table["uniqueness"].unique()))
+    """Draw test accuracy against alignment, a panel for some U: the deepest encoders by D_φ, the others in grey.
+
+    U with fewer than five encoders have no panel.
+    """
+    counts = table.groupby("uniqueness").size()
+    if counts.max() < LEAST:
+        return None
+    us = _some(sorted(counts.index[counts >= LEAST]))
     figure = new_figure(2.15 * len(us) + 1.0, 2.6)
     grid = figure.subplots(1, len(us), sharey=True, squeeze=False)[0]
     deepest = table["depth"] == table["depth"].max()

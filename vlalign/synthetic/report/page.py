@@ -16,7 +16,7 @@ from vlalign.synthetic import SyntheticConfig, information
 from vlalign.synthetic import published as paper
 from vlalign.synthetic.cells import all_cells
 from vlalign.synthetic.report.text import bits_text, chance_of, findings
-from vlalign.synthetic.results import OF_DEPTHS, headline, maxima, medians, rho_of_maxima
+from vlalign.synthetic.results import LEAST, OF_DEPTHS, headline, maxima, medians, rho_of_maxima
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,9 +56,10 @@ def synthetic_page(result: SyntheticResult, metric: str, figures: Mapping[str, P
     return study_page(
         "Does alignment follow shared information? The synthetic study",
         _facts(result),
-        findings(result, metric),
+        [sentence[0].upper() + sentence[1:] for sentence in findings(result, metric)],
         sections,
-        definition="Uniqueness U is the number of bits that decide the label and that only one modality has.",
+        definition="Uniqueness U is the number of bits that decide the label and that only one modality has. "
+        "From modality 2 on, bits pass through φ, a fixed random network of D_φ layers; encoders have D_Enc layers.",
         command=command_line("synthetic", "run", **changed(SyntheticConfig, config)),
         config=config,
         environment=result.environment,
@@ -151,8 +152,12 @@ def _modality(
                     "alignment",
                     f"{name} against U for several depths of φ",
                     f"{name[0].upper()}{name[1:]} with the encoder of modality 1 of depth {reference}, the largest "
-                    "over pairs of layers. Orange: the largest over encoders and seeds; ρ: Spearman's correlation of U "
-                    "and that, with a 95 % interval for independent draws"
+                    "over pairs of layers. Orange: the largest over encoders and seeds"
+                    + (
+                        "; ρ: Spearman's correlation of U and that, with a 95 % interval for independent draws"
+                        if rhos
+                        else ""
+                    )
                     + ("; dotted: chance." if chance is not None else "."),
                 ),
                 rhos,
@@ -191,8 +196,9 @@ def _modality(
 
 def _rho_table(rows: pd.DataFrame, metric: str, compare: bool) -> Table:
     columns = ["D_φ", "ρ (95 % interval)", "p", *(["published ρ", "difference"] if compare else [])]
-    cells = []
-    for (_, phi), rho in rho_of_maxima(rows, metric).items():
+    cells: list[list[str]] = []
+    rhos = rho_of_maxima(rows, metric) if rows["uniqueness"].nunique() >= LEAST else {}
+    for (_, phi), rho in rhos.items():
         cell = [str(phi), rho_short(rho), p_text(None if rho is None else rho.p_value)]
         if compare:
             known = paper.RHO.get(phi)
@@ -215,13 +221,17 @@ def _maxima_table(rows: pd.DataFrame, metric: str, modality: int, compare: bool)
 
 def _medians_table(rows: pd.DataFrame, metric: str, modality: int, compare: bool) -> Table:
     test = rows.groupby("uniqueness")["test"].agg(list)
-    names, cells = [*OF_DEPTHS, "test accuracy"], {}
-    for u, row in medians(rows, metric).loc[modality].iterrows():
+    values, cells = medians(rows, metric).loc[modality], {}
+    if values[list(OF_DEPTHS)].isna().all(axis=None):
+        ranges = [[str(u), span(own, 3)] for u, own in test.items()]
+        return Table("Test accuracy over φ, seeds and encoders", ["U", "test accuracy"], ranges)
+    names = [*OF_DEPTHS, "test accuracy"]
+    for u, row in values.iterrows():
         cells[u] = [*(number(row[name], 2) for name in OF_DEPTHS), span(test[u], 3)]
     caption = "Medians over φ and seeds of Spearman's ρ over encoders; a dash: fewer than five values, or a constant"
     if compare:
         caption += ". Published medians: over D_φ 1 to 10 and five seeds"
-        names = [column for name in names for column in (name, "published")]
+        names = [column for name in names for column in (name.replace("/", " / "), "published")]
         cells = {u: list(chain(*zip(own, _published(u), strict=True))) for u, own in cells.items()}
     return Table(caption, ["U", *names], [[str(u), *own] for u, own in cells.items()])
 

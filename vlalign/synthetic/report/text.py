@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vlalign.display.format import metric_title, signed
+from vlalign.display.figures import evenly
+from vlalign.display.format import metric_title, plural, signed
 from vlalign.metrics import parse_metric
-from vlalign.synthetic.results import medians, rank_correlations, rho_of_maxima
+from vlalign.synthetic.results import LEAST, headline, maxima, medians, rank_correlations, rho_of_maxima
 
 if TYPE_CHECKING:
     from vlalign.synthetic import Information, SyntheticResult
@@ -33,6 +34,7 @@ def bits_text(one: Information) -> str:
 def findings(result: SyntheticResult, metric: str) -> list[str]:
     """Return the results in sentences, by modality."""
     sentences = []
+    encoders = headline(result.table).groupby(["modality", "phi_depth", "uniqueness", "seed"]).size()
     rhos = rho_of_maxima(result.table, metric)
     modalities = sorted({modality for modality, _ in rhos})
     for modality in modalities:
@@ -45,6 +47,13 @@ def findings(result: SyntheticResult, metric: str) -> list[str]:
                 f"{prefix}the largest {metric_title(metric)} over encoders {verb}: Spearman's ρ from {signed(least)} "
                 f"to {signed(most)} over {len(of_phis)} D_φ"
             )
+        elif result.table["uniqueness"].nunique() < LEAST:
+            largest = maxima(result.table, metric).loc[modality].max()
+            ends = " and ".join(f"{signed(largest[u])} at U = {u}" for u in evenly(list(largest.index), 2))
+            sentences.append(
+                f"{prefix}the largest {metric_title(metric)} over encoders is {ends}; a correlation needs at least "
+                f"{LEAST} U"
+            )
         values = medians(result.table, metric).loc[modality]["alignment/performance"].dropna()
         if len(values) > 1:
             cells = rank_correlations(result.table, metric)
@@ -53,5 +62,10 @@ def findings(result: SyntheticResult, metric: str) -> list[str]:
             sentences.append(
                 f"{prefix}alignment against performance over encoders of one φ and seed: median ρ "
                 f"{signed(values[low])} at U = {low}, {signed(values[high])} at U = {high}, over {count} values each"
+            )
+        elif (count := encoders.loc[modality].max()) < LEAST:
+            sentences.append(
+                f"{prefix}correlations of alignment and performance are left out: {plural(count, 'encoder')} of one φ "
+                f"and seed, at least {LEAST} are needed"
             )
     return sentences

@@ -6,13 +6,13 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.table import Table
+from rich.console import Console, Group
 from rich.text import Text
 
+from vlalign.display import visible
 from vlalign.display.figures import with_pdf
 from vlalign.display.format import interval, number
-from vlalign.report.console import table
+from vlalign.report.console import FittedTable, titled
 from vlalign.report.page import save_html
 from vlalign.report.study import PAGE, make_folder, show_files
 from vlalign.uniqueness.report.figures import Load, save_alignment_vs_u, save_layer_maps, save_performance
@@ -99,22 +99,16 @@ def show_uniqueness(result: UniquenessResult, console: Console) -> None:
         console.print(f"and {len(notes) - _NOTES} more notes in the table of points")
 
 
-def uniqueness_table(result: UniquenessResult) -> Table:
+def uniqueness_table(result: UniquenessResult) -> Group:
     """Return for each family and rate the largest score over pairs of models, its interval, p-value and pair."""
-    title = Text(f"{edits_text(result)}: largest {metric_name(result)} of each family")
     columns = ("family", "U", "largest", "95 % interval", "p", "null's 95 %", "pair")
-    shown = table(columns, left=("pair",), no_wrap=True, title=title, title_style="bold")
+    rows = []
     for curve in result.curves:
         for i, rate in enumerate(curve.rates):
             point = point_of(result, curve, i)
-            shown.add_row(
-                Text(curve.family if i == 0 else ""),
-                rate_text(rate),
-                Text(number(curve.maxima[i]), style="bold"),
-                interval(point.low, point.high, 3),
-                p_value_text(point.p_value, result),
-                number(point.threshold),
-                Text(point.title),
-                end_section=i == len(curve.rates) - 1,
-            )
-    return shown
+            name = visible(curve.family) if i == 0 else ""
+            numbers = [number(curve.maxima[i]), interval(point.low, point.high, 3), p_value_text(point.p_value, result)]
+            rows.append([name, rate_text(rate), *numbers, number(point.threshold), visible(point.title)])
+    stacks = (("largest", "95 % interval"), ("pair",))
+    shown = FittedTable(columns, rows, left=("pair",), stacks=stacks, omit=("null's 95 %", "p"))
+    return titled(f"{edits_text(result)}: largest {metric_name(result)} of each family", shown)

@@ -7,11 +7,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vlalign.display.format import DASH, durations, interval, number
+from vlalign.display.format import DASH, durations, interval, metric_title, number
 from vlalign.report.page import Bullets, Details, Figure, Page, Paragraph, Part, Section, Table
 from vlalign.report.study import study_page
-from vlalign.stats.correlations import rho_text
-from vlalign.uniqueness.report.text import edits_text, metric_name, notes_of, p_value_text, point_of, rate_text
+from vlalign.uniqueness.analysis import LEAST
+from vlalign.uniqueness.report.text import (
+    curve_rho,
+    edits_text,
+    metric_name,
+    notes_of,
+    p_value_text,
+    point_of,
+    rate_text,
+    readable_fits,
+)
 from vlalign.uniqueness.sentences import about_fits
 
 if TYPE_CHECKING:
@@ -48,7 +57,7 @@ def uniqueness_page(result: UniquenessResult, figures: Mapping[str, Path]) -> Pa
             Section(
                 "Alignment against performance",
                 [
-                    _performance(figures.get("performance")),
+                    _performance(result, figures.get("performance")),
                     Details(f"Findings of all {len(apart)} models", [Bullets(apart)]),
                 ],
             ),
@@ -66,7 +75,8 @@ def uniqueness_page(result: UniquenessResult, figures: Mapping[str, Path]) -> Pa
 
 def _facts(result: UniquenessResult) -> dict[str, str]:
     config = result.config
-    k = f", k = {config['k']}" if "knn" in str(config.get("metric")) and config.get("k") is not None else ""
+    metric, k = str(config.get("metric")), config.get("k")
+    k_text = f", k = {k}" if "knn" in metric and k is not None and ":" not in metric else ""
     facts = {
         "operation": f"{config.get('op')}, seed {config.get('seed')}",
         "U": ", ".join(f"{rate:g}" for rate in sorted({point.rate for point in result.points})) + " %",
@@ -74,7 +84,7 @@ def _facts(result: UniquenessResult) -> dict[str, str]:
     }
     for side in ("x", "y"):
         facts[f"models {side}"] = ", ".join(dict.fromkeys(getattr(point, side) for point in result.points))
-    facts["metric"] = f"{config.get('metric')}{k}, preset {config.get('preset')}"
+    facts["metric"] = f"{metric_title(metric)}{k_text}, preset {config.get('preset')}"
     return facts | ({"time": durations(result.seconds)} if result.seconds else {})
 
 
@@ -83,7 +93,7 @@ def _alignment(result: UniquenessResult, path: Path | None) -> Part:
         return Paragraph("No pair of models has a score, so there is no figure.")
     ends = "; ".join(
         f"{curve.family} from {number(curve.maxima[0], 3)} at {rate_text(curve.rates[0])} to "
-        f"{number(curve.maxima[-1], 3)} at {rate_text(curve.rates[-1])}, {rho_text(curve.rho, curve.reason)}"
+        f"{number(curve.maxima[-1], 3)} at {rate_text(curve.rates[-1])}{', ' * bool(rho := curve_rho(curve))}{rho}"
         for curve in result.curves
     )
     return Figure(
@@ -108,7 +118,7 @@ def _maxima(result: UniquenessResult) -> Table:
             cells[rate, curve.family] = "\n".join([number(curve.maxima[i]), ", ".join(below)])
     families = [curve.family for curve in result.curves]
     return Table(
-        "Largest alignment of each family at each U, with the 95 % interval and the p-value of its pair",
+        "Largest alignment of each family at each U, with the 95 % interval and p of its pair",
         ["U", *families],
         [
             [rate_text(rate), *(cells.get((rate, family), DASH) for family in families)]
@@ -134,15 +144,21 @@ def _edits(result: UniquenessResult) -> list[Part]:
     return [Table(caption, ["U", *measures], rows), Bullets(notes)]
 
 
-def _performance(path: Path | None) -> Part:
-    if path is None:
+def _performance(result: UniquenessResult, path: Path | None) -> Part | None:
+    """Return the figure, or that there is nothing to show; None where a finding names the missing language models."""
+    if not result.fits:
         return Paragraph("No pair has both a score and a performance, which is the loss of a causal language model.")
+    if path is None:
+        return None
+    shown = readable_fits(result)
+    few = [f"{fit.x} at {rate_text(fit.rate)}" for fit in result.fits if fit not in shown]
+    left_out = f" Left out, with fewer than {LEAST} language models: {', '.join(few)}." if few else ""
     return Figure(
         path,
-        "Scatter plots of alignment against the performance of language models, a row of panels for every model they "
-        "are aligned with and a column for every U.",
-        "Performance: −bits per byte of the captions as edited. From five language models on, line: least squares, ρ: "
-        "Spearman's correlation over them.",
+        "Scatter plots of the performance of language models against their alignment, a column of panels for every "
+        "model they are aligned with and a row for every U.",
+        "Performance: −bits per byte of the captions as edited. Line: least squares of performance on alignment; "
+        f"ρ: Spearman's correlation over the language models, with its 95 % interval.{left_out}",
     )
 
 
