@@ -41,6 +41,16 @@ def test_round_trip(result: UniquenessResult, tmp_path: Path) -> None:
     assert sorted(file.name for file in path.parent.iterdir()) == ["points.csv", "points.parquet", "study.json"]
 
 
+def test_older_files_lack_the_line_of_performance(result: UniquenessResult, tmp_path: Path) -> None:
+    path = result.save(tmp_path)
+    older = json.loads(path.read_text())
+    for fit in older["fits"]:
+        del fit["performance_slope"], fit["performance_intercept"]
+    path.write_text(json.dumps(older))
+    assert UniquenessResult.load(tmp_path) == result
+    assert result.fits[0].performance_slope == pytest.approx(-10)
+
+
 def test_tables(result: UniquenessResult, tmp_path: Path) -> None:
     result.save(tmp_path)
     table = result.table()
