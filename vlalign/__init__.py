@@ -6,7 +6,8 @@
 - :class:`vlalign.FeatureStore`: the runs of a store;
 - :func:`vlalign.score`, :func:`vlalign.score_pairs`: alignment over all layer pairs of two runs, or of plain tensors;
 - :func:`vlalign.compare`: difference in alignment of two runs with the same reference, or of two records;
-- :func:`vlalign.advise`: whether aligning two modalities helps, does nothing or harms on your data.
+- :func:`vlalign.advise`: whether aligning two modalities helps, does nothing or harms on your data;
+- :func:`vlalign.information`: what two modalities share about a label, know alone, or only know together.
 
 Public names are imported when they are first used, so that the command line starts at once.
 """
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from vlalign.advice.run import advise
     from vlalign.data.embeddings import read_embeddings
     from vlalign.data.spec import DataSpec
+    from vlalign.decomposition.estimate import information
     from vlalign.errors import VlalignError
     from vlalign.extraction.engine import extract
     from vlalign.scoring.batch import score_pairs
@@ -43,6 +45,7 @@ __all__ = [
     "compare",
     "extract",
     "import_embeddings",
+    "information",
     "read_embeddings",
     "score",
     "score_pairs",
@@ -80,6 +83,7 @@ __getattr__ = lazy_names(
         "compare": "scoring.compare",
         "extract": "extraction.engine",
         "import_embeddings": "store.importing",
+        "information": "decomposition.estimate",
         "read_embeddings": "data.embeddings",
         "score": "scoring.pair",
         "score_pairs": "scoring.batch",

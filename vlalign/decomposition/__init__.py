@@ -10,10 +10,19 @@ from typing import TYPE_CHECKING
 from vlalign import lazy_names
 
 if TYPE_CHECKING:
+    from vlalign.decomposition.estimate import information
     from vlalign.decomposition.exact import Decomposition, broja, decompose, mutual_information
+    from vlalign.decomposition.result import InformationResult
 
-__all__ = ["Decomposition", "broja", "decompose", "mutual_information"]
+__all__ = ["Decomposition", "InformationResult", "broja", "decompose", "information", "mutual_information"]
 __getattr__ = lazy_names(
     __name__,
-    {"Decomposition": "exact", "broja": "exact", "decompose": "exact", "mutual_information": "exact"},
+    {
+        "Decomposition": "exact",
+        "InformationResult": "result",
+        "broja": "exact",
+        "decompose": "exact",
+        "information": "estimate",
+        "mutual_information": "exact",
+    },
 )

@@ -107,14 +107,15 @@ def decompose(
         raise VlalignError(f"tolerance: expected a positive number, got {tolerance!r}")
     single = mutual_information(first), mutual_information(second)
     present = first.sum(axis=0) > _NEGLIGIBLE
-    lower, upper = least_information(_merged(first[:, present]), _merged(second[:, present]), tolerance)
-    if upper - lower > tolerance:
-        log.warning("the decomposition is exact to %.1e nats only, not to %.1e", upper - lower, tolerance)
+    solved = least_information(_merged(first[:, present]), _merged(second[:, present]), tolerance)
+    width = solved.upper - solved.lower
+    if width > tolerance:
+        log.warning("the decomposition is exact to %.1e nats only, not to %.1e", width, tolerance)
     joint = max(joint, *single)
-    least = max(min(upper, joint, sum(single)), *single)  # of a feasible q; R, U1, U2 and S are never negative
+    least = max(min(solved.upper, joint, sum(single)), *single)  # of a feasible q; R, U1, U2 and S are never negative
     scale = 1.0 if units == "nats" else 1 / np.log(2)
     parts = sum(single) - least, least - single[1], least - single[0], joint - least
-    values = (*parts, *single, joint, upper - lower)
+    values = (*parts, *single, joint, width)
     R, U1, U2, S, I1, I2, I12, gap = (float(scale * max(0.0, value)) for value in values)
     return Decomposition(R=R, U1=U1, U2=U2, S=S, I1=I1, I2=I2, I12=I12, gap=gap, units=units)
 

@@ -31,8 +31,24 @@ def entropy(table: Floats) -> float:
     return float(-(table * np.log(ratio)).sum())
 
 
-def least_information(first: Floats, second: Floats, tolerance: float) -> tuple[float, float]:
-    """Return a lower and an upper bound of the least I(X1,X2;Y), in nats.
+@dataclass(frozen=True)
+class Least:
+    """The least I(X1,X2;Y), in nats.
+
+    Attributes:
+        lower, upper: bounds; the upper one is of a q with the given p(x1,y) and p(x2,y).
+        a, b: feasible point of the dual, [n1, K] and [n2, K], whose value is the lower bound, unless that is the
+            larger one of I(X1;Y) and I(X2;Y); −inf where p(x1,y) or p(x2,y) is 0.
+    """
+
+    lower: float
+    upper: float
+    a: Floats
+    b: Floats
+
+
+def least_information(first: Floats, second: Floats, tolerance: float) -> Least:
+    """Solve the program to a tolerance.
 
     Args:
         first: p(x1,y) [n1, K]; every row and every column has a positive sum.
@@ -49,19 +65,23 @@ def least_information(first: Floats, second: Floats, tolerance: float) -> tuple[
             "large: merge similar states or classes"
         )
     if len(second) > len(first):  # the larger side is eliminated in blocks
-        first, second = second, first
+        swapped = least_information(second, first, tolerance)
+        return Least(swapped.lower, swapped.upper, swapped.b, swapped.a)
     marginal = entropy(first.sum(axis=0)[None])
     lower, upper = max(marginal - entropy(first), marginal - entropy(second)), np.inf
     point = _start(first, second)
-    damping = 1e-8
+    damping, best, a, b = 1e-8, -np.inf, point.a, point.b
     for _ in range(_MOST_STEPS):
-        lower = max(lower, marginal + _dual(point, first, second))
+        value, lowered = _dual(point, first, second)
+        if value > best:
+            best, a, b = value, lowered, point.b
+        lower = max(lower, marginal + value)
         upper = min(upper, marginal - entropy(_feasible(point.masses, first, second)))
         if upper - lower <= tolerance:
             break
         point, length = _step(point, first, second, damping)
         damping = min(damping * 10, 1.0) if length < 0.3 else max(damping / 10, 1e-10)
-    return lower, max(lower, upper)
+    return Least(lower, max(lower, upper), a, b)
 
 
 @dataclass(frozen=True)
@@ -104,10 +124,11 @@ def _start(first: Floats, second: Floats) -> _Point:
     return _Point(a, b, multiplier, np.maximum(-excess, 0.1), possible)
 
 
-def _dual(point: _Point, first: Floats, second: Floats) -> float:
-    """Return the dual's value after making the point feasible: rows of a are lowered by their largest excess."""
+def _dual(point: _Point, first: Floats, second: Floats) -> tuple[float, Floats]:
+    """Return the dual's value and a after making the point feasible: rows of a are lowered by their largest excess."""
     a = point.a - np.where(point.possible, point.excess, -np.inf).max(axis=1)[:, None]
-    return float((first * np.where(first > 0, a, 0)).sum() + (second * np.where(second > 0, point.b, 0)).sum())
+    value = (first * np.where(first > 0, a, 0)).sum() + (second * np.where(second > 0, point.b, 0)).sum()
+    return float(value), a
 
 
 def _feasible(masses: Floats, first: Floats, second: Floats) -> Floats:

@@ -1,0 +1,133 @@
+"""Estimates from samples: known decompositions, noise, folds, calibrated states, results as files, and bad input."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import vlalign
+from vlalign.decomposition import InformationResult, broja, mutual_information
+from vlalign.decomposition.classifiers import make_folds
+from vlalign.decomposition.estimate import _with_information
+from vlalign.decomposition.result import NAMES
+from vlalign.errors import VlalignError
+
+FEW = {"folds": 3, "bootstraps": 40, "permutations": 39, "clusters": 8}
+
+
+@pytest.fixture(scope="module")
+def known() -> InformationResult:
+    """One bit of the label is in both, one is the exclusive or of a bit of each; further columns are noise."""
+    draw = np.random.default_rng(0)
+    a, b, c = draw.integers(2, size=(3, 600))
+    x1 = np.stack([a, b, draw.normal(size=600)], axis=1) + 0.05 * draw.normal(size=(600, 3))
+    x2 = np.stack([-a, c, draw.normal(size=600)], axis=1) + 0.05 * draw.normal(size=(600, 3))
+    return vlalign.information(x1, torch.from_numpy(x2), [f"class {value}" for value in 2 * a + (b ^ c)], **FEW)
+
+
+def test_redundancy_and_synergy(known: InformationResult) -> None:
+    expected = {"I1": 1, "I2": 1, "I12": 2, "R": 1, "U1": 0, "U2": 0, "S": 1}
+    for name, bits in expected.items():
+        one = known.estimates[name]
+        assert one.value == pytest.approx(bits, abs=0.12), name
+        assert one.low <= one.value <= one.high or one.value == 0
+        assert one.detected == (bits > 0), name
+    assert known.independent_synergy == pytest.approx(0, abs=0.05)
+    assert known.label_entropy == pytest.approx(2, abs=0.02)
+    assert known.estimates["R"] == known.R
+
+
+def test_noise_has_nothing() -> None:
+    draw = np.random.default_rng(1)
+    result = vlalign.information(draw.normal(size=(140, 30)), draw.normal(size=(140, 20)), np.arange(140) % 2, **FEW)
+    for name in NAMES:
+        assert not result.estimates[name].detected, name
+        assert result.estimates[name].value < 0.05, name
+    assert "R=0.000 (not detected)" in repr(result)
+
+
+def test_result_as_table_figure_file_and_html(known: InformationResult, tmp_path: Path) -> None:
+    table = known.table()
+    assert list(table.index) == list(NAMES)
+    assert table.loc["S", "value"] == known.S.value
+    assert "only in both together" in known._repr_html_()
+    stored = json.loads(known.save(tmp_path / "information.json").read_text())
+    assert stored["estimates"]["R"]["value"] == known.R.value
+    assert stored["options"]["folds"] == 3
+    assert stored["classes"] == [f"class {k}" for k in range(4)]
+    axes = known.figure().axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()][-1] == "shared (R)"
+    with pytest.raises(AttributeError, match="no attribute 'T'"):
+        _ = known.T
+
+
+def test_folds_are_disjoint_and_stratified() -> None:
+    labels = torch.tensor([0] * 40 + [1] * 20 + [2] * 15)[
+        torch.randperm(75, generator=torch.Generator().manual_seed(0))
+    ]
+    folds = make_folds(labels, 5, 0)
+    assert torch.cat(folds.predict).sort().values.tolist() == list(range(75))
+    for predict, fit, choose in zip(folds.predict, folds.fit, folds.choose, strict=True):
+        parts = [set(rows.tolist()) for rows in (predict, fit, choose)]
+        assert not parts[0] & parts[1]
+        assert not parts[0] & parts[2]
+        assert not parts[1] & parts[2]
+        assert labels[predict].bincount().tolist() == [8, 4, 3]
+        assert (labels[choose].bincount() - torch.tensor([6, 3, 2])).abs().max() <= 1
+    assert folds.prior.exp().sum(dim=1).tolist() == pytest.approx([1] * 5)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 1.0, 1.3])
+def test_states_get_the_wanted_information_and_keep_their_marginals(share: float) -> None:
+    table = np.random.default_rng(0).dirichlet(np.full(18, 2.0)).reshape(6, 3)
+    wanted = share * mutual_information(table)
+    moved = _with_information(table, wanted)
+    assert moved.sum(axis=0) == pytest.approx(table.sum(axis=0))
+    assert moved.sum(axis=1) == pytest.approx(table.sum(axis=1), abs=1e-4)
+    assert mutual_information(moved) == pytest.approx(wanted, abs=0.01)
+
+
+FEATURES = np.random.default_rng(0).normal(size=(60, 3))
+CLASSES = np.arange(60) % 2
+
+
+@pytest.mark.parametrize(
+    ("x1", "y", "message"),
+    [
+        (FEATURES, CLASSES[:50], "y has 50 labels for 60 samples: give one for each"),
+        (FEATURES[:50], CLASSES, "x1 has 50 samples and x2 60: rows must be paired"),
+        (FEATURES, np.zeros(60, dtype=int), "y has one class, '?0'?: give labels of at least two"),
+        (FEATURES, np.arange(60) > 52, "5 folds need at least 25 samples of every class, 5 a fold, but True has 7"),
+        (FEATURES, FEATURES[:, 0], "y holds fractions, a regression target"),
+        (FEATURES, np.where(CLASSES > 0, np.nan, 1.0), "y has missing labels"),
+        (FEATURES, ["a"] * 59 + [None], "y has missing labels"),
+        (FEATURES, FEATURES, r"y: expected one label a sample, got shape \[60, 3\]"),
+        (np.where(FEATURES > 2, np.nan, FEATURES), CLASSES, "x1 has NaN or infinity in . of 60 rows"),
+        (np.ones((60, 3)), CLASSES, "x1 is constant"),
+        (FEATURES[:, None].repeat(2, 1), CLASSES, "x1 has 2 layers: give one"),
+    ],
+)
+def test_bad_input(x1: Any, y: Any, message: str) -> None:
+    with pytest.raises(VlalignError, match=message):
+        vlalign.information(x1, FEATURES, y)
+
+
+def test_a_column_that_is_the_label_is_reported(caplog: pytest.LogCaptureFixture) -> None:
+    from vlalign.decomposition.samples import check_samples
+
+    leaking = np.concatenate([FEATURES, np.where(CLASSES, 7.0, -1.0)[:, None]], axis=1)
+    with caplog.at_level(logging.WARNING, logger="vlalign"):
+        check_samples(FEATURES, leaking, CLASSES, 5)
+    assert caplog.messages == ["x2: column 3 (from 0) determines the label: is it a copy of it?"]
+
+
+def test_exact_decomposition_is_beside_the_estimate() -> None:
+    assert vlalign.information.broja is broja
+    assert pytest.approx(math.log(2)) == broja([[[0.5, 0.0]], [[0.0, 0.5]]]).U1

@@ -1,0 +1,208 @@
+"""Partial information decomposition from samples of continuous features with class labels.
+
+Classifiers are cross-fitted. BROJA depends on a modality through p(y|x) alone, so the predictions of each modality are
+merged into states, whose table p(state, y) needs no labels, and whose strength is set to their held-out information.
+The exact program on these tables yields functions a and b with ``Σ_y exp(a(x1,y) + b(x2,y)) ≤ 1``, so that the mean of
+``a(x1,y) + b(x2,y) − log p(y)`` over held-out labels is, in expectation, a lower bound of I_Q, as ``H(Y)`` minus the
+cross-entropy is of an information. R, U1, U2 and S are differences of such means: noise has none of them, where tables
+of clusters are badly biased.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vlalign.config import keywords
+from vlalign.decomposition.exact import broja, mutual_information
+from vlalign.decomposition.options import InformationOptions
+from vlalign.decomposition.program import Floats, entropy, least_information
+from vlalign.decomposition.result import NAMES, Estimate, InformationResult
+from vlalign.decomposition.samples import Samples, check_samples
+
+Ints = NDArray[np.int64]
+
+_TOLERANCE = 1e-5  # nats, of the program
+_STRONGEST = 20.0
+_FLOOR = 1e-3  # least p(y|state) / p(y)
+_MOST_TO_CLUSTER = 20_000
+
+
+@keywords(InformationOptions)
+def information(x1: Any, x2: Any, y: Any, options: InformationOptions) -> InformationResult:
+    """Estimate what two modalities share about a label, what each has alone, and what only both together have.
+
+    Args:
+        x1: features [N, D1] of the first modality: an array, tensor, frame or anything that
+            :func:`vlalign.arrays.as_tensor` reads.
+        x2: features [N, D2] of the second; rows are paired.
+        y: label of each sample: whole numbers, texts or booleans.
+        options: of the estimate.
+
+    Raises:
+        VlalignError: features or labels that :func:`vlalign.decomposition.samples.check_samples` refuses.
+    """
+    return _estimate(check_samples(x1, x2, y, options.folds), options)
+
+
+information.broja = broja  # type: ignore[attr-defined]  # the exact decomposition of a table
+
+
+@dataclass(frozen=True)
+class _Predictions:
+    """Held-out predictions of N samples.
+
+    Attributes:
+        posteriors: p(y|x) [2, N, K] of each modality.
+        joint: log p(y|x1,x2) − log p(y) [N, K].
+        fold: [N], of each sample.
+        labels: [N].
+        models: classifier chosen in each fold, for x1, x2 and both.
+    """
+
+    posteriors: Floats
+    joint: Floats
+    fold: Ints
+    labels: Ints
+    models: dict[str, list[str]]
+
+
+def _predict(samples: Samples, options: InformationOptions) -> _Predictions:
+    from vlalign.decomposition.classifiers import held_out, joint, make_folds, predictions
+
+    folds = make_folds(samples.labels, options.folds, options.seed)
+    first, second = samples.views
+    log1, models1 = held_out(first, folds, options.seed)
+    log2, models2 = held_out(second, folds, options.seed)
+    both, models12 = held_out(torch.cat([first, second], dim=1), folds, options.seed)
+    logs, prior = predictions(joint(both, log1, log2, folds), folds)
+    posteriors = torch.stack([predictions(alone, folds)[0] for alone in (log1, log2)]).double().exp().numpy()
+    fold = np.empty(len(samples.labels), dtype=np.int64)
+    for i, rows in enumerate(folds.predict):
+        fold[rows.numpy()] = i
+    models = {"x1": models1, "x2": models2, "both": models12}
+    return _Predictions(posteriors, (logs - prior).double().numpy(), fold, samples.labels.numpy(), models)
+
+
+def _merge(posteriors: Floats, options: InformationOptions) -> Ints:
+    """Return the state [2, N] of each prediction: k-means of the square roots, with the same centres for both."""
+    from scipy.cluster.vq import kmeans2, vq
+
+    draw = np.random.default_rng(options.seed)
+    points = np.sqrt(posteriors).reshape(-1, posteriors.shape[2])
+    some = points[draw.permutation(len(points))[:_MOST_TO_CLUSTER]]
+    distinct = np.unique(some.round(6), axis=0)
+    centres = distinct
+    if len(distinct) > options.clusters:
+        centres, _ = kmeans2(some, options.clusters, iter=30, minit="++", seed=draw, missing="warn")
+    return np.asarray(vq(points, centres)[0].reshape(2, -1), dtype=np.int64)
+
+
+def _with_marginals(table: Floats, target: Floats) -> Floats:
+    """Return a table [states, K] with its p(state), and p(y) as given (iterative proportional fitting)."""
+    mass = table.sum(axis=1, keepdims=True)
+    for _ in range(20):
+        table = table * (mass / table.sum(axis=1, keepdims=True))
+        table = table * (target / table.sum(axis=0))
+    return np.asarray(table)
+
+
+def _with_information(table: Floats, wanted: float) -> Floats:
+    """Return p(state, y) whose p(y|state) is moved to or from p(y) until it has an information, in nats."""
+    marginal, mass = table.sum(axis=0), table.sum(axis=1, keepdims=True)
+    ratio = np.log(table / (mass * marginal))
+    low, high = 0.0, _STRONGEST
+    for _ in range(30):
+        middle = (low + high) / 2
+        result = marginal * np.exp(middle * (ratio - ratio.max(axis=1, keepdims=True)))
+        result *= mass / result.sum(axis=1, keepdims=True)
+        low, high = (middle, high) if mutual_information(result) < wanted else (low, middle)
+    return _with_marginals(np.maximum(result, _FLOOR * mass * marginal), marginal)
+
+
+def _scores(predicted: _Predictions, options: InformationOptions) -> tuple[Floats, float]:
+    """Return what each sample would add to the values of :data:`NAMES` [7, N, K] for each label it may have, in nats.
+
+    The second value is S if x1 and x2 were independent within each class.
+    """
+    count = len(predicted.labels)
+    marginal = np.bincount(predicted.labels) / count
+    gains: list[Floats] = []
+    tables: list[Floats] = []
+    states: list[Ints] = []
+    for posteriors, state in zip(predicted.posteriors, _merge(predicted.posteriors, options), strict=True):
+        table: Floats = np.stack(
+            [np.bincount(state, p, minlength=options.clusters) for p in posteriors.T / count], axis=1
+        )
+        state = np.unique(state, return_inverse=True)[1]
+        table = table[table.sum(axis=1) > 0]
+        table = _with_marginals(np.maximum(table, _FLOOR * table.sum(axis=1, keepdims=True) * marginal), marginal)
+        wanted = _gain(table)[state, predicted.labels].mean()
+        if wanted > 0:
+            table = _with_information(table, wanted)
+        else:  # no better than p(y)
+            table, state = marginal[None], np.zeros_like(state)
+        gains.append(_gain(table)[state])
+        tables.append(table)
+        states.append(state)
+    solved = least_information(tables[0], tables[1], _TOLERANCE)
+    least = solved.a[states[0]] + solved.b[states[1]] - np.log(marginal)
+    first, second = gains
+    independent = mutual_information((tables[0][:, None] * tables[1] / marginal).reshape(-1, len(marginal)))
+    values = [first, second, predicted.joint, first + second - least, least - second, least - first]
+    return np.stack([*values, predicted.joint - least]), max(0.0, independent - solved.upper)
+
+
+def _gain(table: Floats) -> Floats:
+    """Return log p(y|state) − log p(y) [states, K]."""
+    return np.log(table / (table.sum(axis=1, keepdims=True) * table.sum(axis=0)))
+
+
+def _estimate(samples: Samples, options: InformationOptions) -> InformationResult:
+    predicted = _predict(samples, options)
+    scores, independent = _scores(predicted, options)
+    count = len(predicted.labels)
+    draw = np.random.default_rng(options.seed)
+
+    def values(labels: Ints) -> Floats:
+        return scores[:, np.arange(count), labels]
+
+    each = values(predicted.labels)
+    observed = np.maximum(each.mean(axis=1), 0)
+    resampled = [each[:, draw.integers(count, size=count)].mean(axis=1) for _ in range(options.bootstraps)]
+    order = np.argsort(predicted.fold, kind="stable")
+    shuffled = []
+    for _ in range(options.permutations):
+        labels = np.empty_like(predicted.labels)
+        labels[order] = predicted.labels[np.lexsort((draw.random(count), predicted.fold))]
+        shuffled.append(values(labels).mean(axis=1))
+    null = np.maximum(shuffled, 0)
+    p = (1 + (null >= observed).sum(axis=0)) / (1 + len(null))
+    low, high = np.maximum(np.quantile(resampled, [0.025, 0.975], axis=0), 0)
+    level = np.quantile(null, 0.95, axis=0)
+    scale = 1.0 if options.units == "nats" else float(1 / np.log(2))
+    estimates = {
+        name: Estimate(
+            value=float(scale * observed[i]),
+            low=float(scale * low[i]),
+            high=float(scale * high[i]),
+            null=float(scale * level[i]),
+            p=float(p[i]),
+            detected=bool(p[i] <= 0.05 and low[i] > 0),
+        )
+        for i, name in enumerate(NAMES)
+    }
+    return InformationResult(
+        estimates=estimates,
+        independent_synergy=scale * independent,
+        label_entropy=scale * entropy((np.bincount(predicted.labels) / count)[None]),
+        options=options,
+        samples=count,
+        widths=tuple(view.shape[1] for view in samples.views),
+        classes=samples.classes,
+        models=predicted.models,
+    )

@@ -1,0 +1,33 @@
+"""Options of an estimate of information from samples."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from annotated_types import Interval
+from cyclopts import Group
+
+from vlalign.config import Options
+from vlalign.decomposition.exact import Units
+
+
+class InformationOptions(Options, group=Group("Information", sort_key=3)):
+    """Options of :func:`vlalign.information` and ``vlalign information``."""
+
+    units: Units = "bits"
+    """units of all values"""
+
+    folds: Annotated[int, Interval(ge=2, le=20)] = 5
+    """parts of the samples: each is predicted by classifiers that were fitted on the others"""
+
+    bootstraps: Annotated[int, Interval(ge=20, le=10_000)] = 200
+    """resamples of the 95 % intervals"""
+
+    permutations: Annotated[int, Interval(ge=19, le=100_000)] = 199
+    """permutations of the labels for the null"""
+
+    clusters: Annotated[int, Interval(ge=2, le=200)] = 32
+    """states that the predictions of each modality are merged into, at most, for the exact decomposition"""
+
+    seed: Annotated[int, Interval(ge=0, le=2**32 - 1)] = 0
+    """random seed of folds, classifiers, intervals and nulls"""
