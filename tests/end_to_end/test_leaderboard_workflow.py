@@ -28,7 +28,7 @@ def scripts(job: str) -> list[str]:
     return [step["run"] for step in steps if not step.get("run", "pip").startswith("pip")]
 
 
-@pytest.mark.skipif(not (shutil.which("jq") and shutil.which("bash")), reason="jq, as on GitHub's machines")
+@pytest.mark.skipif(not shutil.which("bash"), reason="bash, as on GitHub's machines")
 @pytest.mark.timeout(300)
 def test_pull_requests_are_checked_and_the_board_is_rebuilt(
     hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

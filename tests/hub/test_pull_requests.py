@@ -10,7 +10,7 @@ from support.hub import STRANGER, TOKEN, HubServer
 
 from vlalign import cli
 from vlalign.errors import VlalignError
-from vlalign.hub import push_results, read_results
+from vlalign.hub import pull, push, push_results, read_results
 from vlalign.hub.record_table import from_parquet
 from vlalign.hub.upload_results import TABLE
 from vlalign.scoring import score
@@ -55,6 +55,30 @@ def test_pull_requests_are_opened_checked_merged_and_shown(
     files = hub.files(f"datasets/{REPO}")
     assert len(from_parquet(files[TABLE].read())) == 3
     assert b"unbiased_cka" in files["README.md"].read()
+
+
+def test_features_of_others_arrive_by_a_pull_request(
+    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    repo = "somebody/shared"
+    hub.repos.pop(f"datasets/{repo}", None)
+    for name in ("llama-7b", "bloom-560m"):
+        make_run(tmp_path / name, make_key(name))
+    push(tmp_path / "llama-7b", repo)
+    monkeypatch.setenv("HF_TOKEN", STRANGER)
+    words = ["push", str(tmp_path / "bloom-560m"), "--repo", repo, "--create-pr", "-q"]
+    assert cli.main([*words, "--dry-run"]) == 0
+    assert not hub.repos[f"datasets/{repo}"].pull_requests
+    assert cli.main(words) == 0
+    assert f"pushed    {hub.url}/datasets/{repo}/discussions/1 (commit " in capsys.readouterr().out
+    assert len(pull(repo, tmp_path / "before")) == 1  # nothing is changed before it is merged
+    hub.repos[f"datasets/{repo}"].merge(1)
+    assert len(pull(repo, tmp_path / "after")) == 2
+    assert b"config_name: bloom-560m" in hub.files(f"datasets/{repo}")["README.md"].read()
+    assert cli.main(words) == 0  # all of it is there
+    assert "unchanged" in capsys.readouterr().out
+    assert len(hub.repos[f"datasets/{repo}"].pull_requests) == 1
 
 
 def test_a_pull_request_without_a_new_record_is_not_opened(hub: HubServer, folders: list[str]) -> None:

@@ -7,6 +7,7 @@ pushed there before stays. An interrupted push resumes.
   vlalign push features --repo you/features
   vlalign push features --repo you/features --model llama-7b --perturb none --dtype float32 --private
   vlalign push features --repo you/features --revision v2 --tag v2.0
+  vlalign push features --repo community/features --create-pr
 """
 
 from __future__ import annotations
@@ -55,6 +56,9 @@ class RepoOptions(Options):
     tag: str | None = None
     """mark the commit with a tag when it is complete"""
 
+    create_pr: bool = False
+    """open a pull request instead, on a data set that others own"""
+
     licence: Annotated[str | None, Parameter(name="--license")] = None
     """licence of the data set, as the Hub spells it; stays until another is given"""
 
@@ -94,7 +98,7 @@ def run(
     if out and not where.dry_run:
         kept = out if pushed.abouts else f"nothing new was built; {out} is unchanged"
         console().print(f"files     {kept}", soft_wrap=True)
-    show_target(pushed.target.url, pushed.commit, where.dry_run)
+    show_target(pushed.pull_request or pushed.target.url, pushed.commit, where.dry_run)
 
 
 def set_up_bars(quiet: bool) -> None:

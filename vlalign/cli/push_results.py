@@ -21,20 +21,18 @@ from vlalign.cli.push import RepoOptions, set_up_bars, show_target
 def run(
     *results: Annotated[str, Parameter(required=True)],
     where: Annotated[RepoOptions, Flags],
-    create_pr: bool = False,
     quiet: Quiet = False,
 ) -> None:
     """Check, upload, and report what is where.
 
     Args:
         results: folders or files of records, or data sets of the Hub
-        create_pr: open a pull request with the records, on a data set that others own
     """
     from vlalign.hub import push_results
     from vlalign.report.console import console
 
     set_up_bars(quiet)
-    pushed = push_results(list(results), create_pr=create_pr, **vars(where))
+    pushed = push_results(list(results), **vars(where))
     counts = f"{len(pushed.new)} new, {len(pushed.replaced)} replaced, {len(pushed.same)} unchanged"
     text = f"{counts}; {pushed.total} in all"
     if left := len(pushed.invalid):

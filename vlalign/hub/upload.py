@@ -49,6 +49,7 @@ class Pushed:
         kept: existing configurations that stay.
         abouts: descriptions of the built configurations; empty for a dry run.
         commit: None for a dry run, or without changes.
+        pull_request: URL of the pull request that holds the commit; None for a commit to the branch.
     """
 
     target: Target
@@ -56,6 +57,7 @@ class Pushed:
     kept: list[str] = field(default_factory=list)
     abouts: list[About] = field(default_factory=list)
     commit: str | None = None
+    pull_request: str | None = None
 
 
 def push(
@@ -72,6 +74,7 @@ def push(
     force: bool = False,
     out: str | Path | None = None,
     licence: str | None = None,
+    create_pr: bool = False,
 ) -> Pushed:
     """Push runs of a store as a data set of the Hub, one configuration each, in one commit.
 
@@ -93,6 +96,8 @@ def push(
         out: keep the built files in this folder, which must be new, empty or of an earlier push; if all features
             exist on the Hub, nothing is built.
         licence: of the data set on the Hub (default: that of an earlier push, else of the models).
+        create_pr: open a pull request instead of a commit, which needs no permission to write. It renews the card too:
+            push again if another one was merged before. Without new features none is opened.
 
     Raises:
         VlalignError: the first problem; nothing is visible on the Hub then.
@@ -101,7 +106,7 @@ def push(
         raise VlalignError(f"features are pushed as float16 or float32, not {dtype}")
     runs = choose(FeatureStore(store), models, perturb)
     folder = None if out is None else _check_out(user_path(out))
-    target = open_target(repo, branch=revision, tag=tag, private=private)
+    target = open_target(repo, branch=revision, tag=tag, private=private, create_pr=create_pr)
     paths = [path for path in target.files if path.startswith(f"{FOLDER}/") and path.endswith(".json")]
     existing = read_all_abouts(fetch(target, paths), repo)
     own = {path for about in existing for path in (about.path, *(part.path for part in about.parts))}
@@ -115,7 +120,7 @@ def push(
     fresh = [item for item in items if item.state != SAME]
     kept = [about for about in existing if about.config not in {item.config for item in fresh}]
     result = Pushed(target, items, [about.config for about in kept])
-    if dry_run:
+    if dry_run or (create_pr and not fresh):
         return result
     command = command_line(
         "push", os.path.basename(os.path.abspath(store)) or "features", repo=repo, model=list(models or ()),
@@ -134,9 +139,9 @@ def push(
         gone = {path for path in own if path.startswith(f"{DATA}/") and path not in still}
         title = f"Features of {len(fresh)} {'run' if len(fresh) == 1 else 'runs'} as {dtype}"
         built = time.perf_counter()
-        made = commit(target, files, gone, title).oid
+        done = commit(target, files, gone, title)
         log.info("built in %.1f s, uploaded in %.1f s", built - start, time.perf_counter() - built)
-    return Pushed(target, items, result.kept, abouts, made)
+    return Pushed(target, items, result.kept, abouts, done.oid, done.pr_url)
 
 
 def choose(store: FeatureStore, models: Sequence[str], perturb: Sequence[str]) -> list[Run]:
