@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
-from pathlib import Path
 
 import pytest
 import torch
@@ -21,9 +19,9 @@ def found() -> Reproduction:
     return reproduce(x, x[:, :2] + 0.5 * torch.randn(30, 2, 8, generator=generator), k=4, quantile="mean")
 
 
-def shown(found: Reproduction, path: Path | None = None) -> str:
+def shown(found: Reproduction) -> str:
     console = Console(file=io.StringIO(), width=160)
-    show_reproduction(found, console, path)
+    show_reproduction(found, console)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -49,9 +47,3 @@ def test_no_layers_where_nothing_is_above_zero() -> None:
     said = shown(reproduce(x, torch.eye(6)[[0, 1, 1, 2, 2, 0]], k=1))
     assert "nothing above 0" in said
     assert "none" in said
-
-
-def test_the_file_is_written_and_named(found: Reproduction, tmp_path: Path) -> None:
-    path = tmp_path / "file.json"
-    assert str(path) in shown(found, path).replace("\n", "")
-    assert json.loads(path.read_text())["ours"] == found.ours

@@ -9,7 +9,7 @@ import pytest
 
 import vlalign
 from vlalign.scoring import ScoreRecord
-from vlalign.scoring.summary import verdict
+from vlalign.scoring.summary import score_facts, verdict
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,12 @@ def test_no_strength_where_the_interval_reaches_the_null(record: ScoreRecord) ->
 
 
 def test_chance_and_scores_without_a_null(record: ScoreRecord) -> None:
-    assert verdict(made(record, 0.3, 0.5)) == "indistinguishable from chance (p = 0.3, layer selection included)"
+    assert verdict(made(record, 0.3, 0.5)) == "indistinguishable from chance (p = 0.3)"
+    assert "best of" not in score_facts(record)  # one layer of each model: nothing was selected
+    layers = {side: record.axes[side] * 2 for side in "xy"}
+    several = replace(made(record, 0.3, 0.5), axes=layers)
+    assert verdict(several) == "indistinguishable from chance (p = 0.3, layer selection included)"
+    assert score_facts(several)["best of"] == "2 × 2 layer pairs"
     assert verdict(replace(record, null=None)).startswith("not tested: ")
     assert "too few permutations" in verdict(made(record, 0.04, 0.5, calibrated=None))
 

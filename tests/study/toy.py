@@ -40,6 +40,9 @@ class ToyResult(CellResult):
     CONFIG, TABLES = ToyConfig, {"table": "fits"}
     table: pd.DataFrame
 
+    def to_frame(self) -> pd.DataFrame:
+        return self.table
+
 
 class ToyStudy(CellStudy[ToyConfig, Fit, ToyResult]):
     RESULT = ToyResult

@@ -61,6 +61,6 @@ def test_edits_are_kept(tmp_path: Path) -> None:
 
 def test_q_values_are_of_all_points() -> None:
     points = [*line([0.5, 0.4], p_value=0.01), *line([0.3], y="bloom", p_value=0.03), *line([0.2], y="other")]
-    table = UniquenessResult.from_points(points, config={}, data={}, seconds={}, environment={}).table()
+    table = UniquenessResult.from_points(points, config={}, data={}, seconds={}, environment={}).to_frame()
     assert table.q_value[:3].tolist() == pytest.approx([0.015, 0.015, 0.03])
     assert table.q_value.isna().tolist() == [False, False, False, True]

@@ -53,7 +53,7 @@ def test_older_files_lack_the_line_of_performance(result: UniquenessResult, tmp_
 
 def test_tables(result: UniquenessResult, tmp_path: Path) -> None:
     result.save(tmp_path)
-    table = result.table()
+    table = result.to_frame()
     assert [name for name in table.columns if name != "q_value"] == [field.name for field in fields(Point)]
     assert len(table) == len(result.points)
     assert table.score.isna().sum() == 1

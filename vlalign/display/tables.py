@@ -1,9 +1,9 @@
-"""Tables as CSV, which no spreadsheet runs as formulas, and as Markdown."""
+"""Tables as CSV, which no spreadsheet runs as formulas, as Markdown and as LaTeX."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,17 @@ if TYPE_CHECKING:
 
 #: what a spreadsheet reads as the start of a formula, half or full width; ; and | are separators in some countries
 _FORMULA = re.compile(r"""(^|[;|])([\s"'`]*)(?=[=+\-@＝＋－＠﹦﹢﹣﹫])""")
+#: characters that LaTeX does not set as they are, beside those that pandas escapes
+_LATEX = {
+    r"D\_φ": r"$D_\phi$",
+    "≤": r"$\leq$",
+    "×": r"$\times$",
+    "−": "$-$",
+    "–": "--",
+    "ρ": r"$\rho$",
+    "φ": r"$\phi$",
+    "…": r"\dots{}",
+}
 _NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?")
 
 
@@ -69,3 +80,27 @@ def markdown_table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str
     """
     head, *body = ([visible(cell).replace("|", "/") for cell in line] for line in (columns, *rows))
     return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *body))
+
+
+def latex_table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], left: Collection[str] = (), **options: Any
+) -> str:
+    r"""Return a LaTeX table with the rules of the package booktabs.
+
+    Every text is escaped, and signs that need mathematics are in mathematics.
+
+    Args:
+        columns: their names.
+        rows: cells of each row.
+        left: columns of words beside the first one; the others hold numbers.
+        **options: of pandas' ``to_latex``, such as caption and label.
+
+    >>> print(latex_table(["a_1", "ρ"], [["50%", "−0.5"]]).splitlines()[2])
+    a\_1 & $\rho$ \\
+    """
+    import pandas as pd
+
+    sides = "".join("l" if i == 0 or name in left else "r" for i, name in enumerate(columns))
+    table = pd.DataFrame([list(map(visible, row)) for row in rows], columns=list(map(visible, columns)))
+    text = table.to_latex(**{"index": False, "escape": True, "column_format": sides, **options})
+    return re.sub("|".join(map(re.escape, _LATEX)), lambda match: _LATEX[match[0]], str(text))

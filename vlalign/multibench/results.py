@@ -21,7 +21,7 @@ PERFORMANCE = {"classification": "accuracy", "sentiment": "accuracy of the sign"
 METHODS = ("pearson", "spearman")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MultibenchResult(CellResult):
     """A MultiBench study.
 
@@ -82,6 +82,10 @@ class MultibenchResult(CellResult):
             "alignment": [*pair, "reference_depth", "reference_seed", *splits, *metrics],
             "layers": [*pair, "metric", "layer", "reference_layer", "value"],
         }
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return ``alignment``: one row for each encoder and other modality."""
+        return self.alignment
 
     def derived(self) -> dict[str, pd.DataFrame]:
         """Return the table of :func:`correlations`."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Group
 from rich.text import Text
@@ -168,6 +168,26 @@ def runs_table(runs: Sequence[Run], incomplete: Sequence[Path]) -> Group:
     lines += [f"not complete: {path}" for path in incomplete]
     head = [Text(f"  all runs: {common}", overflow="fold")] if common else []
     return Group(*head, result, *notes(lines, "yellow"))
+
+
+def runs_document(runs: Sequence[Run], incomplete: Sequence[Path]) -> dict[str, Any]:
+    """Return the runs of a store as JSON values: their keys, counts, bits per byte and folders."""
+    entries = []
+    to_check = 0
+    for run in runs:
+        to_check += sum(entry.bytes for entry in run.shards) if "bits" in run.extras else 0
+        try:
+            bits = run.bits_per_byte(check=to_check <= _CHECKED_BYTES)
+        except VlalignError:
+            bits = None  # the list for people names the damage, and `vlalign verify` every damaged shard
+        entries.append(
+            {
+                "model": run.key.model, "hash": run.key.hash, "modality": run.key.modality, "edits": run.key.edits,
+                "layers": [layer.name for layer in run.layers], "samples": run.n, "bits_per_byte": bits,
+                "truncated": run.truncated, "path": str(run.path), "key": run.key.data,
+            }
+        )  # fmt: skip
+    return {"runs": entries, "incomplete": list(map(str, incomplete))}
 
 
 def _listed_bits(run: Run, check: bool) -> tuple[str, str | None]:

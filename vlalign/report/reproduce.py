@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console, RenderableType
@@ -16,18 +15,10 @@ if TYPE_CHECKING:
     from vlalign.reproduce.compare import Reproduction
 
 
-def show_reproduction(reproduction: Reproduction, console: Console, path: str | Path | None = None) -> None:
-    """Write the JSON file, if a path is given, then print the table and the list of differences.
-
-    Raises:
-        VlalignError: the file cannot be written.
-    """
-    if path is not None:
-        reproduction.save(path)
+def show_reproduction(reproduction: Reproduction, console: Console) -> None:
+    """Print the table and the list of differences."""
     console.print(reproduction_table(reproduction))
     console.print(differences_table(reproduction))
-    if path is not None:
-        console.print(visible(f"written to {path}"), soft_wrap=True)
 
 
 def reproduction_table(reproduction: Reproduction) -> Table:

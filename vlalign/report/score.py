@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Sequence
+from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, get_args
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -15,28 +15,28 @@ from rich.table import Table
 from rich.text import Text
 
 from vlalign.display import visible
+from vlalign.display.figures import FigureKind, on_paper
 from vlalign.display.format import duration, number, plural, size, truncated
-from vlalign.display.tables import csv_text, write_csv
+from vlalign.display.tables import write_csv
 from vlalign.errors import VlalignError
 from vlalign.files import check_space
 from vlalign.report.console import FittedTable, facts, table, titled
 from vlalign.report.console import notes as note_lines
+from vlalign.report.forms import Form, formatted, records_of
 from vlalign.report.full import in_depth
 from vlalign.scoring.collect import read_record
 from vlalign.scoring.record_figures import drawable, save_curves, save_heatmap, save_null, save_scores
 from vlalign.scoring.resume import records_in
 from vlalign.scoring.summary import measured, score_facts, spread_text, verdict
-from vlalign.scoring.tables import WORDS, false_discovery, frame, latex, markdown, texts
+from vlalign.scoring.tables import false_discovery, frame, texts
 
 if TYPE_CHECKING:
     from vlalign.scoring import ScoreRecord
     from vlalign.scoring.estimate import Estimate
 
 
-FIGURE_KINDS = ("png", "pdf", "svg")
-#: form of the results on standard output: text for people, or one table and nothing else
-Form = Literal["text", "latex", "markdown", "csv", "json"]
 _FIGURES = ("", ".null", ".curves")  # of a record, before the ending: the heat map, the null and the curves
+_PAPER = ".paper"  # before the ending of figures in that style
 _NOTES = 8  # shown below a table of many
 
 
@@ -61,7 +61,7 @@ def show_records(
         console: to print on.
         figures: kind of the figures, one of png, pdf and svg; None for no figures.
         full: whether to show everything.
-        form: of the output; all but text is a table of the records alone.
+        form: of standard output; all but text is a table of the records alone.
 
     Raises:
         VlalignError: the folder cannot be written (raised before the first record is computed).
@@ -79,8 +79,8 @@ def show_records(
         path = folder / record.filename
         if not _is_saved(record, path):
             for name in _FIGURES:  # those of an earlier record must not survive a kill before the new ones are drawn
-                for kind in FIGURE_KINDS:
-                    path.with_suffix(f"{name}.{kind}").unlink(missing_ok=True)
+                for style, kind in product(("", _PAPER), get_args(FigureKind)):
+                    path.with_suffix(f"{name}{style}.{kind}").unlink(missing_ok=True)
             record.save(path)
         if full_text:
             console.print(summary(record))
@@ -95,9 +95,10 @@ def show_records(
     scores_csv = folder / "scores.csv"
     if len(everything) > 1 or scores_csv.exists():
         save_table(list(everything.values()), list(q_values.values()), scores_csv, [path.name for path in everything])
-    together = [save_scores(records, folder / f"scores.{figures}")] if figures and len(records) > 1 else []
+    end = f"{_PAPER if on_paper() else ''}.{figures}"
+    together = [save_scores(records, folder / f"scores{end}")] if figures and len(records) > 1 else []
     if form != "text":
-        console.print(_as_table(records, [q_values[path] for path in paths], form), soft_wrap=True, end="")
+        print(_as_table(records, [q_values[path] for path in paths], form), end="")
         return records
     if len(records) == 1:
         for name, path in [("record", paths[0]), *(("figure", path) for path in made)]:
@@ -117,15 +118,9 @@ def show_records(
 
 def _as_table(records: Sequence[ScoreRecord], q_values: Sequence[float | None], form: Form) -> str:
     """Return the records as a table in one of the forms for other programs."""
-    if form == "latex":
-        return latex(records, q_values)
-    if form == "markdown":
-        return markdown(records, q_values)
     rows = frame(records, q_values)
-    if form == "csv":
-        return csv_text(rows)
-    rows.insert(len(rows.columns), "verdict", [verdict(records[i]) for i in rows.index])
-    return json.dumps(rows.to_dict("records"), indent=1, ensure_ascii=False) + "\n"
+    document = records_of(rows.assign(verdict=[verdict(records[i]) for i in rows.index])) if form == "json" else None
+    return formatted(form, texts(records, q_values), rows, document)
 
 
 def _is_saved(record: ScoreRecord, path: Path) -> bool:
@@ -147,7 +142,7 @@ def save_figures(record: ScoreRecord, path: Path, full: bool, kind: str = "png")
     paths = []
     for save, name in zip(figures, _FIGURES, strict=True):
         if save is not None:
-            paths.append(path.with_suffix(f"{name}.{kind}"))
+            paths.append(path.with_suffix(f"{name}{_PAPER if on_paper() else ''}.{kind}"))
             if not paths[-1].exists():
                 save(record, paths[-1])
     return paths
@@ -184,13 +179,13 @@ def save_table(
 
 def records_table(records: Sequence[ScoreRecord], q_values: Sequence[float | None] | None = None) -> RenderableType:
     """Return one row per record, best first within each metric; q-values are those of all records together."""
-    columns, rows = texts(records, q_values)
+    rows = texts(records, q_values)
     numbers = (("best layers",), ("score", "interval"), ("chance", "calibrated"), ("p", "q"))
     shown = FittedTable(
-        columns, rows, left=[name for name in columns if name in WORDS], stacks=(("x", "y", "metric"), *numbers),
+        rows.columns, rows.rows, left=rows.left, stacks=(("x", "y", "metric"), *numbers),
         omit=("N", "chance", "best layers", "calibrated", "q", "p"),
     )  # fmt: skip
-    return shown if "x" in columns else titled(visible(records[0].title), shown)
+    return shown if "x" in rows.columns else titled(visible(records[0].title), shown)
 
 
 def estimate_table(estimates: Sequence[Estimate], planned: int, out: str) -> RenderableType:

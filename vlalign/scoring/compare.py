@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vlalign.config import keywords, plain, select
+from vlalign.display.result import Card, Result, Texts
 from vlalign.environment import environment
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Floats
 from vlalign.metrics.registry import METRICS
+from vlalign.scoring import comparison_tables
 from vlalign.scoring.conditions import conditions, data_of, different
 from vlalign.scoring.grouping import resolve_groups
 from vlalign.scoring.inputs import Features, Side, check_pairing
@@ -24,11 +26,14 @@ from vlalign.scoring.record import ScoreRecord, write_json
 from vlalign.stats.difference import paired_differences
 from vlalign.stats.fdr import benjamini_hochberg
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 _Names = tuple[list[str], list[str]]  # of rows and of columns
 
 
-@dataclass(frozen=True)
-class Comparison:
+@dataclass(frozen=True, repr=False)
+class Comparison(Result):
     """Alignment of a and b with one reference. Plain JSON values; ``save`` writes them.
 
     Attributes:
@@ -67,6 +72,42 @@ class Comparison:
     environment: dict[str, Any]
     groups: dict[str, Any] | None = None
     format: int = 1
+
+    def lines(self) -> list[str]:
+        """Return both models and the reference, the verdict, both scores, and what was measured."""
+        a, b, reference = (comparison_tables.name_of(side) for side in (self.a, self.b, self.reference))
+        scores = [f"{side}: {comparison_tables.score_text(self, side)}" for side in "ab"]
+        verdict, measured = comparison_tables.verdict(self), comparison_tables.measured(self)
+        return [f"{a} against {b}, aligned with {reference}", verdict, *scores, measured]
+
+    def card(self) -> Card:
+        """Return the card: verdict, facts, and the figure of :meth:`plot`."""
+        *facts, (_, verdict) = comparison_tables.comparison_facts(self)
+        return Card(self.lines()[0], [verdict], Texts([], facts), self.plot().figure, "a − b, layer by layer")
+
+    def texts(self) -> Texts:
+        """Return the table of one row that LaTeX and Markdown show."""
+        return comparison_tables.texts([self])
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row: models, scores, difference with interval and p-value, the same on halves, and N.
+
+        Rows of several references can be concatenated; ``layers`` and ``matrix`` hold the differences of layers.
+        """
+        return comparison_tables.frame([self])
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the difference a − b of every layer with its interval; of models with other layers, of the best pairs.
+
+        Args:
+            ax: Matplotlib axes (default: those of a new figure).
+
+        Returns:
+            The axes.
+        """
+        from vlalign.scoring.comparison_figures import draw_differences
+
+        return draw_differences(self, ax)
 
     def save(self, path: str | Path) -> Path:
         """Write as JSON, whole or not at all; returns the path.

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlalign.display import visible
+from vlalign.display.result import Card, Result, Texts
 from vlalign.errors import VlalignError
 from vlalign.files import read_json, write_whole
 from vlalign.store.checksums import encode
@@ -23,7 +23,7 @@ _LONGEST = 200  # file systems take 255 bytes, suffixes of figures and copies in
 
 
 @dataclass(frozen=True, repr=False)
-class ScoreRecord:
+class ScoreRecord(Result):
     """Alignment of two models over all layer pairs. All fields are JSON values; ``save`` writes them as they are."""
 
     # model, modality, run {"hash", "key", "facts"} or null, tensor {"n", "widths", "dtype", "sha256"} or null
@@ -109,17 +109,32 @@ class ScoreRecord:
             name = f"{name[: _LONGEST - 17]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
         return f"{name}.json"
 
-    def __repr__(self) -> str:
+    def lines(self) -> list[str]:
+        """Return title, verdict, score, layers, and what was measured."""
         from vlalign.scoring.summary import measured, score_facts
 
         facts = score_facts(self)
-        lines = [facts["verdict"], facts["score"], facts["layers"], measured(self)]
-        return "\n  ".join([f"ScoreRecord({visible(self.title)})", *lines])
+        return [self.title, facts["verdict"], facts["score"], facts["layers"], measured(self)]
 
-    def _repr_html_(self) -> str:
-        from vlalign.scoring.card import card
+    def card(self) -> Card:
+        """Return the card: verdict, facts, heat map, and notes of the checks."""
+        from vlalign.scoring.summary import has_layers, measured, score_facts
 
-        return card(self)
+        facts = score_facts(self) | {"measured": measured(self)}
+        return Card(
+            self.title,
+            [facts.pop("verdict")],
+            Texts([], list(facts.items())),
+            self.plot().figure if has_layers(self) else None,
+            f"heat map of {len(self.axes['x'])} × {len(self.axes['y'])} layer pairs",
+            [f"note: {note}" for note in self.checks.get("notes", [])],
+        )
+
+    def texts(self) -> Texts:
+        """Return the table of the best pair, which LaTeX and Markdown show."""
+        from vlalign.scoring.tables import texts
+
+        return texts([self])
 
     def to_frame(self) -> pd.DataFrame:
         """Return the scores of all layer pairs: layers of x as rows, layers of y as columns."""
@@ -129,18 +144,6 @@ class ScoreRecord:
             pd.Index([layer["name"] for layer in self.axes[side]], name=getattr(self, side)["model"]) for side in "xy"
         )
         return pd.DataFrame(self.matrix, index=rows, columns=columns)
-
-    def to_latex(self, **options: Any) -> str:
-        """Return a LaTeX table (package booktabs) of the best pair; ``options`` are those of pandas' ``to_latex``."""
-        from vlalign.scoring.tables import latex
-
-        return latex([self], **options)
-
-    def to_markdown(self) -> str:
-        """Return a Markdown table of the best pair."""
-        from vlalign.scoring.tables import markdown
-
-        return markdown([self])
 
     def plot(self, ax: Any = None) -> Any:
         """Draw the heat map of all layer pairs; the best pair is framed, chance is marked on the colour bar.

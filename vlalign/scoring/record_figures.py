@@ -6,10 +6,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlalign.display.figures import COLOURS, MAP, frame_cell, named, new_figure, plain, save, set_ticks
+from vlalign.display.figures import (
+    COLOURS,
+    COLUMN,
+    MAP,
+    font_size,
+    frame_cell,
+    legend,
+    named,
+    new_figure,
+    on_paper,
+    plain,
+    save,
+    set_ticks,
+)
 from vlalign.display.format import metric_title, p_equation
 from vlalign.metrics.base import value_text
-from vlalign.scoring.summary import p_of_record
+from vlalign.scoring.summary import has_layers, p_of_record
 from vlalign.scoring.tables import metric_label, model_label
 
 if TYPE_CHECKING:
@@ -38,10 +51,20 @@ def heat_map(record: ScoreRecord) -> Any:
     """Return a figure of :func:`draw_heat_map` of a size that suits the number of layers."""
     rows = side_of_rows(record)
     height, width = len(record.axes[rows]), len(record.axes["y" if rows == "x" else "x"])
-    cell = min(0.3, 10 / max(width, height))
-    figure = new_figure(2.6 + max(cell * width, 4.2), 1.9 + max(cell * height, 1.4))
+    beside, below = _margins()
+    if on_paper():
+        cell = min(0.3, (COLUMN - beside) / width, 4.5 / height)
+        figure = new_figure(COLUMN, below + max(cell * height, 0.6))
+    else:
+        cell = min(0.3, 10 / max(width, height))
+        figure = new_figure(beside + max(cell * width, 4.2), below + max(cell * height, 1.4))
     draw_heat_map(record, figure.add_subplot())
     return figure
+
+
+def _margins() -> tuple[float, float]:
+    """Return the inches beside and below a heat map that its labels and colour bar take."""
+    return (1.6, 0.9) if on_paper() else (2.6, 1.9)
 
 
 def draw_heat_map(record: ScoreRecord, axes: Any = None) -> Any:
@@ -66,14 +89,15 @@ def draw_heat_map(record: ScoreRecord, axes: Any = None) -> Any:
     columns = "y" if rows == "x" else "x"
     if rows == "y":
         matrix = matrix.T
-    room = axes.figure.get_size_inches()
+    room, (beside, below) = axes.figure.get_size_inches(), _margins()
     shown = [float(matrix.min()), float(matrix.max()), *([] if record.chance is None else [record.chance])]
     image = axes.imshow(matrix, cmap=MAP, vmin=min(shown), vmax=max(shown), aspect="equal", interpolation="nearest")
-    set_ticks(axes.xaxis, record.axes[columns], room=room[0] - 2.6)
-    set_ticks(axes.yaxis, record.axes[rows], room=room[1] - 1.9)
+    set_ticks(axes.xaxis, record.axes[columns], room=room[0] - beside)
+    set_ticks(axes.yaxis, record.axes[rows], room=room[1] - below)
     axes.tick_params(axis="x", labelrotation=90)
-    axes.set_xlabel(named(getattr(record, columns)["model"], 80))
-    axes.set_ylabel(named(getattr(record, rows)["model"], 80))
+    longest = 30 if on_paper() else 80
+    axes.set_xlabel(named(getattr(record, columns)["model"], longest))
+    axes.set_ylabel(named(getattr(record, rows)["model"], longest))
     if record.null is not None:
         above = matrix > record.null["threshold"]
         if above.mean() > _NEARLY_ALL:
@@ -81,16 +105,23 @@ def draw_heat_map(record: ScoreRecord, axes: Any = None) -> Any:
         else:
             _outline(axes, above)
     frame_cell(axes, record.best[rows]["position"] - 0.5, record.best[columns]["position"] - 0.5, 1.6)
-    bar = axes.figure.colorbar(image, cax=axes.inset_axes((1.0 + 0.75 / room[0], 0, 0.2 / room[0], 1)))
-    bar.set_label(metric_title(record.metric["name"]))
+    label = metric_title(record.metric["name"])
+    if on_paper():
+        bar = axes.figure.colorbar(image, ax=axes, pad=0.03, aspect=14)
+        label += "\n(line: chance)" * (record.chance is not None)
+    else:
+        bar = axes.figure.colorbar(image, cax=axes.inset_axes((1.0 + 0.75 / room[0], 0, 0.2 / room[0], 1)))
+    bar.set_label(label)
     if record.chance is not None:
         bar.ax.axhline(record.chance, color="white", linewidth=3)
         bar.ax.axhline(record.chance, color="black", linewidth=1.2)
+    if record.chance is not None and not on_paper():
         bar.ax.annotate(
             "chance", (0, record.chance), xycoords=("axes fraction", "data"), xytext=(-4, 0),
             textcoords="offset points", ha="right", va="center", fontsize=7,
         )  # fmt: skip
-    axes.set_title(_title(record), fontsize=9, loc="left")
+    if not on_paper():
+        axes.set_title(_title(record), fontsize=9, loc="left")
     return axes
 
 
@@ -117,13 +148,15 @@ def draw_scores(records: Sequence[ScoreRecord], axes: Any = None) -> Any:
 
     ordered = sorted(records, key=lambda record: (metric_label(record), -record.score))
     several = len({metric_label(record) for record in ordered}) > 1
+    between = "\n× " if on_paper() else " × "
     names = [
-        f"{named(model_label(r.x, ordered))} × {named(model_label(r.y, ordered))}"
+        between.join(named(model_label(side, ordered), 24 if on_paper() else 40) for side in (r.x, r.y))
         + (f"\n{metric_label(r, short=True)}" if several else "")
         for r in ordered
     ]
     if axes is None:
-        axes = new_figure(6.4, 1.3 + (0.42 if several else 0.28) * len(ordered)).add_subplot()
+        height = 0.28 + 0.14 * (several + on_paper())
+        axes = new_figure(6.4, (0.9 if on_paper() else 1.3) + height * len(ordered)).add_subplot()
     for row, record in enumerate(ordered):
         spread = record.interval
         error = None if spread is None else [[record.score - spread["low"]], [spread["high"] - record.score]]
@@ -142,7 +175,10 @@ def draw_scores(records: Sequence[ScoreRecord], axes: Any = None) -> Any:
     axes.set_xlabel(f"{metric}, N = {' or '.join(f'{n:,}' for n in counts)}")
     axes.grid(axis="x", linewidth=0.4, alpha=0.6)
     plain(axes)
-    axes.legend(frameon=False, fontsize=7, loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
+    where: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 3}
+    if on_paper():
+        where = {"loc": "lower right", "bbox_to_anchor": (1, 1), "ncols": 2, "columnspacing": 1, "handletextpad": 0.3}
+    axes.legend(frameon=False, fontsize=font_size(7), **where)
     return axes
 
 
@@ -175,7 +211,7 @@ def _title(record: ScoreRecord) -> str:
         parts.append(f"chance {record.chance:.4f}")
     if record.null is not None:
         parts.append(p_equation(p_of_record(record)))
-    lines = [f"best {record.score:.3f} at {_best(record)}", ", ".join(parts)]
+    lines = [f"{'best ' * has_layers(record)}{record.score:.3f} at {_best(record)}", ", ".join(parts)]
     if record.null is not None:
         above = sum(value > record.null["threshold"] for row in record.matrix for value in row)
         cells = len(record.axes["x"]) * len(record.axes["y"])
@@ -196,18 +232,19 @@ def save_null(record: ScoreRecord, path: str | Path) -> Path:
     """
     null = record.null
     assert null is not None
-    figure = new_figure(6.4, 3.2)
+    figure = new_figure(6.4, 2.1 if on_paper() else 3.2)
     axes = figure.add_subplot()
     axes.hist(null["maxima"], bins=min(20, max(5, len(null["maxima"]) // 10)), color=COLOURS[2])
     axes.axvline(null["threshold"], color=COLOURS[0], linestyle="--", label=f"{1 - null['alpha']:.0%} point")
     axes.axvline(record.score, color=COLOURS[1], linewidth=2, label=f"score {record.score:.4f}")
     if record.chance is not None:
         axes.axvline(record.chance, color=COLOURS[2], linestyle=":", label=f"chance {record.chance:.4f}")
-    axes.set_xlabel(f"largest {metric_title(record.metric['name'])} over all layer pairs")
+    metric = metric_title(record.metric["name"])
+    axes.set_xlabel(f"largest {metric} over all layer pairs" if has_layers(record) else metric)
     axes.set_ylabel("random pairings")
     pairings = f"{null['permutations']} random pairings, {p_equation(p_of_record(record))}"
-    axes.legend(frameon=False, fontsize=8)
-    plain(axes, f"{named(record.title, 90)}\n{pairings}", 9)
+    axes.legend(frameon=False, fontsize=font_size(8))
+    plain(axes, "" if on_paper() else f"{named(record.title, 90)}\n{pairings}", 9)
     return save(figure, path)
 
 
@@ -223,22 +260,29 @@ def save_curves(record: ScoreRecord, path: str | Path) -> Path:
         VlalignError: the file cannot be written.
     """
     curves = drawable(record)
-    figure = new_figure(4.2 * len(curves) + 0.6, 3.4)
-    panels = figure.subplots(1, len(curves), squeeze=False, sharey=True)[0]
+    if on_paper():
+        panels = new_figure(COLUMN, 1.6 * len(curves) + 0.7).subplots(len(curves), 1, squeeze=False)[:, 0]
+    else:
+        panels = new_figure(4.2 * len(curves) + 0.6, 3.4).subplots(1, len(curves), squeeze=False, sharey=True)[0]
     for axes, (name, curve) in zip(panels, curves.items(), strict=True):
         plain(axes)
         _draw(axes, curve["points"], "largest", COLOURS[0], "largest over layer pairs")
         _draw(axes, curve["points"], "fixed", COLOURS[1], _best(record))
         axes.set_xscale("log")
         ticks = [point["at"] for point in curve["points"]]
-        axes.set_xticks(ticks, labels=[str(tick) for tick in ticks], fontsize=7)
+        axes.set_xticks(ticks, labels=[str(tick) for tick in ticks], fontsize=font_size(7))
         axes.minorticks_off()
         scored = record.n if name == "n" else record.metric["params"]["k"] or record.n - 1  # None: all others
         axes.axvline(scored, color=COLOURS[2], linewidth=0.8, linestyle=":")
         axes.set_xlabel(_CURVES[name])
-    panels[0].set_ylabel(metric_title(record.metric["name"]))
-    panels[0].legend(frameon=False, fontsize=7)
-    figure.suptitle(f"{named(record.title, 90)}   (dotted: as scored)", fontsize=9, x=0.01, ha="left")
+    figure = panels[0].figure
+    if on_paper():
+        figure.supylabel(metric_title(record.metric["name"]))
+        legend(figure, *panels[0].get_legend_handles_labels())
+    else:
+        panels[0].set_ylabel(metric_title(record.metric["name"]))
+        panels[0].legend(frameon=False, fontsize=7)
+        figure.suptitle(f"{named(record.title, 90)}   (dotted: as scored)", fontsize=9, x=0.01, ha="left")
     return save(figure, path)
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
+from vlalign.display.format import plural
+from vlalign.display.result import Card, Result, Texts
+from vlalign.display.tables import markdown_table
 from vlalign.scoring import tables
 from vlalign.scoring.record import ScoreRecord
 
@@ -12,7 +15,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class ScoreRecords(Sequence[ScoreRecord]):
+_SHOWN = 12  # records in a terminal, and most that a card draws
+
+
+class ScoreRecords(Result, Sequence[ScoreRecord]):
     """Records of several pairs or metrics; those that are still to compute are computed in order, when they are needed.
 
     Args:
@@ -50,14 +56,23 @@ class ScoreRecords(Sequence[ScoreRecord]):
     def __iter__(self) -> Iterator[ScoreRecord]:
         return (self[i] for i in range(len(self)))
 
-    def __repr__(self) -> str:
-        return f"ScoreRecords({len(self)})\n{self.to_markdown()}" if self else "ScoreRecords(0)"
+    def lines(self) -> list[str]:
+        """Return the number of records, and the best ones as the rows of a table."""
+        if not self:
+            return ["0"]
+        table, more = self.texts(), len(self) - _SHOWN
+        shown = markdown_table(table.columns, table.rows[:_SHOWN]).splitlines()
+        return [str(len(self)), *shown, *([f"and {more} more"] if more > 0 else [])]
 
-    def _repr_html_(self) -> str:
-        columns, rows = tables.texts(self)
-        import pandas as pd
+    def card(self) -> Card:
+        """Return the card: the table of :meth:`to_markdown`, and the figure of :meth:`plot`."""
+        figure = self.plot().figure if 0 < len(self) <= _SHOWN else None
+        table = self.texts() if self else Texts([], [])
+        return Card(plural(len(self), "score"), [], table, figure, "scores with intervals, chance and null")
 
-        return str(pd.DataFrame(rows, columns=columns).to_html(index=False, border=0))
+    def texts(self) -> Texts:
+        """Return the table that LaTeX and Markdown show: one row for each record, best first within each metric."""
+        return tables.texts(self)
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row for each record with its numbers, best first within each metric.
@@ -65,14 +80,6 @@ class ScoreRecords(Sequence[ScoreRecord]):
         q-values (false discovery rate) are over all records.
         """
         return tables.frame(self)
-
-    def to_latex(self, **options: Any) -> str:
-        """Return a LaTeX table for booktabs; ``options`` (caption, label, …) are those of pandas' ``to_latex``."""
-        return tables.latex(self, **options)
-
-    def to_markdown(self) -> str:
-        """Return a Markdown table."""
-        return tables.markdown(self)
 
     def plot(self, ax: Any = None) -> Any:
         """Draw the scores as points with their intervals, the chance level and the null's 95 % point of each.

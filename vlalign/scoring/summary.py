@@ -29,9 +29,10 @@ def score_facts(record: ScoreRecord) -> dict[str, str]:
     rows = {
         "verdict": verdict(record),
         "score": number(record.score) + spread_text(record),
-        "best of": f"{len(record.axes['x'])} × {len(record.axes['y'])} layer pairs",
-        "layers": "  ×  ".join(visible(f"{record.best[s]['name']} of {getattr(record, s)['model']}") for s in "xy"),
     }
+    if has_layers(record):
+        rows["best of"] = f"{len(record.axes['x'])} × {len(record.axes['y'])} layer pairs"
+    rows["layers"] = "  ×  ".join(visible(f"{record.best[s]['name']} of {getattr(record, s)['model']}") for s in "xy")
     if record.chance is not None:
         times = record.times_chance
         far = f"; the score is {times:.1f} times that" if times is not None and 1 < times < 1e4 else ""
@@ -41,13 +42,19 @@ def score_facts(record: ScoreRecord) -> dict[str, str]:
     if (null := record.null) is not None:
         early = f", stopped early of {null.get('asked')}" if null["stopped"] else ""
         blocks = f" of {null['blocks']} groups" if null.get("blocks") else ""
-        pairings = f"{null['permutations']} random pairings{blocks}{early}, each with its own best layer pair"
+        pairings = f"{null['permutations']} random pairings{blocks}{early}"
+        pairings += ", each with its own best layer pair" if has_layers(record) else ""
         rows["null"] = f"mean {value_or_dash(null.get('mean'))}, largest {value_or_dash(null.get('max'))} of {pairings}"
         rows["p-value"] = p_of_record(record)
         if record.calibrated is not None:
             level = f"{1 - alpha:.0%}" if isinstance(alpha := null.get("alpha"), float) else "95%"
             rows["calibrated"] = f"{record.calibrated:.4f}  (0 at the null's {level} point, 1 at perfect)"
     return rows
+
+
+def has_layers(record: ScoreRecord) -> bool:
+    """Return whether the record has several layer pairs, of which one was selected."""
+    return len(record.axes["x"]) * len(record.axes["y"]) > 1
 
 
 def meanings_of(record: ScoreRecord) -> dict[str, str]:
@@ -82,10 +89,11 @@ def verdict(record: ScoreRecord) -> str:
     if record.null is None or record.p_value is None:
         return "not tested: there is no permutation null, so the score is not compared with chance"
     p = p_equation(p_of_record(record))
+    selected = f"{p}, layer selection included" if has_layers(record) else p
     if record.p_value > _LEVEL:
-        return f"indistinguishable from chance ({p}, layer selection included)"
+        return f"indistinguishable from chance ({selected})"
     if record.calibrated is None:
-        return f"above chance ({p}, layer selection included); too few permutations to state how strong"
+        return f"above chance ({selected}); too few permutations to state how strong"
     threshold = record.null.get("threshold")
     low = record.calibrated
     spread = ""

@@ -1,14 +1,13 @@
-"""Tables of score records: pandas, LaTeX and Markdown."""
+"""Tables of score records, as numbers and as texts."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vlalign.display import visible
 from vlalign.display.format import interval, number, p_text
-from vlalign.display.tables import markdown_table
+from vlalign.display.result import Texts
 from vlalign.metrics.base import metric_text
 from vlalign.metrics.registry import METRICS, get_metric
 from vlalign.scoring.summary import p_of_record
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
 
 #: columns that hold no numbers
 WORDS = ("x", "y", "metric", "best layers")
-#: characters that LaTeX does not set as they are, beside those that pandas escapes
-_LATEX = {"≤": r"$\leq$", "×": r"$\times$", "−": "$-$", "–": "--"}
 
 
 def false_discovery(records: Sequence[ScoreRecord]) -> list[float | None]:
@@ -69,10 +66,8 @@ def frame(records: Sequence[ScoreRecord], q_values: Sequence[float | None] | Non
     return pd.DataFrame(rows, dtype=object).sort_values(["metric", "score"], ascending=[True, False])
 
 
-def texts(
-    records: Sequence[ScoreRecord], q_values: Sequence[float | None] | None = None
-) -> tuple[list[str], list[list[str]]]:
-    """Return names of columns and rows of texts, best first within each metric in the order of the records.
+def texts(records: Sequence[ScoreRecord], q_values: Sequence[float | None] | None = None) -> Texts:
+    """Return the table of texts, best first within each metric in the order of the records.
 
     Columns that are the same for all records are left out: the metric; both models where all records are of one pair
     and differ in their metrics; the best layers where no model has several.
@@ -102,31 +97,12 @@ def texts(
                 f"{record.n:,}",
             ]
         )
-    return columns, rows
+    return Texts(columns, rows, [name for name in columns if name in WORDS])
 
 
 def is_one_pair(records: Sequence[ScoreRecord]) -> bool:
     """Return whether all records are of one pair of runs or arrays."""
     return len({(model_label(r.x, records), model_label(r.y, records)) for r in records}) == 1
-
-
-def latex(records: Sequence[ScoreRecord], q_values: Sequence[float | None] | None = None, **options: Any) -> str:
-    r"""Return a LaTeX table with the rules of the package booktabs; ``options`` are those of pandas' ``to_latex``.
-
-    Every text is escaped, and signs that need mathematics are in mathematics.
-    """
-    import pandas as pd
-
-    columns, rows = texts(records, q_values)
-    sides = "".join("l" if name in WORDS else "r" for name in columns)
-    given = {"index": False, "escape": True, "column_format": sides}
-    table = pd.DataFrame(rows, columns=columns).to_latex(**{**given, **options})
-    return re.sub("|".join(_LATEX), lambda match: _LATEX[match[0]], str(table))
-
-
-def markdown(records: Sequence[ScoreRecord], q_values: Sequence[float | None] | None = None) -> str:
-    """Return a Markdown table."""
-    return markdown_table(*texts(records, q_values)) + "\n"
 
 
 def model_label(side: Mapping[str, Any], records: Sequence[ScoreRecord]) -> str:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from functools import partial
+from importlib import import_module
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from vlalign.display.result import Card, Result, Texts
 from vlalign.display.tables import write_csv
 from vlalign.errors import VlalignError
 from vlalign.files import parse_json, write_whole
@@ -20,10 +22,13 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 SUMMARY = "study.json"
+_FINDINGS = 3  # shown in a terminal and on a card
 
 
-class StudyResult:
+class StudyResult(Result):
     """Base of the results of studies: dataclasses whose fields are tables, or JSON values that study.json holds.
+
+    What results show is in ``report`` beside the study: ``title_of``, ``findings_of``, ``main_table``, ``draw_main``.
 
     Class attributes:
         COMMAND: the command that makes one, for messages.
@@ -45,6 +50,45 @@ class StudyResult:
     def parse(cls, values: dict[str, Any]) -> dict[str, Any]:
         """Return the fields of study.json as those of the dataclass."""
         return values
+
+    def sentences(self, metric: str | None = None) -> list[str]:
+        """Return the findings in sentences; ``metric``: one of the study's (default: the first)."""
+        sentences: list[str] = self._report().findings_of(self, metric)
+        return sentences
+
+    def lines(self) -> list[str]:
+        """Return the title and the first findings."""
+        findings = self.sentences()
+        more = [f"and {len(findings) - _FINDINGS} more findings"] if len(findings) > _FINDINGS else []
+        return [self._report().title_of(self), *findings[:_FINDINGS], *more]
+
+    def card(self) -> Card:
+        """Return the card: title, first findings, main table and main figure."""
+        title, *findings = self.lines()
+        return Card(title, findings, self.texts(), self.plot().figure, "main figure of the study")
+
+    def texts(self, metric: str | None = None) -> Texts:
+        """Return the main table, which LaTeX and Markdown show; ``metric``: one of the study's (default: the first)."""
+        table: Texts = self._report().main_table(self, metric)
+        return table
+
+    def plot(self, ax: Any = None, metric: str | None = None) -> Any:
+        """Draw the main result of the study on one pair of axes.
+
+        Args:
+            ax: Matplotlib axes (default: those of a new figure).
+            metric: one of the study's metrics (default: the first).
+
+        Returns:
+            The axes.
+
+        Raises:
+            VlalignError: the study has no such metric, or no values to draw.
+        """
+        return self._report().draw_main(self, ax, metric)
+
+    def _report(self) -> Any:
+        return import_module(f"{type(self).__module__.rpartition('.')[0]}.report")  # slow: Matplotlib
 
     def derived(self) -> dict[str, pd.DataFrame]:
         """Return tables that are written for readers only, by the name of their files."""
@@ -104,7 +148,7 @@ class StudyResult:
         return cls(**summary, **tables)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class CellResult(StudyResult):
     """Base of the results of studies of trained cells.
 

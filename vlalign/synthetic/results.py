@@ -22,7 +22,7 @@ KEYS = ["modality", "seed", "uniqueness", "phi_depth", "width", "depth", "refere
 LEAST = 5  # values that a correlation is worth computing of
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SyntheticResult(CellResult):
     """A synthetic study.
 
@@ -45,6 +45,10 @@ class SyntheticResult(CellResult):
         """Return the columns that the table must have."""
         metrics = [name + end for name in config.metrics for end in ("", " layer")]
         return {"table": [*KEYS, "test", *metrics]}
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return ``table``: one row for each pair of encoders."""
+        return self.table
 
 
 def headline(table: pd.DataFrame) -> pd.DataFrame:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _TEXTS = {"x", "y", "x_family", "y_family", "x_layer", "y_layer", "record", "note", "performance_of"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class UniquenessResult(StudyResult):
     """A study of alignment against uniqueness. All fields but the dataclasses in them are JSON values.
 
@@ -74,7 +74,7 @@ class UniquenessResult(StudyResult):
             config, data, list(points), curves, fits, sentences, seconds, environment, forecast or {}, list(edits)
         )
 
-    def table(self) -> pd.DataFrame:
+    def to_frame(self) -> pd.DataFrame:
         """Return one row for each point, one column for each of its fields; missing ones are NaN or NA.
 
         ``q_value`` is the p-value after Benjamini and Hochberg's correction for all points of the study.
@@ -98,7 +98,7 @@ class UniquenessResult(StudyResult):
 
     def derived(self) -> dict[str, pd.DataFrame]:
         """Return the table of points."""
-        return {"points": self.table()}
+        return {"points": self.to_frame()}
 
     @classmethod
     def parse(cls, values: dict[str, Any]) -> dict[str, Any]:

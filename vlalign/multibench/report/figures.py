@@ -5,7 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlalign.display.figures import COLOURS, MAP, colour_bar, evenly, frame_cell, legend, named, new_figure, plain, save
+from vlalign.display.figures import (
+    COLOURS,
+    MAP,
+    colour_bar,
+    evenly,
+    font_size,
+    frame_cell,
+    legend,
+    named,
+    new_figure,
+    on_paper,
+    per_row,
+    plain,
+    save,
+)
 from vlalign.display.format import metric_title, signed
 from vlalign.multibench.report.text import Direction, Shown, p_equal, r_interval, r_text
 
@@ -33,10 +47,45 @@ def save_figures(shown: Shown, folder: Path) -> dict[str, Path]:
     }
 
 
+def draw_main(result: MultibenchResult, axes: Any = None, metric: str | None = None) -> Any:
+    """Draw the correlation of alignment and test performance of each direction with its 95 % interval.
+
+    Intervals count depths, which are alike within; for fewer than five depths, encoders.
+
+    Args:
+        result: of the study.
+        axes: Matplotlib axes (default: those of a new figure).
+        metric: one of the study's (default: the first).
+
+    Returns:
+        The axes.
+
+    Raises:
+        VlalignError: the study has no such metric.
+    """
+    shown = Shown(result, metric)
+    if axes is None:
+        axes = new_figure(6.4, (0.7 if on_paper() else 0.9) + 0.3 * len(shown.directions)).add_subplot()
+    axes.axvline(0, color=COLOURS[2], linewidth=0.8, linestyle=":")
+    for row, one in enumerate(shown.directions):
+        if (rho := one.depths or one.pearson) is not None:
+            spread = [[rho.r - rho.low], [rho.high - rho.r]]
+            axes.errorbar(rho.r, row, xerr=spread, fmt="o", color=COLOURS[0], markersize=4, capsize=2)
+    names = [f"{named(one.modality, _NAME)} with {named(one.reference, _NAME)}" for one in shown.directions]
+    axes.set_yticks(range(len(names)), labels=names)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.set_xlim(-1.05, 1.05)
+    between = "\n" if on_paper() else " "
+    label = f"Pearson's r of {metric_title(shown.metric)}{between}and test {result.performance}"
+    axes.set_xlabel(label, fontsize=font_size(9))
+    plain(axes)
+    return axes
+
+
 def _panels(shown: Shown, height: float) -> tuple[Any, Any]:
     """Return a figure with both directions of a pair side by side, a row for each pair."""
     rows = len(shown.directions) // 2
-    figure = new_figure(7.6, height * rows + 0.3)
+    figure = new_figure(7.6, (1.7 if on_paper() else height) * rows + 0.3)
     return figure, figure.subplots(rows, 2, squeeze=False)
 
 
@@ -63,15 +112,15 @@ def _scatter(shown: Shown) -> Any:
                 vmax=max(depths), edgecolors="#333333", linewidths=0.4, zorder=2,
             )  # fmt: skip
         best = f"depth {one.best['depth']}, seed {one.best['seed']}"
-        axes.set_title(
-            f"{named(one.modality, _NAME)} with the best of {named(one.reference, _NAME)} ({best})\n"
-            f"{_correlation(one, result)}",
-            fontsize=7.5, loc="left",
-        )  # fmt: skip
+        modality, reference = named(one.modality, _NAME), named(one.reference, _NAME)
+        title = f"{modality} with {reference}" if on_paper() else f"{modality} with the best of {reference} ({best})"
+        axes.set_title(f"{title}\n{_correlation(one, result)}", fontsize=font_size(7.5), loc="left")
         axes.locator_params(nbins=6)
+        if on_paper():
+            axes.locator_params(axis="x", nbins=3)
         plain(axes)
-    figure.supxlabel(f"{metric_title(metric)} with the reference, of the best layers", fontsize=9)
-    figure.supylabel(f"test {result.performance}", fontsize=9)
+    figure.supxlabel(f"{metric_title(metric)} with the reference, of the best layers", fontsize=font_size(9))
+    figure.supylabel(f"test {result.performance}", fontsize=font_size(9))
     colour_bar(figure, dots, grid, "depth of the encoder", ticks=evenly(depths, _PANELS), aspect=30, pad=0.015)
     if 1 < len(seeds) <= len(_MARKERS):
         style: dict[str, Any] = {"linestyle": "", "markersize": 4.5, "color": "#555555"}
@@ -84,7 +133,9 @@ def _scatter(shown: Shown) -> Any:
 def _correlation(one: Direction, result: MultibenchResult) -> str:
     """Return the correlation for a panel's title."""
     if one.pearson is None:
-        return f"no r: {one.why}"
+        return "no r" if on_paper() else f"no r: {one.why}"
+    if on_paper():
+        return f"r = {r_text(one.pearson)}"
     of, what = (one.depths, "depths") if one.depths is not None else (one.pearson, "encoders")
     return f"r = {r_text(of)} [{r_interval(of)}], {p_equal(of, result)} counting {what}"
 
@@ -106,15 +157,17 @@ def _depth(shown: Shown) -> Any:
             plain(side)
         other.spines["right"].set_visible(True)
         if axes in grid[:, 0]:
-            axes.set_ylabel(f"● test {result.performance}", fontsize=8, color=COLOURS[0])
+            axes.set_ylabel(f"● test {result.performance}", fontsize=font_size(8), color=COLOURS[0])
         else:
-            other.set_ylabel(f"▲ {metric_title(metric)}", fontsize=8, color=COLOURS[1], rotation=270, va="bottom")
-        axes.set_xticks(depths if len(depths) <= 12 else evenly(depths, 10))
-        axes.set_title(
-            f"{named(one.modality, _NAME)} encoders, alignment with {named(one.reference, _NAME)}", fontsize=8,
-            loc="left",
-        )  # fmt: skip
-    figure.supxlabel("depth of the encoder", fontsize=9)
+            other.set_ylabel(
+                f"▲ {metric_title(metric)}", fontsize=font_size(8), color=COLOURS[1], rotation=270, va="bottom"
+            )
+        most = 5 if on_paper() else 12
+        axes.set_xticks(depths if len(depths) <= most else evenly(depths, min(most, 10)))
+        between = " with " if on_paper() else " encoders, alignment with "
+        title = f"{named(one.modality, _NAME)}{between}{named(one.reference, _NAME)}"
+        axes.set_title(title, fontsize=font_size(8), loc="left")
+    figure.supxlabel("depth of the encoder", fontsize=font_size(9))
     return figure
 
 
@@ -125,11 +178,11 @@ def _layers(shown: Shown) -> Any:
     """
     result, metric = shown.result, shown.metric
     table = result.layers[result.layers["metric"] == metric]
-    depths = evenly(result.config["depths"], _PANELS)
+    depths = evenly(result.config["depths"], per_row(_PANELS))
     table = table[table["depth"].isin(depths)]
     means = table.groupby(["modality", "reference", "depth", "layer", "reference_layer"])["value"].mean()
     low, high = float(means.min()), float(means.max())
-    tall = 0.95 + min(1.6, max(1.0, 0.35 + 0.16 * max(depths)))
+    tall = 0.95 + min(0.9 if on_paper() else 1.6, max(0.8 if on_paper() else 1.0, 0.35 + 0.16 * max(depths)))
     figure = new_figure(max(3.6, 1.35 * len(depths) + 1.1), tall * len(shown.directions))
     parts = figure.subfigures(len(shown.directions), 1, squeeze=False).flat
     for part, one in zip(parts, shown.directions, strict=True):
@@ -148,13 +201,14 @@ def _layers(shown: Shown) -> Any:
             )  # fmt: skip
             x, y = divmod(int(cells.to_numpy().argmax()), columns)
             frame_cell(axes, x + 0.5, y + 0.5)
-            axes.set_title(f"depth {depth}: {signed(float(cells.to_numpy().max()))}", fontsize=7.5, loc="left")
+            title = f"depth {depth}: {signed(float(cells.to_numpy().max()))}"
+            axes.set_title(title, fontsize=font_size(7.5), loc="left")
             axes.set(
                 **{f"{axis}lim": (0.5, most + 0.5) for axis, most in zip(order, limits, strict=True)},
                 **{f"{axis}ticks": evenly(range(1, most + 1), 5) for axis, most in zip(order, limits, strict=True)},
             )
             plain(axes)
-        part.supylabel(labels[turned], fontsize=8)
-        part.supxlabel(labels[not turned], fontsize=8)
+        part.supylabel(labels[turned], fontsize=font_size(8))
+        part.supxlabel(labels[not turned], fontsize=font_size(8))
         colour_bar(part, image, grid, metric_title(metric), aspect=14, pad=0.02)
     return figure

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from vlalign.display.format import DASH, metric_title, signed, span
+from vlalign.display.result import Texts
 from vlalign.display.tables import write_csv
 from vlalign.files import write_whole
 from vlalign.multibench.published import TABLE
@@ -20,12 +21,14 @@ from vlalign.multibench.report.text import (
     data_notes,
     data_title,
     grid_text,
+    main_table,
     p_value,
     r_interval,
     r_text,
     unlike_paper,
 )
 from vlalign.report.console import notes, table, titled
+from vlalign.report.forms import Form, formatted, records_of
 from vlalign.report.page import Bullets, Page, Section, Table, markdown, save_html
 from vlalign.report.study import make_folder
 
@@ -158,6 +161,25 @@ def show_table1(results: Sequence[MultibenchResult], console: Console, metric: s
     console.print(titled(_TITLE, shown))
     for note in notes(_notes(runs)):
         console.print(note)
+
+
+def table1_text(results: Sequence[MultibenchResult], form: Form, metric: str | None = None) -> str:
+    """Return all directions of some studies as LaTeX, Markdown, CSV or JSON.
+
+    Raises:
+        VlalignError: a study has no such metric.
+    """
+    runs = _runs(results, metric)
+    tables = [main_table(run.result, run.metric) for run in runs]
+    published = any(run.published for run in runs)
+    known = ["published", "later"] * published
+    columns = ["data", *(name for name in tables[0].columns if name not in known), *known]
+    rows = []
+    for run, part in zip(runs, tables, strict=True):
+        cells = [dict(zip(part.columns, row, strict=True)) | {"data": run.title} for row in part.rows]
+        rows += [[row.get(name, DASH) for name in columns] for row in cells]
+    numbers = _numbers(runs)
+    return formatted(form, Texts(columns, rows, left=["encoders", "with"]), numbers, records_of(numbers))
 
 
 class _Run(Shown):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from vlalign.display.format import DASH, interval, metric_title, p_equation, p_text, plural, ranges, signed, span
+from vlalign.display.result import Texts
 from vlalign.multibench import MultibenchConfig, correlate
 from vlalign.multibench.data.affect import CONVENTIONS, MODALITIES
 from vlalign.multibench.published import TABLE, TITLES, Published, epochs_of, rates_of_data
@@ -93,6 +94,31 @@ class Shown:
         published = TABLE.get((result.data["name"], modality, reference)) if metric == METRIC else None
         best = result.best(reference)
         return Direction(modality, reference, best, rows, pearson, depths, spearman, ranks, why, published)
+
+
+def title_of(result: MultibenchResult) -> str:
+    """Return data set, number of encoders, and the samples that alignment is computed on."""
+    encoders = plural(len(result.encoders), "encoder")
+    return f"{data_title(result)}: {encoders} of {grid_text(result)}, N = {result.config['align_samples']}"
+
+
+def findings_of(result: MultibenchResult, metric: str | None = None) -> list[str]:
+    """Return the results, a sentence for each direction; ``metric``: one of the study's (default: the first)."""
+    return findings(Shown(result, metric))
+
+
+def main_table(result: MultibenchResult, metric: str | None = None) -> Texts:
+    """Return the correlation of alignment and performance of each direction, over encoders and counting depths."""
+    shown = Shown(result, metric)
+    known = ["published", "later"] if shown.published else []
+    columns = ["encoders", "with", "r", "95 % interval", "p", "by depths", "p (depths)", "ρ", *known]
+    rows = []
+    for one in shown.directions:
+        pearson, depths = ([r_interval(rho), p_value(rho, result)] for rho in (one.pearson, one.depths))
+        published = [DASH, DASH] if one.published is None else [signed(v, 3) for v in vars(one.published).values()]
+        row = [one.modality, one.reference, r_text(one.pearson), *pearson, *depths, r_text(one.spearman)]
+        rows.append(row + (published if known else []))
+    return Texts(columns, rows, left=["with"])
 
 
 def data_title(result: MultibenchResult) -> str:

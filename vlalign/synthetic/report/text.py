@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vlalign.display.figures import evenly
-from vlalign.display.format import metric_title, plural, signed
+from vlalign.display.format import metric_title, number, p_text, plural, signed
+from vlalign.display.result import Texts
 from vlalign.metrics import parse_metric
-from vlalign.synthetic.results import LEAST, headline, maxima, medians, rank_correlations, rho_of_maxima
+from vlalign.stats.correlations import rho_short
+from vlalign.synthetic.results import KEYS, LEAST, headline, maxima, medians, rank_correlations, rho_of_maxima
 
 if TYPE_CHECKING:
     from vlalign.synthetic import Information, SyntheticResult
@@ -23,6 +25,30 @@ def chance_of(metric: str, n: int) -> float | None:
     if parsed.name == "mutual_knn":
         return float(parsed.params["k"]) / (n - 1)
     return 0.0 if parsed.name in ("unbiased_cka", "rnx") else None
+
+
+def title_of(result: SyntheticResult) -> str:
+    """Return the study, its number of encoders and the samples that alignment is computed on."""
+    encoders = len(result.table.drop_duplicates(KEYS[:-1]))
+    return f"synthetic study: {plural(encoders, 'encoder')}, N = {result.config['align_samples']}"
+
+
+def findings_of(result: SyntheticResult, metric: str | None = None) -> list[str]:
+    """Return the results in sentences; ``metric``: one of the study's (default: the first)."""
+    return findings(result, result.chosen_metric(metric))
+
+
+def main_table(result: SyntheticResult, metric: str | None = None) -> Texts:
+    """Return for each modality and depth of φ the largest alignment at every U, and its rank correlation with U."""
+    metric = result.chosen_metric(metric)
+    most, rhos = maxima(result.table, metric), rho_of_maxima(result.table, metric)
+    rows = []
+    for (modality, phi), values in most.iterrows():
+        rho = rhos[modality, phi]
+        p = p_text(None if rho is None else rho.p_value)
+        rows.append([str(modality), str(phi), *(number(value, 3) for value in values), rho_short(rho), p])
+    columns = ["modality", "D_φ", *(f"U = {u}" for u in most.columns), "ρ (95 % interval)", "p"]
+    return Texts(columns, rows)
 
 
 def bits_text(one: Information) -> str:

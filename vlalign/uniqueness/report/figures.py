@@ -12,18 +12,24 @@ from typing import TYPE_CHECKING, Any
 
 from vlalign.display.figures import (
     COLOURS,
+    COLUMN,
     MAP,
     colour_bar,
     evenly,
+    font_size,
     frame_cell,
     legend,
     named,
     new_figure,
+    on_paper,
     panels,
+    per_row,
     plain,
     save,
     set_ticks,
 )
+from vlalign.display.format import coefficient
+from vlalign.errors import VlalignError
 from vlalign.scoring.record import ScoreRecord
 from vlalign.scoring.record_figures import side_of_rows
 from vlalign.stats.correlations import rho_text
@@ -31,6 +37,7 @@ from vlalign.uniqueness.points import Point
 from vlalign.uniqueness.report.text import chosen_models, curve_rho, edits_text, metric_name, rate_text, readable_fits
 
 if TYPE_CHECKING:
+    from vlalign.stats import Correlation
     from vlalign.uniqueness import FamilyCurve, PerformanceFit, UniquenessResult
 
 Load = Callable[[Point], ScoreRecord | None]
@@ -50,9 +57,9 @@ def save_alignment_vs_u(result: UniquenessResult, path: str | Path) -> Path | No
     families = result.curves
     if not families:
         return None
-    columns = len(families) if len(families) <= 4 else 4 if len(families) in (7, 8) else 3
+    columns = per_row(len(families) if len(families) <= 4 else 4 if len(families) in (7, 8) else 3)
     rows = -(-len(families) // columns)
-    figure = new_figure(max(3.1 * columns, 4.6) + 0.4, 2.5 * rows + 0.6)
+    figure = new_figure(max(3.1 * columns, 4.6) + 0.4, (1.6 if on_paper() else 2.5) * rows + 0.6)
     grid = panels(figure, len(families), columns, sharex=True, sharey=True)
     shades = _shades(result.points)
     drawn: dict[str, Any] = {}
@@ -66,15 +73,56 @@ def save_alignment_vs_u(result: UniquenessResult, path: str | Path) -> Path | No
         drawn |= _maximum(axes, curve)
         if len(curve.rates) == 1:
             axes.set_xticks(curve.rates)
-        plain(axes, f"{named(curve.family, 36)}\n{curve_rho(curve)}".strip())
-    figure.supxlabel(f"{edits_text(result)} (%)", fontsize=9)
-    figure.supylabel(f"{metric_name(result)} of the best layers", fontsize=9)
+        family = named(curve.family, 20 if on_paper() else 36)
+        plain(axes, f"{family}\n{_short(curve.rho) if on_paper() else curve_rho(curve)}".strip())
+    figure.supxlabel(f"{edits_text(result)} (%)", fontsize=font_size(9))
+    figure.supylabel(f"{metric_name(result)} of the best layers", fontsize=font_size(9))
     shown = sorted(drawn.items(), key=lambda item: item[0] not in _KEY)  # the key of every panel first
     legend(figure, [handle for _, handle in shown], [named(name) for name, _ in shown])
     return save(figure, path, pdf=True)
 
 
+def draw_main(result: UniquenessResult, axes: Any = None, metric: str | None = None) -> Any:
+    """Draw the largest alignment of each family against U on one pair of axes, with intervals and the null.
+
+    Args:
+        result: of the study.
+        axes: Matplotlib axes (default: those of a new figure).
+        metric: not used: a study has one.
+
+    Returns:
+        The axes.
+
+    Raises:
+        VlalignError: no pair of models has a score.
+    """
+    if not result.curves:
+        raise VlalignError("no pair of models has a score, so there is nothing to draw")
+    if axes is None:
+        axes = new_figure(6.4, 2.4 if on_paper() else 4.0).add_subplot()
+    for i, curve in enumerate(result.curves):
+        colour = MUTED[i % len(MUTED)]
+        axes.plot(curve.rates, curve.maxima, "-o", color=colour, markersize=3.5, label=named(curve.family, 30))
+        for rate, low, high in zip(curve.rates, curve.low, curve.high, strict=True):
+            if low is not None and high is not None:
+                axes.vlines(rate, low, high, color=colour, alpha=0.5, linewidth=2)
+        null = [(rate, value) for rate, value in zip(curve.rates, curve.thresholds, strict=True) if value is not None]
+        if null:
+            axes.plot(*zip(*null, strict=True), "--", color=colour, linewidth=0.9)
+    axes.plot([], [], "--", color=COLOURS[2], linewidth=0.9, label="null's 95 % point")
+    axes.set_xlabel(f"{edits_text(result)} (%)", fontsize=font_size(9))
+    axes.set_ylabel(f"largest {metric_name(result)}", fontsize=font_size(9))
+    plain(axes)
+    axes.legend(frameon=False, fontsize=font_size(7))
+    return axes
+
+
 _KEY = ("largest of all pairs", "its 95 % interval", "null's 95 % point", "chance")
+
+
+def _short(rho: Correlation | None) -> str:
+    """Return ρ alone, or an empty text where it is undefined."""
+    return "" if rho is None else f"ρ = {coefficient(rho.r)}"
 
 
 def _maximum(axes: Any, curve: FamilyCurve) -> dict[str, Any]:
@@ -116,11 +164,15 @@ def save_performance(result: UniquenessResult, path: str | Path) -> Path | None:
     if not fits:
         return None
     models = chosen_models(
-        result.points, list(dict.fromkeys(fit.x for fit in fits)), _COLUMNS, side="y" if fits[0].swapped else "x"
+        result.points,
+        list(dict.fromkeys(fit.x for fit in fits)),
+        per_row(_COLUMNS),
+        side="y" if fits[0].swapped else "x",
     )
     rates = evenly(sorted({fit.rate for fit in fits}), _ROWS)
     numbers = {name: i + 1 for i, name in enumerate(dict.fromkeys(name for fit in fits for name in fit.y))}
-    figure = new_figure(max(2.3 * len(models), 4.6) + 0.5, 2.0 * len(rates) + 0.8)
+    height = 1.5 if on_paper() else 2.0
+    figure = new_figure(max(2.3 * len(models), 4.6) + 0.5, height * len(rates) + 0.8)
     grid = figure.subplots(len(rates), len(models), sharey="row", squeeze=False)
     at = {(fit.x, fit.rate): fit for fit in fits}
     for row, rate in zip(grid, rates, strict=True):
@@ -128,11 +180,11 @@ def save_performance(result: UniquenessResult, path: str | Path) -> Path | None:
             if fit := at.get((model, rate)):
                 plain(axes, _performances(axes, fit, numbers), 7)
                 axes.margins(x=0.14, y=0.2)
-                axes.locator_params(axis="x", nbins=5)
+                axes.locator_params(axis="x", nbins=3 if on_paper() else 5)
             else:
                 axes.set_visible(False)
-    figure.supxlabel(f"{metric_name(result)} of the best layers", fontsize=9)
-    figure.supylabel("performance: − bits per byte of the captions", fontsize=9)
+    figure.supxlabel(f"{metric_name(result)} of the best layers", fontsize=font_size(9))
+    figure.supylabel("performance: − bits per byte of the captions", fontsize=font_size(9))
     handles = [Line2D([], [], linestyle="") for _ in numbers]
     legend(figure, handles, [f"{n}  {named(name)}" for name, n in numbers.items()], handlelength=0, handletextpad=0)
     return save(figure, path, pdf=True)
@@ -148,9 +200,10 @@ def _performances(axes: Any, fit: PerformanceFit, numbers: dict[str, int]) -> st
         facts.insert(0, f"slope {slope:.3g}".replace("-", "−"))
     axes.scatter(fit.scores, fit.performances, s=14, color=COLOURS[0], zorder=2, linewidths=0)
     for score, performance, name in zip(fit.scores, fit.performances, fit.y, strict=True):
-        axes.annotate(
-            numbers[name], (score, performance), xytext=(-3, 3), textcoords="offset points", ha="right", fontsize=6.5
-        )
+        place: dict[str, Any] = {"xytext": (-3, 3), "textcoords": "offset points", "ha": "right"}
+        axes.annotate(numbers[name], (score, performance), fontsize=font_size(6.5), **place)
+    if on_paper():
+        return f"{named(fit.x, 20)}\nU = {rate_text(fit.rate)}, {_short(fit.rho)}".rstrip(", ")
     return f"{named(fit.x, 24)}, U = {rate_text(fit.rate)}\n{', '.join(facts)}"
 
 
@@ -179,11 +232,11 @@ def save_layer_maps(result: UniquenessResult, load: Load, path: str | Path, x: s
     turned = rows_of == "y"
     columns_of = "x" if turned else "y"
     height, width = matrices[0].shape[:: -1 if turned else 1]
-    across = min(len(drawn), 2 if width > 3 * height else 3 if width > 1.5 * height else 4)
+    across = per_row(min(len(drawn), 2 if width > 3 * height else 3 if width > 1.5 * height else 4))
     down = -(-len(drawn) // across)
-    cell = min(0.3, 10 / across / width, 8 / down / height)
-    panel = max(cell * width, 1.2), max(cell * height, 0.6)
-    figure = new_figure(across * (panel[0] + 0.3) + 1.6, down * (panel[1] + 0.35) + 1.3)
+    cell = min(0.3, (COLUMN - 1.9 if on_paper() else 10) / across / width, 8 / down / height)
+    panel = max(cell * width, 0.6 if on_paper() else 1.2), max(cell * height, 0.6)
+    figure = new_figure(across * (panel[0] + 0.3) + 1.6, down * (panel[1] + 0.35) + (1.0 if on_paper() else 1.3))
     figure.set_layout_engine("compressed")  # for panels whose shape is given
     grid = panels(figure, len(drawn), across, sharex=True, sharey=True)
     low, high = min(float(m.min()) for m in matrices), max(float(m.max()) for m in matrices)
@@ -192,16 +245,16 @@ def save_layer_maps(result: UniquenessResult, load: Load, path: str | Path, x: s
         image = axes.imshow(matrix.T if turned else matrix, cmap=MAP, vmin=low, vmax=high, interpolation="nearest")
         row, column = (record.best[side]["position"] for side in (rows_of, columns_of))
         frame_cell(axes, row - 0.5, column - 0.5)
-        axes.set_title(f"U = {rate_text(point.rate)}: {record.score:.3f}", fontsize=8, loc="left")
+        axes.set_title(f"U = {rate_text(point.rate)}: {record.score:.3f}", fontsize=font_size(8), loc="left")
     first, axes_of = grid[0], drawn[0][1].axes
     set_ticks(first.xaxis, axes_of[columns_of], room=panel[0])
     set_ticks(first.yaxis, axes_of[rows_of], room=panel[1])
     for axes in grid:
-        axes.tick_params(labelsize=7)
+        axes.tick_params(labelsize=font_size(7))
         axes.tick_params(axis="x", labelrotation=90)
-    figure.supxlabel(f"layers of {named(x if turned else y, 30)}", fontsize=9)
-    figure.supylabel(f"layers of {named(y if turned else x, 30)}", fontsize=9)
-    colour_bar(figure, image, grid, metric_name(result), shrink=0.9, pad=0.015, aspect=30)
+    figure.supxlabel(f"layers of {named(x if turned else y, 30)}", fontsize=font_size(9))
+    figure.supylabel(f"layers of {named(y if turned else x, 30)}", fontsize=font_size(9))
+    colour_bar(figure, image, grid, metric_name(result), shrink=0.9, pad=0.015 + 0.03 * on_paper(), aspect=30)
     return save(figure, path, pdf=True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,20 +12,12 @@ from rich.text import Text
 
 from vlalign.display import visible
 from vlalign.display.figures import with_pdf
-from vlalign.display.format import interval, number
 from vlalign.report.console import FittedTable, titled
 from vlalign.report.page import save_html
 from vlalign.report.study import PAGE, make_folder, show_files
 from vlalign.uniqueness.report.figures import Load, save_alignment_vs_u, save_layer_maps, save_performance
 from vlalign.uniqueness.report.page import uniqueness_page
-from vlalign.uniqueness.report.text import (
-    edits_text,
-    metric_name,
-    notes_of,
-    p_value_text,
-    point_of,
-    rate_text,
-)
+from vlalign.uniqueness.report.text import edits_text, main_table, metric_name, notes_of
 
 if TYPE_CHECKING:
     from vlalign.uniqueness import UniquenessResult
@@ -101,14 +94,12 @@ def show_uniqueness(result: UniquenessResult, console: Console) -> None:
 
 def uniqueness_table(result: UniquenessResult) -> Group:
     """Return for each family and rate the largest score over pairs of models, its interval, p-value and pair."""
-    columns = ("family", "U", "largest", "95 % interval", "p", "null's 95 %", "pair")
-    rows = []
-    for curve in result.curves:
-        for i, rate in enumerate(curve.rates):
-            point = point_of(result, curve, i)
-            name = visible(curve.family) if i == 0 else ""
-            numbers = [number(curve.maxima[i]), interval(point.low, point.high, 3), p_value_text(point.p_value, result)]
-            rows.append([name, rate_text(rate), *numbers, number(point.threshold), visible(point.title)])
+    main = main_table(result)
+    rows = [
+        ["" if i else family, *cells]
+        for _, group in groupby(main.rows, lambda row: row[0])
+        for i, (family, *cells) in enumerate([list(map(visible, row)) for row in group])
+    ]
     stacks = (("largest", "95 % interval"), ("pair",))
-    shown = FittedTable(columns, rows, left=("pair",), stacks=stacks, omit=("null's 95 %", "p"))
+    shown = FittedTable(main.columns, rows, left=main.left, stacks=stacks, omit=("null's 95 %", "p"))
     return titled(f"{edits_text(result)}: largest {metric_name(result)} of each family", shown)

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from vlalign.display.format import metric_title, p_text
+from vlalign.display.format import interval, metric_title, number, p_text
+from vlalign.display.result import Texts
 from vlalign.stats.correlations import rho_text
 from vlalign.uniqueness.analysis import LEAST
 
@@ -47,6 +48,29 @@ def rate_text(rate: float) -> str:
     '12.5 %'
     """
     return f"{rate:g} %"
+
+
+def title_of(result: UniquenessResult) -> str:
+    """Return what is edited, the metric, and the number of samples."""
+    return f"{edits_text(result)}: {metric_name(result)}, N = {result.data.get('n')}"
+
+
+def findings_of(result: UniquenessResult, metric: str | None = None) -> list[str]:
+    """Return the findings; a study has one metric."""
+    return result.findings
+
+
+def main_table(result: UniquenessResult, metric: str | None = None) -> Texts:
+    """Return for each family and rate the largest score over pairs of models, its interval, p-value, null and pair."""
+    rows = []
+    for curve in result.curves:
+        for i, rate in enumerate(curve.rates):
+            point = point_of(result, curve, i)
+            spread, p = interval(point.low, point.high, 3), p_value_text(point.p_value, result)
+            largest, threshold = number(curve.maxima[i]), number(point.threshold)
+            rows.append([curve.family, rate_text(rate), largest, spread, p, threshold, point.title])
+    columns = ["family", "U", "largest", "95 % interval", "p", "null's 95 %", "pair"]
+    return Texts(columns, rows, left=["pair"])
 
 
 def p_value_text(p: float | None, result: UniquenessResult) -> str:
