@@ -48,7 +48,7 @@ VERBS = {
     "import": Verb("import a=a.npy b=b.npy --labels y.npy --modality vision --store i -q"),
     "score": Verb(f"{_SCORE} --no-figure --out o", ("extract",)),
     "figures": Verb(f"{_SCORE} --out o", ("extract",)),
-    "compare": Verb("compare gpt2 bert --store s --half-samples 4 --k 3 --json c.json -q", ("extract",)),
+    "compare": Verb("compare gpt2 bert --store s --half-samples 4 --k 3 --figure c.png -q", ("extract",)),
     "study": Verb(f"study uniqueness --x models/vit --y models/gpt2 {_EDITED} {_FEW}"),
     "synthetic": Verb(
         f"synthetic run --uniqueness 0 8 --phi-depths 1 --epochs 2 2 --samples 100 --align-samples 9 --out y {_GRID}"

@@ -58,7 +58,10 @@ def test_every_verb(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytes
     shown(capsys, "score", store, "--out", results, "--no-figure", *quick)
     pair = [f"1{NAME}", f"2{NAME}", "--reference", f"0{NAME}"]
     shown(capsys, "compare", *pair, "--store", store, "--k", "3", "--half-samples", "5")
-    shown(capsys, "reproduce", "platonic", f"0{NAME}", f"1{NAME}", "--store", store, "--k", "3", "--json", f"j{FILE}")
+    shown(capsys, "reproduce", "platonic", f"0{NAME}", f"1{NAME}", "--store", store, "--k", "3")
+    for line in (["runs", store], ["verify", store], ["compare", *pair, "--store", store, "--k", "3"]):
+        document = json.loads(shown(capsys, *line, "--json", "-q"))
+        assert line[0] != "runs" or NAME in document["runs"][0]["model"]
     Path(results, f"x{FILE}.json").write_text("{}")
     assert visible(f"x{FILE}.json") in shown(capsys, "leaderboard", results, "--out", f"site{FILE}", "-q")
     shown(capsys, "perturb", data, "--op", "char_delete:10", "--no-sheet")

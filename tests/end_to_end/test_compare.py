@@ -59,25 +59,23 @@ def test_the_command_of_a_pair_makes_its_record_again(
 
 
 def test_comparing_runs_and_records(command: Command, store: Path, results: Path, tmp_path: Path) -> None:
-    done = command(f"python scripts/compare.py llama bloom --store {store} --k 5 --half-samples 20 --json d.json")
-    told = json.loads((tmp_path / "d.json").read_text())["comparisons"]
+    line = f"python scripts/compare.py llama bloom --store {store} --k 5 --half-samples 20"
+    told = json.loads(command(f"{line} --json --figure d.pdf --style paper").stdout)["comparisons"]
     assert [one["reference"]["model"] for one in told] == ["timm_dinov2_small", "timm_resnet"]
-    assert "timm_resnet" in done.stdout
+    assert (tmp_path / "d.pdf").read_bytes().startswith(b"%PDF")
+    assert "timm_resnet" in command(line).stdout
     twice = "--reference timm_resnet --reference timm_resnet"
     assert "p-value" in command(f"vlalign compare llama bloom --store {store} --k 5 --half-samples 2 {twice}").stdout
     assert {one["test"].pop("q_value") is not None for one in told} == {True}
-    one = command(
-        f"vlalign compare llama bloom --store {store} --k 5 --half-samples 20 --reference timm_resnet --json e.json"
-    )
-    assert "selected on one half of the samples" in one.stdout
-    assert json.loads((tmp_path / "e.json").read_text())["test"] == told[1]["test"]
+    line = f"vlalign compare llama bloom --store {store} --k 5 --half-samples 20 --reference timm_resnet"
+    assert "selected on one half of the samples" in command(line).stdout
+    assert json.loads(command(f"{line} --json").stdout)["test"] == told[1]["test"]
     llama, bloom = (next(results.glob(f"timm_resnet*__{name}-*.json")) for name in ("llama", "bloom"))
     alone = command(["vlalign", "compare", str(llama), str(bloom)])
     assert "--store" in alone.stdout
     assert "half" not in alone.stdout
     line = ["vlalign", "compare", str(llama), str(bloom), "--store", str(store), "--half-samples", "20"]
-    command([*line, "--json", "f.json"])
-    assert json.loads((tmp_path / "f.json").read_text())["test"] == told[1]["test"]
+    assert json.loads(command([*line, "--json"]).stdout)["test"] == told[1]["test"]
 
 
 def test_edited_captions_and_groups(command: Command, store: Path, results: Path, tmp_path: Path) -> None:

@@ -8,18 +8,20 @@ Two records alone show only whether their intervals overlap; with --store their 
   vlalign compare llama-7b open-llama-7b --store features --groups captions.csv
   vlalign compare llama-7b@5f93 llama-7b@0d2a --reference dinov2-small     # unedited captions against edited ones
   vlalign compare results/a.json results/b.json
-  vlalign compare results/a.json results/b.json --store features --json difference.json
+  vlalign compare results/a.json results/b.json --store features --json > difference.json
+  vlalign compare llama-7b open-llama-7b --figure difference.pdf --style paper --table latex > difference.tex
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from vlalign.cli.app import Flags
+from vlalign.cli.output import FigureStyle, Json, TableKind, form_of
 from vlalign.config import File, Folder
 from vlalign.errors import VlalignError
 from vlalign.paths import user_path
@@ -38,25 +40,28 @@ def run(
     *,
     store: Folder | None = None,
     reference: tuple[Annotated[str, Parameter(metavar="RUN")], ...] = (),
-    json: File | None = None,
+    figure: File | None = None,
+    style: FigureStyle = "screen",
+    table: TableKind = None,
+    json: Json = False,
     options: Annotated[CompareOptions, Flags] = CompareOptions(),
 ) -> None:
-    """Compare, show the result, and write the file asked for.
+    """Compare and show the result.
 
     Args:
         a: run: model name, or name@digits (see `vlalign runs`); or a record: its file, or a folder with one record
         b: likewise
         store: folder of the feature store (default for runs: features)
         reference: runs that both are aligned with (default: all runs of the other modality)
-        json: file for everything, matrices included
+        figure: file (.png, .pdf or .svg) for a figure of the differences, by layer or by reference
     """
-    from vlalign.files import check_space
+    from vlalign.display.figures import check_figure, figure_style
     from vlalign.report.compare import show_comparisons
     from vlalign.report.console import console
-    from vlalign.scoring.record import write_json
+    from vlalign.scoring.comparison_figures import save_differences
 
-    if json:
-        check_space(user_path(json).absolute().parent)
+    form = form_of(json, table)
+    target = check_figure(figure) if figure else None
     paths = [user_path(name) for name in (a, b)]
     files = [path.is_file() or (path.is_dir() and not reference) for path in paths]
     if files[0] != files[1]:
@@ -67,13 +72,12 @@ def run(
         results = [_of_records(_record(paths[0]), _record(paths[1]), options, store)]
     else:
         results = _of_runs(a, b, options, store or "features", reference)
-    show_comparisons(results, console())
-    if json:
-        if len(results) == 1:
-            results[0].save(json)
-        else:
-            write_json(json, {"format": 1, "comparisons": [asdict(result) for result in results]}, "comparisons")
-        console().print(f"written to {json}", soft_wrap=True)
+    show_comparisons(results, console(), form)
+    if target:
+        with figure_style(style):
+            save_differences(results, target)
+        if form == "text":
+            console().print(f"figure    {target}", soft_wrap=True)
 
 
 def _check_flags(options: CompareOptions, store: str | None, reference: tuple[str, ...]) -> None:

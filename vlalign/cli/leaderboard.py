@@ -11,16 +11,20 @@ The site needs no server and no network: open its index.html, or publish it as a
 
 from __future__ import annotations
 
+import logging
+from dataclasses import asdict
 from typing import Annotated
 
 from annotated_types import Ge
 from cyclopts import App, Parameter
 
 from vlalign.cli.app import Quiet
+from vlalign.cli.output import Json, show_json
 from vlalign.config import Folder
 from vlalign.errors import VlalignError
 from vlalign.paths import user_path
 
+log = logging.getLogger(__name__)
 run = App(name="leaderboard")
 
 #: folders (searched at any depth), record files, or data sets of the Hub
@@ -36,6 +40,7 @@ def build(
     link: str = "",
     push: Annotated[str | None, Parameter(metavar="SPACE")] = None,
     force: bool = False,
+    json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Read all records, write the site, and report what it shows.
@@ -55,7 +60,8 @@ def build(
     from vlalign.cli.push import set_up_bars, show_target
     from vlalign.hub import open_space, push_space, read_results
     from vlalign.report.console import console
-    from vlalign.report.leaderboard import FILES, Heading, check_site, save_leaderboard, show_leaderboard
+    from vlalign.report.forms import visible_json
+    from vlalign.report.leaderboard import FILES, Heading, check_site, save_leaderboard, show_leaderboard, to_json
 
     heading = Heading(title, description, link)
     site = check_site(out, force)
@@ -67,14 +73,27 @@ def build(
     collected = read_results(list(results))
     with tqdm(total=len(collected.records), unit="page", disable=quiet or None, leave=False) as bar:
         board = save_leaderboard(collected, site, lambda done, _: bar.update(done - bar.n), force, heading)
-    show_leaderboard(board, site, console())
+    if json:
+        print(visible_json(to_json(board)), end="")
+    else:
+        show_leaderboard(board, site, console())
     if target is not None:
         set_up_bars(quiet)
-        show_target(target.url, push_space(target, site, FILES))
+        commit = push_space(target, site, FILES)
+        if json:
+            log.info("published %s, commit %s", target.url, commit)
+        else:
+            show_target(target.url, commit)
 
 
 @run.command
-def check(*results: Results, features: str, sample: Annotated[int, Ge(1)] = 5, seed: Annotated[int, Ge(0)] = 0) -> int:
+def check(
+    *results: Results,
+    features: str,
+    sample: Annotated[int, Ge(1)] = 5,
+    seed: Annotated[int, Ge(0)] = 0,
+    json: Json = False,
+) -> int:
     """Recompute a random part of the records from their features; status 1 if one differs or none is verified.
 
     Layer scores, chance, null, p-value, interval and bits per byte may differ by rounding: four times as much as they
@@ -109,7 +128,10 @@ def check(*results: Results, features: str, sample: Annotated[int, Ge(1)] = 5, s
             drawn, checked, left = choose_records(collected, hashes, sample, seed)
         runs = {digest: run for run in held for digest in hashes_of(run.key)} | {run.key.hash: run for run in held}
         checked += [check_record(one, runs) for one in tqdm(drawn, unit="record", disable=None, leave=False)]
-    show_checked(checked, left, console())
+    if json:
+        show_json({"records": list(map(asdict, checked)), "not_drawn": left})
+    else:
+        show_checked(checked, left, console())
     states = {one.state for one in checked}
     return int(DIFFERS in states or VERIFIED not in states)  # a check of nothing is no success
 

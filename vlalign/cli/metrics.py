@@ -6,15 +6,12 @@ vlalign metrics --json
 
 from __future__ import annotations
 
+from vlalign.cli.output import Json, show_json
 
-def run(*, json: bool = False) -> None:
-    """Print the table.
 
-    Args:
-        json: print JSON
-    """
+def run(*, json: Json = False) -> None:
+    """Print the table."""
     from dataclasses import asdict
-    from json import dumps
 
     from vlalign.metrics.registry import METRICS
     from vlalign.report.catalogue import metrics_table, parameters
@@ -22,8 +19,7 @@ def run(*, json: bool = False) -> None:
 
     metrics = list(METRICS.values())
     if json:
-        entries = [{"name": m.name, "parameters": parameters(m), **asdict(m.info)} for m in metrics]
-        print(dumps(entries, indent=2, ensure_ascii=False))
+        show_json([{"name": m.name, "parameters": parameters(m), **asdict(m.info)} for m in metrics])
         return
     console().print(metrics_table(metrics))
     console().print("Use: vlalign score STORE --metric NAME or NAME:PARAMETER=VALUE,PARAMETER=VALUE")

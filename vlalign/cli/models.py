@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
+from vlalign.cli.output import Json, show_json
 from vlalign.errors import VlalignError
 from vlalign.models.registry import MODEL_SETS, MODELS
 
@@ -22,7 +23,7 @@ def run(
     modality: Literal["text", "vision"] | None = None,
     family: str | None = None,
     model_set: Annotated[Literal[*MODEL_SETS] | None, Parameter(name="--set")] = None,  # type: ignore[valid-type]
-    json: bool = False,
+    json: Json = False,
 ) -> None:
     """Print the table.
 
@@ -30,10 +31,8 @@ def run(
         modality: only models of this modality
         family: only models of this family, such as dinov2 or llama
         model_set: only the models of a published set
-        json: print JSON, with sources and notes
     """
     from dataclasses import asdict
-    from json import dumps
 
     specs = [
         spec
@@ -46,7 +45,7 @@ def run(
         families = ", ".join(sorted({str(spec.family) for spec in MODELS}))
         raise VlalignError(f"no model matches: families are {families}")
     if json:
-        print(dumps([asdict(spec) for spec in specs], indent=2))
+        show_json([asdict(spec) for spec in specs])
         return
     from vlalign.report.catalogue import models_table
     from vlalign.report.console import console

@@ -25,6 +25,7 @@ from annotated_types import Ge, Gt, Lt
 from cyclopts import App, Parameter
 
 from vlalign.cli.app import FROM_FILE, Flags, Quiet, SettingsFile
+from vlalign.cli.output import FigureStyle, Json, TableKind, form_of, show_json, show_study
 from vlalign.config import File, Folder, Options
 from vlalign.errors import VlalignError
 from vlalign.multibench.config import MultibenchConfig
@@ -36,15 +37,13 @@ run.command(prepare)
 
 
 @run.command
-def inspect(file: str, /, *, json: bool = False) -> None:
+def inspect(file: str, /, *, json: Json = False) -> None:
     """Show what a file or prepared folder holds, and what preparing it will do.
 
     Args:
         file: pickle, .npz, .safetensors or folder of .npy files with train, valid and test, or a prepared folder
-        json: print JSON instead of tables
     """
     from dataclasses import asdict
-    from json import dumps
 
     from vlalign.multibench.data.inspect import inspect_file, inspect_prepared
     from vlalign.multibench.data.prepared import is_prepared, open_prepared
@@ -53,7 +52,7 @@ def inspect(file: str, /, *, json: bool = False) -> None:
 
     facts = inspect_prepared(open_prepared(file, verify=True)) if is_prepared(file) else inspect_file(file)
     if json:
-        print(dumps(facts if isinstance(facts, dict) else asdict(facts), indent=1))
+        show_json(facts if isinstance(facts, dict) else asdict(facts))
     elif isinstance(facts, dict):
         show_prepared(facts, console(), verified=True)
     else:
@@ -204,6 +203,9 @@ def run_study(
     config: Annotated[File | None, SettingsFile(MultibenchConfig), FROM_FILE] = None,
     dry_run: bool = False,
     log: Log = None,
+    style: FigureStyle = "screen",
+    table: TableKind = None,
+    json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Train encoders of every modality, measure alignment and write the report; resumes where it stopped.
@@ -211,27 +213,39 @@ def run_study(
     Args:
         dry_run: check everything, show what is to train and estimate time and disk
     """
+    from vlalign.display.figures import figure_style
     from vlalign.multibench import MultibenchStudy
     from vlalign.multibench.report import show_plan
     from vlalign.report.console import console
 
     tracker = find_tracker(log, "vlalign-multibench")
+    form = form_of(json, table)
     study = MultibenchStudy(options or MultibenchConfig())
     plan = study.plan()
-    if study.is_main_process and not quiet:
+    if study.is_main_process and not quiet and (dry_run or form == "text"):
         show_plan(study, plan, console())
     if dry_run:
         return
     result = study.run(plan, progress=not quiet, report=False, tracker=tracker)
-    if result is not None:
-        study.report(result, study.config.out, console())
+    if result is None:
+        return
+    with figure_style(style):
+        study.report(result, study.config.out, console() if form == "text" else None)
+    if form != "text":
+        show_study(result, form)
+    else:
         tables = "encoders.csv, alignment.csv, layers.csv, correlations.csv"
         console().print(f"tables    {study.config.out}/{tables}, each also as .parquet, study.json", soft_wrap=True)
 
 
 @run.command
 def report(
-    *runs: Annotated[str, Parameter(required=True)], metric: str | None = None, out: Folder | None = None
+    *runs: Annotated[str, Parameter(required=True)],
+    metric: str | None = None,
+    out: Folder | None = None,
+    style: FigureStyle = "screen",
+    table: TableKind = None,
+    json: Json = False,
 ) -> None:
     """Write figures, tables and page of a finished run, or one table of several runs.
 
@@ -240,17 +254,25 @@ def report(
         metric: one of the runs' metrics (default: the first)
         out: folder to write to (default: the run's folder; needed for several)
     """
+    from vlalign.display.figures import figure_style
     from vlalign.multibench import MultibenchResult, MultibenchStudy
-    from vlalign.multibench.report import save_table1, show_table1
+    from vlalign.multibench.report import save_table1, show_table1, table1_text
     from vlalign.report.console import console
 
+    form = form_of(json, table)
     results = [MultibenchResult.load(folder) for folder in runs]
     if len(results) == 1:
-        MultibenchStudy.report(results[0], out or runs[0], console(), metric=metric)
+        with figure_style(style):
+            MultibenchStudy.report(results[0], out or runs[0], console() if form == "text" else None, metric=metric)
+        if form != "text":
+            show_study(results[0], form, metric)
         return
     if not out:
         raise VlalignError("name a folder for the table of several runs with --out")
     files = save_table1(results, out, metric)
+    if form != "text":
+        print(table1_text(results, form, metric), end="")
+        return
     show_table1(results, console(), metric)
     console().print(f"tables    {', '.join(map(str, files))}", soft_wrap=True)
 

@@ -5,7 +5,7 @@ measure_alignment.py with X as a model of --modality_x and Y of --modality_y), c
 
   vlalign reproduce platonic llama-7b dinov2-small
   vlalign reproduce platonic llama-7b dinov2-small --quantile mean
-  vlalign reproduce platonic llama-7b dinov2-small --store features --metric cka --json reproduction.json
+  vlalign reproduce platonic llama-7b dinov2-small --store features --metric cka --json > reproduction.json
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge
 
-from vlalign.config import File, Folder
+from vlalign.cli.output import Json, show_json
+from vlalign.config import Folder
 
 
 def run(
@@ -27,9 +28,9 @@ def run(
     metric: str = "mutual_knn",
     k: Annotated[int, Ge(1)] = 10,
     quantile: Literal["exact", "mean"] = "exact",
-    json: File | None = None,
+    json: Json = False,
 ) -> None:
-    """Compute both, show them side by side, and write the file asked for.
+    """Compute both and show them side by side.
 
     Args:
         reference: implementation to reproduce
@@ -40,20 +41,20 @@ def run(
         k: number of neighbours (the reference's --topk)
         quantile: clip threshold of the reference: exact is its --precise, as published numbers used; mean, of each
             sample's 0.95 quantile, is what its command does without that flag
-        json: file for everything, matrices included
     """
-    from vlalign.files import check_space
-    from vlalign.paths import user_path
+    from dataclasses import asdict
+
     from vlalign.report.console import console
     from vlalign.report.reproduce import show_reproduction
     from vlalign.reproduce.compare import reproduce
     from vlalign.store import FeatureStore
 
     features = FeatureStore(store)
-    sides = features.find(x), features.find(y)
+    result = reproduce(features.find(x), features.find(y), metric=metric, k=k, quantile=quantile)
     if json:
-        check_space(user_path(json).absolute().parent)  # before the work, not after it
-    show_reproduction(reproduce(*sides, metric=metric, k=k, quantile=quantile), console(), path=json)
+        show_json(asdict(result))
+    else:
+        show_reproduction(result, console())
 
 
 if __name__ == "__main__":

@@ -1,22 +1,28 @@
 """List the runs of a feature store: model, layers, samples, data, precision, bits per byte.
 
 vlalign runs features
+vlalign runs features --json
 """
 
 from __future__ import annotations
 
+from vlalign.cli.output import Json, show_json
 
-def run(store: str = "features", /) -> None:
+
+def run(store: str = "features", /, *, json: Json = False) -> None:
     """Print the table.
 
     Args:
         store: folder of the feature store
     """
     from vlalign.report.console import console
-    from vlalign.report.extraction import runs_table
+    from vlalign.report.extraction import runs_document, runs_table
     from vlalign.store import FeatureStore
 
     features = FeatureStore(store)
+    if json:
+        show_json(runs_document(features.runs(), features.incomplete()))
+        return
     console().print(runs_table(features.runs(), features.incomplete()))
 
 

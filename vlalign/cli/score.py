@@ -13,7 +13,7 @@ rows are paired by id where both files have ids, and else by their order.
   vlalign score features
   vlalign score features dinov2-small llama-7b --report full
   vlalign score features --metric mutual_knn:k=20 --metric unbiased_cka --metric cka:kernel=rbf,bandwidth=median
-  vlalign score features --table latex --figure-format pdf > table.tex
+  vlalign score features --table latex --figure-format pdf --style paper > table.tex
   vlalign score features dinov2-small@1f4b llama-7b --metric all --permutations 0
 """
 
@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from vlalign.cli.app import Flags, Quiet
+from vlalign.cli.output import FigureFormat, FigureStyle, Json, TableKind, form_of
 from vlalign.config import Folder
 from vlalign.errors import VlalignError
 from vlalign.scoring.options import ScoreOptions
@@ -53,9 +54,10 @@ def run(
     force: bool = False,
     dry_run: bool = False,
     figure: Annotated[bool, Parameter(negative="--no-figure")] = True,
-    figure_format: Literal["png", "pdf", "svg"] = "png",
-    table: Literal["latex", "markdown", "csv"] | None = None,
-    json: bool = False,
+    figure_format: FigureFormat = "png",
+    style: FigureStyle = "screen",
+    table: TableKind = None,
+    json: Json = False,
     options: Annotated[ScoreOptions, Flags] = ScoreOptions(),
     quiet: Quiet = False,
 ) -> None:
@@ -74,11 +76,9 @@ def run(
         force: recompute records that are in --out
         dry_run: check everything and estimate time and disk, score nothing
         figure: write figures
-        figure_format: kind of the figures
-        table: print the scores as a table of this kind, and nothing else
-        json: print the scores as JSON, and nothing else
     """
     from vlalign.data.embeddings import is_embeddings, read_groups
+    from vlalign.display.figures import figure_style
     from vlalign.report.console import console
     from vlalign.report.score import estimate_table, show_records
     from vlalign.scoring.batch import prepare_pairs
@@ -86,8 +86,7 @@ def run(
     from vlalign.scoring.resume import kept_records, score_missing
     from vlalign.store import FeatureStore
 
-    if json and table:
-        raise VlalignError("--json and --table are two forms of one output: give one of them")
+    form = form_of(json, table)
     options = replace(options, full=report == "full")
     if is_embeddings(store):
         pairs: Sequence[tuple[Features, Features]] = file_pairs([store, *runs], others, ids, id_column)
@@ -103,9 +102,9 @@ def run(
         console().print(estimate_table(estimate_scores(missing, options, figure), len(planned), out))
         return
     records = score_missing(planned, Path(out), force=force, progress=not quiet)
-    form = "json" if json else table or "text"
     kind = figure_format if figure else None
-    show_records(records, Path(out), console(), figures=kind, full=options.full, form=form)
+    with figure_style(style):
+        show_records(records, Path(out), console(), figures=kind, full=options.full, form=form)
 
 
 def file_pairs(

@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from vlalign.cli.app import FROM_FILE, Flags, Quiet, SettingsFile
+from vlalign.cli.output import FigureStyle, Json, TableKind, form_of, show_study
 from vlalign.config import File
 from vlalign.tracking import Log, find_tracker
 from vlalign.uniqueness.config import UniquenessConfig
@@ -26,6 +27,9 @@ def run(
     config: Annotated[File | None, SettingsFile(UniquenessConfig), FROM_FILE] = None,
     dry_run: bool = False,
     log: Log = None,
+    style: FigureStyle = "screen",
+    table: TableKind = None,
+    json: Json = False,
     options: Annotated[UniquenessConfig | None, Flags] = None,
     quiet: Quiet = False,
 ) -> None:
@@ -35,11 +39,13 @@ def run(
         study: uniqueness
         dry_run: check everything and estimate disk and time, load no weights
     """
+    from vlalign.display.figures import figure_style
     from vlalign.report.console import console
     from vlalign.report.extraction import plan_table
     from vlalign.uniqueness import UniquenessStudy
 
     tracker = find_tracker(log, "vlalign-uniqueness")
+    form = form_of(json, table)
     chosen = UniquenessStudy(options or UniquenessConfig())
     plan = chosen.plan()
     if dry_run:
@@ -49,7 +55,10 @@ def run(
         return
     result = chosen.run(plan, progress=not quiet, report=False, tracker=tracker)
     if result is not None:
-        chosen.report(result, chosen.config.out, console())
+        with figure_style(style):
+            chosen.report(result, chosen.config.out, console() if form == "text" else None)
+        if form != "text":
+            show_study(result, form)
 
 
 if __name__ == "__main__":

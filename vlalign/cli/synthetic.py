@@ -21,6 +21,7 @@ from annotated_types import Ge
 from cyclopts import App
 
 from vlalign.cli.app import FROM_FILE, Flags, Quiet, SettingsFile
+from vlalign.cli.output import FigureStyle, Json, TableKind, form_of, show_json, show_study
 from vlalign.cli.push import PushOptions, show_target
 from vlalign.config import File, Folder, read_options
 from vlalign.errors import VlalignError
@@ -40,14 +41,9 @@ def _config(options: Any, file: str | None, **more: Any) -> SyntheticConfig:
 
 
 @run.command
-def describe(*, options: Annotated[TaskGrid, Flags] = TaskGrid(), config: Settings = None, json: bool = False) -> None:
-    """Show the exact information of each U and its decomposition: no sampling, nothing is trained.
-
-    Args:
-        json: print JSON instead of a table
-    """
+def describe(*, options: Annotated[TaskGrid, Flags] = TaskGrid(), config: Settings = None, json: Json = False) -> None:
+    """Show the exact information of each U and its decomposition: no sampling, nothing is trained."""
     from dataclasses import asdict
-    from json import dumps
 
     from vlalign.report.console import console
     from vlalign.synthetic import information
@@ -61,7 +57,7 @@ def describe(*, options: Annotated[TaskGrid, Flags] = TaskGrid(), config: Settin
             {**asdict(one), "decomposition": part and asdict(part), "source_redundancy": source}
             for one, (part, source) in zip(known, parts.values(), strict=True)
         ]
-        print(dumps(entries, indent=1))
+        show_json(entries)
     else:
         console().print(describe_table(known), decomposition_table(parts), sep="")
 
@@ -73,6 +69,9 @@ def run_study(
     config: Settings = None,
     dry_run: bool = False,
     log: Log = None,
+    style: FigureStyle = "screen",
+    table: TableKind = None,
+    json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Train the grid, measure alignment and write the report; resumes where it stopped.
@@ -80,20 +79,27 @@ def run_study(
     Args:
         dry_run: check everything, show what is to train and estimate time and disk
     """
+    from vlalign.display.figures import figure_style
     from vlalign.report.console import console
     from vlalign.synthetic import SyntheticStudy
     from vlalign.synthetic.report import show_plan
 
     tracker = find_tracker(log, "vlalign-synthetic")
+    form = form_of(json, table)
     study = SyntheticStudy(options or SyntheticConfig())
     plan = study.plan()
-    if study.is_main_process and not quiet:
+    if study.is_main_process and not quiet and (dry_run or form == "text"):
         show_plan(study, plan, console(), measure=dry_run)
     if dry_run:
         return
     result = study.run(plan, progress=not quiet, report=False, tracker=tracker)
-    if result is not None:
-        study.report(result, study.config.out, console())
+    if result is None:
+        return
+    with figure_style(style):
+        study.report(result, study.config.out, console() if form == "text" else None)
+    if form != "text":
+        show_study(result, form)
+    else:
         console().print(f"tables    {study.config.out}/alignment.csv, alignment.parquet, study.json", soft_wrap=True)
 
 
@@ -105,6 +111,9 @@ def report(
     config: File | None = None,
     metric: str | None = None,
     out: Folder | None = None,
+    style: FigureStyle = "screen",
+    table: TableKind = None,
+    json: Json = False,
 ) -> None:
     """Write report.html, RESULTS.md, figures and tables of a finished run.
 
@@ -114,14 +123,19 @@ def report(
         metric: one of the run's metrics (default: its first)
         out: folder of the pages; table and figures are in its results/ (default: the run's folder)
     """
+    from vlalign.display.figures import figure_style
     from vlalign.report.console import console
     from vlalign.synthetic import SyntheticResult, SyntheticStudy
 
+    form = form_of(json, table)
     if folder and config:
         raise VlalignError("give the folder of a run or --config, not both")
     folder = folder or SyntheticConfig(**(read_options(SyntheticConfig, config) if config else {})).out
     result = SyntheticResult.load(folder)
-    SyntheticStudy.report(result, out or folder, console(), metric=metric)
+    with figure_style(style):
+        SyntheticStudy.report(result, out or folder, console() if form == "text" else None, metric=metric)
+    if form != "text":
+        show_study(result, form, metric)
 
 
 @run.command

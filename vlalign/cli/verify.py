@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import sys
 
+from vlalign.cli.output import Json, show_json
 
-def run(store: str = "features", /) -> int:
+
+def run(store: str = "features", /, *, json: Json = False) -> int:
     """Print the problems; return 1 if there are any.
 
     Args:
@@ -21,6 +23,10 @@ def run(store: str = "features", /) -> int:
 
     features = FeatureStore(store)
     problems = features.verify()
+    if json:
+        damaged = [{"path": str(one.path), "problem": one.reason} for one in problems]
+        show_json({"runs": len(features.runs()), "problems": damaged})
+        return int(bool(problems))
     for problem in problems:
         print(visible(problem))
     if problems:
