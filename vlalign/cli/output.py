@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -11,7 +11,6 @@ from vlalign.errors import VlalignError
 
 if TYPE_CHECKING:
     from vlalign.report.forms import Form
-    from vlalign.study.results import StudyResult
 
 Json = Annotated[bool, Parameter(help="print the results as JSON, and nothing else")]
 TableKind = Annotated[
@@ -35,7 +34,7 @@ def form_of(json: bool, table: Literal["latex", "markdown", "csv"] | None) -> Fo
     return "json" if json else table or "text"
 
 
-def show_study(result: StudyResult, form: Form, metric: str | None = None) -> None:
+def show_study(result: Any, form: Form, metric: str | None = None) -> None:
     """Print the main table of a study, its rows as CSV, or rows and findings as JSON, and nothing else."""
     from vlalign.report.forms import formatted, records_of
 

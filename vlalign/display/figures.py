@@ -54,12 +54,15 @@ def figure_style(style: Style) -> Iterator[None]:
     ...     new_figure(7.0, 2.5).get_size_inches().tolist()
     [3.25, 2.5]
     """
-    from matplotlib import rc_context
-
     token = _style.set(style)
     try:
-        with rc_context(_PAPER if style == "paper" else {}):
-            yield
+        if style == "screen":
+            yield  # without Matplotlib, which nothing inside may need
+        else:
+            from matplotlib import rc_context
+
+            with rc_context(_PAPER):
+                yield
     finally:
         _style.reset(token)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from vlalign.advice.analysis import of_control
 from vlalign.advice.arms import CONTROLS, PAIRS, SHUFFLED, WITHIN_CLASS
 from vlalign.advice.encoder import USES
-from vlalign.display.figures import COLOURS, legend, named, new_figure, plain, save
+from vlalign.display.figures import COLOURS, font_size, legend, named, new_figure, on_paper, panels, plain, save
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,8 +23,9 @@ _SHIFT = 0.14  # of the controls beside true pairs, in places of weights
 
 def curves(result: AdviceResult) -> Any:
     """Draw the difference in the score to λ = 0 against λ, a panel for each use, with controls and intervals."""
-    figure = new_figure(9.6, 2.9)
-    grid = figure.subplots(1, len(USES), sharey=True)
+    columns = 1 if on_paper() else len(USES)
+    figure = new_figure(9.6, 1.5 * len(USES) + 0.4 if on_paper() else 2.9)
+    grid = panels(figure, len(USES), columns, sharey=True)
     handles: list[Any] = []
     for axes, use in zip(grid, USES, strict=True):
         handles = []
@@ -41,22 +42,22 @@ def curves(result: AdviceResult) -> Any:
         axes.axhline(0, color="#333333", linewidth=0.8)
         _name_weights(axes, rows)
         plain(axes, named(result.use_name(use)), 9)
-    grid[0].set_ylabel(f"{result.score_name}, difference to λ = 0", fontsize=8)
+    figure.supylabel(f"{result.score_name}, difference to λ = 0", fontsize=font_size(8))
     legend(figure, handles, list(_NAMES.values()))
-    figure.supxlabel("weight λ of the contrastive term", fontsize=9)
+    figure.supxlabel("weight λ of the contrastive term", fontsize=font_size(9))
     return figure
 
 
 def matching(result: AdviceResult) -> Any:
     """Draw calibrated alignment, and retrieval of the partner, against λ, with controls and chance."""
     figure = new_figure(7.2, 2.9)
-    panels = {
+    shown = {
         "calibrated": ("alignment above chance", None),
         "recall1": ("partner is nearest, R@1", "recall1_chance"),
     }
-    grid = figure.subplots(1, len(panels))
+    grid = figure.subplots(1, len(shown))
     handles: list[Any] = []
-    for axes, (name, (title, chance)) in zip(grid, panels.items(), strict=True):
+    for axes, (name, (title, chance)) in zip(grid, shown.items(), strict=True):
         handles = []
         for control in CONTROLS:
             rows = of_control(result.matching, None, control)
@@ -67,7 +68,7 @@ def matching(result: AdviceResult) -> Any:
         _name_weights(axes, rows)
         plain(axes, title, 9)
     legend(figure, handles, list(_NAMES.values()))
-    figure.supxlabel("weight λ of the contrastive term", fontsize=9)
+    figure.supxlabel("weight λ of the contrastive term", fontsize=font_size(9))
     return figure
 
 
