@@ -129,3 +129,15 @@ def make_run() -> Callable[..., FakeRun]:
 def pair() -> tuple[list[Tensor], list[Tensor]]:
     """Two made-up models of 60 samples that share a signal; layers of different widths."""
     return made_up_pair()
+
+
+@pytest.fixture
+def sketched_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write figures without drawing them: for tests of pages, in which other tests look at the figures."""
+    from matplotlib.figure import Figure
+    from PIL import Image
+
+    def sketch(self: Figure, path: Path, *, format: str, **_: Any) -> None:
+        Image.new("RGB", (4, 3), "white").save(path, format)
+
+    monkeypatch.setattr(Figure, "savefig", sketch)

@@ -88,6 +88,7 @@ def test_drawing_leaves_the_global_generator_alone() -> None:
 
 
 @given(SHAPES, st.integers(1, 3))
+@settings(max_examples=25, deadline=None)
 def test_an_ensemble_is_its_state_dicts(shape: Shape, members: int) -> None:
     ensemble = random_ensemble(shape, members)
     again = stack(shape, [ensemble.state(m) for m in range(members)])
@@ -97,7 +98,7 @@ def test_an_ensemble_is_its_state_dicts(shape: Shape, members: int) -> None:
 
 
 @given(SHAPES, st.integers(1, 3), st.integers(1, 5), st.booleans(), st.integers(0, 2**16))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_passes_equal_torch(shape: Shape, members: int, batch: int, ragged: bool, seed: int) -> None:
     """Outputs, states and gradients of members together, of an encoder alone, and of torch's modules."""
     generator = torch.Generator().manual_seed(seed)

@@ -57,7 +57,7 @@ def coverage(metric: Metric, n: int, share: float, sets: int, layers: int = 1) -
     ],
 )
 def test_coverage(metric: Metric, n: int, share: float, layers: int, ratio: tuple[float, float]) -> None:
-    covered, found = coverage(metric, n, share, 100 if isinstance(metric, MutualKnn) else 150, layers)
+    covered, found = coverage(metric, n, share, 60 if isinstance(metric, MutualKnn) else 100, layers)
     assert 0.88 <= covered <= (0.99 if share else 1.0)
     assert ratio[0] <= found <= ratio[1]
 

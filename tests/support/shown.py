@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 from rich.console import Console
 
@@ -24,5 +23,9 @@ def drawn(path: Path | None) -> bool:
     """Whether a figure has contents, and is not too wide."""
     assert path is not None
     with Image.open(path) as image:
-        pixels = np.asarray(image.convert("RGB"))
-    return len(np.unique(pixels.reshape(-1, 3), axis=0)) > 20 and pixels.shape[1] < 3000
+        return colours(image) > 20 and image.width < 3000
+
+
+def colours(image: Image.Image) -> int:
+    """The number of different colours of an image."""
+    return len(image.convert("RGB").getcolors(image.width * image.height))

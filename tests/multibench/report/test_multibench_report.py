@@ -204,6 +204,7 @@ def test_the_page_needs_nothing_but_itself(files: list[Path]) -> None:
     assert "@media print" in text
 
 
+@pytest.mark.usefixtures("sketched_figures")
 def test_published_values_only_beside_data_sets_of_the_paper(affect: MultibenchResult, tmp_path: Path) -> None:
     text = page_of(affect, tmp_path / "mosi")
     assert text.count("−0.413") == 1  # text with vision, later version
@@ -216,6 +217,7 @@ def test_published_values_only_beside_data_sets_of_the_paper(affect: MultibenchR
     assert "−0.900" in other
 
 
+@pytest.mark.usefixtures("sketched_figures")
 def test_chance_of_the_test_samples_is_told(usual: MultibenchResult, tmp_path: Path, files: list[Path]) -> None:
     test = usual.encoders[usual.encoders["modality"] == "image"]["test"]
     error = np.sqrt(test.mean() * (1 - test.mean()) / 10_000)
@@ -279,6 +281,7 @@ def test_the_command_makes_the_same_settings(tmp_path: Path) -> None:
         assert given_settings(result)["epochs"] is None
 
 
+@pytest.mark.usefixtures("sketched_figures")
 def test_the_report_of_a_run(tmp_path: Path) -> None:
     made_up(tmp_path / "data", about={"notes": ["noise, <made up>"]})
     study = MultibenchStudy(

@@ -149,6 +149,7 @@ def test_no_figure_of_correlations_is_drawn_where_none_is_defined(tmp_path: Path
     assert "correlations.png" not in files[-2].read_text(encoding="utf-8")
 
 
+@pytest.mark.usefixtures("sketched_figures")
 def test_both_pages_have_the_same_contents(tmp_path: Path) -> None:
     *_, text, page = write_report(made_up_result(), tmp_path)
     found = Page(page.read_text(encoding="utf-8"))

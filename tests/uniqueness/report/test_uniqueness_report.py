@@ -91,6 +91,7 @@ def test_tables_say_what_their_cells_belong_to(usual: UniquenessResult) -> None:
     assert len(found.all("tr")) == 1 + 10 + 1 + len(usual.points)
 
 
+@pytest.mark.usefixtures("sketched_figures")
 def test_too_few_language_models_are_one_line(tmp_path: Path) -> None:
     found = Page(write_report(made_up_study(1, 2, (0, 50)), tmp_path, load=made_up_record)[-1].read_text("utf-8"))
     text = "".join(found.texts["main"])
@@ -131,6 +132,7 @@ def test_names_are_escaped(tmp_path: Path) -> None:
     assert result.points[0].x in said(result)
 
 
+@pytest.mark.usefixtures("sketched_figures")
 def test_families_with_the_same_file_name(tmp_path: Path) -> None:
     points = [
         dataclasses.replace(point, x_family={"vision-a": "a/b", "vision-b": "A b"}.get(point.x_family, "…"))
