@@ -90,7 +90,7 @@ def show_records(
     if len(records) == 1 and form == "text" and not full:
         console.print(summary(records[0]))  # before its figure, which takes a second
     made = draw_last()
-    everything = dict(sorted({**records_in(folder), **dict(zip(paths, records, strict=True))}.items()))
+    everything = records_in(folder, dict(zip(paths, records, strict=True)))
     q_values = dict(zip(everything, false_discovery(list(everything.values())), strict=True))
     scores_csv = folder / "scores.csv"
     if len(everything) > 1 or scores_csv.exists():

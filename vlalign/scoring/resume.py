@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from vlalign.display import visible
@@ -18,15 +18,22 @@ log = logging.getLogger(__name__)
 _TITLE = 50  # characters of a pair beside the bar
 
 
-def records_in(folder: Path) -> dict[Path, ScoreRecord]:
-    """Return the valid records directly in a folder by their files, sorted; other files are skipped."""
-    records = {}
-    for path in sorted(folder.glob("*.json")):
+def records_in(folder: Path, known: Mapping[Path, ScoreRecord] | None = None) -> dict[Path, ScoreRecord]:
+    """Return the valid records directly in a folder by their files, sorted; other files are skipped.
+
+    Args:
+        folder: of the files.
+        known: records of files that need not be read.
+    """
+    records = dict(known or {})
+    for path in folder.glob("*.json"):
+        if path in records:
+            continue
         try:
             records[path] = read_record(path)
         except VlalignError as error:
             log.debug("%s", error)
-    return records
+    return dict(sorted(records.items()))
 
 
 def kept_records(planned: Sequence[Planned], folder: Path, *, force: bool = False) -> list[ScoreRecord | None]:
