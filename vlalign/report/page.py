@@ -163,7 +163,7 @@ def dark_png(data: bytes) -> bytes:
     grey = _INK + (_PAPER - _INK) * least / 255
     shown = Image.fromarray((colour * picture + (1 - colour) * grey).round().astype(np.uint8))
     file = BytesIO()
-    shown.quantize(256, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
+    shown.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
     return file.getvalue()
 
 
