@@ -42,6 +42,7 @@ SMALLER = {
     "accelerate launch scripts/synthetic.py run": f"{FEW_ENCODERS} {FEW_SCORES}",
     "vlalign synthetic data": "--samples 512",
     "vlalign synthetic tune": f"{FEW_ENCODERS} --trials 1 --out tuned.yaml",
+    "vlalign advise": "--folds 3 --steps 2 --weights 1 --depth 1 --width 4 --batch 16 --cpu",
     "vlalign multibench run": "--seeds 0 --epochs 1 --depths 1 2 --permutations 99",
     "accelerate launch scripts/multibench.py run": "--depths 1 --seeds 0 --epochs 1 --permutations 99",
 }

@@ -94,5 +94,11 @@ class AdviceConfig(ExperimentOptions):
     labels: Annotated[File | None, DATA] = None
     """file of the labels"""
 
-    unlabelled: Annotated[File | None, DATA] = None
-    """file of more pairs"""
+    unlabelled: Annotated[Many[str], DATA] = ()
+    """files of more pairs"""
+
+    modalities: Annotated[Many[str], DATA] = ()
+    """arrays of the file, or modalities of the prepared data set"""
+
+    id_column: Annotated[str | None, DATA] = None
+    """column of ids in tables"""

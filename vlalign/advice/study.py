@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from vlalign.advice.analysis import effect_table, match_table, score_table
-from vlalign.advice.arms import all_arms
+from vlalign.advice.arms import PAIRS, all_arms
 from vlalign.advice.cells import ArmFiles, Cell, all_cells
 from vlalign.advice.config import AdviceConfig
 from vlalign.advice.data import PairedData, check_folds, read_data
+from vlalign.advice.encoder import USES
 from vlalign.advice.results import AdviceResult
 from vlalign.advice.train import rounds, shape_of, train_cells
 from vlalign.advice.verdict import decide
@@ -77,6 +78,16 @@ class AdviceStudy(CellStudy[AdviceConfig, Cell, AdviceResult]):
         results = train_cells(self.config, self.data, group, self.arms, self.depth, self.device, tick)
         for cell, result in zip(group, results, strict=True):
             self.files.save(cell, result)
+
+    def performance(self, cell: Cell) -> Mapping[str, float]:
+        """Return the test scores of each use with true pairs, at each λ."""
+        score = self.files.load(cell).score.mean(2)
+        return {
+            f"{use}, λ = {arm.weight:g}": float(score[i, at])
+            for i, arm in enumerate(self.arms)
+            for at, use in enumerate(USES)
+            if arm.control == PAIRS
+        }
 
     def analyse(self, progress: bool) -> Mapping[str, Any]:
         """Return effects, matching and verdicts."""

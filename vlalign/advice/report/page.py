@@ -12,11 +12,12 @@ from vlalign.advice.config import AdviceConfig
 from vlalign.advice.encoder import USES
 from vlalign.display.format import DASH, duration, interval, number, plural, signed
 from vlalign.report.commands import changed, command_line
-from vlalign.report.page import Figure, Page, Paragraph, Section, Table
+from vlalign.report.page import Bullets, Figure, Page, Paragraph, Section, Table
 from vlalign.report.study import study_page
 
 if TYPE_CHECKING:
     from vlalign.advice.results import AdviceResult
+    from vlalign.advice.verdict import Verdict
 
 
 def advice_page(result: AdviceResult, figures: Mapping[str, Path]) -> Page:
@@ -33,6 +34,7 @@ def advice_page(result: AdviceResult, figures: Mapping[str, Path]) -> Page:
             "Verdicts",
             [
                 verdict_table(result),
+                Bullets([_reason(result, verdict) for verdict in result.verdicts]),
                 Figure(
                     figures["curves"],
                     f"Difference in {score} to training without the term against its weight, for three uses",
@@ -100,17 +102,23 @@ def verdict_table(result: AdviceResult) -> Table:
     """Return the verdicts with their numbers, a row for each use."""
     return Table(
         f"Verdict for each use, by test {result.score_name}; intervals hold for all λ of a use at once (95 %)",
-        ["at test time", "verdict", "λ", "difference to λ = 0", "smallest visible effect", "explained by", "instead"],
+        ["at test time", "verdict", "λ", "difference to λ = 0", "smallest visible effect"],
         [
             [
                 result.use_name(verdict.use), verdict.decision, f"{verdict.weight:g}",
                 f"{signed(verdict.effect, 3)}\n{interval(verdict.low, verdict.high, 3, ' to ')}",
-                number(verdict.detectable, 3), verdict.reason or DASH, verdict.instead,
+                number(verdict.detectable, 3),
             ]
             for verdict in result.verdicts
         ],
-        left=("verdict", "explained by", "instead"),
+        left=("verdict",),
     )  # fmt: skip
+
+
+def _reason(result: AdviceResult, verdict: Verdict) -> str:
+    """Return what explains a verdict, and what to try."""
+    reason = f"explained by {verdict.reason}. " if verdict.reason else ""
+    return f"{_sentence(result.use_name(verdict.use))}: {reason}What to try: {verdict.instead}."
 
 
 def _score_table(result: AdviceResult, use: str) -> Table:
@@ -122,9 +130,8 @@ def _score_table(result: AdviceResult, use: str) -> Table:
             entry = of_control(result.effects, use, control).query("weight == @weight").iloc[0]
             if control == PAIRS:
                 row.append(number(entry["score"], 3))
-            row.append(
-                DASH if weight == 0 else f"{signed(entry['effect'], 3)}\n{interval(entry['low'], entry['high'], 3)}"
-            )
+            around = interval(entry["low"], entry["high"], 3, " to ")
+            row.append(DASH if weight == 0 else f"{signed(entry['effect'], 3)}\n{around}")
         rows.append(row)
     return Table(
         f"{_sentence(result.use_name(use))}: {result.score_name} and differences to λ = 0",
@@ -157,8 +164,8 @@ def _facts(result: AdviceResult) -> dict[str, str]:
         "modalities": f"{first} ({facts['widths'][0]} values) and {second} ({facts['widths'][1]} values)",
         "samples": f"{facts['samples']:,} labelled, {facts['unlabelled']:,} more pairs without a label",
         "task": task,
-        "design": f"{plural(len(config['seeds']), 'seed')}, {folds}, λ = "
-        + ", ".join(f"{weight:g}" for weight in config["weights"]) + ", 2 controls",
+        "design": f"{plural(len(config['seeds']), 'seed')}, {folds}, 2 controls, λ = "
+        + ", ".join(f"{weight:g}" for weight in config["weights"]),
         "training": f"{config['steps']} steps of {config['batch']} labelled samples; {result.trained} pairs of "
         f"encoders in the last run, {duration(result.seconds['train'])}",
     }  # fmt: skip

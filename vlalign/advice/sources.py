@@ -1,0 +1,203 @@
+"""Data of the experiment from what users have: files of embeddings, two runs of a store, prepared data sets."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vlalign.advice.data import PairedData, make_data
+from vlalign.data.embeddings import is_embeddings, read_embeddings, read_groups, split_key
+from vlalign.display import quoted
+from vlalign.errors import VlalignError
+from vlalign.paths import user_path
+from vlalign.scoring.inputs import Arrays, Side, check_pairing
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from vlalign.multibench.data.prepared import PreparedSplit
+
+log = logging.getLogger(__name__)
+
+_OTHERS = ("labels", "ids", "split")  # arrays of a file that are no modality
+
+
+def read_source(
+    words: Sequence[str],
+    labels: str | None = None,
+    unlabelled: Sequence[str] = (),
+    modalities: Sequence[str] = (),
+    id_column: str | None = None,
+) -> PairedData:
+    """Read the data that a command names.
+
+    Args:
+        words: one file with two arrays, two files, a store and two of its runs, or the folder of a prepared data set.
+        labels: file of labels, by id where it has ids, else by row; not for a prepared data set, which has labels.
+            Samples that it has no id of are pairs without a label.
+        unlabelled: one file with two arrays, or two files, of more pairs.
+        modalities: two arrays of a file, or modalities of a prepared data set, where it has more.
+        id_column: column of ids in tables.
+
+    Raises:
+        VlalignError: a file, run or label that does not exist or does not fit; one line that names it.
+    """
+    from vlalign.multibench.data.prepared import is_prepared
+
+    if len(modalities) not in (0, 2):
+        raise VlalignError(f"--modalities takes two names, got {len(modalities)}")
+    if is_prepared(words[0]):
+        if len(words) > 1 or labels:
+            raise VlalignError(f"{words[0]} is a prepared data set, which has its labels: name it alone")
+        return _from_prepared(words[0], _files(unlabelled, (), None) if unlabelled else None, modalities)
+    if is_embeddings(words[0]):
+        sides = _files(words, modalities, id_column)
+    else:
+        sides = _runs(words)
+    if labels is None:
+        raise VlalignError("--labels names the file of the labels, one for each sample")
+    names = _names(sides, modalities)
+    x, ids = _paired(sides)
+    more = None if not unlabelled else _paired(_files(unlabelled, modalities, id_column))[0]
+    values = read_groups(labels, id_column, what="labels")
+    if isinstance(values, Mapping):
+        x, values, more = _by_id(x, ids, values, more, labels)
+    return make_data(*x, values, more, names=names)
+
+
+def _files(words: Sequence[str], modalities: Sequence[str], id_column: str | None) -> list[Side]:
+    """Return the sides of one file with two arrays, or of two files."""
+    if len(words) == 1:
+        path, key = split_key(words[0])
+        if key:
+            raise VlalignError(f"{words[0]} is one array: name a second one, or the file alone")
+        words = [f"{words[0]}:{name}" for name in modalities or _arrays(path)]
+    if len(words) != 2:
+        raise VlalignError(f"{len(words)} files given: name one with two arrays, or two")
+    read = [read_embeddings(word, id_column) for word in words]
+    return [
+        Side(Arrays(one.features, one.name, one.ids, label, one.source), label)
+        for one, label in zip(read, "xy", strict=True)
+    ]
+
+
+def _arrays(path: Path) -> list[str]:
+    """Return the names of the two arrays of a file that has no others.
+
+    Raises:
+        VlalignError: it has another number of arrays, or its kind holds one array only.
+    """
+    import numpy as np
+
+    if not path.is_file():
+        raise VlalignError(f"{path} does not exist" if not path.exists() else f"{path} is a folder: name a file of it")
+    if path.suffix.lower() == ".npz":
+        try:
+            names = list(np.load(path, allow_pickle=False).files)
+        except (OSError, ValueError, EOFError) as error:
+            raise VlalignError(f"cannot read {path}: {error}") from error
+    elif path.suffix.lower() == ".safetensors":
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(path, framework="pt") as file:
+                names = list(file.keys())
+        except (OSError, SafetensorError) as error:
+            raise VlalignError(f"cannot read {path}: {error}") from error
+    else:
+        raise VlalignError(f"{path} is one file: name a second one, of the other modality")
+    chosen = [name for name in names if name not in _OTHERS]
+    if len(chosen) != 2:
+        raise VlalignError(
+            f"{path} holds {', '.join(map(quoted, names[:9]))}: name the two modalities with --modalities A B"
+        )
+    return chosen
+
+
+def _runs(words: Sequence[str]) -> list[Side]:
+    """Return the sides of a store and two runs."""
+    from vlalign.store import FeatureStore
+
+    if not user_path(words[0]).is_dir():
+        raise VlalignError(f"{words[0]} is no file of embeddings, feature store or prepared data set")
+    if len(words) != 3:
+        raise VlalignError(f"name two runs of the store {words[0]}, one of each modality; {len(words) - 1} given")
+    store = FeatureStore(words[0])
+    return [Side(store.find(word), label) for word, label in zip(words[1:], "xy", strict=True)]
+
+
+def _names(sides: Sequence[Side], modalities: Sequence[str]) -> tuple[str, str]:
+    """Return names of the modalities: those given, the key in their file, or the model."""
+    first, second = modalities or [side.model.rpartition(":")[2] or side.model for side in sides]
+    return (first, second) if first != second else (f"first {first}", f"second {second}")
+
+
+def _paired(sides: Sequence[Side]) -> tuple[tuple[Tensor, Tensor], list[str] | None]:
+    """Return the last layers [N, D] of both sides, rows paired, and the ids if rows are paired by id."""
+    x, y = sides
+    by_id = check_pairing(x, y) == "id"
+    if by_id and x.ids is not None:
+        y.put_in_order(x.ids)
+    first, second = (side.load(len(side.axis) - 1)[:] for side in sides)  # all rows, also of a layer read when used
+    return (first, second), x.ids
+
+
+def _by_id(
+    x: tuple[Tensor, Tensor],
+    ids: list[str] | None,
+    values: Mapping[str, Any],
+    more: tuple[Tensor, Tensor] | None,
+    labels: str,
+) -> tuple[tuple[Tensor, Tensor], list[Any], tuple[Tensor, Tensor] | None]:
+    """Return the labelled pairs, their labels, and the pairs without a label, those given included."""
+    import torch
+
+    if ids is None:
+        raise VlalignError(f"{labels} has labels by id, but the features have no ids: give labels by row")
+    has = [i for i, name in enumerate(ids) if name in values]
+    lacks = [i for i, name in enumerate(ids) if name not in values]
+    if not has:
+        raise VlalignError(f"{labels} has no id of the features, such as {quoted(ids[0])}")
+    if lacks:
+        log.info("%d samples have no label in %s: they are used as pairs without one", len(lacks), labels)
+        parts = [(side[lacks],) + (() if more is None else (more[m],)) for m, side in enumerate(x)]
+        more = torch.cat(parts[0]), torch.cat(parts[1])
+    return (x[0][has], x[1][has]), [values[ids[i]] for i in has], more
+
+
+def _from_prepared(folder: str, unlabelled: list[Side] | None, modalities: Sequence[str]) -> PairedData:
+    """Return a prepared data set: means over time, its split; a sentiment is positive or not."""
+    import torch
+
+    from vlalign.multibench.data.prepared import open_prepared
+    from vlalign.multibench.data.validation import SPLITS
+
+    prepared = open_prepared(folder)
+    chosen = list(modalities) or list(prepared.modalities)
+    if unknown := [name for name in chosen if name not in prepared.modalities]:
+        raise VlalignError(f"{folder} has no modality {unknown[0]}: it has {', '.join(prepared.modalities)}")
+    if len(chosen) != 2:
+        raise VlalignError(f"{folder} has {', '.join(prepared.modalities)}: name two with --modalities")
+    parts = [prepared.splits[name] for name in SPLITS]
+    x1, x2 = (torch.cat([_mean(part, name) for part in parts]) for name in chosen)
+    target = torch.cat([part.labels for part in parts])
+    values: list[Any] = target.tolist()
+    if prepared.task == "sentiment":
+        values = ["positive" if value > 0 else "not positive" for value in values]
+    split = [name for name, part in zip(SPLITS, parts, strict=True) for _ in part.ids]
+    more = None if unlabelled is None else _paired(unlabelled)[0]
+    return make_data(x1, x2, values, more, split, (chosen[0], chosen[1]))
+
+
+def _mean(part: PreparedSplit, modality: str) -> Tensor:
+    """Return features [N, F], means over the frames before the padding."""
+    import torch
+
+    frames = part.inputs[modality].float()
+    lengths = part.lengths.get(modality)
+    if lengths is None:
+        return frames.mean(1)
+    valid = torch.arange(frames.shape[1]) < lengths.unsqueeze(1)
+    return (frames * valid.unsqueeze(2)).sum(1) / lengths.unsqueeze(1)
