@@ -31,14 +31,13 @@ _TEXTS = (
     "font.size", "axes.titlesize", "axes.labelsize", "xtick.labelsize", "ytick.labelsize", "legend.fontsize",
     "figure.titlesize", "figure.labelsize",
 )  # fmt: skip
-_PAPER = dict.fromkeys(_TEXTS, _POINTS) | {
+#: settings of files: text of a PDF as TrueType, which venues accept, and of an SVG as text; the same file each time
+_FILES = {"pdf.fonttype": 42, "svg.hashsalt": "vlalign", "svg.fonttype": "none"}
+_PAPER = dict.fromkeys(_TEXTS, _POINTS) | _FILES | {
     "axes.linewidth": 0.6, "xtick.major.width": 0.6, "ytick.major.width": 0.6, "xtick.major.size": 2.5,
     "ytick.major.size": 2.5, "xtick.major.pad": 2, "ytick.major.pad": 2, "axes.labelpad": 2,
     "figure.constrained_layout.w_pad": 0.03, "figure.constrained_layout.h_pad": 0.04,
 }  # fmt: skip
-#: settings of files: text of a PDF as TrueType, which venues accept, and of an SVG as text; the same file each time
-_FILES = {"pdf.fonttype": 42, "svg.hashsalt": "vlalign", "svg.fonttype": "none"}
-
 _style: ContextVar[Style] = ContextVar("style of figures", default="screen")
 
 
