@@ -14,7 +14,7 @@ import pytest
 
 from chaos.kills import differences, in_child, run_forked, tree
 
-KILLS = 24
+KILLS = 11
 #: of the sample; the others draw figures or extract twice, which takes longer
 QUICK = (
     "prepare",
