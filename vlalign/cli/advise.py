@@ -23,6 +23,7 @@ from cyclopts import Parameter
 
 from vlalign.advice.config import AdviceConfig, ExperimentOptions
 from vlalign.cli.app import Flags, Quiet
+from vlalign.cli.output import FigureStyle, Json, TableKind, form_of, show_study
 from vlalign.config import File
 
 
@@ -36,6 +37,9 @@ def run(
     id_column: str | None = None,
     budget: str | None = None,
     dry_run: bool = False,
+    style: FigureStyle = "screen",
+    table: TableKind = None,
+    json: Json = False,
     options: Annotated[ExperimentOptions, Flags] = ExperimentOptions(),
     quiet: Quiet = False,
 ) -> None:
@@ -55,8 +59,10 @@ def run(
     from vlalign.advice.report import show_plan
     from vlalign.advice.run import prepare_study
     from vlalign.advice.sources import read_source
+    from vlalign.display.figures import figure_style
     from vlalign.report.console import console
 
+    form = form_of(json, table)
     data = read_source([source, *more], labels, unlabelled, modalities, id_column)
     config = AdviceConfig(
         **{entry.name: getattr(options, entry.name) for entry in fields(options)},
@@ -64,13 +70,16 @@ def run(
     )  # fmt: skip
     study = prepare_study(data, config, budget)
     plan = study.plan()
-    if study.is_main_process and not quiet:
+    if study.is_main_process and not quiet and (dry_run or form == "text"):
         show_plan(study, plan, console())
     if dry_run:
         return
     result = study.run(plan, progress=not quiet, report=False)
     if result is not None:
-        study.report(result, study.config.out, console())
+        with figure_style(style):
+            study.report(result, study.config.out, console() if form == "text" else None)
+        if form != "text":
+            show_study(result, form)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,12 @@ def findings_of(result: AdviceResult, metric: str | None = None) -> list[str]:
 def main_table(result: AdviceResult, metric: str | None = None) -> Texts:
     """Return the difference in the score to λ = 0 of true pairs, with its interval, a row for each use and λ."""
     rows = [
-        [result.use_name(use), f"{row['weight']:g}", signed(row["effect"], 4), interval(row["low"], row["high"])]
+        [
+            result.use_name(use),
+            f"{row['weight']:g}",
+            signed(row["effect"], 4),
+            interval(row["low"], row["high"], between=" to "),
+        ]
         for use in USES
         for row in of_control(result.effects, use, PAIRS).query("weight > 0").to_dict("records")
     ]
