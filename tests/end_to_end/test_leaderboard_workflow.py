@@ -29,7 +29,7 @@ def scripts(job: str) -> list[str]:
 
 
 @pytest.mark.skipif(not shutil.which("bash"), reason="bash, as on GitHub's machines")
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_pull_requests_are_checked_and_the_board_is_rebuilt(
     hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

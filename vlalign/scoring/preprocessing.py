@@ -58,8 +58,8 @@ def clip_threshold(layers: Callable[[], Iterable[Tensor | LazyLayer]], q: float)
             shift = (8 * layer.element_size() if left < 0 else left) - 16
             for _, part in row_blocks(layer):
                 bits = part.abs().flatten().view(torch.int64 if dtype == torch.float64 else torch.int32)
-                fit = bits if left < 0 else bits[bits >> left == value]
-                histogram = histogram.to(bits.device) + torch.bincount(fit >> shift & 0xFFFF, minlength=2**16)
+                unknown = bits if left < 0 else bits[bits >> left == value] & ((1 << left) - 1)
+                histogram = histogram.to(bits.device) + torch.bincount(unknown >> shift, minlength=2**16)
         upto = histogram.cpu().cumsum(0)
         position = int(q * int(upto[-1])) if left < 0 else position
         digit = int(torch.searchsorted(upto, position, right=True))
