@@ -58,7 +58,7 @@ def test_decision_and_reason(shifts: Any, decision: str, weight: float | None, r
 def test_false_verdicts_are_rare() -> None:
     """Arms that differ by the chance of training alone: correctness tables of every kind of variation."""
     random = np.random.RandomState(0)
-    wrong = np.zeros(3)
+    wrong = 0
     for repeat in range(24):
         n = (60, 400)[repeat % 2]
         level = random.beta(2, 1, n)  # of each sample
@@ -67,5 +67,5 @@ def test_false_verdicts_are_rare() -> None:
             noise = 0.03 * random.standard_normal((5, 3, 1)) + 0.15 * random.standard_normal((5, 3, n))
             scores[:, i] = random.rand(5, 3, n) < level + noise
         effects = effect_table(scores, scores.mean(axis=(0, 3)), ARMS)
-        wrong += [verdict.decision != "no difference" for verdict in decide(effects, FACTS)]
-    assert wrong.sum() <= 0.05 * 72 + 4
+        wrong += any(verdict.decision != "no difference" for verdict in decide(effects, FACTS))
+    assert wrong <= 0.05 * 24 + 2

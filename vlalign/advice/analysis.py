@@ -41,13 +41,13 @@ def effect_table(scores: Floats, valid: Floats, arms: Sequence[Arm]) -> pd.DataF
 
     Returns:
         ``use``, ``control``, ``weight``; ``valid`` and ``score``, the means; ``effect``, the difference of the score to
-        that at weight 0, with ``low`` and ``high`` for all weights of one use and control at once, and ``detectable``;
+        that at weight 0, with ``low`` and ``high`` for all weights and uses of a control at once, and ``detectable``;
         ``pairing``, the difference of true pairs to this control at the same weight, with ``pairing_low`` and
         ``pairing_high``. Missing at weight 0.
     """
     import pandas as pd
 
-    weights = sum(arm.weight > 0 and arm.control == PAIRS for arm in arms)
+    together = len(USES) * sum(arm.weight > 0 and arm.control == PAIRS for arm in arms)
     at = {(arm.control, arm.weight): i for i, arm in enumerate(arms)}
     rows: list[dict[str, Any]] = []
     for use, name in enumerate(USES):
@@ -57,11 +57,11 @@ def effect_table(scores: Floats, valid: Floats, arms: Sequence[Arm]) -> pd.DataF
                 "valid": float(valid[i, use]), "score": float(scores[:, i, use].mean()),
             }  # fmt: skip
             if arm.weight > 0:
-                effect = crossed_mean(scores[:, i, use] - scores[:, 0, use], weights)
+                effect = crossed_mean(scores[:, i, use] - scores[:, 0, use], together)
                 row |= {"effect": effect.mean, "low": effect.low, "high": effect.high, "detectable": effect.detectable}
             if arm.control != PAIRS:
                 true = scores[:, at[PAIRS, arm.weight], use]
-                pairing = crossed_mean(true - scores[:, i, use], weights)
+                pairing = crossed_mean(true - scores[:, i, use], together)
                 row |= {"pairing": pairing.mean, "pairing_low": pairing.low, "pairing_high": pairing.high}
             rows.append(row)
     columns = [*KEYS, "valid", "score", "effect", "low", "high", "detectable"]

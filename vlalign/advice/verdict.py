@@ -26,7 +26,7 @@ class Verdict:
         decision: "align", "do not align" or "no difference".
         weight: λ that the numbers are of: the best on validation of those that gain; the one that loses most; or the
             best on validation.
-        effect: difference in the score to λ = 0, with ``low`` and ``high`` for all λ at once.
+        effect: difference in the score to λ = 0, with ``low`` and ``high`` for all λ and uses at once.
         detectable: smallest effect at this λ that would have been seen with a probability of 80 %.
         gains, losses: λ whose interval lies above and below 0.
         reason: what the controls show.
@@ -61,7 +61,7 @@ class Verdict:
 
 
 def decide(effects: pd.DataFrame, facts: Mapping[str, Any]) -> list[Verdict]:
-    """Return the verdict for each use; it depends on intervals alone, which hold for all λ of a use at once.
+    """Return the verdict for each use; it depends on intervals alone, which hold for all λ and uses at once.
 
     Args:
         effects: of :func:`vlalign.advice.analysis.effect_table`.

@@ -38,7 +38,7 @@ def advice_page(result: AdviceResult, figures: Mapping[str, Path]) -> Page:
                 Figure(
                     figures["curves"],
                     f"Difference in {score} to training without the term against its weight, for three uses",
-                    f"Difference in test {score} to λ = 0, with {levels:.0%} intervals for all λ of a curve at once. "
+                    f"Difference in test {score} to λ = 0, with {levels:.0%} intervals for all λ and uses at once. "
                     f"n = {result.facts['tested']} test samples, each tested on once a seed; "
                     f"{len(result.config['seeds'])} seeds. Shuffled pairs are a regulariser; pairs shuffled within "
                     "their class carry class information only.",
@@ -71,7 +71,7 @@ def advice_page(result: AdviceResult, figures: Mapping[str, Path]) -> Page:
                     "contrastive term, which also sees the pairs without a label. All λ and controls share samples, "
                     "batches, initial weights and steps. Checkpoint, depth and λ were chosen on validation, "
                     "differences measured on test. An interval accounts for other seeds and other test samples "
-                    "(crossed random effects) and, by Bonferroni's rule, for all λ of one use. In the control within "
+                    "(crossed random effects) and, by Bonferroni's rule, for all λ and uses. In the control within "
                     "classes the term sees labelled pairs only."
                 )
             ],
@@ -101,7 +101,7 @@ def command_of(result: AdviceResult) -> str:
 def verdict_table(result: AdviceResult) -> Table:
     """Return the verdicts with their numbers, a row for each use."""
     return Table(
-        f"Verdict for each use, by test {result.score_name}; intervals hold for all λ of a use at once (95 %)",
+        f"Verdict for each use, by test {result.score_name}; intervals hold for all λ and uses at once (95 %)",
         ["at test time", "verdict", "λ", "difference to λ = 0", "smallest visible effect"],
         [
             [
