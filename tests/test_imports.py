@@ -35,7 +35,7 @@ ALLOWED: dict[str, set[str]] = {
     "stats": {"metrics"},
     "scoring": {"store", "metrics", "stats"},
     "reproduce": {"metrics", "scoring"},
-    "report": EXTRACTION | SCORES | {"reproduce"},
+    "report": EXTRACTION | SCORES | {"decomposition", "reproduce"},
     "study": SCORES,
     "uniqueness": EXTRACTION | SCORES | {"study", "report"},
     "synthetic": SCORES | {"decomposition", "study", "report"},

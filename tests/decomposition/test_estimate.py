@@ -15,7 +15,8 @@ import torch
 import vlalign
 from vlalign.decomposition import InformationResult, broja, mutual_information
 from vlalign.decomposition.classifiers import make_folds
-from vlalign.decomposition.estimate import _with_information
+from vlalign.decomposition.estimate import _Predictions, _scores, _with_information
+from vlalign.decomposition.options import InformationOptions
 from vlalign.decomposition.result import NAMES
 from vlalign.errors import VlalignError
 
@@ -63,7 +64,7 @@ def test_result_as_table_figure_file_and_html(known: InformationResult, tmp_path
     assert stored["options"]["folds"] == 3
     assert stored["classes"] == [f"class {k}" for k in range(4)]
     axes = known.figure().axes[0]
-    assert [label.get_text() for label in axes.get_yticklabels()][-1] == "shared (R)"
+    assert [label.get_text() for label in axes.get_yticklabels()][-1] == "in both (R)"
     with pytest.raises(AttributeError, match="no attribute 'T'"):
         _ = known.T
 
@@ -131,3 +132,18 @@ def test_a_column_that_is_the_label_is_reported(caplog: pytest.LogCaptureFixture
 def test_exact_decomposition_is_beside_the_estimate() -> None:
     assert vlalign.information.broja is broja
     assert pytest.approx(math.log(2)) == broja([[[0.5, 0.0]], [[0.0, 0.5]]]).U1
+
+
+def test_a_modality_without_information_has_no_redundancy_with_one_that_has_all() -> None:
+    labels = np.arange(200) % 2
+    sure = np.where(np.eye(2)[labels] > 0, 0.999, 0.001)
+    posteriors = np.stack([np.full((200, 2), 0.5), sure])
+    predicted = _Predictions(posteriors, np.log(2 * sure), np.arange(200) % 5, labels, {})
+    scores, independent = _scores(predicted, InformationOptions())
+    first, second, _, r, u1, u2, _ = scores[:, np.arange(200), labels]
+    assert first == pytest.approx(0, abs=1e-9)
+    assert second == pytest.approx(np.log(2 * 0.999), abs=0.001)
+    assert r == pytest.approx(0, abs=0.001)  # of every sample
+    assert u1 == pytest.approx(0, abs=0.001)
+    assert u2 == pytest.approx(second, abs=0.001)
+    assert independent == pytest.approx(0, abs=1e-4)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 VERBS = (
     "extract", "import", "score", "study", "synthetic", "multibench", "advise", "perturb", "metrics", "leaderboard",
-    "compare", "reproduce", "models", "runs", "verify", "push", "pull", "push-results", "demo",
+    "compare", "information", "reproduce", "models", "runs", "verify", "push", "pull", "push-results", "demo",
 )  # fmt: skip
 _MODULES = {"import": "import_embeddings"}  # whose names Python does not allow
 #: verbs whose command continues where it was interrupted

@@ -26,9 +26,10 @@ from vlalign.decomposition.samples import Samples, check_samples
 
 Ints = NDArray[np.int64]
 
-_TOLERANCE = 1e-5  # nats, of the program
+_TOLERANCE = 1e-6  # nats, of the program
 _STRONGEST = 20.0
 _FLOOR = 1e-3  # least p(y|state) / p(y)
+_RESOLUTION = 2 * _FLOOR  # nats: what is smaller may be an effect of the floor
 _MOST_TO_CLUSTER = 20_000
 
 
@@ -127,10 +128,12 @@ def _with_information(table: Floats, wanted: float) -> Floats:
 def _scores(predicted: _Predictions, options: InformationOptions) -> tuple[Floats, float]:
     """Return what each sample would add to the values of :data:`NAMES` [7, N, K] for each label it may have, in nats.
 
-    The second value is S if x1 and x2 were independent within each class.
+    S is lowered by the information that merging predictions into states loses, which is no synergy. The second value
+    is S if x1 and x2 were independent within each class.
     """
     count = len(predicted.labels)
     marginal = np.bincount(predicted.labels) / count
+    lost = 0.0
     gains: list[Floats] = []
     tables: list[Floats] = []
     states: list[Ints] = []
@@ -147,14 +150,23 @@ def _scores(predicted: _Predictions, options: InformationOptions) -> tuple[Float
         else:  # no better than p(y)
             table, state = marginal[None], np.zeros_like(state)
         gains.append(_gain(table)[state])
+        each = np.arange(count), predicted.labels
+        lost = max(lost, float((_floored(np.log(posteriors / marginal), marginal)[each] - gains[-1][each]).mean()))
         tables.append(table)
         states.append(state)
     solved = least_information(tables[0], tables[1], _TOLERANCE)
     least = solved.a[states[0]] + solved.b[states[1]] - np.log(marginal)
     first, second = gains
     independent = mutual_information((tables[0][:, None] * tables[1] / marginal).reshape(-1, len(marginal)))
-    values = [first, second, predicted.joint, first + second - least, least - second, least - first]
-    return np.stack([*values, predicted.joint - least]), max(0.0, independent - solved.upper)
+    joint = _floored(predicted.joint, marginal)
+    values = [first, second, joint, first + second - least, least - second, least - first, joint - least - lost]
+    return np.stack(values), max(0.0, independent - solved.upper)
+
+
+def _floored(gains: Floats, marginal: Floats) -> Floats:
+    """Return log p(y|x) − log p(y) [N, K] with p(y|x) / p(y) of at least about :data:`_FLOOR`, as in the tables."""
+    ratio = np.maximum(np.exp(gains), _FLOOR)
+    return np.asarray(np.log(ratio / (ratio @ marginal)[:, None]))
 
 
 def _gain(table: Floats) -> Floats:
@@ -192,7 +204,7 @@ def _estimate(samples: Samples, options: InformationOptions) -> InformationResul
             high=float(scale * high[i]),
             null=float(scale * level[i]),
             p=float(p[i]),
-            detected=bool(p[i] <= 0.05 and low[i] > 0),
+            detected=bool(p[i] <= 0.05 and low[i] > _RESOLUTION),
         )
         for i, name in enumerate(NAMES)
     }

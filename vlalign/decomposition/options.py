@@ -26,7 +26,7 @@ class InformationOptions(Options, group=Group("Information", sort_key=3)):
     permutations: Annotated[int, Interval(ge=19, le=100_000)] = 199
     """permutations of the labels for the null"""
 
-    clusters: Annotated[int, Interval(ge=2, le=200)] = 32
+    clusters: Annotated[int, Interval(ge=2, le=200)] = 64
     """states that the predictions of each modality are merged into, at most, for the exact decomposition"""
 
     seed: Annotated[int, Interval(ge=0, le=2**32 - 1)] = 0

@@ -37,8 +37,8 @@ class Least:
 
     Attributes:
         lower, upper: bounds; the upper one is of a q with the given p(x1,y) and p(x2,y).
-        a, b: feasible point of the dual, [n1, K] and [n2, K], whose value is the lower bound, unless that is the
-            larger one of I(X1;Y) and I(X2;Y); −inf where p(x1,y) or p(x2,y) is 0.
+        a, b: feasible point of the dual, [n1, K] and [n2, K], whose value is the lower bound; −inf where p(x1,y) or
+            p(x2,y) is 0.
     """
 
     lower: float
@@ -68,19 +68,19 @@ def least_information(first: Floats, second: Floats, tolerance: float) -> Least:
         swapped = least_information(second, first, tolerance)
         return Least(swapped.lower, swapped.upper, swapped.b, swapped.a)
     marginal = entropy(first.sum(axis=0)[None])
-    lower, upper = max(marginal - entropy(first), marginal - entropy(second)), np.inf
+    upper = np.inf
     point = _start(first, second)
     damping, best, a, b = 1e-8, -np.inf, point.a, point.b
     for _ in range(_MOST_STEPS):
         value, lowered = _dual(point, first, second)
         if value > best:
             best, a, b = value, lowered, point.b
-        lower = max(lower, marginal + value)
         upper = min(upper, marginal - entropy(_feasible(point.masses, first, second)))
-        if upper - lower <= tolerance:
+        if upper - marginal - best <= tolerance:
             break
         point, length = _step(point, first, second, damping)
         damping = min(damping * 10, 1.0) if length < 0.3 else max(damping / 10, 1e-10)
+    lower = marginal + best
     return Least(lower, max(lower, upper), a, b)
 
 

@@ -40,7 +40,7 @@ class Estimate:
         low, high: 95 % interval, from resampled samples.
         null: 95 % quantile with shuffled labels.
         p: share of shuffles with a value at least as large, the estimate included.
-        detected: p is at most 0.05 and the interval is above 0.
+        detected: p is at most 0.05 and the interval is above 0.002 nats, the resolution of the computation.
     """
 
     value: float
@@ -135,7 +135,7 @@ class InformationResult:
             end = max(one.high, one.value, one.null)
             text = f" {one.value:.2f}" if one.detected else f" {one.value:.2f}, not detected"
             axes.text(end, i, text, va="center", fontsize=8)
-        labels = {"R": "shared (R)", "U1": "x1 alone (U1)", "U2": "x2 alone (U2)", "S": "only together (S)"}
+        labels = {"R": "in both (R)", "U1": "x1 alone (U1)", "U2": "x2 alone (U2)", "S": "only together (S)"}
         axes.set_yticks(range(4), [labels[name] for name in reversed(names)], fontsize=8)
         axes.set_xlim(
             0, 1.3 * max(0.02, *(max(self.estimates[name].high, self.estimates[name].value) for name in names))

@@ -17,7 +17,7 @@ from vlalign.errors import VlalignError
 log = logging.getLogger(__name__)
 
 LEAST_PER_FOLD = 5  # samples of a class
-_MOST_CLASSES = 100
+_MOST_CLASSES = 50
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,139 @@
+"""Estimate what two modalities share about a label, what each has alone, and what only both together have.
+
+Rows are paired by id where both files have ids, and else by their order; labels are one a row, or a column of a table
+with ids. Of a run, and of a file with several layers, the last layer is used.
+
+  vlalign information mine.npz --labels labels.npy
+  vlalign information image.npy text.npy --labels labels.csv:class
+  vlalign information clip.parquet:image clip.parquet:text --labels clip.parquet:category
+  vlalign information features dinov2-small llama-7b --labels labels.csv:class
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from vlalign.cli.app import Flags
+from vlalign.config import File, Folder
+from vlalign.decomposition.options import InformationOptions
+from vlalign.errors import VlalignError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from vlalign.scoring.inputs import Side
+
+
+def run(
+    store: str,
+    /,
+    *runs: str,
+    labels: File,
+    ids: Annotated[tuple[str, ...], Parameter(metavar="FILE")] = (),
+    id_column: str | None = None,
+    out: Folder = "information",
+    figure: Annotated[bool, Parameter(negative="--no-figure")] = True,
+    json: bool = False,
+    options: Annotated[InformationOptions, Flags] = InformationOptions(),
+) -> None:
+    """Estimate the decomposition, show it, and write information.json and information.png.
+
+    Args:
+        store: folder of the feature store, a file of embeddings, or an .npz file with the arrays of both modalities
+        runs: two runs of the store, or the file of the second modality
+        labels: class of each sample: one a line or a row, or a column as FILE:COLUMN
+        ids: ids of the rows, one a line or a column as FILE:COLUMN: one file for both sides, or one for each side
+        id_column: column of ids in tables (default: id, if there is one)
+        out: folder of the record and the figure
+        figure: write the figure
+        json: print the record, and nothing else
+    """
+    from json import dumps
+    from pathlib import Path
+
+    from vlalign.decomposition import information
+    from vlalign.display.figures import save
+    from vlalign.report.console import console
+    from vlalign.report.information import show_information
+
+    x, y = _sides([store, *runs], ids, id_column)
+    values = _labels(labels, id_column, x)
+    result = information(_last_layer(x), _last_layer(y), values, **vars(options))
+    files = [result.save(Path(out) / "information.json")]
+    if figure:
+        files.append(save(result.figure(), Path(out) / "information.png"))
+    if json:
+        print(dumps(result.as_dict(), indent=1, ensure_ascii=False))
+    else:
+        show_information(result, (x.model, y.model), files, console())
+
+
+def _sides(names: list[str], ids: tuple[str, ...], id_column: str | None) -> tuple[Side, Side]:
+    """Return both modalities with their rows in the same order."""
+    from vlalign.cli.score import choose_pairs, file_pairs
+    from vlalign.data.embeddings import is_embeddings
+    from vlalign.scoring.inputs import Side, check_pairing
+    from vlalign.store import FeatureStore
+
+    if is_embeddings(names[0]):
+        [pair] = file_pairs(_two_arrays(names[0]) if len(names) == 1 else names, (), ids, id_column)
+    elif ids or id_column:
+        raise VlalignError(f"--ids and --id-column are for files of embeddings, not for the store {names[0]}")
+    else:
+        pair = _one_pair(choose_pairs(FeatureStore(names[0]), names[1:]), names[0])
+    x, y = (Side(side, label) for side, label in zip(pair, "xy", strict=True))
+    if check_pairing(x, y) == "id" and x.ids is not None:
+        y.put_in_order(x.ids)
+    return x, y
+
+
+def _one_pair(pairs: Any, store: str) -> Any:
+    if len(pairs) != 1:
+        raise VlalignError(f"{store} has {len(pairs)} pairs of runs: name the two runs (see `vlalign runs`)")
+    return pairs[0]
+
+
+def _two_arrays(name: str) -> list[str]:
+    """Return the names of the two arrays of an archive as files with keys."""
+    import numpy as np
+
+    from vlalign.data.array_files import decode, listed
+    from vlalign.data.embeddings import split_key
+
+    path, key = split_key(name)
+    if path.suffix.lower() != ".npz" or key:
+        raise VlalignError(f"{name} is one modality: name the file of the other one after it")
+    if not path.is_file():
+        raise VlalignError(f"{path} does not exist")
+    with decode(path, lambda: np.load(path, allow_pickle=False)) as archive:
+        keys = list(archive.files)
+    if len(keys) != 2:
+        raise VlalignError(f"{path} holds {listed(keys)}: name the two modalities as {path.name}:KEY {path.name}:KEY")
+    return [f"{path}:{key}" for key in keys]
+
+
+def _labels(labels: str, id_column: str | None, x: Side) -> list[Any]:
+    """Return the label of each row of x."""
+    from vlalign.data.embeddings import read_groups, read_values
+    from vlalign.display import some
+
+    values = read_groups(labels, id_column, what="labels")
+    if not isinstance(values, dict):
+        return read_values(labels, "labels", x.n)
+    if x.ids is None:
+        raise VlalignError(f"{labels} has ids, but the embeddings have none: give theirs with --ids")
+    if missing := [name for name in x.ids if name not in values]:
+        raise VlalignError(f"{labels} has no label of {len(missing)} samples: {some(missing)}")
+    return [values[name] for name in x.ids]
+
+
+def _last_layer(side: Side) -> Tensor:
+    return side.load(len(side.axis) - 1)[:]
+
+
+if __name__ == "__main__":
+    from vlalign.cli import run_verb
+
+    raise SystemExit(run_verb("information"))

@@ -1,0 +1,45 @@
+"""Decomposed information on the console."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.text import Text
+
+from vlalign.decomposition.result import MEANINGS, NOTES
+from vlalign.display.format import interval, number
+from vlalign.report.console import notes, table, titled
+
+if TYPE_CHECKING:
+    from vlalign.decomposition import InformationResult
+
+
+def show_information(
+    result: InformationResult, names: tuple[str, str], files: Sequence[Path], console: Console
+) -> None:
+    """Print a row for each value, at most 80 columns wide, with notes and files below."""
+    units = result.options.units
+    console.print(f"x1        {names[0]}\nx2        {names[1]}", soft_wrap=True)
+    console.print(
+        f"samples   {result.samples:,} in {len(result.classes)} classes, H(Y) = {result.label_entropy:.3f} {units}"
+    )
+    rows = [
+        [
+            name, MEANINGS[name], number(one.value, 3) if one.detected else Text("not detected", style="dim"),
+            interval(one.low, one.high, 3), number(one.null, 3),
+        ]
+        for name, one in result.estimates.items()
+    ]  # fmt: skip
+    columns = ["", "information about the label", units, "95 % interval", "null"]
+    shown = table(columns, rows, left=columns[1:2], no_wrap=True, collapse_padding=True, pad_edge=False)
+    console.print(titled("What the two modalities share about the label, and what they do not", shown))
+    shuffles = f"null: 95 % quantile of {result.options.permutations} shuffles of the labels of held-out samples."
+    same = (
+        f"With x2 shuffled within classes, so independent of x1, S would be {result.independent_synergy:.3f} {units}."
+    )
+    console.print(*notes([shuffles, same, *NOTES]), sep="\n")
+    for path in files:
+        console.print(f"{'figure' if path.suffix == '.png' else 'record':<9} {path}", soft_wrap=True)
