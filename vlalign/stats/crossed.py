@@ -47,7 +47,7 @@ def crossed_mean(values: Floats, comparisons: int = 1, alpha: float = 0.05) -> C
         comparisons: intervals that are looked at together; all hold at once with probability 1 − alpha (Bonferroni).
         alpha: error rate.
 
-    Values that are all equal show no variation, but do not prove that there is none: the standard error is then that of
+    Values that are all equal show no variation, but do not prove the absence of it: the standard error is then that of
     one sample that differs by 1 at one seed.
 
     >>> import numpy as np
