@@ -7,6 +7,7 @@ stand-in is empty until a test asks for ``hub``.
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
 import shutil
@@ -132,10 +133,22 @@ def pair() -> tuple[list[Tensor], list[Tensor]]:
     return made_up_pair()
 
 
+@pytest.fixture(scope="session")
+def frozen_caches() -> Iterator[list[Any]]:
+    """Caches among frozen objects, which the library still has to find."""
+    caches: list[Any] = []
+    patch, objects = pytest.MonkeyPatch(), gc.get_objects
+    patch.setattr(gc, "get_objects", lambda: objects() + caches)
+    yield caches
+    patch.undo()
+
+
 @pytest.fixture(scope="module", autouse=True)
-def frozen_objects() -> None:
+def frozen_objects(frozen_caches: list[Any]) -> None:
     """Keep what libraries made out of later collections, which take 0.5 s with it, and follow every model."""
     gc.collect()
+    frozen = (one for one in gc.get_objects() if isinstance(one, functools._lru_cache_wrapper))
+    frozen_caches[:] = {id(one): one for one in frozen}.values()
     gc.freeze()
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
+import gc
 import logging
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -104,14 +104,10 @@ def _uncached() -> Iterator[None]:
     try:
         yield
     finally:
-        modules = [one for name, one in list(sys.modules.items()) if name.startswith(("transformers.models.", "timm."))]
-        for scope in modules:
-            classes = [
-                one for one in vars(scope).values() if isinstance(one, type) and one.__module__ == scope.__name__
-            ]
-            for value in (value for owner in (scope, *classes) for value in vars(owner).values()):
-                if isinstance(value, functools._lru_cache_wrapper):
-                    value.cache_clear()
+        caches = [one for one in gc.get_objects() if type(one) is functools._lru_cache_wrapper]
+        for cache in caches:
+            if (cache.__module__ or "").startswith(("transformers.models.", "timm.")):
+                cache.cache_clear()
 
 
 def _try(
