@@ -147,7 +147,8 @@ def frozen_caches() -> Iterator[list[Any]]:
 def frozen_objects(frozen_caches: list[Any]) -> None:
     """Keep what libraries made out of later collections, which take 0.5 s with it, and follow every model."""
     gc.collect()
-    frozen = (one for one in gc.get_objects() if isinstance(one, functools._lru_cache_wrapper))
+    # isinstance would ask weak references for the class of what is gone
+    frozen = [one for one in gc.get_objects() if type(one) is functools._lru_cache_wrapper]
     frozen_caches[:] = {id(one): one for one in frozen}.values()
     gc.freeze()
 

@@ -110,7 +110,7 @@ def test_a_pair_page(watched: Watched, site: Path) -> None:
     page.click("#body a >> nth=0")
     page.wait_for_selector("#map svg")
     assert page.locator("h1").inner_text() == "vision-a × text-a"
-    assert page.locator(".lead").inner_text().startswith("Above chance (p ≤ 0.01)")
+    assert page.locator(".lead").inner_text().startswith("Above chance (p\u00a0≤\u00a00.01)")
     assert page.locator("#map rect[data-row]").count() == 3 * 2
     assert page.locator("#null svg").count() == 1
     assert page.locator("#curve-n svg").count() == page.locator("#curve-k svg").count() == 1

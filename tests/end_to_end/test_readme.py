@@ -26,6 +26,7 @@ NOT_RUN = {
     "pip install -e .": "the set-up of every virtual environment",
     "accelerate launch scripts/extract.py --model-set prh": "29 models of the Hub",
     "accelerate launch --quiet scripts/extract.py …": "no whole command",
+    "vlalign extract --model llama-7b --log trackio": "a package that the tests do without",
     "vlalign compare llama-7b@5f93 llama-7b@861e --reference dinov2-small": "run keys that depend on the weights",
     "vlalign study uniqueness --x demo-dinov2-small demo-efficientnet-lite0 --y demo-smollm2-135m demo-minilm-l6 "
     "--op char_delete --rates 10 20 30 40 50 60 70 80 90 --data builtin:emoji --image-size 224": (

@@ -161,8 +161,11 @@ def test_a_killed_process_is_one_line(by: signal.Signals) -> None:
 
 
 @pytest.mark.parametrize("error", [ConnectionResetError(errno.ECONNRESET, "reset"), EOFError()])
-def test_a_process_that_ends_while_its_batch_is_read_is_one_line(error: Exception) -> None:
+def test_a_process_that_ends_while_its_batch_is_read_is_one_line(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its connection breaks before the system reports its end."""
+    monkeypatch.setattr(decoding, "_LOOK", 60.0)
 
     def end_late() -> None:
         time.sleep(0.2)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import logging
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
+from vlalign.decomposition.options import Units
 from vlalign.decomposition.program import Floats, entropy, least_information
 from vlalign.errors import VlalignError
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 log = logging.getLogger(__name__)
-
-Units = Literal["nats", "bits"]
 
 _SUM_TOLERANCE = 1e-6  # of a table's sum from 1
 # both change an information by less than 1e-7 nats

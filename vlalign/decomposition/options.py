@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import Interval
 from cyclopts import Group
 
 from vlalign.config import Options
-from vlalign.decomposition.exact import Units
+
+Units = Literal["nats", "bits"]
 
 
 class InformationOptions(Options, group=Group("Information", sort_key=3)):
