@@ -96,7 +96,8 @@ def user_folder(hub: HubServer, tiny: TinyModels, tmp_path: Path) -> Iterator[Pa
     """A folder with everything that the README's commands read and do not make."""
     hub.add_model("huggyllama/llama-65b", tiny.path("llama"))
     (tmp_path / "empty").mkdir()
-    hub.add_dataset("community/alignment", tmp_path / "empty")
+    for name in ("alignment", "features"):
+        hub.add_dataset(f"community/{name}", tmp_path / "empty")
     for name in ("synthetic", "multibench"):
         (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / "my-model").symlink_to(tiny.path("llama"))
@@ -116,7 +117,8 @@ def user_folder(hub: HubServer, tiny: TinyModels, tmp_path: Path) -> Iterator[Pa
     write_sounds(tmp_path / "FSDD" / "recordings")
     yield tmp_path
     hub.repos.pop("models/huggyllama/llama-65b")
-    hub.repos.pop("datasets/community/alignment")
+    for name in ("alignment", "features"):
+        hub.repos.pop(f"datasets/community/{name}")
 
 
 def expanded(words: list[str], folder: Path) -> list[str]:

@@ -63,7 +63,7 @@ def test_from_nothing_to_the_page(command: Command, whole: Path, tmp_path: Path)
     done = command("vlalign synthetic report run --out page --metric mutual_knn:k=5")
     page = (tmp_path / "page" / "RESULTS.md").read_text(encoding="utf-8")
     assert "page/report.html, RESULTS.md" in done.stdout
-    assert "mutual kNN, k = 5" in (tmp_path / "page" / "report.html").read_text(encoding="utf-8")
+    assert "mutual kNN, k = 5" in (tmp_path / "page" / "report.html").read_text(encoding="utf-8").replace("\u00a0", " ")
     for name in ("alignment", "heatmaps", "correlations", "performance"):
         assert f"(results/{name}.png)" in page
         assert (tmp_path / "page" / "results" / f"{name}.png").read_bytes().startswith(b"\x89PNG")

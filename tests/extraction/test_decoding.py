@@ -169,7 +169,7 @@ def test_a_process_that_ends_while_its_batch_is_read_is_one_line(
 
     def end_late() -> None:
         time.sleep(0.2)
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGKILL)
 
     class Broken:
         def __next__(self) -> Any:
@@ -178,7 +178,7 @@ def test_a_process_that_ends_while_its_batch_is_read_is_one_line(
     process = multiprocessing.get_context("fork").Process(target=end_late)
     process.start()
     iterator: Any = Broken()
-    with pytest.raises(VlalignError, match=r"a process that decodes images ended \(SIGTERM\)"):
+    with pytest.raises(VlalignError, match=r"a process that decodes images ended \(SIGKILL\)"):
         next(decoding._watched(iterator, [process]))
 
 

@@ -75,7 +75,7 @@ def test_summary_of_groups_early_stops_and_notes() -> None:
     text = said(summary(record))
     assert record.null is not None
     assert record.null["stopped"]
-    assert f"of {record.null['permutations']} random pairings of 4 groups, stopped early of 1000, each" in text
+    assert f"of {record.null['permutations']} random pairings of 4 groups, stopped early of 1000" in text
     assert f"{record.p_value:.2g}" in row(text, "p-value")
     assert "≤" not in row(text, "p-value")
     assert " z " not in text

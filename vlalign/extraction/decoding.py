@@ -102,7 +102,10 @@ def _watched(iterator: Iterator[_Batch], processes: Sequence[BaseProcess]) -> It
             return
         except (RuntimeError, OSError, EOFError) as error:
             if not isinstance(error, RuntimeError):  # a process that ends while its batch is read breaks the connection
-                connection.wait([process.sentinel for process in processes], timeout=_LOOK)
+                closed = connection.wait([process.sentinel for process in processes], timeout=_LOOK)
+                for process in processes:
+                    if process.sentinel in closed:  # its files are closed a moment before its status is known
+                        process.join(_LOOK)
             _raise_if_ended(error, processes)
             now = cpu_seconds(process.pid for process in processes if process.pid)
             idle, computed = (0 if now > computed else idle + 1), now
