@@ -39,6 +39,7 @@ FEW_SCORES = "--align-samples 48 --metrics unbiased_cka"
 SMALLER = {
     "accelerate launch --num_processes 1 scripts/extract.py": "--dry-run",
     "vlalign study uniqueness --x dinov2-small": "--k 3 --permutations 19 --half-samples 4 --workers 0 --cpu",
+    "vlalign information": "--folds 3 --bootstraps 20 --permutations 19",
     "vlalign synthetic run": f"{FEW_ENCODERS} {FEW_SCORES}",
     "accelerate launch scripts/synthetic.py run": f"{FEW_ENCODERS} {FEW_SCORES}",
     "vlalign synthetic data": "--samples 512",

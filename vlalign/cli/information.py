@@ -4,7 +4,7 @@ Rows are paired by id where both files have ids, and else by their order; labels
 with ids. Of a run, and of a file with several layers, the last layer is used.
 
   vlalign information mine.npz --labels labels.npy
-  vlalign information image.npy text.npy --labels labels.csv:class
+  vlalign information image.npy text.npy --labels labels.csv:class --ids ids.txt
   vlalign information clip.parquet:image clip.parquet:text --labels clip.parquet:category
   vlalign information features dinov2-small llama-7b --labels labels.csv:class
 """
