@@ -27,7 +27,8 @@ MEANINGS = {
 NOTES = (
     "R depends on what each modality knows about the label, not on which samples are paired: it can be large where "
     "nothing is shared.",
-    "Informations are those that the classifiers can use: lower bounds, closer with more samples.",
+    "I1, I2 and I12 are lower bounds: what the classifiers can use, closer with more samples. What the classifier of "
+    "one modality misses counts as the other's alone, so a small U1 or U2 can be detected where nothing is unique.",
 )
 
 
