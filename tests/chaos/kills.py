@@ -7,6 +7,7 @@ process is killed (SIGKILL) just before the change happens.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -82,6 +83,7 @@ def _child(command: list[str], folder: Path, output: Path, kill_at: int | None, 
 def _watch(folder: Path, kill_at: int | None) -> list[str]:
     """Count changes below a folder from now on; there is no end to it in this process."""
     seen: list[str] = []
+    changes = itertools.count(1)  # of all threads: two that count at once get two numbers
     below = str(folder) + os.sep
 
     def count(name: str, path: object) -> None:
@@ -90,7 +92,7 @@ def _watch(folder: Path, kill_at: int | None) -> list[str]:
         text = os.path.abspath(os.fsdecode(path))  # type: ignore[arg-type]
         if text.startswith(below):
             seen.append(f"{name} {text.removeprefix(below)}")
-            if len(seen) == kill_at:
+            if next(changes) == kill_at:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:

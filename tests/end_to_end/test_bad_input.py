@@ -173,15 +173,17 @@ def test_disk_that_fills_up_leaves_what_is_finished(
     monkeypatch: pytest.MonkeyPatch, tiny: TinyModels, tmp_path: Path
 ) -> None:
     import os
+    import threading
 
-    replace, done = os.replace, []
+    replace, done, one_at_a_time = os.replace, [], threading.Lock()
 
     def full(source: Any, target: Any) -> None:
-        if str(target).endswith(".safetensors"):
-            if len(done) == 2:
-                raise OSError(28, "No space left on device", str(target))
-            done.append(target)
-        replace(source, target)
+        with one_at_a_time:  # shards are written by several threads
+            if str(target).endswith(".safetensors"):
+                if len(done) == 2:
+                    raise OSError(28, "No space left on device", str(target))
+                done.append(target)
+            replace(source, target)
 
     monkeypatch.setattr(os, "replace", full)
     with pytest.raises(VlalignError, match="No space left"):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from end_to_end.conftest import Command
 from support.hub import HubServer
+from support.killed import killed_at
 from support.tiny import TinyModels
 
 from vlalign.cli import main
@@ -80,28 +80,6 @@ def test_stores_do_not_depend_on_the_number_of_processes(command: Command, tiny:
     assert contents(tmp_path / "three") == one
 
 
-KILLER = """
-import os, signal, sys
-from vlalign.cli import run_verb
-at, how = int(sys.argv.pop(1)), sys.argv.pop(1)
-done, replace = 0, os.replace
-def counted(source, target):
-    global done
-    if not str(target).endswith((".safetensors", "manifest.json")):
-        return replace(source, target)
-    if how == "before" and done == at:
-        os.kill(os.getpid(), signal.SIGKILL)
-    replace(source, target)
-    done += 1
-    if how == "after" and done == at:
-        os.kill(os.getpid(), signal.SIGKILL)
-    if how == "interrupt" and done == at:
-        signal.raise_signal(signal.SIGINT)
-os.replace = counted
-sys.exit(run_verb('extract'))
-"""
-
-
 @pytest.fixture(scope="module")
 def whole(tiny: TinyModels, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store that nothing disturbed."""
@@ -123,8 +101,9 @@ def extract_here(tiny: TinyModels, store: Path) -> Path:
 def test_a_killed_run_resumes(
     command: Command, tiny: TinyModels, tmp_path: Path, whole: Path, at: int, how: str
 ) -> None:
-    arguments = f"--model {tiny.path('llama')} {PRH.format(prh=tiny.path('prh'))}".split()
-    killed = command([sys.executable, "-c", KILLER, str(at), how, *arguments], status=None)
+    arguments = f"--model {tiny.path('llama')} {PRH.format(prh=tiny.path('prh'))}"
+    names = r"(\.safetensors|manifest\.json)$"
+    killed = command(killed_at(at, "extract", arguments, names=names, how=how), status=None)
     assert killed.returncode == (130 if how == "interrupt" else -9)
     if how == "interrupt":
         assert "interrupted; what is finished is kept" in killed.stderr

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ import pytest
 import yaml
 from end_to_end.conftest import Command
 from support.html import Page
+from support.killed import killed_at
 from support.multibench import affect_data, write_pickle
 
 from vlalign.cli import main
@@ -109,27 +109,10 @@ def test_from_arrays_to_the_page(command: Command, whole: Path, tmp_path: Path) 
         assert (run / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
-KILLER = """
-import os, signal, sys
-from vlalign.cli import run_verb
-at = int(sys.argv.pop(1))
-done, replace = 0, os.replace
-def counted(source, target):
-    global done
-    if str(target).endswith(".safetensors"):
-        if done == at:
-            os.kill(os.getpid(), signal.SIGKILL)
-        done += 1
-    replace(source, target)
-os.replace = counted
-sys.exit(run_verb("multibench"))
-"""
-
-
 def test_a_killed_run_goes_on(command: Command, whole: Path, tmp_path: Path) -> None:
     shutil.copytree(whole / "pets", tmp_path / "pets")
     line = f"run --data pets {FEW} --out run"
-    killed = command([sys.executable, "-c", KILLER, "7", *line.split()], status=None)
+    killed = command(killed_at(7, "multibench", line), status=None)
     assert killed.returncode == -9, killed.stderr
     run = tmp_path / "run"
     there = encoders(run)

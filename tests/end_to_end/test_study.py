@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import yaml
 from end_to_end.conftest import Command
 from support.counts import counted_loads
 from support.hub import HubServer
+from support.killed import killed_at
 
 from vlalign.cli import main
 from vlalign.store import FeatureStore
@@ -100,28 +100,10 @@ def test_the_command_and_its_settings_in_a_file(
     assert written == settings | {"out": "second", "rates": [0, 50, 70], "y": ["llama-7b"]}
 
 
-KILLER = """
-import os, signal, sys
-from vlalign.cli import run_verb
-at = int(sys.argv.pop(1))
-done, replace = 0, os.replace
-def counted(source, target):
-    global done
-    name = os.path.basename(target)
-    if name.startswith("shard-") and name.endswith(".safetensors"):
-        if done == at:
-            os.kill(os.getpid(), signal.SIGKILL)
-        done += 1
-    replace(source, target)
-os.replace = counted
-sys.exit(run_verb("study"))
-"""
-
-
 def test_a_killed_study_goes_on(command: Command, whole: Path, tmp_path: Path) -> None:
     out, store = tmp_path / "out", tmp_path / "store"
     line = f"{STUDY} --store {store} --out {out}"
-    killed = command([sys.executable, "-c", KILLER, "9", "uniqueness", *line.split()], status=None)
+    killed = command(killed_at(9, "study", f"uniqueness {line}", names=r"^shard-.*\.safetensors$"), status=None)
     assert killed.returncode == -9, killed.stderr
     there = shards(store)
     assert len(there) == 9

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import torch
 import yaml
 from end_to_end.conftest import Command
 from support.hub import TOKEN, HubServer
+from support.killed import killed_at
 
 from vlalign.cli import main
 from vlalign.synthetic import SyntheticResult
@@ -72,26 +72,9 @@ def test_from_nothing_to_the_page(command: Command, whole: Path, tmp_path: Path)
     assert "samples 1024" in page  # what differs from the paper is said
 
 
-KILLER = """
-import os, signal, sys
-from vlalign.cli import run_verb
-at = int(sys.argv.pop(1))
-done, replace = 0, os.replace
-def counted(source, target):
-    global done
-    if str(target).endswith(".safetensors"):
-        if done == at:
-            os.kill(os.getpid(), signal.SIGKILL)
-        done += 1
-    replace(source, target)
-os.replace = counted
-sys.exit(run_verb("synthetic"))
-"""
-
-
 def test_a_killed_run_goes_on(command: Command, whole: Path, tmp_path: Path) -> None:
     line = f"run {FEW} --out run --ensemble 10"
-    killed = command([sys.executable, "-c", KILLER, "7", *line.split()], status=None)
+    killed = command(killed_at(7, "synthetic", line), status=None)
     assert killed.returncode == -9, killed.stderr
     run = tmp_path / "run"
     there = encoders(run)
