@@ -102,7 +102,7 @@ def test_prepared_data_keep_their_split(folder: Path) -> None:
         (["mine.npz:image"], {"labels": "labels.npy"}, "mine.npz:image is one array: name a second one"),
         (["image.npy"] * 3, {"labels": "labels.npy"}, "3 files given"),
         (["mine.npz"], {"labels": "labels.csv"}, "labels.csv has labels by id, but the features have no ids"),
-        (["image.parquet", "text.npy"], {"labels": "labels.csv"}, "ids are given for x only"),
+        (["image.parquet", "text.npy"], {"labels": "labels.csv"}, "image.parquet has ids and text.npy has none"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

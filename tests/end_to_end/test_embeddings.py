@@ -177,3 +177,4 @@ def test_a_dry_run_estimates_time_and_disk(command: Command, files: Path) -> Non
     assert not (files / "results").exists()
     command(line)
     assert "2 of 2 scores already in results" in command(f"{line} --dry-run").stdout
+    assert json.loads(command(f"{line} --dry-run --json").stdout) == {"plan": [], "pairs": 2, "finished": 2}

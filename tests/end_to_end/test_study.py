@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -15,6 +17,7 @@ from support.hub import HubServer
 from support.killed import killed_at
 
 from vlalign.cli import main
+from vlalign.remote import HubUnreachable
 from vlalign.store import FeatureStore
 from vlalign.uniqueness import UniquenessResult
 
@@ -222,5 +225,14 @@ def test_a_dry_run_says_what_would_be_done(
     assert "20 samples of minhuh/prh" in said
     for word in ("dinov2-small", "llama-7b", "bloomz-560m", "scores: "):
         assert word in said
+    assert main(["study", "uniqueness", *STUDY.split(), "--dry-run", "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert (plan["samples"], plan["pairs"]) == (20, int(re.findall(r"scores: (\d+) pairs", said)[0]))
+    assert {model["to_do"] for model in plan["models"]} == {20}
+    monkeypatch.setattr("vlalign.extraction.plan.locate", Mock(side_effect=HubUnreachable("no network")))
+    assert main(["study", "uniqueness", *STUDY.split(), "--data", "builtin:emoji", "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert f"scores: {plan['pairs']} pairs" in said
+    assert "llama-7b, bloomz-560m: 3 runs each" in said
     assert loads == []
     assert list(tmp_path.iterdir()) == []

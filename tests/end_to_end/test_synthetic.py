@@ -259,4 +259,8 @@ def test_a_dry_run_trains_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[
     shown = capsys.readouterr().out
     assert "75 encoders, 75 to train" in shown
     assert "disk      ≈ " in shown
+    assert main(["synthetic", "run", *FEW.split(), "--out", str(tmp_path / "run"), "--dry-run", "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert (plan["encoders"], plan["to_train"]) == (75, 75)
+    assert min(plan["seconds"], plan["bytes"]) > 0
     assert list(tmp_path.iterdir()) == []

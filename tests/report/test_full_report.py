@@ -24,7 +24,7 @@ from vlalign.report.catalogue import metrics_table, parameters
 from vlalign.report.full import in_depth
 from vlalign.report.score import records_table, save_table, show_records, summary
 from vlalign.scoring.batch import score_pairs
-from vlalign.scoring.record_figures import _outline, drawable, save_curves, save_heatmap, save_null
+from vlalign.scoring.record_figures import _outline, drawable, save_curves, save_null, save_record
 from vlalign.scoring.tables import false_discovery, metric_label
 
 GENERATOR = torch.Generator().manual_seed(0)
@@ -175,7 +175,7 @@ def test_a_score_below_chance_is_drawn(tmp_path: Path) -> None:
     record = score(torch.eye(6)[[0, 0, 1, 1, 2, 2]], torch.eye(6)[[0, 1, 1, 2, 2, 0]], k=1, half_samples=0)
     assert record.chance is not None
     assert record.score < record.chance
-    assert save_heatmap(record, tmp_path / "map.png").stat().st_size > 3000
+    assert save_record(record, tmp_path / "map.png").stat().st_size > 3000
 
 
 def test_q_values(several: list[ScoreRecord]) -> None:

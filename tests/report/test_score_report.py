@@ -14,7 +14,7 @@ from rich.console import Console, RenderableType
 from vlalign.errors import VlalignError
 from vlalign.report.score import grouped_notes, records_table, show_records, stages_table, summary
 from vlalign.scoring import ScoreRecord
-from vlalign.scoring.record_figures import save_heatmap
+from vlalign.scoring.record_figures import save_record
 
 CHECKED = {
     "n": 1024, "duplicates": 0, "largest_group": 1, "near": 0.999, "near_duplicates": 2, "near_pairs": 1, "k": 10,
@@ -102,19 +102,19 @@ def test_table_of_many_is_sorted_and_stages_are_summed() -> None:
 
 def test_heat_map_of_equal_values_and_without_chance(tmp_path: Path) -> None:
     record = make_record(3, 4, matrix=[[0.0] * 4] * 3, chance=None, moments=None, null=None, interval=None)
-    assert save_heatmap(record, tmp_path / "map.png").stat().st_size > 1000
+    assert save_record(record, tmp_path / "map.png").stat().st_size > 1000
 
 
 def test_heat_map_leaves_no_figure_behind(tmp_path: Path) -> None:
     import matplotlib.pyplot
 
-    save_heatmap(make_record(2, 3), tmp_path / "map.png")
+    save_record(make_record(2, 3), tmp_path / "map.png")
     assert matplotlib.pyplot.get_fignums() == []
 
 
 def test_heat_map_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(VlalignError, match="cannot write"):
-        save_heatmap(make_record(2, 3), tmp_path / "none" / "map.png")
+        save_record(make_record(2, 3), tmp_path / "none" / "map.png")
 
 
 @pytest.mark.parametrize("count", [1, 2])

@@ -84,8 +84,8 @@ def test_an_array_with_ids_and_a_run() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"ids": (IDS, None)}, "ids are given for x only"),
-        ({"ids": (None, IDS)}, "ids are given for y only"),
+        ({"ids": (IDS, None)}, "x has ids and y has none"),
+        ({"ids": (None, IDS)}, "y has ids and x has none"),
         ({"ids": (IDS, IDS[:-1])}, "y has 30 samples and 29 ids"),
         ({"ids": (IDS, [*IDS[:-1], "s0"])}, "y has the id 's0' more than once"),
         ({"ids": (IDS, [*range(29), "0"])}, "y has the id '0' more than once"),

@@ -23,7 +23,7 @@ from cyclopts import Parameter
 
 from vlalign.advice.config import AdviceConfig, ExperimentOptions
 from vlalign.cli.app import Flags, Quiet
-from vlalign.cli.output import FigureStyle, Json, TableKind, form_of, show_study
+from vlalign.cli.output import FigureStyle, Json, TableKind, form_of, show_json, show_study
 from vlalign.config import File
 
 
@@ -62,7 +62,7 @@ def run(
     from vlalign.display.figures import figure_style
     from vlalign.report.console import console
 
-    form = form_of(json, table)
+    form = form_of(json, table, dry_run)
     data = read_source([source, *more], labels, unlabelled, modalities, id_column)
     config = AdviceConfig(
         **{entry.name: getattr(options, entry.name) for entry in fields(options)},
@@ -70,7 +70,11 @@ def run(
     )  # fmt: skip
     study = prepare_study(data, config, budget)
     plan = study.plan()
-    if study.is_main_process and not quiet and (dry_run or form == "text"):
+    if study.is_main_process and dry_run and form == "json":
+        show_json(
+            {"labelled": len(study.data), "to_train": plan.to_do, "pairs_of_encoders": plan.total, "depth": study.depth}
+        )
+    elif study.is_main_process and not quiet and form == "text":
         show_plan(study, plan, console())
     if dry_run:
         return

@@ -14,13 +14,18 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from vlalign.cli.app import Flags, Quiet
+from vlalign.cli.output import Json, show_json
 from vlalign.config import Many, plain
 from vlalign.extraction.options import ExtractOptions
 from vlalign.models.registry import MODEL_SETS
 from vlalign.tracking import Log, find_tracker, started
+
+if TYPE_CHECKING:
+    from vlalign.extraction import Plan
+    from vlalign.extraction.offline import OfflinePlan
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +36,7 @@ def run(
     model_set: Many[Literal[*MODEL_SETS]] = (),  # type: ignore[valid-type]
     dry_run: bool = False,
     log: Log = None,
+    json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Plan, extract, and report the runs.
@@ -43,27 +49,31 @@ def run(
     from vlalign.extraction.offline import offline_plan
     from vlalign.remote import HubUnreachable
     from vlalign.report.console import console
-    from vlalign.report.extraction import extraction_table, offline_table, plan_table
+    from vlalign.report.extraction import extraction_table, plan_document, plan_table, runs_document
 
     names = [*options.models, *(name for chosen in model_set for name in MODEL_SETS[chosen])]
     tracker = find_tracker(log, "vlalign-extract")
     engine = Engine(replace(options, models=tuple(dict.fromkeys(names))))
+    planned: Plan | OfflinePlan
     try:
-        plan = engine.plan()
+        planned = plan = engine.plan()
     except HubUnreachable as error:
         if not dry_run:
             raise
-        console().print(offline_table(offline_plan(engine.config, engine.device, error), engine.device, engine.config))
-        return
+        planned = offline_plan(engine.config, engine.device, error)
     if dry_run:
-        if engine.is_main:
-            console().print(plan_table(plan, engine.device, engine.config))
+        if engine.is_main and json:
+            show_json(plan_document(planned, engine.device, engine.config))
+        elif engine.is_main:
+            console().print(plan_table(planned, engine.device, engine.config))
         return
     for line in plan.advice if engine.is_main else []:
         logger.warning(line)
     with started(tracker if engine.is_main else None, plain(engine.config)):
         extractions = engine.run(plan, progress=not quiet, tracker=tracker)
-    if engine.is_main:
+    if engine.is_main and json:
+        show_json(runs_document([one.run for one in extractions], []))
+    elif engine.is_main:
         console().print(extraction_table(extractions))
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from vlalign.cli.output import Json, show_json
 from vlalign.config import Folder
 from vlalign.errors import VlalignError
 
@@ -35,6 +36,7 @@ def run(
     config: Annotated[str | None, Parameter(metavar="NAME")] = None,
     split: str = "train",
     revision: str | None = None,
+    json: Json = False,
 ) -> None:
     """Write one run for each source, and list them.
 
@@ -54,7 +56,7 @@ def run(
     """
     from vlalign.data.embeddings import read_embeddings, read_groups, read_hub_embeddings, read_values
     from vlalign.report.console import console
-    from vlalign.report.extraction import runs_table
+    from vlalign.report.extraction import runs_document, runs_table
     from vlalign.store.importing import import_embeddings
 
     if not sources:
@@ -92,7 +94,11 @@ def run(
             data=one.data | ({"name": data_name} if data_name else {}),
         )
         runs.append(run)
-    console().print(runs_table(runs, []))
+    if json:
+        show_json(runs_document(runs, []))
+    else:
+        console().print(runs_table(runs, []))
+        console().print(f"store   {store}", soft_wrap=True)
 
 
 def _of_samples(classes: Any, ids: Sequence[Any] | None, source: str) -> Sequence[Any] | None:

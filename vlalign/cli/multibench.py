@@ -215,14 +215,16 @@ def run_study(
     """
     from vlalign.display.figures import figure_style
     from vlalign.multibench import MultibenchStudy
-    from vlalign.multibench.report import show_plan
+    from vlalign.multibench.report import plan_document, show_plan
     from vlalign.report.console import console
 
     tracker = find_tracker(log, "vlalign-multibench")
-    form = form_of(json, table)
+    form = form_of(json, table, dry_run)
     study = MultibenchStudy(options or MultibenchConfig())
     plan = study.plan()
-    if study.is_main_process and not quiet and (dry_run or form == "text"):
+    if study.is_main_process and dry_run and form == "json":
+        show_json(plan_document(study, plan))
+    elif study.is_main_process and not quiet and form == "text":
         show_plan(study, plan, console())
     if dry_run:
         return

@@ -23,14 +23,16 @@ FigureStyle = Annotated[
 ]
 
 
-def form_of(json: bool, table: Literal["latex", "markdown", "csv"] | None) -> Form:
+def form_of(json: bool, table: Literal["latex", "markdown", "csv"] | None, dry_run: bool = False) -> Form:
     """Return the form of standard output that the flags ask for.
 
     Raises:
-        VlalignError: both are given.
+        VlalignError: both are given, or a table of a plan.
     """
     if json and table:
         raise VlalignError("--json and --table are two forms of one output: give one of them")
+    if dry_run and table:
+        raise VlalignError("--table is for results, and --dry-run gives a plan: leave it out, or use --json")
     return "json" if json else table or "text"
 
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import combinations, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from vlalign.cli.app import Flags, Quiet
-from vlalign.cli.output import FigureFormat, FigureStyle, Json, TableKind, form_of
+from vlalign.cli.output import FigureFormat, FigureStyle, Json, TableKind, form_of, show_json
 from vlalign.config import Folder
 from vlalign.errors import VlalignError
 from vlalign.scoring.options import ScoreOptions
@@ -86,7 +86,7 @@ def run(
     from vlalign.scoring.resume import kept_records, score_missing
     from vlalign.store import FeatureStore
 
-    form = form_of(json, table)
+    form = form_of(json, table, dry_run)
     options = replace(options, full=report == "full")
     if is_embeddings(store):
         pairs: Sequence[tuple[Features, Features]] = file_pairs([store, *runs], others, ids, id_column)
@@ -99,7 +99,13 @@ def run(
     if dry_run:
         kept = kept_records(planned, Path(out), force=force)
         missing = [one for one, record in zip(planned, kept, strict=True) if record is None]
-        console().print(estimate_table(estimate_scores(missing, options, figure), len(planned), out))
+        estimates = estimate_scores(missing, options, figure)
+        if form == "json":
+            show_json(
+                {"plan": list(map(asdict, estimates)), "pairs": len(planned), "finished": len(planned) - len(missing)}
+            )
+        else:
+            console().print(estimate_table(estimates, len(planned), out))
         return
     records = score_missing(planned, Path(out), force=force, progress=not quiet)
     kind = figure_format if figure else None
@@ -145,11 +151,18 @@ def file_pairs(
 
 
 def _distinct_names(read: Mapping[str, Embeddings]) -> dict[str, str]:
-    """Return the names of files, with their folder where two files have the same name."""
+    """Return the names of files; with their ending, then their folder, where two files have the same name."""
     names = {text: one.name for text, one in read.items()}
-    for text in [text for text, name in names.items() if list(names.values()).count(name) > 1]:
+    for text in _repeated(names):
+        names[text] = Path(text).name
+    for text in _repeated(names):
         names[text] = f"{Path(text).parent.name}/{read[text].name}"
     return names
+
+
+def _repeated(names: Mapping[str, str]) -> list[str]:
+    """Return the keys of names that occur several times."""
+    return [text for text, name in names.items() if list(names.values()).count(name) > 1]
 
 
 def choose_pairs(store: FeatureStore, names: Sequence[str]) -> list[tuple[Run, Run]]:

@@ -11,13 +11,17 @@ pair of models at every rate. Finished work is kept: the same command resumes af
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from vlalign.cli.app import FROM_FILE, Flags, Quiet, SettingsFile
-from vlalign.cli.output import FigureStyle, Json, TableKind, form_of, show_study
+from vlalign.cli.output import FigureStyle, Json, TableKind, form_of, show_json, show_study
 from vlalign.config import File
 from vlalign.tracking import Log, find_tracker
 from vlalign.uniqueness.config import UniquenessConfig
+
+if TYPE_CHECKING:
+    from vlalign.extraction import Plan
+    from vlalign.extraction.offline import OfflinePlan
 
 
 def run(
@@ -40,18 +44,34 @@ def run(
         dry_run: check everything and estimate disk and time, load no weights
     """
     from vlalign.display.figures import figure_style
+    from vlalign.display.format import duration, plural
+    from vlalign.remote import HubUnreachable
     from vlalign.report.console import console
-    from vlalign.report.extraction import plan_table
+    from vlalign.report.extraction import plan_document, plan_table
     from vlalign.uniqueness import UniquenessStudy
 
     tracker = find_tracker(log, "vlalign-uniqueness")
-    form = form_of(json, table)
+    form = form_of(json, table, dry_run)
     chosen = UniquenessStudy(options or UniquenessConfig())
-    plan = chosen.plan()
+    extraction: Plan | OfflinePlan
+    try:
+        plan = chosen.plan()
+        extraction, pairs = plan.extraction, len(plan.pairs)
+        seconds = chosen.scoring_seconds(plan) if dry_run else 0.0
+    except HubUnreachable as error:
+        if not dry_run:
+            raise
+        extraction, pairs, seconds = chosen.offline_plan(error)
     if dry_run:
         if chosen.is_main_process:
-            console().print(plan_table(plan.extraction, chosen.engine.device, chosen.engine.config))
-            console().print(f"  scores: {chosen.scoring_text(plan)}", soft_wrap=True)
+            engine = chosen.engine
+            if form == "json":
+                document = plan_document(extraction, engine.device, engine.config)
+                show_json(document | {"pairs": pairs, "seconds_of_scores": seconds})
+            else:
+                console().print(plan_table(extraction, engine.device, engine.config))
+                scores = f"{plural(pairs, 'pair')}, ≈ {duration(seconds)} for those to do"
+                console().print(f"  scores: {scores}", soft_wrap=True)
         return
     result = chosen.run(plan, progress=not quiet, report=False, tracker=tracker)
     if result is not None:

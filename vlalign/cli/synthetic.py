@@ -82,13 +82,15 @@ def run_study(
     from vlalign.display.figures import figure_style
     from vlalign.report.console import console
     from vlalign.synthetic import SyntheticStudy
-    from vlalign.synthetic.report import show_plan
+    from vlalign.synthetic.report import plan_document, show_plan
 
     tracker = find_tracker(log, "vlalign-synthetic")
-    form = form_of(json, table)
+    form = form_of(json, table, dry_run)
     study = SyntheticStudy(options or SyntheticConfig())
     plan = study.plan()
-    if study.is_main_process and not quiet and (dry_run or form == "text"):
+    if study.is_main_process and dry_run and form == "json":
+        show_json(plan_document(study, plan))
+    elif study.is_main_process and not quiet and form == "text":
         show_plan(study, plan, console(), measure=dry_run)
     if dry_run:
         return

@@ -30,8 +30,10 @@ def _read_npy(path: Path, key: str) -> Any:
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except ValueError as error:
-        if "Python objects" in str(error) or "allow_pickle" in str(error):
+        if "Python objects" in str(error):
             raise _objects(path) from None
+        if "allow_pickle" in str(error):  # any file that NumPy did not write
+            raise VlalignError(f"{path} is no .npy array: write one with np.save") from None
         raise VlalignError(f"cannot read {path}: {short_line(error)}") from error
     except (OSError, EOFError) as error:
         raise VlalignError(f"cannot read {path}: {short_line(error)}") from error
@@ -66,19 +68,27 @@ def _read_pt(path: Path, key: str) -> Any:
     try:
         value = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError:
-        raise VlalignError(
-            f"{path} holds more than tensors, which is not loaded as that can run code: save the tensor itself"
-        ) from None
+        raise _more_than_tensors(path) from None
     except Exception as error:
-        if "mmap" in str(error):  # the format of PyTorch before 1.6
-            value = decode(path, lambda: torch.load(path, map_location="cpu", weights_only=True))
-        else:
+        if "mmap" not in str(error):
             raise VlalignError(f"cannot read {path}: {short_line(error)}") from error
+        try:  # the format of PyTorch before 1.6, or an ordinary pickle
+            value = torch.load(path, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError:
+            raise _more_than_tensors(path) from None
+        except Exception as again:
+            raise VlalignError(f"cannot read {path}: {short_line(again)}") from again
     if isinstance(value, dict):
         return value[_one(path, key, [str(name) for name in value])]
     if key:
         raise VlalignError(f"{path} holds one value: leave out :{key}")
     return value
+
+
+def _more_than_tensors(path: Path) -> VlalignError:
+    return VlalignError(
+        f"{path} holds more than tensors, which is not loaded as that can run code: save the tensor itself"
+    )
 
 
 def _read_safetensors(path: Path, key: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,7 @@ class OfflineModel:
         quantization: of the weights.
         layers: of the features.
         tokens: of one input.
-        samples: number of inputs.
+        samples: number of inputs, of all runs together.
     """
 
     spec: ModelSpec
@@ -70,13 +71,19 @@ class OfflinePlan:
     notes: list[str]
 
 
-def offline_plan(config: ExtractOptions, device: torch.device, error: HubUnreachable) -> OfflinePlan:
+def offline_plan(
+    config: ExtractOptions,
+    device: torch.device,
+    error: HubUnreachable,
+    runs: Callable[[ModelSpec], int] = lambda spec: 1,
+) -> OfflinePlan:
     """Estimate an extraction of registered models without asking the Hub.
 
     Args:
         config: options.
         device: of the models.
         error: the reason that a plan cannot be made.
+        runs: number of runs of a model, such as one for each rate of edits.
 
     Raises:
         HubUnreachable: ``error``, if the size of a model is not known.
@@ -104,7 +111,7 @@ def offline_plan(config: ExtractOptions, device: torch.device, error: HubUnreach
         text = spec.modality == "text"
         layers = (spec.layers or 0) + text  # a text model has the embeddings, too
         length = min(tokens, config.max_length or tokens) if text else _patches(spec, config.image_size)
-        models.append(OfflineModel(spec, dtype, quantization, layers, length, samples))
+        models.append(OfflineModel(spec, dtype, quantization, layers, length, samples * runs(spec)))
     return OfflinePlan(models, samples, notes)
 
 

@@ -25,10 +25,14 @@ if TYPE_CHECKING:
     from vlalign.extraction.offline import OfflinePlan
 
 
-def plan_table(plan: Plan, device: torch.device, config: ExtractOptions) -> Group:
+def plan_table(plan: Plan | OfflinePlan, device: torch.device, config: ExtractOptions) -> Group:
     """Return what ``--dry-run`` shows: every model's size, precision, and rough cost."""
+    from vlalign.extraction.offline import OfflinePlan
+
+    if isinstance(plan, OfflinePlan):
+        return _offline_table(plan, device, config)
     data = plan.data
-    rows, lines = [], []
+    rows = []
     for model in plan.models:
         seconds = model.seconds(device)
         rows.append(
@@ -44,6 +48,19 @@ def plan_table(plan: Plan, device: torch.device, config: ExtractOptions) -> Grou
                 DASH if not model.to_do else "unknown" if seconds is None else f"≈ {duration(seconds)}",
             ]
         )
+    need = sum(model.bytes_to_write() for model in plan.models)
+    words = ("model", "revision", "precision", "pool")
+    columns = (*words, "weights", "layers", "to do", "disk", f"forwards on {device}")
+    stacks = (("model", "revision"), ("precision", "pool"), ("layers", "to do"), ("weights", "disk"))
+    shown = FittedTable(columns, rows, left=words, stacks=stacks, omit=("pool", "revision", "layers", "precision"))
+    title = f"plan: {plural(len(data), 'sample')} of {data.name}"
+    return Group(titled(visible(title), shown), *notes([*_plan_notes(plan), *_space_and_time(need, config.store)]))
+
+
+def _plan_notes(plan: Plan) -> list[str]:
+    """Return the reasons for precisions, what is truncated and left out, and advice on cheaper settings."""
+    data, lines = plan.data, []
+    for model in plan.models:
         lines.append(f"{model.key.model}: {model.dtype}, {model.dtype_reason}")
         if model.texts is not None and model.texts.truncated:
             cut = plural(len(model.texts.truncated), "caption")
@@ -52,17 +69,41 @@ def plan_table(plan: Plan, device: torch.device, config: ExtractOptions) -> Grou
         lines.append(f"{plural(len(data.skipped), 'bad sample')} left out, first {data.skipped[0]['id']!r}")
     for count, what, other in ((data.without_caption, "image", "caption"), (data.without_image, "caption", "image")):
         lines += [f"{plural(count, what)} without a usable {other} left out"] if count else []
-    lines += plan.advice
-    lines += _space_and_time(sum(model.bytes_to_write() for model in plan.models), config.store)
-    words = ("model", "revision", "precision", "pool")
-    columns = (*words, "weights", "layers", "to do", "disk", f"forwards on {device}")
-    stacks = (("model", "revision"), ("precision", "pool"), ("layers", "to do"), ("weights", "disk"))
-    shown = FittedTable(columns, rows, left=words, stacks=stacks, omit=("pool", "revision", "layers", "precision"))
-    title = f"plan: {plural(len(data), 'sample')} of {data.name}"
-    return Group(titled(visible(title), shown), *notes(lines))
+    return [*dict.fromkeys(lines), *plan.advice]
 
 
-def offline_table(plan: OfflinePlan, device: torch.device, config: ExtractOptions) -> Group:
+def plan_document(plan: Plan | OfflinePlan, device: torch.device, config: ExtractOptions) -> dict[str, Any]:
+    """Return a plan as JSON values: size, precision and rough cost of every model, and notes."""
+    from vlalign.extraction.offline import OfflinePlan
+
+    if isinstance(plan, OfflinePlan):
+        samples, remarks = plan.samples, plan.notes
+        entries = [
+            {
+                "model": one.spec.alias, "dtype": one.dtype, "quantization": one.quantization, "layers": one.layers,
+                "weight_bytes": one.weight_bytes(), "to_do": one.samples, "bytes": one.bytes_to_write(),
+                "seconds": one.seconds(device),
+            }
+            for one in plan.models
+        ]  # fmt: skip
+    else:
+        samples, remarks = len(plan.data), _plan_notes(plan)
+        entries = [
+            {
+                "model": model.key.title, "revision": model.source.revision, "dtype": model.dtype,
+                "quantization": model.quantization, "pool": model.pool, "layers": len(model.sketch.taps),
+                "weight_bytes": model.sketch.weight_bytes(model.dtype, model.quantization), "to_do": model.to_do,
+                "bytes": model.bytes_to_write(), "seconds": model.seconds(device),
+            }
+            for model in plan.models
+        ]  # fmt: skip
+    return {
+        "data": config.data.source, "samples": samples, "models": entries, "notes": remarks,
+        "free_bytes": free_bytes(Path(config.store)),
+    }  # fmt: skip
+
+
+def _offline_table(plan: OfflinePlan, device: torch.device, config: ExtractOptions) -> Group:
     """Return what ``--dry-run`` shows without a network: rough memory, disk and time of registered models."""
     rows = [
         [
@@ -144,7 +185,7 @@ def runs_table(runs: Sequence[Run], incomplete: Sequence[Path]) -> Group:
                     source.get("name", "?") or DASH if isinstance(source := data.get("data"), dict) else "?"
                 ),
                 "edits": visible(run.key.edits or DASH),
-                "precision": str(data.get("dtype", data.get("kind", "?")))
+                "precision": _precision(run)
                 + ("" if quantization == "none" else f" {quantization}")
                 + (f", stored as {data['stored']}" if "stored" in data else ""),
                 "pool": str(data.get("pooling", DASH)),
@@ -155,7 +196,8 @@ def runs_table(runs: Sequence[Run], incomplete: Sequence[Path]) -> Group:
         )
     names = list(rows[0]) if rows else []
     shared = [name for name in ("data", "edits", "precision", "samples") if len({row[name] for row in rows}) == 1]
-    columns = [name for name in names if name not in shared]
+    unknown = [name for name in ("pool", "bits/byte") if all(row[name] == DASH for row in rows)]
+    columns = [name for name in names if name not in (*shared, *unknown)]
     words = [name for name in columns if name not in ("layers", "samples", "bits/byte")]
     result = FittedTable(
         columns, [[row[name] for name in columns] for row in rows], left=words,
@@ -168,6 +210,14 @@ def runs_table(runs: Sequence[Run], incomplete: Sequence[Path]) -> Group:
     lines += [f"not complete: {path}" for path in incomplete]
     head = [Text(f"  all runs: {common}", overflow="fold")] if common else []
     return Group(*head, result, *notes(lines, "yellow"))
+
+
+def _precision(run: Run) -> str:
+    """Return the dtype of a model's weights, or that of imported embeddings."""
+    data = run.key.data
+    if "kind" in data:
+        return f"{data['kind']} {', '.join(run.facts.get('dtype', []))}".rstrip()
+    return str(data.get("dtype", "?"))
 
 
 def runs_document(runs: Sequence[Run], incomplete: Sequence[Path]) -> dict[str, Any]:

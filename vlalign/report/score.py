@@ -25,7 +25,7 @@ from vlalign.report.console import notes as note_lines
 from vlalign.report.forms import Form, formatted, records_of
 from vlalign.report.full import in_depth
 from vlalign.scoring.collect import read_record
-from vlalign.scoring.record_figures import drawable, save_curves, save_heatmap, save_null, save_scores
+from vlalign.scoring.record_figures import drawable, save_curves, save_null, save_record, save_scores
 from vlalign.scoring.resume import records_in
 from vlalign.scoring.summary import measured, score_facts, spread_text, verdict
 from vlalign.scoring.tables import false_discovery, frame, texts
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from vlalign.scoring.estimate import Estimate
 
 
-_FIGURES = ("", ".null", ".curves")  # of a record, before the ending: the heat map, the null and the curves
+_FIGURES = ("", ".null", ".curves")  # of a record, before the ending: the layer pairs, the null and the curves
 _PAPER = ".paper"  # before the ending of figures in that style
 _NOTES = 8  # shown below a table of many
 
@@ -132,12 +132,12 @@ def _is_saved(record: ScoreRecord, path: Path) -> bool:
 
 
 def save_figures(record: ScoreRecord, path: Path, full: bool, kind: str = "png") -> list[Path]:
-    """Save the heat map beside a record's file where it is missing; in full also its null and its curves.
+    """Save a record's figure beside its file where it is missing; in full also its null and its curves.
 
     Returns:
         Their paths.
     """
-    figures = [save_heatmap, save_null if full and record.null is not None else None]
+    figures = [save_record, save_null if full and record.null is not None else None]
     figures.append(save_curves if full and drawable(record) else None)
     paths = []
     for save, name in zip(figures, _FIGURES, strict=True):

@@ -109,7 +109,7 @@ def data_of(side: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
     modality = str(side.get("modality") or "")
     edits = key.get("perturbations") or []
     by_content = {name: value for name, value in data.items() if "content" not in data or name not in _ORIGIN}
-    words = [str(data["name"])] if data.get("name") else []
+    words = [str(data["name"])] if data.get("name") else [str(key["kind"])] if key.get("kind") else []
     words += [{"vision": "images", "text": "texts"}.get(modality, modality)]
     if isinstance(data.get("content"), str):
         words.append(data["content"][:8])

@@ -158,6 +158,11 @@ class Side:
         self.ids_are_given = arrays.ids is not None
         self.ids = arrays.sample_ids
 
+    @property
+    def source(self) -> str:
+        """The file of the features, or else the model, for messages."""
+        return (self._arrays.source if self._arrays is not None else "") or self.model
+
     def hold(self) -> None:
         """Read all layers of a run now, if they are small enough to hold."""
         widths = [int(entry["width"]) for entry in self.axis]
@@ -192,8 +197,7 @@ class Side:
 
     def layer_name(self, i: int) -> str:
         """Return the name of a layer for messages."""
-        source = self._arrays.source if self._arrays is not None else ""
-        return f"{self.axis[i]['name']} of {source or self.model}"
+        return f"{self.axis[i]['name']} of {self.source}"
 
     def describe(self) -> dict[str, Any]:
         """Return the entry of a record about this side."""
@@ -254,7 +258,10 @@ def check_pairing(x: Side, y: Side) -> str:
     """
     for one, other in ((x, y), (y, x)):
         if one.ids is not None and one.ids_are_given and one.run is None and other.ids is None:
-            raise VlalignError(f"ids are given for {one.label} only: give them for both sides, or for none")
+            raise VlalignError(
+                f"{one.source} has ids and {other.source} has none: give ids for both (the same for both if their rows "
+                "are in the same order), or for none"
+            )
     if x.ids is None or y.ids is None:
         if x.n != y.n:
             raise VlalignError(f"{x.model} has {x.n} rows and {y.model} has {y.n}: rows are pairs, so N must agree")
@@ -269,7 +276,8 @@ def check_pairing(x: Side, y: Side) -> str:
     if xs != ys:
         raise VlalignError(
             f"{x.model} ({x.n} samples) and {y.model} ({y.n} samples) do not hold the same ids: "
-            f"{_missing(x.ids, ys, x.model)}, {_missing(y.ids, xs, y.model)}; extract both from the same samples"
+            f"{_missing(x.ids, ys, x.model)}, {_missing(y.ids, xs, y.model)}; leave these out, as both sides need the "
+            "same samples"
         )
     by_order = all(
         side.run is not None and side.run.key.data.get("kind") == KIND and data.get("id_source") == "row"

@@ -114,19 +114,20 @@ class ScoreRecord(Result):
         from vlalign.scoring.summary import measured, score_facts
 
         facts = score_facts(self)
-        return [self.title, facts["verdict"], facts["score"], facts["layers"], measured(self)]
+        return [self.title, *(facts[name] for name in ("verdict", "score", "layers") if name in facts), measured(self)]
 
     def card(self) -> Card:
-        """Return the card: verdict, facts, heat map, and notes of the checks."""
+        """Return the card: verdict, facts, figure, and notes of the checks."""
         from vlalign.scoring.summary import has_layers, measured, score_facts
 
+        layers = f"heat map of {len(self.axes['x'])} × {len(self.axes['y'])} layer pairs"
         facts = score_facts(self) | {"measured": measured(self)}
         return Card(
             self.title,
             [facts.pop("verdict")],
             Texts([], list(facts.items())),
-            self.plot().figure if has_layers(self) else None,
-            f"heat map of {len(self.axes['x'])} × {len(self.axes['y'])} layer pairs",
+            self.plot().figure,
+            layers if has_layers(self) else "score with interval, chance and null",
             [f"note: {note}" for note in self.checks.get("notes", [])],
         )
 
@@ -148,15 +149,17 @@ class ScoreRecord(Result):
     def plot(self, ax: Any = None) -> Any:
         """Draw the heat map of all layer pairs; the best pair is framed, chance is marked on the colour bar.
 
+        The score of a single layer pair is drawn with its interval, chance and the null's 95 % point.
+
         Args:
             ax: Matplotlib axes (default: those of a new figure).
 
         Returns:
             The axes.
         """
-        from vlalign.scoring.record_figures import draw_heat_map
+        from vlalign.scoring.record_figures import draw_record
 
-        return draw_heat_map(self, ax)
+        return draw_record(self, ax)
 
     def save(self, path: str | Path) -> Path:
         """Write the record as JSON, whole or not at all, and return the path; folders are made.

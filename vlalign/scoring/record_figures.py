@@ -32,13 +32,26 @@ _NEARLY_ALL = 0.9  # share of significant cells above which the others are marke
 _CURVES = {"n": "samples N", "k": "neighbours k"}
 
 
-def save_heatmap(record: ScoreRecord, path: str | Path) -> Path:
-    """Draw a record's matrix into a file of the kind that its ending names; return the path.
+def save_record(record: ScoreRecord, path: str | Path) -> Path:
+    """Draw :func:`draw_record` into a file of the kind that its ending names; return the path.
 
     Raises:
         VlalignError: the file cannot be written.
     """
-    return save(heat_map(record), path)
+    return save(draw_record(record).figure, path)
+
+
+def draw_record(record: ScoreRecord, axes: Any = None) -> Any:
+    """Draw a record's heat map; of a single layer pair its score with interval, chance and the null's 95 % point.
+
+    Args:
+        record: with any number of layers.
+        axes: Matplotlib axes (default: those of a new figure).
+
+    Returns:
+        The axes.
+    """
+    return draw_heat_map(record, axes) if has_layers(record) else draw_scores([record], axes)
 
 
 def side_of_rows(record: ScoreRecord) -> str:
@@ -151,7 +164,7 @@ def draw_scores(records: Sequence[ScoreRecord], axes: Any = None) -> Any:
     between = "\n× " if on_paper() else " × "
     names = [
         between.join(named(model_label(side, ordered), 24 if on_paper() else 40) for side in (r.x, r.y))
-        + (f"\n{metric_label(r, short=True)}" if several else "")
+        + (f"\n{metric_title(metric_label(r, short=True))}" if several else "")
         for r in ordered
     ]
     if axes is None:

@@ -32,13 +32,16 @@ def score_facts(record: ScoreRecord) -> dict[str, str]:
     }
     if has_layers(record):
         rows["best of"] = f"{len(record.axes['x'])} × {len(record.axes['y'])} layer pairs"
-    rows["layers"] = "  ×  ".join(visible(f"{record.best[s]['name']} of {getattr(record, s)['model']}") for s in "xy")
+        best = (visible(f"{record.best[side]['name']} of {getattr(record, side)['model']}") for side in "xy")
+        rows["layers"] = "  ×  ".join(best)
     if record.chance is not None:
         times = record.times_chance
         far = f"; the score is {times:.1f} times that" if times is not None and 1 < times < 1e4 else ""
         rows["chance"] = f"{number(record.chance)}{far}"
     if record.moments is not None and record.moments.get("z") is not None:
-        rows["z"] = f"{record.moments['z']:.1f} sd above chance (exact mean and sd of this layer pair)"
+        z = record.moments["z"]
+        side = "above" if z >= 0 else "below"
+        rows["z"] = f"{abs(z):.1f} sd {side} chance (exact mean and sd of this layer pair)"
     if (null := record.null) is not None:
         early = f", stopped early of {null.get('asked')}" if null["stopped"] else ""
         blocks = f" of {null['blocks']} groups" if null.get("blocks") else ""

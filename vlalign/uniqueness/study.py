@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vlalign.config import select
-from vlalign.display.format import duration, plural
+from vlalign.display.format import plural
 from vlalign.environment import environment
 from vlalign.errors import VlalignError
 from vlalign.extraction import Engine, Extraction, Plan
+from vlalign.extraction.offline import OfflinePlan, offline_plan
 from vlalign.models.spec import ModelSpec
 from vlalign.perturb import applied
+from vlalign.remote import HubUnreachable
 from vlalign.study.progress import Stopwatch, Work
 from vlalign.study.study import Study
 from vlalign.uniqueness.config import UniquenessConfig
@@ -147,10 +149,33 @@ class UniquenessStudy(Study[UniquenessConfig, UniquenessPlan, UniquenessResult])
         score.expected = score.amount
         return works
 
-    def scoring_text(self, plan: UniquenessPlan) -> str:
-        """Return how many pairs are scored, and about how long that takes."""
-        seconds = self._works(plan, Records(self.config.out, plan.metric))["score"].expected
-        return f"{plural(len(plan.pairs), 'pair')}, ≈ {duration(seconds)} for those to do"
+    def scoring_seconds(self, plan: UniquenessPlan) -> float:
+        """Estimate how long the pairs take that are not scored yet."""
+        return self._works(plan, Records(self.config.out, plan.metric))["score"].expected
+
+    def offline_plan(self, error: HubUnreachable) -> tuple[OfflinePlan, int, float]:
+        """Estimate a study of registered models without asking the Hub.
+
+        Args:
+            error: the reason that a plan cannot be made.
+
+        Returns:
+            The extraction, the number of pairs, and about how many seconds their scores take.
+
+        Raises:
+            HubUnreachable: ``error``, if the size of a model is not known.
+            VlalignError: settings that do not fit each other.
+        """
+        rates, sides = len(self.config.rates), find_sides(self.config)
+        plan = offline_plan(
+            self.engine.config, self.engine.device, error, lambda spec: rates if spec in sides.moving else 1
+        )
+        layers = {model.spec: model.layers for model in plan.models}
+        pairs = sides.pairs()
+        seconds = rates * sum(_pair_seconds(layers[x], layers[y], plan.samples) for x, y in pairs)
+        edited = ", ".join(spec.alias for spec in sides.moving)
+        plan.notes.append(f"{edited}: {plural(rates, 'run')} each, one for every rate, 0 among them")
+        return plan, rates * len(pairs), seconds
 
     def _side_rate(self, plan: UniquenessPlan, pair: Pair, side: str) -> float:
         return pair.rate if side == plan.sides.edited else 0.0

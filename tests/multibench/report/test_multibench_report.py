@@ -22,7 +22,7 @@ from vlalign.errors import VlalignError
 from vlalign.multibench import MultibenchConfig, MultibenchResult, MultibenchStudy
 from vlalign.multibench.config import complete
 from vlalign.multibench.data.prepared import open_prepared
-from vlalign.multibench.report import show_plan, show_result, write_report
+from vlalign.multibench.report import plan_document, show_plan, show_result, write_report
 from vlalign.multibench.report.page import command, given_settings
 from vlalign.multibench.report.table1 import save_table1
 from vlalign.multibench.report.text import Shown, findings, numbers, p_value, unlike_paper
@@ -105,6 +105,8 @@ def test_the_plan(tmp_path: Path) -> None:
     assert "2 modalities × 2 depths × 1 seed, 50 epochs: 4 encoders, 4 to train in" in text
     assert "of training on one CPU core" in text
     assert "kB to write" in text
+    plan = plan_document(study, study.plan())
+    assert (plan["encoders"], plan["to_train"], plan["bytes"]) == (4, 4, study.bytes_to_write(study.plan().missing))
 
 
 def test_findings_where_there_is_no_correlation() -> None:

@@ -59,9 +59,18 @@ def write_report(
     return files
 
 
+def plan_document(study: MultibenchStudy, plan: CellPlan[Any]) -> dict[str, Any]:
+    """Return what a run is going to do as JSON values."""
+    return {
+        "encoders": plan.total, "to_train": plan.to_do, "ensembles": len(plan.missing),
+        "seconds": study.seconds(plan.missing), "bytes": study.bytes_to_write(plan.missing),
+        "free_bytes": free_bytes(Path(study.config.out)), "out": study.config.out,
+    }  # fmt: skip
+
+
 def show_plan(study: MultibenchStudy, plan: CellPlan[Any], console: Console) -> None:
     """Print what a run is going to do."""
-    data, config = study.data, study.config
+    data, config, document = study.data, study.config, plan_document(study, plan)
     classes = f", {data.classes} classes" if data.classes else ""
     samples = ", ".join(f"{len(split.ids)} {title}" for title, split in data.splits.items())
     inputs = [
@@ -76,8 +85,8 @@ def show_plan(study: MultibenchStudy, plan: CellPlan[Any], console: Console) -> 
         f"inputs    {', '.join(inputs)} (frames × features)\n"
         f"grid      {grid}, {config.epochs} epochs: {plan.total} encoders, {plan.to_do} to train in "
         f"{plural(len(plan.missing), 'ensemble')}\n"
-        f"time      ≈ {duration(study.seconds(plan.missing))} of training on one CPU core\n"
-        f"disk      ≈ {size(study.bytes_to_write(plan.missing))} to write, {size(free_bytes(Path(config.out)))} free\n"
+        f"time      ≈ {duration(document['seconds'])} of training on one CPU core\n"
+        f"disk      ≈ {size(document['bytes'])} to write, {size(document['free_bytes'])} free\n"
         f"out       {config.out}",
         markup=False, soft_wrap=True,
     )  # fmt: skip

@@ -190,12 +190,17 @@ def _try_alone(entry: Entry, sides: Mapping[str, Mapping[str, Any]]) -> None:
 def _entry(record: ScoreRecord, source: str, path: str) -> Entry:
     where = f"{source} {path}"
     shared = conditions(record, where)
-    x, y = (
-        about["run"]["hash"] if about["run"] else f"{side} of {where}"
-        for side, about in (("x", record.x), ("y", record.y))
-    )
+    x, y = (_id_of(about, f"{side} of {where}") for side, about in (("x", record.x), ("y", record.y)))
     page = hashlib.sha256("\0".join([shared.id, x, y]).encode("utf-8", "replace")).hexdigest()[:16]
     return Entry(record, source, path, shared, x, y, f"pairs/{page}.html")
+
+
+def _id_of(side: Mapping[str, Any], place: str) -> str:
+    """Return the id of a side's model: hash of its run, else name and content of its array, else its place."""
+    if side["run"]:
+        return str(side["run"]["hash"])
+    content = (side.get("tensor") or {}).get("sha256")
+    return f"{side['model']} {content[:16]}" if isinstance(content, str) else place
 
 
 def _by_conditions(entries: list[Entry]) -> dict[str, list[Entry]]:

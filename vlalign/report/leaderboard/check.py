@@ -31,6 +31,7 @@ STORED = "stored"  # entry of the key of a run whose values were rounded for the
 _HALF, _SINGLE = 2.0**-11, 2.0**-24  # unit roundoff of float16 and float32
 _HALF_STEP = 2.0**-25  # largest rounding error of a float16 below its normal range
 _FACTOR = 4.0  # errors of one rounding may add up to more than those of another
+_SHOWN = 8  # records that cannot be checked, on the console
 _SWAPS = 2  # samples that may have one other neighbour where two are equally far
 #: metrics to which one neighbour of a sample contributes 1 / n rather than 1 / (n k)
 _WHOLE_SAMPLES = ("cycle_knn", "rnx_area")
@@ -100,7 +101,7 @@ def _obstacle(record: ScoreRecord, available: Container[str]) -> str:
     """Return why a record cannot be recomputed; empty if it can be."""
     for side in (record.x, record.y):
         if not side["run"]:
-            return f"{side['model']} is an array, which is in no feature store"
+            return f"{side['model']} is an array, which is in no feature store: import it (vlalign import) first"
         if side["run"]["hash"] not in available:
             return f"the features have no run {side['model']}@{side['run']['hash'][:12]}"
     groups = recorded_settings(record)["groups"]
@@ -257,14 +258,16 @@ def show_checked(checked: Sequence[Checked], left: int, console: Console) -> Non
     """
     styles = {VERIFIED: "green", DIFFERS: "bold red", UNCHECKED: "yellow"}
     for state, style in styles.items():
-        for one in checked:
-            if one.state != state:
-                continue
+        of_state = [one for one in checked if one.state == state]
+        shown = _SHOWN if state == UNCHECKED else len(of_state)
+        for one in of_state[:shown]:
             what = f"{one.title} ({one.source} {one.path})"
             why = one.reason or "; ".join(map(str, one.differences))
             console.print(
                 Text(visible(f"{state:<12}"), style=style) + Text(visible(what + (f": {why}" if why else ""))),
                 soft_wrap=True,
             )
+        if len(of_state) > shown:
+            console.print(f"            and {len(of_state) - shown} more (all with --json)")
     counts = ", ".join(f"{sum(one.state == state for one in checked)} {state}" for state in styles)
     console.print(f"records     {counts}" + (f"; {left} not drawn" if left else ""), soft_wrap=True)

@@ -145,10 +145,14 @@ def _write(path: Path, text: str) -> None:
 def show_leaderboard(board: Board, out: str | Path, console: Console) -> None:
     """Print what is on the board, the invalid files, and where the site is."""
     console.print(Text(summary(board)))
-    for group in board.groups[:_SHOWN]:
+    known = [group for group in board.groups if group.conditions.known]
+    for group in known[:_SHOWN]:
         console.print(Text(visible(f"  {len(group.entries):5d}  {group.conditions.title}")), soft_wrap=True)
-    if len(board.groups) > _SHOWN:
-        console.print(f"         and {len(board.groups) - _SHOWN} more groups")
+    if len(known) > _SHOWN:
+        console.print(f"         and {len(known) - _SHOWN} more groups")
+    if alone := len(board.groups) - len(known):
+        text = f"  {alone:5d}  of arrays, each a group, as their data is not recorded: see vlalign import"
+        console.print(Text(text, style="yellow"), soft_wrap=True)
     for one in board.invalid[:_SHOWN]:
         console.print(
             Text(visible(f"not valid  {one.source} {one.path}: {one.reason}"), style="yellow"), soft_wrap=True

@@ -4,6 +4,7 @@ from vlalign.synthetic.report.figures import draw_main
 from vlalign.synthetic.report.output import (
     decomposition_table,
     describe_table,
+    plan_document,
     show_plan,
     show_result,
     tuned_table,
@@ -17,6 +18,7 @@ __all__ = [
     "draw_main",
     "findings_of",
     "main_table",
+    "plan_document",
     "show_plan",
     "show_result",
     "title_of",

@@ -76,20 +76,30 @@ def decomposition_table(tasks: Mapping[int, tuple[Decomposition | None, float]])
     )
 
 
-def show_plan(study: SyntheticStudy, plan: CellPlan[Any], console: Console, *, measure: bool = False) -> None:
-    """Print what a run is going to do; ``measure`` its time with a training of seconds."""
+def plan_document(study: SyntheticStudy, plan: CellPlan[Any], *, measure: bool = True) -> dict[str, Any]:
+    """Return what a run is going to do as JSON values; ``measure`` its time with a training of seconds."""
     config = study.config
     cells = [cell for group in plan.missing for cell in group]
     weights = sum(rows * columns for cell in cells for rows, columns in shape_of(config, cell).matrices)
+    return {
+        "encoders": plan.total, "to_train": plan.to_do, "ensembles": len(plan.missing),
+        "seconds": study.measured_seconds(plan.missing) if measure else None,
+        "bytes": 4 * weights * len(config.uniqueness), "free_bytes": free_bytes(Path(config.out)), "out": config.out,
+    }  # fmt: skip
+
+
+def show_plan(study: SyntheticStudy, plan: CellPlan[Any], console: Console, *, measure: bool = False) -> None:
+    """Print what a run is going to do; ``measure`` its time with a training of seconds."""
+    config, document = study.config, plan_document(study, plan, measure=measure)
     where = "one CPU core" if study.device.type == "cpu" else str(study.device)
-    seconds = study.measured_seconds(plan.missing) if measure else None
+    seconds = document["seconds"]
     time = "" if seconds is None else f"time      ≈ {duration(seconds)} of training on {where}, measured now\n"
-    disk = size(4 * weights * len(config.uniqueness))
     console.print(
         f"grid      {len(config.uniqueness)} U × {len(config.phi_depths)} φ × {plural(len(config.depths), 'depth')} × "
         f"{plural(len(config.hidden), 'width')} × {plural(len(config.seeds), 'seed')}: {plan.total} encoders, "
         f"{plan.to_do} to train in {plural(len(plan.missing), 'ensemble')}\n"
-        f"{time}disk      ≈ {disk} to write, {size(free_bytes(Path(config.out)))} free\nout       {config.out}",
+        f"{time}disk      ≈ {size(document['bytes'])} to write, {size(document['free_bytes'])} free\n"
+        f"out       {config.out}",
         markup=False, soft_wrap=True,
     )  # fmt: skip
 
