@@ -163,7 +163,7 @@ def alignment_row(most: int) -> Row:
             epochs=(1, 1), out=out, cpu=True,
         )  # fmt: skip
         study = SyntheticStudy(config)
-        study.run()
+        study.run(report=False)
         x, y = ([layers_of(study, cell) for cell in all_cells(config) if cell.modality == m] for m in (0, 1))
         for j, own in enumerate(y):  # the pairs are timed as a whole, ours beside each encoder's
             start = time.perf_counter()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import subprocess
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -28,6 +29,16 @@ def _commit() -> str | None:
     return described.stdout.strip() or None
 
 
+@cache
+def _versions() -> dict[str, str]:
+    """Return the versions of the packages that are installed."""
+    versions = {}
+    for name in _PACKAGES:
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return versions
+
+
 def environment() -> dict[str, Any]:
     """Return versions of Python and of the packages used, the platform, the accelerators and the commit.
 
@@ -37,18 +48,11 @@ def environment() -> dict[str, Any]:
     """
     import torch
 
-    packages = {}
-    for name in _PACKAGES:
-        try:
-            packages[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    packages["torch"] = str(torch.__version__)  # with the build, such as +cu132 or +cpu
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "packages": packages,
+        "packages": _versions() | {"torch": str(torch.__version__)},  # with the build, such as +cu132 or +cpu
         "accelerators": [torch.cuda.get_device_name(i) for i in range(count)],
         "git": _commit(),
     }

@@ -90,6 +90,8 @@ def _run(line: list[str], cwd: str, env: dict[str, str], outputs: list[str]) -> 
     for number, path in enumerate(outputs, 1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), number)
     torch.set_num_threads(int(env.get("OMP_NUM_THREADS", "1")))
+    # as in a new process; the fork server's own method would import the libraries again for each loader of images
+    multiprocessing.set_start_method("fork", force=True)
     sys.exit(_status(line))
 
 

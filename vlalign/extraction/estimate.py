@@ -54,8 +54,9 @@ class Sketch:
         return round(self.parameters * BYTES_PER_WEIGHT[dtype if quantization == "none" else quantization])
 
 
+@functools.lru_cache(maxsize=128)
 def sketch(source: ModelSource, image_size: tuple[int, int] | None, requested_size: int | None) -> Sketch:
-    """Build the model on PyTorch's meta device (no memory, no weights) and describe it.
+    """Build the model on PyTorch's meta device (no memory, no weights) and describe it, once in a process.
 
     Args:
         source: the model.
