@@ -101,7 +101,7 @@ def site_rows(count: int) -> list[Row]:
 
 def rows(quick: bool = False) -> list[Row]:
     """Measure all rows; ``quick`` measures a small case, to check that everything runs."""
-    return site_rows(30) if quick else site_rows(1000)
+    return site_rows(10) if quick else site_rows(1000)
 
 
 if __name__ == "__main__":
