@@ -34,15 +34,16 @@ ALLOWED: dict[str, set[str]] = {
     "extraction": {"models", "data", "perturb", "store"},
     "stats": {"metrics"},
     "scoring": {"store", "metrics", "stats"},
+    "probing": SCORES | {"data", "models"},
     "reproduce": {"metrics", "scoring"},
-    "report": EXTRACTION | SCORES | {"decomposition", "reproduce"},
+    "report": EXTRACTION | SCORES | {"decomposition", "probing", "reproduce"},
     "study": SCORES,
     "uniqueness": EXTRACTION | SCORES | {"study", "report"},
     "synthetic": SCORES | {"decomposition", "study", "report"},
     "multibench": SCORES | {"study", "report"},
     "advice": SCORES | {"data", "multibench", "study", "report"},
     "hub": EXTRACTION | SCORES | {"study", "synthetic"},
-    "cli": EXTRACTION | SCORES | STUDIES | {"decomposition", "demo", "reproduce", "report", "hub"},
+    "cli": EXTRACTION | SCORES | STUDIES | {"decomposition", "demo", "probing", "reproduce", "report", "hub"},
 }
 
 

@@ -7,7 +7,8 @@
 - :func:`vlalign.score`, :func:`vlalign.score_pairs`: alignment over all layer pairs of two runs, or of plain tensors;
 - :func:`vlalign.compare`: difference in alignment of two runs with the same reference, or of two records;
 - :func:`vlalign.advise`: whether aligning two modalities helps, does nothing or harms on your data;
-- :func:`vlalign.information`: what two modalities share about a label, know alone, or only know together.
+- :func:`vlalign.information`: what two modalities share about a label, know alone, or only know together;
+- :func:`vlalign.probe`, :func:`vlalign.probe_runs`: how well labels can be read from every layer of a model.
 
 Public names are imported when they are first used, so that the command line starts at once.
 """
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from vlalign.decomposition.estimate import information
     from vlalign.errors import VlalignError
     from vlalign.extraction.engine import extract
+    from vlalign.probing.probe import probe, probe_runs
     from vlalign.scoring.batch import score_pairs
     from vlalign.scoring.compare import compare
     from vlalign.scoring.pair import score
@@ -46,6 +48,8 @@ __all__ = [
     "extract",
     "import_embeddings",
     "information",
+    "probe",
+    "probe_runs",
     "read_embeddings",
     "score",
     "score_pairs",
@@ -84,6 +88,8 @@ __getattr__ = lazy_names(
         "extract": "extraction.engine",
         "import_embeddings": "store.importing",
         "information": "decomposition.estimate",
+        "probe": "probing.probe",
+        "probe_runs": "probing.probe",
         "read_embeddings": "data.embeddings",
         "score": "scoring.pair",
         "score_pairs": "scoring.batch",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,6 +23,7 @@ class FakeRun:
     bits: float | None = None
     truncated: int = 0
     reads: int = 0
+    path: Path = Path("not stored")
 
     def __post_init__(self) -> None:
         key = {"model": {"name": self.name, "modality": "text"}, "data": self.data}
@@ -43,6 +45,9 @@ class FakeRun:
     def features(self) -> list[Tensor]:
         self.reads += len(self.tensors)
         return list(self.tensors)
+
+    def check(self) -> None:
+        pass
 
     def bits_per_byte(self) -> float | None:
         return self.bits

@@ -58,6 +58,21 @@ MODEL_SETS: Mapping[str, tuple[str, ...]] = MappingProxyType(
 """Published sets: the grid of 12 language and 17 vision models, its two halves, and the second text set."""
 
 
+def family_of(model: Mapping[str, Any], otherwise: str = "") -> str:
+    """Return the family of the model that a run key describes: of the registry, else its architecture.
+
+    Args:
+        model: the entry ``model`` of the key.
+        otherwise: family where the key names no architecture.
+
+    >>> family_of({"name": "llama-7b"}), family_of({"name": "own", "architecture": "GPT2Model"}), family_of({}, "m")
+    ('llama', 'GPT2Model', 'm')
+    """
+    spec = ALIASES.get(str(model.get("name"))) or SOURCES.get(str(model.get("source")))
+    family = spec.family if spec is not None else None
+    return family or str(model.get("architecture") or model.get("name") or otherwise)
+
+
 def resolve(name: str) -> ModelSpec:
     """Return the model called ``name``, without network and without reading weights.
 

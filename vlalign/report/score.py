@@ -156,8 +156,11 @@ def summary(record: ScoreRecord) -> Panel:
     rows.append(("measured", measured(record)))
     for side in ("x", "y"):
         values = record.measured(side)
+        model = getattr(record, side)["model"]
+        probes = [name for name in values if name not in ("bits_per_byte", "truncated")]
+        rows += [("performance", f"{model}: {values[name]:.3f} {name}") for name in probes]
         if values.get("bits_per_byte") is not None:
-            model, note = getattr(record, side)["model"], truncated(values.get("truncated") or 0)
+            note = truncated(values.get("truncated") or 0)
             rows.append(("performance", f"{model}: {values['bits_per_byte']:.3f} bits per byte{note}"))
     rows += [("note", Text(note, style="yellow")) for note in record.checks["notes"]]
     return Panel(facts(rows), title=Text(visible(record.title)), expand=False, box=box.ROUNDED)

@@ -16,6 +16,7 @@ from torch import Tensor
 from vlalign.arrays import LazyLayer, as_layers, content_digest, index_ids
 from vlalign.errors import VlalignError
 from vlalign.store.importing import KIND
+from vlalign.store.probes import stored_performance
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -216,11 +217,22 @@ class Side:
         return {"model": self.model, "modality": self.modality, "run": run, "tensor": tensor}
 
     def performance(self) -> dict[str, float | None] | None:
-        """Return the bits per byte of the run's texts and the number of truncated ones; None for other sides."""
-        value = None if self.run is None else self.run.bits_per_byte()
-        if self.run is None or value is None or not math.isfinite(value):
+        """Return by name the scores of the run's probes, the bits per byte of its texts and the number of truncated
+        ones; None where none of these is known.
+
+        Raises:
+            VlalignError: the stored result of probes is damaged.
+        """
+        if self.run is None:
             return None
-        return {"bits_per_byte": float(value), **({"truncated": self.run.truncated} if self.run.truncated else {})}
+        values: dict[str, float | None] = dict(stored_performance(self.run.path))
+        bits = self.run.bits_per_byte()
+        if bits is not None and math.isfinite(bits):
+            values |= {
+                "bits_per_byte": float(bits),
+                **({"truncated": self.run.truncated} if self.run.truncated else {}),
+            }
+        return values or None
 
 
 def _is_large(n: int, width: int, size: int = 4) -> bool:

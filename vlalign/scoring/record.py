@@ -42,7 +42,7 @@ class ScoreRecord(Result):
     interval: dict[str, Any] | None  # of the score of the best pair by half-sampling; "maximum": with layer selection
     curves: dict[str, Any] | None  # score against N ("n") and number of neighbours ("k"), for a full report
     checks: dict[str, Any]  # of the best pair's layers x and y: duplicates, hubs, effective dimension; notes: warnings
-    # x and y: {"bits_per_byte", "truncated" (captions, where any)} of text models where the run has it, else null
+    # x and y: scores of probes by name, {"bits_per_byte", "truncated" (captions, where any)} of text models, or null
     performance: dict[str, Any]
     environment: dict[str, Any]  # versions, platform, commit
     seconds: dict[str, float]  # wall-clock time of each stage

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from vlalign.display import visible
 from vlalign.errors import VlalignError
 from vlalign.scoring.batch import Planned
 from vlalign.scoring.collect import read_record
+from vlalign.scoring.inputs import Side
 from vlalign.scoring.record import ScoreRecord
 from vlalign.store.checksums import canonical, encode
 
@@ -69,10 +71,16 @@ def score_missing(
         for one, record in zip(planned, kept, strict=True):
             if record is not None:
                 one.pass_over()
-                yield record
+                yield _with_performance(record, one)
                 continue
             bar.set_postfix_str(visible(one.title, most=_TITLE))
             record = one()
             bar.clear()
             yield record  # saved and shown by the caller
             bar.update()
+
+
+def _with_performance(record: ScoreRecord, planned: Planned) -> ScoreRecord:
+    """Return an existing record with the performance that is now known, such as of probes made after it."""
+    performance = {label: Side(side, label).performance() for label, side in zip("xy", planned.sides, strict=True)}
+    return record if performance == record.performance else replace(record, performance=performance)

@@ -15,6 +15,7 @@ from vlalign.store.checksums import sha256_bytes
 from vlalign.store.key import RunKey, diff_keys
 from vlalign.store.layout import Layout, Problem
 from vlalign.store.manifest import Entry, Manifest, pending
+from vlalign.store.probes import damaged_probes
 from vlalign.store.shard import EXTRA, ShardError, check_shard, read_tensors
 
 if TYPE_CHECKING:
@@ -343,7 +344,7 @@ class Run:
                 self._check_shard(index, ids)
             except ShardError as error:
                 problems.append(Problem(self.path / entry.file, str(error)))
-        return problems
+        return problems + damaged_probes(self.path)
 
 
 def _mark(path: Path) -> tuple[int, ...] | None:

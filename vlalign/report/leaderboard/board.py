@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from vlalign.errors import VlalignError
-from vlalign.models.registry import ALIASES, SOURCES
+from vlalign.models.registry import ALIASES, SOURCES, family_of
 from vlalign.scoring.collect import Collected, Invalid
 from vlalign.scoring.conditions import Conditions, conditions, precision_of
 from vlalign.scoring.summary import p_of_record
@@ -22,6 +22,7 @@ ALL = "all pairs"  # instead of a reference: every pair of a group
 #: raised where a record does not follow its format
 FLAWED = (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError, VlalignError)
 _UNITS = {"bits_per_byte": "bits per byte"}
+_OF_TEXT = ("bits_per_byte", "truncated")  # the performance of language models; other names are of probes
 
 
 @dataclass(frozen=True)
@@ -70,16 +71,19 @@ class Entry:
         return None if spread is None else (float(spread["low"]), float(spread["high"]))
 
     def performance(self, side: str) -> tuple[str, float] | None:
-        """Return name and value of the performance of a side: bits per byte if it has them, else the first."""
+        """Return name and value of the performance of a side: the first of its probes, else bits per byte."""
         measured = self.record.measured(side)
         known = {k: v for k, v in measured.items() if isinstance(v, int | float) and not isinstance(v, bool)}
-        name = "bits_per_byte" if "bits_per_byte" in known else next(iter(known), None)
+        name = next((name for name in known if name not in _OF_TEXT), "bits_per_byte")
+        name = name if name in known else None
         return None if name is None else (_UNITS.get(name, name), float(known[name]))
 
     def truncated(self, side: str) -> int:
-        """Return how many captions of a side were truncated to its longest input."""
+        """Return how many captions of a side's bits per byte were truncated to its longest input."""
         count = self.record.measured(side).get("truncated")
-        return count if isinstance(count, int) else 0
+        performance = self.performance(side)
+        is_of_text = performance is not None and performance[0] == _UNITS["bits_per_byte"]
+        return count if isinstance(count, int) and is_of_text else 0
 
 
 @dataclass(frozen=True)
@@ -344,7 +348,7 @@ def _model(name: str, shown: str, precision: str, side: Mapping[str, Any]) -> Mo
     return Model(
         id=name,
         name=shown,
-        family=spec.family if spec is not None and spec.family else str(about.get("architecture") or plain),
+        family=family_of(about, title),
         modality=str(side.get("modality") or "unknown"),
         params=None if spec is None else spec.params,
         precision=precision,

@@ -162,7 +162,7 @@ _ENTRY: Columns = {
     **_side("layers", lambda entry, side: len(entry.record.axes[side])),
     **_side("performance", lambda entry, side: _short((entry.performance(side) or ("", None))[1])),
     **_side("truncated", lambda entry, side: entry.truncated(side)),
-    "unit": lambda entry, _: (entry.performance("x") or entry.performance("y") or ("", None))[0],
+    **_side("unit", lambda entry, side: (entry.performance(side) or ("", None))[0]),
     "page": lambda entry, _: entry.page,
 }
 

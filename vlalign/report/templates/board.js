@@ -28,7 +28,7 @@ function rowsOf(group, ranking) {
       const words = [model.name, model.family, model.modality, model.precision, model.run];
       if (ranking.model === ALL) words.push(other.name, other.family, other.run);
       return { entry, rank, last, q, model, other, k: group.k, n: group.n, performance: entry[`performance_${own}`],
-        truncated: entry[`truncated_${own}`],
+        unit: entry[`unit_${own}`], truncated: entry[`truncated_${own}`],
         layers: `${entry[`layer_${first}`]} × ${entry[`layer_${second}`]}`,
         own: `${entry[`layer_${first}`]} of ${entry[`layers_${first}`]}`,
         others: `× ${entry[`layer_${second}`]} of ${entry[`layers_${second}`]}`,
@@ -72,7 +72,7 @@ const COLUMNS = [
   { key: "q", name: "q", tip: "false discovery rate", up: true, value: (r) => r.q,
     show: (r) => (r.q === null ? "–" : String(Number(r.q.toPrecision(2)))) },
   { key: "performance", name: "Performance", up: true, value: (r) => r.performance, show: (r) => fixed(r.performance, 3),
-    small: (r) => (r.performance === null ? "" : r.entry.unit + (r.truncated ? `, ${r.truncated} truncated` : "")) },
+    small: (r) => (r.performance === null ? "" : r.unit + (r.truncated ? `, ${r.truncated} truncated` : "")) },
   { key: "params", name: "Parameters", value: (r) => r.model.params, show: (r) => r.model.count },
   { key: "precision", name: "Precision", up: true, word: true, value: (r) => r.model.precision || null,
     show: (r) => r.model.precision || "–" },

@@ -82,7 +82,7 @@ function showScatter(rows) {
   }
   const [width, height] = [820, 460];
   const raw = state.measure === "score";
-  const units = [...new Set(known.map((row) => row.entry.unit))].join(", ");
+  const units = [...new Set(known.map((row) => row.unit))].join(", ");
   const frame = chart({ width, height, across: bounds(known.flatMap((row) => (raw && row.entry.low !== null
     ? [row.entry.low, row.entry.high] : [row.entry[state.measure]]))),
   tall: bounds(known.map((row) => row.performance)),
@@ -99,7 +99,7 @@ function showScatter(rows) {
     }
     const name = ranking().model === ALL ? `${row.model.name} × ${row.other.name}` : row.model.name;
     const summary = `${name}: ${MEASURES[state.measure]} ${fixed(row.entry[state.measure], 4)}, ${fixed(row.performance, 3)} ` +
-      row.entry.unit;
+      row.unit;
     const { colour, path } = DATA.families[row.model.family];
     parts.push(svg("a", { href: `${row.entry.page}#${here}`, "data-stop": `0,${i}`, "aria-label": summary },
       svg("path", { d: path, fill: colour, stroke: "currentColor", "stroke-width": 0.8,

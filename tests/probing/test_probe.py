@@ -1,0 +1,159 @@
+"""Probes of arrays and runs: layers, splits, groups, stored results, and errors before training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from support.runs import FakeRun
+
+import vlalign
+from vlalign.errors import VlalignError
+from vlalign.probing.folds import given_fold, hashed_folds
+from vlalign.probing.result import ProbeResult
+from vlalign.probing.targets import make_targets
+from vlalign.store.probes import damaged_probes, probe_path, stored_performance
+
+FEW: dict[str, Any] = {"folds": 3, "bootstraps": 20, "strengths": (1e-3, 1e-1)}
+N = 150
+
+
+@pytest.fixture(scope="module")
+def x() -> torch.Tensor:
+    """Three layers, of which the second has the class of a sample in its first three columns."""
+    x = torch.randn(N, 3, 6, generator=torch.Generator().manual_seed(0))
+    x[:, 1, :3] += 5 * torch.nn.functional.one_hot(torch.arange(N) % 3, 3)
+    return x
+
+
+CLASSES = ["abc"[i % 3] for i in range(N)]
+
+
+def test_the_layer_with_the_classes_is_chosen(x: torch.Tensor) -> None:
+    result = vlalign.probe(x, CLASSES, **FEW)
+    assert result.best == [1, 1, 1]
+    assert result.value > 0.95
+    assert result.scores["accuracy"]["chance"] == pytest.approx(1 / 3)
+    assert [layer["low"] <= layer["test"] <= layer["high"] for layer in result.layers] == [True] * 3
+    assert max(result.layers[0]["test"], result.layers[2]["test"]) < 0.5
+    assert [row["class"] for row in result.classes] == ["a", "b", "c"]
+    assert result.tested == N == sum(result.parts["test"])
+    again = vlalign.probe(x, CLASSES, **FEW)
+    assert {**again.as_dict(), "seconds": 0} == {**result.as_dict(), "seconds": 0}
+    assert ProbeResult.from_dict(result.as_dict()) == result
+    assert "accuracy" in repr(result)
+    assert "<table" in result._repr_html_()
+    assert result.to_markdown().startswith("| class | samples | F1 |")
+    assert list(result.to_frame()["chosen_in_folds"]) == [0, 3, 0]
+
+
+def test_several_labels_a_sample_and_numbers(x: torch.Tensor) -> None:
+    labels = [[name for name, k in (("Drama", 0), ("War", 1)) if i % 3 <= k] for i in range(N)]
+    result = vlalign.probe(x[:, 1], labels, **FEW)
+    assert (result.task, result.score) == ("labels", "f1_macro")
+    assert result.value > 0.95
+    assert [row["class"] for row in result.classes] == ["Drama", "War"]
+    matrix = np.array([[name in row for name in ("Drama", "War")] for row in labels]).astype(int)
+    assert vlalign.probe(x[:, 1], matrix, **FEW).value == result.value
+    numbers = vlalign.probe(x[:, 1], (x[:, 1] @ torch.arange(6.0)).tolist(), **FEW)
+    assert (numbers.task, numbers.score) == ("regression", "r2")
+    assert numbers.value > 0.95
+    noise = vlalign.probe(x[:, 0], (x[:, 1] @ torch.arange(6.0)).tolist(), **FEW)
+    assert noise.value < 0.1
+
+
+def test_folds_depend_on_ids_alone_and_keep_groups_together() -> None:
+    names = [f"s{i}" for i in range(60)]
+    folds = hashed_folds(names, 4, 0)
+    tested = {names[row]: i for i, fold in enumerate(folds) for row in fold.test}
+    assert len(tested) == 60
+    mixed = names[::-1][:50]
+    assert {mixed[row]: i for i, fold in enumerate(hashed_folds(mixed, 4, 0)) for row in fold.test} == {
+        name: tested[name] for name in mixed
+    }
+    assert all(not set(fold.train) & (set(fold.valid) | set(fold.test)) for fold in folds)
+    [once] = hashed_folds([str(i // 2) for i in range(60)], 1, 0)
+    part = {row // 2: name for name, rows in vars(once).items() for row in rows}
+    assert all(part[row // 2] == name for name, rows in vars(once).items() for row in rows)
+    assert [len(rows) for rows in vars(given_fold(["train", "dev", "test", "train"], None)[0]).values()] == [2, 1, 1]
+
+
+@pytest.fixture
+def runs(x: torch.Tensor, tmp_path: Path) -> list[FakeRun]:
+    """A run of each split of one model, and one run of another model with all samples."""
+    ids = [f"s{i}" for i in range(N)]
+    made = []
+    for split, rows in (("train", slice(0, 90)), ("validation[:30]", slice(90, 120)), ("test", slice(120, None))):
+        made.append(FakeRun("split", [x[rows, 1]], ids[rows], {"split": split, "name": "films"}))
+    made.append(FakeRun("whole", list(x.unbind(1)), ids, {"split": "all", "name": "films"}))
+    for i, run in enumerate(made):
+        run.path = tmp_path / str(i)
+    return made
+
+
+def test_results_are_stored_beside_the_run_and_kept(runs: list[FakeRun], monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = dict(zip(runs[-1].ids, CLASSES, strict=True))
+    options = vlalign.probing.options.ProbeKeywords(name="kind", **FEW)
+    split, whole = vlalign.probe_runs(runs, labels, options)
+    assert split.parts == {"train": [90], "valid": [30], "test": [30]}
+    assert split.run is not None
+    assert split.run["hash"] == runs[2].key.hash
+    assert stored_performance(runs[2].path) == {"accuracy of kind": split.value}
+    assert not stored_performance(runs[0].path)
+    with monkeypatch.context() as patch:
+        patch.setattr("vlalign.probing.probe.principal_axes", None)
+        assert list(vlalign.probe_runs(runs, labels, options)) == [split, whole]
+        with pytest.raises(TypeError):
+            vlalign.probe_runs(runs[-1:], labels, options, force=True)
+        with pytest.raises(TypeError):  # another class for one sample
+            vlalign.probe_runs(runs[-1:], labels | {"s0": "b"}, options)
+    path = probe_path(runs[-1].path, "kind", "accuracy")
+    path.write_text(path.read_text().replace('"value": ', '"value": 1'))
+    assert [problem.path for problem in damaged_probes(runs[-1].path)] == [path]
+    assert vlalign.probe_runs(runs[-1:], labels, options)[0].value == whole.value
+
+
+@pytest.mark.parametrize(
+    ("labels", "more", "message"),
+    [
+        (CLASSES[:-1], {}, "149 labels for 150 samples"),
+        (dict.fromkeys("xyz", "a"), {"ids": range(N)}, "no id of the labels is an id of the features: 'x', 'y', 'z'"),
+        (dict.fromkeys("xyz", "a"), {}, "given by id, but the features have no ids"),
+        (["a"] * N, {}, "all samples have one class, 'a'"),
+        (["a"] * (N - 3) + ["b"] * 3, {}, "every class needs 10 samples, but 'b' has 3"),
+        ([["a"]] * (N - 20) + [["b"]] * 5 + [[]] * 15, {}, "every label needs 10 samples .*, but 'b' has 5"),
+        ([0.5, float("nan")] * (N // 2), {}, r"sample 1 \(from 0\) has no label"),
+        ([*CLASSES[:-1], None], {}, r"sample 149 \(from 0\) has no label"),
+        (CLASSES, {"task": "regression"}, "has 'a': a regression needs finite numbers"),
+        ([1.5] * N, {}, "the target value is constant"),
+        (CLASSES, {"score": "r2"}, "r2 is no score of classes"),
+        (CLASSES, {"folds": 2}, "2 parts leave none to train with"),
+        (CLASSES, {"split": ["train"] * N}, "the split has no valid samples"),
+        (CLASSES, {"split": ["train"] * (N - 1) + ["later"]}, "a split is train, valid or test, not 'later'"),
+        (CLASSES, {"split": ["train", "valid", "test"] * (N // 3), "groups": [0] * N}, "the group '0' is in train and"),
+        (CLASSES, {"split": ["test", "valid", "train"] * (N // 3)}, "no training sample with 'a'"),
+    ],
+)
+def test_errors_come_before_training(
+    x: torch.Tensor, labels: Any, more: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vlalign.probing.probe.principal_axes", None)
+    with pytest.raises(VlalignError, match=message) as error:
+        vlalign.probe(x, labels, **FEW | more)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_features_that_are_not_finite_are_refused(x: torch.Tensor) -> None:
+    broken = x.clone()
+    broken[7, 2, 0] = torch.nan
+    with pytest.raises(VlalignError, match=r"layer layer_2 of x is not finite \(first in row 7\)"):
+        vlalign.probe(broken, CLASSES, **FEW)
+
+
+def test_numbers_as_texts_are_a_regression_where_they_have_fractions() -> None:
+    assert make_targets(["0.5", "1", "2"]).task == "regression"
+    assert make_targets([str(i % 2) for i in range(40)]).names == ["0", "1"]
+    assert make_targets([10, 9] * 20).names == ["9", "10"]
