@@ -15,7 +15,7 @@ PAGES = [
     *(f"synthetic {action}" for action in ("describe", "run", "report", "data", "tune")),
     *(
         f"multibench {action}"
-        for action in ("inspect", "prepare", "prepare avmnist", "prepare custom", "run", "report")
+        for action in ("inspect", "prepare", "prepare avmnist", "prepare mmimdb", "prepare custom", "run", "report")
     ),
 ]
 

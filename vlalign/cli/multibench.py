@@ -7,6 +7,7 @@ kept: `run` resumes after an interruption, and with more seeds or depths.
   vlalign multibench inspect mosi_raw.pkl
   vlalign multibench prepare mosi mosi_raw.pkl
   vlalign multibench prepare avmnist --images mnist --speech free-spoken-digit-dataset
+  vlalign multibench prepare mmimdb mmimdb --out films
   vlalign multibench prepare custom data.npz --out my-data
   vlalign multibench prepare custom --array image=images.npy --array audio=sounds.npy --labels labels.npy
   vlalign multibench inspect multibench-data/mosi
@@ -129,6 +130,32 @@ def avmnist(
 
     prepared = prepare_avmnist(images, speech, seed=seed, samples=samples, **options.arguments("avmnist"))
     show_written(prepared, console())
+
+
+@prepare.command
+def mmimdb(
+    archive: Folder,
+    /,
+    *,
+    out: Folder = "films",
+    samples: Annotated[int, Ge(0)] = 1024,
+    seed: int = 0,
+    force: bool = False,
+) -> None:
+    """Prepare posters, plots and genres of MM-IMDb for `vlalign extract` and `vlalign probe`.
+
+    Args:
+        archive: unpacked archive: folder with split.json and dataset/
+        out: folder to write, which --data of `vlalign extract` takes
+        samples: films of each split; 0 for all
+        seed: random seed of the draw of films
+        force: replace other films in that folder
+    """
+    from vlalign.multibench.data.films import prepare_films
+    from vlalign.multibench.report import show_films
+    from vlalign.report.console import console
+
+    show_films(prepare_films(archive, out, samples or None, seed, force), console())
 
 
 @prepare.command

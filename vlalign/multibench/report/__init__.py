@@ -1,6 +1,6 @@
 """Report of a MultiBench study: tables, figures, page, and the paper's Table 1."""
 
-from vlalign.multibench.report.data import show_inspection, show_prepared, show_written
+from vlalign.multibench.report.data import show_films, show_inspection, show_prepared, show_written
 from vlalign.multibench.report.figures import draw_main
 from vlalign.multibench.report.output import plan_document, show_plan, show_result, write_report
 from vlalign.multibench.report.table1 import save_table1, show_table1, table1_text
@@ -12,6 +12,7 @@ __all__ = [
     "main_table",
     "plan_document",
     "save_table1",
+    "show_films",
     "show_inspection",
     "show_plan",
     "show_prepared",

@@ -14,6 +14,7 @@ from vlalign.report.console import table
 
 if TYPE_CHECKING:
     from vlalign.multibench import Prepared
+    from vlalign.multibench.data.films import Films
     from vlalign.multibench.data.inspect import Inspection
 
 #: counts of a plan in words, where they are not 0
@@ -90,6 +91,18 @@ def show_written(prepared: Prepared, console: Console) -> None:
 
     show_prepared(inspect_prepared(prepared), console)
     _line(console, "next", f"vlalign multibench run --data {shlex.quote(str(prepared.folder))}")
+
+
+def show_films(films: Films, console: Console) -> None:
+    """Print what was written of the films, and the next commands."""
+    import shlex
+
+    folder = shlex.quote(str(films.folder))
+    _line(console, "written", f"{films.folder}: {', '.join(f'{split} {n:,}' for split, n in films.counts.items())}")
+    _line(console, "genres", ", ".join(films.genres))
+    _line(console, "left out", f"{films.left_out:,} films without a poster, a plot or one of these genres")
+    _line(console, "next", f"vlalign extract --data {folder} --split test --model …    # and train, validation")
+    _line(console, "then", f"vlalign probe features --labels {folder}/metadata.jsonl:genres")
 
 
 def labels_text(labels: Mapping[str, Any]) -> str:
