@@ -101,7 +101,7 @@ def split_key(text: str | Path) -> tuple[Path, str]:
     return user_path(before), key
 
 
-def read_values(text: str | Path, what: str, rows: int | None = None) -> list[Any]:
+def read_values(text: str | Path, what: str, rows: int | None = None, lists: bool = False) -> list[Any]:
     """Read one value a sample, such as ids or labels, in the order of the file.
 
     Args:
@@ -109,6 +109,7 @@ def read_values(text: str | Path, what: str, rows: int | None = None) -> list[An
             names the column unless it has only one beside ``id``.
         what: the values as errors name them.
         rows: number of samples; None does not check.
+        lists: whether a value may be a list, such as the labels of a sample or a row of a .npy array [N, C].
 
     Raises:
         VlalignError: the file cannot be read, has no such column or another number of values.
@@ -130,14 +131,14 @@ def read_values(text: str | Path, what: str, rows: int | None = None) -> list[An
         values = decode(path, lambda: json.loads(read_text(path, str(path))))
     else:
         values = read_text(path, str(path)).splitlines()
-    if not isinstance(values, list) or any(isinstance(value, list | dict) for value in values):
+    if not isinstance(values, list) or any(isinstance(value, dict if lists else list | dict) for value in values):
         raise VlalignError(f"{path}: {what} must be one value a sample")
     if rows is not None and len(values) != rows:
         raise VlalignError(f"{path} holds {len(values)} {what} for {rows} samples: give one for each, in their order")
     return values
 
 
-def read_groups(groups: Any, id_column: str | None = None, what: str = "groups") -> Any:
+def read_groups(groups: Any, id_column: str | None = None, what: str = "groups", lists: bool = False) -> Any:
     """Return groups or labels of samples: of a column ``path:column`` by id, or by row where the file has no ids.
 
     Args:
@@ -145,6 +146,7 @@ def read_groups(groups: Any, id_column: str | None = None, what: str = "groups")
             columns is returned as it is.
         id_column: column of ids in the table (default: ``id``, where there is one).
         what: the values as errors name them.
+        lists: whether a value may be a list.
 
     Raises:
         VlalignError: the file has no such column, or an id has two groups.
@@ -154,7 +156,7 @@ def read_groups(groups: Any, id_column: str | None = None, what: str = "groups")
     path, column = split_key(groups)
     if what == "groups" and not column:
         return groups  # a file with columns id and group, or exact
-    values = read_values(groups, what)
+    values = read_values(groups, what, lists=lists)
     names = _columns(path) if path.suffix.lower() in TABLES else []
     id_column = id_column if id_column in names else _ID if _ID in names else None
     if id_column is None:

@@ -127,18 +127,18 @@ class Planned:
         of_fold = np.repeat(np.arange(len(folds)), [len(fold.test) for fold in folds])
         outputs = np.empty((count, len(tested), targets.values.shape[1]))
         valid, chosen = np.empty((count, len(folds))), np.empty((count, len(folds)), dtype=np.int64)
-        y = torch.from_numpy(targets.values).to(device)
         for i in range(count):
             x = self.features.load(i, device)
             for f, fold in enumerate(folds):
-                outputs[i, of_fold == f], valid[i, f], chosen[i, f] = self._fit(x, y, fold)
+                outputs[i, of_fold == f], valid[i, f], chosen[i, f] = self.fit(x, fold)
         best = np.nan_to_num(valid, nan=-np.inf).argmax(axis=0)  # [folds]
         picked = outputs[best[of_fold], np.arange(len(tested))]
         return self._result(tested, outputs, valid, chosen, best, picked, perf_counter() - start)
 
-    def _fit(self, x: Tensor, y: Tensor, fold: Fold) -> tuple[Floats, float, int]:
+    def fit(self, x: Tensor, fold: Fold) -> tuple[Floats, float, int]:
         """Return outputs on the test samples [n, C], the score on validation, and the number of the chosen penalty."""
         targets, strengths = self.targets, self.options.strengths
+        y = torch.from_numpy(targets.values).to(x.device)
         train, valid, test = (torch.from_numpy(rows).to(x.device) for rows in (fold.train, fold.valid, fold.test))
         axes = principal_axes(x[train])
         if targets.task == "regression":
@@ -205,6 +205,15 @@ def plan_probes(
         models = [features_of(Arrays(one, str(name), options.ids, str(name))) for name, one in runs.items()]
     else:
         models = by_model(list(runs.runs() if hasattr(runs, "runs") else runs))
+    return plan_models(models, labels, options)
+
+
+def plan_models(models: Sequence[ProbedFeatures], labels: Any, options: ProbeKeywords) -> list[Planned]:
+    """Check labels and samples of all models; ``labels`` and ``options`` as for :func:`probe_runs`.
+
+    Raises:
+        VlalignError: no model, or as :func:`vlalign.probe`.
+    """
     if not models:
         raise VlalignError("there is no run to probe: extract features first")
     return [_planned(one, labels, options) for one in models]
