@@ -15,7 +15,7 @@ from support.shown import colours
 
 from vlalign import ScoreRecord, VlalignError, score
 from vlalign.report.score import records_table, show_records, summary
-from vlalign.scoring.record_figures import draw_heat_map, save_heatmap
+from vlalign.scoring.record_figures import draw_heat_map, save_record
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def test_figures_of_any_shape(shape: tuple[int, int], tmp_path: Path) -> None:
         [torch.randn(20, 4, generator=generator) for _ in range(shape[1])],
         k=3, permutations=0,
     )  # fmt: skip
-    path = save_heatmap(made, tmp_path / "map.png")
+    path = save_record(made, tmp_path / "map.png")
     with Image.open(path) as image:
         assert colours(image) > 20
         assert max(image.size) < 3000
@@ -86,4 +86,4 @@ def test_files_are_written_and_named(record: ScoreRecord, tmp_path: Path) -> Non
 
 def test_a_figure_that_cannot_be_written(record: ScoreRecord, tmp_path: Path) -> None:
     with pytest.raises(VlalignError, match="cannot write"):
-        save_heatmap(record, tmp_path / "no" / "map.png")
+        save_record(record, tmp_path / "no" / "map.png")

@@ -72,6 +72,7 @@ class Card:
                 title=visible(self.title),
                 sentences=list(map(visible, self.sentences)),
                 columns=list(map(visible, self.table.columns)),
+                numbers=[visible(name) for name in self.table.columns if name not in self.table.left],
                 rows=[list(map(visible, row)) for row in self.table.rows[:_ROWS]],
                 figure=picture,
                 alt=visible(self.alt),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from vlalign.display import command_line
 from vlalign.models.registry import ALIASES
 from vlalign.scoring.options import recorded_settings
+from vlalign.store.importing import KIND
 
 if TYPE_CHECKING:
     from vlalign.scoring import ScoreRecord
@@ -59,12 +60,17 @@ def pull_command(run: Mapping[str, Any]) -> str:
 
 
 def extract_command(key: Mapping[str, Any]) -> str:
-    """Return ``vlalign extract`` for a run key.
+    """Return ``vlalign extract`` for a run key, or ``vlalign import`` for embeddings made elsewhere (FILE).
 
     It is empty where the key does not name model and data, or was pulled from a place that nothing names.
     """
     model, data = key.get("model"), key.get("data")
-    if not isinstance(model, dict) or not isinstance(data, dict) or not data.get("name") or key.get("stored"):
+    if not isinstance(model, dict) or not isinstance(data, dict) or key.get("stored"):
+        return ""
+    if key.get("kind") == KIND:
+        source, modality = f"{model.get('name')}=FILE", str(model.get("modality"))
+        return command_line("import", source, store=_STORE, modality=modality, data_name=data.get("name"))
+    if not data.get("name"):
         return ""
     on_hub = str(model.get("source", "")).startswith("hub:") and isinstance(model.get("revision"), str)
     modality, pool = str(model.get("modality")), key.get("pooling")

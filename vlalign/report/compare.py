@@ -42,7 +42,8 @@ def show_comparisons(comparisons: Sequence[Comparison], console: Console, form: 
         return
     if len(comparisons) == 1:
         console.print(_panel(comparisons[0]))
-        console.print(_layers(comparisons[0]))
+        if len(comparisons[0].layers) != 1:
+            console.print(_layers(comparisons[0]))
         return
     rows = texts(comparisons)
     names = name_of(comparisons[0].a), name_of(comparisons[0].b)

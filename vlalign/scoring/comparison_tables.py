@@ -10,6 +10,7 @@ from vlalign.display.format import DASH, interval, number, p_equation, p_text, s
 from vlalign.display.result import Texts
 from vlalign.metrics.base import metric_text
 from vlalign.scoring.conditions import precision_of
+from vlalign.store.importing import KIND
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +43,7 @@ def name_of(side: dict[str, Any]) -> str:
     if not side["run"]:
         return visible(side["model"])
     precision = precision_of(side)
-    shown = f" ({precision})" if precision not in ("", "float32") else ""
+    shown = f" ({precision})" if precision not in ("", "float32", KIND) else ""
     return f"{visible(side['model'])}@{side['run']['hash'][:8]}{shown}"
 
 

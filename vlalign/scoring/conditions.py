@@ -120,13 +120,13 @@ def data_of(side: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
 
 
 def precision_of(side: Mapping[str, Any]) -> str:
-    """Return the quantization of a side's run, else the dtype of its weights, and the dtype its features were rounded
-    to; empty where it is not recorded.
+    """Return the quantization of a side's run, else the dtype of its weights (of embeddings made elsewhere "imported"),
+    and the dtype its features were rounded to; empty where it is not recorded.
 
     >>> precision_of({"run": {"key": {"dtype": "float32", "quantization": "none", "stored": "float16"}}})
     'float32, stored as float16'
     """
     key = side["run"]["key"] if side.get("run") else {}
     quantization = str(key.get("quantization") or "none")
-    weights = quantization if quantization != "none" else str(key.get("dtype") or "")
+    weights = quantization if quantization != "none" else str(key.get("dtype") or key.get("kind") or "")
     return ", ".join([*([weights] if weights else []), *([f"stored as {key['stored']}"] if key.get("stored") else [])])

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from vlalign.scoring.record import ScoreRecord
 
 _NEARLY_ALL = 0.9  # share of significant cells above which the others are marked
+_BESIDE = 44  # most letters of two names beside each other in a row of scores
 _CURVES = {"n": "samples N", "k": "neighbours k"}
 
 
@@ -161,14 +162,14 @@ def draw_scores(records: Sequence[ScoreRecord], axes: Any = None) -> Any:
 
     ordered = sorted(records, key=lambda record: (metric_label(record), -record.score))
     several = len({metric_label(record) for record in ordered}) > 1
-    between = "\n× " if on_paper() else " × "
-    names = [
-        between.join(named(model_label(side, ordered), 24 if on_paper() else 40) for side in (r.x, r.y))
-        + (f"\n{metric_title(metric_label(r, short=True))}" if several else "")
-        for r in ordered
-    ]
+    models = [[named(model_label(side, ordered), 24 if on_paper() else 40) for side in (r.x, r.y)] for r in ordered]
+    stacked = on_paper() or max(map(len, map("".join, models))) > _BESIDE
+    names = [("\n× " if stacked else " × ").join(pair) for pair in models]
+    if several:
+        metrics = [metric_title(metric_label(record, short=True)) for record in ordered]
+        names = [f"{pair}\n{metric}" for pair, metric in zip(names, metrics, strict=True)]
     if axes is None:
-        height = 0.28 + 0.14 * (several + on_paper())
+        height = 0.28 + 0.14 * (several + stacked)
         axes = new_figure(6.4, (0.9 if on_paper() else 1.3) + height * len(ordered)).add_subplot()
     for row, record in enumerate(ordered):
         spread = record.interval
@@ -188,9 +189,9 @@ def draw_scores(records: Sequence[ScoreRecord], axes: Any = None) -> Any:
     axes.set_xlabel(f"{metric}, N = {' or '.join(f'{n:,}' for n in counts)}")
     axes.grid(axis="x", linewidth=0.4, alpha=0.6)
     plain(axes)
-    where: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 3}
+    where: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1, 1), "ncols": 3}
     if on_paper():
-        where = {"loc": "lower right", "bbox_to_anchor": (1, 1), "ncols": 2, "columnspacing": 1, "handletextpad": 0.3}
+        where |= {"ncols": 2, "columnspacing": 1, "handletextpad": 0.3}
     axes.legend(frameon=False, fontsize=font_size(7), **where)
     return axes
 

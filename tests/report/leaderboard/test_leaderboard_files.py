@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from support.board import collected, made_up, real_record, small_grid, write_results
 from support.html import EMPTY, Page
@@ -26,7 +27,9 @@ from vlalign.report.commands import pair_commands
 from vlalign.report.leaderboard import check_site, save_leaderboard
 from vlalign.report.leaderboard.board import make_board
 from vlalign.report.leaderboard.files import to_csv, to_json, to_markdown
+from vlalign.scoring import score
 from vlalign.scoring.collect import Collected, collect
+from vlalign.store.importing import import_embeddings
 
 EMPTY.update({"link", "input"})
 ODD = (
@@ -163,6 +166,22 @@ def test_a_pair_of_tensors_has_no_command(tmp_path: Path) -> None:
     board = save_leaderboard(collected(real_record()), tmp_path)
     assert "no command makes these features" in (tmp_path / board.entries[0].page).read_text(encoding="utf-8")
     assert pair_commands(real_record()) == []
+
+
+def test_a_pair_of_imported_runs_is_no_extraction(tmp_path: Path) -> None:
+    values = torch.randn(30, 6, generator=torch.Generator().manual_seed(0))
+    x, y = (
+        import_embeddings(tmp_path / "store", name, values * sign, modality=modality, data={"name": "minhuh/prh"})
+        for name, sign, modality in (("dinov2-small", 1, "vision"), ("my text", -1, "text"))
+    )
+    record = score(x, y, k=3, permutations=9, half_samples=2)
+    board = save_leaderboard(collected(record), tmp_path / "site")
+    page = Page((tmp_path / "site" / board.entries[0].page).read_text(encoding="utf-8"))
+    commands = pair_commands(record)
+    assert commands[1] == "vlalign import 'my text=FILE' --store features --modality text --data-name minhuh/prh"
+    assert "\n".join(commands) in page.texts["code"]
+    assert "imported" in "".join(page.texts["main"])
+    assert "Layers" not in "".join(page.texts["h2"])  # one layer pair has no map
 
 
 def test_the_command_has_every_setting() -> None:

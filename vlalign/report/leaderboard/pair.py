@@ -15,7 +15,7 @@ from vlalign.report.leaderboard.board import Board, Entry
 from vlalign.report.leaderboard.index import embedded
 from vlalign.report.page import Code, Details, Paragraph, Parts, Section, Table, Terms, templates
 from vlalign.scoring.record_figures import side_of_rows
-from vlalign.scoring.summary import meanings_of, score_facts, verdict
+from vlalign.scoring.summary import has_layers, meanings_of, score_facts, verdict
 from vlalign.store.checksums import canonical
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ def pair_page(board: Board, entry: Entry, footer: str) -> str:
             highest=number(float(matrix.max()), 3),
             best=Table("Best layer pairs", ["x", "y", "score"], best_layers(record), left=("y",)),
             null=null,
+            has_layers=has_layers(record),
             curves={name: title for name, title in _CURVES.items() if _points(record, name)},
             layers=f"{record.best['x']['name']} × {record.best['y']['name']}",
             sections=_sections(entry),
@@ -89,11 +90,12 @@ def _summary(board: Board, entry: Entry) -> dict[str, str]:
 
 def _data(record: ScoreRecord, matrix: np.ndarray) -> dict[str, Any]:
     """Return what the script draws: matrix (in steps of a 65,535th of its range), histogram of the null, curves."""
-    low, high = float(matrix.min()), float(matrix.max())
+    metric, low, high = metric_title(record.metric["name"]), float(matrix.min()), float(matrix.max())
     steps = np.rint((matrix - low) / (high - low or 1.0) * 65535).astype("<u2")
     return {
         **{side: [str(layer["name"]) for layer in record.axes[side]] for side in ("x", "y")},
-        "metric": metric_title(record.metric["name"]),
+        "metric": metric,
+        "largest": f"largest {metric} over all layer pairs" if has_layers(record) else metric,
         "models": {side: getattr(record, side)["model"] for side in ("x", "y")},
         "rows": side_of_rows(record),
         "low": low,

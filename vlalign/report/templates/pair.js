@@ -89,7 +89,7 @@ function drawNull(data, metric, box) {
   const [width, height] = [520, 250];
   const lines = [["limit", data.threshold], ["chance", data.chance], ["score", data.score]].filter((one) => one[1] !== null);
   const frame = chart({ width, height, across: bounds([data.low, data.high, ...lines.map((one) => one[1])]),
-    tall: [0, Math.max(...data.counts) * 1.05], below: `largest ${metric} over all layer pairs`, beside: "random pairings" });
+    tall: [0, Math.max(...data.counts) * 1.05], below: metric, beside: "random pairings" });
   const step = (data.high - data.low) / data.counts.length;
   data.counts.forEach((count, i) => {
     const [left, right] = [frame.x(data.low + i * step), frame.x(data.low + (i + 1) * step)];
@@ -132,8 +132,8 @@ document.addEventListener("DOMContentLoaded", () => {
   const here = location.hash.slice(1);
   if (new URLSearchParams(here).has("group")) document.getElementById("back").href = `../index.html#${here}`;
   const data = JSON.parse(document.getElementById("data").textContent);
-  drawMap(data);
-  if (data.null) drawNull(data.null, data.metric, document.getElementById("null"));
+  if (document.getElementById("map")) drawMap(data);
+  if (data.null) drawNull(data.null, data.largest, document.getElementById("null"));
   for (const code of document.querySelectorAll(".json code")) {
     code.textContent = JSON.stringify(JSON.parse(code.textContent), null, 1);
   }
