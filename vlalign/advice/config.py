@@ -38,7 +38,7 @@ class ExperimentOptions(StudyConfig):
     folds: Annotated[int, Interval(ge=3, le=20), TRAINING] = 5
     """folds of the labelled samples: each is tested on once a seed, another validates, the others train"""
 
-    width: Annotated[int, Interval(ge=2, le=4096), TRAINING] = 32
+    width: Annotated[int, Interval(ge=2, le=4096), TRAINING] = 16
     """dimensions of the embeddings"""
 
     depth: Annotated[Annotated[int, Interval(ge=1, le=8)] | None, TRAINING] = None
@@ -47,11 +47,14 @@ class ExperimentOptions(StudyConfig):
     hidden: Annotated[int, Interval(ge=2, le=4096), TRAINING] = 64
     """width of the hidden layers of deeper encoders"""
 
-    steps: Annotated[int, Interval(ge=1, le=10**6), TRAINING] = 300
+    steps: Annotated[int, Interval(ge=1, le=10**6), TRAINING] = 450
     """steps of training"""
 
-    batch: Annotated[int, Interval(ge=4, le=10**5), TRAINING] = 64
+    batch: Annotated[int, Interval(ge=4, le=10**5), TRAINING] = 128
     """labelled samples in a step, and as many unlabelled ones"""
+
+    temperature: Annotated[Number, Interval(ge=0.01, le=10), TRAINING] = 0.1
+    """temperature of the contrastive term; fixed, as the term fades where training may lower it"""
 
     learning_rate: Annotated[Number, Gt(0), Interval(le=10), TRAINING] = 5e-3
     """learning rate of AdamW"""

@@ -16,9 +16,7 @@ from torch.nn import functional as F
 from vlalign.advice.arms import WITHIN_CLASS, Arm
 from vlalign.study.ensembles import Ensemble
 
-START_SCALE = math.log(1 / 0.07)
-MOST_SCALE = 4.6052  # ln 100
-_TINY = 1e-37  # below the smallest share of a row whose partner has a cosine above 0.15, at any scale
+_TINY = 1e-37  # below the smallest share of a row whose partner has a cosine above 0.15, at any temperature
 USES = ("both", "first", "second")
 
 
@@ -42,7 +40,7 @@ class Shape:
 
 
 class TwoEncoders(nn.Module):
-    """Encoders of two modalities, a head on each embedding, one on both, and the scale of the contrastive term.
+    """Encoders of two modalities, a head on each embedding, and one on both.
 
     The passes take members whose parameters have a leading axis (:class:`vlalign.study.ensembles.Ensemble`). Members
     of one cell are neighbours and see the same samples.
@@ -55,7 +53,6 @@ class TwoEncoders(nn.Module):
         super().__init__()
         self.encoders = nn.ModuleList(_layers(width, shape) for width in shape.inputs)
         self.heads = nn.ModuleList(nn.Linear(shape.width * count, shape.outputs) for count in (2, 1, 1))
-        self.scale = nn.Parameter(torch.empty(1))
 
     def embed(self, x: Sequence[Tensor]) -> list[Tensor]:
         """Return embeddings [S, B, width] of both modalities from features [C, B, D] of S / C members each."""
@@ -95,7 +92,7 @@ def initialise(
         single = TwoEncoders(shape)
     starts = []
     for generator in generators:
-        parts = {"scale": np.array([START_SCALE])}
+        parts = {}
         for name, layer in single.named_modules():
             if isinstance(layer, nn.Linear):
                 bound = 1 / math.sqrt(layer.in_features)
@@ -123,10 +120,10 @@ class Batch:
     within: Tensor
 
 
-def step_loss(module: TwoEncoders, batch: Batch, arms: Sequence[Arm]) -> Tensor:
+def step_loss(module: TwoEncoders, batch: Batch, arms: Sequence[Arm], temperature: float) -> Tensor:
     """Return the sum over members of task loss + weight · contrastive term.
 
-    The task loss is the sum of the three heads' cross-entropies (or half squared errors) on the labelled samples.
+    The task loss is the mean of the three heads' cross-entropies (or half squared errors) on the labelled samples.
     """
     z = module.embed(batch.x)
     cells, labelled = batch.target.shape
@@ -138,10 +135,8 @@ def step_loss(module: TwoEncoders, batch: Batch, arms: Sequence[Arm]) -> Tensor:
             loss = loss + 0.5 * F.mse_loss(rows[:, 0], target, reduction="sum") / labelled
         else:
             loss = loss + F.cross_entropy(rows, target, reduction="sum") / labelled
-    if not any(arm.weight > 0 for arm in arms):
-        return loss + 0 * module.scale.sum()  # has a gradient, of 0
+    loss = loss / len(USES)
     a, b = (F.normalize(side, dim=2).unflatten(0, (cells, len(arms))) for side in z)
-    scale = module.scale.view(cells, len(arms)).exp()
     for control in dict.fromkeys(arm.control for arm in arms if arm.weight > 0):
         which = [i for i, arm in enumerate(arms) if arm.control == control and arm.weight > 0]
         first, last = which[0], which[-1] + 1  # neighbours
@@ -152,21 +147,21 @@ def step_loss(module: TwoEncoders, batch: Batch, arms: Sequence[Arm]) -> Tensor:
         elif control:
             other = _reordered(other, batch.shuffled)
         weights = z[0].new_tensor([arm.weight for arm in arms[first:last]])
-        loss = loss + (contrast(mine, other, scale[:, first:last]) * weights).sum()
+        loss = loss + (contrast(mine, other, temperature) * weights).sum()
     return loss
 
 
-def contrast(a: Tensor, b: Tensor, scale: Tensor) -> Tensor:
+def contrast(a: Tensor, b: Tensor, temperature: float) -> Tensor:
     """Return the symmetric contrastive loss [C, A] of rows a, b [C, A, B, width] of length 1 (arXiv 2103.00020).
 
-    ½ [CE(s · a bᵀ, I) + CE(s · b aᵀ, I)], means over rows; s is ``scale`` [C, A].
+    ½ [CE(a bᵀ / τ, I) + CE(b aᵀ / τ, I)], means over rows; τ is the temperature.
     """
-    scaled = a * scale[..., None, None]
+    most = 1 / temperature  # the largest possible entry: one exp is enough for both softmaxes
+    scaled = a * most
     matched = (scaled * b).sum(3).mean(2)
-    most = scale.flatten()[:, None, None]  # the largest possible entry: one exp is enough for both softmaxes
-    shares = torch.baddbmm(-most, scaled.flatten(0, 1), b.flatten(0, 1).mT).exp()
-    sums = [shares.sum(axis).clamp_min(_TINY).log().mean(1).view_as(scale) for axis in (2, 1)]
-    return 0.5 * (sums[0] + sums[1]) + scale - matched
+    shares = torch.baddbmm(a.new_tensor(-most), scaled.flatten(0, 1), b.flatten(0, 1).mT).exp()
+    sums = [shares.sum(axis).clamp_min(_TINY).log().mean(1).view_as(matched) for axis in (2, 1)]
+    return 0.5 * (sums[0] + sums[1]) + most - matched
 
 
 def _reordered(rows: Tensor, order: Tensor) -> Tensor:

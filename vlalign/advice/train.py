@@ -20,7 +20,7 @@ from vlalign.advice.arms import Arm
 from vlalign.advice.cells import Cell, Trained
 from vlalign.advice.config import ExperimentOptions
 from vlalign.advice.data import Ints, PairedData
-from vlalign.advice.encoder import MOST_SCALE, Batch, Shape, initialise, step_loss
+from vlalign.advice.encoder import Batch, Shape, initialise, step_loss
 from vlalign.errors import VlalignError
 from vlalign.metrics import get_metric
 from vlalign.stats.null import generator
@@ -191,9 +191,7 @@ def train_cells(
     batches = _Batches(config, data, samples, [rows for rows, _, _ in parts], randoms)
 
     def step(batch: Batch) -> Tensor:
-        with torch.no_grad():
-            ensemble.module.scale.clamp_(0, MOST_SCALE)
-        return step_loss(ensemble.module, batch, arms)
+        return step_loss(ensemble.module, batch, arms, config.temperature)
 
     def validate(flat: Tensor) -> list[Tensor]:
         """Return mean scores [A, 3] of each cell on its validation samples."""
