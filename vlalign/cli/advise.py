@@ -12,6 +12,7 @@ layers, the last layer is used.
   vlalign advise image.npy text.npy --labels labels.csv:genre --out advice
   vlalign advise features dinov2-small llama-7b --labels labels.csv --budget 10m
   vlalign advise multibench-data/mosi --modalities text audio --unlabelled more-pairs.npz
+  vlalign advise report advice
 """
 
 from __future__ import annotations
@@ -19,15 +20,18 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Annotated
 
-from cyclopts import Parameter
+from cyclopts import App, Parameter
 
 from vlalign.advice.config import AdviceConfig, ExperimentOptions
 from vlalign.cli.app import Flags, Quiet
 from vlalign.cli.output import FigureStyle, Json, TableKind, form_of, show_json, show_study
-from vlalign.config import File
+from vlalign.config import File, Folder
+
+run = App(name="advise")
 
 
-def run(
+@run.default
+def run_study(
     source: str,
     /,
     *more: str,
@@ -84,6 +88,35 @@ def run(
             study.report(result, study.config.out, console() if form == "text" else None)
         if form != "text":
             show_study(result, form)
+
+
+@run.command
+def report(
+    folder: str = "advice",
+    /,
+    *,
+    out: Folder | None = None,
+    style: FigureStyle = "screen",
+    table: TableKind = None,
+    json: Json = False,
+) -> None:
+    """Show the verdicts of a finished run again, and write report.html and figures.
+
+    Args:
+        folder: of a finished run
+        out: folder of the page and figures (default: the run's folder)
+    """
+    from vlalign.advice.results import AdviceResult
+    from vlalign.advice.study import AdviceStudy
+    from vlalign.display.figures import figure_style
+    from vlalign.report.console import console
+
+    form = form_of(json, table)
+    result = AdviceResult.load(folder)
+    with figure_style(style):
+        AdviceStudy.report(result, out or folder, console() if form == "text" else None)
+    if form != "text":
+        show_study(result, form)
 
 
 if __name__ == "__main__":
