@@ -51,7 +51,7 @@ def test_noise_has_nothing() -> None:
     for name in NAMES:
         assert not result.estimates[name].detected, name
         assert result.estimates[name].value < 0.05, name
-    assert "R=0.000 (not detected)" in repr(result)
+    assert "R 0.000 (not detected)" in repr(result)
 
 
 def test_result_as_table_figure_file_and_html(known: InformationResult, tmp_path: Path) -> None:
@@ -75,13 +75,16 @@ def test_folds_are_disjoint_and_stratified() -> None:
     ]
     folds = make_folds(labels, 5, 0)
     assert torch.cat(folds.predict).sort().values.tolist() == list(range(75))
-    for predict, fit, choose in zip(folds.predict, folds.fit, folds.choose, strict=True):
-        parts = [set(rows.tolist()) for rows in (predict, fit, choose)]
-        assert not parts[0] & parts[1]
-        assert not parts[0] & parts[2]
-        assert not parts[1] & parts[2]
+    for predict, fits, chooses in zip(folds.predict, folds.fit, folds.choose, strict=True):
         assert labels[predict].bincount().tolist() == [8, 4, 3]
-        assert (labels[choose].bincount() - torch.tensor([6, 3, 2])).abs().max() <= 1
+        assert len(chooses.unique()) == chooses.numel()  # parts are disjoint
+        for fit, choose in zip(fits, chooses, strict=True):
+            sets = [set(rows.tolist()) for rows in (predict, fit, choose)]
+            assert not sets[0] & sets[1]
+            assert not sets[0] & sets[2]
+            assert not sets[1] & sets[2]
+            assert (labels[choose].bincount() - torch.tensor([32, 16, 12]) / 3).abs().max() <= 1
+    assert folds.halved().fit.tolist() == folds.fit[..., : folds.fit.shape[-1] // 2].tolist()
     assert folds.prior.exp().sum(dim=1).tolist() == pytest.approx([1] * 5)
 
 
@@ -138,7 +141,7 @@ def test_a_modality_without_information_has_no_redundancy_with_one_that_has_all(
     labels = np.arange(200) % 2
     sure = np.where(np.eye(2)[labels] > 0, 0.999, 0.001)
     posteriors = np.stack([np.full((200, 2), 0.5), sure])
-    predicted = _Predictions(posteriors, np.log(2 * sure), np.arange(200) % 5, labels, {})
+    predicted = _Predictions(posteriors, np.log(2 * sure), np.zeros((3, 200)), np.arange(200) % 5, labels, {})
     scores, independent = _scores(predicted, InformationOptions())
     first, second, _, r, u1, u2, _ = scores[:, np.arange(200), labels]
     assert first == pytest.approx(0, abs=1e-9)

@@ -1,15 +1,17 @@
 """Cross-fitted classifiers: p(y|x) of every sample from models that were not fitted on it.
 
-Per fold, a linear model and two small networks are trained on part of the other folds; the rest of these folds chooses
-the stopping point, the model and its temperature. All start at p(y), to which the temperature may return them, so noise
-gives p(y). The models of all folds are trained together, as a stack.
+Features are standardised, and also whitened, without labels: tanh and random weights leave directions that decide the
+label with a hundredth of the variance of others, which gradient descent on standardised features misses. Per fold, the
+other folds are split into parts; each part stops the training of models that were fitted on the rest, so every row of
+the other folds has predictions by models that did not see it. On these, weights of the candidates and of p(y) are
+chosen, and a temperature, so noise gives p(y). The models of all folds, parts and inputs are trained as a stack.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -17,26 +19,27 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-_INNER = 0.2  # share of the other folds that chooses
-#: hidden layers, learning rate and weight decay of the candidates, by name
-_CANDIDATES: dict[str, tuple[tuple[int, ...], float, float]] = {
-    "linear": ((), 0.02, 0.0),
-    "network": ((64,), 0.01, 0.1),
-    "deep network": ((128, 128), 0.005, 1.0),
+_PARTS = 3  # of the other folds
+_INPUTS = ("standardised", "whitened")
+#: inputs, hidden layers, learning rate and weight decay of the candidates, by name
+_CANDIDATES: dict[str, tuple[tuple[int, ...], tuple[int, ...], float, float]] = {
+    "linear": ((0, 1), (), 0.02, 0.01),
+    "network": ((0, 1), (64,), 0.01, 0.3),
+    "deep network": ((1,), (64, 64), 0.005, 0.5),
 }
-_POOL = "pooled networks"  # mean of the two networks' posteriors
+_SHRINKAGE = 1e-3  # of whitening, in mean variances
 _STRENGTHS = np.concatenate([np.linspace(0, 1.5, 31), [1.75, 2.0, 2.5, 3.0]])  # inverse temperatures
-_MOST_STEPS, _LEAST_STEPS, _PASSES = 2500, 300, 60
-_PATIENCE = 0.2  # of all steps
+_BATCH, _MOST_STEPS, _LEAST_STEPS, _PASSES = 128, 2500, 200, 20
+_PATIENCE = 0.25  # of all steps
 
 
 @dataclass(frozen=True)
 class Folds:
-    """Cross-fitting of N samples: per fold, the rows to fit on, to choose with, and to predict.
+    """Cross-fitting of N samples: per fold and part, the rows to fit on and to choose with; per fold those to predict.
 
     Attributes:
         labels: [N], from 0 to K − 1.
-        fit, choose: rows [folds, rows], of equal numbers in every fold.
+        fit, choose: rows [folds, parts, rows], of equal numbers.
         predict: rows of each fold; together all rows.
         prior: log p(y) [folds, K] of the rows to fit on and to choose with.
     """
@@ -47,9 +50,13 @@ class Folds:
     predict: tuple[Tensor, ...]
     prior: Tensor
 
+    def halved(self) -> Folds:
+        """Return the same folds with half of the rows to fit on; rows are in random order."""
+        return replace(self, fit=self.fit[..., : self.fit.shape[-1] // 2])
+
 
 def make_folds(labels: Tensor, count: int, seed: int) -> Folds:
-    """Split samples into folds, and those of the other folds into two parts, each with its share of every class.
+    """Split samples into folds, and those of the other folds into parts, each with its share of every class.
 
     Args:
         labels: [N], from 0 to K − 1.
@@ -70,130 +77,168 @@ def make_folds(labels: Tensor, count: int, seed: int) -> Folds:
         others = torch.ones(len(labels), dtype=torch.bool)
         others[rows] = False
         rest = by_class(others.nonzero().ravel())
-        is_chosen = torch.zeros(len(rest), dtype=torch.bool)
-        is_chosen[:: round(1 / _INNER)] = True
-        fit.append(rest[~is_chosen])
-        choose.append(rest[is_chosen])
+        part = torch.arange(len(rest)) % _PARTS
+        fit += [rest[part != i] for i in range(_PARTS)]
+        choose += [rest[part == i] for i in range(_PARTS)]
         counts = labels[rest].bincount(minlength=int(labels.max()) + 1)
         prior.append((counts / counts.sum()).log())
-    trimmed = [
-        torch.stack([rows[torch.randperm(len(rows), generator=draw)][: min(map(len, part))] for rows in part])
-        for part in (fit, choose)
-    ]
+    trimmed = []
+    for parts in (fit, choose):
+        least = min(map(len, parts))
+        rows = torch.stack([one[torch.randperm(len(one), generator=draw)][:least] for one in parts])
+        trimmed.append(rows.unflatten(0, (count, _PARTS)))
     return Folds(labels, trimmed[0], trimmed[1], predict, torch.stack(prior))
 
 
-def held_out(x: Tensor, folds: Folds, seed: int) -> tuple[Tensor, list[str]]:
-    """Return log p(y|x) [folds, N, K] from the model of every fold, and the name of that model.
+@dataclass(frozen=True)
+class Predictions:
+    """Predictions of models of each fold.
+
+    Attributes:
+        chosen: log p(y|x) [folds, parts × rows, K] of the rows to choose with, by models that were not fitted on them.
+        every: log p(y|x) [N, K] of every sample, by the models of its fold.
+    """
+
+    chosen: Tensor
+    every: Tensor
+
+
+def candidates(x: Tensor, folds: Folds, seed: int) -> dict[str, Predictions]:
+    """Return the predictions of every candidate, by name.
 
     Args:
-        x: features [N, D], or [folds, N, D] where every fold has different ones.
+        x: features [N, D].
         folds: of the samples.
         seed: of initial weights and batches.
     """
-    x = x.float()
-    views = x if x.ndim == 3 else x.expand(len(folds.fit), *x.shape)
-    fold = torch.arange(len(folds.fit))[:, None]
-    rows = views[fold, folds.fit]
-    mean, scale = rows.mean(dim=1, keepdim=True), rows.std(dim=1, keepdim=True)
-    scale = torch.where(scale > 1e-6 * (1 + mean.abs()), scale, torch.inf)  # constant columns become 0
-    fit, choose = ((views[fold, part] - mean) / scale for part in (folds.fit, folds.choose))
-    logs = []
-    for i, (hidden, rate, decay) in enumerate(_CANDIDATES.values()):
-        weights = _train(fit, choose, folds, hidden, rate, decay, seed + i)
-        every = []
-        for f in range(len(views)):
+    inputs = _inputs(x)
+    result = {}
+    for i, (name, (kinds, hidden, rate, decay)) in enumerate(_CANDIDATES.items()):
+        weights = _train(inputs[list(kinds)], folds, hidden, rate, decay, seed + i)
+        for at, k in enumerate(kinds):
+            some = [weight[at].unflatten(0, folds.fit.shape[:2]) for weight in weights]
             with torch.no_grad():
-                inputs = ((views[f] - mean[f]) / scale[f])[None]
-                every.append(_logs([weight[f : f + 1] for weight in weights], inputs, folds.prior[f, None, None]))
-        logs.append(tempered(torch.cat(every), folds))
-    logs.append(tempered(torch.stack(logs[1:]).logsumexp(dim=0).log_softmax(dim=-1), folds))
-    best = torch.stack([choice_losses(option, folds) for option in logs]).argmin(dim=0)
-    names = [*_CANDIDATES, _POOL]
-    return torch.stack(logs)[best, torch.arange(len(best))], [names[i] for i in best]
+                chosen, every = [], torch.empty(len(x), folds.prior.shape[1])
+                for f, rows in enumerate(folds.predict):
+                    mine = [weight[f] for weight in some]
+                    chosen.append(_logs(mine, inputs[k][folds.choose[f]], folds.prior[f]).flatten(0, 1))
+                    logs = _logs(mine, inputs[k][rows].expand(len(mine[0]), -1, -1), folds.prior[f])
+                    every[rows] = logs.logsumexp(dim=0) - math.log(len(logs))
+            result[f"{name}, {_INPUTS[k]}"] = Predictions(torch.stack(chosen), every)
+    return result
 
 
-def choice_losses(logs: Tensor, folds: Folds) -> Tensor:
-    """Return the cross-entropy [folds] on the rows that choose, of log p(y|x) [folds, N, K]."""
-    chosen = logs[torch.arange(len(logs))[:, None], folds.choose]
-    return -chosen.gather(2, folds.labels[folds.choose][..., None]).mean(dim=(1, 2))
+def combined(options: dict[str, Predictions], folds: Folds) -> tuple[Predictions, list[dict[str, float]]]:
+    """Return the mixture of predictions and of p(y), tempered, and its weights in each fold.
+
+    Weights (by expectation and maximisation) and temperature have the least cross-entropy on the rows to choose with.
+    """
+    every = torch.empty_like(next(iter(options.values())).every)
+    chosen, weights = [], []
+    for f, rows in enumerate(folds.predict):
+        prior = folds.prior[f]
+        labels = folds.labels[folds.choose[f].ravel()]
+        known = torch.stack([one.chosen[f] for one in options.values()] + [prior.expand(len(labels), -1)])
+        right = known[:, torch.arange(len(labels)), labels].double()  # [candidates, rows]
+        weight = torch.full((len(right),), 1 / len(right), dtype=torch.float64)
+        for _ in range(200):
+            weight = (right + weight.log()[:, None]).softmax(dim=0).mean(dim=1)
+        log_weight = weight.log().float()[:, None, None]
+        mixed = (known + log_weight).logsumexp(dim=0)
+        strengths = [_strengthened(mixed, prior, strength) for strength in _STRENGTHS]
+        best = int(torch.stack([F.nll_loss(logs, labels) for logs in strengths]).argmin())
+        chosen.append(strengths[best])
+        new = torch.stack([one.every[rows] for one in options.values()] + [prior.expand(len(rows), -1)])
+        every[rows] = _strengthened((new + log_weight).logsumexp(dim=0), prior, _STRENGTHS[best])
+        weights.append(dict(zip([*options, "p(y)"], weight.tolist(), strict=True)))
+    return Predictions(torch.stack(chosen), every), weights
 
 
-def tempered(logs: Tensor, folds: Folds) -> Tensor:
-    """Return log p(y|x) [folds, N, K] moved to or from p(y), each fold by what the rows that choose prefer."""
-    prior = folds.prior[:, None]
-    options = [strengthened(logs, prior, strength) for strength in _STRENGTHS]
-    best = torch.stack([choice_losses(option, folds) for option in options]).argmin(dim=0)
-    return torch.stack([strengthened(logs[f], prior[f], _STRENGTHS[i]) for f, i in enumerate(best)])
+def product(first: Predictions, second: Predictions, folds: Folds) -> Predictions:
+    """Return p(y|x1) p(y|x2) / p(y), normalised: right where x1 and x2 are independent given y."""
+    chosen = (first.chosen + second.chosen - folds.prior[:, None]).log_softmax(dim=-1)
+    return Predictions(chosen, (first.every + second.every - priors(folds)).log_softmax(dim=-1))
 
 
-def strengthened(logs: Tensor, prior: Tensor, strength: float) -> Tensor:
+def priors(folds: Folds) -> Tensor:
+    """Return log p(y) [N, K] that the models of each sample's fold start from."""
+    result = torch.empty(len(folds.labels), folds.prior.shape[1])
+    for f, rows in enumerate(folds.predict):
+        result[rows] = folds.prior[f]
+    return result
+
+
+def _inputs(x: Tensor) -> Tensor:
+    """Return features [2, N, D]: standardised, and whitened; labels have no part in it."""
+    x = x.double()
+    scale = x.std(dim=0)
+    scale = torch.where(scale > 1e-6 * (1 + x.mean(dim=0).abs()), scale, torch.inf)  # constant columns become 0
+    x = (x - x.mean(dim=0)) / scale
+    if x.shape[1] <= len(x):
+        variances, axes = torch.linalg.eigh(x.T @ x / len(x))
+    else:
+        _, singular, axes = torch.linalg.svd(x, full_matrices=False)
+        variances, axes = singular**2 / len(x), axes.T
+    shrunk = (variances.clamp_min(0) + _SHRINKAGE * x.square().mean()).sqrt()
+    return torch.stack([x, x @ axes / shrunk @ axes.T]).float()
+
+
+def _strengthened(logs: Tensor, prior: Tensor, strength: float) -> Tensor:
     """Return log p(y|x) with its distance to log p(y) multiplied; 0 gives p(y)."""
     return (prior + strength * (logs - prior)).log_softmax(dim=-1)
 
 
-def joint(both: Tensor, first: Tensor, second: Tensor, folds: Folds) -> Tensor:
-    """Return log p(y|x1,x2) [folds, N, K]: the best of a model of both, their product, and each alone.
+def _train(inputs: Tensor, folds: Folds, hidden: tuple[int, ...], rate: float, decay: float, seed: int) -> list[Tensor]:
+    """Train a model for each input, fold and part; return each at its best step on the rows to choose with.
 
-    The product p(y|x1) p(y|x2) / p(y) is right where x1 and x2 are independent given y.
+    Returns:
+        Weights [inputs, folds × parts, in, out] and biases [inputs, folds × parts, 1, out] of each layer.
     """
-    product = tempered((first + second - folds.prior[:, None]).log_softmax(dim=-1), folds)
-    options = torch.stack([both, product, first, second])
-    best = torch.stack([choice_losses(option, folds) for option in options]).argmin(dim=0)
-    return options[best, torch.arange(len(best))]
-
-
-def predictions(logs: Tensor, folds: Folds) -> tuple[Tensor, Tensor]:
-    """Return log p(y|x) [N, K] of every sample by the model that did not see it, and log p(y) [N, K] beside it."""
-    result, prior = torch.empty_like(logs[0]), torch.empty_like(logs[0])
-    for f, rows in enumerate(folds.predict):
-        result[rows], prior[rows] = logs[f, rows], folds.prior[f]
-    return result, prior
-
-
-def _train(
-    fit: Tensor, choose: Tensor, folds: Folds, hidden: tuple[int, ...], rate: float, decay: float, seed: int
-) -> list[Tensor]:
-    """Train a stack of models, one a fold, and return each at its best step on the rows that choose."""
-    count, rows, width = fit.shape
-    classes = folds.prior.shape[1]
+    kinds, _, width = inputs.shape
+    fit, choose = (part.flatten(0, 1) for part in (folds.fit, folds.choose))
+    (models, rows), classes = fit.shape, folds.prior.shape[1]
     draw = torch.Generator().manual_seed(seed)
     sizes = [width, *hidden, classes]
     weights = []
     for i, (n_in, n_out) in enumerate(pairwise(sizes)):
-        start = torch.randn(count, n_in, n_out, generator=draw) * math.sqrt(2 / n_in)
-        weights += [start * (i < len(hidden)), torch.zeros(count, 1, n_out)]  # the last layer starts at 0: p(y)
+        start = torch.randn(kinds * models, n_in, n_out, generator=draw) * math.sqrt(2 / n_in)
+        weights += [start * (i < len(hidden)), torch.zeros(kinds * models, 1, n_out)]  # the last layer: 0, so p(y)
     for weight in weights:
         weight.requires_grad_()
     optimizer = torch.optim.AdamW(
         [{"params": weights[0::2], "weight_decay": decay}, {"params": weights[1::2], "weight_decay": 0.0}], lr=rate
     )
-    batch = min(256, rows)
+    batch = min(_BATCH, rows)
     steps = min(_MOST_STEPS, max(_LEAST_STEPS, _PASSES * rows // batch))
-    every = max(5, steps // 100)
-    labels, targets = folds.labels[folds.fit], folds.labels[folds.choose]
-    prior = folds.prior[:, None]
-    fold = torch.arange(count)[:, None]
-    best, kept, since = torch.full((count,), torch.inf), [w.detach().clone() for w in weights], 0
+    every = max(5, steps // 50)
+    labels, chosen = folds.labels[fit], folds.labels[choose].repeat(kinds, 1)
+    prior = folds.prior.repeat_interleave(folds.fit.shape[1], dim=0)[:, None].repeat(kinds, 1, 1)
+    choose_x = inputs[:, choose].flatten(0, 1)
+    best, kept = torch.full((kinds * models,), torch.inf), [w.detach().clone() for w in weights]
+    since = torch.zeros(kinds * models)
+    model = torch.arange(models)[:, None]
     for step in range(steps + 1):
         if step % every == 0:
             with torch.no_grad():
-                loss = -_logs(weights, choose, prior).gather(2, targets[..., None]).mean(dim=(1, 2))
-            better = loss < best - 1e-5
+                loss = -_logs(weights, choose_x, prior).gather(2, chosen[..., None]).mean(dim=(1, 2))
+            active = since <= _PATIENCE * steps
+            better = active & (loss < best - 1e-5)
             best = torch.where(better, loss, best)
             for keep, weight in zip(kept, weights, strict=True):
                 keep[better] = weight.detach()[better]
-            since = 0 if better.any() else since + every
-            if since > _PATIENCE * steps:
+            since = torch.where(better, 0, since + every)
+            if not active.any():
                 break
         for group in optimizer.param_groups:
             group["lr"] = rate * (1 - step / (steps + 1))
-        at = torch.randint(rows, (count, batch), generator=draw)
-        logs = _logs(weights, fit[fold, at], prior)
+        at = torch.randint(rows, (models, batch), generator=draw)
+        logs = _logs(weights, inputs[:, fit[model, at]].flatten(0, 1), prior)
         optimizer.zero_grad()
-        F.nll_loss(logs.reshape(-1, classes), labels[fold, at].ravel(), reduction="sum").div(batch).backward()
+        F.nll_loss(logs.flatten(0, 1), labels[model, at].repeat(kinds, 1).ravel(), reduction="sum").div(
+            batch
+        ).backward()
         optimizer.step()
-    return kept
+    return [keep.unflatten(0, (kinds, models)) for keep in kept]
 
 
 def _logs(weights: Sequence[Tensor], x: Tensor, prior: Tensor) -> Tensor:
@@ -201,5 +246,5 @@ def _logs(weights: Sequence[Tensor], x: Tensor, prior: Tensor) -> Tensor:
     for i in range(0, len(weights), 2):
         x = torch.baddbmm(weights[i + 1], x, weights[i])
         if i + 2 < len(weights):
-            x = F.relu(x)
+            x = F.gelu(x, approximate="tanh")
     return (x + prior).log_softmax(dim=-1)

@@ -6,16 +6,25 @@ The exact program on these tables yields functions a and b with ``Σ_y exp(a(x1,
 ``a(x1,y) + b(x2,y) − log p(y)`` over held-out labels is, in expectation, a lower bound of I_Q, as ``H(Y)`` minus the
 cross-entropy is of an information. R, U1, U2 and S are differences of such means: noise has none of them, where tables
 of clusters are badly biased.
+
+Classifiers miss ``m1``, ``m2`` and ``m12`` of I1, I2 and I12. They turn x1 and x2 into predictions x1' and x2', and
+``I_Q(x1',x2') ≤ I_Q(x1,x2) ≤ I_Q(x1',x2') + m1 + m2``: the best q of x1', x2' and y, with x1 drawn from p(x1|x1',y) and
+x2 from p(x2|x2',y), adds at most that. So R may be too small by ``m1 + m2``; U1 too large by ``m2`` and too small by
+``m1``; U2 the other way round; S too large by ``m1 + m2`` and too small by ``m12``. Intervals are widened by it. What
+is missed is extrapolated from the learning curve: if it falls like ``n^(-1/2)``, the slower of the usual rates, it is
+``1 / (√2 − 1)`` times what the second half of the samples added. It does not include what these classifiers would not
+learn from any number of samples.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from vlalign.config import keywords
 from vlalign.decomposition.exact import broja, mutual_information
@@ -24,6 +33,9 @@ from vlalign.decomposition.program import Floats, entropy, least_information
 from vlalign.decomposition.result import NAMES, Estimate, InformationResult
 from vlalign.decomposition.samples import Samples, check_samples
 
+if TYPE_CHECKING:
+    from vlalign.decomposition.classifiers import Folds
+
 Ints = NDArray[np.int64]
 
 _TOLERANCE = 1e-6  # nats, of the program
@@ -31,6 +43,7 @@ _STRONGEST = 20.0
 _FLOOR = 1e-3  # least p(y|state) / p(y)
 _RESOLUTION = 2 * _FLOOR  # nats: what is smaller may be an effect of the floor
 _MOST_TO_CLUSTER = 20_000
+_RATE = 1 / (np.sqrt(2) - 1)  # what is missed, in gains from half of the samples to all
 
 
 @keywords(InformationOptions)
@@ -60,33 +73,56 @@ class _Predictions:
     Attributes:
         posteriors: p(y|x) [2, N, K] of each modality.
         joint: log p(y|x1,x2) − log p(y) [N, K].
+        growth: by how much log p(y|x) of the label is above that of classifiers fitted on half as many samples [3, N],
+            for x1, x2 and both.
         fold: [N], of each sample.
         labels: [N].
-        models: classifier chosen in each fold, for x1, x2 and both.
+        models: weight of each candidate, mean of the folds, for x1, x2 and both.
     """
 
     posteriors: Floats
     joint: Floats
+    growth: Floats
     fold: Ints
     labels: Ints
-    models: dict[str, list[str]]
+    models: dict[str, dict[str, float]]
 
 
 def _predict(samples: Samples, options: InformationOptions) -> _Predictions:
-    from vlalign.decomposition.classifiers import held_out, joint, make_folds, predictions
+    from vlalign.decomposition.classifiers import make_folds, priors
 
     folds = make_folds(samples.labels, options.folds, options.seed)
-    first, second = samples.views
-    log1, models1 = held_out(first, folds, options.seed)
-    log2, models2 = held_out(second, folds, options.seed)
-    both, models12 = held_out(torch.cat([first, second], dim=1), folds, options.seed)
-    logs, prior = predictions(joint(both, log1, log2, folds), folds)
-    posteriors = torch.stack([predictions(alone, folds)[0] for alone in (log1, log2)]).double().exp().numpy()
+    logs, models = _classified(samples, folds, options.seed)
+    fewer, _ = _classified(samples, folds.halved(), options.seed)
+    each = torch.arange(len(samples.labels)), samples.labels
+    growth = torch.stack([more[each] - less[each] for more, less in zip(logs, fewer, strict=True)])
     fold = np.empty(len(samples.labels), dtype=np.int64)
     for i, rows in enumerate(folds.predict):
         fold[rows.numpy()] = i
-    models = {"x1": models1, "x2": models2, "both": models12}
-    return _Predictions(posteriors, (logs - prior).double().numpy(), fold, samples.labels.numpy(), models)
+    return _Predictions(
+        posteriors=torch.stack(logs[:2]).double().exp().numpy(),
+        joint=(logs[2] - priors(folds)).double().numpy(),
+        growth=growth.double().numpy(),
+        fold=fold,
+        labels=samples.labels.numpy(),
+        models=models,
+    )
+
+
+def _classified(samples: Samples, folds: Folds, seed: int) -> tuple[list[Tensor], dict[str, dict[str, float]]]:
+    """Return log p(y|x) [N, K] of x1, x2 and both, and the weights of the candidates."""
+    from vlalign.decomposition.classifiers import candidates, combined, product
+
+    alone = [combined(candidates(view, folds, seed), folds) for view in samples.views]
+    (first, _), (second, _) = alone
+    options = candidates(torch.cat(samples.views, dim=1), folds, seed)
+    options |= {"x1": first, "x2": second, "x1 and x2 independent": product(first, second, folds)}
+    both = combined(options, folds)
+    models = {
+        name: {key: float(np.mean([fold[key] for fold in weights])) for key in weights[0]}
+        for name, (_, weights) in zip(("x1", "x2", "both"), [*alone, both], strict=True)
+    }
+    return [first.every, second.every, both[0].every], models
 
 
 def _merge(posteriors: Floats, options: InformationOptions) -> Ints:
@@ -174,6 +210,18 @@ def _gain(table: Floats) -> Floats:
     return np.log(table / (table.sum(axis=1, keepdims=True) * table.sum(axis=0)))
 
 
+def _missed(growth: Floats) -> tuple[Floats, Floats]:
+    """Return by how much the values of :data:`NAMES` may be too large, and too small, since classifiers miss some.
+
+    See the module's description.
+    """
+    first, second, both = _RATE * np.maximum(growth.mean(axis=1), 0)
+    zero = 0.0
+    less = [zero, zero, zero, zero, second, first, first + second]
+    more = [first, second, both, first + second, first, second, both]
+    return np.array(less), np.array(more)
+
+
 def _estimate(samples: Samples, options: InformationOptions) -> InformationResult:
     predicted = _predict(samples, options)
     scores, independent = _scores(predicted, options)
@@ -185,7 +233,12 @@ def _estimate(samples: Samples, options: InformationOptions) -> InformationResul
 
     each = values(predicted.labels)
     observed = np.maximum(each.mean(axis=1), 0)
-    resampled = [each[:, draw.integers(count, size=count)].mean(axis=1) for _ in range(options.bootstraps)]
+    lows, highs = [], []
+    for _ in range(options.bootstraps):
+        some = draw.integers(count, size=count)
+        value, (less, more) = each[:, some].mean(axis=1), _missed(predicted.growth[:, some])
+        lows.append(value - less)
+        highs.append(value + more)
     order = np.argsort(predicted.fold, kind="stable")
     shuffled = []
     for _ in range(options.permutations):
@@ -194,7 +247,7 @@ def _estimate(samples: Samples, options: InformationOptions) -> InformationResul
         shuffled.append(values(labels).mean(axis=1))
     null = np.maximum(shuffled, 0)
     p = (1 + (null >= observed).sum(axis=0)) / (1 + len(null))
-    low, high = np.maximum(np.quantile(resampled, [0.025, 0.975], axis=0), 0)
+    low, high = np.maximum([np.quantile(lows, 0.025, axis=0), np.quantile(highs, 0.975, axis=0)], 0)
     level = np.quantile(null, 0.95, axis=0)
     scale = 1.0 if options.units == "nats" else float(1 / np.log(2))
     estimates = {
@@ -216,5 +269,6 @@ def _estimate(samples: Samples, options: InformationOptions) -> InformationResul
         samples=count,
         widths=tuple(view.shape[1] for view in samples.views),
         classes=samples.classes,
+        missed=dict(zip(NAMES, (scale * _missed(predicted.growth)[1]).tolist(), strict=True)),
         models=predicted.models,
     )

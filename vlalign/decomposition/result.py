@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from vlalign.config import plain
 from vlalign.decomposition.options import InformationOptions
+from vlalign.display.format import interval, number
+from vlalign.display.result import Card, Result, Texts
 from vlalign.files import write_whole
 
 if TYPE_CHECKING:
@@ -24,11 +26,13 @@ MEANINGS = {
     "U2": "in x2 alone",
     "S": "only in both together",
 }
+_SHORT = {"R": "in both (R)", "U1": "x1 alone (U1)", "U2": "x2 alone (U2)", "S": "only together (S)"}
 NOTES = (
     "R depends on what each modality knows about the label, not on which samples are paired: it can be large where "
     "nothing is shared.",
-    "I1, I2 and I12 are lower bounds: what the classifiers can use, closer with more samples. What the classifier of "
-    "one modality misses counts as the other's alone, so a small U1 or U2 can be detected where nothing is unique.",
+    "I1, I2 and I12 are lower bounds: what the classifiers can use. Intervals include what more samples may add (how "
+    "much the second half of them added, extrapolated), on both sides: what one classifier misses counts as the other "
+    "modality's alone.",
 )
 
 
@@ -38,7 +42,7 @@ class Estimate:
 
     Attributes:
         value: estimate, at least 0.
-        low, high: 95 % interval, from resampled samples.
+        low, high: 95 % interval from resampled samples, widened by what classifiers miss.
         null: 95 % quantile with shuffled labels.
         p: share of shuffles with a value at least as large, the estimate included.
         detected: p is at most 0.05 and the interval is above 0.002 nats, the resolution of the computation.
@@ -52,50 +56,77 @@ class Estimate:
     detected: bool
 
 
-@dataclass(frozen=True)
-class InformationResult:
+@dataclass(frozen=True, repr=False)
+class InformationResult(Result):
     """Decomposed information of two modalities about a label, estimated from samples.
 
     Attributes:
-        estimates: by name: I1, I2, I12, R, U1, U2 and S, see :class:`vlalign.decomposition.Decomposition`.
+        estimates: by name: I1, I2, I12, R, U1, U2 and S, see :class:`vlalign.decomposition.Decomposition`; also
+            attributes of the result.
+        missed: by name, by how much the estimate may be too small since classifiers miss some.
         independent_synergy: S if x1 and x2 were independent within each class.
         label_entropy: H(Y), the most that can be known.
         options: of the estimate.
         samples: number of samples.
         widths: number of features of each modality.
         classes: names of the labels.
-        models: classifier chosen in each fold, for ``x1``, ``x2`` and ``both``.
+        models: mean weight of each candidate, for ``x1``, ``x2`` and ``both``.
     """
 
     estimates: dict[str, Estimate]
+    missed: dict[str, float]
     independent_synergy: float
     label_entropy: float
     options: InformationOptions
     samples: int
     widths: tuple[int, ...]
     classes: list[str]
-    models: dict[str, list[str]]
+    models: dict[str, dict[str, float]]
 
     def __getattr__(self, name: str) -> Estimate:
         if name in NAMES:
             return self.estimates[name]
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
-    def __repr__(self) -> str:
-        values = ", ".join(
-            f"{name}={one.value:.3f}{'' if one.detected else ' (not detected)'}" for name, one in self.estimates.items()
-        )
-        return f"InformationResult({values}, units={self.options.units!r}, samples={self.samples})"
+    def lines(self) -> list[str]:
+        """Return samples, classes and H(Y), then the values, then what they do not show."""
+        units = self.options.units
+        entropy = f"H(Y) = {self.label_entropy:.2f} {units}"
+        values = [
+            ", ".join(
+                f"{name} {self.estimates[name].value:.3f}{'' if self.estimates[name].detected else ' (not detected)'}"
+                for name in names
+            )
+            for names in (NAMES[:3], NAMES[3:])
+        ]
+        return [f"{self.samples:,} samples, {len(self.classes)} classes, {entropy}", *values, NOTES[0]]
 
-    def _repr_html_(self) -> str:
-        return str(self.table().to_html(float_format="%.3f"))
+    def card(self) -> Card:
+        """Return the card: values with their meanings and intervals, the figure of :meth:`plot`, and notes."""
+        title, *_ = self.lines()
+        alt = "bars of R, U1, U2 and S with intervals and nulls"
+        return Card(f"Information about the label: {title}", [], self.texts(), self.plot().figure, alt, NOTES)
 
-    def table(self) -> pd.DataFrame:
+    def texts(self) -> Texts:
+        """Return the table that LaTeX and Markdown show: a row for each value."""
+        rows = [
+            [
+                name, MEANINGS[name], number(one.value, 3) if one.detected else "not detected",
+                interval(one.low, one.high, 3), number(one.null, 3),
+            ]
+            for name, one in self.estimates.items()
+        ]  # fmt: skip
+        columns = ["", "information about the label", self.options.units, "95 % interval", "null"]
+        return Texts(columns, rows, left=columns[1:2])
+
+    def to_frame(self) -> pd.DataFrame:
         """Return a row for each value, with its meaning, interval, null, p-value and whether it is detected."""
         import pandas as pd
 
         rows = [{"": name, "information": MEANINGS[name], **asdict(one)} for name, one in self.estimates.items()]
         return pd.DataFrame(rows).set_index("")
+
+    table = to_frame
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as values that JSON can hold."""
@@ -107,6 +138,7 @@ class InformationResult:
             "samples": self.samples,
             "widths": list(self.widths),
             "classes": self.classes,
+            "missed": self.missed,
             "models": self.models,
             "options": plain(self.options),
         }
@@ -120,30 +152,34 @@ class InformationResult:
         return write_whole(Path(path), (json.dumps(self.as_dict(), indent=1, ensure_ascii=False) + "\n").encode())
 
     def figure(self) -> Any:
-        """Return a Matplotlib figure: bars of R, U1, U2 and S with intervals, and nulls as lines."""
-        from vlalign.display.figures import COLOURS, new_figure
+        """Return the Matplotlib figure of :meth:`plot`."""
+        return self.plot().figure
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw bars of R, U1, U2 and S with intervals, and nulls as lines.
+
+        Args:
+            ax: Matplotlib axes (default: those of a new figure).
+
+        Returns:
+            The axes.
+        """
+        from vlalign.display.figures import COLOURS, font_size, new_figure
         from vlalign.display.figures import plain as plain_axes
 
-        figure = new_figure(6.4, 2.6)
-        axes = figure.subplots()
-        names = ["R", "U1", "U2", "S"]
-        for i, name in enumerate(reversed(names)):
-            one = self.estimates[name]
-            colour = COLOURS[0] if one.detected else "#bbbbbb"
-            axes.barh(i, one.value, color=colour, height=0.6)
+        axes = new_figure(6.4, 2.6).subplots() if ax is None else ax
+        shown = [self.estimates[name] for name in reversed(_SHORT)]
+        for i, one in enumerate(shown):
+            axes.barh(i, one.value, color=COLOURS[0] if one.detected else "#bbbbbb", height=0.6)
             axes.plot([one.low, one.high], [i, i], color="black", linewidth=1.2)
             axes.plot([one.null, one.null], [i - 0.35, i + 0.35], color=COLOURS[1], linewidth=1.5)
-            end = max(one.high, one.value, one.null)
             text = f" {one.value:.2f}" if one.detected else f" {one.value:.2f}, not detected"
-            axes.text(end, i, text, va="center", fontsize=8)
-        labels = {"R": "in both (R)", "U1": "x1 alone (U1)", "U2": "x2 alone (U2)", "S": "only together (S)"}
-        axes.set_yticks(range(4), [labels[name] for name in reversed(names)], fontsize=8)
-        axes.set_xlim(
-            0, 1.3 * max(0.02, *(max(self.estimates[name].high, self.estimates[name].value) for name in names))
-        )
+            axes.text(max(one.high, one.value, one.null), i, text, va="center", fontsize=font_size(8))
+        axes.set_yticks(range(4), list(reversed(_SHORT.values())), fontsize=font_size(8))
+        axes.set_xlim(0, 1.3 * max(0.02, *(max(one.high, one.value) for one in shown)))
+        units = self.options.units
         axes.set_xlabel(
-            f"information about the label, {self.options.units}; line: 95 % interval, orange: null", fontsize=8
+            f"information about the label, {units}; black: 95 % interval, orange: null", fontsize=font_size(8)
         )
-        most = f"H(Y) = {self.label_entropy:.2f} {self.options.units}"
-        plain_axes(axes, f"{self.samples:,} samples, {len(self.classes)} classes: {most}")
-        return figure
+        plain_axes(axes, self.lines()[0])
+        return axes

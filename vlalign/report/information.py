@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
-from vlalign.decomposition.result import MEANINGS, NOTES
-from vlalign.display.format import interval, number
+from vlalign.decomposition.result import NOTES
 from vlalign.report.console import notes, table, titled
 
 if TYPE_CHECKING:
@@ -26,15 +25,9 @@ def show_information(
     console.print(
         f"samples   {result.samples:,} in {len(result.classes)} classes, H(Y) = {result.label_entropy:.3f} {units}"
     )
-    rows = [
-        [
-            name, MEANINGS[name], number(one.value, 3) if one.detected else Text("not detected", style="dim"),
-            interval(one.low, one.high, 3), number(one.null, 3),
-        ]
-        for name, one in result.estimates.items()
-    ]  # fmt: skip
-    columns = ["", "information about the label", units, "95 % interval", "null"]
-    shown = table(columns, rows, left=columns[1:2], no_wrap=True, collapse_padding=True, pad_edge=False)
+    texts = result.texts()
+    rows = [[Text(cell, style="dim") if cell == "not detected" else cell for cell in row] for row in texts.rows]
+    shown = table(texts.columns, rows, left=texts.left, no_wrap=True, collapse_padding=True, pad_edge=False)
     console.print(titled("What the two modalities share about the label, and what they do not", shown))
     shuffles = f"null: 95 % quantile of {result.options.permutations} shuffles of the labels of held-out samples."
     same = (
