@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,9 @@ import pytest
 import torch
 
 import vlalign
-from vlalign.decomposition import InformationResult, broja, mutual_information
+from vlalign.decomposition import InformationResult, broja, classifiers, mutual_information
 from vlalign.decomposition.classifiers import make_folds
-from vlalign.decomposition.estimate import _Predictions, _scores, _with_information
+from vlalign.decomposition.estimate import _estimates, _Predictions, _scores, _with_information
 from vlalign.decomposition.options import InformationOptions
 from vlalign.decomposition.result import NAMES
 from vlalign.errors import VlalignError
@@ -23,13 +24,22 @@ from vlalign.errors import VlalignError
 FEW = {"folds": 3, "bootstraps": 40, "permutations": 39, "clusters": 8}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def few_steps() -> Iterator[None]:
+    """Training of 60 steps."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(classifiers, "_LEAST_STEPS", 60)
+        patch.setattr(classifiers, "_MOST_STEPS", 60)
+        yield
+
+
 @pytest.fixture(scope="module")
 def known() -> InformationResult:
     """One bit of the label is in both, one is the exclusive or of a bit of each; further columns are noise."""
     draw = np.random.default_rng(0)
-    a, b, c = draw.integers(2, size=(3, 600))
-    x1 = np.stack([a, b, draw.normal(size=600)], axis=1) + 0.05 * draw.normal(size=(600, 3))
-    x2 = np.stack([-a, c, draw.normal(size=600)], axis=1) + 0.05 * draw.normal(size=(600, 3))
+    a, b, c = draw.integers(2, size=(3, 400))
+    x1 = np.stack([a, b, draw.normal(size=400)], axis=1) + 0.05 * draw.normal(size=(400, 3))
+    x2 = np.stack([-a, c, draw.normal(size=400)], axis=1) + 0.05 * draw.normal(size=(400, 3))
     return vlalign.information(x1, torch.from_numpy(x2), [f"class {value}" for value in 2 * a + (b ^ c)], **FEW)
 
 
@@ -39,6 +49,7 @@ def test_redundancy_and_synergy(known: InformationResult) -> None:
         one = known.estimates[name]
         assert one.value == pytest.approx(bits, abs=0.12), name
         assert one.low <= one.value <= one.high or one.value == 0
+        assert one.low <= bits <= one.high, name  # what classifiers miss is included
         assert one.detected == (bits > 0), name
     assert known.independent_synergy == pytest.approx(0, abs=0.05)
     assert known.label_entropy == pytest.approx(2, abs=0.02)
@@ -67,6 +78,25 @@ def test_result_as_table_figure_file_and_html(known: InformationResult, tmp_path
     assert [label.get_text() for label in axes.get_yticklabels()][-1] == "in both (R)"
     with pytest.raises(AttributeError, match="no attribute 'T'"):
         _ = known.T
+
+
+def test_what_one_classifier_misses_is_not_detected_in_the_other_modality() -> None:
+    """x2 is wrong in a tenth; U1 may be what its classifier misses if half of the samples taught it much."""
+    labels = np.arange(400) % 2
+    sure = np.where(np.eye(2)[labels] > 0, 0.999, 0.001)
+    unsure = np.where(np.eye(2)[labels ^ (np.arange(400) % 20 > 17)] > 0, 0.9, 0.1)
+    result = {}
+    for learning in (0.0, 0.2):
+        growth = np.stack([np.zeros(400), np.full(400, learning), np.zeros(400)])
+        predicted = _Predictions(np.stack([sure, unsure]), np.log(2 * sure), growth, np.arange(400) % 5, labels, {})
+        options = InformationOptions(bootstraps=20, permutations=19)
+        result[learning] = _estimates(predicted, _scores(predicted, options)[0], options)
+    known, learnt = result[0.0]["U1"], result[0.2]["U1"]
+    assert known.value == learnt.value == pytest.approx(0.9 * np.log2(1 / 0.9) + 0.1 * np.log2(1 / 0.1), abs=0.01)
+    assert (known.detected, learnt.detected) == (True, False)
+    more = 0.2 / (2 ** (1 / 3) - 1) / np.log(2)
+    assert result[0.2]["I2"].high - result[0.0]["I2"].high == pytest.approx(more)
+    assert result[0.2]["U2"].high - result[0.0]["U2"].high == pytest.approx(more, abs=0.01)
 
 
 def test_folds_are_disjoint_and_stratified() -> None:

@@ -11,9 +11,9 @@ Classifiers miss ``m1``, ``m2`` and ``m12`` of I1, I2 and I12. They turn x1 and 
 ``I_Q(x1',x2') ≤ I_Q(x1,x2) ≤ I_Q(x1',x2') + m1 + m2``: the best q of x1', x2' and y, with x1 drawn from p(x1|x1',y) and
 x2 from p(x2|x2',y), adds at most that. So R may be too small by ``m1 + m2``; U1 too large by ``m2`` and too small by
 ``m1``; U2 the other way round; S too large by ``m1 + m2`` and too small by ``m12``. Intervals are widened by it. What
-is missed is extrapolated from the learning curve: if it falls like ``n^(-1/2)``, the slower of the usual rates, it is
-``1 / (√2 − 1)`` times what the second half of the samples added. It does not include what these classifiers would not
-learn from any number of samples.
+is missed is extrapolated from the learning curve: if it falls like ``n^(-1/3)``, slower than the ``n^(-1)`` of a model
+with the right form, it is ``1 / (2^(1/3) − 1)``, about 3.8 times what the second half of the samples added. It does not
+include what these classifiers would not learn from any number of samples.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _STRONGEST = 20.0
 _FLOOR = 1e-3  # least p(y|state) / p(y)
 _RESOLUTION = 2 * _FLOOR  # nats: what is smaller may be an effect of the floor
 _MOST_TO_CLUSTER = 20_000
-_RATE = 1 / (np.sqrt(2) - 1)  # what is missed, in gains from half of the samples to all
+_RATE = 1 / (2 ** (1 / 3) - 1)  # what is missed, in gains from half of the samples to all
 
 
 @keywords(InformationOptions)
@@ -222,9 +222,8 @@ def _missed(growth: Floats) -> tuple[Floats, Floats]:
     return np.array(less), np.array(more)
 
 
-def _estimate(samples: Samples, options: InformationOptions) -> InformationResult:
-    predicted = _predict(samples, options)
-    scores, independent = _scores(predicted, options)
+def _estimates(predicted: _Predictions, scores: Floats, options: InformationOptions) -> dict[str, Estimate]:
+    """Return the values of :data:`NAMES` from the scores [7, N, K], with intervals and nulls."""
     count = len(predicted.labels)
     draw = np.random.default_rng(options.seed)
 
@@ -249,8 +248,8 @@ def _estimate(samples: Samples, options: InformationOptions) -> InformationResul
     p = (1 + (null >= observed).sum(axis=0)) / (1 + len(null))
     low, high = np.maximum([np.quantile(lows, 0.025, axis=0), np.quantile(highs, 0.975, axis=0)], 0)
     level = np.quantile(null, 0.95, axis=0)
-    scale = 1.0 if options.units == "nats" else float(1 / np.log(2))
-    estimates = {
+    scale = _scale(options)
+    return {
         name: Estimate(
             value=float(scale * observed[i]),
             low=float(scale * low[i]),
@@ -261,8 +260,18 @@ def _estimate(samples: Samples, options: InformationOptions) -> InformationResul
         )
         for i, name in enumerate(NAMES)
     }
+
+
+def _scale(options: InformationOptions) -> float:
+    return 1.0 if options.units == "nats" else float(1 / np.log(2))
+
+
+def _estimate(samples: Samples, options: InformationOptions) -> InformationResult:
+    predicted = _predict(samples, options)
+    scores, independent = _scores(predicted, options)
+    count, scale = len(predicted.labels), _scale(options)
     return InformationResult(
-        estimates=estimates,
+        estimates=_estimates(predicted, scores, options),
         independent_synergy=scale * independent,
         label_entropy=scale * entropy((np.bincount(predicted.labels) / count)[None]),
         options=options,
