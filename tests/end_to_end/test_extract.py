@@ -75,7 +75,7 @@ def test_stores_do_not_depend_on_the_number_of_processes(command: Command, tiny:
     command(f"torchrun --nproc_per_node 2 scripts/extract.py {models} {data} --store two")
     command(f"python scripts/extract.py {models} {data} --store three", processes=3)
     one = contents(tmp_path / "one")
-    assert len([name for name in one if name.endswith(".safetensors")]) == 10
+    assert len([name for name in one if "shard-" in name]) == 10
     assert contents(tmp_path / "two") == one
     assert contents(tmp_path / "three") == one
 
@@ -102,13 +102,13 @@ def test_a_killed_run_resumes(
     command: Command, tiny: TinyModels, tmp_path: Path, whole: Path, at: int, how: str
 ) -> None:
     arguments = f"--model {tiny.path('llama')} {PRH.format(prh=tiny.path('prh'))}"
-    names = r"(\.safetensors|manifest\.json)$"
+    names = r"^(shard-.*\.safetensors|manifest\.json)$"
     killed = command(killed_at(at, "extract", arguments, names=names, how=how), status=None)
     assert killed.returncode == (130 if how == "interrupt" else -9)
     if how == "interrupt":
         assert "interrupted; what is finished is kept" in killed.stderr
     assert FeatureStore(tmp_path / "features").runs() == []
-    shards = {p: p.stat().st_mtime_ns for p in (tmp_path / "features").rglob("*.safetensors")}
+    shards = {p: p.stat().st_mtime_ns for p in (tmp_path / "features").rglob("shard-*.safetensors")}
     assert len(shards) in (range(at, 6) if how == "interrupt" else [at])  # an interrupt lets writes under way finish
     extract_here(tiny, tmp_path / "features")
     assert contents(tmp_path / "features") == contents(whole)
@@ -120,7 +120,7 @@ def test_damaged_shards_are_found_and_replaced(
 ) -> None:
     store = tmp_path / "store"
     shutil.copytree(whole, store)
-    shards = sorted(store.rglob("*.safetensors"))
+    shards = sorted(store.rglob("shard-*.safetensors"))
     content = bytearray(shards[1].read_bytes())
     content[-3] ^= 4
     shards[1].write_bytes(content)

@@ -87,7 +87,10 @@ def test_texts_that_a_tokenizer_drops() -> None:
     def encode(texts: Any, limit: int | None = None, /) -> list[list[int]]:
         return [[ord(letter) for letter in text if letter.isalpha()][:limit] for text in texts]
 
-    tokenizer = Tokenizer(encode, {}, None, 7, lambda texts, limit: [0] * len(texts))
+    def kept_bytes(texts: Any, limit: int) -> list[int]:
+        return [0] * len(texts)
+
+    tokenizer = Tokenizer(encode, {}, None, 7, (0, 0), lambda ids: list(map(str, ids)), kept_bytes)
     plain = fake_data(["ab", "c", "--"])
     with pytest.raises(VlalignError, match=r"m: 1 captions give no token at all, first 's2': correct them"):
         Texts(tokenizer, "m", allow_empty=True).read(plain)

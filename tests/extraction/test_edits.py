@@ -255,7 +255,7 @@ def test_amounts_of_what_is_left(tiny: TinyModels, tmp_path: Path) -> None:
 
     runs = extract([str(model) for model in models], data=data, store=tmp_path / "store", perturb=edits, shard_rows=10)
     for run in runs:  # the second shard, rows 10 to 19, is lost
-        sorted(run.path.glob("*.safetensors"))[1].unlink()
+        sorted(run.path.glob("shard-*.safetensors"))[1].unlink()
     text, vision = make_plan(config, CPU).models
     assert text.texts is not None
     assert (text.to_do, vision.to_do, vision.amount) == (10, 10, 10)

@@ -1,57 +1,28 @@
-"""Pooling against the obvious loops."""
+"""Hooks that pool states, bits of texts, and the assembly of batches."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import nn
 
 from vlalign.errors import VlalignError
 from vlalign.extraction.loss import bits_per_text
-from vlalign.extraction.pool import StatePooler, last_token, mean_over_tokens, pool_vision, to_cpu
+from vlalign.extraction.pool import StatePooler, to_cpu
 from vlalign.extraction.readers import _Assembly, pad_right
 from vlalign.models.structure import Tap
 from vlalign.store import Shard
-
-
-@given(st.lists(st.integers(1, 7), min_size=1, max_size=5), st.sampled_from([torch.float32, torch.bfloat16]))
-def test_mean_and_last_token_ignore_padding(lengths: list[int], dtype: torch.dtype) -> None:
-    _, mask = pad_right([[1] * length for length in lengths])
-    states = torch.randn(*mask.shape, 3, generator=torch.Generator().manual_seed(0)).to(dtype)
-    for pooled, slow in (
-        (mean_over_tokens(states, mask), lambda s: s.float().mean(0)),
-        (last_token(states, mask), lambda s: s[-1].float()),
-    ):
-        assert pooled.dtype == torch.float32
-        expected = torch.stack([slow(states[i, :length]) for i, length in enumerate(lengths)])
-        torch.testing.assert_close(pooled, expected, rtol=1e-5, atol=1e-6)
-
-
-def test_maps_are_averaged_in_either_layout() -> None:
-    values = torch.randn(2, 5, 3, 4)
-    tap = Tap("stage_0", 5, "", "")
-    expected = values.flatten(2).mean(-1)
-    torch.testing.assert_close(pool_vision(values, tap, "avg", 0), expected)
-    torch.testing.assert_close(pool_vision(values.permute(0, 2, 3, 1), tap, "avg", 0), expected)
-
-
-def test_registers_are_left_out_of_the_average() -> None:
-    tokens = torch.randn(2, 9, 3)
-    tap = Tap("block_0", 3, "", "")
-    torch.testing.assert_close(pool_vision(tokens, tap, "avg", 5), tokens[:, 5:].mean(1))
-    torch.testing.assert_close(pool_vision(tokens, tap, "cls", 5), tokens[:, 0])
 
 
 def test_hooks_leave_nothing_behind() -> None:
     module = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
     taps = [Tap("a", 4, "", "0"), Tap("b", 2, "", "1")]
     x = torch.randn(5, 3)
-    with StatePooler(module, taps, lambda state, tap: state.detach(), entering=False) as pooler:
+    with StatePooler(module, taps, lambda state, tap: [state.detach(), -state.detach()], entering=False) as pooler:
         module(x)
-        first, second = pooler.collect()
+        (first, second), (minus, _) = pooler.collect()
     torch.testing.assert_close(first, module[0](x).detach())
+    torch.testing.assert_close(minus, -first)
     torch.testing.assert_close(second, module(x).detach())
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in module.modules())
 
@@ -78,10 +49,10 @@ def test_states_of_one_device_keep_their_order_and_values() -> None:
 
 def test_large_finite_states_whose_sum_overflows_are_kept() -> None:
     tap = Tap("block_0", 2, "", "")
-    assembly = _Assembly(Shard(0, 0, 2), [tap], ["a", "b"], "model")
-    state = torch.full((2, 2), 3e38)
-    assembly.put([1, 0], [state])
-    torch.testing.assert_close(assembly.result.features["block_0"], state, rtol=0, atol=0)
+    assembly = _Assembly(Shard(0, 0, 2), [tap], 1, ["a", "b"], "model")
+    state, norms = torch.full((2, 2), 3e38), torch.zeros(2, 3)
+    assembly.put([1, 0], [[state], [norms]])
+    torch.testing.assert_close(assembly.result.features[0]["block_0"], state, rtol=0, atol=0)
     state[1, 1] = float("inf")
     with pytest.raises(VlalignError, match="sample 'a' are not finite at layer block_0"):
-        assembly.put([1, 0], [state])
+        assembly.put([1, 0], [[state], [norms]])

@@ -1,6 +1,7 @@
 """List the runs of a feature store: model, layers, samples, data, precision, bits per byte.
 
 vlalign runs features
+vlalign runs features --layers
 vlalign runs features --json
 """
 
@@ -9,19 +10,23 @@ from __future__ import annotations
 from vlalign.cli.output import Json, show_json
 
 
-def run(store: str = "features", /, *, json: Json = False) -> None:
+def run(store: str = "features", /, *, layers: bool = False, json: Json = False) -> None:
     """Print the table.
 
     Args:
         store: folder of the feature store
+        layers: show the layers of each run, and how much of the mean over tokens a single one gives
     """
     from vlalign.report.console import console
-    from vlalign.report.extraction import runs_document, runs_table
+    from vlalign.report.extraction import layers_tables, runs_document, runs_table
     from vlalign.store import FeatureStore
 
     features = FeatureStore(store)
     if json:
-        show_json(runs_document(features.runs(), features.incomplete()))
+        show_json(runs_document(features.runs(), features.incomplete(), layers=layers))
+        return
+    if layers:
+        console().print(layers_tables(features.runs()))
         return
     console().print(runs_table(features.runs(), features.incomplete()))
 

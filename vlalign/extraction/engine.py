@@ -18,15 +18,16 @@ from vlalign.extraction.options import ExtractKeywords, ExtractOptions
 from vlalign.extraction.plan import ModelPlan, Plan, Sweep, make_plan
 from vlalign.extraction.probe import probe
 from vlalign.extraction.progress import Progress, bar, followed, logged
-from vlalign.extraction.readers import TextReader, VisionReader
+from vlalign.extraction.readers import ShardFeatures, TextReader, VisionReader
 from vlalign.models.precision import exact_float32
 from vlalign.models.registry import resolve
 from vlalign.models.source import ModelSource, model_errors
+from vlalign.models.structure import Tap
 from vlalign.models.text import TextModel, load_text_model
 from vlalign.models.vision import VisionModel, load_preprocessing, load_vision_model
 from vlalign.perturb.apply import applied
 from vlalign.processes import agree, meet, start_processes
-from vlalign.store import FeatureStore, Layer, Run
+from vlalign.store import FeatureStore, Layer, Run, RunWriter, Shard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -116,44 +117,70 @@ class Engine:
         displays = [bar if progress is True else progress] if progress else []
         displays += [logged(tracker)] if tracker is not None else []
         try:
-            return [self._run_model(model, displays if self.is_main else []) for model in plan.models]
+            return [one for runs in plan.passes for one in self._run_pass(runs, displays if self.is_main else [])]
         finally:
             self._free()
 
-    def _run_model(self, plan: ModelPlan, displays: Sequence[Progress]) -> Extraction:
-        store, data = FeatureStore(self.config.store), plan.data
-        writer = store.writer(plan.key, data.ids, self.config.shard_rows)
+    def _run_pass(self, plans: Sequence[ModelPlan], displays: Sequence[Progress]) -> list[Extraction]:
+        """Extract the runs of one model that differ in the pool, in one pass over the shards that any of them lacks."""
+        store, data = FeatureStore(self.config.store), plans[0].data
+        writers = [store.writer(plan.key, data.ids, self.config.shard_rows) for plan in plans]
         meet(self.state)  # no process writes before all have scanned the store
-        mine = plan.missing[self.state.process_index :: self.state.num_processes]
+        missing = [shard for shard in writers[0].shards if any(shard in plan.missing for plan in plans)]
+        mine = missing[self.state.process_index :: self.state.num_processes]
         seconds = {"load": 0.0, "extract": 0.0}
-        if self.is_main and plan.missing:
-            writer.log({"event": "started", **self._provenance(plan)})  # kept if this run is killed
-        with followed(plan, writer, mine, displays) as advance:
+        for plan, writer in zip(plans, writers, strict=True):
+            if self.is_main and plan.missing:
+                writer.log({"event": "started", **self._provenance(plan)})  # kept if this run is killed
+        lead = max(range(len(plans)), key=lambda i: len(plans[i].missing))
+        with followed(replace(plans[lead], missing=missing), writers[lead], mine, displays) as advance:
             if mine:
                 start = time.perf_counter()
                 with _library_bars(bar in displays):
-                    reader = self._reader(plan)
+                    reader = self._reader(plans)
                 advance(0)
                 seconds["load"] = time.perf_counter() - start
                 start = time.perf_counter()
-                layers = [Layer(i, tap.name, tap.width, tap.convention) for i, tap in enumerate(reader.taps)]
-                with exact_float32(), Background(writer.write) as write:
+                with exact_float32(), Background(self._write) as write:
                     for shard, result in reader.read(mine, advance):
-                        write(shard, result.features, layers, result.extras)
+                        write(plans, writers, reader.taps, shard, result)
                 seconds["extract"] = time.perf_counter() - start
                 del reader
             meet(self.state)
-        run = None
-        if self.is_main:
-            run = store.open(plan.key) if not plan.missing else None
-            if run is None:
+        runs: list[Run | None] = [None] * len(plans)
+        for i, (plan, writer) in enumerate(zip(plans, writers, strict=True)):
+            if not self.is_main:
+                continue
+            runs[i] = store.open(plan.key) if not plan.missing else None
+            if runs[i] is None:
                 rounded = {name: round(value, 3) for name, value in seconds.items()}
                 writer.log({"event": "extracted", **self._provenance(plan), "seconds": rounded})
-                run = writer.finish(plan.facts)
+                runs[i] = writer.finish(plan.facts)
         meet(self.state)
-        return Extraction(run or Run(writer.path), seconds, plan.to_do)
+        return [
+            Extraction(run or Run(writer.path), seconds, plan.to_do)
+            for plan, writer, run in zip(plans, writers, runs, strict=True)
+        ]
 
-    def _reader(self, plan: ModelPlan) -> TextReader | VisionReader:
+    @staticmethod
+    def _write(
+        plans: Sequence[ModelPlan],
+        writers: Sequence[RunWriter],
+        taps: Sequence[Tap],
+        shard: Shard,
+        result: ShardFeatures,
+    ) -> None:
+        """Write a shard of every run that lacks it."""
+        layers = [Layer(i, tap.name, tap.width, tap.convention) for i, tap in enumerate(taps)]
+        texts = plans[0].texts
+        tokens, pieces = (texts.ids[shard.start : shard.stop], texts.pieces) if texts else (None, None)
+        norms = result.token_norms(tokens, pieces)
+        for plan, writer, features in zip(plans, writers, result.features, strict=True):
+            if shard in plan.missing:
+                writer.write(shard, features, layers, result.extras, norms=norms)
+
+    def _reader(self, plans: Sequence[ModelPlan]) -> TextReader | VisionReader:
+        plan, pools = plans[0], [plan.pool for plan in plans]
         config, data, model = self.config, plan.data, self._model(plan)
         on_accelerator = self.device.type != "cpu"
         if isinstance(model, TextModel):
@@ -164,14 +191,15 @@ class Engine:
             if plan.texts.kept_bytes:
                 byte_counts["bytes_read"] = [plan.texts.kept_bytes.get(row, size) for row, size in enumerate(sizes)]
             budget = config.batch_tokens or (16384 if on_accelerator else 2048)
-            return TextReader(model, plan.key.model, data.ids, plan.texts.ids, byte_counts, plan.pool, budget)
+            ids = plan.texts.ids
+            return TextReader(model, plan.key.model, data.ids, ids, byte_counts, pools, budget, plan.special)
         preprocessing = load_preprocessing(plan.source, config.image_size)
         batch = config.batch_images or (64 if on_accelerator else 16)
         workers = config.workers
         if workers is None:
             cores = (os.cpu_count() or 1) // self.state.num_processes
             workers = min(8, max(1, cores - 1)) if on_accelerator else int(cores > 1)
-        return VisionReader(model, plan.key.model, data, preprocessing, plan.pool, batch, workers)
+        return VisionReader(model, plan.key.model, data, preprocessing, pools, batch, workers)
 
     def _model(self, plan: ModelPlan) -> TextModel | VisionModel:
         """Return the model with its weights, kept for the next run if that is of the same model."""
@@ -224,6 +252,9 @@ def _command(config: ExtractOptions, plan: ModelPlan) -> str:
     """Return the command that makes the features of one run of a plan again, without ``--store``."""
     name = next((name for name in config.models if resolve(name) == plan.source.spec), plan.source.spec.alias)
     edits = tuple(edit for edit in applied(plan.data) if edit.modality == plan.source.modality)
+    option = f"{plan.source.modality}_pool"
+    if len(getattr(config, option) or ()) > 1:
+        config = replace(config, **{option: (plan.pool,)})  # type: ignore[arg-type]
     words = command_words(replace(config, perturb=edits), skip=_NOT_IN_COMMANDS)
     return shlex.join(["vlalign", "extract", "--model", name, "--data", config.data.source, *words])
 

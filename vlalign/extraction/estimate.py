@@ -124,9 +124,9 @@ def _try(
 
     shapes: dict[str, tuple[int, ...]] = {}
 
-    def note(state: torch.Tensor, tap: Tap) -> torch.Tensor:
+    def note(state: torch.Tensor, tap: Tap) -> list[torch.Tensor]:
         shapes[tap.name] = tuple(state.shape)
-        return state
+        return []
 
     try:
         with (

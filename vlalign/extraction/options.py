@@ -12,6 +12,7 @@ from cyclopts import Group, Parameter
 from vlalign.config import Folder, FreeMany, Many, Options
 from vlalign.data.spec import DataSpec
 from vlalign.errors import VlalignError
+from vlalign.extraction.pools import PRESETS, TextPool, VisionPool
 
 if TYPE_CHECKING:
     from vlalign.perturb import Perturbation
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     Edits = tuple[str | Perturbation, ...] | list[str] | str
 else:
     Edits = FreeMany  # parsed, and checked then
-
-#: pooling of each preset; vision "cls" falls back to "avg" for models without a class token
-PRESETS = {"platonic": {"text": "mean", "vision": "cls"}}
 
 
 class FeatureOptions(Options, group=Group("Features", sort_key=2)):
@@ -33,9 +31,9 @@ class FeatureOptions(Options, group=Group("Features", sort_key=2)):
     store: Folder = "features"
     """folder of the feature store"""
 
-    preset: Literal["platonic"] = "platonic"
+    preset: Literal["platonic", "robust"] = "platonic"
     """convention of pooling and preprocessing; platonic, the published one: mean over tokens, class token, the
-    checkpoint's own pixels"""
+    checkpoint's own pixels; robust: averages leave out tokens and patches of a very large norm"""
 
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """precision of the weights; auto reports its choice and the reason"""
@@ -49,11 +47,13 @@ class FeatureOptions(Options, group=Group("Features", sort_key=2)):
     image_size: Annotated[int, Ge(1)] | None = None
     """side of the input in pixels, instead of the checkpoint's own"""
 
-    text_pool: Literal["mean", "last"] | None = None
-    """mean over tokens or last token, instead of the preset's"""
+    text_pool: Many[TextPool] | None = None
+    """pools of text models, instead of the preset's: mean over tokens, without those of a very large norm (nosink),
+    without special tokens (content), of normalised tokens (unit), or the last token; several make a run of each"""
 
-    vision_pool: Literal["cls", "avg"] | None = None
-    """class token or average over patches, instead of the preset's"""
+    vision_pool: Many[VisionPool] | None = None
+    """pools of vision models, instead of the preset's: class token, average over patches, or average without patches
+    of a very large norm (nosink); several make a run of each"""
 
     max_length: Annotated[int, Ge(1)] | None = None
     """longest text in tokens, instead of the model's limit; longer texts are truncated and counted"""
@@ -89,10 +89,10 @@ class FeatureOptions(Options, group=Group("Features", sort_key=2)):
                 "--parallel split spreads a model over accelerators, but --cpu leaves them out: drop one"
             )
 
-    def pool(self, modality: str) -> str:
-        """Return the pooling of a modality (``cls`` still depends on the model having a class token)."""
+    def pools(self, modality: str) -> tuple[str, ...]:
+        """Return the pools of a modality (``cls`` still depends on the model having a class token)."""
         chosen = self.text_pool if modality == "text" else self.vision_pool
-        return chosen or PRESETS[self.preset][modality]
+        return tuple(dict.fromkeys(chosen or (PRESETS[self.preset][modality],)))
 
 
 class ExtractOptions(FeatureOptions):

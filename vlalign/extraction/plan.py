@@ -11,6 +11,7 @@ from vlalign.errors import VlalignError
 from vlalign.extraction.checks import check_edits, check_flags, check_ids, check_memory
 from vlalign.extraction.estimate import Sketch, matmul_rate, sketch
 from vlalign.extraction.options import ExtractOptions
+from vlalign.extraction.pools import SINK_RATIO, WITHOUT_CLASS_TOKEN
 from vlalign.extraction.tokens import Texts, Tokens
 from vlalign.files import check_space
 from vlalign.models.precision import check_quantization, choose_dtype
@@ -44,7 +45,8 @@ class ModelPlan:
         dtype: of the weights, by name.
         dtype_reason: reason for the dtype.
         quantization: of the weights.
-        pool: ``mean``, ``last``, ``cls`` or ``avg``.
+        pool: name, see :mod:`vlalign.extraction.pools`.
+        special: how many special tokens a text begins and ends with.
         loss: whether bits per byte are computed.
         texts: token ids of the captions (text).
         max_length: longest text in tokens; None without a limit, and for images.
@@ -59,6 +61,7 @@ class ModelPlan:
     dtype_reason: str
     quantization: str
     pool: str
+    special: tuple[int, int]
     loss: bool
     texts: Tokens | None
     max_length: int | None
@@ -107,6 +110,17 @@ class Plan:
     data: PairedData
     models: list[ModelPlan]
     advice: list[str]
+
+    @property
+    def passes(self) -> list[list[ModelPlan]]:
+        """The runs in groups that one pass over the data makes: those of one model that differ in the pool alone."""
+        groups: list[list[ModelPlan]] = []
+        for model in self.models:
+            if groups and groups[-1][0].source == model.source and groups[-1][0].data is model.data:
+                groups[-1].append(model)
+            else:
+                groups.append([model])
+        return groups
 
 
 def make_plan(
@@ -184,16 +198,23 @@ def _plan_model(
     device: torch.device,
     processes: int,
 ) -> list[ModelPlan]:
-    """Plan a run for every version of the data; what depends on the model alone is computed once."""
+    """Plan a run for every version of the data and every pool; what depends on the model alone is computed once."""
     quantization = config.quantization if source.modality == "text" else "none"
     dtype, reason = choose_dtype(config.dtype, source.modality, device, quantization)
-    pool = config.pool(source.modality)
+    pools = config.pools(source.modality)
     settings: dict[str, Any]
-    loss, texts, limit = False, None, None
+    loss, texts, limit, special = False, None, None, (0, 0)
     if source.modality == "text":
         model_config, outline = load_config(source), sketch(source, None, None)
         tokenizer = load_tokenizer(source, config.max_length, outline.positions)
         limit = tokenizer.max_length
+        if "mean-content" in pools:
+            if tokenizer.special is None:
+                raise VlalignError(
+                    f"--text-pool mean-content: {source.spec.alias}'s tokenizer changes a text's own tokens where it "
+                    "adds special ones, so they cannot be left out: use another pool"
+                )
+            special = tokenizer.special
         texts = Texts(tokenizer, source.spec.alias, config.allow_empty)
         settings = {"text": tokenizer.policy}
         if padding_matters(model_config):
@@ -212,34 +233,38 @@ def _plan_model(
             settings["image"] = preprocessing.settings | {"states": "hidden_states"}
         if has_relative_positions(source):  # an earlier version gave these models wrong features
             settings["image"] = settings["image"] | {"positions": "relative"}
-        if pool == "cls" and not outline.has_cls:
-            if config.vision_pool == "cls":
+        if "cls" in pools and not outline.has_cls:
+            if config.vision_pool:
                 raise VlalignError(f"--vision-pool cls: {source.spec.alias} has no class token; use --vision-pool avg")
-            pool = "avg"
+            pools = (WITHOUT_CLASS_TOKEN[config.preset],)
     check_memory(config, source, outline, dtype, quantization, device, processes)
     plans = []
     for data in versions:
-        key = RunKey(
-            {
-                "format": FORMAT,
-                "model": source.identity(),
-                "dtype": dtype,
-                "quantization": quantization,
-                "layers": "all",
-                "data": data.identity(source.modality),
-                "perturbations": describe_perturbations(data, source.modality),
-                **settings,
-                "pooling": pool,
-            }
-        )
         read = None if texts is None else texts.read(data, count_bytes=loss)
         if read is not None:
             check_ids(source, read, data.ids, outline.vocabulary)
         required = ("bits", *(("bytes_read",) if read and read.truncated else ())) if loss else ()
-        missing = _missing(config, key, data, required)
-        plans.append(
-            ModelPlan(source, data, key, dtype, reason, quantization, pool, loss, read, limit, outline, missing)
-        )
+        for pool in pools:
+            key = RunKey(
+                {
+                    "format": FORMAT,
+                    "model": source.identity(),
+                    "dtype": dtype,
+                    "quantization": quantization,
+                    "layers": "all",
+                    "data": data.identity(source.modality),
+                    "perturbations": describe_perturbations(data, source.modality),
+                    **settings,
+                    "pooling": pool,
+                    **({"sink_ratio": SINK_RATIO} if pool.endswith("nosink") else {}),
+                }
+            )
+            missing = _missing(config, key, data, required)
+            plans.append(
+                ModelPlan(
+                    source, data, key, dtype, reason, quantization, pool, special, loss, read, limit, outline, missing
+                )
+            )
     return plans
 
 

@@ -1,4 +1,4 @@
-"""Pooling inside forward hooks: a state becomes one vector per sample the moment it appears, on its own device.
+"""Forward hooks: a state is pooled to vectors per sample the moment it appears, on its own device.
 
 No stack of layers × batch × tokens × width ever exists.
 """
@@ -20,7 +20,8 @@ class MisshapenState(VlalignError):
     """States that are not one vector for each token of each text after each block."""
 
 
-Reduce = Callable[["Tensor", Tap], "Tensor"]
+#: a state to float32 tensors ``[B, …]``, one for each pool and one of measurements
+Reduce = Callable[["Tensor", Tap], "Sequence[Tensor]"]
 
 
 class StatePooler:
@@ -29,7 +30,7 @@ class StatePooler:
     Args:
         module: the model.
         taps: the layer axis. A tap without a module is added with :meth:`add`.
-        reduce: ``[B, T, D]`` tokens or a ``[B, C, H, W]`` map to ``[B, D]`` float32.
+        reduce: ``[B, T, D]`` tokens or a ``[B, C, H, W]`` map to float32 tensors ``[B, …]``, as many at every tap.
         entering: pool what enters each module (text) rather than what leaves it (vision).
         hooked: the taps to hook; by default all that have a module.
     """
@@ -45,7 +46,7 @@ class StatePooler:
     ) -> None:
         self._module, self._taps, self._reduce, self._entering = module, taps, reduce, entering
         self._hooked = [tap for tap in (taps if hooked is None else hooked) if tap.module]
-        self._pooled: dict[str, Tensor] = {}
+        self._pooled: dict[str, Sequence[Tensor]] = {}
         self._handles: list[Any] = []
 
     def __enter__(self) -> StatePooler:
@@ -78,8 +79,8 @@ class StatePooler:
             raise MisshapenState(f"{tap.module} runs more than once")
         self._pooled[tap.name] = self._reduce(state, tap)
 
-    def collect(self) -> list[Tensor]:
-        """Return the pooled states of the last forward in the order of the taps, ``[B, D_layer]`` float32 on the CPU.
+    def collect(self) -> list[list[Tensor]]:
+        """Return what ``reduce`` made of the last forward, on the CPU: a list over the taps for each of its tensors.
 
         Raises:
             MisshapenState: a block did not run as a module.
@@ -87,7 +88,10 @@ class StatePooler:
         pooled, self._pooled = self._pooled, {}
         if absent := [tap.name for tap in self._taps if tap.name not in pooled]:
             raise MisshapenState(f"no state for {absent[0]}")
-        return to_cpu([pooled[tap.name] for tap in self._taps])
+        every = [pooled[tap.name] for tap in self._taps]
+        local = to_cpu([tensor for tensors in every for tensor in tensors])
+        kinds = len(every[0])
+        return [local[kind::kinds] for kind in range(kinds)]
 
     def discard(self) -> None:
         """Discard the states of a forward that failed."""
@@ -95,7 +99,7 @@ class StatePooler:
 
 
 def to_cpu(states: Sequence[Tensor]) -> list[Tensor]:
-    """Return states ``[B, D_layer]`` on the CPU; those of one GPU come in one copy through page-locked memory."""
+    """Return float32 tensors ``[B, …]`` on the CPU; those of one GPU come in one copy through page-locked memory."""
     import torch
 
     device = states[0].device
@@ -106,51 +110,3 @@ def to_cpu(states: Sequence[Tensor]) -> list[Tensor]:
     pinned.copy_(joined, non_blocking=True)
     torch.cuda.current_stream(device).synchronize()
     return list(pinned.split([state.shape[1] for state in states], dim=1))
-
-
-def mean_over_tokens(state: Tensor, mask: Tensor) -> Tensor:
-    """Average the states of real tokens.
-
-    Args:
-        state: ``[B, T, D]``.
-        mask: ``[B, T]`` bool, true for real tokens.
-
-    Returns:
-        ``[B, D]`` float32, summed in float32 whatever the dtype of the states.
-    """
-    import torch
-
-    mask = mask.to(state.device)
-    # a product rather than a fill, so that BLAS sums; padding states are finite, because they attend to real tokens
-    weights = mask.to(torch.float32) / mask.sum(1, keepdim=True)
-    return torch.bmm(weights[:, None], state.float())[:, 0]
-
-
-def last_token(state: Tensor, mask: Tensor) -> Tensor:
-    """Select the state of the last real token: ``[B, T, D]``, mask ``[B, T]`` (right-padded) to ``[B, D]`` float32."""
-    import torch
-
-    last = mask.to(state.device).sum(1) - 1
-    return state[torch.arange(len(state), device=state.device), last].float()
-
-
-def pool_vision(state: Tensor, tap: Tap, pool: str, prefix_tokens: int) -> Tensor:
-    """Select the class token, or average over patches or positions of a map.
-
-    Args:
-        state: tokens ``[B, T, D]``, or a map ``[B, C, H, W]`` or ``[B, H, W, C]``.
-        tap: its width is the number of channels, which distinguishes the two layouts of a map.
-        pool: ``cls`` or ``avg``.
-        prefix_tokens: leading tokens that are not patches.
-
-    Returns:
-        ``[B, D]`` float32.
-    """
-    import torch
-
-    if state.ndim == 4:
-        channels_last = state.shape[-1] == tap.width and state.shape[1] != tap.width
-        return state.mean((1, 2) if channels_last else (2, 3), dtype=torch.float32)
-    if pool == "cls":
-        return state[:, 0].float()
-    return state[:, prefix_tokens:].mean(1, dtype=torch.float32)

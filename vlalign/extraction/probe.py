@@ -153,9 +153,9 @@ def _read(model: TextModel, name: str, lengths: Sequence[int]) -> list[Tensor]:
     """Return the mean states of made-up texts of these lengths in tokens, one ``[N, D]`` per layer."""
     tokens = _made_up(model, lengths)
     ids, budget = [f"trial text {i}" for i in range(len(tokens))], len(lengths) * max(lengths)
-    reader = TextReader(replace(model, head=None, full=None), name, ids, tokens, {}, "mean", budget)
+    reader = TextReader(replace(model, head=None, full=None), name, ids, tokens, {}, ("mean",), budget)
     [(_, result)] = reader.read([Shard(0, 0, len(tokens))], lambda count: None)
-    return list(result.features.values())
+    return list(result.features[0].values())
 
 
 def _apart(a: Sequence[Tensor], b: Sequence[Tensor]) -> float:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from vlalign.errors import VlalignError, short_line
 from vlalign.extraction.batches import Halving, token_batches
 from vlalign.extraction.decoding import decode
 from vlalign.extraction.loss import bits_per_text
-from vlalign.extraction.pool import MisshapenState, StatePooler, last_token, mean_over_tokens, pool_vision
+from vlalign.extraction.pool import MisshapenState, StatePooler
+from vlalign.extraction.pools import pool_patches, pool_tokens
 from vlalign.models.structure import Tap
 from vlalign.models.text import TextModel
 from vlalign.models.vision import Preprocessing, VisionModel
-from vlalign.store import Shard
+from vlalign.store import Shard, TokenNorms
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,35 +52,57 @@ class ShardFeatures:
     """Features of one shard in the order of the data set.
 
     Attributes:
-        features: layer name to ``[n, D_layer]`` float32 on the CPU.
+        features: for each pool, layer name to ``[n, D_layer]`` float32 on the CPU.
         extras: name to ``[n]``.
+        norms: measurements of :func:`~vlalign.extraction.pools.measure`, ``[n, L, 3]``.
     """
 
-    features: dict[str, Tensor]
-    extras: dict[str, Tensor] = field(default_factory=dict)
+    features: list[dict[str, Tensor]]
+    extras: dict[str, Tensor]
+    norms: Tensor
+
+    def token_norms(self, tokens: Sequence[Sequence[int]] | None, pieces: Mapping[int, str] | None) -> TokenNorms:
+        """Return the measurements as a run stores them.
+
+        Args:
+            tokens: ids of each sample's tokens; None for images.
+            pieces: texts of frequent token ids.
+        """
+        import numpy as np
+
+        ratio, share, position = (self.norms[..., i].numpy() for i in range(3))
+        places = position.astype(np.int32)
+        chosen = None
+        if tokens is not None:
+            chosen = np.array([[ids[at] for at in row] for ids, row in zip(tokens, places, strict=True)], np.int32)
+        return TokenNorms(np.ascontiguousarray(ratio), np.ascontiguousarray(share), places, chosen, pieces)
 
 
 class _Assembly:
     """Collector of batches, in any order, into one shard; it refuses features that are not finite."""
 
-    def __init__(self, shard: Shard, taps: Sequence[Tap], ids: Sequence[str], model: str) -> None:
+    def __init__(self, shard: Shard, taps: Sequence[Tap], pools: int, ids: Sequence[str], model: str) -> None:
         import torch
 
         self.shard, self._taps, self._ids, self._model = shard, taps, ids, model
-        self.result = ShardFeatures({tap.name: torch.empty(shard.rows, tap.width) for tap in taps})
+        features = [{tap.name: torch.empty(shard.rows, tap.width) for tap in taps} for _ in range(pools)]
+        self.result = ShardFeatures(features, {}, torch.empty(shard.rows, len(taps), 3))
 
-    def put(self, rows: Sequence[int], states: Sequence[Tensor], **extras: Tensor) -> None:
+    def put(self, rows: Sequence[int], pooled: Sequence[Sequence[Tensor]], **extras: Tensor) -> None:
+        """Put a batch.
+
+        Args:
+            rows: of the data set.
+            pooled: for each pool, then for the measurements, ``[B, …]`` of each tap.
+            extras: name to ``[B]``.
+        """
         import torch
 
         places = torch.tensor([row - self.shard.start for row in rows])
-        for tap, state in zip(self._taps, states, strict=True):
-            if not torch.isfinite(state.sum()) and not torch.isfinite(state).all():  # a finite sum is quick to see
-                bad = int((~torch.isfinite(state)).any(1).nonzero()[0, 0])
-                raise NotFinite(
-                    f"{self._model}: features of sample {self._ids[rows[bad]]!r} are not finite at layer {tap.name}: "
-                    "try --dtype float32 or bfloat16 (float16 overflows in some models)"
-                )
-            self.result.features[tap.name].index_copy_(0, places, state)
+        *vectors, norms = pooled
+        self.result.norms.index_copy_(0, places, torch.stack(list(norms), dim=1))
+        for features, states in zip(self.result.features, vectors, strict=True):
+            self._put(features, rows, places, states)
         for name, values in extras.items():
             if not torch.isfinite(values).all():
                 bad = int((~torch.isfinite(values)).nonzero()[0, 0])
@@ -90,6 +113,18 @@ class _Assembly:
             if name not in self.result.extras:
                 self.result.extras[name] = torch.zeros(self.shard.rows, dtype=values.dtype)
             self.result.extras[name][places] = values
+
+    def _put(self, features: dict[str, Tensor], rows: Sequence[int], places: Tensor, states: Sequence[Tensor]) -> None:
+        import torch
+
+        for tap, state in zip(self._taps, states, strict=True):
+            if not torch.isfinite(state.sum()) and not torch.isfinite(state).all():  # a finite sum is quick to see
+                bad = int((~torch.isfinite(state)).any(1).nonzero()[0, 0])
+                raise NotFinite(
+                    f"{self._model}: features of sample {self._ids[rows[bad]]!r} are not finite at layer {tap.name}: "
+                    "try --dtype float32 or bfloat16 (float16 overflows in some models)"
+                )
+            features[tap.name].index_copy_(0, places, state)
 
 
 @dataclass
@@ -103,8 +138,9 @@ class TextReader:
         tokens: token ids per sample.
         byte_counts: UTF-8 bytes per text, for bits per byte: ``bytes`` of the whole text and, where texts are
             truncated, ``bytes_read`` of the part that is read.
-        pool: ``mean`` or ``last``.
+        pools: names, see :func:`~vlalign.extraction.pools.pool_tokens`.
         batch_tokens: budget of a batch, padding included.
+        special: how many special tokens a text begins and ends with.
     """
 
     model: TextModel
@@ -112,8 +148,9 @@ class TextReader:
     ids: Sequence[str]
     tokens: Sequence[Sequence[int]]
     byte_counts: Mapping[str, Sequence[int]]
-    pool: str
+    pools: Sequence[str]
     batch_tokens: int
+    special: tuple[int, int] = (0, 0)
 
     def __post_init__(self) -> None:
         self.taps = self.model.taps
@@ -129,17 +166,17 @@ class TextReader:
         with StatePooler(self.model.module, self.taps, self._reduce, entering=True, hooked=hooked) as pooler:
             self._pooler = pooler
             for shard in shards:
-                assembly = _Assembly(shard, self.taps, self.ids, self.name)
+                assembly = _Assembly(shard, self.taps, len(self.pools), self.ids, self.name)
                 lengths = [len(self.tokens[row]) for row in range(shard.start, shard.stop)]
                 budget = 1 if self.model.batches == "single" else self.batch_tokens
                 for batch in token_batches(lengths, budget, equal=self.model.batches == "equal"):
                     with forwards(self.name, self.ids[shard.start + batch[0]]):
-                        for rows, (states, extras) in self._halving([shard.start + i for i in batch]):
-                            assembly.put(rows, states, **extras)
+                        for rows, (pooled, extras) in self._halving([shard.start + i for i in batch]):
+                            assembly.put(rows, pooled, **extras)
                             advance(len(rows))
                 yield shard, assembly.result
 
-    def _reduce(self, state: Tensor, tap: Tap) -> Tensor:
+    def _reduce(self, state: Tensor, tap: Tap) -> list[Tensor]:
         if self._attention is not None:
             state = state[:, : self._mask.shape[1]]  # BigBird pads on the right to whole blocks
         if state.ndim != 3 or state.shape[:2] != self._mask.shape or state.shape[2] != tap.width:
@@ -147,9 +184,9 @@ class TextReader:
             raise MisshapenState(
                 f"{tap.name} of {texts} × {tokens} tokens is {list(state.shape)} and not {[texts, tokens, tap.width]}"
             )
-        return (mean_over_tokens if self.pool == "mean" else last_token)(state, self._mask)
+        return pool_tokens(state, self._mask, self.pools, self.special)
 
-    def _forward(self, rows: list[int]) -> tuple[list[Tensor], dict[str, Tensor]]:
+    def _forward(self, rows: list[int]) -> tuple[list[list[Tensor]], dict[str, Tensor]]:
         import torch
 
         self._pooler.discard()
@@ -206,7 +243,7 @@ class VisionReader:
         name: shown in messages.
         data: the images.
         preprocessing: pictures to pixels.
-        pool: ``cls`` or ``avg``.
+        pools: names, see :func:`~vlalign.extraction.pools.pool_patches`.
         batch_images: images per batch.
         workers: processes that decode, see :func:`~vlalign.extraction.decoding.decode`.
     """
@@ -215,7 +252,7 @@ class VisionReader:
     name: str
     data: PairedData
     preprocessing: Preprocessing
-    pool: str
+    pools: Sequence[str]
     batch_images: int
     workers: int
 
@@ -236,23 +273,23 @@ class VisionReader:
         flat = [batch for own in batches for batch in own]
         images = decode(self.data, self.preprocessing, flat, self.workers, pinned)
 
-        def reduce(state: Tensor, tap: Tap) -> Tensor:
-            return pool_vision(state, tap, self.pool, self.model.prefix_tokens)
+        def reduce(state: Tensor, tap: Tap) -> list[Tensor]:
+            return pool_patches(state, tap, self.pools, self.model.prefix_tokens)
 
         with StatePooler(self.model.module, self.taps, reduce, entering=False) as pooler:
             self._pooler = pooler
             for shard, own in zip(shards, batches, strict=True):
-                assembly = _Assembly(shard, self.taps, self.data.ids, self.name)
+                assembly = _Assembly(shard, self.taps, len(self.pools), self.data.ids, self.name)
                 for batch in own:
                     self._pixels, self._first = next(images), batch[0]
                     with forwards(self.name, self.data.ids[batch[0]]):
-                        for rows, states in self._halving(batch):
-                            assembly.put(rows, states)
+                        for rows, pooled in self._halving(batch):
+                            assembly.put(rows, pooled)
                             advance(len(rows))
                 yield shard, assembly.result
         next(images, None)  # lets its processes end by themselves
 
-    def _forward(self, rows: list[int]) -> list[Tensor]:
+    def _forward(self, rows: list[int]) -> list[list[Tensor]]:
         import torch
 
         self._pooler.discard()

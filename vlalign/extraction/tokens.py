@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from vlalign.data import PairedData
@@ -12,6 +14,8 @@ from vlalign.models.tokenizer import Tokenizer
 from vlalign.perturb import PerturbedData
 
 logger = logging.getLogger(__name__)
+
+_PIECES = 256  # a token that is the largest of most texts is a frequent one
 
 
 @dataclass(frozen=True)
@@ -23,12 +27,14 @@ class Tokens:
         truncated: ids of samples truncated to the longest input.
         kept_bytes: UTF-8 bytes of the part of each truncated caption that is read, by row; empty unless requested.
         facts: for the manifest.
+        pieces: texts of the most frequent token ids.
     """
 
     ids: list[list[int]]
     truncated: list[str]
     kept_bytes: dict[int, int]
     facts: dict[str, Any]
+    pieces: dict[int, str]
 
 
 @dataclass
@@ -72,7 +78,9 @@ class Texts:
         if isinstance(data, PerturbedData):
             facts["tokens"] = {"unedited": self._count(data.original), "edited": edited}
             facts["empty_captions"] = sum(not text for text in data.captions)
-        return Tokens(ids, truncated, kept_bytes, facts)
+        frequent = [token for token, _ in Counter(chain.from_iterable(ids)).most_common(_PIECES)]
+        pieces = dict(zip(frequent, map(str, self.tokenizer.pieces(frequent)), strict=True))
+        return Tokens(ids, truncated, kept_bytes, facts, pieces)
 
     def _fill(self, ids: list[list[int]], data: PairedData) -> None:
         """Give captions without a token the filler, if that is allowed."""

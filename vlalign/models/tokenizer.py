@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from vlalign.errors import VlalignError
@@ -12,6 +12,7 @@ from vlalign.models.source import ModelSource, load_config, model_errors
 
 _LENGTH_KEYS = ("max_position_embeddings", "n_positions", "seq_length", "max_sequence_length")
 _UNBOUNDED = 10**8  # tokenizers without a limit state 10**30
+_WORD = "a"  # a text whose special tokens are counted
 _BYTE_TOKEN = re.compile("<0x[0-9A-F]{2}>")
 
 
@@ -33,6 +34,8 @@ class Tokenizer:
         policy: settings for the run key; its ``max_length`` is the limit that config and tokenizer state.
         max_length: longest input in tokens; None without a limit.
         filler: token id for a text without tokens: beginning, separator, end or padding.
+        special: how many special tokens are added at the beginning and at the end of a text; None if that is not known.
+        pieces: token ids to their texts.
         kept_bytes: UTF-8 bytes of texts ``[N]`` that their truncated token ids cover, special tokens left out.
     """
 
@@ -40,6 +43,8 @@ class Tokenizer:
     policy: dict[str, Any]
     max_length: int | None
     filler: int | None
+    special: tuple[int, int] | None
+    pieces: Callable[[list[int]], list[str]]
     kept_bytes: Callable[[Sequence[str], int], list[int]]
 
 
@@ -59,8 +64,8 @@ def load_tokenizer(source: ModelSource, max_length: int | None = None, positions
     """
     config = load_config(source)
     load = _sentencepiece if source.spec.tokenizer == "sentencepiece" else _auto_tokenizer
-    encode, policy, own_limit, filler, kept_bytes = load(source)
-    limits = [limit for limit in (*_config_limits(config), own_limit) if limit is not None]
+    loaded = load(source)
+    limits = [limit for limit in (*_config_limits(config), loaded.max_length) if limit is not None]
     stated = min(limits, default=None)
     alibi = getattr(config, "max_seq_len", None)  # MPT's biases end there
     limit = min([*limits, *(n for n in (positions, alibi) if isinstance(n, int) and n > 0)], default=None)
@@ -68,7 +73,8 @@ def load_tokenizer(source: ModelSource, max_length: int | None = None, positions
         if max_length < 1 or (limit is not None and max_length > limit):
             raise VlalignError(f"--max-length {max_length}: {source.spec.alias} takes 1 to {limit} tokens")
         stated = limit = max_length
-    return Tokenizer(encode, {**policy, "max_length": stated, "padding": "right"}, limit, filler, kept_bytes)
+    policy = {**loaded.policy, "max_length": stated, "padding": "right"}
+    return replace(loaded, policy=policy, max_length=limit)
 
 
 def _config_limits(config: Any) -> list[int]:
@@ -84,10 +90,7 @@ def _config_limits(config: Any) -> list[int]:
     return limits
 
 
-_Loaded = tuple[Encode, dict[str, Any], int | None, int | None, Callable[[Sequence[str], int], list[int]]]
-
-
-def _auto_tokenizer(source: ModelSource) -> _Loaded:
+def _auto_tokenizer(source: ModelSource) -> Tokenizer:
     from transformers import AutoTokenizer
 
     with model_errors(source, "tokenizer"):
@@ -114,7 +117,17 @@ def _auto_tokenizer(source: ModelSource) -> _Loaded:
     policy = {"tokenizer": type(tokenizer).__name__, "special_tokens": True}
     marks = (getattr(tokenizer, f"{name}_token_id", None) for name in ("bos", "cls", "eos", "sep", "pad", "unk"))
     filler = next((mark for mark in marks if mark is not None), None)
-    return encode, policy, int(own_limit) if known else None, filler, kept_bytes
+    special = _added(encode([_WORD])[0], tokenizer(_WORD, add_special_tokens=False)["input_ids"])
+    pieces = tokenizer.convert_ids_to_tokens
+    return Tokenizer(encode, policy, int(own_limit) if known else None, filler, special, pieces, kept_bytes)
+
+
+def _added(whole: Sequence[int], content: Sequence[int]) -> tuple[int, int] | None:
+    """Return how many tokens stand before and after the content of a text; None if the content is not in one piece."""
+    for start in range(len(whole) - len(content) + 1):
+        if list(whole[start : start + len(content)]) == list(content):
+            return start, len(whole) - len(content) - start
+    return None
 
 
 def _is_bare(tokenizer: Any) -> bool:
@@ -125,7 +138,7 @@ def _is_bare(tokenizer: Any) -> bool:
         return False
 
 
-def _sentencepiece(source: ModelSource) -> _Loaded:
+def _sentencepiece(source: ModelSource) -> Tokenizer:
     from sentencepiece import SentencePieceProcessor
 
     with model_errors(source, "tokenizer"):
@@ -145,7 +158,8 @@ def _sentencepiece(source: ModelSource) -> _Loaded:
             counts.append((spans[-1][1] if spans else 0) + partial)
         return counts
 
-    return encode, {"tokenizer": "sentencepiece", "special_tokens": True}, None, bos, kept_bytes
+    policy = {"tokenizer": "sentencepiece", "special_tokens": True}
+    return Tokenizer(encode, policy, None, bos, (1, 0), processor.id_to_piece, kept_bytes)
 
 
 def _pieces(tokenizer: Any, texts: Sequence[str]) -> Iterator[list[tuple[int, int, int]]]:

@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from vlalign.display import command_line
+from vlalign.extraction.pools import PRESETS
 from vlalign.models.registry import ALIASES
 from vlalign.scoring.options import recorded_settings
 from vlalign.store.importing import KIND
@@ -87,7 +88,7 @@ def extract_command(key: Mapping[str, Any]) -> str:
         text_column=data.get("text_column"),
         caption=data.get("caption") or None,
         max_samples=data.get("n"),
-        **{f"{modality}_pool": None if pool == {"text": "mean", "vision": "cls"}.get(modality) else pool},
+        **{f"{modality}_pool": None if pool == PRESETS["platonic"].get(modality) else pool},
         image_size=size[-1] if isinstance(size, list) and size else None,
         max_length=(text.get("max_length") if isinstance(text, dict) else None) or None,
         perturb=[

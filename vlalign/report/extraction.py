@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from vlalign.display.format import DASH, duration, plural, size, truncated
 from vlalign.errors import VlalignError
 from vlalign.files import free_bytes
 from vlalign.report.console import FittedTable, notes, titled
-from vlalign.store import Run
+from vlalign.store import LayerNorms, Run
 
 _CHECKED_BYTES = 2**30  # most bytes of shards whose checksums a list of runs verifies: about a second
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from vlalign.extraction import Extraction, ExtractOptions, Plan
     from vlalign.extraction.offline import OfflinePlan
+    from vlalign.extraction.plan import ModelPlan
 
 
 def plan_table(plan: Plan | OfflinePlan, device: torch.device, config: ExtractOptions) -> Group:
@@ -33,7 +35,7 @@ def plan_table(plan: Plan | OfflinePlan, device: torch.device, config: ExtractOp
         return _offline_table(plan, device, config)
     data = plan.data
     rows = []
-    for model in plan.models:
+    for model, shared in _in_passes(plan):
         seconds = model.seconds(device)
         rows.append(
             [
@@ -45,7 +47,7 @@ def plan_table(plan: Plan | OfflinePlan, device: torch.device, config: ExtractOp
                 str(len(model.sketch.taps)),
                 str(model.to_do) if model.to_do else "done",
                 size(model.bytes_to_write()),
-                DASH if not model.to_do else "unknown" if seconds is None else f"≈ {duration(seconds)}",
+                DASH if not model.to_do else "same pass" if shared else _about(seconds),
             ]
         )
     need = sum(model.bytes_to_write() for model in plan.models)
@@ -55,6 +57,11 @@ def plan_table(plan: Plan | OfflinePlan, device: torch.device, config: ExtractOp
     shown = FittedTable(columns, rows, left=words, stacks=stacks, omit=("pool", "revision", "layers", "precision"))
     title = f"plan: {plural(len(data), 'sample')} of {data.name}"
     return Group(titled(visible(title), shown), *notes([*_plan_notes(plan), *_space_and_time(need, config.store)]))
+
+
+def _in_passes(plan: Plan) -> list[tuple[ModelPlan, bool]]:
+    """Return the runs, and whether another run before it has the same pass over the data."""
+    return [(model, i > 0) for runs in plan.passes for i, model in enumerate(runs)]
 
 
 def _plan_notes(plan: Plan) -> list[str]:
@@ -70,6 +77,10 @@ def _plan_notes(plan: Plan) -> list[str]:
     for count, what, other in ((data.without_caption, "image", "caption"), (data.without_image, "caption", "image")):
         lines += [f"{plural(count, what)} without a usable {other} left out"] if count else []
     return [*dict.fromkeys(lines), *plan.advice]
+
+
+def _about(seconds: float | None) -> str:
+    return "unknown" if seconds is None else f"≈ {duration(seconds)}"
 
 
 def plan_document(plan: Plan | OfflinePlan, device: torch.device, config: ExtractOptions) -> dict[str, Any]:
@@ -93,9 +104,9 @@ def plan_document(plan: Plan | OfflinePlan, device: torch.device, config: Extrac
                 "model": model.key.title, "revision": model.source.revision, "dtype": model.dtype,
                 "quantization": model.quantization, "pool": model.pool, "layers": len(model.sketch.taps),
                 "weight_bytes": model.sketch.weight_bytes(model.dtype, model.quantization), "to_do": model.to_do,
-                "bytes": model.bytes_to_write(), "seconds": model.seconds(device),
+                "bytes": model.bytes_to_write(), "seconds": 0.0 if shared else model.seconds(device),
             }
-            for model in plan.models
+            for model, shared in _in_passes(plan)
         ]  # fmt: skip
     return {
         "data": config.data.source, "samples": samples, "models": entries, "notes": remarks,
@@ -220,8 +231,36 @@ def _precision(run: Run) -> str:
     return str(data.get("dtype", "?"))
 
 
-def runs_document(runs: Sequence[Run], incomplete: Sequence[Path]) -> dict[str, Any]:
-    """Return the runs of a store as JSON values: their keys, counts, bits per byte and folders."""
+def layers_tables(runs: Sequence[Run]) -> Group:
+    """Return a table of the layers of every run: width, and how uneven the norms of the tokens are."""
+    parts: list[Group | Text] = []
+    for run in runs:
+        norms = run.layer_norms
+        rows = [
+            [layer.name, str(layer.width), *(_norms(norms[i]) if norms else (DASH, DASH, DASH))]
+            for i, layer in enumerate(run.layers)
+        ]
+        columns = ("layer", "width", "largest / median norm", "share of the mean", "mostly")
+        shown = FittedTable(columns, rows, left=("layer", "mostly"), omit=("width",))
+        pool = run.key.data.get("pooling")
+        parts.append(titled(visible(f"{run.key.title}{f', {pool}' if pool else ''}"), shown))
+        if norms is None:
+            parts.extend(notes(["not measured: pushed, imported, or made by an earlier version"]))
+    return Group(*parts)
+
+
+def _norms(norms: LayerNorms) -> tuple[str, str, str]:
+    return f"{norms.ratio:.1f}", f"{norms.share:.0%}", visible(norms.place) or DASH
+
+
+def runs_document(runs: Sequence[Run], incomplete: Sequence[Path], *, layers: bool = False) -> dict[str, Any]:
+    """Return the runs of a store as JSON values: their keys, counts, bits per byte and folders.
+
+    Args:
+        runs: complete ones.
+        incomplete: folders of the others.
+        layers: add how uneven the norms of tokens are in each layer.
+    """
     entries = []
     to_check = 0
     for run in runs:
@@ -235,6 +274,7 @@ def runs_document(runs: Sequence[Run], incomplete: Sequence[Path]) -> dict[str, 
                 "model": run.key.model, "hash": run.key.hash, "modality": run.key.modality, "edits": run.key.edits,
                 "layers": [layer.name for layer in run.layers], "samples": run.n, "bits_per_byte": bits,
                 "truncated": run.truncated, "path": str(run.path), "key": run.key.data,
+                **({"norms": [asdict(one) for one in run.layer_norms or []]} if layers else {}),
             }
         )  # fmt: skip
     return {"runs": entries, "incomplete": list(map(str, incomplete))}

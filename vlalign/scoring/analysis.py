@@ -158,6 +158,7 @@ class Analysis:
             )  # fmt: skip
             where = f"{side.axis[self._positions()[i]]['name']} of {side.side.model}"
             notes.extend(line for line in warnings(checks[name], where, self.groups is not None) if line not in notes)
+            notes.extend(side.side.norms_note(side.axis[self._positions()[i]]))
             flat = [str(entry["name"]) for p, entry in enumerate(side.axis) if p not in side.varied]
             if flat:
                 notes.append(f"{', '.join(flat)} of {side.side.model} give all samples the same features: scored 0")

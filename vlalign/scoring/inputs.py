@@ -164,6 +164,17 @@ class Side:
         """The file of the features, or else the model, for messages."""
         return (self._arrays.source if self._arrays is not None else "") or self.model
 
+    def norms_note(self, layer: Mapping[str, Any]) -> list[str]:
+        """Return a note if a layer, an entry of ``axis``, averages tokens of which one outweighs the others."""
+        if self.run is None or (pool := self.run.key.data.get("pooling")) is None:
+            return []
+        try:
+            norms = self.run.layer_norms or []
+        except VlalignError as error:
+            return [f"token norms of {self.model} are not known: {error}"]
+        texts = [one.note(str(pool)) for one in norms if one.layer == layer["name"]]
+        return [f"{layer['name']} of {self.model}: {text}" for text in texts if text]
+
     def hold(self) -> None:
         """Read all layers of a run now, if they are small enough to hold."""
         widths = [int(entry["width"]) for entry in self.axis]

@@ -13,6 +13,7 @@
 
 from vlalign.store.key import RunKey, diff_keys
 from vlalign.store.layout import Layer, Layout, Problem, Shard, plan_shards
+from vlalign.store.norms import LayerNorms, TokenNorms
 from vlalign.store.run import Run
 from vlalign.store.store import FeatureStore
 from vlalign.store.writer import RunWriter
@@ -20,12 +21,14 @@ from vlalign.store.writer import RunWriter
 __all__ = [
     "FeatureStore",
     "Layer",
+    "LayerNorms",
     "Layout",
     "Problem",
     "Run",
     "RunKey",
     "RunWriter",
     "Shard",
+    "TokenNorms",
     "diff_keys",
     "plan_shards",
 ]

@@ -96,6 +96,10 @@ class Layout:
         """Return the file of a shard out of `count`."""
         return self.folder / shard_name(shard.index, count)
 
+    def norms(self, shard: Shard, count: int) -> Path:
+        """Return the file of the token norms of a shard's samples; runs of earlier versions have none."""
+        return self.folder / shard_name(shard.index, count).replace("shard-", "norms-")
+
     @staticmethod
     def sidecar(shard: Path) -> Path:
         """Return the checksum file of a shard (for ``sha256sum -c``), kept until the manifest holds the checksum."""

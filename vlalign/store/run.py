@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from vlalign.arrays import LazyLayer
+    from vlalign.store.norms import LayerNorms, TokenNorms
 
 #: shards that were checked in this process: by path, the mark of the file with what it was checked against
 _checked: dict[Path, tuple[object, ...]] = {}
@@ -305,6 +306,31 @@ class Run:
         parts = [self._read_shard(i, [EXTRA + name], check, "numpy")[0] for i in range(len(self._manifest.shards))]
         return np.concatenate(parts)
 
+    def token_norms(self) -> TokenNorms | None:
+        """Return how uneven the norms of each sample's tokens are; None for runs that were made without measuring.
+
+        Raises:
+            VlalignError: a file of norms is damaged.
+        """
+        from vlalign.store.norms import TokenNorms
+
+        shards = [self._manifest.shard(index) for index in range(len(self.shards))]
+        paths = [self.layout.norms(shard, len(shards)) for shard in shards]
+        if not all(path.exists() for path in paths):
+            return None
+        parts = zip(paths, shards, strict=True)
+        return TokenNorms.joined([TokenNorms.read(path, self.key.hash, shard) for path, shard in parts])
+
+    @cached_property
+    def layer_norms(self) -> list[LayerNorms] | None:
+        """How uneven the norms of tokens are in each layer; None for runs that were made without measuring.
+
+        Raises:
+            VlalignError: a file of norms is damaged.
+        """
+        norms = self.token_norms()
+        return None if norms is None else norms.summary([layer.name for layer in self.layers])
+
     @property
     def truncated(self) -> int:
         """Number of texts truncated to the model's longest input."""
@@ -344,6 +370,10 @@ class Run:
                 self._check_shard(index, ids)
             except ShardError as error:
                 problems.append(Problem(self.path / entry.file, str(error)))
+        try:
+            self.token_norms()
+        except VlalignError as error:
+            problems.append(Problem(self.path, str(error)))
         return problems + damaged_probes(self.path)
 
 

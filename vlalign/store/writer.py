@@ -18,6 +18,7 @@ from vlalign.store.checksums import canonical, encode, pretty, sha256_bytes
 from vlalign.store.key import RunKey
 from vlalign.store.layout import FORMAT, Layer, Layout, Shard, plan_shards
 from vlalign.store.manifest import Entry, Manifest, read_sidecar, recorded_checksum
+from vlalign.store.norms import TokenNorms
 from vlalign.store.run import Run, read_key
 from vlalign.store.shard import Header, ShardError, check_shard, encode_shard, read_header
 
@@ -163,15 +164,17 @@ class RunWriter:
         layers: Sequence[Layer],
         extras: Mapping[str, Tensor],
         *,
+        norms: TokenNorms | None = None,
         sha256: str | None = None,
     ) -> None:
-        """Write a shard: temporary name, sync, checksum file, rename.
+        """Write a shard: temporary name, sync, checksum file, rename; its token norms before it.
 
         Args:
             shard: one of `shards`.
             features: layer name -> ``[rows, D_layer]`` on any device; stored as float32.
             layers: in order, the same for every shard.
             extras: name -> ``[rows, ...]``.
+            norms: of the shard's samples.
             sha256: write only a file with this checksum.
 
         Raises:
@@ -187,6 +190,8 @@ class RunWriter:
         digest = sha256_bytes(data)
         if sha256 not in (None, digest):
             raise ShardError(f"sha256 mismatch: expected {sha256}, got {digest}")
+        if norms is not None:
+            norms.write(self.layout.norms(shard, len(self.shards)), self.key.hash, shard)
         with new_file(path) as temp:
             temp.write_bytes(data)
             write_whole(Layout.sidecar(path), f"{digest}  {path.name}\n")

@@ -69,6 +69,9 @@ class UniquenessConfig(FeatureOptions, NeighbourOptions, NullOptions, StudyConfi
         _check_op(self.op)
         for rate in self.rates:
             self.perturbation(rate)
+        for flag, given in (("--text-pool", self.text_pool), ("--vision-pool", self.vision_pool)):
+            if given and len(given) > 1:
+                raise VlalignError(f"{flag} {' '.join(given)}: a study takes one pool; run one study for each")
         if not self.metric.strip():
             raise VlalignError("--metric is empty: leave it out for the default")
 
