@@ -42,7 +42,7 @@ def table(folder: Path) -> str:
 
 def shards(folder: Path) -> dict[Path, tuple[int, int]]:
     """Inode and time of every shard."""
-    return {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in folder.rglob("*.safetensors")}
+    return {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in folder.rglob("shard-*.safetensors")}
 
 
 @pytest.fixture(scope="module")

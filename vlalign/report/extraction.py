@@ -151,6 +151,7 @@ def extraction_table(extractions: Sequence[Extraction]) -> Group:
         rows.append(
             [
                 visible(run.key.title),
+                str(run.key.data["pooling"]),
                 str(len(run.layers)),
                 str(run.n),
                 _bits(run, run.bits_per_byte()),
@@ -159,10 +160,9 @@ def extraction_table(extractions: Sequence[Extraction]) -> Group:
                 f"{extraction.samples / seconds['extract']:.1f}" if fresh and seconds["extract"] > 0 else DASH,
             ]
         )
-    columns = ("model", "layers", "samples", "bits/byte", "load", "extract", "samples/s")
-    shown = FittedTable(
-        columns, rows, stacks=(("layers", "samples"), ("load", "extract"), ("bits/byte",)), omit=("layers", "load")
-    )
+    columns = ("model", "pool", "layers", "samples", "bits/byte", "load", "extract", "samples/s")
+    stacks = (("model", "pool"), ("layers", "samples"), ("load", "extract"), ("bits/byte",))
+    shown = FittedTable(columns, rows, left=("pool",), stacks=stacks, omit=("layers", "load"))
     return Group(shown, *notes(f"{one.run.key.title}: {one.run.path}" for one in extractions))
 
 
