@@ -24,7 +24,7 @@ from vlalign.extraction.pools import TextPool
 POOLS: tuple[TextPool, ...] = ("mean", "mean-nosink")
 
 
-def draw(records: dict[str, ScoreRecord], ratios: list[float], path: Path) -> None:
+def draw(records: dict[TextPool, ScoreRecord], ratios: list[float], path: Path) -> None:
     """Draw the largest value over the vision layers by text layer, above the ratio of norms."""
     import matplotlib.pyplot as plt
 
