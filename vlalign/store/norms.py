@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from vlalign.errors import VlalignError
 from vlalign.files import one_line, parse_json, write_whole
 from vlalign.store.checksums import sha256_bytes
 from vlalign.store.layout import Shard
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 _META = "vlalign"
@@ -93,6 +92,8 @@ class TokenNorms:
     @classmethod
     def joined(cls, parts: Sequence[TokenNorms]) -> TokenNorms:
         """Return the norms of several sets of samples, one after the other."""
+        import numpy as np
+
         tokens = [part.token for part in parts if part.token is not None]
         return cls(
             np.concatenate([part.ratio for part in parts]),
@@ -108,6 +109,8 @@ class TokenNorms:
         Args:
             layers: names, L of them.
         """
+        import numpy as np
+
         rows = []
         for at, layer in enumerate(layers):
             ratio, share = (float(np.median(values[:, at])) for values in (self.ratio, self.share))
@@ -170,6 +173,8 @@ def _digest(tensors: Mapping[str, NDArray[Any]]) -> str:
 
 def _most_frequent(values: NDArray[np.int32]) -> tuple[int, float]:
     """Return the most frequent value, the smallest of several, and its share."""
+    import numpy as np
+
     distinct, counts = np.unique(values, return_counts=True)
     at = int(counts.argmax())
     return int(distinct[at]), float(counts[at] / len(values))
