@@ -41,7 +41,7 @@ ALLOWED: dict[str, set[str]] = {
     "uniqueness": EXTRACTION | SCORES | {"study", "report"},
     "synthetic": SCORES | {"decomposition", "study", "report"},
     "multibench": SCORES | {"study", "report"},
-    "advice": SCORES | {"data", "multibench", "study", "report"},
+    "advice": SCORES | {"data", "decomposition", "multibench", "study", "report"},
     "hub": EXTRACTION | SCORES | {"study", "synthetic"},
     "cli": EXTRACTION | SCORES | STUDIES | {"decomposition", "demo", "probing", "reproduce", "report", "hub"},
 }

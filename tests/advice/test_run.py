@@ -39,8 +39,9 @@ def test_it_writes_tables_figures_and_page(folder: Path) -> None:
     assert "image alone" in page
     assert "vlalign.advise(x1, x2, y" in page
     assert {path.name for path in (folder / "figures").iterdir()} == {
-        "curves.png", "curves.pdf", "matching.png", "matching.pdf",
+        "curves.png", "curves.pdf", "matching.png", "matching.pdf", "information.png", "information.pdf",
     }  # fmt: skip
+    assert "What the modalities know about the label" in page
     assert repr(result).startswith("Advice on 60 samples (accuracy)\nboth modalities: ")
     assert "<table" in result._repr_html_()
     assert np.isfinite(result.matching.select_dtypes("number")).all(axis=None)

@@ -15,8 +15,8 @@ ARMS = all_arms([0, 0.5, 2])
 FACTS = {"names": ["image", "text"]}
 
 
-def verdict_of(shifts: dict[tuple[str, float], float], n: int = 400) -> Verdict:
-    """The first verdict for scores whose mean differs from that of λ = 0 by ``shifts``."""
+def verdict_of(shifts: dict[tuple[str, float], float], n: int = 400, facts: Any = FACTS) -> list[Verdict]:
+    """The verdicts for scores whose mean differs from that of λ = 0 by ``shifts``."""
     random = np.random.RandomState(0)
     base = random.rand(1, n)
     scores = np.empty((5, len(ARMS), 3, n))
@@ -24,7 +24,7 @@ def verdict_of(shifts: dict[tuple[str, float], float], n: int = 400) -> Verdict:
         level = 0.6 + shifts.get((arm.control, arm.weight), 0.0) + 0.01 * random.standard_normal((5, 1))
         scores[:, i] = (base < level)[:, None]
     valid = scores.mean(axis=(0, 3))
-    return decide(effect_table(scores, valid, ARMS), FACTS)[0]
+    return decide(effect_table(scores, valid, ARMS), facts)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def verdict_of(shifts: dict[tuple[str, float], float], n: int = 400) -> Verdict:
     ],
 )  # fmt: skip
 def test_decision_and_reason(shifts: Any, decision: str, weight: float | None, reason: str) -> None:
-    verdict = verdict_of(shifts)
+    verdict = verdict_of(shifts)[0]
     assert verdict.decision == decision
     assert verdict.reason.startswith(reason)
     assert bool(verdict.reason) == bool(reason)
@@ -53,6 +53,17 @@ def test_decision_and_reason(shifts: Any, decision: str, weight: float | None, r
         assert verdict.low <= 0 <= verdict.high
         assert f"an effect of {verdict.detectable:.3f}" in verdict.text
     assert (verdict.losses == [2.0]) == (shifts.get((PAIRS, 2), 0) < 0)
+
+
+def test_reasons_name_what_each_modality_knows() -> None:
+    known = {"estimates": {name: {"value": 0.25, "detected": name != "S"} for name in ("R", "U1", "U2", "S")}}
+    facts = {**FACTS, "information": {**known, "units": "bits"}}
+    for shift, use, words in (
+        (-0.2, 0, "image alone 0.25 bits, text alone 0.25 bits, only both together none detected"),
+        (0.1, 2, "in both 0.25 bits, image alone 0.25 bits"),
+    ):
+        verdict = verdict_of({(PAIRS, 2): shift}, facts=facts)[use]
+        assert verdict.reason.endswith(f"; information about the label: {words}")
 
 
 def test_false_verdicts_are_rare() -> None:

@@ -14,6 +14,7 @@ from vlalign.advice.cells import ArmFiles, Cell, all_cells
 from vlalign.advice.config import AdviceConfig
 from vlalign.advice.data import PairedData, check_folds, read_data
 from vlalign.advice.encoder import USES
+from vlalign.advice.information import estimate
 from vlalign.advice.results import AdviceResult
 from vlalign.advice.train import rounds, shape_of, train_cells
 from vlalign.advice.verdict import decide
@@ -100,6 +101,7 @@ class AdviceStudy(CellStudy[AdviceConfig, Cell, AdviceResult]):
             "names": list(data.names), "samples": len(data), "tested": scores.shape[3],
             "unlabelled": len(data.extra[0]), "widths": [x.shape[1] for x in data.x],
             "classes": len(data.classes), "folds": self.folds,
+            "information": estimate(data, Path(self.config.out)),
         }  # fmt: skip
         return {
             "effects": effects,

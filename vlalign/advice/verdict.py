@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from vlalign.advice.analysis import of_control
 from vlalign.advice.arms import SHUFFLED, WITHIN_CLASS
 from vlalign.advice.encoder import USES
+from vlalign.advice.information import part
 from vlalign.display.format import interval, signed
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class Verdict:
         effect: difference in the score to λ = 0, with ``low`` and ``high`` for all λ and uses at once.
         detectable: smallest effect at this λ that would have been seen with a probability of 80 %.
         gains, losses: λ whose interval lies above and below 0.
-        reason: what the controls show.
+        reason: what the controls show, and what the modalities know about the label.
         instead: what to try.
     """
 
@@ -65,12 +66,12 @@ def decide(effects: pd.DataFrame, facts: Mapping[str, Any]) -> list[Verdict]:
 
     Args:
         effects: of :func:`vlalign.advice.analysis.effect_table`.
-        facts: ``names`` of the modalities.
+        facts: ``names`` of the modalities, and ``information`` about the label, if it is known.
     """
-    return [_decide(effects, use, list(facts["names"])) for use in USES]
+    return [_decide(effects, use, list(facts["names"]), facts.get("information", {})) for use in USES]
 
 
-def _decide(effects: pd.DataFrame, use: str, names: list[str]) -> Verdict:
+def _decide(effects: pd.DataFrame, use: str, names: list[str], information: Mapping[str, Any]) -> Verdict:
     rows = of_control(effects, use)
     rows = rows[rows["weight"] > 0]
     gains, losses = rows[rows["low"] > 0], rows[rows["high"] < 0]
@@ -86,6 +87,8 @@ def _decide(effects: pd.DataFrame, use: str, names: list[str]) -> Verdict:
         of = of_control(effects, use, control)
         controls[control] = of[of["weight"] == weight].iloc[0]
     reason = {ALIGN: _why_gain, AVOID: _why_loss, NO_DIFFERENCE: lambda _: ""}[decision](controls)
+    if reason and "estimates" in information:
+        reason += f"; information about the label: {_known(decision, use, names, information)}"
     return Verdict(
         use, decision, weight, float(row["effect"]), float(row["low"]), float(row["high"]), float(row["detectable"]),
         [float(value) for value in gains["weight"]], [float(value) for value in losses["weight"]],
@@ -115,6 +118,17 @@ def _why_loss(controls: Mapping[str, pd.Series[Any]]) -> str:
     if shuffled["high"] < 0:
         return "any contrastive term: random partners lose too, and true pairs not measurably more"
     return "open: the difference between true pairs and random partners is within its interval"
+
+
+def _known(decision: str, use: str, names: list[str], information: Mapping[str, Any]) -> str:
+    """Return what the modalities know of what a verdict is about."""
+    first = part(information, "U1", f"{names[0]} alone")
+    second = part(information, "U2", f"{names[1]} alone")
+    if decision == ALIGN:
+        other = {"both": [first, second], "first": [second], "second": [first]}[use]
+        return ", ".join([part(information, "R", "in both"), *other])
+    together = part(information, "S", "only both together")
+    return ", ".join({"both": [first, second, together], "first": [first], "second": [second]}[use])
 
 
 def _instead(decision: str, use: str, names: list[str], losses: pd.DataFrame, rows: pd.DataFrame) -> str:

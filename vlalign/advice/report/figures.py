@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,16 +73,44 @@ def matching(result: AdviceResult) -> Any:
     return figure
 
 
+def shares(result: AdviceResult) -> Any:
+    """Draw what both modalities share about the label, what each has alone and what only both together have.
+
+    Raises:
+        KeyError: the result has no estimates of information.
+    """
+    record = result.facts["information"]
+    first, second = (named(name, 24) for name in result.facts["names"])
+    parts = {"R": "in both", "U1": f"{first} alone", "U2": f"{second} alone", "S": "only together"}
+    axes = new_figure(7.2, 2.3).subplots()
+    most = max(0.02, *(record["estimates"][name]["high"] for name in parts))
+    for i, name in enumerate(parts):
+        one = record["estimates"][name]
+        axes.barh(i, one["value"], color=COLOURS[0] if one["detected"] else "#bbbbbb", height=0.6)
+        axes.plot([one["low"], one["high"]], [i, i], color="#333333", linewidth=1.2)
+        axes.plot([one["null"], one["null"]], [i - 0.38, i + 0.38], color=COLOURS[1], linewidth=1.5)
+        text = f"{one['value']:.2f}" + ("" if one["detected"] else ", not detected")
+        axes.text(
+            max(one["high"], one["value"], one["null"]) + 0.02 * most, i, text, va="center", fontsize=font_size(8)
+        )
+    axes.set_yticks(range(len(parts)), labels=list(parts.values()), fontsize=font_size(9))
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1.35 * most)
+    axes.set_xlabel(f"information about the label, {record['units']}", fontsize=font_size(9))
+    plain(axes)
+    return axes.figure
+
+
 def save_figures(result: AdviceResult, folder: Path) -> dict[str, Path]:
     """Draw all figures as PNG and PDF into ``folder``; return the PNGs by name.
 
     Raises:
         VlalignError: a file cannot be written.
     """
-    return {
-        name: save(draw(result), folder / f"{name}.png", pdf=True)
-        for name, draw in (("curves", curves), ("matching", matching))
-    }
+    drawn: dict[str, Callable[[AdviceResult], Any]] = {"curves": curves, "matching": matching}
+    if "estimates" in result.facts.get("information", {}):
+        drawn["information"] = shares
+    return {name: save(draw(result), folder / f"{name}.png", pdf=True) for name, draw in drawn.items()}
 
 
 def _places(rows: pd.DataFrame) -> np.ndarray[Any, Any]:

@@ -32,7 +32,9 @@ def write_report(
     files = [*with_pdf(list(figures.values())), save_html(advice_page(result, figures), folder / PAGE)]
     if console is not None:
         show_result(result, console)
-        show_files(files, console, f"{folder}/effects.csv, matching.csv, each also as .parquet, study.json")
+        show_files(
+            files, console, f"{folder}/effects.csv, matching.csv, each also as .parquet, study.json, information.json"
+        )
     return files
 
 

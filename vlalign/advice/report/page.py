@@ -45,6 +45,7 @@ def advice_page(result: AdviceResult, figures: Mapping[str, Path]) -> Page:
                 ),
             ],
         ),
+        _information(result, figures),
         Section(
             "Alignment and retrieval",
             [
@@ -67,8 +68,9 @@ def advice_page(result: AdviceResult, figures: Mapping[str, Path]) -> Page:
             [
                 Paragraph(
                     f"Two encoders ({_layers(result)}) to {result.config['width']} dimensions, with a head on both "
-                    "embeddings and one on each, were trained on the sum of the three heads' losses + λ · a symmetric "
-                    "contrastive term, which also sees the pairs without a label. All λ and controls share samples, "
+                    "embeddings and one on each, were trained on the mean of the three heads' losses + λ · a symmetric "
+                    f"contrastive term (temperature {result.config.get('temperature', 'learned')}), which also sees "
+                    "the pairs without a label. All λ and controls share samples, "
                     "batches, initial weights and steps. Checkpoint, depth and λ were chosen on validation, "
                     "differences measured on test. An interval accounts for other seeds and other test samples "
                     "(crossed random effects) and, by Bonferroni's rule, for all λ and uses. In the control within "
@@ -86,6 +88,30 @@ def advice_page(result: AdviceResult, figures: Mapping[str, Path]) -> Page:
         command=command_of(result),
         config=result.config,
         environment=result.environment,
+    )
+
+
+def _information(result: AdviceResult, figures: Mapping[str, Path]) -> Section:
+    """Return what the modalities know about the label, or why that is not estimated."""
+    record = result.facts.get("information", {})
+    title = "What the modalities know about the label"
+    if "estimates" not in record:
+        return Section(title, [Paragraph(f"Not estimated: {record.get('refused', 'the run is of an older version')}.")])
+    return Section(
+        title,
+        [
+            Figure(
+                figures["information"],
+                "Bars of the information in both modalities, in each alone and in both together",
+                f"Partial information decomposition (BROJA), n = {record['samples']:,}; the label has "
+                f"{number(record['label_entropy'], 2)} {record['units']}. Lines: 95 % intervals; orange: 95 % quantile "
+                "with shuffled labels; grey: not detected.",
+            ),
+            Paragraph(
+                "What one modality has alone is what a strong term may remove. What is in both depends on what each "
+                "knows about the label, not on which samples are paired: it can be large where the pairs share nothing."
+            ),
+        ],
     )
 
 

@@ -1,0 +1,53 @@
+"""Information about the label behind the verdicts: estimated once, refused with a reason, told in the verdicts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support.advice import arrays, data
+
+from vlalign.advice.data import make_data
+from vlalign.advice.information import FILE, estimate
+from vlalign.errors import VlalignError
+
+
+class Result:
+    """Stand-in for the result of an estimate."""
+
+    def save(self, path: Path) -> None:
+        path.write_text(json.dumps(self.as_dict()))
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"estimates": {"R": {"value": 0.5}}}
+
+
+def test_it_is_estimated_once_on_the_same_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[Any] = []
+    monkeypatch.setattr("vlalign.decomposition.information", lambda *x: calls.append(x) or Result(), raising=False)
+    pairs = data(60)
+    first = estimate(pairs, tmp_path)
+    assert estimate(pairs, tmp_path) == first == Result().as_dict()
+    ((x1, x2, y),) = calls
+    rows = [int((pairs.x[0] == row).all(1).nonzero()) for row in x1]
+    assert sorted(rows) == list(range(60))
+    assert (pairs.x[1][rows] == x2).all()
+    assert (pairs.target[rows] == y).all()
+    (tmp_path / FILE).write_text("damaged")
+    estimate(pairs, tmp_path)
+    assert len(calls) == 2
+
+
+def test_what_it_cannot_estimate_has_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    x1, x2, _ = arrays()
+    assert "regression" in estimate(make_data(x1, x2, np.linspace(0, 1, 60)), tmp_path)["refused"]
+
+    def refuse(*_: Any) -> None:
+        raise VlalignError("too few samples")
+
+    monkeypatch.setattr("vlalign.decomposition.information", refuse, raising=False)
+    assert estimate(data(60), tmp_path) == {"refused": "too few samples"}
+    assert not (tmp_path / FILE).exists()
