@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 from support.commands import status_of
+from support.runs import FakeRun
 
 import vlalign
+from vlalign.cli.score import choose_pairs
 from vlalign.scoring.collect import read_record
 
 FEW = ["--folds", "3", "--bootstraps", "20", "--strengths", "0.001", "0.1", "--no-figure"]
@@ -64,6 +67,13 @@ def test_probes_become_the_performance_of_scores(folder: Path, capsys: pytest.Ca
     assert "6 of 6 models already stored" in capsys.readouterr().out
     assert status_of(["probe", "store", "m4", *labels, *FEW, "--table", "markdown"]) == 0
     assert capsys.readouterr().out.startswith("| model | layer | macro F1 |")
+
+
+def test_runs_of_other_splits_are_not_paired() -> None:
+    ids = {"train": ["a", "b"], "test": ["c", "d", "e"]}
+    runs = [FakeRun(f"{name} {split}", [], own) for name in "xy" for split, own in ids.items()]
+    pairs = choose_pairs(SimpleNamespace(root="store", runs=lambda: runs), [])  # type: ignore[arg-type]
+    assert [(x.key.title, y.key.title) for x, y in pairs] == [("x train", "y train"), ("x test", "y test")]
 
 
 def test_files_of_embeddings(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,10 +19,19 @@ from support.hub import TOKEN, HubServer
 from support.multibench import affect_data, write_idx, write_sounds
 from support.tiny import TinyModels
 
+_FILMS = "the films of MM-IMDb, and 29 models of the Hub"
 #: commands that a test cannot run
 NOT_RUN = {
     "make demo": "the checks of a change run it",
     "make test": "the suite itself",
+    "vlalign probe features --labels labels.csv:class": "labels of a data set of the Hub",
+    "vlalign probe features --labels labels.csv:class --records results": "labels of a data set of the Hub",
+    "vlalign multibench prepare mmimdb mmimdb --out films": _FILMS,
+    "vlalign extract --model-set prh --data films --split train": _FILMS,
+    "vlalign extract --model-set prh --data films --split validation": _FILMS,
+    "vlalign extract --model-set prh --data films --split test": _FILMS,
+    "vlalign score features --out film-results": _FILMS,
+    "vlalign probe features --labels films/metadata.jsonl:genres --records film-results": _FILMS,
     "pip install -e .": "the set-up of every virtual environment",
     "accelerate launch scripts/extract.py --model-set prh": "29 models of the Hub",
     "accelerate launch --quiet scripts/extract.py …": "no whole command",
@@ -39,6 +48,7 @@ FEW_SCORES = "--align-samples 48 --metrics unbiased_cka"
 SMALLER = {
     "accelerate launch --num_processes 1 scripts/extract.py": "--dry-run",
     "vlalign study uniqueness --x dinov2-small": "--k 3 --permutations 19 --half-samples 4 --workers 0 --cpu",
+    "vlalign probe": "--folds 3 --bootstraps 20 --strengths 0.01 0.1",
     "vlalign information": "--folds 3 --bootstraps 20 --permutations 19",
     "vlalign synthetic run": f"{FEW_ENCODERS} {FEW_SCORES}",
     "accelerate launch scripts/synthetic.py run": f"{FEW_ENCODERS} {FEW_SCORES}",

@@ -185,6 +185,11 @@ def choose_pairs(store: FeatureStore, names: Sequence[str]) -> list[tuple[Run, R
     vision = [run for run in runs if run.key.modality == "vision"]
     text = [run for run in runs if run.key.modality == "text"]
     pairs = list(product(vision, text)) or list(combinations(runs, 2))
+    samples = {id(run): frozenset(run.ids) for run in runs}
+    same = [(x, y) for x, y in pairs if samples[id(x)] == samples[id(y)]]
+    if same and len(same) < len(pairs):  # such as runs of several splits
+        log.info("left out %d pairs of runs with different samples: name two runs to see why", len(pairs) - len(same))
+        pairs = same
     if not pairs:
         raise VlalignError(f"{store.root} holds {len(runs)} complete run(s), scoring needs two: extract another")
     return pairs

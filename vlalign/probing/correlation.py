@@ -53,7 +53,7 @@ def correlate(results: Sequence[ProbeResult], records: Iterable[ScoreRecord]) ->
     names: dict[str, str] = {}
     for record in records:
         sides = {label: getattr(record, label) for label in "xy"}
-        hashes = {label: (side["run"] or {}).get("hash") for label, side in sides.items()}
+        hashes = {label: str((side["run"] or {}).get("hash", "")) for label, side in sides.items()}
         metric = f"{record.metric['name']} {record.metric['params']}"
         for own, other in (("x", "y"), ("y", "x")):
             if hashes[own] in probed and sides[own].get("modality") != sides[other].get("modality"):

@@ -76,7 +76,7 @@ function showScatter(rows) {
   const known = rows.filter((row) => row.performance !== null && row.entry[state.measure] !== null);
   if (known.length < 1) {
     const why = ranking().model === ALL ? "" :
-      " Models that have one (text models with a loss) are compared when a vision model is the reference, or with all pairs.";
+      " Models that have one (text models with a loss, and all that were probed) are compared when a vision model is the reference, or with all pairs.";
     box.replaceChildren(el("p", {}, `No model here has a known performance.${why}`));
     return;
   }
