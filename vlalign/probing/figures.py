@@ -35,7 +35,7 @@ def draw_layers(result: ProbeResult, ax: Any = None) -> Any:
     set_ticks(ax.xaxis, result.layers, 5.5)
     ax.tick_params(axis="x", rotation=90 if len(result.layers) > 6 else 0)
     ax.set_ylabel(f"{TITLES[result.score]} of {named(result.labels)}", fontsize=font_size(8))
-    ax.legend(fontsize=font_size(7), frameon=False)
+    ax.legend(fontsize=font_size(7), frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     plain(ax, f"{named(result.model)}, {result.tested:,} test samples")
     return ax
 
