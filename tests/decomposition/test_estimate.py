@@ -44,7 +44,7 @@ def known() -> InformationResult:
 
 
 def test_redundancy_and_synergy(known: InformationResult) -> None:
-    expected = {"I1": 1, "I2": 1, "I12": 2, "R": 1, "U1": 0, "U2": 0, "S": 1}
+    expected = {"I1": 1, "I2": 1, "I12": 2, "R": 1, "U1": 0, "U2": 0, "S": 1, "C": 1}
     for name, bits in expected.items():
         one = known.estimates[name]
         assert one.value == pytest.approx(bits, abs=0.12), name
@@ -88,7 +88,16 @@ def test_what_one_classifier_misses_is_not_detected_in_the_other_modality() -> N
     result = {}
     for learning in (0.0, 0.2):
         growth = np.stack([np.zeros(400), np.full(400, learning), np.zeros(400)])
-        predicted = _Predictions(np.stack([sure, unsure]), np.log(2 * sure), growth, np.arange(400) % 5, labels, {})
+        predicted = _Predictions(
+            np.stack([sure, unsure]),
+            np.log(2 * sure),
+            np.zeros((2, 400, 2)),
+            [],
+            growth,
+            np.arange(400) % 5,
+            labels,
+            {},
+        )
         options = InformationOptions(bootstraps=20, permutations=19)
         result[learning] = _estimates(predicted, _scores(predicted, options)[0], options)
     known, learnt = result[0.0]["U1"], result[0.2]["U1"]
@@ -139,7 +148,7 @@ CLASSES = np.arange(60) % 2
         (FEATURES[:50], CLASSES, "x1 has 50 samples and x2 60: rows must be paired"),
         (FEATURES, np.zeros(60, dtype=int), "y has one class, '?0'?: give labels of at least two"),
         (FEATURES, np.arange(60) > 52, "5 folds need at least 25 samples of every class, 5 a fold, but True has 7"),
-        (FEATURES, FEATURES[:, 0], "y holds fractions, a regression target"),
+        (FEATURES, [f"{value:.3f}" for value in FEATURES[:, 0]], "y holds numbers as texts, such as '0.126'"),
         (FEATURES, np.where(CLASSES > 0, np.nan, 1.0), "y has missing labels"),
         (FEATURES, ["a"] * 59 + [None], "y has missing labels"),
         (FEATURES, FEATURES, r"y: expected one label a sample, got shape \[60, 3\]"),
@@ -158,8 +167,19 @@ def test_a_column_that_is_the_label_is_reported(caplog: pytest.LogCaptureFixture
 
     leaking = np.concatenate([FEATURES, np.where(CLASSES, 7.0, -1.0)[:, None]], axis=1)
     with caplog.at_level(logging.WARNING, logger="vlalign"):
-        check_samples(FEATURES, leaking, CLASSES, 5)
+        check_samples(FEATURES, leaking, CLASSES, 5, 4)
     assert caplog.messages == ["x2: column 3 (from 0) determines the label: is it a copy of it?"]
+
+
+def test_regression_targets_become_quantile_bins() -> None:
+    from vlalign.decomposition.samples import check_samples
+
+    target = np.array([0.5] * 30 + [1.25] * 10 + [2.5] * 10 + [7.5] * 10)
+    samples = check_samples(FEATURES, FEATURES, target, 2, 4)
+    assert samples.classes == ["up to 0.5", "0.5 to 2.5", "above 2.5"]  # equal values stay together
+    assert samples.labels.bincount().tolist() == [30, 20, 10]
+    even = check_samples(FEATURES, FEATURES, np.random.default_rng(0).normal(size=60), 3, 4)
+    assert even.labels.bincount().tolist() == [15] * 4
 
 
 def test_exact_decomposition_is_beside_the_estimate() -> None:
@@ -171,9 +191,11 @@ def test_a_modality_without_information_has_no_redundancy_with_one_that_has_all(
     labels = np.arange(200) % 2
     sure = np.where(np.eye(2)[labels] > 0, 0.999, 0.001)
     posteriors = np.stack([np.full((200, 2), 0.5), sure])
-    predicted = _Predictions(posteriors, np.log(2 * sure), np.zeros((3, 200)), np.arange(200) % 5, labels, {})
+    predicted = _Predictions(
+        posteriors, np.log(2 * sure), np.zeros((2, 200, 2)), [], np.zeros((3, 200)), np.arange(200) % 5, labels, {}
+    )
     scores, independent = _scores(predicted, InformationOptions())
-    first, second, _, r, u1, u2, _ = scores[:, np.arange(200), labels]
+    first, second, _, r, u1, u2, _, _ = scores[:, np.arange(200), labels]
     assert first == pytest.approx(0, abs=1e-9)
     assert second == pytest.approx(np.log(2 * 0.999), abs=0.001)
     assert r == pytest.approx(0, abs=0.001)  # of every sample

@@ -111,7 +111,7 @@ def candidates(x: Tensor, folds: Folds, seed: int) -> dict[str, Predictions]:
         folds: of the samples.
         seed: of initial weights and batches.
     """
-    inputs = _inputs(x)
+    inputs = prepared(x)
     result = {}
     for i, (name, (kinds, hidden, rate, decay)) in enumerate(_CANDIDATES.items()):
         weights = _train(inputs[list(kinds)], folds, hidden, rate, decay, seed + i)
@@ -168,7 +168,7 @@ def priors(folds: Folds) -> Tensor:
     return result
 
 
-def _inputs(x: Tensor) -> Tensor:
+def prepared(x: Tensor) -> Tensor:
     """Return features [2, N, D]: standardised, and whitened; labels have no part in it."""
     x = x.double()
     scale = x.std(dim=0)

@@ -54,13 +54,13 @@ def information(x1: Any, x2: Any, y: Any, options: InformationOptions) -> Inform
         x1: features [N, D1] of the first modality: an array, tensor, frame or anything that
             :func:`vlalign.arrays.as_tensor` reads.
         x2: features [N, D2] of the second; rows are paired.
-        y: label of each sample: whole numbers, texts or booleans.
+        y: label of each sample: whole numbers, texts or booleans; numbers with fractions are a regression target.
         options: of the estimate.
 
     Raises:
         VlalignError: features or labels that :func:`vlalign.decomposition.samples.check_samples` refuses.
     """
-    return _estimate(check_samples(x1, x2, y, options.folds), options)
+    return _estimate(check_samples(x1, x2, y, options.folds, options.bins), options)
 
 
 information.broja = broja  # type: ignore[attr-defined]  # the exact decomposition of a table
@@ -73,6 +73,8 @@ class _Predictions:
     Attributes:
         posteriors: p(y|x) [2, N, K] of each modality.
         joint: log p(y|x1,x2) − log p(y) [N, K].
+        shared: log p(y|s) − log p(y) [2, N, K] of the places of x1 and of x2 along the directions that they share.
+        correlations: of these directions.
         growth: by how much log p(y|x) of the label is above that of classifiers fitted on half as many samples [3, N],
             for x1, x2 and both.
         fold: [N], of each sample.
@@ -82,6 +84,8 @@ class _Predictions:
 
     posteriors: Floats
     joint: Floats
+    shared: Floats
+    correlations: list[float]
     growth: Floats
     fold: Ints
     labels: Ints
@@ -89,11 +93,18 @@ class _Predictions:
 
 
 def _predict(samples: Samples, options: InformationOptions) -> _Predictions:
-    from vlalign.decomposition.classifiers import make_folds, priors
+    from vlalign.decomposition.classifiers import candidates, combined, make_folds, prepared, priors
+    from vlalign.decomposition.shared import shared_part
 
     folds = make_folds(samples.labels, options.folds, options.seed)
     logs, models = _classified(samples, folds, options.seed)
     fewer, _ = _classified(samples, folds.halved(), options.seed)
+    prior = priors(folds)
+    part = shared_part(*(prepared(view)[1] for view in samples.views), options.seed)
+    shared = [
+        combined(candidates(places, folds, options.seed), folds)[0].every if part.correlations else prior
+        for places in part.places
+    ]
     each = torch.arange(len(samples.labels)), samples.labels
     growth = torch.stack([more[each] - less[each] for more, less in zip(logs, fewer, strict=True)])
     fold = np.empty(len(samples.labels), dtype=np.int64)
@@ -101,7 +112,9 @@ def _predict(samples: Samples, options: InformationOptions) -> _Predictions:
         fold[rows.numpy()] = i
     return _Predictions(
         posteriors=torch.stack(logs[:2]).double().exp().numpy(),
-        joint=(logs[2] - priors(folds)).double().numpy(),
+        joint=(logs[2] - prior).double().numpy(),
+        shared=(torch.stack(shared) - prior).double().numpy(),
+        correlations=part.correlations,
         growth=growth.double().numpy(),
         fold=fold,
         labels=samples.labels.numpy(),
@@ -162,7 +175,7 @@ def _with_information(table: Floats, wanted: float) -> Floats:
 
 
 def _scores(predicted: _Predictions, options: InformationOptions) -> tuple[Floats, float]:
-    """Return what each sample would add to the values of :data:`NAMES` [7, N, K] for each label it may have, in nats.
+    """Return what each sample would add to the values of :data:`NAMES` [8, N, K] for each label it may have, in nats.
 
     S is lowered by the information that merging predictions into states loses, which is no synergy. The second value
     is S if x1 and x2 were independent within each class.
@@ -195,7 +208,9 @@ def _scores(predicted: _Predictions, options: InformationOptions) -> tuple[Float
     first, second = gains
     independent = mutual_information((tables[0][:, None] * tables[1] / marginal).reshape(-1, len(marginal)))
     joint = _floored(predicted.joint, marginal)
-    values = [first, second, joint, first + second - least, least - second, least - first, joint - least - lost]
+    each = np.arange(count), predicted.labels
+    shared = min((_floored(gains, marginal) for gains in predicted.shared), key=lambda gains: gains[each].mean())
+    values = [first, second, joint, first + second - least, least - second, least - first, joint - least - lost, shared]
     return np.stack(values), max(0.0, independent - solved.upper)
 
 
@@ -217,13 +232,13 @@ def _missed(growth: Floats) -> tuple[Floats, Floats]:
     """
     first, second, both = _RATE * np.maximum(growth.mean(axis=1), 0)
     zero = 0.0
-    less = [zero, zero, zero, zero, second, first, first + second]
-    more = [first, second, both, first + second, first, second, both]
+    less = [zero, zero, zero, zero, second, first, first + second, zero]
+    more = [first, second, both, first + second, first, second, both, max(first, second)]
     return np.array(less), np.array(more)
 
 
 def _estimates(predicted: _Predictions, scores: Floats, options: InformationOptions) -> dict[str, Estimate]:
-    """Return the values of :data:`NAMES` from the scores [7, N, K], with intervals and nulls."""
+    """Return the values of :data:`NAMES` from the scores [8, N, K], with intervals and nulls."""
     count = len(predicted.labels)
     draw = np.random.default_rng(options.seed)
 
@@ -278,6 +293,7 @@ def _estimate(samples: Samples, options: InformationOptions) -> InformationResul
         samples=count,
         widths=tuple(view.shape[1] for view in samples.views),
         classes=samples.classes,
+        correlations=predicted.correlations,
         missed=dict(zip(NAMES, (scale * _missed(predicted.growth)[1]).tolist(), strict=True)),
         models=predicted.models,
     )

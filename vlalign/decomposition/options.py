@@ -18,6 +18,9 @@ class InformationOptions(Options, group=Group("Information", sort_key=3)):
     units: Units = "bits"
     """units of all values"""
 
+    bins: Annotated[int, Interval(ge=2, le=20)] = 4
+    """classes that a regression target (numbers with fractions) is divided into, of equally many samples"""
+
     folds: Annotated[int, Interval(ge=2, le=20)] = 5
     """parts of the samples: each is predicted by classifiers that were fitted on the others"""
 

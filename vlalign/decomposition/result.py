@@ -16,7 +16,7 @@ from vlalign.files import write_whole
 if TYPE_CHECKING:
     import pandas as pd
 
-NAMES = ("I1", "I2", "I12", "R", "U1", "U2", "S")
+NAMES = ("I1", "I2", "I12", "R", "U1", "U2", "S", "C")
 MEANINGS = {
     "I1": "x1 about the label",
     "I2": "x2 about the label",
@@ -25,11 +25,13 @@ MEANINGS = {
     "U1": "in x1 alone",
     "U2": "in x2 alone",
     "S": "only in both together",
+    "C": "in the part they share",
 }
 _SHORT = {"R": "in both (R)", "U1": "x1 alone (U1)", "U2": "x2 alone (U2)", "S": "only together (S)"}
 NOTES = (
     "R depends on what each modality knows about the label, not on which samples are paired: it can be large where "
-    "nothing is shared.",
+    "nothing is shared. C knows the pairing: it is the information, at most, in linear directions that vary together "
+    "in x1 and x2, which alignment and contrastive losses follow.",
     "I1, I2 and I12 are lower bounds: what the classifiers can use. Intervals include what more samples may add (how "
     "much the second half of them added, extrapolated), on both sides: what one classifier misses counts as the other "
     "modality's alone.",
@@ -61,8 +63,8 @@ class InformationResult(Result):
     """Decomposed information of two modalities about a label, estimated from samples.
 
     Attributes:
-        estimates: by name: I1, I2, I12, R, U1, U2 and S, see :class:`vlalign.decomposition.Decomposition`; also
-            attributes of the result.
+        estimates: by name: I1, I2, I12, R, U1, U2 and S, see :class:`vlalign.decomposition.Decomposition`, and C, the
+            information in the directions that x1 and x2 share; also attributes of the result.
         missed: by name, by how much the estimate may be too small since classifiers miss some.
         independent_synergy: S if x1 and x2 were independent within each class.
         label_entropy: H(Y), the most that can be known.
@@ -70,11 +72,13 @@ class InformationResult(Result):
         samples: number of samples.
         widths: number of features of each modality.
         classes: names of the labels.
+        correlations: held-out correlation of each direction that x1 and x2 share.
         models: mean weight of each candidate, for ``x1``, ``x2`` and ``both``.
     """
 
     estimates: dict[str, Estimate]
     missed: dict[str, float]
+    correlations: list[float]
     independent_synergy: float
     label_entropy: float
     options: InformationOptions
@@ -139,6 +143,7 @@ class InformationResult(Result):
             "widths": list(self.widths),
             "classes": self.classes,
             "missed": self.missed,
+            "correlations": self.correlations,
             "models": self.models,
             "options": plain(self.options),
         }

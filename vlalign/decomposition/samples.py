@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -35,17 +36,18 @@ class Samples:
     classes: list[str]
 
 
-def check_samples(x1: Any, x2: Any, y: Any, folds: int) -> Samples:
+def check_samples(x1: Any, x2: Any, y: Any, folds: int, bins: int) -> Samples:
     """Return the samples as tensors.
 
     Args:
         x1, x2: features [N, D1] and [N, D2], as :func:`vlalign.arrays.as_tensor` reads them.
-        y: label of each sample: whole numbers, texts or booleans.
+        y: label of each sample: whole numbers, texts or booleans; numbers with fractions are a regression target.
         folds: parts of the samples.
+        bins: classes of a regression target, of equally many samples.
 
     Raises:
         VlalignError: features that are not [N, D], missing or infinite numbers, a modality without variation, another
-            number of labels, a missing label, one class, a class with too few samples, or labels that are no classes.
+            number of labels, a missing label, one class, a class with too few samples, or numbers given as texts.
     """
     views = _view(x1, "x1"), _view(x2, "x2")
     count = len(views[0])
@@ -54,8 +56,11 @@ def check_samples(x1: Any, x2: Any, y: Any, folds: int) -> Samples:
     values = _labels(y)
     if len(values) != count:
         raise VlalignError(f"y has {len(values)} labels for {count} samples: give one for each, in their order")
-    classes, labels = np.unique(values, return_inverse=True)
-    names = [str(name) for name in classes]
+    if values.dtype.kind == "f":
+        names, labels = _binned(values, bins)
+    else:
+        classes, labels = np.unique(values, return_inverse=True)
+        names = [str(name) for name in classes]
     sizes = np.bincount(labels)
     if len(names) < 2:
         raise VlalignError(f"y has one class, {quoted(names[0])}: give labels of at least two")
@@ -99,10 +104,29 @@ def _labels(y: Any) -> np.ndarray:
     if values.dtype.kind == "f":
         if not np.isfinite(values).all():
             raise VlalignError("y has missing labels (NaN or infinity): leave these samples out")
-        if (values != np.round(values)).any():
-            raise VlalignError("y holds fractions, a regression target: give classes, such as quantile bins of it")
-        values = values.astype(np.int64)
+        if (values == np.round(values)).all():
+            values = values.astype(np.int64)
+    if values.dtype.kind == "U" and sum(map(_is_fraction, values)) > len(values) / 2:
+        raise VlalignError(f"y holds numbers as texts, such as {quoted(str(values[0]))}: give them as numbers")
     return values
+
+
+def _is_fraction(text: str) -> bool:
+    try:
+        return not float(text).is_integer()
+    except (ValueError, OverflowError):
+        return False
+
+
+def _binned(values: np.ndarray, bins: int) -> tuple[list[str], np.ndarray]:
+    """Return names of the quantile bins of a regression target, and the bin of each value; equal values share one."""
+    edges = np.unique(np.quantile(values, np.arange(1, bins) / bins, method="lower"))
+    edges = edges[edges < values.max()]
+    texts = [f"{edge:.4g}" for edge in edges]
+    names = (
+        [f"up to {texts[0]}", *(f"{a} to {b}" for a, b in pairwise(texts)), f"above {texts[-1]}"] if texts else ["all"]
+    )
+    return names, np.searchsorted(edges, values)
 
 
 def _leaking_column(view: Tensor, labels: np.ndarray) -> int | None:
