@@ -100,7 +100,8 @@ def _predict(samples: Samples, options: InformationOptions) -> _Predictions:
     logs, models = _classified(samples, folds, options.seed)
     fewer, _ = _classified(samples, folds.halved(), options.seed)
     prior = priors(folds)
-    part = shared_part(*(prepared(view)[1] for view in samples.views), options.seed)
+    first, second = (prepared(view)[1] for view in samples.views)
+    part = shared_part(first, second, options.seed)
     shared = [
         combined(candidates(places, folds, options.seed), folds)[0].every if part.correlations else prior
         for places in part.places

@@ -93,7 +93,7 @@ class InformationResult(Result):
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def lines(self) -> list[str]:
-        """Return samples, classes and H(Y), then the values, then what they do not show."""
+        """Return samples, classes and H(Y), then the values."""
         units = self.options.units
         entropy = f"H(Y) = {self.label_entropy:.2f} {units}"
         values = [
@@ -103,7 +103,7 @@ class InformationResult(Result):
             )
             for names in (NAMES[:3], NAMES[3:])
         ]
-        return [f"{self.samples:,} samples, {len(self.classes)} classes, {entropy}", *values, NOTES[0]]
+        return [f"{self.samples:,} samples, {len(self.classes)} classes, {entropy}", *values]
 
     def card(self) -> Card:
         """Return the card: values with their meanings and intervals, the figure of :meth:`plot`, and notes."""
