@@ -157,9 +157,6 @@ def frozen_objects(frozen_caches: list[Any]) -> None:
 def sketched_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Write figures without drawing them: for tests of pages, in which other tests look at the figures."""
     from matplotlib.figure import Figure
-    from PIL import Image
+    from support.shown import sketched
 
-    def sketch(self: Figure, path: Path, *, format: str, **_: Any) -> None:
-        Image.new("RGB", (4, 3), "white").save(path, format)
-
-    monkeypatch.setattr(Figure, "savefig", sketch)
+    monkeypatch.setattr(Figure, "savefig", sketched)

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import pytest
 from annotated_types import Ge
+from support.commands import status_of
 
 import vlalign
 from vlalign.cli import main
@@ -157,23 +158,21 @@ def test_completion(shell: str) -> None:
     assert all(name in script for name in ("half-samples", "on-bad-sample", "bfloat16", "prh-text"))
 
 
-def install_completion(home: Path, shell: str) -> None:
-    env = {"HOME": str(home), "PATH": "/usr/bin:/bin"}
-    words = [sys.executable, "-m", "vlalign", "--install-completion", "--shell", shell]
+def test_completion_is_installed(tmp_path: Path) -> None:
+    env = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
+    words = [sys.executable, "-m", "vlalign", "--install-completion", "--shell", "bash"]
     done = subprocess.run(words, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert any("vlalign" in path.name for path in home.rglob("*"))
-
-
-def test_completion_is_installed(tmp_path: Path) -> None:
-    install_completion(tmp_path, "bash")
+    assert any("vlalign" in path.name for path in tmp_path.rglob("*"))
 
 
 @pytest.mark.parametrize("startup", ["", "autoload -U compinit; compinit\n"])
-def test_zsh_loads_its_completion(tmp_path: Path, startup: str) -> None:
+def test_zsh_loads_its_completion(tmp_path: Path, startup: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / ".zshrc").write_text(startup)
     for _ in range(2):
-        install_completion(tmp_path, "zsh")
+        assert status_of(["--install-completion", "--shell", "zsh"]) == 0
+    assert any("vlalign" in path.name for path in tmp_path.rglob("*"))
     lines = (tmp_path / ".zshrc").read_text().splitlines()
     (path,) = [i for i, line in enumerate(lines) if line.startswith("fpath=")]
     (load,) = [i for i, line in enumerate(lines) if "compinit" in line]
@@ -194,13 +193,17 @@ HEAVY = [
 ]
 
 
-@pytest.mark.parametrize("verb", ["", *VERBS, "study uniqueness", "synthetic run", "multibench run"])
-def test_help_imports_no_heavy_library(verb: str) -> None:
-    """Help stays quick; ``benchmarks/cpu.py --only help`` measures it."""
+def test_help_imports_no_heavy_library() -> None:
+    """Help stays quick; ``benchmarks/cpu.py --only help`` measures it. Each verb is called in a fork."""
+    verbs = ["", *VERBS, "study uniqueness", "synthetic run", "multibench run"]
     code = (
-        "import sys\nfrom vlalign.cli import main\n"
-        f"try: main({[*verb.split(), '--help']})\nexcept SystemExit: pass\n"
-        f"print([name for name in {HEAVY} if name in sys.modules])"
+        "import os, sys\nfrom vlalign.cli import main\n"
+        f"for verb in {verbs}:\n"
+        "    if os.fork():\n        os.wait()\n        continue\n"
+        "    try: main([*verb.split(), '--help'])\n    except SystemExit: pass\n"
+        f"    print('\\nheavy:', verb, [name for name in {HEAVY} if name in sys.modules], flush=True)\n"
+        "    os._exit(0)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "[]"
+    lines = [line for line in done.stdout.splitlines() if line.startswith("heavy:")]
+    assert lines == [f"heavy: {verb} []" for verb in verbs]

@@ -44,8 +44,8 @@ def test_the_verbatim_command(command: Command, hub: HubServer, tmp_path: Path) 
     assert "llama-7b" in done.stdout
     assert str(run.path.relative_to(tmp_path)) in done.stdout.replace("\n", "")
 
-    # the vision side by the module, several models, then all of it again without loading anything
-    command("python -m vlalign extract --model dinov2-giant --model dinov2-small --quiet")
+    # the vision side, several models, then all of it again without loading anything
+    command("vlalign extract --model dinov2-giant --model dinov2-small --quiet")
     store = FeatureStore(tmp_path / "features")
     assert [run.key.model for run in store.runs()] == ["llama-7b", "dinov2-giant", "dinov2-small"]
     before = contents(tmp_path / "features")

@@ -6,8 +6,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +13,7 @@ from pathlib import Path
 import pytest
 from end_to_end.conftest import Command
 from support.features import contents, make_key, make_run, make_store
+from support.forks import Fork
 from support.hub import STRANGER, TOKEN, HubServer
 
 from vlalign import ScoreRecord
@@ -53,7 +52,7 @@ def test_push_load_pull_score(
 
     command("vlalign pull owner/e2e --revision v1 --store pulled")
     assert contents(tmp_path / "pulled") == contents(store.root)
-    assert "3 complete run(s)" in command("python -m vlalign verify pulled").stdout
+    assert "3 complete run(s)" in command("vlalign verify pulled").stdout
     assert "unchanged" in command("python scripts/pull.py owner/e2e --store pulled --config dinov2-small").stdout
     offline = {"HF_HUB_OFFLINE": "1"}
     assert "unchanged" in command("vlalign pull owner/e2e --store pulled -q", env=offline).stdout
@@ -115,9 +114,8 @@ def test_single_layers_are_read_lazily(
 
 def test_killed_while_uploading(command: Command, hub: HubServer, tmp_path: Path) -> None:
     make_store(tmp_path / "features")
-    line = [str(Path(sys.executable).parent / "vlalign"), *["push", "features", "--repo", "owner/e2e-killed"]]
     puts: list[str] = []
-    process: subprocess.Popen[str]
+    process: Fork
 
     def interrupt(method: str, path: str) -> int | None:
         if method == "PUT" and path.startswith("/lfs-upload/"):
@@ -129,13 +127,12 @@ def test_killed_while_uploading(command: Command, hub: HubServer, tmp_path: Path
         return None
 
     hub.fault = interrupt
-    process = subprocess.Popen(
-        line, cwd=tmp_path, env=hub.env(tmp_path / "home", token=TOKEN), stderr=subprocess.PIPE, text=True
-    )
-    _, said = process.communicate(timeout=120)
-    assert process.returncode == 130
-    assert "interrupted; what is finished is kept, the same command continues from it" in said
-    assert "Traceback" not in said
+    line = ["vlalign", "push", "features", "--repo", "owner/e2e-killed"]
+    process = Fork(line, cwd=tmp_path, env=hub.env(tmp_path / "home", token=TOKEN))
+    done = process.wait()
+    assert done.returncode == 130
+    assert "interrupted; what is finished is kept, the same command continues from it" in done.stderr
+    assert "Traceback" not in done.stderr
     assert set(hub.files("datasets/owner/e2e-killed")) <= {".gitattributes"}
     hub.fault = None
     hub.clear()

@@ -176,7 +176,7 @@ def test_the_commands_of_the_readme(command: Command, user_folder: Path, part: s
         line = LAUNCHER.sub("python scripts/", line)
         words = expanded(shlex.split(f"{line} {more}".replace("you/", owner)), user_folder)
         begin = time.perf_counter()
-        done = command(words, status=None, token=TOKEN)
+        done = command(words, status=None, token=TOKEN, figures=False)
         print(f"{time.perf_counter() - begin:5.1f} s  {shlex.join(words)}")
         if done.returncode:
             failed.append(f"{shlex.join(words)}: status {done.returncode}\n{done.stdout[-500:]}\n{done.stderr[-1500:]}")

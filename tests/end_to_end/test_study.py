@@ -121,7 +121,7 @@ def test_a_killed_study_goes_on(command: Command, whole: Path, tmp_path: Path) -
 
 
 def test_two_processes_find_the_same(command: Command, whole: Path, tmp_path: Path) -> None:
-    done = command(f"python scripts/study.py uniqueness {STUDY}", processes=2)
+    done = command(f"python scripts/study.py uniqueness {STUDY}", processes=2, figures=False)
     assert table(tmp_path / "study") == table(whole / "out")
     assert done.stdout.count("report.html") == 1  # one of them speaks
     (event, *_) = FeatureStore(tmp_path / "features").runs()[0].path.glob("provenance.jsonl")

@@ -20,7 +20,7 @@ from vlalign.synthetic import SyntheticResult
 from vlalign.synthetic.cells import FOLDER
 
 GRID = "--uniqueness 0 2 4 6 8 --phi-depths 1 2 --depths 1 2 3 4 5 --seeds 2"
-FEW = f"{GRID} --samples 1024 --epochs 2 3 --batch 128 --align-samples 64 --metrics unbiased_cka mutual_knn:k=5 --cpu"
+FEW = f"{GRID} --samples 512 --epochs 2 3 --batch 128 --align-samples 64 --metrics unbiased_cka mutual_knn:k=5 --cpu"
 CELLS = 15  # 5 depths of modality 1, and of modality 2 at each of 2 depths of φ
 
 
@@ -69,7 +69,7 @@ def test_from_nothing_to_the_page(command: Command, whole: Path, tmp_path: Path)
         assert (tmp_path / "page" / "results" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     assert len(pd.read_csv(tmp_path / "page" / "results" / "alignment.csv")) == 50
     assert "mutual kNN, k = 5" in page
-    assert "samples 1024" in page  # what differs from the paper is said
+    assert "samples 512" in page  # what differs from the paper is said
 
 
 def test_a_killed_run_goes_on(command: Command, whole: Path, tmp_path: Path) -> None:
@@ -80,25 +80,26 @@ def test_a_killed_run_goes_on(command: Command, whole: Path, tmp_path: Path) -> 
     there = encoders(run)
     assert len(there) == 7
     assert not (run / "study.json").exists()
-    done = command(f"vlalign synthetic {line}")
+    done = command(f"vlalign synthetic {line}", figures=False)
     assert "75 encoders, 75 to train" not in done.stdout
     after = encoders(run)
     assert len(after) == CELLS
     assert sum(after[name] == kept for name, kept in there.items()) >= 6  # but for an ensemble half written
     tables = (pd.read_csv(folder / "alignment.csv") for folder in (run, whole))
     pd.testing.assert_frame_equal(*tables, rtol=1e-6)  # a smaller ensemble rounds otherwise
-    again = command(f"vlalign synthetic {line}")
+    again = command(f"vlalign synthetic {line}", figures=False)
     assert "0 to train" in again.stdout
     assert encoders(run) == after
 
 
 def test_two_processes_find_the_same(command: Command, whole: Path, tmp_path: Path) -> None:
-    done = command(f"python scripts/synthetic.py run {FEW} --out run --ensemble 10", processes=2)
+    done = command(f"python scripts/synthetic.py run {FEW} --out run --ensemble 10", processes=2, figures=False)
     assert table(tmp_path / "run") == table(whole)
     assert done.stdout.count("study.json") == 1  # one of them speaks
     assert json.loads((tmp_path / "run" / "study.json").read_text())["environment"]["processes"] == 2
 
 
+@pytest.mark.usefixtures("sketched_figures")
 def test_a_run_grows(whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """More seeds and another metric: what was trained is kept, and its rows stay the same."""
     line = ["synthetic", "run", *FEW.split(), "--out", str(tmp_path), "--quiet"]

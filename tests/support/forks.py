@@ -16,7 +16,10 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
+
+from support.shown import sketched
 
 WARM = [
     "accelerate", "datasets", "matplotlib.pyplot", "pandas", "pyarrow.parquet", "rich.table",
@@ -25,25 +28,31 @@ WARM = [
     "huggingface_hub.hf_api", "vlalign.extraction.engine", "vlalign.multibench.study", "vlalign.report.score",
     "vlalign.scoring.batch", "vlalign.uniqueness.study", "vlalign.synthetic.study", "vlalign.hub.push",
 ]  # fmt: skip
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(WARM)
+#: by program, the module with its ``main``; the processes that it launches are new ones
+LAUNCHERS = {"accelerate": "accelerate.commands.accelerate_cli", "torchrun": "torch.distributed.run"}
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(WARM)
 
 
 class Fork:
     """A running command line.
 
     Args:
-        line: ``vlalign …``, ``python script.py …`` or ``python -c code …``.
+        line: ``vlalign …``, ``python script.py …``, ``python -c code …``, or a launcher's: ``accelerate launch …``.
         cwd: working folder.
         env: the whole environment; by default this process's.
+        figures: draw figures; otherwise their files are written without drawing, which takes seconds.
     """
 
-    def __init__(self, line: Sequence[str], *, cwd: str | Path, env: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, line: Sequence[str], *, cwd: str | Path, env: Mapping[str, str] | None = None, figures: bool = True
+    ) -> None:
         self.line = list(line)
         self._folder = tempfile.TemporaryDirectory()
         self._output = [Path(self._folder.name, name) for name in ("stdout", "stderr")]
         outputs = [str(path) for path in self._output]
-        self._process = _CONTEXT.Process(target=_run, args=(self.line, str(cwd), dict(env or os.environ), outputs))
+        settings = (self.line, str(cwd), dict(env or os.environ), outputs, figures)
+        self._process = CONTEXT.Process(target=_run, args=settings)
         self._process.start()
         assert self._process.pid is not None
         self.pid = self._process.pid
@@ -67,22 +76,30 @@ class Fork:
 
 
 def launch(
-    line: Sequence[str], count: int, *, cwd: str | Path, env: Mapping[str, str] | None = None
+    line: Sequence[str],
+    count: int,
+    *,
+    cwd: str | Path,
+    env: Mapping[str, str] | None = None,
+    figures: bool = True,
 ) -> tuple[Fork, ...]:
     """Start a command line as one process, or as several that find each other as those of a launcher do."""
     if count == 1:
-        return (Fork(line, cwd=cwd, env=env),)
+        return (Fork(line, cwd=cwd, env=env, figures=figures),)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     shared = {**(os.environ if env is None else env), "WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count)}
     shared |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-    return tuple(Fork(line, cwd=cwd, env={**shared, "RANK": str(i), "LOCAL_RANK": str(i)}) for i in range(count))
+    return tuple(
+        Fork(line, cwd=cwd, env={**shared, "RANK": str(i), "LOCAL_RANK": str(i)}, figures=figures) for i in range(count)
+    )
 
 
-def _run(line: list[str], cwd: str, env: dict[str, str], outputs: list[str]) -> None:
+def _run(line: list[str], cwd: str, env: dict[str, str], outputs: list[str], figures: bool) -> None:
     """Be the command, in the fork."""
     import torch
+    from matplotlib.figure import Figure
 
     os.chdir(cwd)
     os.environ.clear()
@@ -92,6 +109,8 @@ def _run(line: list[str], cwd: str, env: dict[str, str], outputs: list[str]) -> 
     torch.set_num_threads(int(env.get("OMP_NUM_THREADS", "1")))
     # as in a new process; the fork server's own method would import the libraries again for each loader of images
     multiprocessing.set_start_method("fork", force=True)
+    if not figures:
+        Figure.savefig = sketched
     sys.exit(_status(line))
 
 
@@ -103,7 +122,10 @@ def _status(line: list[str]) -> int:
 
             sys.argv = line
             return main()
-        assert program.startswith("python"), f"{program}: only vlalign and python can be forked"
+        if program in LAUNCHERS:
+            sys.argv = line
+            return import_module(LAUNCHERS[program]).main() or 0
+        assert program.startswith("python"), f"{program} cannot be forked"
         if line[1] == "-c":
             sys.argv = ["-c", *line[3:]]
             exec(compile(line[2], "<string>", "exec"), {"__name__": "__main__"})

@@ -244,16 +244,20 @@ def test_names_are_escaped(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "figures"),
+    ("settings", "figures", "drawn"),
     [
-        ({"constant": True}, 3),
-        ({"depths": (1, 2)}, 3),
-        ({"depths": (3,), "seeds": (1,)}, 2),
-        ({"task": "regression", "name": "mine", "seeds": tuple(range(12)), "depths": (1, 2)}, 3),
-        ({"task": "sentiment", "name": "mosei", "modalities": ("audio", "text"), "depths": (1, 2, 3, 4, 30)}, 3),
+        ({"constant": True}, 3, True),
+        ({"depths": (1, 2)}, 3, False),
+        ({"depths": (3,), "seeds": (1,)}, 2, True),
+        ({"task": "regression", "name": "mine", "seeds": tuple(range(12)), "depths": (1, 2)}, 3, False),
+        ({"task": "sentiment", "name": "mosei", "modalities": ("audio", "text"), "depths": (1, 2, 3, 4, 30)}, 3, False),
     ],
 )
-def test_grids_where_little_can_be_said(settings: dict[str, Any], figures: int, tmp_path: Path) -> None:
+def test_grids_where_little_can_be_said(
+    settings: dict[str, Any], figures: int, drawn: bool, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if not drawn:
+        request.getfixturevalue("sketched_figures")
     files = write_report(made_up_multibench(**settings), tmp_path)
     text = files[-1].read_text(encoding="utf-8")
     assert len(Page(text).all("img")) == figures

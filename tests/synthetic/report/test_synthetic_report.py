@@ -122,6 +122,7 @@ def test_another_metric_than_the_first() -> None:
     assert "published" not in page
 
 
+@pytest.mark.usefixtures("sketched_figures")
 def test_three_modalities_have_figures_of_their_own(tmp_path: Path) -> None:
     files = write_report(made_up_result(modalities=3, uniqueness=(0, 8)), tmp_path)
     names = [path.name for path in files]
@@ -140,6 +141,7 @@ def test_small_grids_leave_out_correlations_and_name_them_once() -> None:
     assert page.count("performance are left out: 2 encoders of one φ and seed, at least 5 are needed") == 1
 
 
+@pytest.mark.usefixtures("sketched_figures")
 def test_no_figure_of_correlations_is_drawn_where_none_is_defined(tmp_path: Path) -> None:
     files = write_report(made_up_result(uniqueness=(0, 3), depths=(1, 2), phi_depths=(1,)), tmp_path)
     names = [path.name for path in files]

@@ -65,6 +65,7 @@ def test_studies_of_any_size(
         assert save_performance(result, tmp_path / "p.png") is None
 
 
+@pytest.mark.usefixtures("sketched_figures")
 def test_alignment_shows_what_was_found(usual: UniquenessResult, figures: list[Any], tmp_path: Path) -> None:
     save_alignment_vs_u(usual, tmp_path / "a.png")
     for axes, curve in zip(figures[0].axes, usual.curves, strict=True):
@@ -77,6 +78,7 @@ def test_alignment_shows_what_was_found(usual: UniquenessResult, figures: list[A
     assert legend == ["largest of all pairs", "its 95 % interval", "null's 95 % point", "chance", "llm-1b", "llm-2b"]
 
 
+@pytest.mark.usefixtures("sketched_figures")
 def test_alignment_predicts_performance(figures: list[Any], tmp_path: Path) -> None:
     result = made_up_study(1, 1, (0, 50), 6)
     fit = result.fits[0]
@@ -92,6 +94,7 @@ def test_alignment_predicts_performance(figures: list[Any], tmp_path: Path) -> N
     assert figures[0].legends[0].get_texts()[5].get_text() == "6  llm-6b"
 
 
+@pytest.mark.usefixtures("sketched_figures")
 def test_panels_with_few_models_are_left_out(figures: list[Any], tmp_path: Path) -> None:
     points = made_up_points(1, 1, (0, 50, 90), 5)
     points = [replace(point, score=None) if point.rate == 50 and point.y == "llm-1b" else point for point in points]
@@ -106,6 +109,7 @@ def test_no_performance_draws_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.usefixtures("sketched_figures")
 def test_language_models_may_be_on_side_x(figures: list[Any], tmp_path: Path) -> None:
     points = [
         dataclasses.replace(
@@ -118,7 +122,7 @@ def test_language_models_may_be_on_side_x(figures: list[Any], tmp_path: Path) ->
     assert titles == ["vision-a-1", "vision-a-2"] * 2
 
 
-@pytest.mark.parametrize("shape", [(12, 31), (31, 12), (1, 1), (24, 33), (12, 81)])
+@pytest.mark.parametrize("shape", [(12, 31), (31, 12), (1, 1), (12, 81)])
 def test_layer_maps_share_one_scale_and_mark_the_best(
     shape: tuple[int, int], figures: list[Any], tmp_path: Path
 ) -> None:
