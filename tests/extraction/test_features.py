@@ -55,30 +55,35 @@ def plain_text(tiny: TinyModels, model: str, captions: list[str]) -> tuple[list[
 
 
 @pytest.mark.parametrize("model", [*CAUSAL, "bert"])
-@pytest.mark.parametrize("batch_tokens", [1, 10_000])
-def test_text_features_equal_hidden_states(tiny: TinyModels, tmp_path: Path, model: str, batch_tokens: int) -> None:
-    run = features(tiny, model, tmp_path, batch_tokens=batch_tokens, shard_rows=10)
+def test_text_features_equal_hidden_states(tiny: TinyModels, tmp_path: Path, model: str) -> None:
     captions = open_data(DataSpec(str(tiny.path("prh"))), {"text"}).captions
     assert captions is not None
     states, bits = plain_text(tiny, model, captions)
-    assert [layer.name for layer in run.layers] == ["embeddings", "block_0", "block_1", "block_2"]
-    for ours, theirs in zip(run.features(), states, strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
-    if model == "bert":
-        assert run.extra("bits") is None
-        assert run.bits_per_byte() is None
-    else:
-        torch.testing.assert_close(run.extra("bits"), torch.tensor(bits, dtype=torch.float64), rtol=1e-5, atol=1e-4)
-        byte_counts = [len(text.encode()) for text in captions]
-        expected = sum(b / n for b, n in zip(bits, byte_counts, strict=True)) / len(bits)
-        assert run.bits_per_byte() == pytest.approx(expected, rel=1e-5)
+    for batch_tokens in (1, 10_000):
+        store = tmp_path / str(batch_tokens)
+        run = features(tiny, model, store, batch_tokens=batch_tokens, shard_rows=10)
+        assert [layer.name for layer in run.layers] == ["embeddings", "block_0", "block_1", "block_2"]
+        for ours, theirs in zip(run.features(), states, strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+        if model == "bert":
+            assert run.extra("bits") is None
+            assert run.bits_per_byte() is None
+        else:
+            torch.testing.assert_close(run.extra("bits"), torch.tensor(bits, dtype=torch.float64), rtol=1e-5, atol=1e-4)
+            byte_counts = [len(text.encode()) for text in captions]
+            expected = sum(b / n for b, n in zip(bits, byte_counts, strict=True)) / len(bits)
+            assert run.bits_per_byte() == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("model", VISION)
-@pytest.mark.parametrize("batch_images", [1, 7])
-def test_vision_features_equal_block_outputs(tiny: TinyModels, tmp_path: Path, model: str, batch_images: int) -> None:
-    run = features(tiny, model, tmp_path, batch_images=batch_images, shard_rows=10)
-    averaged = features(tiny, model, tmp_path, batch_images=batch_images, shard_rows=10, vision_pool="avg")
+def test_vision_features_equal_block_outputs(tiny: TinyModels, tmp_path: Path, model: str) -> None:
+    runs, averages = (
+        [
+            features(tiny, model, tmp_path / str(batch), batch_images=batch, shard_rows=10, vision_pool=pool)
+            for batch in (1, 7)
+        ]
+        for pool in (None, "avg")
+    )
     data = open_data(DataSpec(str(tiny.path("prh"))), {"vision"})
     source = locate(resolve(name_of(tiny, model)))
     transform = load_preprocessing(source).transform
@@ -98,8 +103,9 @@ def test_vision_features_equal_block_outputs(tiny: TinyModels, tmp_path: Path, m
                 cls = [state[0, 0] for state in outputs]
                 mean = [state[0, 1:].mean(0) for state in outputs]
         for layer, (class_token, average) in enumerate(zip(cls, mean, strict=True)):
-            torch.testing.assert_close(run.load(layer)[i], class_token, rtol=1e-4, atol=1e-5)
-            torch.testing.assert_close(averaged.load(layer)[i], average, rtol=1e-4, atol=1e-5)
+            for run, averaged in zip(runs, averages, strict=True):
+                torch.testing.assert_close(run.load(layer)[i], class_token, rtol=1e-4, atol=1e-5)
+                torch.testing.assert_close(averaged.load(layer)[i], average, rtol=1e-4, atol=1e-5)
 
 
 def test_convolutional_net_is_averaged_over_space(tiny: TinyModels, tmp_path: Path) -> None:

@@ -22,27 +22,31 @@ pytestmark = pytest.mark.usefixtures("owner")
 METRICS = ("mutual_knn", "cycle_knn", "cknna", "unbiased_cka", "svcca", "rsa")
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Path:
-    make_run(tmp_path / "features", make_key("dinov2-small", "vision"), n=200, widths=(7, 9))
-    make_run(tmp_path / "features", make_key("llama-7b"), n=200)
-    return tmp_path / "features"
-
-
-def save_records(store: Path, folder: Path, *metrics: str) -> Path:
-    """Save one record for each metric."""
-    runs = FeatureStore(store).runs()
-    for i, metric in enumerate(metrics):
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store, ``features``, and one record for each metric of its runs, in ``records``."""
+    folder = tmp_path_factory.mktemp("made")
+    make_run(folder / "features", make_key("dinov2-small", "vision"), n=200, widths=(7, 9))
+    make_run(folder / "features", make_key("llama-7b"), n=200)
+    runs = FeatureStore(folder / "features").runs()
+    for i, metric in enumerate(METRICS):
         record = score(*runs, metric=metric, k=5, permutations=99, half_samples=6, seed=i, concat=i == 1)
-        record.save(folder / f"{metric}.json")
+        record.save(folder / "records" / f"{metric}.json")
     return folder
 
 
 @pytest.fixture
-def results(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def store(made: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(made / "features", tmp_path / "features")
+
+
+@pytest.fixture
+def results(store: Path, made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """One record, in the folder ``results`` of the working folder."""
     monkeypatch.chdir(tmp_path)
-    return save_records(store, tmp_path / "results", "unbiased_cka")
+    (tmp_path / "results").mkdir()
+    shutil.copy(made / "records" / "unbiased_cka.json", tmp_path / "results")
+    return tmp_path / "results"
 
 
 @pytest.fixture
@@ -78,8 +82,8 @@ def altered(record: ScoreRecord, what: str) -> ScoreRecord:
     return replace(record, performance={**record.performance, "y": {"bits_per_byte": 0.5}})
 
 
-def test_records_are_verified_from_the_store(check: Any, store: Path, results: Path) -> None:
-    save_records(store, results, *METRICS)
+def test_records_are_verified_from_the_store(check: Any, made: Path, results: Path) -> None:
+    shutil.copytree(made / "records", results, dirs_exist_ok=True)
     status, out = check("results", "--features", "features", "--sample", "10")
     assert status == 0, out
     assert "6 verified, 0 differs, 0 not checked" in out
@@ -91,8 +95,8 @@ def test_records_are_verified_from_the_store(check: Any, store: Path, results: P
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
-def test_records_are_verified_from_the_hub(check: Any, store: Path, results: Path, dtype: str) -> None:
-    save_records(store, results, *METRICS)
+def test_records_are_verified_from_the_hub(check: Any, made: Path, store: Path, results: Path, dtype: str) -> None:
+    shutil.copytree(made / "records", results, dirs_exist_ok=True)
     push(store, f"owner/features-{dtype}", dtype=dtype)
     push_results([str(results)], f"owner/board-{dtype}")
     shutil.rmtree(store)
@@ -108,8 +112,8 @@ def test_records_are_verified_from_the_hub(check: Any, store: Path, results: Pat
 
 @pytest.mark.parametrize("what", ["matrix", "score", "null", "interval", "performance"])
 @pytest.mark.parametrize("metric", ["mutual_knn", "unbiased_cka"])
-def test_an_altered_record_differs(check: Any, store: Path, results: Path, what: str, metric: str) -> None:
-    path = save_records(store, results, metric) / f"{metric}.json"
+def test_an_altered_record_differs(check: Any, made: Path, results: Path, what: str, metric: str) -> None:
+    path = Path(shutil.copy(made / "records" / f"{metric}.json", results))
     record = ScoreRecord.load(path)
     changed = altered(record, what)
     changed.save(path)

@@ -75,7 +75,7 @@ def test_wrappers_within_names_are_named(tiny: TinyModels, tmp_path: Path) -> No
 @pytest.mark.parametrize("prefix", ["module.", "_orig_mod."])
 def test_prefixes_that_timm_removes_are_read(tiny: TinyModels, tmp_path: Path, prefix: str) -> None:
     folder = rewritten(tiny.path("timm_vit"), tmp_path / "m", prefixed(prefix))
-    same(read(folder, tiny, tmp_path), read(tiny.path("timm_vit"), tiny, tmp_path))
+    same(read(folder, tiny, tmp_path), tiny.run("timm_vit"))
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_weights_that_features_do_not_need_may_be_missing(
     tiny: TinyModels, tmp_path: Path, name: str, lost: str
 ) -> None:
     folder = rewritten(tiny.path(name), tmp_path / "m", without(lost))
-    same(read(folder, tiny, tmp_path), read(tiny.path(name), tiny, tmp_path))
+    same(read(folder, tiny, tmp_path), tiny.run(name))
 
 
 def test_a_final_norm_that_is_not_read_may_be_missing(tiny: TinyModels, tmp_path: Path) -> None:
@@ -127,13 +127,13 @@ def test_a_missing_head_matters_for_bits_alone(tiny: TinyModels, tmp_path: Path)
     folder = rewritten(tiny.path("llama"), tmp_path / "m", without("lm_head"))
     with pytest.raises(VlalignError, match=r"lm_head\.weight is missing .* pass --no-loss"):
         read(folder, tiny, tmp_path)
-    same(read(folder, tiny, tmp_path, loss=False), read(tiny.path("llama"), tiny, tmp_path))
+    same(read(folder, tiny, tmp_path, loss=False), tiny.run("llama"))
 
 
 def test_a_tied_head_is_not_missing(tiny: TinyModels, tmp_path: Path) -> None:
     held = load_file(tiny.path("bloom") / "model.safetensors")
     assert not any("lm_head" in name for name in held)
-    bits = read(tiny.path("bloom"), tiny, tmp_path).extra("bits")
+    bits = tiny.run("bloom").extra("bits")
     assert bits is not None
     assert bits.isfinite().all()
 
@@ -173,7 +173,7 @@ def test_a_quantized_model_needs_no_pooler(tiny: TinyModels, tmp_path: Path) -> 
     folder = rewritten(tiny.path("bert"), tmp_path / "m", without("pooler"))
     same(
         read(folder, tiny, tmp_path, quantization="int8"),
-        read(tiny.path("bert"), tiny, tmp_path, quantization="int8"),
+        tiny.run("bert", quantization="int8"),
     )
 
 
@@ -202,7 +202,7 @@ def test_other_files_are_checked_alike(tiny: TinyModels, tmp_path: Path, kind: s
         with pytest.raises(VlalignError, match="missing from its checkpoint"):
             read(folder, tiny, tmp_path)
         (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    same(read(folder, tiny, tmp_path), read(tiny.path("llama"), tiny, tmp_path))
+    same(read(folder, tiny, tmp_path), tiny.run("llama"))
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ def test_checkpoints_with_other_heads_are_read(tiny: TinyModels, tmp_path: Path)
         shutil.copytree(tiny.path(name), folder)
         model = kind.from_pretrained(tiny.path(name))
         model.save_pretrained(folder)
-        same(read(folder, tiny, tmp_path), read(tiny.path(name), tiny, tmp_path))
+        same(read(folder, tiny, tmp_path), tiny.run(name))
 
 
 def test_weights_without_a_place_in_the_blocks_are_reported(
@@ -263,7 +263,7 @@ def test_weights_without_a_place_in_the_blocks_are_reported(
     caplog.clear()
     old = {f"transformer.h.{i}.attn.{name}": torch.ones(1) for i in range(3) for name in ("bias", "masked_bias")}
     folder = rewritten(tiny.path("gpt2"), tmp_path / "old", lambda held: held | old)
-    same(read(folder, tiny, tmp_path), read(tiny.path("gpt2"), tiny, tmp_path))
+    same(read(folder, tiny, tmp_path), tiny.run("gpt2"))
     assert "in its checkpoint" not in caplog.text
 
 

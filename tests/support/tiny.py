@@ -23,6 +23,8 @@ from support.data import make_prh
 if TYPE_CHECKING:
     from torch import nn
 
+    from vlalign.store import Run
+
 WIDTH, DEPTH, HEADS = 32, 3, 4
 PRH_ROWS = 24
 NORMALISE = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
@@ -329,9 +331,20 @@ class TinyModels:
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root)
         self._built: dict[str, Path] = {}
+        self._runs: dict[tuple[Any, ...], Run] = {}
 
     def path(self, name: str) -> Path:
         """The folder of ``name``, a key of ``BUILDERS``; do not write in it, other tests use it."""
         if name not in self._built:
             self._built[name] = build(name, self.root / name)
         return self._built[name]
+
+    def run(self, name: str, **settings: Any) -> Run:
+        """The features of ``name`` for the pairs of ``prh``, extracted once with each settings; read only, too."""
+        from vlalign.extraction import extract
+
+        which = (name, *sorted(settings.items()))
+        if which not in self._runs:
+            data, store = str(self.path("prh")), str(self.root / "store")
+            (self._runs[which],) = extract(str(self.path(name)), data=data, store=store, workers=0, **settings)
+        return self._runs[which]
