@@ -1,7 +1,7 @@
 """Correlation over models with an interval that counts families of models, such as sizes of one architecture.
 
-Models of a family are alike, so twelve models of three families say little more than three models. The interval is
-that of the jackknife over families: with z_f the Fisher transform atanh(ρ) without family f, its standard error is
+Models of a family are alike: twelve models of three families are hardly more evidence than three models. The interval
+is that of the jackknife over families: with z_f the Fisher transform atanh(ρ) without family f, its standard error is
 √((F − 1)/F · Σ (z_f − z̄)²), and the interval z ± t(F − 1) · max(that, 1/√(n − 3)) (Efron and Tibshirani 1993, chapter
 11, with clusters as units).
 """
