@@ -24,6 +24,7 @@ class FakeRun:
     truncated: int = 0
     reads: int = 0
     path: Path = Path("not stored")
+    layer_norms: Any = None
 
     def __post_init__(self) -> None:
         key = {"model": {"name": self.name, "modality": "text"}, "data": self.data}
