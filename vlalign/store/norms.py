@@ -33,7 +33,7 @@ class LayerNorms:
         share: share of the mean over tokens that the token of the largest norm gives (the shares of all tokens sum to
             1); median over samples.
         position: most frequent position of that token among the tokens of a text, or the patches of an image.
-        position_share: share of the samples in which it is there.
+        position_share: share of the samples that have it at this position.
         token: most frequent text of that token, with the share of the samples; None for images.
         token_share: share of the samples in which it is that token.
     """
