@@ -49,7 +49,7 @@ def test_redundancy_and_synergy(known: InformationResult) -> None:
         one = known.estimates[name]
         assert one.value == pytest.approx(bits, abs=0.12), name
         assert one.low <= one.value <= one.high or one.value == 0
-        assert one.low <= bits <= one.high, name  # what classifiers miss is included
+        assert one.low <= min(bits, known.label_entropy) <= one.high + 1e-9, name  # what classifiers miss is included
         assert one.detected == (bits > 0), name
     assert known.independent_synergy == pytest.approx(0, abs=0.05)
     assert known.label_entropy == pytest.approx(2, abs=0.02)
@@ -86,7 +86,7 @@ def test_what_one_classifier_misses_is_not_detected_in_the_other_modality() -> N
     sure = np.where(np.eye(2)[labels] > 0, 0.999, 0.001)
     unsure = np.where(np.eye(2)[labels ^ (np.arange(400) % 20 > 17)] > 0, 0.9, 0.1)
     result = {}
-    for learning in (0.0, 0.2):
+    for learning in (0.0, 0.15):
         growth = np.stack([np.zeros(400), np.full(400, learning), np.zeros(400)])
         predicted = _Predictions(
             np.stack([sure, unsure]),
@@ -100,12 +100,12 @@ def test_what_one_classifier_misses_is_not_detected_in_the_other_modality() -> N
         )
         options = InformationOptions(bootstraps=20, permutations=19)
         result[learning] = _estimates(predicted, _scores(predicted, options)[0], options)
-    known, learnt = result[0.0]["U1"], result[0.2]["U1"]
+    known, learnt = result[0.0]["U1"], result[0.15]["U1"]
     assert known.value == learnt.value == pytest.approx(0.9 * np.log2(1 / 0.9) + 0.1 * np.log2(1 / 0.1), abs=0.01)
     assert (known.detected, learnt.detected) == (True, False)
-    more = 0.2 / (2 ** (1 / 3) - 1) / np.log(2)
-    assert result[0.2]["I2"].high - result[0.0]["I2"].high == pytest.approx(more)
-    assert result[0.2]["U2"].high - result[0.0]["U2"].high == pytest.approx(more, abs=0.01)
+    more = 0.15 / (2 ** (1 / 3) - 1) / np.log(2)
+    assert result[0.15]["I2"].high == pytest.approx(1)  # H(Y)
+    assert result[0.15]["U2"].high - result[0.0]["U2"].high == pytest.approx(more, abs=0.01)
 
 
 def test_folds_are_disjoint_and_stratified() -> None:

@@ -31,6 +31,7 @@ _SHRINKAGE = 1e-3  # of whitening, in mean variances
 _STRENGTHS = np.concatenate([np.linspace(0, 1.5, 31), [1.75, 2.0, 2.5, 3.0]])  # inverse temperatures
 _BATCH, _MOST_STEPS, _LEAST_STEPS, _PASSES = 128, 2500, 200, 20
 _PATIENCE = 0.25  # of all steps
+_MOST_TO_STOP = 2048  # rows of a part that stop the training: they are copied for every model
 
 
 @dataclass(frozen=True)
@@ -195,7 +196,7 @@ def _train(inputs: Tensor, folds: Folds, hidden: tuple[int, ...], rate: float, d
         Weights [inputs, folds × parts, in, out] and biases [inputs, folds × parts, 1, out] of each layer.
     """
     kinds, _, width = inputs.shape
-    fit, choose = (part.flatten(0, 1) for part in (folds.fit, folds.choose))
+    fit, choose = folds.fit.flatten(0, 1), folds.choose.flatten(0, 1)[:, :_MOST_TO_STOP]
     (models, rows), classes = fit.shape, folds.prior.shape[1]
     draw = torch.Generator().manual_seed(seed)
     sizes = [width, *hidden, classes]

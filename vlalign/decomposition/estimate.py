@@ -262,7 +262,8 @@ def _estimates(predicted: _Predictions, scores: Floats, options: InformationOpti
         shuffled.append(values(labels).mean(axis=1))
     null = np.maximum(shuffled, 0)
     p = (1 + (null >= observed).sum(axis=0)) / (1 + len(null))
-    low, high = np.maximum([np.quantile(lows, 0.025, axis=0), np.quantile(highs, 0.975, axis=0)], 0)
+    most = entropy((np.bincount(predicted.labels) / count)[None])
+    low, high = np.clip([np.quantile(lows, 0.025, axis=0), np.quantile(highs, 0.975, axis=0)], 0, most)
     level = np.quantile(null, 0.95, axis=0)
     scale = _scale(options)
     return {
