@@ -211,6 +211,19 @@ def test_hostile_pickles_run_nothing(tmp_path: Path, name: str) -> None:
     assert not (tmp_path / "ran").exists()
 
 
+def test_a_parquet_column_is_read_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vlalign.data.embeddings._BATCH_ROWS", 2)
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"id": IDS, "e": VALUES.tolist()}), path, row_group_size=3)
+    read = read_embeddings(path)
+    assert isinstance(read.features, torch.Tensor)
+    assert read.features.tolist() == VALUES.tolist()
+    assert read.ids == IDS
+    pq.write_table(pa.table({"e": [*VALUES.tolist()[:-1], [1.0]]}), path)
+    with pytest.raises(VlalignError, match=rf"x.parquet, column 'e': row {len(VALUES) - 1} \(from 0\) has 1 values"):
+        as_layers(read_embeddings(path).features, str(path))
+
+
 def _table(**columns: Any) -> Callable[[Path], Any]:
     return lambda path: pq.write_table(pa.table(columns), path)
 

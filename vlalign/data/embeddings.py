@@ -20,10 +20,12 @@ from vlalign.paths import user_path
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from torch import Tensor
 
 TABLES = (".parquet", ".arrow", ".feather", ".ipc", ".csv", ".tsv", ".jsonl", ".ndjson")
 ARRAYS = tuple(READERS)
 _ID = "id"
+_BATCH_ROWS = 16_384  # of a parquet file that are read together
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,7 +207,7 @@ def read_hub_embeddings(
     return Embeddings(features, repo, f"{source.where}, column {', '.join(columns)}", ids, data)
 
 
-def _from_table(path: Path, key: str, id_column: str | None, source: str) -> tuple[pa.Table, list[str] | None]:
+def _from_table(path: Path, key: str, id_column: str | None, source: str) -> tuple[pa.Table | Tensor, list[str] | None]:
     """Return the columns of embeddings of a table, and the ids."""
     schema = decode(path, lambda: _schema(path))
     names = list(schema.names)
@@ -230,14 +232,52 @@ def _from_table(path: Path, key: str, id_column: str | None, source: str) -> tup
             )
     if wrong := [name for name in chosen if kinds[name] == "other"]:
         raise VlalignError(f"{source}: column {quoted(wrong[0])} holds {schema.field(wrong[0]).type}, not numbers")
-    table = decode(path, lambda: _read_table(path, [*chosen, *([id_column] if id_column else [])], [id_column or ""]))
     ids = None
+    streamed = path.suffix.lower() == ".parquet" and len(chosen) == 1 and _holds_fractions(schema.field(chosen[0]).type)
+    read = [*([] if streamed else chosen), *([id_column] if id_column else [])]
+    table = decode(path, lambda: _read_table(path, read, [id_column or ""]))
     if id_column is not None:
         values = table.column(id_column).to_pylist()
         if None in values:
             raise VlalignError(f"{path}: row {values.index(None)} (from 0) has no id in column {quoted(id_column)}")
         ids = [str(value) for value in values]
+    if streamed:
+        return decode(path, lambda: _read_vectors(path, chosen[0])), ids
     return table.select(chosen), ids
+
+
+def _read_vectors(path: Path, name: str) -> Tensor | pa.Table:
+    """Return a column of vectors of a parquet file as a tensor, read in parts, so that it is in memory once.
+
+    A column that is not of one kind and length is returned as a table, whose conversion names the row.
+    """
+    import pyarrow.parquet as pq
+
+    from vlalign.arrays import as_tensor
+
+    with pq.ParquetFile(path, memory_map=True) as file:
+        whole: Tensor | None = None
+        start = 0
+        try:
+            for batch in file.iter_batches(_BATCH_ROWS, columns=[name]):
+                part = as_tensor(batch.column(0), name)
+                whole = part.new_empty((file.metadata.num_rows, *part.shape[1:])) if whole is None else whole
+                whole[start : start + len(part)] = part
+                start += len(part)
+        except (VlalignError, RuntimeError):
+            whole = None
+    return _read_table(path, [name]) if whole is None else whole
+
+
+def _holds_fractions(kind: pa.DataType) -> bool:
+    """Return whether a column of this type holds vectors of floating numbers."""
+    import pyarrow as pa
+
+    if _kind(kind) != "vector":
+        return False
+    while not pa.types.is_floating(kind) and hasattr(kind, "value_type"):
+        kind = kind.value_type
+    return bool(pa.types.is_floating(kind))
 
 
 def _kind(kind: pa.DataType) -> str:
