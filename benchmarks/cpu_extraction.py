@@ -69,7 +69,7 @@ def text_rows(captions: str | None, count: int | None, usual_batches: int) -> li
     readers = {}
     for loss in (True, False):
         loaded = load_text_model(source, dtype=torch.float32, device=CPU, loss=loss)
-        readers[loss] = TextReader(loaded, TEXT_MODEL, data.ids, tokens, byte_counts, "mean", BATCH_TOKENS)
+        readers[loss] = TextReader(loaded, TEXT_MODEL, data.ids, tokens, byte_counts, ["mean"], BATCH_TOKENS)
     usual = [list(range(start, min(start + 4, len(tokens)))) for start in range(0, len(tokens), 4)]
     chosen = usual[:: max(1, len(usual) // usual_batches)]
     seconds = dict.fromkeys(("with loss", "bare with head", "without loss", "bare", "usual"), 0.0)
@@ -104,7 +104,7 @@ def _extract(reader: Any, writer: RunWriter, shard: Any) -> float:
     layers = [Layer(i, tap.name, tap.width, tap.convention) for i, tap in enumerate(reader.taps)]
     start = time.perf_counter()
     for made, result in reader.read([shard], lambda count: None):
-        writer.write(made, result.features, layers, result.extras)
+        writer.write(made, result.features[0], layers, result.extras)
     return time.perf_counter() - start
 
 
@@ -127,7 +127,7 @@ def image_rows(images: str | None, count: int | None, workers: int) -> list[Row]
     source = locate(resolve(VISION_MODEL))
     preprocessing = load_preprocessing(source, 224)
     model = load_vision_model(source, dtype=torch.float32, device=CPU, image_size=224)
-    reader = VisionReader(model, VISION_MODEL, data, preprocessing, "cls", BATCH_IMAGES, workers)
+    reader = VisionReader(model, VISION_MODEL, data, preprocessing, ["cls"], BATCH_IMAGES, workers)
     ours = bare = 0.0
     with tempfile.TemporaryDirectory() as folder:
         writer = RunWriter(folder, RunKey({"model": {"name": VISION_MODEL, "modality": "vision"}}), data.ids)

@@ -49,6 +49,9 @@ def pool_tokens(state: Tensor, mask: Tensor, pools: Sequence[str], special: tupl
 
     Returns:
         ``[B, D]`` float32 for each pool, then ``[B, 3]``: see :func:`measure`.
+
+    Raises:
+        ValueError: another pool.
     """
     import torch
 
@@ -67,6 +70,8 @@ def pool_tokens(state: Tensor, mask: Tensor, pools: Sequence[str], special: tupl
             return state[torch.arange(len(state), device=state.device), count[:, 0] - 1]
         if name == "mean-unit":
             return _weighted(state, mask / (norms.clamp_min(1e-30) * count))
+        if name not in ("mean-nosink", "mean-content"):
+            raise ValueError(f"no pool of tokens is called {name!r}")
         kept = mask & (norms <= SINK_RATIO * median) if name == "mean-nosink" else _content(mask, count, special)
         return _weighted(state, kept.to(torch.float32) / kept.sum(1, keepdim=True))
 
@@ -92,7 +97,7 @@ def _weighted(tokens: Tensor, weights: Tensor) -> Tensor:
 def pool_patches(state: Tensor, tap: Tap, pools: Sequence[str], prefix_tokens: int) -> list[Tensor]:
     """Pool the states of images.
 
-    - ``cls``: the class token;
+    - ``cls``: the class token; of maps, which have none, the average;
     - ``avg``: over patches, or positions of a map;
     - ``avg-nosink``: over those whose norm is at most `SINK_RATIO` times the image's median norm.
 
@@ -104,6 +109,9 @@ def pool_patches(state: Tensor, tap: Tap, pools: Sequence[str], prefix_tokens: i
 
     Returns:
         ``[B, D]`` float32 for each pool, then ``[B, 3]`` of the patches: see :func:`measure`.
+
+    Raises:
+        ValueError: another pool.
     """
     import torch
 
@@ -118,12 +126,14 @@ def pool_patches(state: Tensor, tap: Tap, pools: Sequence[str], prefix_tokens: i
     median = norms.median(1).values
 
     def pool(name: str) -> Tensor:
-        if name == "cls" and state.ndim == 3:
+        if name == "avg" or (name == "cls" and state.ndim == 4):
+            return mean
+        if name == "cls":
             return state[:, 0].float()
-        if name == "avg-nosink":
-            kept = (norms <= SINK_RATIO * median[:, None]).float()
-            return _weighted(patches.float(), kept / kept.sum(1, keepdim=True))
-        return mean
+        if name != "avg-nosink":
+            raise ValueError(f"no pool of patches is called {name!r}")
+        kept = (norms <= SINK_RATIO * median[:, None]).float()
+        return _weighted(patches.float(), kept / kept.sum(1, keepdim=True))
 
     count = torch.full_like(median, patches.shape[1])
     return [*map(pool, pools), measure(patches, norms, median, count, mean)]
