@@ -75,8 +75,7 @@ class Entry:
         measured = self.record.measured(side)
         known = {k: v for k, v in measured.items() if isinstance(v, int | float) and not isinstance(v, bool)}
         name = next((name for name in known if name not in _OF_TEXT), "bits_per_byte")
-        name = name if name in known else None
-        return None if name is None else (_UNITS.get(name, name), float(known[name]))
+        return (_UNITS.get(name, name), float(known[name])) if name in known else None
 
     def truncated(self, side: str) -> int:
         """Return how many captions of a side's bits per byte were truncated to its longest input."""
