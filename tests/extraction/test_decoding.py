@@ -114,14 +114,28 @@ def test_processes_that_hang_are_given_up(warnings: Callable[[], list[str]]) -> 
     assert multiprocessing.active_children() == []
 
 
-def test_stopped_processes_are_given_up(warnings: Callable[[], list[str]]) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_stopped_processes_are_given_up(
+    workers: int, warnings: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One process stops before its first batch is received, of which the reader then waits for the rest."""
+    watched = decoding._watched
+
+    def late(*arguments: Any) -> Any:
+        time.sleep(1)
+        yield from watched(*arguments)
+
     def stop(row: int) -> Tensor:
         if in_a_worker() and row >= 5:
+            time.sleep(0.3)  # the batch before is sent
             os.kill(os.getpid(), signal.SIGSTOP)
         return pixels(row)
 
-    assert is_right(decoded(stop))
-    assert len(warnings()) == 1
+    if workers == 1:
+        monkeypatch.setattr(decoding, "_watched", late)
+    assert is_right(decoded(stop, workers))
+    (line,) = warnings()
+    assert "did nothing for 2 seconds" in line
 
 
 def test_processes_that_compute_are_waited_for(warnings: Callable[[], list[str]]) -> None:

@@ -94,31 +94,74 @@ def _by_processes(pictures: _Pictures, batches: Sequence[list[int]], workers: in
 
 
 def _watched(iterator: Iterator[_Batch], processes: Sequence[BaseProcess]) -> Iterator[_Batch]:
-    warned, idle, computed = False, 0, 0.0
-    while True:
-        try:
-            batch = next(iterator)
-        except StopIteration:
-            return
-        except (RuntimeError, OSError, EOFError) as error:
-            if not isinstance(error, RuntimeError):  # a process that ends while its batch is read breaks the connection
-                closed = connection.wait([process.sentinel for process in processes], timeout=_LOOK)
-                for process in processes:
-                    if process.sentinel in closed:  # its files are closed a moment before its status is known
-                        process.join(_LOOK)
-            _raise_if_ended(error, processes)
-            now = cpu_seconds(process.pid for process in processes if process.pid)
-            idle, computed = (0 if now > computed else idle + 1), now
-            if idle == _IDLE:
-                raise _Unusable(
-                    f"the processes that decode images did nothing for {_IDLE * _LOOK:.0f} seconds"
-                ) from None
-        else:
-            idle = 0
-            if batch.sent is not None and not warned:
-                warned = True
-                logger.warning("/dev/shm has no room for images, which takes another, slower way: %s", _ADVICE)
-            yield batch
+    with _Watch(processes) as watch:
+        warned = False
+        while True:
+            try:
+                watch.waits()
+                batch = next(iterator)
+            except StopIteration:
+                return
+            except (RuntimeError, OSError, EOFError) as error:
+                if watch.gave_up:
+                    raise _Unusable(
+                        f"the processes that decode images did nothing for {_IDLE * _LOOK:.0f} seconds"
+                    ) from None
+                if not isinstance(error, RuntimeError):  # a process ended while its batch was read
+                    closed = connection.wait([process.sentinel for process in processes], timeout=_LOOK)
+                    for process in processes:
+                        if process.sentinel in closed:  # its files are closed a moment before its status is known
+                            process.join(_LOOK)
+                _raise_if_ended(error, processes)
+            else:
+                watch.received()
+                if batch.sent is not None and not warned:
+                    warned = True
+                    logger.warning("/dev/shm has no room for images, which takes another, slower way: %s", _ADVICE)
+                yield batch
+
+
+class _Watch:
+    """Thread that kills processes which compute nothing while this one waits for them.
+
+    Waiting alone would not end: a process that stops while it hands over a batch leaves its reader in the middle.
+
+    Attributes:
+        gave_up: whether they were killed.
+    """
+
+    def __init__(self, processes: Sequence[BaseProcess]) -> None:
+        self.gave_up = False
+        self._processes = processes
+        self._idle, self._is_waiting, self._over = 0, False, threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> _Watch:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def waits(self) -> None:
+        """Count looks without computation from now on; from earlier, if this process has waited since."""
+        self._idle, self._is_waiting = self._idle if self._is_waiting else 0, True
+
+    def received(self) -> None:
+        """Stop counting: this process has a batch to work on."""
+        self._is_waiting = False
+
+    def _look(self) -> None:
+        computed = 0.0
+        while not self._over.wait(_LOOK):
+            now = cpu_seconds(process.pid for process in self._processes if process.pid)
+            self._idle, computed = (self._idle + 1 if self._is_waiting and now <= computed else 0), now
+            if self._idle == _IDLE:
+                self.gave_up = True
+                for process in self._processes:
+                    process.kill()
+                return
 
 
 def _raise_if_ended(error: Exception, processes: Sequence[BaseProcess]) -> None:

@@ -37,7 +37,7 @@ def hashed_folds(names: Sequence[str], count: int, seed: int) -> list[Fold]:
         count: 3 or more for cross-fitting: each part is tested once, and the next one chooses; 1 for one split.
         seed: of the hash.
 
-    >>> [fold.test.tolist() for fold in hashed_folds(["a", "b", "a", "c"], 3, 0)]
+    >>> [fold.test.tolist() for fold in hashed_folds(["p", "q", "p", "r"], 3, 0)]
     [[1], [0, 2], [3]]
     """
     draws = np.array([_uniform(name, seed) for name in names])
