@@ -65,6 +65,9 @@ def test_probes_become_the_performance_of_scores(folder: Path, capsys: pytest.Ca
     capsys.readouterr()
     assert status_of(["probe", "store", *labels, *FEW, "--dry-run"]) == 0
     assert "6 of 6 models already stored" in capsys.readouterr().out
+    assert status_of(["probe", "store", *labels, *FEW, "--dry-run", "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert (plan["stored"], [one["seconds"] for one in plan["models"]]) == (6, [0.0] * 6)
     assert status_of(["probe", "store", "m4", *labels, *FEW, "--table", "markdown"]) == 0
     assert capsys.readouterr().out.startswith("| model | layer | macro F1 |")
 

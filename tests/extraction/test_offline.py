@@ -44,6 +44,10 @@ def test_operations_of_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
     assert model.tokens == 1 + 37**2  # 518 pixels, patches of 14
     operations = 4 * (2 * 1370 * 22_056_192 + 4 * 1370**2 * 384 * 12)
     assert model.seconds(device) == pytest.approx(operations / 0.6e9)
+    config = ExtractOptions(models=config.models, data=config.data, vision_pool=("cls", "avg"))
+    (two,) = offline.offline_plan(config, device, HubUnreachable("")).models
+    assert two.bytes_to_write() == 2 * model.bytes_to_write()  # a run for each pool, from the same forwards
+    assert two.seconds(device) == model.seconds(device)
 
 
 @pytest.mark.parametrize("flags", ["--model llama-7b", "--dry-run --model nobody/nothing"])

@@ -100,6 +100,15 @@ def test_maps_are_averaged_in_either_layout(last: bool) -> None:
     assert norms[0, 2] == 4 + 2
 
 
+def test_a_map_that_is_mostly_zero_keeps_the_rest() -> None:
+    values = torch.zeros(1, 2, 3, 3)
+    values[0, :, 1, 1] = 9
+    average, nosink, norms = pool_patches(values, Tap("stage_0", 2, "", ""), ["avg", "avg-nosink"], 0)
+    assert average.tolist() == [[1, 1]]
+    torch.testing.assert_close(nosink, average)
+    assert norms.tolist() == [[1, 1, 4]]
+
+
 def test_registers_are_left_out_of_the_average() -> None:
     tokens = torch.rand(2, 9, 3) + 0.1
     tokens[:, 7] *= 30
@@ -187,6 +196,9 @@ def test_several_pools_are_runs_of_one_pass_and_the_same_as_alone(
     content[-3] ^= 4
     norms.write_bytes(content)
     assert [str(problem) for problem in FeatureStore(tmp_path / "two").verify()] != []
+    extract(model, data=data, store=str(tmp_path / "two"), shard_rows=5, text_pool=("mean", "mean-nosink"))
+    assert passes[-1] == [1]
+    assert FeatureStore(tmp_path / "two").verify() == []
 
 
 def test_the_preset_robust(tiny: TinyModels, tmp_path: Path) -> None:

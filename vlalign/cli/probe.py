@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from vlalign.cli.app import Flags, Quiet
-from vlalign.cli.output import FigureFormat, FigureStyle, Json, TableKind, form_of
+from vlalign.cli.output import FigureFormat, FigureStyle, Json, TableKind, form_of, show_json
 from vlalign.config import File, Folder
 from vlalign.errors import VlalignError
 from vlalign.probing.options import ProbeKeywords, ProbeOptions
@@ -77,9 +77,9 @@ def run(
     from vlalign.probing.probe import run_probes
     from vlalign.probing.result import ProbeResults
     from vlalign.report.console import console
-    from vlalign.report.probing import plan_table, show_probes
+    from vlalign.report.probing import plan_document, plan_table, show_probes
 
-    form = form_of(json, table)
+    form = form_of(json, table, dry_run)
     path, column = split_key(labels)
     keywords = ProbeKeywords(
         **{entry.name: getattr(options, entry.name) for entry in fields(options)},
@@ -89,7 +89,11 @@ def run(
     )
     planned = _plan([store, *runs], ids, id_column, read_groups(labels, id_column, "labels", lists=True), keywords)
     if dry_run:
-        console().print(plan_table(planned, *estimate_probes(planned, force=force)))
+        estimate = estimate_probes(planned, force=force)
+        if form == "json":
+            show_json(plan_document(planned, *estimate))
+        else:
+            console().print(plan_table(planned, *estimate))
         return
     check_space(Path(out))
     results = ProbeResults(run_probes(planned, force=force, progress=not quiet))

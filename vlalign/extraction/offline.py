@@ -34,6 +34,7 @@ class OfflineModel:
         layers: of the features.
         tokens: of one input.
         samples: number of inputs, of all runs together.
+        pools: number of pools, each a run from the same forwards.
     """
 
     spec: ModelSpec
@@ -42,6 +43,7 @@ class OfflineModel:
     layers: int
     tokens: int
     samples: int
+    pools: int = 1
 
     def weight_bytes(self) -> int:
         """Return the memory of the weights."""
@@ -50,7 +52,7 @@ class OfflineModel:
 
     def bytes_to_write(self) -> int:
         """Return the disk space of all features (float32)."""
-        return 4 * self.samples * self.layers * (self.spec.width or 0)
+        return 4 * self.samples * self.layers * (self.spec.width or 0) * self.pools
 
     def seconds(self, device: torch.device) -> float:
         """Estimate the time of the forwards: 2 operations per weight and token, and those of attention, at 60 %."""
@@ -111,7 +113,8 @@ def offline_plan(
         text = spec.modality == "text"
         layers = (spec.layers or 0) + text  # a text model has the embeddings, too
         length = min(tokens, config.max_length or tokens) if text else _patches(spec, config.image_size)
-        models.append(OfflineModel(spec, dtype, quantization, layers, length, samples * runs(spec)))
+        pools = len(config.pools(str(spec.modality)))
+        models.append(OfflineModel(spec, dtype, quantization, layers, length, samples * runs(spec), pools))
     return OfflinePlan(models, samples, notes)
 
 

@@ -34,7 +34,7 @@ def pool_tokens(state: Tensor, mask: Tensor, pools: Sequence[str], special: tupl
 
     - ``mean``: over all tokens;
     - ``mean-nosink``: over the tokens whose norm is at most `SINK_RATIO` times the text's median norm (the lower of
-      the two middle ones), which keeps at least half of them; a text of one token keeps it;
+      the two middle ones), which keeps at least half of them; a text of one token keeps it, a median of 0 all;
     - ``mean-content``: without the special tokens that the tokenizer adds; a text of nothing else keeps all;
     - ``mean-unit``: over all tokens, each divided by its norm first;
     - ``last``: the last token.
@@ -72,7 +72,7 @@ def pool_tokens(state: Tensor, mask: Tensor, pools: Sequence[str], special: tupl
             return _weighted(state, mask / (norms.clamp_min(1e-30) * count))
         if name not in ("mean-nosink", "mean-content"):
             raise ValueError(f"no pool of tokens is called {name!r}")
-        kept = mask & (norms <= SINK_RATIO * median) if name == "mean-nosink" else _content(mask, count, special)
+        kept = mask & _without_sinks(norms, median) if name == "mean-nosink" else _content(mask, count, special)
         return _weighted(state, kept.to(torch.float32) / kept.sum(1, keepdim=True))
 
     return [*map(pool, pools), measure(state, norms.masked_fill(~mask, 0), median[:, 0], count[:, 0], mean)]
@@ -87,6 +87,11 @@ def _content(mask: Tensor, count: Tensor, special: tuple[int, int]) -> Tensor:
     return torch.where(kept.any(1, keepdim=True), kept, mask)
 
 
+def _without_sinks(norms: Tensor, median: Tensor) -> Tensor:
+    """Return which norms are no sinks; all where the median is 0, as of maps that are 0 in most positions."""
+    return (norms <= SINK_RATIO * median) | (median == 0)
+
+
 def _weighted(tokens: Tensor, weights: Tensor) -> Tensor:
     """Sum tokens ``[B, T, D]`` with weights ``[B, T]``."""
     import torch
@@ -99,7 +104,7 @@ def pool_patches(state: Tensor, tap: Tap, pools: Sequence[str], prefix_tokens: i
 
     - ``cls``: the class token; of maps, which have none, the average;
     - ``avg``: over patches, or positions of a map;
-    - ``avg-nosink``: over those whose norm is at most `SINK_RATIO` times the image's median norm.
+    - ``avg-nosink``: over those whose norm is at most `SINK_RATIO` times the image's median norm; all if that is 0.
 
     Args:
         state: tokens ``[B, T, D]``, or a map ``[B, C, H, W]`` or ``[B, H, W, C]``.
@@ -132,7 +137,7 @@ def pool_patches(state: Tensor, tap: Tap, pools: Sequence[str], prefix_tokens: i
             return state[:, 0].float()
         if name != "avg-nosink":
             raise ValueError(f"no pool of patches is called {name!r}")
-        kept = (norms <= SINK_RATIO * median[:, None]).float()
+        kept = _without_sinks(norms, median[:, None]).float()
         return _weighted(patches.float(), kept / kept.sum(1, keepdim=True))
 
     count = torch.full_like(median, patches.shape[1])
@@ -150,12 +155,13 @@ def measure(tokens: Tensor, norms: Tensor, median: Tensor, count: Tensor, mean: 
         mean: over tokens, ``[B, D]``.
 
     Returns:
-        ``[B, 3]`` float32: the largest norm over the median one; the share of the mean m that its token x gives,
-        x·m / (T |m|²), which sums to 1 over the tokens; and the position of that token.
+        ``[B, 3]`` float32: the largest norm over the median one, 1 where that is 0; the share of the mean m that its
+        token x gives, x·m / (T |m|²), which sums to 1 over the tokens; and the position of that token.
     """
     import torch
 
     largest, position = norms.max(1)
     x = tokens[torch.arange(len(tokens), device=tokens.device), position].float()
     share = (x * mean).sum(1) / (count * mean.square().sum(1)).clamp_min(1e-30)
-    return torch.stack([largest / median, share, position.float()], dim=1)
+    ratio = torch.where(median > 0, largest / median, 1)
+    return torch.stack([ratio, share, position.float()], dim=1)

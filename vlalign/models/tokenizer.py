@@ -117,7 +117,8 @@ def _auto_tokenizer(source: ModelSource) -> Tokenizer:
     policy = {"tokenizer": type(tokenizer).__name__, "special_tokens": True}
     marks = (getattr(tokenizer, f"{name}_token_id", None) for name in ("bos", "cls", "eos", "sep", "pad", "unk"))
     filler = next((mark for mark in marks if mark is not None), None)
-    special = _added(encode([_WORD])[0], tokenizer(_WORD, add_special_tokens=False)["input_ids"])
+    with model_errors(source, "tokenizer"):
+        special = _added(encode([_WORD])[0], tokenizer(_WORD, add_special_tokens=False)["input_ids"])
     pieces = tokenizer.convert_ids_to_tokens
     return Tokenizer(encode, policy, int(own_limit) if known else None, filler, special, pieces, kept_bytes)
 

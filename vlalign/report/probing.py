@@ -80,6 +80,18 @@ def plan_table(planned: Sequence[Planned], seconds: Sequence[float], stored: int
     return Group(titled(f"plan: probes of {plural(len(planned), 'model')}", FittedTable(columns, rows)), *notes(lines))
 
 
+def plan_document(planned: Sequence[Planned], seconds: Sequence[float], stored: int) -> dict[str, Any]:
+    """Return a plan as JSON values: samples, folds and time of each model, 0 s for stored ones."""
+    models = [
+        {
+            "model": one.features.title, "layers": len(one.features.axis), "samples": one.features.n,
+            "task": one.targets.task, "targets": len(one.targets.names), "folds": len(one.folds), "seconds": time,
+        }
+        for one, time in zip(planned, seconds, strict=True)
+    ]  # fmt: skip
+    return {"models": models, "stored": stored}
+
+
 def _correlations(results: ProbeResults, records: str) -> list[ProbeCorrelation]:
     if not Path(records).is_dir():
         raise VlalignError(f"{records} is no folder of score records: write them with `vlalign score`")

@@ -11,9 +11,10 @@ from vlalign.display import visible
 from vlalign.errors import VlalignError
 from vlalign.scoring.batch import Planned
 from vlalign.scoring.collect import read_record
-from vlalign.scoring.inputs import Side
+from vlalign.scoring.inputs import is_run
 from vlalign.scoring.record import ScoreRecord
 from vlalign.store.checksums import canonical, encode
+from vlalign.store.probes import OF_TEXT, stored_performance
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +82,10 @@ def score_missing(
 
 
 def _with_performance(record: ScoreRecord, planned: Planned) -> ScoreRecord:
-    """Return an existing record with the performance that is now known, such as of probes made after it."""
-    performance = {label: Side(side, label).performance() for label, side in zip("xy", planned.sides, strict=True)}
+    """Return an existing record with the scores of the probes that are now stored; no features are read."""
+    performance = dict(record.performance)
+    for label, side in zip("xy", planned.sides, strict=True):
+        if is_run(side):
+            kept = {name: value for name, value in (performance[label] or {}).items() if name in OF_TEXT}
+            performance[label] = {**stored_performance(side.path), **kept} or None  # type: ignore[union-attr]
     return record if performance == record.performance else replace(record, performance=performance)

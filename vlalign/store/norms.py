@@ -159,7 +159,9 @@ class TokenNorms:
             pieces = {int(token): str(text) for token, text in about["pieces"].items()}
             return cls(**tensors, pieces=pieces)
         except (OSError, SafetensorError, ValueError, TypeError, KeyError, AttributeError) as error:
-            raise VlalignError(f"{path} is damaged ({one_line(error)})") from error
+            raise VlalignError(
+                f"{path} is damaged ({one_line(error)}): run the same extraction again, or remove it"
+            ) from error
 
     def _tensors(self) -> dict[str, NDArray[Any]]:
         tensors: dict[str, NDArray[Any]] = {"ratio": self.ratio, "share": self.share, "position": self.position}

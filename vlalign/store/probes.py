@@ -19,6 +19,8 @@ from vlalign.store.layout import Problem
 
 log = logging.getLogger(__name__)
 
+#: names of the performance of language models in records; other names are of probes
+OF_TEXT = ("bits_per_byte", "truncated")
 _PARTS = ("key", "performance", "result")
 
 

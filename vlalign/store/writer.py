@@ -143,7 +143,10 @@ class RunWriter:
                 sha256, size = recorded_checksum(path, manifest.shards[shard.index] if manifest else None)
                 ids = self._ids[shard.start : shard.stop]
                 header = check_shard(path, sha256, size, self.key.hash, shard, len(self.shards), ids)
-            except ShardError as error:
+                norms = self.layout.norms(shard, len(self.shards))
+                if norms.exists():
+                    TokenNorms.read(norms, self.key.hash, shard)
+            except (ShardError, VlalignError) as error:
                 log.warning("%s is damaged (%s) and has to be made again", path, error)
                 missing.append(shard)
                 continue

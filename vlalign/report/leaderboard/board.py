@@ -14,6 +14,7 @@ from vlalign.scoring.conditions import Conditions, conditions, precision_of
 from vlalign.scoring.summary import p_of_record
 from vlalign.scoring.tables import false_discovery
 from vlalign.stats.ranks import rank_ranges
+from vlalign.store.probes import OF_TEXT
 
 if TYPE_CHECKING:
     from vlalign.scoring import ScoreRecord
@@ -22,7 +23,6 @@ ALL = "all pairs"  # instead of a reference: every pair of a group
 #: raised where a record does not follow its format
 FLAWED = (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError, VlalignError)
 _UNITS = {"bits_per_byte": "bits per byte"}
-_OF_TEXT = ("bits_per_byte", "truncated")  # the performance of language models; other names are of probes
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Entry:
         """Return name and value of the performance of a side: the first of its probes, else bits per byte."""
         measured = self.record.measured(side)
         known = {k: v for k, v in measured.items() if isinstance(v, int | float) and not isinstance(v, bool)}
-        name = next((name for name in known if name not in _OF_TEXT), "bits_per_byte")
+        name = next((name for name in known if name not in OF_TEXT), "bits_per_byte")
         return (_UNITS.get(name, name), float(known[name])) if name in known else None
 
     def truncated(self, side: str) -> int:
