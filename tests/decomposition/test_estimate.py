@@ -56,6 +56,26 @@ def test_redundancy_and_synergy(known: InformationResult) -> None:
     assert known.estimates["R"] == known.R
 
 
+@pytest.mark.parametrize("interaction", [True, False])
+def test_synergy_is_more_than_of_modalities_that_are_independent_within_classes(interaction: bool) -> None:
+    """Few samples and exact posteriors: the label is the sign of a product, or of two noisy views of one value."""
+    draw, labels, classes = np.random.default_rng(0), np.arange(120) % 2, np.arange(2)
+    views = labels + 0.6 * draw.normal(size=(2, 120))
+    logs = -((views[:, :, None] - classes) ** 2) / 0.72
+    if interaction:
+        logs *= 0
+    joint = np.where(labels[:, None] == classes, 0, -5.0) if interaction else logs.sum(axis=0)
+    posteriors, both = (np.exp(x) / np.exp(x).sum(axis=-1, keepdims=True) for x in (logs, joint))
+    fold = np.arange(120) // 2 % 5
+    nothing = np.zeros((3, 120))
+    predicted = _Predictions(posteriors, np.log(2 * both), np.zeros((2, 120, 2)), [], nothing, fold, labels, {})
+    options = InformationOptions(bootstraps=40, permutations=99)
+    one = _estimates(predicted, _scores(predicted, options)[0], options)["S"]
+    assert one.low > 0.02
+    assert one.detected == interaction
+    assert (one.value > one.null) == interaction
+
+
 def test_noise_has_nothing() -> None:
     draw = np.random.default_rng(1)
     result = vlalign.information(draw.normal(size=(140, 30)), draw.normal(size=(140, 20)), np.arange(140) % 2, **FEW)

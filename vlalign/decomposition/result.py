@@ -45,8 +45,8 @@ class Estimate:
     Attributes:
         value: estimate, at least 0.
         low, high: 95 % interval from resampled samples, widened by what classifiers miss.
-        null: 95 % quantile with shuffled labels.
-        p: share of shuffles with a value at least as large, the estimate included.
+        null: 95 % quantile with shuffled labels; of S, the larger of it and of that with x2 shuffled within classes.
+        p: share of shuffles with a value at least as large, the estimate included; of S, the larger of both.
         detected: p is at most 0.05 and the interval is above 0.002 nats, the resolution of the computation.
     """
 

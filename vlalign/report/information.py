@@ -29,10 +29,11 @@ def show_information(
     rows = [[Text(cell, style="dim") if cell == "not detected" else cell for cell in row] for row in texts.rows]
     shown = table(texts.columns, rows, left=texts.left, no_wrap=True, collapse_padding=True, pad_edge=False)
     console.print(titled("What the two modalities share about the label, and what they do not", shown))
-    shuffles = f"null: 95 % quantile of {result.options.permutations} shuffles of the labels of held-out samples."
-    same = (
-        f"With x2 shuffled within classes, so independent of x1, S would be {result.independent_synergy:.3f} {units}."
+    shuffles = (
+        f"null: 95 % quantile of {result.options.permutations} shuffles of the labels of held-out samples; S must also "
+        f"exceed shuffles of x2 within classes: with x1 and x2 independent there, it would be "
+        f"{result.independent_synergy:.3f} {units}."
     )
-    console.print(*notes([shuffles, same, *NOTES]), sep="\n")
+    console.print(*notes([shuffles, *NOTES]), sep="\n")
     for path in files:
         console.print(f"{'figure' if path.suffix == '.png' else 'record':<9} {path}", soft_wrap=True)
