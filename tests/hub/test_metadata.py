@@ -30,7 +30,7 @@ ODD = ["null", "-1", "1" + "0" * 400, '"x"', "[]", "{}", "true", "Infinity", "1e
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("about")
-    run = make_run(folder / "store", make_key("llama-7b", edits=[("char_delete", 30)]))
+    run = make_run(folder / "store", make_key("llama-7b", edits=[("char_delete", 30)]), norms=True)
     made: dict[str, Any] = json.loads(
         build_run(run, folder / "out", "c", "float16", "vlalign push features").to_bytes()
     )

@@ -18,7 +18,7 @@ from vlalign.errors import VlalignError
 from vlalign.hub import pull, push, push_results, read_results
 from vlalign.hub.metadata import STORED
 from vlalign.scoring import score
-from vlalign.store import FeatureStore
+from vlalign.store import FeatureStore, Run
 
 pytestmark = pytest.mark.usefixtures("owner")
 
@@ -37,6 +37,8 @@ def test_float32_comes_back_byte_for_byte(store: Path, tmp_path: Path) -> None:
     assert score(x, y).matrix == score(a, b).matrix
     assert x.key == a.key
     assert x.facts == a.facts
+    assert (x.layer_norms, y.layer_norms) == (None, b.layer_norms)
+    assert [norms.place for norms in b.layer_norms or []][-1] == "'The'"
 
 
 def test_float16_comes_back_under_a_key_that_says_so(store: Path, tmp_path: Path) -> None:
@@ -50,6 +52,7 @@ def test_float16_comes_back_under_a_key_that_says_so(store: Path, tmp_path: Path
     for a, b in zip(run.features(), kept.features(), strict=True):
         assert torch.equal(a, b.half().float())
     assert run.bits_per_byte() == kept.bits_per_byte()
+    assert run.layer_norms == kept.layer_norms is not None
     x, y = (FeatureStore(tmp_path / "pulled").find(name) for name in ("dinov2-small", "llama-7b"))
     a, b = (FeatureStore(store).find(name) for name in ("dinov2-small", "llama-7b"))
     assert score(x, y, metric="cka").best["score"] == pytest.approx(score(a, b, metric="cka").best["score"], abs=1e-3)
@@ -60,6 +63,32 @@ def test_float16_comes_back_under_a_key_that_says_so(store: Path, tmp_path: Path
     push(tmp_path / "pulled", "owner/rounded-twice")
     pull("owner/rounded-twice", tmp_path / "again")
     assert contents(tmp_path / "again") == contents(tmp_path / "pulled")
+
+
+def test_token_norms_are_added_to_earlier_pushes_and_pulls(store: Path, hub: HubServer, tmp_path: Path) -> None:
+    def made(root: Path) -> Run:
+        return next(run for run in FeatureStore(root).runs() if run.key.model == "llama-7b" and not run.key.edits)
+
+    run = made(store)
+    files = {path: path.read_bytes() for path in run.path.glob("norms-*")}
+    for path in files:
+        path.unlink()
+    push(store, "owner/norms", dtype="float32")
+    assert not any("norms" in path for path in hub.files("datasets/owner/norms"))
+    assert made(store).layer_norms is None
+    pull("owner/norms", tmp_path / "pulled")
+    assert made(tmp_path / "pulled").layer_norms is None
+    for path, data in files.items():
+        path.write_bytes(data)
+    items = push(store, "owner/norms", dtype="float32").items
+    assert [item.state for item in items if item.run.path == run.path] == ["token norms added"]
+    assert {item.state for item in items if item.run.path != run.path} == {"there already"}
+    assert push(store, "owner/norms", dtype="float32").commit is None
+    assert not any(one.fresh for one in pull("owner/norms", tmp_path / "pulled"))
+    assert contents(tmp_path / "pulled") == contents(store)
+    corrupt(hub, "owner/norms", lambda data: data[:-1] + bytes([data[-1] ^ 1]), "llama-7b/norms.safetensors")
+    with pytest.raises(VlalignError, match=r"data/llama-7b/norms.* is damaged or was altered"):
+        pull("owner/norms", tmp_path / "again")
 
 
 def test_configurations_are_added_and_stay(store: Path, hub: HubServer, tmp_path: Path) -> None:
@@ -274,7 +303,7 @@ def test_an_interrupted_push_is_invisible_and_goes_on(store: Path, hub: HubServe
     push(store, repo, dtype="float32")
     again = {request.path.rsplit("/", 1)[1] for request in hub.requests if request.path.startswith("/lfs-upload/")}
     assert not again & there
-    assert len(again) == 3 - len(there)
+    assert len(again) == 4 - len(there)  # three Parquet files, one of token norms
     pull(repo, tmp_path / "p")
     assert contents(tmp_path / "p") == contents(store)
 

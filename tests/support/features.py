@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-from vlalign.store import FeatureStore, Layer, Run, RunKey
+from vlalign.store import FeatureStore, Layer, Run, RunKey, TokenNorms
 
 SOURCES = {"llama-7b": "hub:huggyllama/llama-7b", "dinov2-small": "timm:vit_small_patch14_dinov2.lvd142m"}
 
@@ -27,6 +28,7 @@ def make_key(name: str, modality: str = "text", edits: Sequence[tuple[str, float
 def make_run(
     root: Path, key: RunKey, *, n: int = 60, widths: Sequence[int] = (6, 8, 5), shard_rows: int = 16,
     scale: float = 1.0, ids: Sequence[str] | None = None, facts: Mapping[str, Any] | None = None,
+    norms: bool = False,
 ) -> Run:  # fmt: skip
     """A run whose layers see a common signal through noise; content depends on the key and the numbers only."""
     seed = int(hashlib.sha256(key.hash.encode()).hexdigest()[:8], 16)
@@ -42,16 +44,33 @@ def make_run(
     if key.modality == "text":
         extras = {"bits": 50 + 10 * torch.rand(n, generator=own, dtype=torch.float64), "bytes": torch.arange(n) + 20}
     writer = FeatureStore(root).writer(key, ids or [f"sample-{i}" for i in range(n)], shard_rows)
+    measured = made_up_norms(n, len(widths)) if norms else None
     for shard in writer.missing():
         rows = slice(shard.start, shard.stop)
-        writer.write(shard, {k: v[rows] for k, v in values.items()}, layers, {k: v[rows] for k, v in extras.items()})
+        writer.write(
+            shard, {k: v[rows] for k, v in values.items()}, layers, {k: v[rows] for k, v in extras.items()},
+            norms=measured and measured.rows(shard.start, shard.stop),
+        )  # fmt: skip
     return writer.finish(facts or {"parameters": 7, "skipped": []})
+
+
+def made_up_norms(n: int, layers: int) -> TokenNorms:
+    """Token norms of which the last layer has a sink, the first token."""
+    rows = np.arange(n, dtype=np.float32)[:, None]
+    sink = np.arange(layers) == layers - 1
+    return TokenNorms(
+        np.where(sink, 100 + rows, 1.5).astype(np.float32),
+        np.where(sink, 0.97, 0.1 + 0 * rows).astype(np.float32),
+        np.where(sink, 0, rows % 7).astype(np.int32),
+        np.where(sink, 5, rows % 11).astype(np.int32),
+        {5: "The"},
+    )
 
 
 def make_store(root: Path, **options: Any) -> FeatureStore:
     """A vision model, a text model, and the text model on edited captions."""
     make_run(root, make_key("dinov2-small", "vision"), widths=(7, 9), **options)
-    make_run(root, make_key("llama-7b"), **options)
+    make_run(root, make_key("llama-7b"), norms=True, **options)
     make_run(root, make_key("llama-7b", edits=[("char_delete", 30)]), **options)
     return FeatureStore(root)
 

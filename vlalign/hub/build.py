@@ -10,10 +10,10 @@ from typing import Any
 from vlalign.errors import VlalignError
 from vlalign.files import sha256_file, write_whole
 from vlalign.hub.cards import render, size_category, versions
-from vlalign.hub.metadata import About
+from vlalign.hub.metadata import About, Part, norms_path
 from vlalign.hub.parquet import check_written, extras_of, write_run
 from vlalign.models.registry import ALIASES, SOURCES
-from vlalign.store import Run, RunKey
+from vlalign.store import Run, RunKey, Shard
 from vlalign.store.run import read_events
 
 log = logging.getLogger(__name__)
@@ -68,6 +68,7 @@ def build_run(run: Run, folder: Path, config: str, dtype: str, command: str | No
         extracted_with=_extracted_with(run),
         command=command,
         digests=tuple(digests),
+        norms=_write_norms(run, folder, config),
     )
     path = folder / about.path
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -75,6 +76,16 @@ def build_run(run: Run, folder: Path, config: str, dtype: str, command: str | No
     About.read(path.read_bytes(), str(path))
     log.info("%s: %.1f MB, %s", config, about.size / 1e6, loss_text(about))
     return about
+
+
+def _write_norms(run: Run, folder: Path, config: str) -> Part | None:
+    """Write the token norms of all samples as one file; None where they were not measured."""
+    norms = run.token_norms()
+    if norms is None:
+        return None
+    name = norms_path(config)
+    norms.write(folder / name, run.key.hash, Shard(0, 0, run.n))
+    return Part(name, sha256_file(folder / name), (folder / name).stat().st_size, 0, run.n)
 
 
 def build_runs(jobs: Sequence[tuple[Run, str]], folder: Path, dtype: str, command: str | None = None) -> list[About]:
@@ -183,6 +194,7 @@ def card(abouts: Sequence[About], repo: str, *, branch: str, licence: str | None
         configs=rows,
         first={"config": first.config, "column": first.columns[-1]},
         extras={column: _EXTRAS.get(column) for column in columns},
+        normed=any(one.norms is not None for one in abouts),
         data=names,
         given=licence is not None,
         worst=max(one.precision.largest_row_error for one in abouts),

@@ -14,7 +14,7 @@ from vlalign.files import check_space, sha256_file
 from vlalign.hub.metadata import FOLDER, STORED, About, read_all_abouts
 from vlalign.hub.parquet import digest_of, read_shards
 from vlalign.remote import hub_errors, resolve_revision
-from vlalign.store import FeatureStore, Run, RunWriter
+from vlalign.store import FeatureStore, Run, RunWriter, Shard, TokenNorms
 from vlalign.store.shard import ShardError
 
 log = logging.getLogger(__name__)
@@ -57,11 +57,15 @@ def pull(repo: str, store: str | Path, *, revision: str | None = None, configs: 
             if _other_shards(about, run):
                 log.warning("%s was not made from the pushed files and differs in bytes; it stays", run.path)
             target.writer(run.key, run.ids, run.shard_rows)  # removes files that a killed process left
-            pulled.append(Pulled(about, run, False))
-            continue
-        files = [_download(repo, commit, part.path, part.sha256) for part in about.parts]
-        origin = {"from": repo, "commit": commit, "config": about.config}
-        pulled.append(Pulled(about, _rebuild(about, files, target, origin), True))
+            fresh = False
+        else:
+            files = [_download(repo, commit, part.path, part.sha256) for part in about.parts]
+            origin = {"from": repo, "commit": commit, "config": about.config}
+            run, fresh = _rebuild(about, files, target, origin), True
+        if about.norms is not None and (fresh or run.token_norms() is None):
+            _write_norms(run, about, _download(repo, commit, about.norms.path, about.norms.sha256))
+            run = Run(run.path)
+        pulled.append(Pulled(about, run, fresh))
     return pulled
 
 
@@ -159,6 +163,20 @@ def _rebuild(about: About, files: Sequence[Path], store: FeatureStore, origin: d
             "written them); their values are those that were pushed", run.path, len(other), other[0]
         )  # fmt: skip
     return run
+
+
+def _write_norms(run: Run, about: About, file: Path) -> None:
+    """Write the pushed token norms beside the shards of a run.
+
+    Raises:
+        VlalignError: they are damaged, or not of these samples and layers.
+    """
+    norms = TokenNorms.read(file, about.key.hash, Shard(0, 0, about.n))
+    if norms.ratio.shape[1:] != (len(about.layers),):
+        raise VlalignError(f"{file} does not hold the token norms of {len(about.layers)} layers, as its push states")
+    for index, entry in enumerate(run.shards):
+        shard = Shard(index, entry.start, entry.stop)
+        norms.rows(entry.start, entry.stop).write(run.layout.norms(shard, len(run.shards)), run.key.hash, shard)
 
 
 def _altered(about: About, index: int) -> VlalignError:

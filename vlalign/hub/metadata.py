@@ -34,7 +34,7 @@ class Extra:
 
 @dataclass(frozen=True)
 class Part:
-    """One Parquet file: rows ``[start, stop)``."""
+    """One file: rows ``[start, stop)``."""
 
     path: str
     sha256: str
@@ -82,6 +82,8 @@ class About:
         command: that pushed it, None where an earlier version did not record it.
         digests: sha256 of the ids and values of each shard as they were pushed (:func:`vlalign.hub.parquet.digest_of`);
             empty where an earlier version did not record them.
+        norms: file of the token norms of all samples (:class:`vlalign.store.TokenNorms`), None where they were not
+            measured.
     """
 
     config: str
@@ -101,6 +103,7 @@ class About:
     extracted_with: Mapping[str, str]
     command: str | None = None
     digests: tuple[str, ...] = ()
+    norms: Part | None = None
 
     @property
     def path(self) -> str:
@@ -111,6 +114,16 @@ class About:
     def columns(self) -> list[str]:
         """Names of the layers' columns."""
         return layer_columns(len(self.layers))
+
+    @property
+    def files(self) -> list[Part]:
+        """The Parquet files and the file of the token norms."""
+        return [*self.parts, *([] if self.norms is None else [self.norms])]
+
+    @property
+    def paths(self) -> list[str]:
+        """Paths of the description and of all files in the repository."""
+        return [self.path, *(part.path for part in self.files)]
 
     @property
     def pulled_key(self) -> RunKey:
@@ -168,6 +181,7 @@ class About:
                 "extras": [Extra(**{**extra, "shape": tuple(extra["shape"])}) for extra in content["extras"]],
                 "shards": [Entry(**shard) for shard in content["shards"]],
                 "parts": [Part(**part) for part in content["parts"]],
+                "norms": Part(**content["norms"]) if content.get("norms") else None,
             }
             names = {field.name for field in fields(cls)}
             values = {name: value for name, value in content.items() if name in names} | parts
@@ -203,6 +217,9 @@ class About:
             yield "its precision is invalid"
         if len(self.digests) not in (0, len(self.shards)):
             yield f"it has {len(self.digests)} digests of {len(self.shards)} shards"
+        norms = self.norms
+        if norms is not None and (norms.path, norms.start, norms.stop) != (norms_path(self.config), 0, self.n):
+            yield "its file of token norms is another one's"
 
 
 _ROW = Annotated[int, Field(ge=0, lt=2**31)]  # lists of Parquet are not longer
@@ -235,6 +252,7 @@ _SCHEMA = object_schema(
     extracted_with=dict[str, str],
     command=[str | None],
     digests=[list[_SHA256]],
+    norms=[object_schema(path=str, **_FILE) | None],
 )
 
 
@@ -274,6 +292,15 @@ def part_path(config: str, number: int, count: int) -> str:
     'data/llama-7b/part-00000-of-00002.parquet'
     """
     return f"{DATA}/{config}/part-{number:05d}-of-{count:05d}.parquet"
+
+
+def norms_path(config: str) -> str:
+    """Return the path of the file of a configuration's token norms.
+
+    >>> norms_path("llama-7b")
+    'data/llama-7b/norms.safetensors'
+    """
+    return f"{DATA}/{config}/norms.safetensors"
 
 
 def layer_columns(count: int) -> list[str]:

@@ -26,7 +26,7 @@ from vlalign.store import FeatureStore, Run
 log = logging.getLogger(__name__)
 
 #: state of a configuration in a push
-NEW, SAME, REPLACED = "new", "there already", "replaced"
+NEW, SAME, REPLACED, MEASURED = "new", "there already", "replaced", "token norms added"
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def push(
     target = open_target(repo, branch=revision, tag=tag, private=private, create_pr=create_pr)
     paths = [path for path in target.files if path.startswith(f"{FOLDER}/") and path.endswith(".json")]
     existing = read_all_abouts(fetch(target, paths), repo)
-    own = {path for about in existing for path in (about.path, *(part.path for part in about.parts))}
+    own = {path for about in existing for path in about.paths}
     readme = read_readme(target, own, licence=licence, force=force)
     items = plan(runs, existing, target, dtype)
     if changed := [item.config for item in items if item.state == REPLACED and not force]:
@@ -133,9 +133,9 @@ def push(
         write_whole(build / README, text)
         if not fresh and tag is None and target.holds(README, text):
             return result
-        paths = [path for about in abouts for path in (about.path, *(part.path for part in about.parts))]
+        paths = [path for about in abouts for path in about.paths]
         files: dict[str, Path | bytes] = {path: build / path for path in [*paths, README]}
-        still = {part.path for about in kept for part in about.parts}
+        still = {part.path for about in kept for part in about.files}
         gone = {path for path in own if path.startswith(f"{DATA}/") and path not in still}
         title = f"Features of {len(fresh)} {'run' if len(fresh) == 1 else 'runs'} as {dtype}"
         built = time.perf_counter()
@@ -179,8 +179,10 @@ def plan(runs: Sequence[Run], existing: Sequence[About], target: Target, dtype: 
     for run, name in zip(runs, names, strict=True):
         old, state = by_name.get(name), NEW
         if old is not None:
-            whole = all(target.files.get(part.path) == part.sha256 for part in old.parts)
+            whole = all(target.files.get(part.path) == part.sha256 for part in old.files)
             state = SAME if whole and old.holds(run, dtype) else REPLACED
+            if state == SAME and old.norms is None and run.token_norms() is not None:
+                state = MEASURED
         items.append(Item(run, name, state, run.n * row_bytes(run, dtype)))
     return items
 

@@ -245,7 +245,7 @@ def layers_tables(runs: Sequence[Run]) -> Group:
         pool = run.key.data.get("pooling")
         parts.append(titled(visible(f"{run.key.title}{f', {pool}' if pool else ''}"), shown))
         if norms is None:
-            parts.extend(notes(["not measured: pushed, imported, or made by an earlier version"]))
+            parts.extend(notes(["not measured: imported, or extracted or pushed by an earlier version"]))
     return Group(*parts)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from vlalign.store import Run
+    from vlalign.store import LayerNorms, Run
 
 #: What can be scored: a run, or features as :func:`vlalign.arrays.as_layers` reads them.
 Features: TypeAlias = "Run | Arrays | ArrayLike | Sequence[ArrayLike] | Mapping[str, ArrayLike]"
@@ -168,12 +168,19 @@ class Side:
         """Return a note if a layer, an entry of ``axis``, averages tokens of which one outweighs the others."""
         if self.run is None or (pool := self.run.key.data.get("pooling")) is None:
             return []
-        try:
-            norms = self.run.layer_norms or []
-        except VlalignError as error:
-            return [f"token norms of {self.model} are not known: {error}"]
+        norms = self._norms() or []
+        if isinstance(norms, str):
+            return [norms]
         texts = [one.note(str(pool)) for one in norms if one.layer == layer["name"]]
         return [f"{layer['name']} of {self.model}: {text}" for text in texts if text]
+
+    def _norms(self) -> list[LayerNorms] | str | None:
+        """Return the token norms of the run's layers, a note where they are damaged, None where not measured."""
+        assert self.run is not None
+        try:
+            return self.run.layer_norms
+        except VlalignError as error:
+            return f"token norms of {self.model} are not known: {error}"
 
     def hold(self) -> None:
         """Read all layers of a run now, if they are small enough to hold."""
@@ -225,7 +232,9 @@ class Side:
                 "dtype": " ".join(kinds),
                 "sha256": self._arrays.digest,
             }
-        return {"model": self.model, "modality": self.modality, "run": run, "tensor": tensor}
+        about = {"model": self.model, "modality": self.modality, "run": run, "tensor": tensor}
+        norms = None if self.run is None else self._norms()
+        return about if norms is None or isinstance(norms, str) else about | {"norms": [asdict(one) for one in norms]}
 
     def performance(self) -> dict[str, float | None] | None:
         """Return by name the scores of the run's probes, the bits per byte of its texts and the number of truncated

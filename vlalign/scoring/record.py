@@ -26,7 +26,8 @@ _LONGEST = 200  # file systems take 255 bytes, suffixes of figures and copies in
 class ScoreRecord(Result):
     """Alignment of two models over all layer pairs. All fields are JSON values; ``save`` writes them as they are."""
 
-    # model, modality, run {"hash", "key", "facts"} or null, tensor {"n", "widths", "dtype", "sha256"} or null
+    # model, modality, run {"hash", "key", "facts"} or null, tensor {"n", "widths", "dtype", "sha256"} or null, and for
+    # runs with token norms: norms, what `vlalign.store.LayerNorms` holds of each layer
     x: dict[str, Any]
     y: dict[str, Any]
     metric: dict[str, Any]  # name, params

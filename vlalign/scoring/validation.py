@@ -33,7 +33,13 @@ def list_schema(item: Any, least: int = 0) -> Any:
 
 
 _RUN = object_schema(hash=str, key=object_schema(perturbations=[list[Any] | None]))
-_SIDE = object_schema(model=Annotated[str, Field(min_length=1)], modality=[str | None], run=_RUN | None)
+_NORMS = object_schema(
+    layer=str, ratio=float, share=float, position=Count, position_share=Share, token=str | None, token_share=Share
+)
+_SIDE = object_schema(
+    model=Annotated[str, Field(min_length=1)], modality=[str | None], run=_RUN | None,
+    norms=[list_schema(_NORMS, least=1) | None],
+)  # fmt: skip
 _LAYERS = list_schema(object_schema(name=str, index=Annotated[int, Field(ge=-(2**53), le=2**53)]), least=1)
 _BEST = object_schema(position=Count)
 _MEAN = [object_schema(mean=float) | None]

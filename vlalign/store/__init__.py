@@ -13,7 +13,7 @@
 
 from vlalign.store.key import RunKey, diff_keys
 from vlalign.store.layout import Layer, Layout, Problem, Shard, plan_shards
-from vlalign.store.norms import LayerNorms, TokenNorms
+from vlalign.store.norms import LayerNorms, TokenNorms, norms_sentence
 from vlalign.store.run import Run
 from vlalign.store.store import FeatureStore
 from vlalign.store.writer import RunWriter
@@ -30,5 +30,6 @@ __all__ = [
     "Shard",
     "TokenNorms",
     "diff_keys",
+    "norms_sentence",
     "plan_shards",
 ]

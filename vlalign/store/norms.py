@@ -71,6 +71,26 @@ class LayerNorms:
         )
 
 
+def norms_sentence(norms: Sequence[LayerNorms], pool: str) -> str:
+    """Describe in how many layers one token or patch outweighs all others, and whether the pool averages over it.
+
+    Args:
+        norms: of all layers.
+        pool: of the run.
+    """
+    one, whole = ("patch", "image") if norms[0].token is None else ("token", "text")
+    sinks = [layer for layer in norms if layer.share > _OUTWEIGHS]
+    if not sinks:
+        return f"In no layer does one {one} give more than half of the mean of a typical {whole}."
+    largest = max(sinks, key=lambda layer: layer.share)
+    place = f", mostly {largest.place}" if largest.place else ""
+    text = (
+        f"In {len(sinks)} of {len(norms)} layers one {one} gives more than half of the mean of a typical {whole}, most "
+        f"in {largest.layer} ({largest.share:.0%}{place}; its norm is {largest.ratio:.0f} times the median one)."
+    )
+    return text if pool in _WITHOUT else f"{text} The pool {pool} of these features is not that mean."
+
+
 @dataclass(frozen=True)
 class TokenNorms:
     """Token norms of samples in all layers.
@@ -102,6 +122,11 @@ class TokenNorms:
             np.concatenate(tokens) if len(tokens) == len(parts) else None,
             parts[0].pieces,
         )
+
+    def rows(self, start: int, stop: int) -> TokenNorms:
+        """Return the norms of the samples ``[start, stop)``."""
+        tensors = {name: values[start:stop] for name, values in self._tensors().items()}
+        return TokenNorms(**tensors, pieces=self.pieces)
 
     def summary(self, layers: Sequence[str]) -> list[LayerNorms]:
         """Summarize over the samples.
@@ -156,6 +181,9 @@ class TokenNorms:
                 raise ValueError("its numbers do not match their checksum")
             if about["key"] != key or about["rows"] != [shard.start, shard.stop]:
                 raise ValueError("of another run")
+            shapes = {values.shape for values in tensors.values()}
+            if len(shapes) != 1 or {shape[:1] for shape in shapes} != {(shard.rows,)}:
+                raise ValueError(f"its numbers are not those of {shard.rows} samples")
             pieces = {int(token): str(text) for token, text in about["pieces"].items()}
             return cls(**tensors, pieces=pieces)
         except (OSError, SafetensorError, ValueError, TypeError, KeyError, AttributeError) as error:

@@ -18,6 +18,7 @@ import pytest
 import torch
 import yaml
 from support.board import collected, made_up, real_record, small_grid, write_results
+from support.features import made_up_norms
 from support.html import EMPTY, Page
 
 from vlalign.cli import main
@@ -29,6 +30,7 @@ from vlalign.report.leaderboard.board import make_board
 from vlalign.report.leaderboard.files import to_csv, to_json, to_markdown
 from vlalign.scoring import score
 from vlalign.scoring.collect import Collected, collect
+from vlalign.scoring.validation import validate_record
 from vlalign.store.importing import import_embeddings
 
 EMPTY.update({"link", "input"})
@@ -146,11 +148,19 @@ def test_the_embedded_data_hold_the_names_as_they_are(site: Path) -> None:
 
 def test_a_pair_page_tells_everything_of_its_record(tmp_path: Path) -> None:
     record = made_up(value=0.6)
+    norms = [
+        dataclasses.asdict(one) for one in made_up_norms(60, 2).summary([layer["name"] for layer in record.axes["y"]])
+    ]
+    record = dataclasses.replace(record, y={**record.y, "norms": norms})
+    validate_record(record)
     board = save_leaderboard(collected(record), tmp_path)
     found = Page((tmp_path / board.entries[0].page).read_text(encoding="utf-8"))
     text = "".join(found.texts["main"])
     assert record.interval is not None
     for part in ("0.6000", f"{record.interval['low']:.4f}", record.x["run"]["hash"], record.y["run"]["hash"]):
+        assert part in text
+    for part in ("Not measured", "In 1 of 2 layers one token gives more than half of the mean of a typical text",
+                 "(97%, mostly 'The'; its norm is 130 times the median one)", "129.5"):  # fmt: skip
         assert part in text
     assert "\n".join(pair_commands(record)) in found.texts["code"]
     data = json.loads(found.texts["script"][-1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -16,6 +17,7 @@ from vlalign.report.leaderboard.index import embedded
 from vlalign.report.page import Code, Details, Paragraph, Parts, Section, Table, Terms, templates
 from vlalign.scoring.record_figures import side_of_rows
 from vlalign.scoring.summary import has_layers, meanings_of, score_facts, verdict
+from vlalign.store import LayerNorms, norms_sentence
 from vlalign.store.checksums import canonical
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ def pair_page(board: Board, entry: Entry, footer: str) -> str:
             null=null,
             has_layers=has_layers(record),
             curves={name: title for name, title in _CURVES.items() if _points(record, name)},
+            norms=[_norms(record, side) for side in ("x", "y")],
             layers=f"{record.best['x']['name']} × {record.best['y']['name']}",
             sections=_sections(entry),
             data=embedded(_data(record, matrix)),
@@ -86,6 +89,26 @@ def _summary(board: Board, entry: Entry) -> dict[str, str]:
         terms[f"{side}: {model.name}"] = ", ".join(facts)
     terms.pop("verdict")  # leads the page
     return terms | dict(entry.conditions.parts) | {"metric": metric_title(entry.conditions.parts["metric"])}
+
+
+def _norms(record: ScoreRecord, side: str) -> Section | None:
+    """Return how uneven the norms of the tokens or patches of a side are, by layer; None without tokens."""
+    about = getattr(record, side)
+    pool = about["run"] and about["run"]["key"].get("pooling")
+    if not pool:
+        return None
+    title = f"Norms within a sample: {about['model']}"
+    if not about.get("norms"):
+        return Section(title, [Paragraph("Not measured: extracted, pushed or scored by an earlier version.", "dim")])
+    norms = [LayerNorms(**{one.name: entry[one.name] for one in fields(LayerNorms)}) for entry in about["norms"]]
+    columns = ["layer", "largest / median norm", "share of the mean", "mostly"]
+    rows = [[one.layer, f"{one.ratio:.1f}", f"{one.share:.0%}", one.place or DASH] for one in norms]
+    caption = (
+        "Largest norm over the median one, and the share of their mean that it gives; medians over samples; and which "
+        "it is in more than half of them"
+    )
+    table = Table(caption, columns, rows, left=("mostly",))
+    return Section(title, [Paragraph(norms_sentence(norms, str(pool))), Details("All layers", [table])])
 
 
 def _data(record: ScoreRecord, matrix: np.ndarray) -> dict[str, Any]:
