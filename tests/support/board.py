@@ -23,7 +23,7 @@ def real_record() -> ScoreRecord:
 
 def run_of(
     name: str, modality: str, *, content: str = "", caption: int = 0, edits: Iterable[dict[str, Any]] = (), n: int = 60,
-    quantization: str = "none", source: str = "made-up",
+    quantization: str = "none", source: str = "made-up", pooling: str = "",
 ) -> dict[str, Any]:  # fmt: skip
     """What a record says of a run."""
     data: dict[str, Any] = {"name": source, "n": n, "ids": "1" * 64, "id_source": "column", "split": "train"}
@@ -37,7 +37,7 @@ def run_of(
         "layers": "all",
         "data": data,
         "perturbations": list(edits),
-        "pooling": "mean" if modality == "text" else "cls",
+        "pooling": pooling or ("mean" if modality == "text" else "cls"),
     }
     return {"hash": RunKey(key).hash, "key": key, "facts": {"truncated": 0}}
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from vlalign.scoring.compare import Comparison
 
 ALPHA = 0.05
+_USUAL_POOLS = ("mean", "cls", "avg")
 
 
 def verdict(comparison: Comparison) -> str:
@@ -39,12 +40,12 @@ def verdict(comparison: Comparison) -> str:
 
 
 def name_of(side: dict[str, Any]) -> str:
-    """Return the model; of a run with digits of its key, and its precision where that is not float32."""
+    """Return the model; of a run with digits of its key, and its precision and pool where these are not the usual."""
     if not side["run"]:
         return visible(side["model"])
-    precision = precision_of(side)
-    shown = f" ({precision})" if precision not in ("", "float32", KIND) else ""
-    return f"{visible(side['model'])}@{side['run']['hash'][:8]}{shown}"
+    facts = [precision_of(side), str(side["run"]["key"].get("pooling") or "")]
+    shown = ", ".join(fact for fact in facts if fact not in ("", "float32", KIND, *_USUAL_POOLS))
+    return visible(f"{side['model']}@{side['run']['hash'][:8]}{f' ({shown})' if shown else ''}")
 
 
 def comparison_facts(comparison: Comparison) -> list[tuple[str, str]]:

@@ -10,6 +10,7 @@ from vlalign.display.format import interval, number, p_text
 from vlalign.display.result import Texts
 from vlalign.metrics.base import metric_text
 from vlalign.metrics.registry import METRICS, get_metric
+from vlalign.scoring.naming import run_names
 from vlalign.scoring.summary import p_of_record
 from vlalign.stats.fdr import benjamini_hochberg
 
@@ -106,11 +107,12 @@ def is_one_pair(records: Sequence[ScoreRecord]) -> bool:
 
 
 def model_label(side: Mapping[str, Any], records: Sequence[ScoreRecord]) -> str:
-    """Return a side's model, with digits of its key where several runs of that model are in the table."""
+    """Return a side's model, and what differs where several runs of that model are in the table."""
     sides = [s for record in records for s in (record.x, record.y) if s["model"] == side["model"] and s["run"]]
-    if len({s["run"]["hash"] for s in sides}) > 1 and side["run"]:
-        return f"{visible(side['model'])}@{side['run']['hash'][:8]}"
-    return visible(side["model"])
+    runs = {s["run"]["hash"]: s for s in sides}
+    if len(runs) < 2 or not side["run"]:
+        return visible(side["model"])
+    return visible(dict(zip(runs, run_names(list(runs.values())), strict=True))[side["run"]["hash"]])
 
 
 def metric_label(record: ScoreRecord, short: bool = False) -> str:

@@ -10,6 +10,7 @@ from support.board import collected, made_up, run_of, small_grid
 
 from vlalign.report.leaderboard.board import ALL, Board, Group, Ranking, group_titles, make_board
 from vlalign.scoring import ScoreRecord
+from vlalign.scoring.tables import texts
 from vlalign.stats.fdr import benjamini_hochberg
 
 EDIT = {"operation": "char_delete", "rate": 30, "seed": 0, "version": 1}
@@ -130,6 +131,11 @@ def test_runs_of_one_model_are_told_apart() -> None:
     board = make_board(collected(made_up(), made_up(y_run={"quantization": "nf4"})))
     names = {model.name for model in board.models.values()}
     assert names == {"vision-a", "text-a (float32)", "text-a (nf4)"}
+    pools = [made_up(), made_up(y_run={"pooling": "mean-nosink"})]
+    named = ["text-a (mean)", "text-a (mean-nosink)"]
+    assert {model.name for model in make_board(collected(*pools)).models.values()} == {"vision-a", *named}
+    assert sorted(row[1] for row in texts(pools).rows) == named
+    assert texts(pools[:1]).rows[0][:2] == ["vision-a", "text-a"]
     board = make_board(collected(made_up(), made_up(y_run={"source": "elsewhere"})))
     names = {model.name for model in board.models.values()}
     assert names == {"vision-a", "text-a (made-up)", "text-a (elsewhere)"}

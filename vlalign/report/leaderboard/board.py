@@ -11,6 +11,7 @@ from vlalign.errors import VlalignError
 from vlalign.models.registry import ALIASES, SOURCES, family_of
 from vlalign.scoring.collect import Collected, Invalid
 from vlalign.scoring.conditions import Conditions, conditions, precision_of
+from vlalign.scoring.naming import differences, run_facts, run_names
 from vlalign.scoring.summary import p_of_record
 from vlalign.scoring.tables import false_discovery
 from vlalign.stats.ranks import rank_ranges
@@ -266,45 +267,13 @@ def _models(sides: Mapping[str, Mapping[str, Any]]) -> dict[str, Model]:
     titles: dict[str, list[str]] = {}
     for name, side in sides.items():
         titles.setdefault(side["model"], []).append(name)
-    models = {}
+    models: dict[str, Model] = {}
     for title, names in titles.items():
-        texts = differences([_run_facts(sides[name]) for name in names])
-        for name, text in zip(names, texts, strict=True):
-            if len(names) == 1:
-                shown = title
-            elif not sides[name]["run"]:
-                shown = f"{title}, {name}"
-            else:
-                shown = f"{title} ({text})" if text else title
-                shown += f"@{name[:8]}" if texts.count(text) > 1 else ""
-            models[name] = _model(name, shown, precision_of(sides[name]), sides[name])
+        runs = [name for name in names if sides[name]["run"]]
+        shown = {name: title if len(names) == 1 else f"{title}, {name}" for name in names}
+        shown |= zip(runs, run_names([sides[name] for name in runs]), strict=True)
+        models |= {name: _model(name, shown[name], precision_of(sides[name]), sides[name]) for name in names}
     return models
-
-
-def _run_facts(side: Mapping[str, Any]) -> dict[str, str]:
-    """Return by name, in words, in what runs of one model may differ."""
-    key = side["run"]["key"] if side["run"] else {}
-    data, image = ({} if not isinstance(part := key.get(name), dict) else part for name in ("data", "image"))
-    size = image.get("input_size")
-    return {
-        "precision": precision_of(side),
-        "size": f"{size[-1]} px" if isinstance(size, list) and size else "",
-        "caption": "" if data.get("caption") is None else f"caption {data['caption']}",
-        "pooling": f"{key['pooling']} pooling" if key.get("pooling") else "",
-        "data": str(data.get("name") or ""),
-        "n": f"N = {data['n']}" if data.get("n") is not None else "",
-    }
-
-
-def differences(facts: Sequence[Mapping[str, str]]) -> list[str]:
-    """Return for each of several things the facts that are not the same for all, in words.
-
-    >>> differences([{"size": "224 px", "data": "coco"}, {"size": "518 px", "data": "coco"}])
-    ['224 px', '518 px']
-    """
-    names = dict.fromkeys(name for one in facts for name in one)
-    unequal = [name for name in names if len({one.get(name) for one in facts}) > 1]
-    return [", ".join(one[name] for name in unequal if one.get(name)) for one in facts]
 
 
 def group_titles(groups: Sequence[Group]) -> list[str]:
@@ -325,7 +294,7 @@ def _group_facts(group: Group) -> dict[str, str]:
     facts = {"preset": f"preset {parts['preset']}", "N": f"N = {parts['N']}", "variant": parts.get("variant", "")}
     if not group.conditions.known:
         return facts | {"name": "samples not recorded"}
-    runs = [_run_facts(side) for side in (record.x, record.y)]
+    runs = [run_facts(side) for side in (record.x, record.y)]
     facts |= {name: "; ".join(sorted({run[fact] for run in runs} - {""})) for name, fact in
               (("name", "data"), ("caption", "caption"))}  # fmt: skip
     edits = [
