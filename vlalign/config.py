@@ -314,7 +314,10 @@ def _unmarked(hint: Any) -> Any:
 
 
 class _Decorator(Protocol[P, O]):
-    """Makes the last parameter of a function, its options, keywords; at most three parameters stand before it."""
+    """Makes the last parameter of a function, its options, keywords; at most three parameters stand before it.
+
+    With ``*positional`` parameters before it, types of the call are not checked.
+    """
 
     @overload
     def __call__(self, function: Callable[[O], R], /) -> Callable[P, R]: ...
@@ -324,6 +327,8 @@ class _Decorator(Protocol[P, O]):
     def __call__(self, function: Callable[[X, Y, O], R], /) -> Callable[Concatenate[X, Y, P], R]: ...
     @overload
     def __call__(self, function: Callable[[X, Y, Z, O], R], /) -> Callable[Concatenate[X, Y, Z, P], R]: ...
+    @overload
+    def __call__(self, function: Callable[..., R], /) -> Callable[..., R]: ...
     def __call__(self, function: Any, /) -> Any: ...
 
 
@@ -359,9 +364,9 @@ def keywords(cls: Callable[P, O]) -> _Decorator[P, O]:
                 if name not in public.parameters:
                     hint = did_you_mean(name, public.parameters)
                     raise TypeError(f"{function.__name__}() got an unexpected keyword argument {name!r}{hint}")
-            bound = public.bind(*positional, **named).arguments
-            given = {field.name: bound.pop(field.name) for field in fields if field.name in bound}
-            return function(**bound, **{last.name: cls(**given)})  # type: ignore[call-arg]
+            bound = public.bind(*positional, **named)
+            given = {field.name: bound.arguments.pop(field.name) for field in fields if field.name in bound.arguments}
+            return function(*bound.args, **bound.kwargs, **{last.name: cls(**given)})  # type: ignore[call-arg]
 
         call.__signature__ = public  # type: ignore[attr-defined]
         texts = {field.name: descriptions(cls)[field.name] for field in fields if field.name in descriptions(cls)}

@@ -43,7 +43,7 @@ def test_table_record_and_figure(
     assert status_of(["information", *words, *FEW]) == 0
     shown = capsys.readouterr().out
     assert "x1        both:image" in shown
-    assert "samples   90 in 2 classes, H(Y) = 1.000 bits" in shown
+    assert "samples   90, 2 classes, H(Y) = 1.000 bits" in shown
     lines = {line.split()[0]: line for line in reversed(shown.splitlines()) if line.split()[:1]}  # first ones are kept
     assert "redundant: in x1 and in x2" in lines["R"]
     assert "not detected" in lines["S"]

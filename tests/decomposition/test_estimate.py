@@ -16,9 +16,11 @@ import torch
 import vlalign
 from vlalign.decomposition import InformationResult, broja, classifiers, mutual_information
 from vlalign.decomposition.classifiers import make_folds
-from vlalign.decomposition.estimate import _estimates, _Predictions, _scores, _with_information
+from vlalign.decomposition.estimate import pair_estimates
 from vlalign.decomposition.options import InformationOptions
+from vlalign.decomposition.predictions import PairPredictions
 from vlalign.decomposition.result import NAMES
+from vlalign.decomposition.scores import _with_information, pair_scores
 from vlalign.errors import VlalignError
 
 FEW = {"folds": 3, "bootstraps": 40, "permutations": 39, "clusters": 8}
@@ -68,9 +70,9 @@ def test_synergy_is_more_than_of_modalities_that_are_independent_within_classes(
     posteriors, both = (np.exp(x) / np.exp(x).sum(axis=-1, keepdims=True) for x in (logs, joint))
     fold = np.arange(120) // 2 % 5
     nothing = np.zeros((3, 120))
-    predicted = _Predictions(posteriors, np.log(2 * both), np.zeros((2, 120, 2)), [], nothing, fold, labels, {})
+    predicted = PairPredictions(posteriors, np.log(2 * both), np.zeros((2, 120, 2)), [], nothing, fold, labels, {})
     options = InformationOptions(bootstraps=40, permutations=99)
-    one = _estimates(predicted, _scores(predicted, options)[0], options)["S"]
+    one = pair_estimates(predicted, pair_scores(predicted, options)[0], options)["S"]
     assert one.low > 0.02
     assert one.detected == interaction
     assert (one.value > one.null) == interaction
@@ -108,7 +110,7 @@ def test_what_one_classifier_misses_is_not_detected_in_the_other_modality() -> N
     result = {}
     for learning in (0.0, 0.15):
         growth = np.stack([np.zeros(400), np.full(400, learning), np.zeros(400)])
-        predicted = _Predictions(
+        predicted = PairPredictions(
             np.stack([sure, unsure]),
             np.log(2 * sure),
             np.zeros((2, 400, 2)),
@@ -119,7 +121,7 @@ def test_what_one_classifier_misses_is_not_detected_in_the_other_modality() -> N
             {},
         )
         options = InformationOptions(bootstraps=20, permutations=19)
-        result[learning] = _estimates(predicted, _scores(predicted, options)[0], options)
+        result[learning] = pair_estimates(predicted, pair_scores(predicted, options)[0], options)
     known, learnt = result[0.0]["U1"], result[0.15]["U1"]
     assert known.value == learnt.value == pytest.approx(0.9 * np.log2(1 / 0.9) + 0.1 * np.log2(1 / 0.1), abs=0.01)
     assert (known.detected, learnt.detected) == (True, False)
@@ -164,16 +166,17 @@ CLASSES = np.arange(60) % 2
 @pytest.mark.parametrize(
     ("x1", "y", "message"),
     [
-        (FEATURES, CLASSES[:50], "y has 50 labels for 60 samples: give one for each"),
-        (FEATURES[:50], CLASSES, "x1 has 50 samples and x2 60: rows must be paired"),
-        (FEATURES, np.zeros(60, dtype=int), "y has one class, '?0'?: give labels of at least two"),
-        (FEATURES, np.arange(60) > 52, "5 folds need at least 25 samples of every class, 5 a fold, but True has 7"),
-        (FEATURES, [f"{value:.3f}" for value in FEATURES[:, 0]], "y holds numbers as texts, such as '0.126'"),
-        (FEATURES, np.where(CLASSES > 0, np.nan, 1.0), "y has missing labels"),
-        (FEATURES, ["a"] * 59 + [None], "y has missing labels"),
-        (FEATURES, FEATURES, r"y: expected one label a sample, got shape \[60, 3\]"),
-        (np.where(FEATURES > 2, np.nan, FEATURES), CLASSES, "x1 has NaN or infinity in . of 60 rows"),
-        (np.ones((60, 3)), CLASSES, "x1 is constant"),
+        (FEATURES, CLASSES[:50], "there are 50 labels for 60 samples: give one for each"),
+        (FEATURES[:50], CLASSES, "x1 has 50 rows and x2 has 60: rows are pairs"),
+        (FEATURES, np.zeros(60, dtype=int), "all labels are '0': give two classes or more"),
+        (FEATURES, np.arange(60) > 52, "class '1' has 7 of 60 samples, for 5 folds: give 25 or more of each class"),
+        (FEATURES, np.arange(60), "60 different values in 60 samples, too many for classes .at most 30."),
+        (FEATURES, [f"{value:.3f}" for value in FEATURES[:, 0]], "numbers as texts, such as '0.126'"),
+        (FEATURES, np.where(CLASSES > 0, np.nan, 1.0), "label 1 .from 0. is nan"),
+        (FEATURES, ["a"] * 59 + [None], "label 59 .from 0. is None"),
+        (FEATURES, FEATURES, r"label 0 .from 0. is \["),
+        (np.where(FEATURES > 2, np.nan, FEATURES), CLASSES, "a value of x1 is not finite"),
+        (np.ones((60, 3)), CLASSES, "x1 has the same values in every row"),
         (FEATURES[:, None].repeat(2, 1), CLASSES, "x1 has 2 layers: give one"),
     ],
 )
@@ -187,18 +190,18 @@ def test_a_column_that_is_the_label_is_reported(caplog: pytest.LogCaptureFixture
 
     leaking = np.concatenate([FEATURES, np.where(CLASSES, 7.0, -1.0)[:, None]], axis=1)
     with caplog.at_level(logging.WARNING, logger="vlalign"):
-        check_samples(FEATURES, leaking, CLASSES, 5, 4)
-    assert caplog.messages == ["x2: column 3 (from 0) determines the label: is it a copy of it?"]
+        check_samples([FEATURES, leaking], CLASSES, 5, 4)
+    assert caplog.messages == ["x2: column 3 (from 0) equals the label: if it was made from it, leave it out"]
 
 
 def test_regression_targets_become_quantile_bins() -> None:
     from vlalign.decomposition.samples import check_samples
 
     target = np.array([0.5] * 30 + [1.25] * 10 + [2.5] * 10 + [7.5] * 10)
-    samples = check_samples(FEATURES, FEATURES, target, 2, 4)
+    samples = check_samples([FEATURES, FEATURES], target, 2, 4)
     assert samples.classes == ["up to 0.5", "0.5 to 2.5", "above 2.5"]  # equal values stay together
     assert samples.labels.bincount().tolist() == [30, 20, 10]
-    even = check_samples(FEATURES, FEATURES, np.random.default_rng(0).normal(size=60), 3, 4)
+    even = check_samples([FEATURES, FEATURES], np.random.default_rng(0).normal(size=60), 3, 4)
     assert even.labels.bincount().tolist() == [15] * 4
 
 
@@ -211,10 +214,10 @@ def test_a_modality_without_information_has_no_redundancy_with_one_that_has_all(
     labels = np.arange(200) % 2
     sure = np.where(np.eye(2)[labels] > 0, 0.999, 0.001)
     posteriors = np.stack([np.full((200, 2), 0.5), sure])
-    predicted = _Predictions(
+    predicted = PairPredictions(
         posteriors, np.log(2 * sure), np.zeros((2, 200, 2)), [], np.zeros((3, 200)), np.arange(200) % 5, labels, {}
     )
-    scores, independent = _scores(predicted, InformationOptions())
+    scores, independent = pair_scores(predicted, InformationOptions())
     first, second, _, r, u1, u2, _, _ = scores[:, np.arange(200), labels]
     assert first == pytest.approx(0, abs=1e-9)
     assert second == pytest.approx(np.log(2 * 0.999), abs=0.001)

@@ -10,10 +10,15 @@ from cyclopts import Group
 from vlalign.config import Options
 
 Units = Literal["nats", "bits"]
+Estimator = Literal["classifiers", "clusters", "gaussian"]
 
 
 class InformationOptions(Options, group=Group("Information", sort_key=3)):
     """Options of :func:`vlalign.information` and ``vlalign information``."""
+
+    estimator: Estimator = "classifiers"
+    """what predicts the label: classifiers (linear models and networks), clusters (k-means; fast, few dimensions), or
+    gaussian (closed form, for a regression target that depends linearly on the features)"""
 
     units: Units = "bits"
     """units of all values"""

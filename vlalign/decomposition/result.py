@@ -67,7 +67,7 @@ class InformationResult(Result):
             information in the directions that x1 and x2 share; also attributes of the result.
         missed: by name, by how much the estimate may be too small since classifiers miss some.
         independent_synergy: S if x1 and x2 were independent within each class.
-        label_entropy: H(Y), the most that can be known.
+        label_entropy: H(Y), the most that can be known; None for a regression target in closed form.
         options: of the estimate.
         samples: number of samples.
         widths: number of features of each modality.
@@ -80,7 +80,7 @@ class InformationResult(Result):
     missed: dict[str, float]
     correlations: list[float]
     independent_synergy: float
-    label_entropy: float
+    label_entropy: float | None
     options: InformationOptions
     samples: int
     widths: tuple[int, ...]
@@ -94,8 +94,6 @@ class InformationResult(Result):
 
     def lines(self) -> list[str]:
         """Return samples, classes and H(Y), then the values."""
-        units = self.options.units
-        entropy = f"H(Y) = {self.label_entropy:.2f} {units}"
         values = [
             ", ".join(
                 f"{name} {self.estimates[name].value:.3f}{'' if self.estimates[name].detected else ' (not detected)'}"
@@ -103,7 +101,13 @@ class InformationResult(Result):
             )
             for names in (NAMES[:3], NAMES[3:])
         ]
-        return [f"{self.samples:,} samples, {len(self.classes)} classes, {entropy}", *values]
+        return [f"{self.samples:,} samples, {self.labels_text(2)}", *values]
+
+    def labels_text(self, digits: int) -> str:
+        """Return the number of classes and their entropy."""
+        if self.label_entropy is None:
+            return "a regression target"
+        return f"{len(self.classes)} classes, H(Y) = {self.label_entropy:.{digits}f} {self.options.units}"
 
     def card(self) -> Card:
         """Return the card: values with their meanings and intervals, the figure of :meth:`plot`, and notes."""

@@ -1,8 +1,10 @@
-"""Samples of two modalities with labels, checked before anything is trained."""
+"""Samples of several modalities with labels, paired and checked before anything is trained."""
 
 from __future__ import annotations
 
 import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -11,14 +13,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vlalign.arrays import as_layers
-from vlalign.display import quoted
+from vlalign.arrays import as_tensor, index_ids, refuse_infinite, whole
+from vlalign.display import quoted, some
 from vlalign.errors import VlalignError
+from vlalign.scoring.inputs import Side, check_pairing, is_run
 
 log = logging.getLogger(__name__)
 
-LEAST_PER_FOLD = 5  # samples of a class
+LEAST_IN_FOLD = 5  # samples of a class
 _MOST_CLASSES = 50
+_EQUAL = 0.9999  # correlation of a column with the label
 
 
 @dataclass(frozen=True)
@@ -27,114 +31,203 @@ class Samples:
 
     Attributes:
         views: features [N, D_m] of each modality, float32.
-        labels: [N], from 0 to K − 1.
+        target: values [N] of a regression; None for classes.
+        labels: class of each sample [N], from 0 to K − 1, or bin of its value.
         classes: K names of the labels, sorted.
     """
 
-    views: tuple[Tensor, Tensor]
+    views: tuple[Tensor, ...]
+    target: Tensor | None
     labels: Tensor
     classes: list[str]
 
 
-def check_samples(x1: Any, x2: Any, y: Any, folds: int, bins: int) -> Samples:
+def check_samples(views: Sequence[Any], y: Any, folds: int, bins: int) -> Samples:
     """Return the samples as tensors.
 
     Args:
-        x1, x2: features [N, D1] and [N, D2], as :func:`vlalign.arrays.as_tensor` reads them.
-        y: label of each sample: whole numbers, texts or booleans; numbers with fractions are a regression target.
+        views: features of each modality, as :func:`paired_views` reads them.
+        y: label of each sample, as :func:`check_labels` reads them.
         folds: parts of the samples.
         bins: classes of a regression target, of equally many samples.
 
     Raises:
-        VlalignError: features that are not [N, D], missing or infinite numbers, a modality without variation, another
-            number of labels, a missing label, one class, a class with too few samples, or numbers given as texts.
+        VlalignError: features or labels that are refused, or a class with too few samples; one line that names it.
     """
-    views = _view(x1, "x1"), _view(x2, "x2")
-    count = len(views[0])
-    if len(views[1]) != count:
-        raise VlalignError(f"x1 has {count} samples and x2 {len(views[1])}: rows must be paired")
-    values = _labels(y)
-    if len(values) != count:
-        raise VlalignError(f"y has {len(values)} labels for {count} samples: give one for each, in their order")
-    if values.dtype.kind == "f":
-        names, labels = _binned(values, bins)
-    else:
-        classes, labels = np.unique(values, return_inverse=True)
-        names = [str(name) for name in classes]
-    sizes = np.bincount(labels)
-    if len(names) < 2:
-        raise VlalignError(f"y has one class, {quoted(names[0])}: give labels of at least two")
-    if len(names) > _MOST_CLASSES:
-        raise VlalignError(f"y has {len(names)} classes for {count} samples: merge classes, at most {_MOST_CLASSES}")
-    if few := [f"{names[i]} has {sizes[i]}" for i in np.flatnonzero(sizes < LEAST_PER_FOLD * folds)]:
+    names = [f"x{i}" for i in range(1, len(views) + 1)]
+    paired, ids = paired_views(views, names)
+    count = len(paired[0])
+    target, classes = check_labels(y, ids, count, _MOST_CLASSES)
+    for view, name in zip(paired, names, strict=True):
+        warn_of_leak(view, target, classes, name)
+    labels = target
+    if not classes:
+        classes, labels = _binned(target, bins)
+    refuse_rare(labels, classes, LEAST_IN_FOLD * folds, f"samples, for {folds} folds")
+    return Samples(tuple(paired), target if labels is not target else None, labels, list(classes))
+
+
+def paired_views(
+    values: Sequence[Any], names: Sequence[str], constant: bool = False
+) -> tuple[list[Tensor], list[str] | None]:
+    """Return features [N, D_m] of each modality as float32, and the ids of their rows, if they have any.
+
+    Rows are paired by id where all have ids (runs, and frames with an index), else by their order.
+
+    Args:
+        values: of each modality a run of a feature store, whose last layer is used, or features [N, D] or [N], as
+            :func:`vlalign.arrays.as_tensor` reads them.
+        names: of the modalities, for errors.
+        constant: allow features that are all constant.
+
+    Raises:
+        VlalignError: features that are not [N, D], other ids or another number of rows, missing or infinite numbers, or
+            features without variation.
+    """
+    sides = [_side(value, name) for value, name in zip(values, names, strict=True)]
+    views = []
+    for side, name in zip(sides, names, strict=True):
+        if side is not sides[0] and check_pairing(sides[0], side) == "id" and sides[0].ids is not None:
+            side.put_in_order(sides[0].ids)
+        view = whole(side.load(len(side.axis) - 1)).float().cpu().contiguous()
+        refuse_infinite(view, name)
+        if not constant and bool((view == view[0]).all()):
+            raise VlalignError(f"{name} has the same values in every row: there is nothing to learn from it")
+        views.append(view)
+    return views, sides[0].ids
+
+
+def _side(value: Any, name: str) -> Side:
+    if not is_run(value) and getattr(value, "ndim", 0) == 1 and (column := as_tensor(value, name)).ndim == 1:
+        value = value.to_frame() if hasattr(value, "to_frame") else column[:, None]
+    side = Side(value, name)
+    if side.run is None and len(side.axis) > 1:
+        raise VlalignError(f"{name} has {len(side.axis)} layers: give one, as features [N, D]")
+    return side
+
+
+def check_labels(y: Any, ids: Sequence[str] | None, n: int, most: int) -> tuple[Tensor, tuple[str, ...]]:
+    """Return the class of each sample from 0, int64 [N], with the names; or values float32 [N] without names.
+
+    Args:
+        y: a label of each sample, in their order, or by id (a mapping, or a series with an index): texts, whole numbers
+            or booleans are classes, numbers with fractions a regression target.
+        ids: of the samples.
+        n: number of samples.
+        most: largest number of classes.
+
+    Raises:
+        VlalignError: another number of labels, a missing or infinite one, one class, too many, or numbers as texts.
+    """
+    values = _by_row(y, ids)
+    if len(values) != n:
+        raise VlalignError(f"there are {len(values)} labels for {n} samples: give one for each, in their order")
+    values = [value[0] if isinstance(value, list | tuple) and len(value) == 1 else value for value in values]
+    for i, value in enumerate(values):
+        if isinstance(value, list | tuple | dict) or _is_missing(value):
+            raise VlalignError(f"label {i} (from 0) is {quoted(value)}: give one text or number a sample")
+        if value in (float("inf"), float("-inf")):
+            raise VlalignError(f"label {i} (from 0) is infinite: leave that sample out")
+    texts = [value for value in values if isinstance(value, str)]
+    if texts:
+        if len(texts) == n and sum(map(_is_fraction, texts)) > n / 2:
+            raise VlalignError(f"the labels are numbers as texts, such as {quoted(texts[0])}: give them as numbers")
+    elif any(map(_is_fraction, values)):
+        target = torch.tensor([float(value) for value in values], dtype=torch.float32)
+        if float(target.std()) == 0:
+            raise VlalignError("the labels are all equal: there is nothing to learn")
+        return target, ()
+    numbers = all(isinstance(value, int | float | np.number) for value in values)
+    keys = [int(value) if numbers else str(value) for value in values]
+    counts = Counter(keys)
+    if len(counts) < 2:
+        raise VlalignError(f"all labels are {quoted(str(keys[0]))}: give two classes or more")
+    if len(counts) > min(most, n // 2):
         raise VlalignError(
-            f"y: {folds} folds need at least {LEAST_PER_FOLD * folds} samples of every class, {LEAST_PER_FOLD} a fold, "
-            f"but {', '.join(few[:3])}: merge or leave out rare classes, or use fewer folds"
+            f"the labels have {len(counts)} different values in {n} samples, too many for classes (at most "
+            f"{min(most, n // 2)}): merge classes, or give a regression target as numbers with fractions"
         )
-    for name, view in zip(("x1", "x2"), views, strict=True):
-        if (leak := _leaking_column(view, labels)) is not None:
-            log.warning("%s: column %d (from 0) determines the label: is it a copy of it?", name, leak)
-    return Samples(views, torch.from_numpy(labels.astype(np.int64)), names)
+    order = {key: i for i, key in enumerate(sorted(counts))}
+    return torch.tensor([order[key] for key in keys]), tuple(map(str, order))
 
 
-def _view(x: Any, name: str) -> Tensor:
-    layers, _ = as_layers(x, name)
-    if len(layers) != 1:
-        raise VlalignError(f"{name} has {len(layers)} layers: give one, as [N, D]")
-    view = layers[0].float().cpu()
-    if bad := int((~view.isfinite()).any(dim=1).sum()):
-        raise VlalignError(f"{name} has NaN or infinity in {bad} of {len(view)} rows: leave these samples out")
-    if bool((view == view[0]).all()):
-        raise VlalignError(f"{name} is constant: every sample has the same features")
-    return view
+def _by_row(y: Any, ids: Sequence[str] | None) -> Sequence[Any]:
+    """Return the labels in the order of the samples."""
+    index = index_ids(y)
+    if isinstance(y, Mapping) and not hasattr(y, "columns"):
+        if ids is None:
+            raise VlalignError("the labels are given by id, but the features have no ids: give labels by row")
+        index, y = [str(name) for name in y], list(y.values())
+    convert = next((getattr(y, name) for name in ("tolist", "to_list", "to_pylist") if hasattr(y, name)), None)
+    if convert is None and hasattr(y, "to_numpy"):  # a frame
+        convert = y.to_numpy().tolist
+    values = y if convert is None else convert()
+    if isinstance(values, str) or not isinstance(values, Sequence):
+        raise VlalignError(f"the labels must be one value a sample, not {type(y).__name__}")
+    if index is None or ids is None:
+        return values
+    label = dict(zip(index, values, strict=True))
+    if missing := [name for name in ids if name not in label]:
+        raise VlalignError(f"the labels lack {len(missing)} of {len(ids)} samples: {some(missing)}")
+    return [label[name] for name in ids]
 
 
-def _labels(y: Any) -> np.ndarray:
-    if isinstance(y, Tensor):
-        y = y.detach().cpu().numpy()
-    values = np.asarray(y)
-    if values.ndim == 2 and values.shape[1] == 1:
-        values = values[:, 0]
-    if values.ndim != 1:
-        raise VlalignError(f"y: expected one label a sample, got shape {list(values.shape)}")
-    if values.dtype.kind == "O":
-        if any(value is None or value != value for value in values):
-            raise VlalignError("y has missing labels: leave these samples out")
-        values = np.array([str(value) for value in values])
-    if values.dtype.kind == "f":
-        if not np.isfinite(values).all():
-            raise VlalignError("y has missing labels (NaN or infinity): leave these samples out")
-        if (values == np.round(values)).all():
-            values = values.astype(np.int64)
-    if values.dtype.kind == "U" and sum(map(_is_fraction, values)) > len(values) / 2:
-        raise VlalignError(f"y holds numbers as texts, such as {quoted(str(values[0]))}: give them as numbers")
-    return values
-
-
-def _is_fraction(text: str) -> bool:
+def _is_missing(value: Any) -> bool:
     try:
-        return not float(text).is_integer()
-    except (ValueError, OverflowError):
+        return value is None or bool(value != value)
+    except TypeError:  # NA of pandas
+        return True
+
+
+def _is_fraction(value: Any) -> bool:
+    try:
+        return not float(value).is_integer()
+    except (TypeError, ValueError, OverflowError):
         return False
 
 
-def _binned(values: np.ndarray, bins: int) -> tuple[list[str], np.ndarray]:
+def refuse_rare(labels: Tensor, classes: Sequence[str], need: int, where: str) -> None:
+    """Refuse samples with fewer than ``need`` of a class.
+
+    Args:
+        labels: class of each sample [N], from 0.
+        classes: their names.
+        need: least number of samples.
+        where: the samples, as the message names them.
+
+    Raises:
+        VlalignError: naming the rarest class.
+    """
+    counts = labels.bincount(minlength=len(classes))
+    least = int(counts.argmin())
+    if counts[least] < need:
+        raise VlalignError(
+            f"class {quoted(classes[least])} has {counts[least]} of {len(labels)} {where}: give {need} or more of each "
+            f"class{', or fewer folds' if 'fold' in where else ''}, or leave the class out"
+        )
+
+
+def warn_of_leak(view: Tensor, target: Tensor, classes: Sequence[str], name: str) -> None:
+    """Warn of a column that is the label: one value for each class, or its value up to shift and scale."""
+    columns, aim = view - view.mean(0), target.float() - target.float().mean()
+    norms = columns.norm(dim=0) * aim.norm()
+    leaks = (aim @ columns).abs() / norms.clamp_min(1e-12) > _EQUAL
+    if classes:
+        first = torch.stack([view[int((target == k).nonzero()[0, 0])] for k in range(len(classes))])  # [K, D]
+        for column in (view == first[target]).all(dim=0).nonzero().ravel().tolist():
+            leaks[column] |= len(first[:, column].unique()) == len(first)
+    if leaks.any():
+        column = int(leaks.nonzero()[0, 0])
+        log.warning("%s: column %d (from 0) equals the label: if it was made from it, leave it out", name, column)
+
+
+def _binned(target: Tensor, bins: int) -> tuple[tuple[str, ...], Tensor]:
     """Return names of the quantile bins of a regression target, and the bin of each value; equal values share one."""
+    values = target.double().numpy()
     edges = np.unique(np.quantile(values, np.arange(1, bins) / bins, method="lower"))
     edges = edges[edges < values.max()]
+    if not len(edges):
+        raise VlalignError("nearly all labels are equal: there is nothing to learn")
     texts = [f"{edge:.4g}" for edge in edges]
-    names = (
-        [f"up to {texts[0]}", *(f"{a} to {b}" for a, b in pairwise(texts)), f"above {texts[-1]}"] if texts else ["all"]
-    )
-    return names, np.searchsorted(edges, values)
-
-
-def _leaking_column(view: Tensor, labels: np.ndarray) -> int | None:
-    """Return a column with one value for each class and different ones for different classes."""
-    target = torch.from_numpy(labels)
-    first = torch.stack([view[int((target == k).nonzero()[0, 0])] for k in range(int(labels.max()) + 1)])  # [K, D]
-    constant = (view == first[target]).all(dim=0)
-    for column in constant.nonzero().ravel().tolist():
-        if len(first[:, column].unique()) == len(first):
-            return int(column)
-    return None
+    names = (f"up to {texts[0]}", *(f"{a} to {b}" for a, b in pairwise(texts)), f"above {texts[-1]}")
+    return names, torch.from_numpy(np.searchsorted(edges, values))

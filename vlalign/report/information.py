@@ -22,9 +22,7 @@ def show_information(
     """Print a row for each value, at most 80 columns wide, with notes and files below."""
     units = result.options.units
     console.print(f"x1        {names[0]}\nx2        {names[1]}", soft_wrap=True)
-    console.print(
-        f"samples   {result.samples:,} in {len(result.classes)} classes, H(Y) = {result.label_entropy:.3f} {units}"
-    )
+    console.print(f"samples   {result.samples:,}, {result.labels_text(3)}")
     texts = result.texts()
     rows = [[Text(cell, style="dim") if cell == "not detected" else cell for cell in row] for row in texts.rows]
     shown = table(texts.columns, rows, left=texts.left, no_wrap=True, collapse_padding=True, pad_edge=False)

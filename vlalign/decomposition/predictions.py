@@ -1,0 +1,143 @@
+"""Held-out predictions of the label from one modality or several, each set of modalities computed once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vlalign.decomposition.classifiers import (
+    Folds,
+    Predictions,
+    candidates,
+    combined,
+    make_folds,
+    prepared,
+    priors,
+    product,
+)
+from vlalign.decomposition.clusters import clustered, clusters_of
+from vlalign.decomposition.options import InformationOptions
+from vlalign.decomposition.program import Floats
+from vlalign.decomposition.samples import Samples
+from vlalign.decomposition.shared import shared_part
+
+Ints = NDArray[np.int64]
+Places = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class PairPredictions:
+    """Held-out predictions of N samples from two modalities.
+
+    Attributes:
+        posteriors: p(y|x) [2, N, K] of each modality.
+        joint: log p(y|x1,x2) − log p(y) [N, K].
+        shared: log p(y|s) − log p(y) [2, N, K] of the places of x1 and of x2 along the directions that they share.
+        correlations: of these directions.
+        growth: by how much log p(y|x) of the label is above that of predictions from half as many samples [3, N], for
+            x1, x2 and both.
+        fold: [N], of each sample.
+        labels: [N].
+        models: weight of each candidate, mean of the folds, for x1, x2 and both.
+    """
+
+    posteriors: Floats
+    joint: Floats
+    shared: Floats
+    correlations: list[float]
+    growth: Floats
+    fold: Ints
+    labels: Ints
+    models: dict[str, dict[str, float]]
+
+
+def fold_numbers(folds: Folds) -> Ints:
+    """Return the fold [N] that predicts each sample."""
+    fold = np.empty(len(folds.labels), dtype=np.int64)
+    for i, rows in enumerate(folds.predict):
+        fold[rows.numpy()] = i
+    return fold
+
+
+class Predictor:
+    """Predictions by classifiers or clusters, as the options choose, from any set of modalities.
+
+    Args:
+        samples: checked.
+        options: of the estimate.
+    """
+
+    def __init__(self, samples: Samples, options: InformationOptions) -> None:
+        self.samples, self.options = samples, options
+        self.folds = make_folds(samples.labels, options.folds, options.seed)
+        self._made: dict[tuple[Places, bool], tuple[Predictions, dict[str, float]]] = {}
+
+    @cached_property
+    def _clusters(self) -> list[dict[int, Tensor]]:
+        return [clusters_of(view, self.options.seed) for view in self.samples.views]
+
+    def _candidates(self, places: Places, folds: Folds) -> dict[str, Predictions]:
+        if self.options.estimator == "clusters":
+            return clustered([self._clusters[i] for i in places], folds)
+        return candidates(torch.cat([self.samples.views[i] for i in places], dim=1), folds, self.options.seed)
+
+    def of(self, places: Places, half: bool = False) -> tuple[Predictions, dict[str, float]]:
+        """Return predictions from the modalities at ``places``, and mean weights of their candidates.
+
+        Predictions from fewer modalities, and products of these, are candidates, too: the joint ones can be no worse.
+
+        Args:
+            places: of the modalities, in order.
+            half: fit on half of the samples.
+        """
+        if (places, half) not in self._made:
+            folds = self.folds.halved() if half else self.folds
+            options = self._candidates(places, folds)
+            for i in places[: 1 if len(places) == 2 else None] if len(places) > 1 else ():
+                parts = (i,), tuple(other for other in places if other != i)
+                one, rest = (self.of(part, half)[0] for part in parts)
+                first, second = (", ".join(f"x{places.index(k) + 1}" for k in part) for part in parts)
+                options |= {first: one, second: rest, f"{first} and {second} independent": product(one, rest, folds)}
+            made, weights = combined(options, folds)
+            self._made[places, half] = (
+                made,
+                {key: float(np.mean([fold[key] for fold in weights])) for key in weights[0]},
+            )
+        return self._made[places, half]
+
+    def gains(self, places: Places) -> Tensor:
+        """Return log p(y|x) − log p(y) [N, K] of held-out predictions."""
+        return self.of(places)[0].every - priors(self.folds)
+
+    def growth(self, places: Places) -> Tensor:
+        """Return by how much log p(y|x) of the label is above that of predictions from half as many samples [N]."""
+        each = torch.arange(len(self.folds.labels)), self.folds.labels
+        return self.of(places)[0].every[each] - self.of(places, half=True)[0].every[each]
+
+    def pair(self, first: int, second: int) -> PairPredictions:
+        """Return predictions from two modalities and from what they share."""
+        sets: tuple[Places, ...] = (first,), (second,), (first, second)
+        prior = priors(self.folds)
+        views = [prepared(self.samples.views[i])[1] for i in (first, second)]
+        part = shared_part(views[0], views[1], self.options.seed)
+        shared = [
+            combined(candidates(places, self.folds, self.options.seed), self.folds)[0].every
+            if part.correlations
+            else prior
+            for places in part.places
+        ]
+        return PairPredictions(
+            posteriors=torch.stack([self.of(places)[0].every for places in sets[:2]]).double().exp().numpy(),
+            joint=self.gains(sets[2]).double().numpy(),
+            shared=(torch.stack(shared) - prior).double().numpy(),
+            correlations=part.correlations,
+            growth=torch.stack([self.growth(places) for places in sets]).double().numpy(),
+            fold=fold_numbers(self.folds),
+            labels=self.folds.labels.numpy(),
+            models={name: self.of(places)[1] for name, places in zip(("x1", "x2", "both"), sets, strict=True)},
+        )
