@@ -101,15 +101,15 @@ def test_mistakes_before_any_work(pair: Pair, runs: tuple[Any, Any], tmp_path: P
     (tmp_path / "some.csv").write_text("id,group\nsample-0,a\n")
     (tmp_path / "columns.csv").write_text("id,set\nsample-0,a\n")
     wrong: list[tuple[Any, Any, str]] = [
-        (pair, LABELS[:-1], "groups has 59 labels for 60 samples"),
+        (pair, LABELS[:-1], "groups: 59 labels for 60 samples"),
         (pair, {"a": 1}, "features without ids need one label a row"),
         (pair, tmp_path / "some.csv", "features without ids need one label a row"),
         (pair, 5, "not int"),
         (pair, np.array(5), "not int"),
-        (pair, [*LABELS[:-1], None], r"sample 59 \(from 0\) has no group: None"),
-        (pair, [float("nan")] * 60, r"sample 0 \(from 0\) has no group: nan"),
-        (pair, [[1]] * 60, "no label"),
-        (runs, dict.fromkeys(IDS[:-2], 1), "no group for 2 samples, the first is 'sample-58'"),
+        (pair, [*LABELS[:-1], None], r"sample 59 \(from 0\) has no label, but None"),
+        (pair, [float("nan")] * 60, r"sample 0 \(from 0\) has no label, but nan"),
+        (pair, [[1]] * 60, "has no label, but"),
+        (runs, dict.fromkeys(IDS[:-2], 1), "no label for 2 of 60 samples, the first is 'sample-58'"),
         (runs, tmp_path / "some.csv", "no group for 59 of 60 samples"),
         (runs, tmp_path / "columns.csv", "no column 'group'"),
         (runs, "exakt", "cannot read groups from exakt"),

@@ -12,6 +12,7 @@ rows are paired by id where both files have ids, and else by their order.
   vlalign score features dinov2-small llama-7b
   vlalign score features
   vlalign score features dinov2-small llama-7b --report full
+  vlalign score features dinov2-small llama-7b --within labels.csv:category    # how much of it is the category?
   vlalign score features --metric mutual_knn:k=20 --metric unbiased_cka --metric cka:kernel=rbf,bandwidth=median
   vlalign score features --table latex --figure-format pdf --style paper > table.tex
   vlalign score features dinov2-small@1f4b llama-7b --metric all --permutations 0
@@ -24,7 +25,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from itertools import combinations, product
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -36,6 +37,7 @@ from vlalign.scoring.options import ScoreOptions
 
 if TYPE_CHECKING:
     from vlalign.data.embeddings import Embeddings
+    from vlalign.scoring.categories import Column
     from vlalign.scoring.inputs import Arrays, Features
     from vlalign.store import FeatureStore, Run
 
@@ -91,10 +93,11 @@ def run(
     if is_embeddings(store):
         pairs: Sequence[tuple[Features, Features]] = file_pairs([store, *runs], others, ids, id_column)
         options = replace(options, groups=read_groups(options.groups, id_column))
-    elif others or ids or id_column:
+    elif others or ids or (id_column and not options.within):
         raise VlalignError(f"--with, --ids and --id-column are for files of embeddings, not for the store {store}")
     else:
         pairs = choose_pairs(FeatureStore(store), runs)
+    options = replace(options, within=read_columns(options.within, id_column))
     planned = prepare_pairs(pairs, options)
     if dry_run:
         kept = kept_records(planned, Path(out), force=force)
@@ -111,6 +114,26 @@ def run(
     kind = figure_format if figure else None
     with figure_style(style):
         show_records(records, Path(out), console(), figures=kind, full=options.full, form=form)
+
+
+def read_columns(texts: Any, id_column: str | None) -> tuple[Column, ...] | None:
+    """Return the columns of ``--within``; None without.
+
+    Args:
+        texts: files with their columns, as FILE:COLUMN.
+        id_column: column of ids in tables (default: id, if there is one).
+
+    Raises:
+        VlalignError: a file that cannot be read or has no such column, or an id with two values.
+    """
+    from vlalign.data.embeddings import read_groups, split_key
+    from vlalign.scoring.categories import Column
+
+    if texts is None:
+        return None
+    names = [split_key(text) for text in texts]
+    values = [read_groups(text, id_column, "categories") for text in texts]
+    return tuple(Column(key or path.stem, given) for (path, key), given in zip(names, values, strict=True))
 
 
 def file_pairs(

@@ -11,17 +11,21 @@ from torch import Tensor
 from vlalign.arrays import LazyLayer, row_blocks
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Floats, Metric
+from vlalign.scoring.categories import Categories
 from vlalign.scoring.grouping import GroupLabels
 from vlalign.scoring.layers import PreparedSide, as_taken, timed
 from vlalign.stats.checks import check_side, warnings
 from vlalign.stats.curves import k_curve, n_curve
+from vlalign.stats.explained import Explained, explained
 from vlalign.stats.interval import half_sampling
-from vlalign.stats.null import permutation_null
+from vlalign.stats.null import Null, permutation_null
 
 log = logging.getLogger(__name__)
 
 ALPHA = 0.05  # level of the null's threshold, at which the calibrated score starts
 Layer: TypeAlias = Tensor | LazyLayer
+#: what a record keeps of a null inside categories
+_OF_WITHIN = ("permutations", "asked", "stopped", "seed", "mean", "sd", "q95", "max", "p_value")
 _LONG_SECONDS = 60  # duration of a null that is logged before it starts
 
 
@@ -40,6 +44,7 @@ class Analysis:
     matrix: Floats
     best: tuple[int, int]
     groups: GroupLabels | None
+    categories: list[Categories]
     seconds: dict[str, float]
 
     def run(self, *, permutations: int, halves: int, full: bool, seed: int) -> dict[str, Any]:
@@ -56,6 +61,8 @@ class Analysis:
         interval = self._interval(x, y, halves, seed, labels, full, notes)
         curves = self._curves(seed, notes) if full else None
         chance = moments["mean"] if moments is not None else null["pair_mean"] if null is not None else None
+        if self.categories and null is not None and chance is not None:
+            null["within"] = self._within(null, chance, x, y, halves, seed, notes)
         checks["notes"] = notes
         return {
             "chance": chance, "moments": moments, "null": null, "interval": interval, "curves": curves, "checks": checks
@@ -94,15 +101,45 @@ class Analysis:
         expected = permutations * self.seconds["grid"]
         if type(self.metric).permuted is Metric.permuted and expected > _LONG_SECONDS:
             log.info("%s: %d permutations, up to about %.0f s", self.metric.label, permutations, expected)
-        with timed(self.seconds, "null"):
-            null = permutation_null(
-                self.metric, self.x_layers, self.y_layers, n=self.x.side.n, observed=float(self.matrix[self.best]),
-                count=permutations, seed=seed, groups=labels,
-            )  # fmt: skip
+        null = self._permuted(permutations, seed, groups=labels)
         if len(null.maxima) + 1 < 1 / ALPHA:
             notes.append(f"no calibrated score: it needs at least {round(1 / ALPHA) - 1} permutations")
         assert null.pair_mean is not None
         return {**null.summary(ALPHA), "pair_mean": float(null.pair_mean[self.best]), "maxima": null.maxima.tolist()}
+
+    def _permuted(self, count: int, seed: int, **blocks: Any) -> Null:
+        with timed(self.seconds, "null"):
+            return permutation_null(
+                self.metric, self.x_layers, self.y_layers, n=self.x.side.n, observed=float(self.matrix[self.best]),
+                count=count, seed=seed, **blocks,
+            )  # fmt: skip
+
+    def _within(
+        self, free: dict[str, Any], chance: float, x: Layer, y: Layer, halves: int, seed: int, notes: list[str]
+    ) -> list[dict[str, Any]]:
+        """Compute for each column of categories the null inside them and, above chance, the share they explain."""
+        shares: list[Explained | None] = [None] * len(self.categories)
+        if free["p_value"] <= ALPHA:
+            with timed(self.seconds, "within"):
+                labels = [one.labels for one in self.categories]
+                a, b = as_taken(self.metric, x), as_taken(self.metric, y)
+                shares = explained(self.metric, a, b, labels, chance, halves=halves, seed=seed)
+        entries = []
+        for one, share in zip(self.categories, shares, strict=True):
+            about = one.describe()
+            null = self._permuted(free["asked"], seed, within=one.labels)
+            assert null.pair_mean is not None
+            kept = {name: value for name, value in null.summary(ALPHA).items() if name in _OF_WITHIN}
+            spread = dict.fromkeys(("score", "share", "low", "high")) if share is None else asdict(share)
+            entries.append(about | kept | {"pair_mean": float(null.pair_mean[self.best])} | {"explained": spread})
+            if about["alone"]:
+                notes.append(
+                    f"{one.name}: {about['alone']} of {self.x.side.n} samples alone in a category keep their pairs, so "
+                    "the share explained and the p-value are a little too large"
+                )
+            if one.cut:
+                notes.append(f"{one.name} holds numbers, cut into {about['categories']} strata of similar ones")
+        return entries
 
     def _interval(
         self, x: Layer, y: Layer, halves: int, seed: int, labels: Any, full: bool, notes: list[str]

@@ -15,7 +15,8 @@ import torch
 from vlalign.config import keywords
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Metric
-from vlalign.scoring.grouping import Groups, are_exact, resolve_groups
+from vlalign.scoring.categories import columns_of, resolve_categories
+from vlalign.scoring.grouping import are_exact, resolve_groups
 from vlalign.scoring.inputs import Arrays, Features, Side, check_pairing, is_run
 from vlalign.scoring.layers import find_device
 from vlalign.scoring.options import ScoreOptions
@@ -109,7 +110,7 @@ def prepare_pairs(pairs: Iterable[tuple[Features, Features]], options: ScoreOpti
     pairs = _converted(pairs)
     metrics, concat, device = options.metrics, options.concat, find_device(options.device)
     for x, y in pairs:
-        _check(x, y, metrics, concat, options.groups)
+        _check(x, y, metrics, options)
     for chosen in metrics:
         _check_memory(chosen, pairs, concat, device)
     scorer = Scorer(options, device)
@@ -144,13 +145,15 @@ def _title(side: Features, label: str) -> str:
     return str(side.key.title) if hasattr(side, "key") else getattr(side, "name", None) or label
 
 
-def _check(x: Features, y: Features, metrics: Sequence[Metric], concat: bool, groups: Groups) -> None:
+def _check(x: Features, y: Features, metrics: Sequence[Metric], options: ScoreOptions) -> None:
     a, b = Side(x, "x"), Side(y, "y")
     check_pairing(a, b)
-    if not are_exact(groups):
-        resolve_groups(groups, a.ids, a.n)
+    if not are_exact(options.groups):
+        resolve_groups(options.groups, a.ids, a.n)
+    for column in columns_of(options.within):
+        resolve_categories(column, a.ids, a.n)
     for metric in metrics:
-        metric.check(a.n, [*_widths(a, concat), *_widths(b, concat)])
+        metric.check(a.n, [*_widths(a, options.concat), *_widths(b, options.concat)])
 
 
 def _widths(side: Side, concat: bool) -> list[int]:

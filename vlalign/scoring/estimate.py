@@ -11,6 +11,7 @@ import torch
 
 from vlalign.metrics.base import Metric
 from vlalign.scoring.batch import Planned
+from vlalign.scoring.categories import columns_of
 from vlalign.scoring.inputs import Arrays, Side
 from vlalign.scoring.layers import find_device
 from vlalign.scoring.options import ScoreOptions
@@ -51,14 +52,16 @@ class _Times(NamedTuple):
 def _trial(metric: Metric, options: ScoreOptions, width: int, rows: int, x_layers: int, y_layers: int) -> _Times:
     """Score aligned random features, so that no null stops early; scale to all permutations and half-samples."""
     draws, halves = options.draws(metric), options.halves(metric)
-    tried = replace(options, groups=None, permutations=min(draws, _DRAWS), half_samples=min(halves, _DRAWS))
+    tried = replace(
+        options, groups=None, within=None, permutations=min(draws, _DRAWS), half_samples=min(halves, _DRAWS)
+    )
     draw = torch.Generator().manual_seed(0)
     x = torch.randn(rows, 1, width, generator=draw).expand(rows, x_layers, width)
     y = x[:, :1] + 0.5 * torch.randn(rows, y_layers, width, generator=draw)
     x = x + 0.5 * torch.randn(x.shape, generator=draw)
     scorer = Scorer(tried, find_device(options.device))
     seconds = scorer.pair(metric, Arrays(x), Arrays(y, label="y"), None).seconds
-    null = seconds.get("null", 0.0) * draws / max(1, min(draws, _DRAWS))
+    null = seconds.get("null", 0.0) * draws / max(1, min(draws, _DRAWS)) * (1 + len(columns_of(options.within)))
     interval = seconds.get("interval", 0.0) * halves / max(1, min(halves, _DRAWS))
     layers = sum(seconds.get(stage, 0.0) for stage in _PER_LAYER)
     return _Times(seconds["grid"] + null, layers / (x_layers + y_layers), interval + seconds.get("curves", 0.0))

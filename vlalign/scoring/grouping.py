@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from torch import Tensor
 
+from vlalign.arrays import index_ids
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Ints
 from vlalign.scoring.layers import PreparedSide
@@ -18,6 +19,8 @@ from vlalign.stats.groups import checked_groups, exact_groups, read_groups
 #: ``"exact"`` (identical features in the last layer of a model), a file with the columns id and group, a mapping
 #: from sample id to group, or one label a row.
 Groups: TypeAlias = "str | Path | Mapping[str, Any] | Sequence[Any] | np.ndarray | None"
+
+_NO_IDS = "{} by id need sample ids: features without ids need one label a row"
 
 #: source of groups that come from the features, as records state it
 EXACT = "identical features"
@@ -60,28 +63,53 @@ def resolve_groups(groups: Groups, ids: Sequence[str] | None, n: int, *sides: Pr
                 "groups out (ties between equal rows are broken at random), or name the groups in a file"
             )
         return _or_none(labels, EXACT)
-    if isinstance(groups, str | Path | Mapping):
+    if isinstance(groups, str | Path):
         if ids is None:
-            raise VlalignError("groups by id need sample ids: features without ids need one label a row")
-        if isinstance(groups, Mapping):
-            if missing := [name for name in ids if name not in groups]:
-                raise VlalignError(f"groups name no group for {len(missing)} samples, the first is {missing[0]!r}")
-            return _or_none(_numbered([groups[name] for name in ids]), "given by id")
+            raise VlalignError(_NO_IDS.format("groups"))
         return _or_none(checked_groups(read_groups(groups, ids), n), Path(groups).name)
-    if isinstance(groups, Tensor | np.ndarray):
-        groups = groups.tolist()
-    if not isinstance(groups, Sequence):
-        raise VlalignError(f"groups must be exact, a file, a mapping or a list of labels, not {type(groups).__name__}")
-    if len(groups) != n:
-        raise VlalignError(f"groups has {len(groups)} labels for {n} samples: give one a row")
-    return _or_none(_numbered(groups), "given by row")
+    source = "given by id" if isinstance(groups, Mapping) else "given by row"
+    return _or_none(numbered(values_of_samples(groups, ids, n, "groups"), "groups"), source)
 
 
-def _numbered(labels: Sequence[Any]) -> Ints:
-    labels = [label.item() if isinstance(label, Tensor) else label for label in labels]
+def values_of_samples(values: Any, ids: Sequence[str] | None, n: int, what: str) -> list[Any]:
+    """Return one value a sample, given by id (a mapping) or by row.
+
+    Args:
+        values: a mapping from ids, or a list, array, tensor or series with one value a row; a series whose index is no
+            row number is by id.
+        ids: of the samples; None without.
+        n: number of samples.
+        what: the values as errors name them.
+
+    Raises:
+        VlalignError: values by id for samples without ids, samples without a value, or another number of values.
+    """
+    if (index := index_ids(values)) is not None:
+        values = dict(zip(index, values.tolist(), strict=True))
+    if isinstance(values, Mapping):
+        if ids is None:
+            raise VlalignError(_NO_IDS.format(what))
+        if missing := [name for name in ids if name not in values]:
+            raise VlalignError(f"{what}: no label for {len(missing)} of {n} samples, the first is {missing[0]!r}")
+        return [values[name] for name in ids]
+    if hasattr(values, "tolist"):
+        values = values.tolist()
+    if not isinstance(values, Sequence) or isinstance(values, str):
+        raise VlalignError(f"{what} must be a mapping or a list of labels, not {type(values).__name__}")
+    if len(values) != n:
+        raise VlalignError(f"{what}: {len(values)} labels for {n} samples, give one a row")
+    return [value.item() if isinstance(value, Tensor) else value for value in values]
+
+
+def numbered(labels: Sequence[Any], what: str) -> Ints:
+    """Return labels as 0, 1, … in the order of their first appearance [N].
+
+    Raises:
+        VlalignError: a sample without a label: None, NaN, or something that cannot be one.
+    """
     for i, label in enumerate(labels):
-        if label is None or not isinstance(label, Hashable) or label != label:
-            raise VlalignError(f"sample {i} (from 0) has no group: {label!r} is no label, give text or a number")
+        if label is None or not isinstance(label, Hashable) or label != label or label == "":
+            raise VlalignError(f"{what}: sample {i} (from 0) has no label, but {label!r}: give text or a number")
     number: dict[Any, int] = {}
     return np.array([number.setdefault(label, len(number)) for label in labels], dtype=np.int64)
 

@@ -10,15 +10,18 @@ from cyclopts import Group, Parameter
 
 from vlalign.config import Free, FreeMany, Options, plain
 from vlalign.errors import VlalignError
+from vlalign.option_types import Before
 
 if TYPE_CHECKING:
     import torch
 
     from vlalign.metrics.base import Metric
     from vlalign.scoring import inputs
+    from vlalign.scoring.categories import Within as Categories
     from vlalign.scoring.grouping import Groups
     from vlalign.scoring.record import ScoreRecord
 
+    Within = Categories | None
     Metrics = str | Metric | Sequence[str | Metric]
     Device = str | torch.device | None
     Features = inputs.Features | None
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     Ids = Sequence[Sequence[str | int] | None] | None
 else:  # checked where PyTorch and NumPy are imported
     Metrics, Groups, Device, Features, Names, Ids = FreeMany, Free, Free, Free, Free, Free
+    Within = Annotated[tuple[str, ...] | None, Before(lambda value: value, checked=False)]
 
 #: half-samples of an interval by default: a costly metric gets fewer and a wider quantile
 HALF_SAMPLES, COSTLY_HALF_SAMPLES = 100, 20
@@ -126,9 +130,20 @@ class ScoreOptions(CompareOptions, NullOptions):
     full: Annotated[bool, Parameter(parse=False)] = False
     """also compute the interval of the maximum over layers, and the score against N and k"""
 
+    within: Annotated[Within, Parameter(group=_NULL, metavar="FILE:COLUMN")] = None
+    """categories of the samples, by id where the file has ids: also test the score against pairs shuffled inside
+    categories, and compute how much of it each column explains; many different numbers are cut into strata"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.within is not None and self.groups is not None:
+            raise VlalignError("within: categories and groups cannot be permuted together, give one of them")
+        if self.within is not None and self.permutations == 0:
+            raise VlalignError("within: a null inside categories needs permutations, and they are 0")
+
     def settings(self, metric: Metric) -> dict[str, Any]:
-        """Return everything that a score with a metric depends on beside its sides, with the metric's defaults."""
-        values = plain({name: value for name, value in vars(self).items() if name not in ("k", "device")})
+        """Return everything that a score with a metric depends on beside sides and categories, with its defaults."""
+        values = plain({name: value for name, value in vars(self).items() if name not in ("k", "device", "within")})
         counts = {"permutations": self.draws(metric), "half_samples": self.halves(metric)}
         return values | counts | {"metric": metric.label}
 

@@ -15,6 +15,7 @@ from vlalign.config import plain
 from vlalign.environment import environment
 from vlalign.metrics.base import Metric
 from vlalign.scoring.analysis import Analysis
+from vlalign.scoring.categories import columns_of, resolve_categories
 from vlalign.scoring.grouping import are_exact, resolve_groups
 from vlalign.scoring.inputs import Arrays, Features, Side, check_pairing
 from vlalign.scoring.layers import PreparedSide, timed
@@ -45,6 +46,7 @@ class Scorer:
         a, b = (self._side(side, given, order) for side, given in zip(sides, (x, y), strict=True))
         ids, n = sides[0].ids if order is None else order, sides[0].n
         groups = resolve_groups(self.options.groups, ids, n, a, b)
+        categories = [resolve_categories(column, ids, n) for column in columns_of(self.options.within)]
         for side in (a, b):
             if metric.preparation not in side.prepared:
                 side.prepared[metric.preparation] = side.prepare(metric, seconds)
@@ -55,7 +57,7 @@ class Scorer:
         matrix[np.ix_(a.varied, b.varied)] = grid
         row, column = (int(p) for p in np.unravel_index(int(np.argmax(grid)), grid.shape))
         i, j = a.varied[row], b.varied[column]
-        statistics = Analysis(metric, a, b, x_layers, y_layers, grid, (row, column), groups, seconds).run(
+        statistics = Analysis(metric, a, b, x_layers, y_layers, grid, (row, column), groups, categories, seconds).run(
             permutations=self.options.draws(metric),
             halves=self.options.halves(metric),
             full=self.options.full,
@@ -104,7 +106,9 @@ class Scorer:
             values = [*groups.items()] if isinstance(groups, Mapping) else [repr(label) for label in groups]  # type: ignore[union-attr]
             groups = hashlib.sha256(repr(values).encode()).hexdigest()
         sides = {label: _content(side) for label, side in (("x", x), ("y", y))}
-        return options.settings(metric) | {"vlalign": __version__, **sides, "groups": groups}
+        within = [column.digest for column in columns_of(options.within)]
+        asked = {"vlalign": __version__, **sides, "groups": groups, **({"within": within} if within else {})}
+        return options.settings(metric) | asked
 
     def forget(self, metric: Metric) -> None:
         """Release the layers prepared for a metric, except those that other metrics may use too."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from vlalign.display import visible
@@ -17,6 +18,8 @@ _MEANINGS = {
     "null": "largest score over all layer pairs at random pairings: what selecting the best pair gives by itself",
     "p-value": "share of random pairings whose best layer pair scores at least as much",
     "calibrated": "0 at the null's 95% point and 1 at a perfect score, so that metrics, N and k can be compared",
+    "within": "largest score over all layer pairs when pairs are shuffled inside categories; explained: what is left "
+    "above chance at the best layer pair when each sample is paired with another one of its category",
     "hubness": "skewness of how often samples are neighbours of others: hubs in most lists distort neighbour scores",
 }
 #: words for how far a score is from the null's 95% point (0) to perfect (1), by the least value that earns them
@@ -52,7 +55,31 @@ def score_facts(record: ScoreRecord) -> dict[str, str]:
         if record.calibrated is not None:
             level = f"{1 - alpha:.0%}" if isinstance(alpha := null.get("alpha"), float) else "95%"
             rows["calibrated"] = f"{record.calibrated:.4f}  (0 at the null's {level} point, 1 at perfect)"
+        for one in null.get("within") or []:
+            rows[f"within {visible(one['name'])}"] = _within_fact(one)
     return rows
+
+
+def _within_fact(one: Mapping[str, Any]) -> str:
+    """Return the null inside the categories of one column."""
+    kind = "strata" if one["cut"] else "categories"
+    text = f"mean {number(one['mean'])}, largest {number(one['max'])} of {one['permutations']} pairings inside "
+    text += f"{one['categories']} {kind}; {p_equation(_p_of_null(one))}"
+    share = share_text(one["explained"])
+    return text if share == DASH else f"{text}; {visible(one['name'])} explains {share} of what is above chance"
+
+
+def share_text(spread: Mapping[str, Any]) -> str:
+    """Return which share of a score above chance is explained, with its interval; a dash where it is not known."""
+    share, low, high = (spread.get(name) for name in ("share", "low", "high"))
+    if share is None:
+        return DASH
+    ends = "" if low is None or high is None else f" ({_limited(low)} to {_limited(high)})"
+    return _limited(share) + ends
+
+
+def _limited(share: float) -> str:
+    return _percent(min(1.0, max(0.0, share)))
 
 
 def has_layers(record: ScoreRecord) -> bool:
@@ -63,6 +90,7 @@ def has_layers(record: ScoreRecord) -> bool:
 def meanings_of(record: ScoreRecord) -> dict[str, str]:
     """Return what the names of a record's facts mean, each in one line."""
     known = {*score_facts(record), *(["hubness"] if "hub_skewness" in (record.checks.get("x") or {}) else [])}
+    known |= {name.partition(" ")[0] for name in known}
     return {name: meaning for name, meaning in _MEANINGS.items() if name in known}
 
 
@@ -77,9 +105,11 @@ def spread_text(record: ScoreRecord) -> str:
 
 def p_of_record(record: ScoreRecord) -> str:
     """Return the p-value of a score; with its sign where none of its permutations reached the score."""
-    if record.null is None or record.p_value is None:
-        return DASH
-    return p_text(record.p_value, 0.0 if record.null["stopped"] else 1 / (record.null["permutations"] + 1))
+    return DASH if record.null is None or record.p_value is None else _p_of_null(record.null)
+
+
+def _p_of_null(null: Mapping[str, Any]) -> str:
+    return p_text(null["p_value"], 0.0 if null["stopped"] else 1 / (null["permutations"] + 1))
 
 
 def verdict(record: ScoreRecord) -> str:
@@ -108,7 +138,24 @@ def verdict(record: ScoreRecord) -> str:
         return f"above chance ({p}), but its interval reaches down to chance: not settled by {record.n} samples"
     strength = next(word for least, word in _STRENGTHS if low >= least)
     way = f"{_percent(record.calibrated)} of the way from the null's 95% point to perfect"
-    return f"above chance ({p}), {strength}: {way}{spread}"
+    return "; ".join([f"above chance ({p}), {strength}: {way}{spread}", *_of_categories(record.null)])
+
+
+def _of_categories(null: Mapping[str, Any]) -> list[str]:
+    """Return what the column that explains most says of a score above chance; nothing without categories.
+
+    That most of a score is coarse is said only where the whole interval of the share lies above one half.
+    """
+    known = [one for one in null.get("within") or [] if one["explained"].get("share") is not None]
+    if not known:
+        return []
+    one = max(known, key=lambda one: float(one["explained"]["share"]))
+    name, low = visible(one["name"]), one["explained"].get("low")
+    if one["p_value"] > _LEVEL:
+        return [f"no better than pairs shuffled inside {name} ({p_equation(_p_of_null(one))})"]
+    share = f"{name} explains {share_text(one['explained'])} of what is above chance"
+    coarse = "strata" if one["cut"] else "categories"
+    return [f"most of it is coarse {coarse}: {share}" if low is not None and low > 0.5 else share]
 
 
 def _percent(share: float) -> str:

@@ -46,7 +46,15 @@ _MEAN = [object_schema(mean=float) | None]
 _POINT = object_schema(
     at=Annotated[float, Field(gt=0)], largest=_MEAN, largest_corrected=_MEAN, fixed=_MEAN, fixed_corrected=_MEAN
 )
+_EXPLAINED = object_schema(**{name: [float | None] for name in ("score", "share", "low", "high")})
+_WITHIN = list_schema(
+    object_schema(
+        name=str, cut=bool, categories=Count, alone=Count, p_value=Share, permutations=Count, stopped=bool, mean=float,
+        max=float, explained=_EXPLAINED,
+    )
+)  # fmt: skip
 _NULL = object_schema(
+    within=[_WITHIN],
     p_value=Share, permutations=Count, stopped=bool, calibrated=float | None, asked=[Count | None],
     blocks=[Count | None], alpha=[Share], maxima=[list[float]],
     **{name: [float] for name in ("mean", "sd", "q5", "q50", "q95", "q99", "max", "threshold", "pair_mean")},

@@ -97,8 +97,10 @@ def generator(text: str, *parts: object) -> np.random.Generator:
     return np.random.default_rng(int.from_bytes(digest[:16], "big"))
 
 
-def permutations(n: int, count: int, seed: int, chunk: int, groups: Any = None) -> Iterator[NDArray[np.int64]]:
-    """Draw ``count`` random permutations of 0..n-1 as arrays [<= chunk, n] that depend on ``n``, ``seed``, ``groups``.
+def permutations(
+    n: int, count: int, seed: int, chunk: int, groups: Any = None, within: Ints | None = None
+) -> Iterator[NDArray[np.int64]]:
+    """Draw ``count`` random permutations of 0..n-1 as arrays [<= chunk, n] that depend on the other arguments only.
 
     Args:
         n: number of samples.
@@ -109,14 +111,21 @@ def permutations(n: int, count: int, seed: int, chunk: int, groups: Any = None) 
             the order inside each is random (whole-block exchangeability, Winkler et al. 2015, "Multi-level block
             permutation"). A group that is the only one of its size stays in place. Groups of one sample each are no
             restriction.
+        within: categories 0, 1, … [N] inside which samples are permuted, in place of groups. A sample that is the only
+            one of its category stays in place.
 
     Raises:
         VlalignError: if no two groups have the same size, so that none can be exchanged, or for wrong ``groups``.
     """
     random = generator("permutation null", seed, n)
     blocks = None if groups is None else _by_size(groups, n)
+    by_category = slice(0) if within is None else np.argsort(within, kind="stable")
 
     def draw() -> Ints:
+        if within is not None:
+            order = np.empty(n, dtype=np.int64)
+            order[by_category] = np.lexsort((random.random(n), within))
+            return order
         if blocks is None or blocks[0].shape == (n, 1):
             return random.permutation(n)
         order = np.empty(n, dtype=np.int64)
@@ -151,6 +160,7 @@ def permutation_null(
     seed: int = 0,
     stop_after: int | None = 20,
     groups: Any = None,
+    within: Ints | None = None,
 ) -> Null:
     """Compute the distribution of the largest value over all layer pairs when the rows of y are paired at random.
 
@@ -166,6 +176,7 @@ def permutation_null(
         stop_after: stop at this number of null maxima >= ``observed``: a score that is clearly no larger than chance
             needs few permutations. The p-value stays valid (:attr:`Null.p_value`). None: never stop.
         groups: labels [N] of samples that belong together, see :func:`permutations`.
+        within: categories [N] inside which samples are permuted, likewise.
 
     Raises:
         VlalignError: a metric that does not depend on the pairing, a count below 1, values that are not finite, or
@@ -183,7 +194,7 @@ def permutation_null(
     maxima: list[float] = []
     reached, stopped = 0, False
     mean = np.zeros((len(x), len(y)))
-    for part in permutations(n, count, seed, chunk, groups):
+    for part in permutations(n, count, seed, chunk, groups, within):
         values = metric.permuted(x, y, part)
         for matrix in values:  # one by one, so that nothing depends on the size of the chunks
             maxima.append(float(matrix.max()))

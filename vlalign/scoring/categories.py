@@ -1,0 +1,107 @@
+"""Categories of samples, inside which pairs are shuffled to see how much of a score they explain."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from vlalign.errors import VlalignError
+from vlalign.metrics.base import Floats, Ints
+from vlalign.scoring.grouping import numbered, values_of_samples
+from vlalign.stats.explained import STRATA, strata
+
+#: Values of the samples by id (a mapping, or a series with an index) or by row, or a :class:`Column` of them; several
+#: of these in a tuple.
+Within: TypeAlias = "Column | Mapping[str, Any] | Sequence[Any] | np.ndarray | tuple[Any, ...]"
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """A named column of values, by id or by row."""
+
+    name: str
+    values: Any
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of name and values, in hexadecimal digits."""
+        values = [*self.values.items()] if isinstance(self.values, Mapping) else [repr(one) for one in self.values]
+        return hashlib.sha256(repr((self.name, values)).encode()).hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class Categories:
+    """Categories of the samples of one score.
+
+    Attributes:
+        name: of the column.
+        labels: 0, 1, … of each sample [N], in the order in which they are scored.
+        cut: whether they are strata of similar numbers.
+    """
+
+    name: str
+    labels: Ints
+    cut: bool = False
+
+    def describe(self) -> dict[str, Any]:
+        """Return the entry of a record: name, whether numbers were cut, numbers of categories and of samples."""
+        sizes = np.bincount(self.labels)
+        return {
+            "name": self.name,
+            "cut": self.cut,
+            "categories": len(sizes),
+            "largest": int(sizes.max()),
+            "alone": int((sizes == 1).sum()),
+        }
+
+
+def columns_of(within: Within | None) -> list[Column]:
+    """Return the columns that the option names; a column without a name is called category.
+
+    Raises:
+        VlalignError: a text, which is no values, or two columns of one name.
+    """
+    given = [] if within is None else list(within) if isinstance(within, tuple) else [within]
+    columns = []
+    for one in given:
+        if isinstance(one, str):
+            raise VlalignError(f"within: {one!r} is a text: give one value a sample, by row or by id")
+        if not isinstance(one, Column):
+            name = getattr(one, "name", None)  # of a series
+            one = Column("category" if name is None else str(name), one)
+        columns.append(one)
+    if len({column.name for column in columns}) < len(columns):
+        raise VlalignError("within names two columns of one name: leave one out, or rename it")
+    return columns
+
+
+def resolve_categories(column: Column, ids: Sequence[str] | None, n: int) -> Categories:
+    """Return the categories of ``n`` samples; numbers of more than 32 values are cut into strata of similar ones.
+
+    Raises:
+        VlalignError: values by id for features without ids, samples without a value, or values that are no labels.
+    """
+    what = f"the column {column.name}"
+    values = values_of_samples(column.values, ids, n, what)
+    labels = numbered(values, what)
+    numbers = _numbers(values) if labels.max() + 1 > STRATA else None
+    if numbers is not None:
+        labels = strata(numbers[:, None])
+    if labels.max() + 1 == n:
+        raise VlalignError(
+            f"{what} gives each of the {n} samples another category, so nothing can be permuted inside one"
+        )
+    return Categories(column.name, labels, numbers is not None)
+
+
+def _numbers(values: Sequence[Any]) -> Floats | None:
+    """Return values as numbers [N], also those that a text table holds; None where one is no finite number."""
+    try:
+        numbers = np.array([float(value) for value in values])
+    except (TypeError, ValueError):
+        return None
+    return numbers if np.isfinite(numbers).all() else None
