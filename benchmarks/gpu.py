@@ -114,7 +114,7 @@ def main() -> int:
     if arguments.part:
         logging.basicConfig(level=logging.WARNING)
         logging.getLogger("vlalign").setLevel(logging.INFO)
-        data = DataSpec(arguments.data, max_samples=32 if arguments.tiny else 1024)
+        data = DataSpec(arguments.data, max_samples=8 if arguments.tiny else 1024)
         PARTS[arguments.part](Reporter(out, arguments.part), data, arguments.tiny)
         return 0
     results = out / "gpu.jsonl"

@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+from support.forks import unsynced
 from support.hub import HubServer
 from support.runs import FakeRun, made_up_pair
 from support.tiny import TinyModels
@@ -39,6 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if "huggingface_hub" in sys.modules:
         raise pytest.UsageError("huggingface_hub was imported before tests/conftest.py could redirect it")
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job inherits that it is ignored
+    os.fsync = unsynced
     server = config.stash[_SERVER] = HubServer().start()
     home = config.stash[_HOME] = Path(tempfile.mkdtemp(prefix="vlalign-tests-"))
     kept = server.env(home)

@@ -33,11 +33,11 @@ def parts(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | 
 
 
 def mutants() -> list[dict[str, Any]]:
-    """A good record with every odd value in the place of every part; each of a pair of its own."""
+    """A good record with odd values in the place of every part, every second one there; each of a pair of its own."""
     good = json.dumps(dataclasses.asdict(made_up()))
     found = []
-    for path in parts(json.loads(good)):
-        for odd in (*ODD, GONE):
+    for at, path in enumerate(parts(json.loads(good))):
+        for odd in (*ODD[at % 2 :: 2], GONE):
             data = json.loads(good)
             data["y"] |= {"model": f"text-{len(found)}", "run": run_of(f"text-{len(found)}", "text")}
             place: Any = data
@@ -60,14 +60,14 @@ def test_no_record_stops_the_others_or_is_lost(tmp_path: Path, capsys: pytest.Ca
     for i, data in enumerate(mutants()):
         names.add(f"mutant-{i}.json")
         (results / f"mutant-{i}.json").write_text(json.dumps(data))
-    assert len(names) > 2000
+    assert len(names) > 1200
     assert main(["leaderboard", str(results), "--out", str(tmp_path / "site"), "--quiet"]) == 0
     told = json.loads((tmp_path / "site" / "leaderboard.json").read_text(encoding="utf-8"))
     shown = {row["record"] for group in told["groups"] for row in group["rows"]}
     listed = {one["record"]: one["reason"] for one in told["invalid"]}
     assert shown | set(listed) == names
     assert not shown & set(listed)
-    assert 500 < len(listed) < 2000
+    assert 300 < len(listed) < 1200
     late = {name: why for name, why in listed.items() if why.startswith("not a whole")}
     assert not late  # validate_record refuses all of them, so that what cannot be shown is not pushed either
     assert "Traceback" not in capsys.readouterr().err
