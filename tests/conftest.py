@@ -24,6 +24,7 @@ from hypothesis import settings
 from support.forks import unsynced
 from support.hub import HubServer
 from support.runs import FakeRun, made_up_pair
+from support.shown import figures_sketched
 from support.tiny import TinyModels
 from torch import Tensor
 
@@ -156,9 +157,7 @@ def frozen_objects(frozen_caches: list[Any]) -> None:
 
 
 @pytest.fixture
-def sketched_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+def sketched_figures() -> Iterator[None]:
     """Write figures without drawing them: for tests of pages, in which other tests look at the figures."""
-    from matplotlib.figure import Figure
-    from support.shown import sketched
-
-    monkeypatch.setattr(Figure, "savefig", sketched)
+    with figures_sketched():
+        yield

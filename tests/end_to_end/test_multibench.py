@@ -14,6 +14,7 @@ from end_to_end.conftest import Command
 from support.html import Page
 from support.killed import killed_at
 from support.multibench import affect_data, write_pickle
+from support.shown import figures_sketched
 
 from vlalign.cli import main
 from vlalign.multibench import MultibenchResult, load_encoder, open_prepared
@@ -64,7 +65,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that nothing disturbed, beside its data."""
     folder = tmp_path_factory.mktemp("whole")
     arrays(folder)
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, figures_sketched():
         patch.chdir(folder)
         assert main(["multibench", *PREPARE.split()]) == 0
         assert main(["multibench", "run", "--data", "pets", *FEW.split(), "--out", "run", "--quiet"]) == 0
@@ -78,7 +79,7 @@ def test_from_arrays_to_the_page(command: Command, whole: Path, tmp_path: Path) 
     done = command(f"vlalign multibench run --data pets {FEW} --dry-run")
     assert f"{ENCODERS} to train" in done.stdout
     assert not (tmp_path / "multibench-runs" / "pets" / "encoders").exists()
-    done = command(f"vlalign multibench run --data pets {FEW}")
+    done = command(f"vlalign multibench run --data pets {FEW}", figures=False)
     run = tmp_path / "multibench-runs" / "pets"
     assert "Traceback" not in done.stderr
     assert "multibench-runs/pets/report.html" in done.stdout
@@ -138,7 +139,7 @@ def test_affect_data_and_one_table_of_two_runs(command: Command, whole: Path, tm
     command("vlalign multibench prepare mosi mosi.pkl")
     command(f"vlalign multibench run --data multibench-data/mosi {FEW} --epochs 1 --seeds 2 --out mosi", figures=False)
     shutil.copytree(whole / "run", tmp_path / "pets")
-    done = command("vlalign multibench report mosi pets --out table")
+    done = command("vlalign multibench report mosi pets --out table", figures=False)
     assert "MOSI" in done.stdout
     text = (tmp_path / "table" / "table1.md").read_text(encoding="utf-8")
     assert "-0.135" in text.replace("−", "-")  # published, beside ours

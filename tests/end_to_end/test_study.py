@@ -15,6 +15,7 @@ from end_to_end.conftest import Command
 from support.counts import counted_loads
 from support.hub import HubServer
 from support.killed import killed_at
+from support.shown import figures_sketched
 
 from vlalign.cli import main
 from vlalign.remote import HubUnreachable
@@ -49,7 +50,8 @@ def shards(folder: Path) -> dict[Path, tuple[int, int]]:
 def whole(hub: HubServer, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study that nothing disturbed: its store and its folder."""
     folder = tmp_path_factory.mktemp("whole")
-    assert study_here(f"{STUDY} --store {folder / 'store'} --out {folder / 'out'}") == 0
+    with figures_sketched():
+        assert study_here(f"{STUDY} --store {folder / 'store'} --out {folder / 'out'}") == 0
     return folder
 
 

@@ -14,6 +14,7 @@ import yaml
 from end_to_end.conftest import Command
 from support.hub import TOKEN, HubServer
 from support.killed import killed_at
+from support.shown import figures_sketched
 
 from vlalign.cli import main
 from vlalign.synthetic import SyntheticResult
@@ -38,12 +39,13 @@ def encoders(folder: Path) -> dict[str, tuple[int, int]]:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that nothing disturbed."""
     folder = tmp_path_factory.mktemp("whole") / "run"
-    assert main(["synthetic", "run", *FEW.split(), "--out", str(folder), "--quiet"]) == 0
+    with figures_sketched():
+        assert main(["synthetic", "run", *FEW.split(), "--out", str(folder), "--quiet"]) == 0
     return folder
 
 
 def test_from_nothing_to_the_page(command: Command, whole: Path, tmp_path: Path) -> None:
-    done = command(f"vlalign synthetic run {FEW} --out run")
+    done = command(f"vlalign synthetic run {FEW} --out run", figures=False)
     run = tmp_path / "run"
     assert {path.name for path in run.iterdir()} == {
         "alignment.csv", "alignment.parquet", "config.yaml", "encoders", "study.json", "report.html", "RESULTS.md",

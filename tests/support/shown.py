@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest import mock
 
 from PIL import Image
 from rich.console import Console
@@ -33,6 +36,15 @@ def drawn(path: Path | None) -> bool:
 def colours(image: Image.Image) -> int:
     """The number of different colours of an image."""
     return len(image.convert("RGB").getcolors(image.width * image.height))
+
+
+@contextmanager
+def figures_sketched() -> Iterator[None]:
+    """Write figures without drawing them, which takes seconds: for tests in which other tests look at them."""
+    from matplotlib.figure import Figure
+
+    with mock.patch.object(Figure, "savefig", sketched):
+        yield
 
 
 def sketched(self: Figure, path: Path, *, format: str, **_: object) -> None:

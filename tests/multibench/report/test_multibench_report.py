@@ -230,6 +230,7 @@ def test_chance_of_the_test_samples_is_told(usual: MultibenchResult, tmp_path: P
     assert "test R²" in text
 
 
+@pytest.mark.usefixtures("sketched_figures")
 def test_names_are_escaped(tmp_path: Path) -> None:
     result = made_up_multibench(
         name=HTML, modalities=("<i>a</i>", "b$x_{$"), depths=(1, 2), seeds=(1,), data={"notes": ["<script>x</script>"]}
