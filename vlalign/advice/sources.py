@@ -47,7 +47,7 @@ def read_source(
     from vlalign.multibench.data.prepared import is_prepared
 
     if len(modalities) not in (0, 2):
-        raise VlalignError(f"--modalities takes two names, got {len(modalities)}")
+        raise VlalignError(f"--modalities takes two names, got {len(modalities)}: advise compares two modalities")
     if is_prepared(words[0]):
         if len(words) > 1 or labels:
             raise VlalignError(f"{words[0]} is a prepared data set, which has its labels: name it alone")
@@ -75,7 +75,7 @@ def _files(words: Sequence[str], modalities: Sequence[str], id_column: str | Non
             raise VlalignError(f"{words[0]} is one array: name a second one, or the file alone")
         words = [f"{words[0]}:{name}" for name in modalities or _arrays(path)]
     if len(words) != 2:
-        raise VlalignError(f"{len(words)} files given: name one with two arrays, or two")
+        raise VlalignError(f"{len(words)} files given: advise compares two modalities, in one file or in two")
     read = [read_embeddings(word, id_column) for word in words]
     return [
         Side(Arrays(one.features, one.name, one.ids, label, one.source), label)

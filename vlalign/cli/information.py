@@ -1,12 +1,14 @@
-"""Estimate what two modalities share about a label, what each has alone, and what only both together have.
+"""Estimate what modalities share about a label, what each has alone, and what only both together have.
 
-Rows are paired by id where both files have ids, and else by their order; labels are one a row, or a column of a table
-with ids. Of a run, and of a file with several layers, the last layer is used.
+Of three modalities or more, every pair is decomposed, and what each adds to the others together is estimated. Rows are
+paired by id where all files have ids, and else by their order; labels are one a row, or a column of a table with ids.
+Of a run, and of a file with several layers, the last layer is used.
 
   vlalign information mine.npz --labels labels.npy
   vlalign information image.npy text.npy --labels labels.csv:class --ids ids.txt
   vlalign information clip.parquet:image clip.parquet:text --labels clip.parquet:category
   vlalign information features dinov2-small llama-7b --labels labels.csv:class
+  vlalign information image.npy text.npy audio.npy --labels labels.csv:label --ids ids.txt
 """
 
 from __future__ import annotations
@@ -41,10 +43,10 @@ def run(
     """Estimate the decomposition, show it, and write information.json and information.png.
 
     Args:
-        store: folder of the feature store, a file of embeddings, or an .npz file with the arrays of both modalities
-        runs: two runs of the store, or the file of the second modality
+        store: folder of the feature store, a file of embeddings, or an .npz file with the arrays of two modalities
+        runs: runs of the store, two or more, or the files of the other modalities
         labels: class of each sample: one a line or a row, or a column as FILE:COLUMN
-        ids: ids of the rows, one a line or a column as FILE:COLUMN: one file for both sides, or one for each side
+        ids: ids of the rows, one a line or a column as FILE:COLUMN: one file for all sides, or one for each side
         id_column: column of ids in tables (default: id, if there is one)
         out: folder of the record and the figure
         figure: write the figure
@@ -58,35 +60,46 @@ def run(
     from vlalign.report.console import console
     from vlalign.report.information import show_information
 
-    x, y = _sides([store, *runs], ids, id_column)
-    values = _labels(labels, id_column, x)
-    result = information(_last_layer(x), _last_layer(y), values, **vars(options))
+    sides = _sides([store, *runs], ids, id_column)
+    values = _labels(labels, id_column, sides[0])
+    result = information(*map(_last_layer, sides), y=values, **vars(options))
     files = [result.save(Path(out) / "information.json")]
     if figure:
         files.append(save(result.figure(), Path(out) / "information.png"))
     if json:
         print(dumps(result.as_dict(), indent=1, ensure_ascii=False))
     else:
-        show_information(result, (x.model, y.model), files, console())
+        show_information(result, [side.model for side in sides], files, console())
 
 
-def _sides(names: list[str], ids: tuple[str, ...], id_column: str | None) -> tuple[Side, Side]:
-    """Return both modalities with their rows in the same order."""
+def _sides(names: list[str], ids: tuple[str, ...], id_column: str | None) -> list[Side]:
+    """Return the modalities with their rows in the same order."""
     from vlalign.cli.score import choose_pairs, file_pairs
     from vlalign.data.embeddings import is_embeddings
     from vlalign.scoring.inputs import Side, check_pairing
     from vlalign.store import FeatureStore
 
     if is_embeddings(names[0]):
-        [pair] = file_pairs(_two_arrays(names[0]) if len(names) == 1 else names, (), ids, id_column)
+        names = _two_arrays(names[0]) if len(names) == 1 else names
+        if len(ids) not in (0, 1, len(names)):
+            raise VlalignError(f"--ids takes one file for all {len(names)} sides or one for each; {len(ids)} given")
+        pairs = [
+            file_pairs([names[0], name], (), ids if len(ids) < 2 else (ids[0], ids[i]), id_column)[0]
+            for i, name in enumerate(names[1:], 1)
+        ]
+        features: list[Any] = [pairs[0][0], *(pair[1] for pair in pairs)]
     elif ids or id_column:
         raise VlalignError(f"--ids and --id-column are for files of embeddings, not for the store {names[0]}")
+    elif len(names) > 3:
+        store = FeatureStore(names[0])
+        features = [store.find(name) for name in names[1:]]
     else:
-        pair = _one_pair(choose_pairs(FeatureStore(names[0]), names[1:]), names[0])
-    x, y = (Side(side, label) for side, label in zip(pair, "xy", strict=True))
-    if check_pairing(x, y) == "id" and x.ids is not None:
-        y.put_in_order(x.ids)
-    return x, y
+        features = list(_one_pair(choose_pairs(FeatureStore(names[0]), names[1:]), names[0]))
+    sides = [Side(side, f"x{i}") for i, side in enumerate(features, 1)]
+    for side in sides[1:]:
+        if check_pairing(sides[0], side) == "id" and sides[0].ids is not None:
+            side.put_in_order(sides[0].ids)
+    return sides
 
 
 def _one_pair(pairs: Any, store: str) -> Any:

@@ -17,6 +17,7 @@ include what these classifiers would not learn from any number of samples.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,21 +25,23 @@ import numpy as np
 from vlalign.config import keywords
 from vlalign.decomposition.exact import broja
 from vlalign.decomposition.gaussian import Regressor, gaussian_pair
-from vlalign.decomposition.intervals import RATE, estimates, scale_of
+from vlalign.decomposition.intervals import estimates, scale_of
 from vlalign.decomposition.options import InformationOptions
-from vlalign.decomposition.predictions import Ints, PairPredictions, Predictor
+from vlalign.decomposition.predictions import RATE, Ints, PairPredictions, Predictor
 from vlalign.decomposition.program import Floats, entropy
 from vlalign.decomposition.result import NAMES, Estimate, InformationResult
 from vlalign.decomposition.samples import check_samples
 from vlalign.decomposition.scores import apart, pair_scores
+from vlalign.decomposition.several import SeveralInformation, several
 from vlalign.errors import VlalignError
 
 
 @keywords(InformationOptions)
-def information(*views: Any, y: Any = None, options: InformationOptions) -> InformationResult:
-    """Estimate what two modalities share about a label, what each has alone, and what only both together have.
+def information(*views: Any, y: Any = None, options: InformationOptions) -> InformationResult | SeveralInformation:
+    """Estimate what modalities share about a label, what each has alone, and what only both together have.
 
-    ``information(x1, x2, y)``, or with ``y`` by name.
+    ``information(x1, x2, y)``; with ``y`` by name, too: ``information(x1, x2, x3, y=y)`` decomposes every pair, and
+    estimates what each of three modalities or more adds to the others together.
 
     Args:
         views: features [N, D_m] of each modality, rows paired: arrays, tensors, frames or anything that
@@ -49,17 +52,28 @@ def information(*views: Any, y: Any = None, options: InformationOptions) -> Info
         options: of the estimate.
 
     Raises:
-        VlalignError: features or labels that :func:`vlalign.decomposition.samples.check_samples` refuses.
+        VlalignError: fewer than two modalities, or features or labels that
+            :func:`vlalign.decomposition.samples.check_samples` refuses.
     """
     if y is None and views:
         *views, y = views  # type: ignore[assignment]
-    if len(views) != 2:
-        raise VlalignError(f"information takes two modalities and labels, got {len(views)} and labels")
+    if len(views) < 2:
+        raise VlalignError(f"information needs two modalities or more, and labels; got {len(views)} and labels")
     samples = check_samples(views, y, options.folds, options.bins)
+    source: Regressor | Predictor
     if options.estimator == "gaussian":
-        return gaussian_pair(Regressor(samples, options), 0, 1)
-    predictor = Predictor(samples, options)
-    predicted = predictor.pair(0, 1)
+        source = Regressor(samples, options)
+        pair = partial(gaussian_pair, source)
+    else:
+        source = Predictor(samples, options)
+        pair = partial(_pair, source)
+    return pair(0, 1) if len(views) == 2 else several(source, pair)
+
+
+def _pair(predictor: Predictor, first: int, second: int) -> InformationResult:
+    """Return the decomposition of the modalities at two places."""
+    samples, options = predictor.samples, predictor.options
+    predicted = predictor.pair(first, second)
     scores, independent = pair_scores(predicted, options)
     scale = scale_of(options)
     return InformationResult(
@@ -68,7 +82,7 @@ def information(*views: Any, y: Any = None, options: InformationOptions) -> Info
         label_entropy=scale * _label_entropy(predicted.labels),
         options=options,
         samples=len(predicted.labels),
-        widths=tuple(view.shape[1] for view in samples.views),
+        widths=tuple(samples.views[i].shape[1] for i in (first, second)),
         classes=samples.classes,
         correlations=predicted.correlations,
         missed=dict(zip(NAMES, (scale * _missed(predicted.growth)[1]).tolist(), strict=True)),

@@ -24,7 +24,6 @@ from vlalign.decomposition.shared import shared_part
 from vlalign.errors import VlalignError
 
 _PENALTIES = torch.logspace(-4, 3, 15, dtype=torch.float64)  # of ridge, in mean squares of a feature
-_RATE = 1.0  # what is missed falls like 1/n for a model of the right form: as much as the second half of samples added
 
 
 class Regressor:
@@ -37,6 +36,10 @@ class Regressor:
     Raises:
         VlalignError: the labels are classes.
     """
+
+    rate = (
+        1.0  # what is missed falls like 1/n for a model of the right form: as much as the second half of samples added
+    )
 
     def __init__(self, samples: Samples, options: InformationOptions) -> None:
         if samples.target is None:
@@ -80,9 +83,9 @@ class Regressor:
             mean[rows], variance[rows] = torch.stack(new).mean(dim=0)[best], errors[best]
         return mean.numpy(), variance.numpy()
 
-    def gains(self, places: Places, order: Ints, half: bool = False) -> Floats:
+    def scores(self, places: Places, order: Ints) -> Floats:
         """Return log p(y|x) − log p(y) [N] of the targets in an order."""
-        return self.above(self.of(places, half), order)
+        return self.above(self.of(places), order)
 
     def above(self, given: tuple[Floats, Floats], order: Ints) -> Floats:
         """Return the logarithm of a density of targets in an order [N], above that of the target given nothing."""
@@ -92,7 +95,7 @@ class Regressor:
     def growth(self, places: Places) -> Floats:
         """Return by how much log p(y|x) is above that of regressions on half as many samples [N]."""
         everyone = np.arange(len(self.target))
-        return self.gains(places, everyone) - self.gains(places, everyone, half=True)
+        return self.scores(places, everyone) - self.above(self.of(places, half=True), everyone)
 
 
 def _lines(x: Tensor, fit: Tensor, y: Tensor) -> Tensor:
@@ -130,10 +133,10 @@ def gaussian_pair(regressor: Regressor, first: int, second: int) -> InformationR
     growth = np.stack([regressor.growth(one) for one in sets])
 
     def scores(order: Ints) -> Floats:
-        return np.stack([*(regressor.gains(one, order) for one in sets), regressor.above(shared, order)])
+        return np.stack([*(regressor.scores(one, order) for one in sets), regressor.above(shared, order)])
 
     def missed(rows: Ints) -> tuple[Floats, Floats]:
-        one, other, both = _RATE * np.maximum(growth[:, rows].mean(axis=1), 0)
+        one, other, both = regressor.rate * np.maximum(growth[:, rows].mean(axis=1), 0)
         either = max(one, other)
         less = [0.0, 0.0, 0.0, 0.0, other, one, either, 0.0]
         return np.array(less), np.array([one, other, both, either, one, other, both, either])

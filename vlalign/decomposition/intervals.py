@@ -12,8 +12,6 @@ from vlalign.decomposition.program import Floats
 from vlalign.decomposition.result import Estimate
 from vlalign.decomposition.scores import RESOLUTION
 
-RATE = 1 / (2 ** (1 / 3) - 1)  # what is missed, in gains from half of the samples to all
-
 
 def scale_of(options: InformationOptions) -> float:
     """Return the units of a nat."""

@@ -29,6 +29,9 @@ from vlalign.decomposition.shared import shared_part
 Ints = NDArray[np.int64]
 Places = tuple[int, ...]
 
+FLOOR = 1e-3  # least p(y|state) / p(y)
+RATE = 1 / (2 ** (1 / 3) - 1)  # what is missed, in gains from half of the samples to all
+
 
 @dataclass(frozen=True)
 class PairPredictions:
@@ -56,6 +59,12 @@ class PairPredictions:
     models: dict[str, dict[str, float]]
 
 
+def floored(gains: Floats, marginal: Floats) -> Floats:
+    """Return log p(y|x) − log p(y) [N, K] with p(y|x) / p(y) of at least about :data:`FLOOR`, as tables of states."""
+    ratio = np.maximum(np.exp(gains), FLOOR)
+    return np.asarray(np.log(ratio / (ratio @ marginal)[:, None]))
+
+
 def fold_numbers(folds: Folds) -> Ints:
     """Return the fold [N] that predicts each sample."""
     fold = np.empty(len(folds.labels), dtype=np.int64)
@@ -71,6 +80,8 @@ class Predictor:
         samples: checked.
         options: of the estimate.
     """
+
+    rate = RATE
 
     def __init__(self, samples: Samples, options: InformationOptions) -> None:
         self.samples, self.options = samples, options
@@ -110,14 +121,20 @@ class Predictor:
             )
         return self._made[places, half]
 
-    def gains(self, places: Places) -> Tensor:
+    def gains(self, places: Places) -> Floats:
         """Return log p(y|x) − log p(y) [N, K] of held-out predictions."""
-        return self.of(places)[0].every - priors(self.folds)
+        return (self.of(places)[0].every - priors(self.folds)).double().numpy()
 
-    def growth(self, places: Places) -> Tensor:
+    def scores(self, places: Places, order: Ints) -> Floats:
+        """Return log p(y|x) − log p(y) [N] of the labels in an order; see :func:`floored`."""
+        labels = self.folds.labels.numpy()
+        marginal = np.bincount(labels) / len(labels)
+        return floored(self.gains(places), marginal)[np.arange(len(labels)), labels[order]]
+
+    def growth(self, places: Places) -> Floats:
         """Return by how much log p(y|x) of the label is above that of predictions from half as many samples [N]."""
         each = torch.arange(len(self.folds.labels)), self.folds.labels
-        return self.of(places)[0].every[each] - self.of(places, half=True)[0].every[each]
+        return (self.of(places)[0].every[each] - self.of(places, half=True)[0].every[each]).double().numpy()
 
     def pair(self, first: int, second: int) -> PairPredictions:
         """Return predictions from two modalities and from what they share."""
@@ -133,10 +150,10 @@ class Predictor:
         ]
         return PairPredictions(
             posteriors=torch.stack([self.of(places)[0].every for places in sets[:2]]).double().exp().numpy(),
-            joint=self.gains(sets[2]).double().numpy(),
+            joint=self.gains(sets[2]),
             shared=(torch.stack(shared) - prior).double().numpy(),
             correlations=part.correlations,
-            growth=torch.stack([self.growth(places) for places in sets]).double().numpy(),
+            growth=np.stack([self.growth(places) for places in sets]),
             fold=fold_numbers(self.folds),
             labels=self.folds.labels.numpy(),
             models={name: self.of(places)[1] for name, places in zip(("x1", "x2", "both"), sets, strict=True)},

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,8 +60,65 @@ class Estimate:
     detected: bool
 
 
+class JsonResult(Result):
+    """Base of results of estimates: also ``table()`` and a record as JSON."""
+
+    @abstractmethod
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as values that JSON can hold."""
+
+    @abstractmethod
+    def labels_text(self, digits: int) -> str:
+        """Return the number of classes and their entropy."""
+
+    def table(self) -> pd.DataFrame:
+        """Return the data frame of :meth:`to_frame`."""
+        return self.to_frame()
+
+    def save(self, path: str | Path) -> Path:
+        """Write a record (JSON) and return its path.
+
+        Raises:
+            VlalignError: the file cannot be written.
+        """
+        return write_whole(Path(path), (json.dumps(self.as_dict(), indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def estimate_row(meaning: str, one: Estimate) -> list[str]:
+    """Return the cells of a table about a value: its meaning, the value, its interval and its null."""
+    value = number(one.value, 3) if one.detected else "not detected"
+    return [meaning, value, interval(one.low, one.high, 3), number(one.null, 3)]
+
+
+def draw_estimates(shown: Mapping[str, Estimate], units: str, title: str, ax: Any) -> Any:
+    """Draw bars of values by their names, with intervals, and nulls as lines; return the axes.
+
+    Args:
+        shown: values, from above.
+        units: of the values.
+        title: of the figure.
+        ax: Matplotlib axes; None for those of a new figure.
+    """
+    from vlalign.display.figures import COLOURS, font_size, new_figure
+    from vlalign.display.figures import plain as plain_axes
+
+    axes = new_figure(6.4, 1.2 + 0.35 * len(shown)).subplots() if ax is None else ax
+    estimates = list(reversed([*shown.values()]))
+    for i, one in enumerate(estimates):
+        axes.barh(i, one.value, color=COLOURS[0] if one.detected else "#bbbbbb", height=0.6)
+        axes.plot([one.low, one.high], [i, i], color="black", linewidth=1.2)
+        axes.plot([one.null, one.null], [i - 0.35, i + 0.35], color=COLOURS[1], linewidth=1.5)
+        text = f" {one.value:.2f}" if one.detected else f" {one.value:.2f}, not detected"
+        axes.text(max(one.high, one.value, one.null), i, text, va="center", fontsize=font_size(8))
+    axes.set_yticks(range(len(shown)), list(reversed([*shown])), fontsize=font_size(8))
+    axes.set_xlim(0, 1.3 * max(0.02, *(max(one.high, one.value) for one in estimates)))
+    axes.set_xlabel(f"information about the label, {units}; black: 95 % interval, orange: null", fontsize=font_size(8))
+    plain_axes(axes, title)
+    return axes
+
+
 @dataclass(frozen=True, repr=False)
-class InformationResult(Result):
+class InformationResult(JsonResult):
     """Decomposed information of two modalities about a label, estimated from samples.
 
     Attributes:
@@ -113,17 +172,11 @@ class InformationResult(Result):
         """Return the card: values with their meanings and intervals, the figure of :meth:`plot`, and notes."""
         title, *_ = self.lines()
         alt = "bars of R, U1, U2 and S with intervals and nulls"
-        return Card(f"Information about the label: {title}", [], self.texts(), self.plot().figure, alt, NOTES)
+        return Card(f"Information about the label: {title}", [], self.texts(), self.figure(), alt, NOTES)
 
     def texts(self) -> Texts:
         """Return the table that LaTeX and Markdown show: a row for each value."""
-        rows = [
-            [
-                name, MEANINGS[name], number(one.value, 3) if one.detected else "not detected",
-                interval(one.low, one.high, 3), number(one.null, 3),
-            ]
-            for name, one in self.estimates.items()
-        ]  # fmt: skip
+        rows = [[name, *estimate_row(MEANINGS[name], one)] for name, one in self.estimates.items()]
         columns = ["", "information about the label", self.options.units, "95 % interval", "null"]
         return Texts(columns, rows, left=columns[1:2])
 
@@ -133,8 +186,6 @@ class InformationResult(Result):
 
         rows = [{"": name, "information": MEANINGS[name], **asdict(one)} for name, one in self.estimates.items()]
         return pd.DataFrame(rows).set_index("")
-
-    table = to_frame
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as values that JSON can hold."""
@@ -152,18 +203,6 @@ class InformationResult(Result):
             "options": plain(self.options),
         }
 
-    def save(self, path: str | Path) -> Path:
-        """Write a record (JSON) and return its path.
-
-        Raises:
-            VlalignError: the file cannot be written.
-        """
-        return write_whole(Path(path), (json.dumps(self.as_dict(), indent=1, ensure_ascii=False) + "\n").encode())
-
-    def figure(self) -> Any:
-        """Return the Matplotlib figure of :meth:`plot`."""
-        return self.plot().figure
-
     def plot(self, ax: Any = None) -> Any:
         """Draw bars of R, U1, U2 and S with intervals, and nulls as lines.
 
@@ -173,22 +212,5 @@ class InformationResult(Result):
         Returns:
             The axes.
         """
-        from vlalign.display.figures import COLOURS, font_size, new_figure
-        from vlalign.display.figures import plain as plain_axes
-
-        axes = new_figure(6.4, 2.6).subplots() if ax is None else ax
-        shown = [self.estimates[name] for name in reversed(_SHORT)]
-        for i, one in enumerate(shown):
-            axes.barh(i, one.value, color=COLOURS[0] if one.detected else "#bbbbbb", height=0.6)
-            axes.plot([one.low, one.high], [i, i], color="black", linewidth=1.2)
-            axes.plot([one.null, one.null], [i - 0.35, i + 0.35], color=COLOURS[1], linewidth=1.5)
-            text = f" {one.value:.2f}" if one.detected else f" {one.value:.2f}, not detected"
-            axes.text(max(one.high, one.value, one.null), i, text, va="center", fontsize=font_size(8))
-        axes.set_yticks(range(4), list(reversed(_SHORT.values())), fontsize=font_size(8))
-        axes.set_xlim(0, 1.3 * max(0.02, *(max(one.high, one.value) for one in shown)))
-        units = self.options.units
-        axes.set_xlabel(
-            f"information about the label, {units}; black: 95 % interval, orange: null", fontsize=font_size(8)
-        )
-        plain_axes(axes, self.lines()[0])
-        return axes
+        shown = {text: self.estimates[name] for name, text in _SHORT.items()}
+        return draw_estimates(shown, self.options.units, self.lines()[0], ax)

@@ -15,13 +15,12 @@ import numpy as np
 from vlalign.decomposition.clusters import k_means
 from vlalign.decomposition.exact import mutual_information
 from vlalign.decomposition.options import InformationOptions
-from vlalign.decomposition.predictions import Ints, PairPredictions
+from vlalign.decomposition.predictions import FLOOR, Ints, PairPredictions, floored
 from vlalign.decomposition.program import Floats, least_information
 
 _TOLERANCE = 1e-6  # nats, of the program
 _STRONGEST = 20.0
-_FLOOR = 1e-3  # least p(y|state) / p(y)
-RESOLUTION = 2 * _FLOOR  # nats: what is smaller may be an effect of the floor
+RESOLUTION = 2 * FLOOR  # nats: what is smaller may be an effect of the floor
 
 
 def _merge(posteriors: Floats, options: InformationOptions) -> Ints:
@@ -49,7 +48,7 @@ def _with_information(table: Floats, wanted: float) -> Floats:
         result = marginal * np.exp(middle * (ratio - ratio.max(axis=1, keepdims=True)))
         result *= mass / result.sum(axis=1, keepdims=True)
         low, high = (middle, high) if mutual_information(result) < wanted else (low, middle)
-    return _with_marginals(np.maximum(result, _FLOOR * mass * marginal), marginal)
+    return _with_marginals(np.maximum(result, FLOOR * mass * marginal), marginal)
 
 
 def pair_scores(predicted: PairPredictions, options: InformationOptions) -> tuple[Floats, float]:
@@ -72,7 +71,7 @@ def pair_scores(predicted: PairPredictions, options: InformationOptions) -> tupl
         )
         state = np.unique(state, return_inverse=True)[1]
         table = table[table.sum(axis=1) > 0]
-        table = _with_marginals(np.maximum(table, _FLOOR * table.sum(axis=1, keepdims=True) * marginal), marginal)
+        table = _with_marginals(np.maximum(table, FLOOR * table.sum(axis=1, keepdims=True) * marginal), marginal)
         wanted = _gain(table)[state, predicted.labels].mean()
         if wanted > 0:
             table = _with_information(table, wanted)
@@ -80,24 +79,18 @@ def pair_scores(predicted: PairPredictions, options: InformationOptions) -> tupl
             table, state = marginal[None], np.zeros_like(state)
         gains.append(_gain(table)[state])
         each = np.arange(count), predicted.labels
-        lost = max(lost, float((_floored(np.log(posteriors / marginal), marginal)[each] - gains[-1][each]).mean()))
+        lost = max(lost, float((floored(np.log(posteriors / marginal), marginal)[each] - gains[-1][each]).mean()))
         tables.append(table)
         states.append(state)
     solved = least_information(tables[0], tables[1], _TOLERANCE)
     least = solved.a[states[0]] + solved.b[states[1]] - np.log(marginal)
     first, second = gains
     independent = mutual_information((tables[0][:, None] * tables[1] / marginal).reshape(-1, len(marginal)))
-    joint = _floored(predicted.joint, marginal)
+    joint = floored(predicted.joint, marginal)
     each = np.arange(count), predicted.labels
-    shared = min((_floored(gains, marginal) for gains in predicted.shared), key=lambda gains: gains[each].mean())
+    shared = min((floored(gains, marginal) for gains in predicted.shared), key=lambda gains: gains[each].mean())
     values = [first, second, joint, first + second - least, least - second, least - first, joint - least - lost, shared]
     return np.stack(values), max(0.0, independent - solved.upper)
-
-
-def _floored(gains: Floats, marginal: Floats) -> Floats:
-    """Return log p(y|x) − log p(y) [N, K] with p(y|x) / p(y) of at least about :data:`_FLOOR`, as in the tables."""
-    ratio = np.maximum(np.exp(gains), _FLOOR)
-    return np.asarray(np.log(ratio / (ratio @ marginal)[:, None]))
 
 
 def _gain(table: Floats) -> Floats:
@@ -121,5 +114,5 @@ def apart(predicted: PairPredictions, options: InformationOptions) -> Floats:
         other[order] = np.lexsort((draw.random(count), predicted.labels, predicted.fold))
         gains = first + second[other] - 2 * np.log(marginal)
         gains -= np.log(np.exp(gains) @ marginal)[:, None]
-        values.append(_floored(gains, marginal)[each, predicted.labels].mean())
+        values.append(floored(gains, marginal)[each, predicted.labels].mean())
     return np.array(values)

@@ -111,6 +111,10 @@ class Result(ABC):
             The axes.
         """
 
+    def figure(self) -> Any:
+        """Return the Matplotlib figure of :meth:`plot`."""
+        return self.plot().figure
+
     def __repr__(self) -> str:
         title, *lines = map(visible, self.lines())
         return "\n  ".join([f"{type(self).__name__}({title})", *lines])

@@ -13,25 +13,27 @@ from vlalign.decomposition.result import NOTES
 from vlalign.report.console import notes, table, titled
 
 if TYPE_CHECKING:
-    from vlalign.decomposition import InformationResult
+    from vlalign.decomposition import InformationResult, SeveralInformation
 
 
 def show_information(
-    result: InformationResult, names: tuple[str, str], files: Sequence[Path], console: Console
+    result: InformationResult | SeveralInformation, names: Sequence[str], files: Sequence[Path], console: Console
 ) -> None:
-    """Print a row for each value, at most 80 columns wide, with notes and files below."""
-    units = result.options.units
-    console.print(f"x1        {names[0]}\nx2        {names[1]}", soft_wrap=True)
+    """Print a row for each value, at most 80 columns wide for two modalities, with notes and files below."""
+    for i, name in enumerate(names, 1):
+        console.print(f"x{i}        {name}", soft_wrap=True)
     console.print(f"samples   {result.samples:,}, {result.labels_text(3)}")
     texts = result.texts()
     rows = [[Text(cell, style="dim") if cell == "not detected" else cell for cell in row] for row in texts.rows]
     shown = table(texts.columns, rows, left=texts.left, no_wrap=True, collapse_padding=True, pad_edge=False)
-    console.print(titled("What the two modalities share about the label, and what they do not", shown))
+    count = "two" if len(names) == 2 else str(len(names))
+    console.print(titled(f"What the {count} modalities share about the label, and what they do not", shown))
     shuffles = (
         f"null: 95 % quantile of {result.options.permutations} shuffles of the labels of held-out samples; S must also "
-        f"exceed shuffles of x2 within classes: with x1 and x2 independent there, it would be "
-        f"{result.independent_synergy:.3f} {units}."
+        "exceed that of one modality shuffled within classes"
     )
-    console.print(*notes([shuffles, *NOTES]), sep="\n")
+    same = getattr(result, "independent_synergy", None)
+    more = "" if same is None else f": with x1 and x2 independent there, it would be {same:.3f} {result.options.units}"
+    console.print(*notes([f"{shuffles}{more}.", *NOTES]), sep="\n")
     for path in files:
         console.print(f"{'figure' if path.suffix == '.png' else 'record':<9} {path}", soft_wrap=True)
