@@ -31,19 +31,23 @@ ALLOWED: dict[str, set[str]] = {
     "metrics": set(),
     "perturb": {"data"},
     "extraction": {"models", "data", "perturb", "store"},
+    "baseline": {"models", "data", "extraction", "store"},
     "stats": {"metrics"},
     "scoring": {"store", "metrics", "stats"},
     "decomposition": {"scoring"},
     "probing": SCORES | {"data", "models"},
     "reproduce": {"metrics", "scoring"},
-    "report": EXTRACTION | SCORES | {"decomposition", "probing", "reproduce"},
+    "report": EXTRACTION | SCORES | {"baseline", "decomposition", "probing", "reproduce"},
     "study": SCORES,
     "uniqueness": EXTRACTION | SCORES | {"study", "report"},
     "synthetic": SCORES | {"decomposition", "study", "report"},
     "multibench": SCORES | {"study", "report"},
     "advice": SCORES | {"data", "decomposition", "multibench", "study", "report"},
     "hub": EXTRACTION | SCORES | {"study", "synthetic"},
-    "cli": EXTRACTION | SCORES | STUDIES | {"decomposition", "demo", "probing", "reproduce", "report", "hub"},
+    "cli": EXTRACTION
+    | SCORES
+    | STUDIES
+    | {"baseline", "decomposition", "demo", "probing", "reproduce", "report", "hub"},
 }
 
 

@@ -1,6 +1,7 @@
 """How aligned are independently trained vision and language models, and does it matter for your data?
 
 - :func:`vlalign.extract`: pooled features of every layer of a model, into a feature store;
+- :func:`vlalign.baselines`: trivial features and random weights, into a feature store;
 - :func:`vlalign.import_embeddings`: embeddings made elsewhere, into a feature store;
 - :func:`vlalign.read_embeddings`: embeddings in a file;
 - :class:`vlalign.FeatureStore`: the runs of a store;
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from vlalign.advice.run import advise
+    from vlalign.baseline.runs import baselines
     from vlalign.data.embeddings import read_embeddings
     from vlalign.data.spec import DataSpec
     from vlalign.decomposition.estimate import information
@@ -44,6 +46,7 @@ __all__ = [
     "VlalignError",
     "__version__",
     "advise",
+    "baselines",
     "compare",
     "extract",
     "import_embeddings",
@@ -84,6 +87,7 @@ __getattr__ = lazy_names(
         "VlalignError": "errors",
         "__version__": "version",
         "advise": "advice.run",
+        "baselines": "baseline.runs",
         "compare": "scoring.compare",
         "extract": "extraction.engine",
         "import_embeddings": "store.importing",

@@ -15,6 +15,7 @@ from annotated_types import Ge
 from support.commands import status_of
 
 import vlalign
+from vlalign.baseline import BaselineOptions
 from vlalign.cli import main
 from vlalign.cli.app import VERBS, Flags, SettingsFile, program
 from vlalign.config import Many, Number, Options, descriptions, keywords, plain, read_options, yaml_text
@@ -29,6 +30,7 @@ PLACES = [
     (DataSpec, "extract", DataSpec),
     (DataSpec, "perturb", DataSpec),
     (ExtractOptions, "extract", vlalign.extract),
+    (BaselineOptions, "baselines", vlalign.baselines),
     (CompareOptions, "compare", vlalign.compare),
     (ScoreOptions, "score", vlalign.score),
     (ScoreOptions, "score", vlalign.score_pairs),

@@ -91,3 +91,17 @@ def small_grid() -> list[ScoreRecord]:
         for t, value in values.items()
     ]
     return [*found, made_up("vision-a", "text-a", 0.7, k=10)]
+
+
+def trivial_pair(value: float, *, random: bool = False, **changes: Any) -> ScoreRecord:
+    """A record of two baselines, of features or of random weights, with conditions as given."""
+    names = ("random vision-a", "random text-a") if random else ("pixels", "TF-IDF")
+    record = made_up(*names, value, bits=None, **changes)
+    sides = []
+    for side in (record.x, record.y):
+        assert side["run"] is not None
+        key = copy.deepcopy(side["run"]["key"])
+        key["kind"], kind = "baseline", "random" if random else "feature"
+        key["model"] = {"name": side["model"], "modality": side["modality"], kind: {"version": 1}}
+        sides.append({**side, "run": {**side["run"], "key": key, "hash": RunKey(key).hash}})
+    return replace(record, x=sides[0], y=sides[1])

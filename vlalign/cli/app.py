@@ -29,12 +29,15 @@ if TYPE_CHECKING:
     from cyclopts.argument import ArgumentCollection
 
 VERBS = (
-    "extract", "import", "score", "study", "synthetic", "multibench", "advise", "perturb", "metrics", "leaderboard",
-    "compare", "probe", "information", "reproduce", "models", "runs", "verify", "push", "pull", "push-results", "demo",
+    "extract", "import", "baselines", "score", "study", "synthetic", "multibench", "advise", "perturb", "metrics",
+    "leaderboard", "compare", "probe", "information", "reproduce", "models", "runs", "verify", "push", "pull",
+    "push-results", "demo",
 )  # fmt: skip
 _MODULES = {"import": "import_embeddings"}  # whose names Python does not allow
 #: verbs whose command continues where it was interrupted
-_RESUMED = ("extract", "score", "study", "synthetic", "multibench", "advise", "probe", "push", "pull", "demo")
+_RESUMED = (
+    "extract", "baselines", "score", "study", "synthetic", "multibench", "advise", "probe", "push", "pull", "demo",
+)  # fmt: skip
 _LONGEST = 1500  # characters of an error
 _WHOLE = re.compile(r"[-+]?\d+")
 

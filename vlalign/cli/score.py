@@ -2,7 +2,8 @@
 
 Records in the output folder are kept, so the same command resumes after an interruption.
 
-Without names, every vision model is scored with every text model (or, in a store of one modality, every two models).
+Without names, every vision model is scored with every text model (or, in a store of one modality, every two models),
+and baselines of the store (see `vlalign baselines`) with baselines: results of models state what trivial pairs reach.
 A file is .npy, .npz:KEY, .pt, .safetensors:KEY, .parquet:COLUMN, .arrow:COLUMN, .feather:COLUMN, .csv, .tsv or .jsonl;
 rows are paired by id where both files have ids, and else by their order.
 
@@ -13,6 +14,7 @@ rows are paired by id where both files have ids, and else by their order.
   vlalign score features
   vlalign score features dinov2-small llama-7b --report full
   vlalign score features dinov2-small llama-7b --within labels.csv:category    # how much of it is the category?
+  vlalign score features dinov2-small llama-7b --baselines
   vlalign score features --metric mutual_knn:k=20 --metric unbiased_cka --metric cka:kernel=rbf,bandwidth=median
   vlalign score features --table latex --figure-format pdf --style paper > table.tex
   vlalign score features dinov2-small@1f4b llama-7b --metric all --permutations 0
@@ -34,6 +36,7 @@ from vlalign.cli.output import FigureFormat, FigureStyle, Json, TableKind, form_
 from vlalign.config import Folder
 from vlalign.errors import VlalignError
 from vlalign.scoring.options import ScoreOptions
+from vlalign.store.key import is_baseline
 
 if TYPE_CHECKING:
     from vlalign.data.embeddings import Embeddings
@@ -53,6 +56,7 @@ def run(
     id_column: str | None = None,
     out: Folder = "results",
     report: Literal["compact", "full"] = "compact",
+    baselines: bool = False,
     force: bool = False,
     dry_run: bool = False,
     figure: Annotated[bool, Parameter(negative="--no-figure")] = True,
@@ -75,6 +79,7 @@ def run(
         out: folder of records and figures
         report: full: also compute and show the interval of the maximum over layers and curves against N and k, and
             show best layers, data checks and three figures
+        baselines: make baselines of the runs' data where they are missing, and score them with each other, too
         force: recompute records that are in --out
         dry_run: check everything and estimate time and disk, score nothing
         figure: write figures
@@ -90,13 +95,15 @@ def run(
 
     form = form_of(json, table, dry_run)
     options = replace(options, full=report == "full")
+    if baselines and is_embeddings(store):
+        raise VlalignError("--baselines is for runs of a store: make runs of the files with `vlalign import`")
     if is_embeddings(store):
         pairs: Sequence[tuple[Features, Features]] = file_pairs([store, *runs], others, ids, id_column)
         options = replace(options, groups=read_groups(options.groups, id_column))
     elif others or ids or (id_column and not options.within):
         raise VlalignError(f"--with, --ids and --id-column are for files of embeddings, not for the store {store}")
     else:
-        pairs = choose_pairs(FeatureStore(store), runs)
+        pairs = choose_pairs(FeatureStore(store), runs, baselines)
     options = replace(options, within=read_columns(options.within, id_column))
     planned = prepare_pairs(pairs, options)
     if dry_run:
@@ -188,33 +195,74 @@ def _repeated(names: Mapping[str, str]) -> list[str]:
     return [text for text, name in names.items() if list(names.values()).count(name) > 1]
 
 
-def choose_pairs(store: FeatureStore, names: Sequence[str]) -> list[tuple[Run, Run]]:
+def choose_pairs(store: FeatureStore, names: Sequence[str], baselines: bool = False) -> list[tuple[Run, Run]]:
     """Return the pair that two names give, else the pairs of both modalities, or all pairs of one modality.
 
+    Models are paired with models and baselines with baselines, which come first.
+
+    Args:
+        store: of the runs.
+        names: none or two.
+        baselines: make baselines of the data of the runs; with two names, also return the pairs of baselines.
+
     Raises:
-        VlalignError: another number of names, an unknown run, or a store with fewer than two runs.
+        VlalignError: another number of names, an unknown run, a store with fewer than two runs, or data of which no
+            baselines can be made.
     """
     if names:
         if len(names) != 2:
             raise VlalignError(f"name two runs to score one pair, or no run to score all pairs; {len(names)} given")
-        x, y = (store.find(name) for name in names)
-        return [(x, y)]
+        pair = [store.find(name) for name in names]
+        trivial = _trivial_pairs(_with_baselines(store, pair), pair) if baselines else []
+        return [*trivial, (pair[0], pair[1])]
     runs = store.runs()
     if plain := [run for run in runs if not run.key.edits]:
         if len(plain) < len(runs):
             log.info("left out %d runs of edited data: name two runs to score them", len(runs) - len(plain))
         runs = plain
     runs = [run for run in runs if _has_ids(run)]
-    vision = [run for run in runs if run.key.modality == "vision"]
-    text = [run for run in runs if run.key.modality == "text"]
-    pairs = list(product(vision, text)) or list(combinations(runs, 2))
-    samples = {id(run): frozenset(run.ids) for run in runs}
+    if baselines:
+        runs = _with_baselines(store, runs)
+    models = [run for run in runs if not is_baseline(run.key.data)]
+    pairs = _of_both_modalities(models)
+    samples = {id(run): frozenset(run.ids) for run in models}
     same = [(x, y) for x, y in pairs if samples[id(x)] == samples[id(y)]]
     if same and len(same) < len(pairs):  # such as runs of several splits
         log.info("left out %d pairs of runs with different samples: name two runs to see why", len(pairs) - len(same))
         pairs = same
+    pairs = [*_trivial_pairs(runs, models or runs), *pairs]
     if not pairs:
         raise VlalignError(f"{store.root} holds {len(runs)} complete run(s), scoring needs two: extract another")
+    return pairs
+
+
+def _of_both_modalities(runs: Sequence[Run]) -> list[tuple[Run, Run]]:
+    vision = [run for run in runs if run.key.modality == "vision"]
+    text = [run for run in runs if run.key.modality == "text"]
+    return list(product(vision, text)) or list(combinations(runs, 2))
+
+
+def _with_baselines(store: FeatureStore, runs: Sequence[Run]) -> list[Run]:
+    """Return the runs of the store after baselines of the data of all models among ``runs`` were made."""
+    from vlalign.baseline.runs import make_for_runs
+
+    make_for_runs(store, [run for run in runs if not is_baseline(run.key.data)])
+    return [run for run in store.runs() if is_baseline(run.key.data) or not run.key.edits]
+
+
+def _trivial_pairs(runs: Sequence[Run], models: Sequence[Run]) -> list[tuple[Run, Run]]:
+    """Return the pairs of baselines with the samples of any of the models: features, and models of random weights.
+
+    Those that are the same for all samples in every layer are left out.
+    """
+    from vlalign.scoring.beside import is_random
+
+    pairs = []
+    for ids in dict.fromkeys(frozenset(run.ids) for run in models):
+        own = [run for run in runs if is_baseline(run.key.data) and frozenset(run.ids) == ids]
+        own = [run for run in own if len(run.facts.get("constant", ())) < len(run.layers)]
+        for random in (False, True):
+            pairs += _of_both_modalities([run for run in own if is_random(run.key.data) == random])
     return pairs
 
 

@@ -76,13 +76,19 @@ def extract(options: ExtractKeywords) -> list[Run]:
 
 
 class Engine:
-    """Plans and runs an extraction on the processes that were launched together."""
+    """Plans and runs an extraction on the processes that were launched together.
 
-    def __init__(self, config: ExtractOptions) -> None:
+    Args:
+        config: options.
+        random_seed: of random weights for the architectures of all models, see :func:`make_plan`.
+    """
+
+    def __init__(self, config: ExtractOptions, random_seed: int | None = None) -> None:
         if not config.models:
             raise VlalignError("no model given: name one with --model (`vlalign models` lists them)")
         self.state = start_processes(config.cpu)
         self.config = config
+        self.random_seed = random_seed
         self.device: torch.device = self.state.device
         self._loaded: tuple[ModelSource, TextModel | VisionModel] | None = None
 
@@ -101,7 +107,7 @@ class Engine:
 
     def make_plan(self, sweep: Sweep | None = None) -> Plan:
         """Call :func:`~vlalign.extraction.plan.make_plan` for this config and device, on this process alone."""
-        return make_plan(self.config, self.device, self.state.num_processes, sweep)
+        return make_plan(self.config, self.device, self.state.num_processes, sweep, self.random_seed)
 
     def run(
         self, plan: Plan | None = None, *, progress: bool | Progress = False, tracker: GeneralTracker | None = None
@@ -250,7 +256,13 @@ class Engine:
 
 def _command(config: ExtractOptions, plan: ModelPlan) -> str:
     """Return the command that makes the features of one run of a plan again, without ``--store``."""
-    name = next((name for name in config.models if resolve(name) == plan.source.spec), plan.source.spec.alias)
+    spec = plan.source.spec
+    name = next((name for name in config.models if resolve(name).source == spec.source), spec.alias)
+    if plan.source.seed is not None:
+        words = command_words(config.data, skip=("source",))
+        for flag, value in (("--image-size", config.image_size), ("--seed", plan.source.seed)):
+            words += [flag, str(value)] if value else []
+        return shlex.join(["vlalign", "baselines", "--model", name, "--data", config.data.source, *words])
     edits = tuple(edit for edit in applied(plan.data) if edit.modality == plan.source.modality)
     option = f"{plan.source.modality}_pool"
     if len(getattr(config, option) or ()) > 1:

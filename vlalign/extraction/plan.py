@@ -22,7 +22,7 @@ from vlalign.models.text import is_causal, padding_matters
 from vlalign.models.tokenizer import load_tokenizer
 from vlalign.models.vision import has_relative_positions, load_preprocessing
 from vlalign.perturb import Perturbation, check_perturbations, describe_perturbations, perturb_data
-from vlalign.store import FeatureStore, RunKey, Shard, plan_shards
+from vlalign.store import BASELINE, FeatureStore, RunKey, Shard, plan_shards
 
 if TYPE_CHECKING:
     import torch
@@ -128,6 +128,7 @@ def make_plan(
     device: torch.device,
     processes: int = 1,
     sweep: Sweep | None = None,
+    random_seed: int | None = None,
 ) -> Plan:
     """Plan an extraction and check everything that needs no weights: models, data, edits, settings, space.
 
@@ -136,6 +137,7 @@ def make_plan(
         device: of the models.
         processes: number of processes that run together.
         sweep: by model, several lists of edits instead of ``config.perturb``, each a separate run.
+        random_seed: of random weights for the architectures of all models, instead of the weights of their checkpoints.
 
     Raises:
         VlalignError: the first problem.
@@ -149,6 +151,8 @@ def make_plan(
     if all(spec.modality == "vision" for spec in specs):  # before the Hub is asked anything
         check_quantization(config.quantization, "vision", specs[0].alias)
     sources = [locate(spec, revision=config.revision, trust_remote_code=config.trust_remote_code) for spec in specs]
+    if random_seed is not None:
+        sources = [source.randomised(random_seed) for source in sources]
     check_flags(config, sources)
     check_edits(config.edits, sources)
     data = open_data(config.data, sorted({source.modality for source in sources}))
@@ -231,6 +235,8 @@ def _plan_model(
         outline = sketch(source, preprocessing.size, config.image_size)
         if outline.own_states:
             settings["image"] = preprocessing.settings | {"states": "hidden_states"}
+        if source.seed is not None:
+            pools = ("avg",)  # a class token of random weights is nearly the same for all images
         if has_relative_positions(source):  # an earlier version gave these models wrong features
             settings["image"] = settings["image"] | {"positions": "relative"}
         if "cls" in pools and not outline.has_cls:
@@ -248,6 +254,7 @@ def _plan_model(
             key = RunKey(
                 {
                     "format": FORMAT,
+                    **({} if source.seed is None else {"kind": BASELINE}),
                     "model": source.identity(),
                     "dtype": dtype,
                     "quantization": quantization,

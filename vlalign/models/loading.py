@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from vlalign.errors import VlalignError
-from vlalign.models.source import ModelSource, model_errors, read_config
+from vlalign.lazy_torch import torch
+from vlalign.models.source import ModelSource, load_config, model_errors, read_config
 from vlalign.models.structure import Tap
 
 if TYPE_CHECKING:
@@ -44,9 +45,18 @@ class LoadReport:
 def load_pretrained(factory: Any, source: ModelSource, **arguments: Any) -> tuple[Any, LoadReport]:
     """Load a model through an auto class of transformers; return it and a report of weights that did not load.
 
+    A source of random weights gives the initial weights of its architecture, in float32 before they are converted, so
+    that they are the same on every device.
+
     Raises:
         VlalignError: the files cannot be read.
     """
+    if source.seed is not None:
+        with model_errors(source, "config"), random_weights(source):
+            model = factory.from_config(
+                load_config(source), dtype=torch.float32, trust_remote_code=source.trust_remote_code
+            )
+        return model.to(device=arguments.get("device_map", {}).get(""), dtype=arguments.get("dtype")), LoadReport()
     with model_errors(source, "weights"):
         model, info = factory.from_pretrained(
             source.location,
@@ -57,6 +67,15 @@ def load_pretrained(factory: Any, source: ModelSource, **arguments: Any) -> tupl
         )
     shapes = {name: (list(held), list(expected)) for name, held, expected in info["mismatched_keys"]}
     return model, LoadReport(set(info["missing_keys"]), set(info["unexpected_keys"]), shapes)
+
+
+@contextmanager
+def random_weights(source: ModelSource) -> Iterator[None]:
+    """Seed the weights that a model of random weights is built with in the block; others build theirs as they do."""
+    with torch.random.fork_rng(devices=[], enabled=source.seed is not None):
+        if source.seed is not None:
+            torch.manual_seed(source.seed)
+        yield
 
 
 @contextmanager
@@ -185,8 +204,6 @@ def _check_unexpected(
 
 def _check_finite(source: ModelSource, model: nn.Module, parts: tuple[str, ...]) -> None:
     """Refuse weights that are not finite in the parts that are read: fused attention can hide NaN in its result."""
-    import torch
-
     broken = [
         name
         for name, weight in model.named_parameters()
@@ -205,8 +222,6 @@ def _check_finite(source: ModelSource, model: nn.Module, parts: tuple[str, ...])
 
 def _needed(model: nn.Module, names: set[str], result: Callable[[], Tensor]) -> set[str]:
     """Return the weights on which a forward's result depends, by its graph; buffers and quantized weights always."""
-    import torch
-
     parameters = dict(model.named_parameters(remove_duplicate=False))
     held = {name: parameters[name] for name in names if name in parameters and parameters[name].is_floating_point()}
     needed = names - _poolers(names)

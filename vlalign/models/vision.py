@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from vlalign.errors import VlalignError
-from vlalign.models.loading import LoadReport, check_weights, load_pretrained, recorded_loads
+from vlalign.models.loading import LoadReport, check_weights, load_pretrained, random_weights, recorded_loads
 from vlalign.models.source import ModelSource, load_config, model_errors, read_config
 from vlalign.models.structure import Tap, depth_of, find_blocks, first_tensor, stage_taps
 
@@ -125,7 +125,7 @@ def build_vision_model(
         VlalignError: ``image_size`` on a model that cannot take another one, or weights that did not load.
     """
     build = _build_timm if source.backend == "timm" else _build_transformers
-    with model_errors(source, "weights" if pretrained else "config"):
+    with model_errors(source, "weights" if pretrained else "config"), random_weights(source):
         built = build(source, image_size, pretrained)
         if built.channels != 3:
             raise ValueError(f"it reads images of {built.channels} channels, but vlalign reads images as RGB")
@@ -138,7 +138,7 @@ def load_vision_model(
     source: ModelSource, *, dtype: torch.dtype, device: torch.device, image_size: int | None = None
 ) -> VisionModel:
     """Load a vision model for reading, in evaluation mode."""
-    module, arguments = build_vision_model(source, image_size, pretrained=True)
+    module, arguments = build_vision_model(source, image_size, pretrained=source.seed is None)
     module = module.eval().requires_grad_(False).to(device=device, dtype=dtype)
     taps, prefix, has_cls = vision_taps(module, source)
     return VisionModel(module, taps, prefix, has_cls, device, dtype, arguments)

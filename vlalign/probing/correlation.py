@@ -12,6 +12,7 @@ from vlalign.models.registry import family_of
 from vlalign.probing.options import TITLES
 from vlalign.probing.result import ProbeResult
 from vlalign.stats.families import LEAST, FamilyCorrelation, family_correlation
+from vlalign.store.key import is_baseline
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,17 +43,20 @@ def correlate(results: Sequence[ProbeResult], records: Iterable[ScoreRecord]) ->
     """Correlate the alignment in score records with probes, over the models of each side, for each metric.
 
     The alignment of a record is its largest over layer pairs; models are matched by the hash of their runs. A side is
-    left out where fewer than five of its models have been probed and scored with every reference.
+    left out where fewer than five of its models have been probed and scored with every reference. Baselines do not
+    count as models.
 
     Args:
         results: of probes of the same labels.
         records: scores of these runs.
     """
-    probed = {one.run["hash"]: one for one in results if one.run is not None}
+    probed = {one.run["hash"]: one for one in results if one.run is not None and not is_baseline(one.run["key"])}
     tables: dict[tuple[str, str], dict[str, dict[str, float]]] = {}  # (metric, side) -> reference -> model -> score
     names: dict[str, str] = {}
     for record in records:
         sides = {label: getattr(record, label) for label in "xy"}
+        if any(side["run"] and is_baseline(side["run"]["key"]) for side in sides.values()):
+            continue
         hashes = {label: str((side["run"] or {}).get("hash", "")) for label, side in sides.items()}
         metric = f"{record.metric['name']} {record.metric['params']}"
         for own, other in (("x", "y"), ("y", "x")):

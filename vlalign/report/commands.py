@@ -11,6 +11,7 @@ from vlalign.extraction.pools import PRESETS
 from vlalign.models.registry import ALIASES
 from vlalign.scoring.options import recorded_settings
 from vlalign.store.importing import KIND
+from vlalign.store.key import is_baseline
 
 if TYPE_CHECKING:
     from vlalign.scoring import ScoreRecord
@@ -61,7 +62,7 @@ def pull_command(run: Mapping[str, Any]) -> str:
 
 
 def extract_command(key: Mapping[str, Any]) -> str:
-    """Return ``vlalign extract`` for a run key, or ``vlalign import`` for embeddings made elsewhere (FILE).
+    """Return ``vlalign extract`` for a run key, ``vlalign baselines``, or ``vlalign import`` for embeddings (FILE).
 
     It is empty where the key does not name model and data, or was pulled from a place that nothing names.
     """
@@ -77,19 +78,30 @@ def extract_command(key: Mapping[str, Any]) -> str:
     modality, pool = str(model.get("modality")), key.get("pooling")
     image, text = key.get("image"), key.get("text")
     size = image.get("input_size") if isinstance(image, dict) else None
+    image_size = size[-1] if isinstance(size, list) and size else None
+    samples: dict[str, Any] = {
+        "data": data["name"],
+        "data_revision": data.get("revision"),
+        "data_config": data.get("config"),
+        "split": None if data.get("split") == "train" else data.get("split"),
+        "image_column": data.get("image_column"),
+        "text_column": data.get("text_column"),
+        "caption": data.get("caption") or None,
+        "max_samples": data.get("n"),
+    }
+    if is_baseline(key):
+        random = model.get("random")
+        if not isinstance(random, dict):
+            return command_line("baselines", store=_STORE, **samples)
+        name = _model({**model, **random, "name": str(model.get("name")).removeprefix("random ")})
+        seed = random.get("seed") or None
+        return command_line("baselines", store=_STORE, model=name, **samples, image_size=image_size, seed=seed)
     return command_line(
         "extract", store=_STORE, model=_model(model), revision=model["revision"] if on_hub else None,
         **{name: None if key.get(name) == "none" else key.get(name) for name in ("dtype", "quantization")},
-        data=data["name"],
-        data_revision=data.get("revision"),
-        data_config=data.get("config"),
-        split=None if data.get("split") == "train" else data.get("split"),
-        image_column=data.get("image_column"),
-        text_column=data.get("text_column"),
-        caption=data.get("caption") or None,
-        max_samples=data.get("n"),
+        **samples,
         **{f"{modality}_pool": None if pool == PRESETS["platonic"].get(modality) else pool},
-        image_size=size[-1] if isinstance(size, list) and size else None,
+        image_size=image_size,
         max_length=(text.get("max_length") if isinstance(text, dict) else None) or None,
         perturb=[
             _edit(edit) for edit in key.get("perturbations") or [] if isinstance(edit, dict) and "operation" in edit

@@ -22,6 +22,7 @@ from vlalign.display.figures import (
 )
 from vlalign.display.format import metric_title, p_equation
 from vlalign.metrics.base import value_text
+from vlalign.scoring.beside import is_trivial
 from vlalign.scoring.summary import has_layers, p_of_record
 from vlalign.scoring.tables import metric_label, model_label
 
@@ -151,6 +152,8 @@ def save_scores(records: Sequence[ScoreRecord], path: str | Path) -> Path:
 def draw_scores(records: Sequence[ScoreRecord], axes: Any = None) -> Any:
     """Draw scores as points with their intervals, best first; chance and the null's 95 % point are marked on each row.
 
+    Beside pairs of models, the best trivial pair of each metric is a dashed line, and the others are left out.
+
     Args:
         records: of one metric, or of several, which then share the axis of scores.
         axes: Matplotlib axes (default: those of a new figure).
@@ -160,6 +163,8 @@ def draw_scores(records: Sequence[ScoreRecord], axes: Any = None) -> Any:
     """
     from matplotlib.ticker import MaxNLocator
 
+    trivial = {metric_label(record): record.score for record in sorted(filter(is_trivial, records), key=_score)}
+    records = [record for record in records if not is_trivial(record)] or records
     ordered = sorted(records, key=lambda record: (metric_label(record), -record.score))
     several = len({metric_label(record) for record in ordered}) > 1
     models = [[named(model_label(side, ordered), 24 if on_paper() else 40) for side in (r.x, r.y)] for r in ordered]
@@ -181,6 +186,9 @@ def draw_scores(records: Sequence[ScoreRecord], axes: Any = None) -> Any:
         if record.null is not None:
             label = f"null's {1 - record.null['alpha']:.0%} point" if row == 0 else None
             axes.plot(record.null["threshold"], row, "4", color=COLOURS[1], markersize=8, label=label)
+        if (best := trivial.get(metric_label(record))) is not None and not is_trivial(record):
+            label = "best trivial pair" if row == 0 else None
+            axes.plot([best, best], [row - 0.5, row + 0.5], "--", color="black", linewidth=1, label=label)
     axes.set_yticks(range(len(ordered)), labels=names)
     axes.set_ylim(len(ordered) - 0.5, -0.5)
     axes.xaxis.set_major_locator(MaxNLocator(6))
@@ -189,11 +197,15 @@ def draw_scores(records: Sequence[ScoreRecord], axes: Any = None) -> Any:
     axes.set_xlabel(f"{metric}, N = {' or '.join(f'{n:,}' for n in counts)}")
     axes.grid(axis="x", linewidth=0.4, alpha=0.6)
     plain(axes)
-    where: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1, 1), "ncols": 3}
+    where: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1, 1), "ncols": 3 + bool(trivial)}
     if on_paper():
         where |= {"ncols": 2, "columnspacing": 1, "handletextpad": 0.3}
     axes.legend(frameon=False, fontsize=font_size(7), **where)
     return axes
+
+
+def _score(record: ScoreRecord) -> float:
+    return record.score
 
 
 def _outline(axes: Any, inside: Any) -> None:

@@ -11,7 +11,7 @@
 ```
 """
 
-from vlalign.store.key import RunKey, diff_keys
+from vlalign.store.key import BASELINE, RunKey, diff_keys, is_baseline
 from vlalign.store.layout import Layer, Layout, Problem, Shard, plan_shards
 from vlalign.store.norms import LayerNorms, TokenNorms, norms_sentence
 from vlalign.store.run import Run
@@ -19,6 +19,7 @@ from vlalign.store.store import FeatureStore
 from vlalign.store.writer import RunWriter
 
 __all__ = [
+    "BASELINE",
     "FeatureStore",
     "Layer",
     "LayerNorms",
@@ -30,6 +31,7 @@ __all__ = [
     "Shard",
     "TokenNorms",
     "diff_keys",
+    "is_baseline",
     "norms_sentence",
     "plan_shards",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from vlalign.errors import VlalignError
 from vlalign.files import one_line, read_json
 from vlalign.store.checksums import canonical, encode, pretty, sha256_bytes
 
+#: kind, in its key, of a run of trivial features or of random weights; runs of an extraction have no kind
+BASELINE = "baseline"
 _SHOWN = 80  # characters of a value shown in a difference: a sha256 fits
 
 
@@ -117,6 +120,11 @@ class RunKey:
             raise VlalignError(
                 f"cannot read the run key {path}: {one_line(error)}; remove the folder {path.parent} and extract again"
             ) from error
+
+
+def is_baseline(key: Any) -> bool:
+    """Return whether a run key, as data, is that of trivial features or of random weights."""
+    return isinstance(key, Mapping) and key.get("kind") == BASELINE
 
 
 def flatten(data: Any, prefix: str = "") -> dict[str, Any]:

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from vlalign.errors import VlalignError
 from vlalign.models.registry import ALIASES, SOURCES, family_of
+from vlalign.scoring.beside import is_trivial
 from vlalign.scoring.collect import Collected, Invalid
 from vlalign.scoring.conditions import Conditions, conditions, precision_of
 from vlalign.scoring.naming import differences, run_facts, run_names
 from vlalign.scoring.summary import p_of_record
 from vlalign.scoring.tables import false_discovery
 from vlalign.stats.ranks import rank_ranges
+from vlalign.store.key import BASELINE, is_baseline
 from vlalign.store.probes import OF_TEXT
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ class Model:
     Attributes:
         id: hash of its run; for tensors a unique name.
         name: its name, with precision or digits of the key where the board has several runs of the model.
-        family: of the registry; else the architecture in the key, else the name.
+        family: of the registry; else the architecture in the key, else the name; of baselines "baseline".
         precision: quantization, or the dtype of the weights; empty where the key does not state it.
     """
 
@@ -119,7 +121,13 @@ class Group:
 
     conditions: Conditions
     entries: list[Entry]
-    rankings: list[Ranking]  # most rows first, then most with a performance; that of all pairs last
+    rankings: list[Ranking]  # most rows first, then most with a performance; baselines, then that of all pairs last
+
+    @property
+    def trivial(self) -> list[ScoreRecord]:
+        """Scores of baselines with baselines, best first."""
+        records = [entry.record for entry in self.entries if is_trivial(entry.record)]
+        return sorted(records, key=lambda record: -record.score)
 
 
 @dataclass(frozen=True)
@@ -244,7 +252,12 @@ def _group(entries: list[Entry], models: Mapping[str, Model]) -> Group:
             key = getattr(entry, side), "" if entry.conditions.symmetric else side
             rankings.setdefault(key, []).append((entry, other))
     ranked = [Ranking(reference, side, _rows(rows)) for (reference, side), rows in rankings.items()]
-    ranked.sort(key=lambda one: (-len(one.rows), -_with_performance(one), models[one.reference].name, one.side))
+    ranked.sort(
+        key=lambda one: (
+            models[one.reference].family == BASELINE, -len(one.rows), -_with_performance(one),
+            models[one.reference].name, one.side,
+        )
+    )  # fmt: skip
     ranked.append(Ranking(ALL, "", _rows([(entry, "") for entry in entries])))
     return Group(entries[0].conditions, entries, ranked)
 
@@ -316,7 +329,7 @@ def _model(name: str, shown: str, precision: str, side: Mapping[str, Any]) -> Mo
     return Model(
         id=name,
         name=shown,
-        family=family_of(about, title),
+        family=BASELINE if is_baseline(key) else family_of(about, title),
         modality=str(side.get("modality") or "unknown"),
         params=None if spec is None else spec.params,
         precision=precision,

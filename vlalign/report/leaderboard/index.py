@@ -7,15 +7,20 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vlalign.display.format import count, metric_title, plural
 from vlalign.errors import VlalignError
 from vlalign.report.leaderboard.board import ALL, Board, Entry, Group, Ranking, Row, group_titles
 from vlalign.report.leaderboard.files import DUPLICATE, RULES, TABLES, duplicate_rows, invalid_rows
 from vlalign.report.page import Bullets, Section, Table, asset, templates
+from vlalign.scoring.beside import pairs_text
 from vlalign.scoring.summary import p_of_record
 from vlalign.stats.correlations import correlation, rho_text
+from vlalign.store.key import is_baseline
+
+if TYPE_CHECKING:
+    from vlalign.scoring import ScoreRecord
 
 TITLE = "Alignment leaderboard"
 #: distinguishable by colour-blind eyes (Okabe and Ito), on light and dark pages; each with a mark of another shape
@@ -189,6 +194,7 @@ def _group(board: Board, group: Group, title: str, places: Mapping[str, int], at
         "symmetric": shared.symmetric,
         "known": shared.known,
         "entries": len(group.entries),
+        "trivial": _trivial(group.trivial),
         "rankings": [
             {
                 "model": places.get(ranking.reference, -1),
@@ -203,15 +209,31 @@ def _group(board: Board, group: Group, title: str, places: Mapping[str, int], at
     }
 
 
+def _trivial(pairs: list[ScoreRecord]) -> dict[str, Any] | None:
+    """Return the best trivial pair of a group in words, and its scores for the lines of the figures."""
+    if not pairs:
+        return None
+    best = pairs[0]
+    above = None if best.chance is None or best.chance >= 1 else (best.score - best.chance) / (1 - best.chance)
+    scores = {"score": best.score, "above": above, "calibrated": best.calibrated}
+    return {"text": pairs_text(pairs), **{name: _short(value) for name, value in scores.items()}}
+
+
 def _rho(ranking: Ranking) -> str:
-    """Return Spearman's ρ of score and performance with its interval, or why it is missing."""
-    known = [(row.entry.record.score, p) for row in ranking.rows if (p := _performance(row)) is not None]
+    """Return Spearman's ρ of score and performance with its interval, or why it is missing; baselines do not count."""
+    rows = [row for row in ranking.rows if not any(is_baseline(key) for key in _keys(row))]
+    known = [(row.entry.record.score, p) for row in rows if (p := _performance(row)) is not None]
     if len({unit for _, (unit, _) in known}) > 1:
         return rho_text(None, "performances of several units")
     try:
         return rho_text(correlation([score for score, _ in known], [value for _, (_, value) in known]))
     except VlalignError as error:
         return rho_text(None, f"{plural(len(known), 'model')}: five are needed" if len(known) < 5 else str(error))
+
+
+def _keys(row: Row) -> list[Mapping[str, Any]]:
+    """Return the run keys of both sides, as far as they are runs."""
+    return [side["run"]["key"] for side in (row.entry.record.x, row.entry.record.y) if side["run"]]
 
 
 def _performance(row: Row) -> tuple[str, float] | None:

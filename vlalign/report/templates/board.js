@@ -178,6 +178,8 @@ function showChoices() {
   options(byId("reference"), group().rankings.map((one, i) => [i, `${one.name} (${one.rows.length})`]), state.ranking);
   byId("conditions").replaceChildren(...group().parts.flatMap(([name, text]) => [el("dt", {}, name), el("dd", {}, text)]));
   byId("unknown").hidden = group().known;
+  byId("trivial").hidden = !group().trivial;
+  byId("trivial").textContent = group().trivial ? `Trivial pairs on the same samples reach: ${group().trivial.text}.` : "";
   byId("choice").hidden = byId("group").options.length < 2;
   const rows = rowsOf(group(), ranking());
   const seen = (key) => [...new Set(rows.flatMap((row) =>

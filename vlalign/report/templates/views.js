@@ -83,14 +83,22 @@ function showScatter(rows) {
   const [width, height] = [820, 460];
   const raw = state.measure === "score";
   const units = [...new Set(known.map((row) => row.unit))].join(", ");
+  const trivial = group().trivial ? group().trivial[state.measure] : null; // best score of baselines
   const frame = chart({ width, height, across: bounds(known.flatMap((row) => (raw && row.entry.low !== null
-    ? [row.entry.low, row.entry.high] : [row.entry[state.measure]]))),
+    ? [row.entry.low, row.entry.high] : [row.entry[state.measure]])).concat(trivial === null ? [] : [trivial])),
   tall: bounds(known.map((row) => row.performance)),
   below: `${MEASURES[state.measure]} (${group().metric_title})`,
   beside: units + (units === "bits per byte" ? " (lower is better)" : "") });
   const { parts } = frame;
   known.sort((a, b) => a.entry[state.measure] - b.entry[state.measure]);
-  const line = fittedLine(known.map((row) => [row.entry[state.measure], row.performance]));
+  if (trivial !== null) {
+    const at = frame.x(trivial);
+    const end = at > width * 0.75;
+    parts.push(svg("line", { class: "trivial", x1: at, x2: at, y1: frame.top, y2: frame.bottom }),
+      svg("text", { x: at + (end ? -5 : 5), y: frame.top + 10, "text-anchor": end ? "end" : "start" }, "best trivial pair"));
+  }
+  const models = known.filter((row) => row.model.family !== "baseline" && row.other.family !== "baseline");
+  const line = fittedLine(models.map((row) => [row.entry[state.measure], row.performance]));
   if (line) parts.push(svg("path", { class: "fitted", d: `M${line.map(([x, y]) => `${frame.x(x)} ${frame.y(y)}`).join("L")}` }));
   known.forEach((row, i) => {
     const [x, y] = [frame.x(row.entry[state.measure]), frame.y(row.performance)];
