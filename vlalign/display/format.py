@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 DASH = "–"  # for a missing value
+_SMALLEST_P = 0.001  # shown for p-values that rest on the tail of a fitted distribution
 
 
 def size(count: float) -> str:
@@ -128,12 +129,22 @@ def ranges(numbers: Sequence[int], between: str = " to ") -> str:
 def p_text(p: float | None, smallest: float = 0.0) -> str:
     """Return a p- or q-value with two digits; with its sign where it is the smallest possible one.
 
-    A p-value of 1/(K+1) from K permutations shows only that none of them reached the observed value.
+    A p-value of 1/(K+1) from K permutations shows only that none of them reached the observed value. Others come from
+    the tail of a distribution that was fitted to few values, such as Student's t over 50 cuts into halves: below 0.001
+    they rest on the assumed shape of that tail alone, and are shown as ``< 0.001``.
 
-    >>> p_text(0.0123), p_text(0.001, 1 / 1000), p_text(None)
-    ('0.012', '≤ 0.001', '–')
+    Args:
+        p: the value.
+        smallest: that random permutations could give; 0 for other procedures.
+
+    >>> p_text(0.0123), p_text(0.001, 1 / 1000), p_text(3e-18), p_text(None)
+    ('0.012', '≤ 0.001', '< 0.001', '–')
     """
-    return DASH if p is None else f"{'≤ ' if p <= smallest * (1 + 1e-6) else ''}{p:.2g}"
+    if p is None:
+        return DASH
+    if not smallest and p < _SMALLEST_P:
+        return f"< {_SMALLEST_P:g}"
+    return f"{'≤ ' if p <= smallest * (1 + 1e-6) else ''}{p:.2g}"
 
 
 def p_equation(text: str, name: str = "p") -> str:
@@ -142,7 +153,7 @@ def p_equation(text: str, name: str = "p") -> str:
     >>> p_equation("0.02"), p_equation("≤ 0.001")
     ('p = 0.02', 'p ≤ 0.001')
     """
-    return f"{name} {text}" if text.startswith("≤") else f"{name} = {text}"
+    return f"{name} {text}" if text.startswith(("≤", "<")) else f"{name} = {text}"
 
 
 def coefficient(value: float) -> str:
