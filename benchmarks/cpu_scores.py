@@ -141,8 +141,14 @@ class FirstRows(MutualKnn):
         return with_ties(lists, search.block(0, lists, torch.empty(self.rows, len(layer))))
 
 
-def large_row(n: int = 1_000_000, width: int = 512, rows: int = 64) -> Row:
-    """Measure the memory of two mapped float16 arrays until neighbours are searched; ``rows`` rows are searched."""
+def large_row(n: int = 1_000_000, width: int = 512, rows: int = 64, kind: str = "npy") -> Row:
+    """Measure the memory of two float16 files until neighbours are searched; ``rows`` rows are searched.
+
+    Args:
+        n, width: of each array.
+        rows: that are searched.
+        kind: ``npy`` or ``parquet``.
+    """
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         draw = torch.Generator().manual_seed(0)
@@ -155,20 +161,36 @@ def large_row(n: int = 1_000_000, width: int = 512, rows: int = 64) -> Row:
             shared = torch.randn(step, width, generator=draw)
             for file in files:
                 file[start : start + step] = (shared + torch.randn(step, width, generator=draw)).half().numpy()
+        if kind == "parquet":
+            for side, file in zip("xy", files, strict=True):
+                write_parquet(file, f"{folder}/{side}.parquet", step)
         del files
-        growth, seconds = growth_in_process(f"cpu_scores.large_growth({folder!r}, {rows})")
-    what = f"score of 2 mapped float16 files, N={n}, D={width}: memory before the neighbours of {rows} rows"
+        growth, seconds = growth_in_process(f"cpu_scores.large_growth({folder!r}, {rows}, {kind!r})")
+    what = f"score of 2 float16 {kind} files, N={n}, D={width}: memory before the neighbours of {rows} rows"
     return row_of(what, "–", growth, None, "GiB", below=1, load_before=load, seconds=round(seconds, 1))
 
 
-def large_growth(folder: str, rows: int) -> None:
+def write_parquet(array: np.ndarray, path: str, step: int) -> None:
+    """Write an array [N, D] as a column of vectors, ``step`` rows at a time."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    kind = pa.list_(pa.float16(), array.shape[1])
+    schema = pa.schema([("embedding", kind)])
+    with pq.ParquetWriter(path, schema) as file:
+        for start in range(0, len(array), step):
+            flat = pa.array(array[start : start + step].reshape(-1))
+            file.write_table(pa.table([pa.FixedSizeListArray.from_arrays(flat, type=kind)], schema=schema))
+
+
+def large_growth(folder: str, rows: int, kind: str) -> None:
     """Print the growth of memory from opening two files to the search of neighbours, for :func:`large_row`."""
     score(torch.randn(64, 8), torch.randn(64, 8))  # allocations of libraries that are made once
     with watched_growth() as growth:
         metric = FirstRows(rows, growth)
 
         def work() -> None:
-            arrays = [Arrays(read_embeddings(f"{folder}/{side}.npy").features, side) for side in "xy"]
+            arrays = [Arrays(read_embeddings(f"{folder}/{side}.{kind}").features, side) for side in "xy"]
             (planned,) = prepare_pairs([(arrays[0], arrays[1])], ScoreOptions(metric=(metric,)))
             for given, label in zip(planned.sides, "xy", strict=True):
                 PreparedSide(Side(given, label), PRESETS["platonic"], False, None).prepare(metric, {})
@@ -177,11 +199,16 @@ def large_growth(folder: str, rows: int) -> None:
     print(max(metric.before), seconds)
 
 
+def large_rows(n: int = 1_000_000, width: int = 512) -> list[Row]:
+    """Measure both kinds of files."""
+    return [large_row(n, width, kind=kind) for kind in ("npy", "parquet")]
+
+
 def rows(quick: bool = False) -> list[Row]:
     """Measure all rows; ``quick`` measures smaller cases, to check that everything runs."""
     if quick:
-        return [grid_row(256, (5, 64), (3, 48), 2), knn_row(2048, 64, 3), memory_row(8192, 64), large_row(40_000, 64)]
-    return [grid_row(), knn_row(width=576), knn_row(width=4096, repeats=3), memory_row(), large_row()]
+        return [grid_row(256, (5, 64), (3, 48), 2), knn_row(2048, 64, 3), memory_row(8192, 64), *large_rows(40_000, 64)]
+    return [grid_row(), knn_row(width=576), knn_row(width=4096, repeats=3), memory_row(), *large_rows()]
 
 
 if __name__ == "__main__":

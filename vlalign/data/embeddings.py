@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fnmatch
 import json
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,11 +17,12 @@ from vlalign.data.array_files import READERS, decode, listed
 from vlalign.data.tables import read_text
 from vlalign.display import quoted
 from vlalign.errors import VlalignError, did_you_mean
+from vlalign.files import check_space
 from vlalign.paths import user_path
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
-    from torch import Tensor
 
 TABLES = (".parquet", ".arrow", ".feather", ".ipc", ".csv", ".tsv", ".jsonl", ".ndjson")
 ARRAYS = tuple(READERS)
@@ -207,7 +209,9 @@ def read_hub_embeddings(
     return Embeddings(features, repo, f"{source.where}, column {', '.join(columns)}", ids, data)
 
 
-def _from_table(path: Path, key: str, id_column: str | None, source: str) -> tuple[pa.Table | Tensor, list[str] | None]:
+def _from_table(
+    path: Path, key: str, id_column: str | None, source: str
+) -> tuple[pa.Table | np.ndarray, list[str] | None]:
     """Return the columns of embeddings of a table, and the ids."""
     schema = decode(path, lambda: _schema(path))
     names = list(schema.names)
@@ -246,27 +250,36 @@ def _from_table(path: Path, key: str, id_column: str | None, source: str) -> tup
     return table.select(chosen), ids
 
 
-def _read_vectors(path: Path, name: str) -> Tensor | pa.Table:
-    """Return a column of vectors of a parquet file as a tensor, read in parts, so that it is in memory once.
+def _read_vectors(path: Path, name: str) -> np.ndarray | pa.Table:
+    """Return a column of vectors of a parquet file as an array, mapped from a temporary file that it is unpacked to.
 
     A column that is not of one kind and length is returned as a table, whose conversion names the row.
+
+    Raises:
+        VlalignError: the temporary file does not fit on the disk.
     """
+    import numpy as np
     import pyarrow.parquet as pq
 
     from vlalign.arrays import as_tensor
 
-    with pq.ParquetFile(path, memory_map=True) as file:
-        whole: Tensor | None = None
-        start = 0
-        try:
-            for batch in file.iter_batches(_BATCH_ROWS, columns=[name]):
-                part = as_tensor(batch.column(0), name)
-                whole = part.new_empty((file.metadata.num_rows, *part.shape[1:])) if whole is None else whole
-                whole[start : start + len(part)] = part
-                start += len(part)
-        except (VlalignError, RuntimeError):
-            whole = None
-    return _read_table(path, [name]) if whole is None else whole
+    first: np.ndarray | None = None
+    with pq.ParquetFile(path, memory_map=True) as file, tempfile.TemporaryFile() as unpacked:
+        n = file.metadata.num_rows
+        for batch in file.iter_batches(_BATCH_ROWS, columns=[name]):
+            try:
+                part = as_tensor(batch.column(0), name).numpy()
+            except VlalignError:
+                return _read_table(path, [name])
+            if first is None:
+                first = part
+                check_space(Path(tempfile.gettempdir()), n * (part.nbytes // len(part)))
+            if (part.dtype, part.shape[1:]) != (first.dtype, first.shape[1:]):
+                return _read_table(path, [name])
+            part.tofile(unpacked)
+        if first is None or not first.size:
+            return _read_table(path, [name])
+        return np.memmap(unpacked, first.dtype, "r", shape=(n, *first.shape[1:]))
 
 
 def _holds_fractions(kind: pa.DataType) -> bool:
