@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from support.advice import arrays, data
 
+import vlalign
 from vlalign.advice.data import check_folds, make_data, read_data
 from vlalign.errors import VlalignError
 
@@ -36,7 +38,7 @@ def with_nan() -> np.ndarray:
         ({"x1": with_nan()}, "a value of first is not finite (first in row 7)"),
         ({"x1": np.ones((60, 4))}, "first has the same values in every row"),
         ({"x2": X2[:50]}, "first has 60 rows and second has 50: rows are pairs"),
-        ({"x2": X2[:, :, None]}, "second must be features [N, D], got shape [60, 7, 1]"),
+        ({"x2": X2[:, :, None]}, "second has 7 layers: give one, as features [N, D]"),
         ({"unlabelled": (X1,)}, "unlabelled must be two arrays"),
         ({"unlabelled": (X1, X2[:, :3])}, "unlabelled second has 3 columns and second has 7"),
         ({"unlabelled": (X1[:4], X2[:5])}, "unlabelled first has 4 rows and unlabelled second has 5"),
@@ -66,7 +68,7 @@ def test_rare_classes_are_refused() -> None:
 def test_a_column_that_is_the_label_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         make_data(np.c_[X1, 3.0 - 2.0 * Y], X2, Y)
-    assert "first: column 5 equals the label" in caplog.text
+    assert "first: column 5 (from 0) equals the label" in caplog.text
 
 
 def test_every_sample_is_tested_on_once_a_seed() -> None:
@@ -91,3 +93,33 @@ def test_the_file_holds_everything(tmp_path: Path) -> None:
     (tmp_path / "data.safetensors").write_bytes(b"nothing")
     with pytest.raises(VlalignError, match=r"data\.safetensors is missing or damaged"):
         read_data(tmp_path)
+
+
+def test_runs_frames_and_labels_are_paired_by_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = [f"s{i}" for i in range(60)]
+    order = np.random.default_rng(0).permutation(60)
+    shuffled = [ids[i] for i in order]
+    expected = make_data(X1.astype(np.float32), X2.astype(np.float32), Y).fingerprint
+    runs = [
+        vlalign.import_embeddings(tmp_path, name, x, ids=names)
+        for name, x, names in (("dino", X1, ids), ("llama", X2[order], shuffled))
+    ]
+    by_id = dict(zip(shuffled, Y[order].tolist(), strict=True))
+    for labels in (Y, by_id, pd.Series(Y[order], index=shuffled)):
+        assert make_data(*runs, labels).fingerprint == expected
+    frames = pd.DataFrame(X1, index=ids), pd.DataFrame(X2[order], index=shuffled)
+    assert make_data(*frames, by_id).fingerprint == expected
+    assert make_data(runs[0], X2, Y).fingerprint == expected  # an array has no ids: rows are in the order of the run
+    few = {"estimator": "clusters", "bootstraps": 20, "permutations": 19, "folds": 3}
+    assert vlalign.information(*runs, by_id, **few).as_dict() == vlalign.information(X1, X2, Y, **few).as_dict()
+    monkeypatch.setattr("vlalign.advice.run._run", lambda data, *_, **__: data)
+    data: Any = vlalign.advise(*runs, by_id)
+    assert (data.names, data.fingerprint) == (("dino", "llama"), expected)
+    for y, x2, message in (
+        ({"s0": 1}, runs[1], "the labels lack 59 of 60 samples: 's1', 's2', 's3' and 56 more"),
+        (Y, pd.DataFrame(X2, index=[f"t{i}" for i in range(60)]), "do not hold the same ids"),
+    ):
+        with pytest.raises(VlalignError, match=message):
+            make_data(runs[0], x2, y)
+    with pytest.raises(VlalignError, match="the labels are given by id, but the features have no ids"):
+        make_data(X1, X2, by_id)

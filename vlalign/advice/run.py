@@ -62,7 +62,7 @@ def advise(
     *,
     unlabelled: Any = None,
     split: Any = None,
-    names: tuple[str, str] = ("first", "second"),
+    names: tuple[str, str] | None = None,
     out: str | Path | None = None,
     budget: str | None = None,
     progress: bool = False,
@@ -75,12 +75,14 @@ def advise(
     once a seed.
 
     Args:
-        x1: features [N, D1] of the first modality: an array, tensor or DataFrame.
-        x2: features [N, D2] of the second, rows paired.
-        y: labels [N]: texts or whole numbers are classes, fractions a regression target.
-        unlabelled: two arrays [M, D1] and [M, D2] of pairs without a label.
+        x1: features [N, D1] of the first modality: an array, tensor or DataFrame, or a run of a store, of which the
+            last layer is used.
+        x2: features [N, D2] of the second, rows paired; runs and frames with an index are paired by id.
+        y: labels [N], in the order of the first modality or by id (a mapping, or a series with an index): texts or
+            whole numbers are classes, fractions a regression target.
+        unlabelled: two arrays [M, D1] and [M, D2], or two runs, of pairs without a label.
         split: [N] of "train", "valid" and "test"; default: folds.
-        names: of the modalities.
+        names: of the modalities (default: the models of runs, else first and second).
         out: folder for tables and report, which resumes what was begun there; None keeps nothing.
         budget: time for training, such as "10m", that steps, seeds, folds and weights are fitted to.
         progress: show a bar with the time left.
@@ -94,11 +96,18 @@ def advise(
     """
     from vlalign.advice.data import make_data
 
-    data = make_data(x1, x2, y, unlabelled, split, names)
+    data = make_data(x1, x2, y, unlabelled, split, names or _names(x1, x2))
     if out is not None:
         return _run(data, AdviceConfig(out=str(out), **settings), budget, progress, report=True)
     with TemporaryDirectory(prefix="vlalign-") as folder:
         return _run(data, AdviceConfig(out=folder, **settings), budget, progress, report=False)
+
+
+def _names(x1: Any, x2: Any) -> tuple[str, str]:
+    from vlalign.scoring.inputs import is_run  # slow: PyTorch
+
+    first, second = (x.key.title if is_run(x) else name for x, name in ((x1, "first"), (x2, "second")))
+    return (first, second) if first != second else (f"first {first}", f"second {second}")
 
 
 def _run(data: PairedData, config: AdviceConfig, budget: str | None, progress: bool, report: bool) -> AdviceResult:

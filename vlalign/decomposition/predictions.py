@@ -97,6 +97,13 @@ class Predictor:
             return clustered([self._clusters[i] for i in places], folds)
         return candidates(torch.cat([self.samples.views[i] for i in places], dim=1), folds, self.options.seed)
 
+    def _from(self, features: Tensor) -> Tensor:
+        """Return log p(y|x) [N, K] of features [N, D] that are no modality."""
+        seed = self.options.seed
+        if self.options.estimator == "clusters":
+            return combined(clustered([clusters_of(features, seed)], self.folds), self.folds)[0].every
+        return combined(candidates(features, self.folds, seed), self.folds)[0].every
+
     def of(self, places: Places, half: bool = False) -> tuple[Predictions, dict[str, float]]:
         """Return predictions from the modalities at ``places``, and mean weights of their candidates.
 
@@ -142,12 +149,7 @@ class Predictor:
         prior = priors(self.folds)
         views = [prepared(self.samples.views[i])[1] for i in (first, second)]
         part = shared_part(views[0], views[1], self.options.seed)
-        shared = [
-            combined(candidates(places, self.folds, self.options.seed), self.folds)[0].every
-            if part.correlations
-            else prior
-            for places in part.places
-        ]
+        shared = [self._from(places) if part.correlations else prior for places in part.places]
         return PairPredictions(
             posteriors=torch.stack([self.of(places)[0].every for places in sets[:2]]).double().exp().numpy(),
             joint=self.gains(sets[2]),
