@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from vlalign.display import visible
 from vlalign.display.format import DASH, durations
-from vlalign.report.console import table
+from vlalign.report.console import notes, table
+from vlalign.scoring.confounds import COLUMNS, hints, rows_of
 from vlalign.scoring.summary import meanings_of, value_or_dash
 
 if TYPE_CHECKING:
@@ -23,7 +24,10 @@ _BOLD: dict[str, Any] = {"title_style": "bold", "caption_justify": "left"}
 
 def in_depth(record: ScoreRecord) -> Group:
     """Return tables of what the summary leaves out."""
-    parts = [_layers(record), _checks(record)]
+    parts: list[RenderableType] = [_layers(record), _checks(record)]
+    if rows := rows_of(record):
+        shown = table(COLUMNS, rows, left=("groups",), title="what explains the score above chance", **_BOLD)
+        parts += [shown, *notes(hints(record))]
     if record.interval is not None and "maximum" in record.interval:
         parts.insert(1, _intervals(record.interval))
     for name, title in (("n", "N"), ("k", "k")):

@@ -12,11 +12,12 @@ from vlalign.arrays import LazyLayer, row_blocks
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Floats, Metric
 from vlalign.scoring.categories import Categories
+from vlalign.scoring.confounds import DUPLICATES
 from vlalign.scoring.grouping import GroupLabels
 from vlalign.scoring.layers import PreparedSide, as_taken, timed
 from vlalign.stats.checks import check_side, warnings
 from vlalign.stats.curves import k_curve, n_curve
-from vlalign.stats.explained import Explained, explained
+from vlalign.stats.explained import Explained, explained, explained_by_duplicates
 from vlalign.stats.interval import half_sampling
 from vlalign.stats.null import Null, permutation_null
 
@@ -45,6 +46,7 @@ class Analysis:
     best: tuple[int, int]
     groups: GroupLabels | None
     categories: list[Categories]
+    features: list[Categories]
     seconds: dict[str, float]
 
     def run(self, *, permutations: int, halves: int, full: bool, seed: int) -> dict[str, Any]:
@@ -61,8 +63,12 @@ class Analysis:
         interval = self._interval(x, y, halves, seed, labels, full, notes)
         curves = self._curves(seed, notes) if full else None
         chance = moments["mean"] if moments is not None else null["pair_mean"] if null is not None else None
-        if self.categories and null is not None and chance is not None:
-            null["within"] = self._within(null, chance, x, y, halves, seed, notes)
+        if null is not None and chance is not None and (self.categories or full):
+            shares = self._shares(null, chance, x, y, halves, seed)
+            if self.categories:
+                null["within"] = self._within(null, shares, seed, notes)
+            if full and self.groups is None:
+                checks["confounds"] = self._confounds(null, shares, x, y, seed)
         checks["notes"] = notes
         return {
             "chance": chance, "moments": moments, "null": null, "interval": interval, "curves": curves, "checks": checks
@@ -114,24 +120,43 @@ class Analysis:
                 count=count, seed=seed, **blocks,
             )  # fmt: skip
 
-    def _within(
-        self, free: dict[str, Any], chance: float, x: Layer, y: Layer, halves: int, seed: int, notes: list[str]
+    def _shares(
+        self, null: dict[str, Any], chance: float, x: Layer, y: Layer, halves: int, seed: int
+    ) -> list[Explained | None]:
+        """Compute which shares of the score above chance the categories and features explain; None where it is not."""
+        every = [*self.categories, *self.features]
+        if not every or null["p_value"] > ALPHA:
+            return [None] * len(every)
+        with timed(self.seconds, "confounds"):
+            a, b = as_taken(self.metric, x), as_taken(self.metric, y)
+            return explained(
+                self.metric, a, b, [one.labels for one in every], chance, level=0.95 if halves else None, seed=seed
+            )
+
+    def _confounds(
+        self, null: dict[str, Any], shares: list[Explained | None], x: Layer, y: Layer, seed: int
     ) -> list[dict[str, Any]]:
-        """Compute for each column of categories the null inside them and, above chance, the share they explain."""
-        shares: list[Explained | None] = [None] * len(self.categories)
-        if free["p_value"] <= ALPHA:
-            with timed(self.seconds, "within"):
-                labels = [one.labels for one in self.categories]
+        """Return the shares that the features of a full report and near-duplicates explain."""
+        of_features = shares[len(self.categories) :]
+        entries = [one.describe() | _part(share) for one, share in zip(self.features, of_features, strict=True)]
+        left_out, share = 0, None
+        if null["p_value"] <= ALPHA:
+            with timed(self.seconds, "confounds"):
                 a, b = as_taken(self.metric, x), as_taken(self.metric, y)
-                shares = explained(self.metric, a, b, labels, chance, halves=halves, seed=seed)
+                left_out, share = explained_by_duplicates(self.metric, a, b, seed=seed)
+        return [*entries, {"name": DUPLICATES, "samples": left_out} | _part(share)]
+
+    def _within(
+        self, free: dict[str, Any], shares: list[Explained | None], seed: int, notes: list[str]
+    ) -> list[dict[str, Any]]:
+        """Compute the null inside the categories of each column."""
         entries = []
-        for one, share in zip(self.categories, shares, strict=True):
+        for one, share in zip(self.categories, shares, strict=False):  # further shares are those of features
             about = one.describe()
             null = self._permuted(free["asked"], seed, within=one.labels)
             assert null.pair_mean is not None
             kept = {name: value for name, value in null.summary(ALPHA).items() if name in _OF_WITHIN}
-            spread = dict.fromkeys(("score", "share", "low", "high")) if share is None else asdict(share)
-            entries.append(about | kept | {"pair_mean": float(null.pair_mean[self.best])} | {"explained": spread})
+            entries.append(about | kept | {"pair_mean": float(null.pair_mean[self.best])} | _part(share))
             if about["alone"]:
                 notes.append(
                     f"{one.name}: {about['alone']} of {self.x.side.n} samples alone in a category keep their pairs, so "
@@ -200,6 +225,11 @@ class Analysis:
             if flat:
                 notes.append(f"{', '.join(flat)} of {side.side.model} give all samples the same features: scored 0")
         return checks
+
+
+def _part(share: Explained | None) -> dict[str, Any]:
+    """Return the entry of a record about an explained share."""
+    return {"explained": dict.fromkeys(("score", "share", "low", "high")) if share is None else asdict(share)}
 
 
 def _are_equal(x: Layer, y: Layer) -> bool:

@@ -147,6 +147,19 @@ class ScoreRecord(Result):
         )
         return pd.DataFrame(self.matrix, index=rows, columns=columns)
 
+    def explained(self) -> pd.DataFrame:
+        """Return which share of the score above chance is explained by what: one row for each check, none without.
+
+        Columns: ``name`` of a column of categories, a trivial feature, or near-duplicates; ``groups`` of samples that
+        are alike in it; ``score`` of pairs that are alike in it alone; ``share`` of the score above chance, and its
+        interval from ``low`` to ``high`` (see :mod:`vlalign.stats.explained`).
+        """
+        import pandas as pd
+
+        from vlalign.scoring.confounds import parts_of
+
+        return pd.DataFrame(parts_of(self), columns=["name", "groups", "score", "share", "low", "high"])
+
     def plot(self, ax: Any = None) -> Any:
         """Draw the heat map of all layer pairs; the best pair is framed, chance is marked on the colour bar.
 

@@ -16,6 +16,7 @@ from vlalign.environment import environment
 from vlalign.metrics.base import Metric
 from vlalign.scoring.analysis import Analysis
 from vlalign.scoring.categories import columns_of, resolve_categories
+from vlalign.scoring.confounds import stored_features
 from vlalign.scoring.grouping import are_exact, resolve_groups
 from vlalign.scoring.inputs import Arrays, Features, Side, check_pairing
 from vlalign.scoring.layers import PreparedSide, timed
@@ -47,6 +48,7 @@ class Scorer:
         ids, n = sides[0].ids if order is None else order, sides[0].n
         groups = resolve_groups(self.options.groups, ids, n, a, b)
         categories = [resolve_categories(column, ids, n) for column in columns_of(self.options.within)]
+        features = stored_features(*sides, ids) if self.options.full and groups is None else []
         for side in (a, b):
             if metric.preparation not in side.prepared:
                 side.prepared[metric.preparation] = side.prepare(metric, seconds)
@@ -57,7 +59,9 @@ class Scorer:
         matrix[np.ix_(a.varied, b.varied)] = grid
         row, column = (int(p) for p in np.unravel_index(int(np.argmax(grid)), grid.shape))
         i, j = a.varied[row], b.varied[column]
-        statistics = Analysis(metric, a, b, x_layers, y_layers, grid, (row, column), groups, categories, seconds).run(
+        statistics = Analysis(
+            metric, a, b, x_layers, y_layers, grid, (row, column), groups, categories, features, seconds
+        ).run(
             permutations=self.options.draws(metric),
             halves=self.options.halves(metric),
             full=self.options.full,

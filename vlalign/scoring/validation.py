@@ -47,6 +47,7 @@ _POINT = object_schema(
     at=Annotated[float, Field(gt=0)], largest=_MEAN, largest_corrected=_MEAN, fixed=_MEAN, fixed_corrected=_MEAN
 )
 _EXPLAINED = object_schema(**{name: [float | None] for name in ("score", "share", "low", "high")})
+_CONFOUNDS = list_schema(object_schema(name=str, categories=[Count], samples=[Count], explained=_EXPLAINED))
 _WITHIN = list_schema(
     object_schema(
         name=str, cut=bool, categories=Count, alone=Count, p_value=Share, permutations=Count, stopped=bool, mean=float,
@@ -78,7 +79,7 @@ _RECORD = object_schema(
     null=_NULL | None,
     interval=object_schema(low=float, high=float, level=[Share], count=[Count], observed=[float], sd=[float]) | None,
     curves=dict[str, object_schema(points=list_schema(_POINT))] | None,  # type: ignore[misc]
-    checks=object_schema(x=[dict[str, Any]], y=[dict[str, Any]], notes=[list[str]]),
+    checks=object_schema(x=[dict[str, Any]], y=[dict[str, Any]], notes=[list[str]], confounds=[_CONFOUNDS]),
     performance=object_schema(x=_LOSS, y=_LOSS),
     environment=dict[str, Any],
     seconds=dict[str, float],

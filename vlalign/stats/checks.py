@@ -88,10 +88,16 @@ def near_duplicates(layer: Tensor | LazyLayer, near: float = NEAR) -> tuple[int,
 
     Computed in row blocks. A zero row has no direction and is near no other.
     """
+    counts = near_counts(layer, near)
+    return int((counts > 0).sum()), int(counts.sum()) // 2
+
+
+def near_counts(layer: Tensor | LazyLayer, near: float = NEAR) -> Tensor:
+    """Count for each sample of a layer [N, D] the others of cosine > ``near``, int64 [N] on the CPU."""
     if not -1 < near < 1:
         raise VlalignError(f"the cosine of near-duplicates must lie between -1 and 1, got {near}")
     rows = layer / checked_norms(layer, "layer").clamp_min(1e-30)
-    samples = pairs = 0
+    parts = []
     held = _BLOCK_BYTES if rows.device.type == "cpu" else DEVICE_BLOCK_BYTES
     step = max(1, held // (len(rows) * rows.element_size())) if isinstance(rows, Tensor) else _LAZY_ROWS
     for start in range(0, len(rows), step):
@@ -101,9 +107,8 @@ def near_duplicates(layer: Tensor | LazyLayer, near: float = NEAR) -> tuple[int,
             above = part @ others.T > near
             above.diagonal(start - low).fill_(False)
             counts += above.sum(dim=1)
-        samples += int((counts > 0).sum())
-        pairs += int(counts.sum())
-    return samples, pairs // 2
+        parts.append(counts.cpu())
+    return torch.cat(parts)
 
 
 def hubness(neighbours: Tensor) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from vlalign.report.leaderboard.board import Board, Entry
 from vlalign.report.leaderboard.index import embedded
 from vlalign.report.page import Code, Details, Paragraph, Parts, Section, Table, Terms, templates
 from vlalign.scoring.beside import beside_text
+from vlalign.scoring.confounds import COLUMNS, hints, rows_of
 from vlalign.scoring.record_figures import side_of_rows
 from vlalign.scoring.summary import has_layers, meanings_of, score_facts, verdict
 from vlalign.store import LayerNorms, norms_sentence
@@ -70,8 +71,11 @@ def _sections(entry: Entry) -> Parts:
     models = ["", record.x["model"], record.y["model"]]
     checks = Table("Checks of the best pair's layers", models, check_rows(record))
     seconds = ", ".join(f"{stage} {value:.1f}" for stage, value in record.seconds.items()) or DASH
+    rows = rows_of(record)
+    confounds = Table("Shares of the score above chance", COLUMNS, rows, left=("groups",))
     return [
         Section("Data, as the best layers see it", [checks]),
+        Section("What explains the score", [confounds, *(Paragraph(line, "dim") for line in hints(record) if rows)]),
         Details("What the numbers mean", [Terms(meanings_of(record))]),
         Section("Commands that reproduce this score", _commands(record)),
         Section("Run keys", [_key(record, side) for side in ("x", "y")]),
