@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from vlalign.display.format import DASH, interval, number, signed
+from vlalign.display.format import DASH, interval, number, plural, signed
 from vlalign.scoring.categories import Categories
 from vlalign.scoring.inputs import Side
+from vlalign.scoring.summary import value_or_dash
 from vlalign.stats.explained import strata
-from vlalign.store import FeatureStore
+from vlalign.store import FeatureStore, is_baseline
 
 if TYPE_CHECKING:
     from vlalign.scoring.record import ScoreRecord
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 #: baselines of the store (`vlalign baselines`) that are checked, by the names of their models
 FEATURES = ("caption length", "mean colour")
-BASELINE = "baseline"  # kind of their keys
 DUPLICATES = "near-duplicates"
 COLUMNS = ("explained by", "groups", "score", "share explained", "95% interval")
 MEANING = (
@@ -52,7 +52,7 @@ def stored_features(x: Side, y: Side, ids: Sequence[str] | None) -> list[Categor
 
 def _is_of_samples(run: Run, sides: tuple[Side, Side]) -> bool:
     """Return whether a run of trivial features is of the samples, and of the very captions or images, of both sides."""
-    if run.key.data.get("kind") != BASELINE or any(set(run.ids) != set(side.ids or ()) for side in sides):
+    if not is_baseline(run.key.data) or any(set(run.ids) != set(side.ids or ()) for side in sides):
         return False
     same = [side.run for side in sides if side.run is not None and side.modality == run.key.modality]
     return all(_content(other) in (None, _content(run)) for other in same)
@@ -75,9 +75,9 @@ def parts_of(record: ScoreRecord) -> list[dict[str, Any]]:
 
 
 def _groups(entry: Mapping[str, Any]) -> str:
-    if "samples" in entry:
-        return f"{entry['samples']:,} samples left out"
-    return f"{entry['categories']} {'strata' if entry['cut'] else 'categories'}"
+    if entry.get("samples") is not None:
+        return f"{plural(entry['samples'], 'sample')} left out"
+    return f"{value_or_dash(entry.get('categories'), '{:,}')} {'strata' if entry.get('cut') else 'categories'}"
 
 
 def rows_of(record: ScoreRecord) -> list[list[str]]:

@@ -46,7 +46,7 @@ _MEAN = [object_schema(mean=float) | None]
 _POINT = object_schema(
     at=Annotated[float, Field(gt=0)], largest=_MEAN, largest_corrected=_MEAN, fixed=_MEAN, fixed_corrected=_MEAN
 )
-_EXPLAINED = object_schema(**{name: [float | None] for name in ("score", "share", "low", "high")})
+_EXPLAINED = object_schema(**dict.fromkeys(("score", "share", "low", "high"), float | None))
 _CONFOUNDS = list_schema(object_schema(name=str, categories=[Count], samples=[Count], explained=_EXPLAINED))
 _WITHIN = list_schema(
     object_schema(
