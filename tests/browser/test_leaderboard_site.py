@@ -280,7 +280,7 @@ def test_the_scatter(watched: Watched, site: Path) -> None:
     page.wait_for_selector("#scatter svg")
     assert page.locator("#scatter a").count() == 6
     assert page.locator("#scatter .fitted").count() == 1
-    assert "ρ = −0.12 (−0.85 to 0.77)" in page.locator("#scatter p").inner_text()
+    assert "ρ = −0.12 (−0.97 to 0.96; 6 families)" in page.locator("#scatter p").inner_text()
     assert "bits per byte (lower is better)" in page.locator("#scatter svg").text_content()
     page.fill("#search", "text-a")
     expect(page.locator("#scatter a")).to_have_count(1)

@@ -73,7 +73,7 @@ def family_correlation(
         jackknife = math.sqrt((len(names) - 1) / len(names) * float(((z - z.mean()) ** 2).sum()))
         margin = float(stdtrit(len(names) - 1, 0.975)) * max(jackknife, 1 / math.sqrt(len(y) - 3))
         centre = _fisher(rho, len(y))
-        low, high = math.tanh(centre - margin), math.tanh(centre + margin)
+        low, high = min(rho, math.tanh(centre - margin)), max(rho, math.tanh(centre + margin))
     return FamilyCorrelation(rho, slope, low, high, len(y), len(names))
 
 

@@ -9,14 +9,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vlalign.display.format import count, metric_title, plural
+import numpy as np
+
+from vlalign.display.format import coefficient, count, metric_title, plural
 from vlalign.errors import VlalignError
 from vlalign.report.leaderboard.board import ALL, Board, Entry, Group, Ranking, Row, group_titles
 from vlalign.report.leaderboard.files import DUPLICATE, RULES, TABLES, duplicate_rows, invalid_rows
 from vlalign.report.page import Bullets, Section, Table, asset, templates
 from vlalign.scoring.beside import pairs_text
 from vlalign.scoring.summary import p_of_record
-from vlalign.stats.correlations import correlation, rho_text
+from vlalign.stats.correlations import rho_text
+from vlalign.stats.families import LEAST, family_correlation
 from vlalign.store.key import is_baseline
 
 if TYPE_CHECKING:
@@ -201,7 +204,7 @@ def _group(board: Board, group: Group, title: str, places: Mapping[str, int], at
                 "run": ranking.reference if ranking.reference == ALL else board.models[ranking.reference].id,
                 "side": ranking.side,
                 "name": _reference(board, ranking),
-                "rho": _rho(ranking),
+                "rho": _rho(board, ranking),
                 **_table(_ROW, ranking.rows, at),
             }
             for ranking in group.rankings
@@ -219,16 +222,26 @@ def _trivial(pairs: list[ScoreRecord]) -> dict[str, Any] | None:
     return {"text": pairs_text(pairs), **{name: _short(value) for name, value in scores.items()}}
 
 
-def _rho(ranking: Ranking) -> str:
-    """Return Spearman's ρ of score and performance with its interval, or why it is missing; baselines do not count."""
+def _rho(board: Board, ranking: Ranking) -> str:
+    """Return Spearman's ρ of score and performance with an interval that counts families, or why it is missing.
+
+    Sizes of one model are alike, so fewer than five families are too few. Baselines do not count.
+    """
     rows = [row for row in ranking.rows if not any(is_baseline(key) for key in _keys(row))]
-    known = [(row.entry.record.score, p) for row in rows if (p := _performance(row)) is not None]
-    if len({unit for _, (unit, _) in known}) > 1:
+    known = [(row, *p) for row in rows if (p := _performance(row)) is not None]
+    if len({unit for _, _, unit, _ in known}) > 1:
         return rho_text(None, "performances of several units")
-    try:
-        return rho_text(correlation([score for score, _ in known], [value for _, (_, value) in known]))
-    except VlalignError as error:
-        return rho_text(None, f"{plural(len(known), 'model')}: five are needed" if len(known) < 5 else str(error))
+    families = [board.models[getattr(row.entry, side)].family for row, side, _, _ in known]
+    if (different := len(set(families))) < LEAST:
+        of = "1 family" if different == 1 else f"{different} families"
+        return rho_text(None, f"{plural(len(known), 'model')} of {of}: five are needed")
+    scores = np.array([[row.entry.record.score for row, *_ in known]])
+    performance = [value for *_, value in known]
+    if min(np.ptp(scores), np.ptp(performance)) == 0:
+        return rho_text(None, "all scores or all performances are equal")
+    one = family_correlation(scores, performance, families)
+    low, high = (coefficient(end) for end in (one.low, one.high) if end is not None)
+    return f"ρ = {coefficient(one.rho)} ({low} to {high}; {different} families)"
 
 
 def _keys(row: Row) -> list[Mapping[str, Any]]:
@@ -236,10 +249,10 @@ def _keys(row: Row) -> list[Mapping[str, Any]]:
     return [side["run"]["key"] for side in (row.entry.record.x, row.entry.record.y) if side["run"]]
 
 
-def _performance(row: Row) -> tuple[str, float] | None:
-    """Return the performance of a row's model; of all pairs, that of y, else of x."""
+def _performance(row: Row) -> tuple[str, str, float] | None:
+    """Return side, unit and value of the performance of a row's model; of all pairs, that of y, else of x."""
     sides = (row.model,) if row.model else ("y", "x")
-    return next((measured for side in sides if (measured := row.entry.performance(side)) is not None), None)
+    return next(((side, *measured) for side in sides if (measured := row.entry.performance(side)) is not None), None)
 
 
 def _reference(board: Board, ranking: Ranking) -> str:
