@@ -84,4 +84,6 @@ def test_other_archives_are_refused(archive: Path, file: str, content: object, m
         (archive / file).write_text(json.dumps(content))
     with pytest.raises(VlalignError, match=message):
         prepare_films(archive, archive.parent / "films")
+    with pytest.raises(VlalignError, match=r"multimodal_imdb\.hdf5 holds plots as numbers of words, not as texts"):
+        prepare_films(archive / "multimodal_imdb.hdf5", archive.parent / "films")
     assert not (archive.parent / "films").exists()

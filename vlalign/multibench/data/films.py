@@ -2,7 +2,9 @@
 
 The archive of MM-IMDb (Arevalo et al. 2017, arXiv 1702.01992) holds ``split.json`` (ids of train, dev and test) and, in
 ``dataset/``, ``<id>.jpeg`` and ``<id>.json`` of each film, with ``genres`` and ``plot``: several texts, of which the
-longest is used, as by its authors. Genres are the 23 most frequent ones of the films with poster, plot and genre.
+longest is used, as by its authors. Genres are the 23 most frequent ones of the films with poster, plot and genre. The
+other file of the release, ``multimodal_imdb.hdf5``, has no texts: ``make_dataset.py`` of johnarevalo/gmu-mmimdb
+(GitHub) writes numbers of words, word2vec means and VGG features into it.
 """
 
 from __future__ import annotations
@@ -58,6 +60,11 @@ def prepare_films(
         VlalignError: the archive is not as expected, or the folder cannot be written or holds other films.
     """
     archive, folder = user_path(archive), user_path(folder)
+    if archive.suffix.lower() in (".hdf5", ".h5"):
+        raise VlalignError(
+            f"{archive} holds plots as numbers of words, not as texts that a model reads: name the unpacked archive, "
+            "with split.json and dataset/"
+        )
     splits = _read_splits(archive)
     images, labels = _folders(archive)
     films: dict[str, list[dict[str, Any]]] = {split: [] for split in _SPLITS.values()}
