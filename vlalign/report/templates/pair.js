@@ -36,9 +36,8 @@ function drawMap(data) {
   });
   const clipped = (name, room) => (name.length > room ? `${name.slice(0, room - 1)}…` : name);
   const [rowsOf, columnsOf] = flip ? [data.models.y, data.models.x] : [data.models.x, data.models.y];
-  const middle = top + (size * rows.length) / 2;
   parts.push(svg("text", { x: left, y: height - 6 }, clipped(columnsOf, Math.floor((width - left) / 7))),
-  svg("text", { transform: `translate(14 ${middle}) rotate(-90)`, "text-anchor": "middle" },
+  svg("text", { transform: `translate(14 ${height / 2}) rotate(-90)`, "text-anchor": "middle" },
     clipped(rowsOf, Math.max(8, Math.floor(height / 7)))));
   const best = flip ? [data.best[1], data.best[0]] : data.best;
   const frame = (row, column, stroke, wide) => svg("rect", { x: left + column * size, y: top + row * size, width: size,

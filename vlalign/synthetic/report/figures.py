@@ -184,7 +184,7 @@ def _performance(table: pd.DataFrame, metric: str, result: SyntheticResult) -> A
     for axes, u in zip(grid, us, strict=True):
         at_u = table["uniqueness"] == u
         others, rows = table[at_u & ~deepest], table[at_u & deepest]
-        axes.scatter(others[metric], others["test"], s=5, color="#c9c9c9", linewidths=0, zorder=1)
+        axes.scatter(others[metric], others["test"], s=5, color="#9a9a9a", linewidths=0, zorder=1)
         dots = axes.scatter(
             rows[metric], rows["test"], s=18, c=rows["phi_depth"], cmap=MAP, vmin=phis.min(), vmax=phis.max(),
             edgecolors="#333333", linewidths=0.3, zorder=2,
