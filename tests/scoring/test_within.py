@@ -85,9 +85,9 @@ def test_values_by_row_by_id_and_of_a_file(pair: Pair, make_run: Callable[..., A
         (pair, np.array(KINDS)), (runs, by_id), (runs, frame.set_index("id")["kind"]), (runs, read)
     ):  # fmt: skip
         found = within(score(*sides, within=given, **QUICK))
-        assert [one | {"name": "category"} for one in found] == expected
+        assert [one | {"name": "category", "source": "given"} for one in found] == expected
     assert read is not None
-    assert [column.name for column in read] == ["kind"]
+    assert [(column.name, column.source) for column in read] == [("kind", "kinds.csv:kind")]
 
 
 def test_mistakes_before_any_work(pair: Pair, make_run: Callable[..., Any], tmp_path: Path) -> None:

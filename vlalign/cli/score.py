@@ -140,7 +140,10 @@ def read_columns(texts: Any, id_column: str | None) -> tuple[Column, ...] | None
         return None
     names = [split_key(text) for text in texts]
     values = [read_groups(text, id_column, "categories") for text in texts]
-    return tuple(Column(key or path.stem, given) for (path, key), given in zip(names, values, strict=True))
+    return tuple(
+        Column(key or path.stem, given, f"{path.name}:{key}" if key else path.name)
+        for (path, key), given in zip(names, values, strict=True)
+    )
 
 
 def file_pairs(

@@ -129,9 +129,10 @@ class Analysis:
             return [None] * len(every)
         with timed(self.seconds, "confounds"):
             a, b = as_taken(self.metric, x), as_taken(self.metric, y)
+            labels, level = [one.labels for one in every], 0.95 if halves else None
             return explained(
-                self.metric, a, b, [one.labels for one in every], chance, level=0.95 if halves else None, seed=seed
-            )
+                self.metric, a, b, labels, chance, permutations=null["asked"], level=level, seed=seed
+            )  # fmt: skip
 
     def _confounds(
         self, null: dict[str, Any], shares: list[Explained | None], x: Layer, y: Layer, seed: int
@@ -143,7 +144,7 @@ class Analysis:
         if null["p_value"] <= ALPHA:
             with timed(self.seconds, "confounds"):
                 a, b = as_taken(self.metric, x), as_taken(self.metric, y)
-                left_out, share = explained_by_duplicates(self.metric, a, b, seed=seed)
+                left_out, share = explained_by_duplicates(self.metric, a, b, permutations=null["asked"], seed=seed)
         return [*entries, {"name": DUPLICATES, "samples": left_out} | _part(share)]
 
     def _within(

@@ -21,10 +21,11 @@ Within: TypeAlias = "Column | Mapping[str, Any] | Sequence[Any] | np.ndarray | t
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """A named column of values, by id or by row."""
+    """A named column of values, by id or by row, and the file and column that it comes from."""
 
     name: str
     values: Any
+    source: str = "given"
 
     @property
     def digest(self) -> str:
@@ -39,11 +40,13 @@ class Categories:
 
     Attributes:
         name: of the column.
+        source: of the column.
         labels: 0, 1, … of each sample [N], in the order in which they are scored.
         cut: whether they are strata of similar numbers.
     """
 
     name: str
+    source: str
     labels: Ints
     cut: bool = False
 
@@ -52,6 +55,7 @@ class Categories:
         sizes = np.bincount(self.labels)
         return {
             "name": self.name,
+            "source": self.source,
             "cut": self.cut,
             "categories": len(sizes),
             "largest": int(sizes.max()),
@@ -95,7 +99,7 @@ def resolve_categories(column: Column, ids: Sequence[str] | None, n: int) -> Cat
         raise VlalignError(
             f"{what} gives each of the {n} samples another category, so nothing can be permuted inside one"
         )
-    return Categories(column.name, labels, numbers is not None)
+    return Categories(column.name, column.source, labels, numbers is not None)
 
 
 def _numbers(values: Sequence[Any]) -> Floats | None:

@@ -46,7 +46,7 @@ def stored_features(x: Side, y: Side, ids: Sequence[str] | None) -> list[Categor
     for name, run in sorted(runs.items()):
         row = {one: i for i, one in enumerate(run.ids)}
         values = run.load(0).double().numpy()[[row[one] for one in ids or run.ids]]
-        found.append(Categories(name, strata(values), cut=True))
+        found.append(Categories(name, f"run {run.key.short}", strata(values), cut=True))
     return found
 
 

@@ -154,6 +154,7 @@ def recorded_settings(record: ScoreRecord) -> dict[str, Any]:
 
     null, interval = record.null or {}, record.interval or {}
     groups = record.pairing.get("groups")
+    within = [str(one.get("source")) for one in null.get("within") or []]
     return {
         "metric": metric_text(record.metric["name"], record.metric["params"]),
         "preset": record.preprocessing["preset"],
@@ -162,6 +163,7 @@ def recorded_settings(record: ScoreRecord) -> dict[str, Any]:
         "seed": null.get("seed", interval.get("seed")) or None,
         "groups": groups.get("source") if isinstance(groups, dict) else None,
         "concat": record.axes["x"][-1].get("index") == -1,
+        **({"within": within} if within else {}),
     }
 
 

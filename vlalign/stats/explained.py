@@ -27,9 +27,10 @@ from vlalign.stats.subsets import Subsets, widths
 
 STRATA = 32  # at most, of numbers
 _LEAST = 10  # samples of a stratum
-_PAIRINGS = 200  # of a mean over all samples
+_PAIRINGS = 200  # at most, of a mean over all samples
 _SUBSETS = 20  # of random samples, as many as are no near-duplicates
-_PAIRINGS_OF_PART = 40  # of a mean without a group: their noise makes an interval wider, by a few percent
+_PAIRINGS_OF_PART = 40  # at most, of a mean over a part of them: their noise makes an interval wider
+_SHARE_OF_PART = 25  # permutations asked for, for each pairing of a part
 _GROUPS, _CUTS = 10, 4  # of the jackknife
 
 
@@ -117,6 +118,7 @@ def explained(
     categories: Sequence[Ints],
     chance: float,
     *,
+    permutations: int = 1000,
     level: float | None = 0.95,
     seed: int = 0,
 ) -> list[Explained | None]:
@@ -126,26 +128,29 @@ def explained(
     cut at random into 10 groups, the share is computed without each of them, and ``sd² = 9/10 Σ (share_g − mean)²``,
     averaged over 4 cuts. It leaves out a tenth of the samples rather than a half as
     :func:`vlalign.stats.interval.half_sampling` does, because the k neighbours of half a small category would be all of
-    it. Both are too wide, by up to √2, for the part of the variance that is made of pairs of samples.
+    it. Both are too wide, by up to √2, for the part of the variance that is made of pairs of samples: in simulations
+    (Gaussian features in 5 to 20 categories, N = 120 and 200, nominal 95 %) it covers 98 to 100 %.
 
     Args:
         metric: a metric that depends on the pairing.
         x: layer [N, D1] as it is scored, and ``y``: the other one [N, D2], rows paired.
         categories: labels 0, 1, … [N] of each.
         chance: mean score over random pairings.
+        permutations: of the null of the metric, which limit the pairings of each mean: to 200, and to a 25th of them,
+            40 at most, for the interval.
         level: nominal coverage of the intervals; None for none.
         seed: of pairings and groups.
 
     Returns:
         One result for each of ``categories``; None where the score is not above chance, so that it has no parts. No
-        interval where nine tenths of the samples are too few or not above chance.
+        interval where nine tenths of the samples are too few or not above chance, or the permutations are under 25.
     """
     from scipy.special import stdtrit  # scipy.stats takes a second to import
 
     n = len(x)
     smallest = n - -(-n // _GROUPS)
     score, *means = _above_chance(
-        metric, Subsets(metric, [x], [y], n), np.arange(n), categories, _PAIRINGS, seed, chance
+        metric, Subsets(metric, [x], [y], n), np.arange(n), categories, min(permutations, _PAIRINGS), seed, chance
     )
     if score <= 0:
         return [None] * len(categories)
@@ -153,7 +158,9 @@ def explained(
         metric.check(smallest, widths([x, y]))
     except VlalignError:
         level = None
-    sd = None if level is None else _sd(metric, Subsets(metric, [x], [y], smallest), n, categories, seed)
+    few = min(permutations // _SHARE_OF_PART, _PAIRINGS_OF_PART)
+    parts = Subsets(metric, [x], [y], smallest) if level is not None and few else None
+    sd = None if parts is None else _sd(metric, parts, n, categories, few, seed)
     results: list[Explained | None] = []
     for i, mean in enumerate(means):
         share = mean / score
@@ -163,7 +170,9 @@ def explained(
     return results
 
 
-def _sd(metric: Metric, subsets: Subsets, n: int, categories: Sequence[Ints], seed: int) -> Floats | None:
+def _sd(
+    metric: Metric, subsets: Subsets, n: int, categories: Sequence[Ints], pairings: int, seed: int
+) -> Floats | None:
     """Return the standard deviation of each share; None where the samples without a group are not above chance."""
     random = generator("groups of a jackknife", seed, n)
     variances = []
@@ -171,7 +180,7 @@ def _sd(metric: Metric, subsets: Subsets, n: int, categories: Sequence[Ints], se
         shares = []
         for group in np.array_split(random.permutation(n), _GROUPS):
             rows = np.delete(np.arange(n), group)
-            score, *means = _above_chance(metric, subsets, rows, categories, _PAIRINGS_OF_PART, seed)
+            score, *means = _above_chance(metric, subsets, rows, categories, pairings, seed)
             if score <= 0:
                 return None
             shares.append(np.array(means) / score)
@@ -180,7 +189,7 @@ def _sd(metric: Metric, subsets: Subsets, n: int, categories: Sequence[Ints], se
 
 
 def explained_by_duplicates(
-    metric: Metric, x: Tensor, y: Tensor, near: float = NEAR, seed: int = 0
+    metric: Metric, x: Tensor, y: Tensor, *, near: float = NEAR, permutations: int = 1000, seed: int = 0
 ) -> tuple[int, Explained | None]:
     """Compute which share of the score of one layer pair near-duplicates explain.
 
@@ -192,6 +201,7 @@ def explained_by_duplicates(
         metric: a metric that depends on the pairing.
         x: layer [N, D1] as it is scored, and ``y``: the other one [N, D2], rows paired.
         near: cosine beyond which two samples are near-duplicates.
+        permutations: as for :func:`explained`.
         seed: of random samples and pairings.
 
     Returns:
@@ -205,10 +215,11 @@ def explained_by_duplicates(
     except VlalignError:
         return n - len(rows), None
     subsets = Subsets(metric, [x], [y], len(rows))
-    (distinct,) = _above_chance(metric, subsets, rows, [], _PAIRINGS, seed)
+    few = max(1, min(permutations // _SHARE_OF_PART, _PAIRINGS_OF_PART))
+    (distinct,) = _above_chance(metric, subsets, rows, [], min(permutations, _PAIRINGS), seed)
     random = generator("random samples", seed, n, len(rows))
     drawn = [np.sort(random.choice(n, len(rows), replace=False)) for _ in range(_SUBSETS)] if len(rows) < n else [rows]
-    usual = float(np.mean([_above_chance(metric, subsets, one, [], _PAIRINGS_OF_PART, seed) for one in drawn]))
+    usual = float(np.mean([_above_chance(metric, subsets, one, [], few, seed) for one in drawn]))
     if usual <= 0:
         return n - len(rows), None
     score = float(metric.grid(*subsets.prepared(rows))[0, 0])

@@ -126,6 +126,7 @@ def check_record(located: Located, runs: Mapping[str, Run]) -> Checked:
     sides = [runs[side["run"]["hash"]] for side in (record.x, record.y)]
     settings = recorded_settings(record)
     settings |= {"seed": settings["seed"] or 0, "groups": "exact" if settings["groups"] else None}
+    settings.pop("within", None)  # changes nothing else of a record
     try:
         new = score(*sides, **settings)
         rounded = [
