@@ -42,12 +42,12 @@ def stored_features(x: Side, y: Side, ids: Sequence[str] | None) -> list[Categor
         for run in FeatureStore(root).runs():
             if run.key.title in FEATURES and _is_of_samples(run, (x, y)):
                 runs.setdefault(run.key.title, run)
-    found = []
+    categories = []
     for name, run in sorted(runs.items()):
         row = {one: i for i, one in enumerate(run.ids)}
         values = run.load(0).double().numpy()[[row[one] for one in ids or run.ids]]
-        found.append(Categories(name, f"run {run.key.short}", strata(values), cut=True))
-    return found
+        categories.append(Categories(name, f"run {run.key.short}", strata(values), cut=True))
+    return categories
 
 
 def _is_of_samples(run: Run, sides: tuple[Side, Side]) -> bool:

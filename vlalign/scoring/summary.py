@@ -142,9 +142,9 @@ def verdict(record: ScoreRecord) -> str:
 
 
 def _of_categories(null: Mapping[str, Any]) -> list[str]:
-    """Return what the column that explains most says of a score above chance; nothing without categories.
+    """Return the part of a score above chance that the column with the largest share explains; nothing without one.
 
-    That most of a score is coarse is said only where the whole interval of the share lies above one half.
+    Most of a score is called coarse only where the whole interval of the share lies above one half.
     """
     known = [one for one in null.get("within") or [] if one["explained"].get("share") is not None]
     if not known:
