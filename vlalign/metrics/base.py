@@ -43,6 +43,21 @@ class Moments:
     sd: Floats | None
 
 
+@dataclass(frozen=True)
+class CountMoments:
+    """Exact moments, over all row permutations, of the counts behind the values of P layer pairs.
+
+    Attributes:
+        mean: [P].
+        covariance: [P, P].
+        whole: count of a value of 1.
+    """
+
+    mean: Floats
+    covariance: Floats
+    whole: int
+
+
 class Metric(ABC):
     """A metric: work per layer, done once (``prepare``), then the grid of all layer pairs.
 
@@ -129,6 +144,10 @@ class Metric(ABC):
 
     def moments(self, x: Sequence[Any], y: Sequence[Any]) -> Moments | None:
         """Compute exact mean and sd of every layer pair under a random pairing of the rows; None without a formula."""
+        return None
+
+    def count_moments(self, x: Sequence[Any], y: Sequence[Any]) -> CountMoments | None:
+        """Compute moments of the counts that the values are shares of; None for other metrics, or without a formula."""
         return None
 
     def for_subsets(self, layer: Tensor, smallest: int) -> Any:

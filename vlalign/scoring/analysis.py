@@ -15,6 +15,7 @@ from vlalign.scoring.categories import Categories
 from vlalign.scoring.confounds import DUPLICATES
 from vlalign.scoring.grouping import GroupLabels
 from vlalign.scoring.layers import PreparedSide, as_taken, timed
+from vlalign.stats.analytic import LEAST_P, largest_count
 from vlalign.stats.checks import check_side, warnings
 from vlalign.stats.curves import k_curve, n_curve
 from vlalign.stats.explained import Explained, explained, explained_by_duplicates
@@ -27,6 +28,8 @@ ALPHA = 0.05  # level of the null's threshold, at which the calibrated score sta
 Layer: TypeAlias = Tensor | LazyLayer
 #: what a record keeps of a null inside categories
 _OF_WITHIN = ("permutations", "asked", "stopped", "seed", "mean", "sd", "q95", "max", "p_value")
+_MOST_PAIRS = 4000  # whose covariance is decomposed, in about a minute
+_KEPT = 1000  # draws of an analytic null in a record
 _LONG_SECONDS = 60  # duration of a null that is logged before it starts
 
 
@@ -49,12 +52,12 @@ class Analysis:
     features: list[Categories]
     seconds: dict[str, float]
 
-    def run(self, *, permutations: int, halves: int, full: bool, seed: int) -> dict[str, Any]:
+    def run(self, *, permutations: int, analytic: bool, halves: int, full: bool, seed: int) -> dict[str, Any]:
         """Compute ``chance``, ``moments``, ``null``, ``interval``, ``curves`` and ``checks`` of a score record."""
         notes: list[str] = []
         labels = None if self.groups is None else self.groups.labels
         moments = self._moments()
-        null = self._null(permutations, seed, labels, notes)
+        null = self._analytic_null(seed) if analytic else self._null(permutations, seed, labels, notes)
         with timed(self.seconds, "checks"):
             (x_raw, x), (y_raw, y) = (side.both(i) for side, i in zip((self.x, self.y), self._positions(), strict=True))
             checks = self._checks((x_raw, y_raw), (x, y), notes)
@@ -66,7 +69,7 @@ class Analysis:
         if null is not None and chance is not None and (self.categories or full):
             shares = self._shares(null, chance, x, y, halves, seed)
             if self.categories:
-                null["within"] = self._within(null, shares, seed, notes)
+                null["within"] = self._within(permutations, shares, seed, notes)
             if full and self.groups is None:
                 checks["confounds"] = self._confounds(null, shares, x, y, seed)
         checks["notes"] = notes
@@ -113,6 +116,28 @@ class Analysis:
         assert null.pair_mean is not None
         return {**null.summary(ALPHA), "pair_mean": float(null.pair_mean[self.best]), "maxima": null.maxima.tolist()}
 
+    def _analytic_null(self, seed: int) -> dict[str, Any]:
+        """Return the null from the exact covariance of layer pairs, as a record has it; maxima are draws from it."""
+        if self.matrix.size > _MOST_PAIRS:
+            raise VlalignError(
+                f"null: the covariance of {self.matrix.size:,} layer pairs does not fit (at most {_MOST_PAIRS:,}): use "
+                "--null permutation, or fewer layers"
+            )
+        with timed(self.seconds, "null"):
+            counts = self.metric.count_moments(self.x_layers, self.y_layers)
+            assert counts is not None
+            observed = float(self.matrix[self.best])
+            null = largest_count(counts.mean, counts.covariance, round(observed * counts.whole), seed=seed)
+        drawn = Null(null.maxima / counts.whole, observed, seed)
+        threshold = null.threshold(ALPHA) / counts.whole
+        of_permutations = {"permutations": 0, "asked": 0, "stopped": False, "blocks": None}
+        chance = float(counts.mean.reshape(self.matrix.shape)[self.best]) / counts.whole
+        return drawn.summary(ALPHA) | of_permutations | {
+            "method": "analytic", "p_value": max(null.p_value, LEAST_P), "p_least": LEAST_P, "threshold": threshold,
+            "calibrated": max(0.0, (observed - threshold) / (1 - threshold)) if threshold < 1 else 0.0,
+            "pair_mean": chance, "maxima": drawn.maxima[:_KEPT].tolist(),
+        }  # fmt: skip
+
     def _permuted(self, count: int, seed: int, **blocks: Any) -> Null:
         with timed(self.seconds, "null"):
             return permutation_null(
@@ -148,13 +173,13 @@ class Analysis:
         return [*entries, {"name": DUPLICATES, "samples": left_out} | _part(share)]
 
     def _within(
-        self, free: dict[str, Any], shares: list[Explained | None], seed: int, notes: list[str]
+        self, permutations: int, shares: list[Explained | None], seed: int, notes: list[str]
     ) -> list[dict[str, Any]]:
         """Compute the null inside the categories of each column."""
         entries = []
         for one, share in zip(self.categories, shares, strict=False):  # further shares are those of features
             about = one.describe()
-            null = self._permuted(free["asked"], seed, within=one.labels)
+            null = self._permuted(permutations, seed, within=one.labels)
             assert null.pair_mean is not None
             kept = {name: value for name, value in null.summary(ALPHA).items() if name in _OF_WITHIN}
             entries.append(about | kept | {"pair_mean": float(null.pair_mean[self.best])} | _part(share))

@@ -130,6 +130,10 @@ class ScoreOptions(CompareOptions, NullOptions):
     full: Annotated[bool, Parameter(parse=False)] = False
     """also compute the interval of the maximum over layers, and the score against N and k"""
 
+    null: Annotated[Literal["permutation", "analytic"], Parameter(group=_NULL)] = "permutation"
+    """null of the largest score over layer pairs: from permutations, or in a moment at any N from the exact covariance
+    of the shared neighbours of layer pairs (mutual_knn)"""
+
     within: Annotated[Within, Parameter(group=_NULL, metavar="FILE:COLUMN")] = None
     """categories of the samples, by id where the file has ids: also test the score against pairs shuffled inside
     categories, and compute how much of it each column explains; many different numbers are cut into strata"""
@@ -140,12 +144,31 @@ class ScoreOptions(CompareOptions, NullOptions):
             raise VlalignError("within: categories and groups cannot be permuted together, give one of them")
         if self.within is not None and self.permutations == 0:
             raise VlalignError("within: a null inside categories needs permutations, and they are 0")
+        if self.null == "analytic" and self.groups is not None:
+            raise VlalignError("null: groups are permuted as blocks, which needs the permutation null")
+
+    def is_analytic(self, metric: Metric) -> bool:
+        """Return whether the null of a metric is the analytic one.
+
+        Raises:
+            VlalignError: it is asked for, and not known for the metric.
+        """
+        from vlalign.metrics.base import Metric
+
+        if self.null == "permutation":
+            return False
+        if type(metric).count_moments is Metric.count_moments:
+            raise VlalignError(f"null: analytic is known for mutual_knn, not for {metric.name}: use permutation")
+        return True
 
     def settings(self, metric: Metric) -> dict[str, Any]:
         """Return everything that a score with a metric depends on beside sides and categories, with its defaults."""
-        values = plain({name: value for name, value in vars(self).items() if name not in ("k", "device", "within")})
+        values = plain(
+            {name: value for name, value in vars(self).items() if name not in ("k", "device", "within", "null")}
+        )
         counts = {"permutations": self.draws(metric), "half_samples": self.halves(metric)}
-        return values | counts | {"metric": metric.label}
+        null = {"null": self.null} if self.is_analytic(metric) else {}
+        return values | counts | null | {"metric": metric.label}
 
 
 def recorded_settings(record: ScoreRecord) -> dict[str, Any]:
@@ -159,6 +182,7 @@ def recorded_settings(record: ScoreRecord) -> dict[str, Any]:
         "metric": metric_text(record.metric["name"], record.metric["params"]),
         "preset": record.preprocessing["preset"],
         "permutations": null.get("asked") or null.get("permutations") or 0,
+        "null": null.get("method", "permutation"),
         "half_samples": interval.get("count") or 0,
         "seed": null.get("seed", interval.get("seed")) or None,
         "groups": groups.get("source") if isinstance(groups, dict) else None,

@@ -267,8 +267,10 @@ def save_null(record: ScoreRecord, path: str | Path) -> Path:
         axes.axvline(record.chance, color=COLOURS[2], linestyle=":", label=f"chance {record.chance:.4f}")
     metric = metric_title(record.metric["name"])
     axes.set_xlabel(f"largest {metric} over all layer pairs" if has_layers(record) else metric)
-    axes.set_ylabel("random pairings")
-    pairings = f"{null['permutations']} random pairings, {p_equation(p_of_record(record))}"
+    analytic = null.get("method") == "analytic"
+    axes.set_ylabel("draws of the null" if analytic else "random pairings")
+    pairings = "analytic null, " if analytic else f"{null['permutations']} random pairings, "
+    pairings += f"{p_equation(p_of_record(record))}"
     axes.legend(frameon=False, fontsize=font_size(8))
     plain(axes, "" if on_paper() else f"{named(record.title, 90)}\n{pairings}", 9)
     return save(figure, path)

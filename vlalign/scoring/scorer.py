@@ -63,6 +63,7 @@ class Scorer:
             metric, a, b, x_layers, y_layers, grid, (row, column), groups, categories, features, seconds
         ).run(
             permutations=self.options.draws(metric),
+            analytic=self.options.is_analytic(metric),
             halves=self.options.halves(metric),
             full=self.options.full,
             seed=self.options.seed,

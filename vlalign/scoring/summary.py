@@ -50,7 +50,10 @@ def score_facts(record: ScoreRecord) -> dict[str, str]:
         blocks = f" of {null['blocks']} groups" if null.get("blocks") else ""
         pairings = f"{null['permutations']} random pairings{blocks}{early}"
         pairings += ", each with its own best layer pair" if has_layers(record) else ""
-        rows["null"] = f"mean {value_or_dash(null.get('mean'))}, largest {value_or_dash(null.get('max'))} of {pairings}"
+        mean, largest, point = (value_or_dash(null.get(name)) for name in ("mean", "max", "threshold"))
+        rows["null"] = f"mean {mean}, largest {largest} of {pairings}"
+        if null.get("method") == "analytic":
+            rows["null"] = f"mean {mean}, 95% point {point}: analytic, from the exact covariance of layer pairs"
         rows["p-value"] = p_of_record(record)
         if record.calibrated is not None:
             level = f"{1 - alpha:.0%}" if isinstance(alpha := null.get("alpha"), float) else "95%"
@@ -109,7 +112,8 @@ def p_of_record(record: ScoreRecord) -> str:
 
 
 def _p_of_null(null: Mapping[str, Any]) -> str:
-    return p_text(null["p_value"], 0.0 if null["stopped"] else 1 / (null["permutations"] + 1))
+    least = 0.0 if null["stopped"] else null.get("p_least", 1 / (null["permutations"] + 1))
+    return p_text(null["p_value"], least)
 
 
 def verdict(record: ScoreRecord) -> str:

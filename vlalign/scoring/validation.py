@@ -57,7 +57,7 @@ _WITHIN = list_schema(
 _NULL = object_schema(
     within=[_WITHIN],
     p_value=Share, permutations=Count, stopped=bool, calibrated=float | None, asked=[Count | None],
-    blocks=[Count | None], alpha=[Share], maxima=[list[float]],
+    method=[str], p_least=[Share], blocks=[Count | None], alpha=[Share], maxima=[list[float]],
     **{name: [float] for name in ("mean", "sd", "q5", "q50", "q95", "q99", "max", "threshold", "pair_mean")},
 )  # fmt: skip
 _MOMENTS = object_schema(

@@ -13,7 +13,17 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vlalign.metrics.base import Floats, Info, Ints, Moments, check_features, same_rows, whole_number
+from vlalign.metrics.base import (
+    CountMoments,
+    Floats,
+    Info,
+    Ints,
+    Moments,
+    check_features,
+    same_rows,
+    whole_number,
+)
+from vlalign.metrics.engine.covariance import shared_neighbour_moments
 from vlalign.metrics.engine.moments import permutation_moments
 from vlalign.metrics.engine.neighbour_lists import NeighbourMetric, checked_lists, graph_sums, stacked
 from vlalign.metrics.engine.neighbours import knn
@@ -185,3 +195,8 @@ class MutualKnn(NeighbourMetric):
         n = len(x[0].x)
         mean, sd = permutation_moments([graph_sums(layer.x) for layer in x], [graph_sums(layer.y) for layer in y], n)
         return Moments(mean / (n * self.k), sd / (n * self.k))
+
+    def count_moments(self, x: Sequence[Sided[Tensor]], y: Sequence[Sided[Tensor]]) -> CountMoments:
+        """Compute exact mean and covariance of the shared neighbours of all layer pairs, in the order of rows."""
+        mean, covariance = shared_neighbour_moments(*checked_lists(*stacked(x, y)))
+        return CountMoments(mean.ravel(), covariance.reshape(mean.size, mean.size), len(x[0].x) * self.k)

@@ -239,9 +239,9 @@ def _one_of_each_pair(entries: list[Entry], board: Board) -> list[Entry]:
 
 
 def _thoroughness(entry: Entry) -> tuple[int, bool, bool]:
-    """Return a key that sorts the record with most permutations, interval and curves first."""
+    """Return a key that sorts the record with most permutations or an analytic null, interval and curves first."""
     null = entry.record.null
-    asked = 0 if null is None else int(null.get("asked") or null["permutations"])
+    asked = 0 if null is None else int(null.get("asked") or null["permutations"] or len(null.get("maxima") or []))
     return -asked, entry.record.interval is None, entry.record.curves is None
 
 

@@ -1,0 +1,78 @@
+"""Scores with the analytic null: the record, what it says, and where it is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+import vlalign
+from vlalign.errors import VlalignError
+from vlalign.scoring.collect import read_record
+from vlalign.scoring.record_figures import save_null
+from vlalign.scoring.summary import score_facts, verdict
+from vlalign.scoring.validation import validate_record
+
+Layers = list[torch.Tensor]
+
+
+def test_the_record_agrees_with_permutations(pair: tuple[Layers, Layers], tmp_path: Path) -> None:
+    x, y = pair
+    generator = torch.Generator().manual_seed(0)
+    shuffled = [layer[torch.randperm(60, generator=generator)] for layer in y]
+    for other, aligned in ((y, True), (shuffled, False)):
+        record, usual = (
+            vlalign.score(x, other, null=null, k=5, half_samples=0) for null in ("analytic", "permutation")
+        )
+        assert record.null is not None
+        assert usual.null is not None
+        assert (record.score, record.chance) == (usual.score, usual.chance)
+        assert (record.null["method"], record.null["permutations"]) == ("analytic", 0)
+        sd = usual.null["sd"]
+        assert record.null["mean"] == pytest.approx(usual.null["mean"], abs=0.2 * sd)
+        assert record.null["threshold"] == pytest.approx(usual.null["threshold"], abs=2.5 / 300)  # counts of 300
+        if aligned:
+            assert record.p_value == 1e-4  # permutations end at .001
+            assert record.calibrated == pytest.approx(usual.calibrated, abs=0.03)
+            assert "above chance (p ≤ 0.0001)" in verdict(record)
+        else:
+            assert record.calibrated == 0.0
+            assert "indistinguishable from chance" in verdict(record)
+        assert "analytic, from the exact covariance" in score_facts(record)["null"]
+        validate_record(record)
+        record.save(tmp_path / "record.json")
+        assert read_record(tmp_path / "record.json") == record
+        assert len(json.loads((tmp_path / "record.json").read_text())["null"]["maxima"]) == 1000
+        assert save_null(record, tmp_path / "null.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_it_is_what_a_rerun_gives(pair: tuple[Layers, Layers]) -> None:
+    first, second = (vlalign.score(*pair, null="analytic", half_samples=0) for _ in range(2))
+    assert first.null == second.null
+
+
+def test_categories_are_permuted_beside_it(pair: tuple[Layers, Layers]) -> None:
+    record = vlalign.score(*pair, null="analytic", within=[i % 3 for i in range(60)], permutations=99, half_samples=0)
+    assert record.null is not None
+    assert record.null["within"][0]["permutations"] == 99
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"metric": "cka"}, "null: analytic is known for mutual_knn, not for cka: use permutation"),
+        ({"groups": [i // 2 for i in range(60)]}, "null: groups are permuted as blocks, which needs the permutation"),
+        ({"null": "exact"}, "null"),
+    ],
+)
+def test_where_it_is_refused(pair: tuple[Layers, Layers], options: dict[str, object], message: str) -> None:
+    with pytest.raises(VlalignError, match=message):
+        vlalign.score(*pair, **{"null": "analytic", **options})  # type: ignore[arg-type]
+
+
+def test_too_many_layer_pairs(pair: tuple[Layers, Layers], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vlalign.scoring.analysis._MOST_PAIRS", 2)
+    with pytest.raises(VlalignError, match="layer pairs does not fit"):
+        vlalign.score(*pair, null="analytic", half_samples=0)
