@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 from huggingface_hub import DatasetCard
+from support.board import made_up, trivial_pair
 from support.features import make_key, make_run
 from support.hub import TOKEN, HubServer
 from support.synthetic import small
@@ -130,6 +131,15 @@ def test_a_checkout_and_a_wheel_find_their_templates() -> None:
 def test_incomplete_metadata_are_refused() -> None:
     with pytest.raises(VlalignError, match="lack license, size_categories"):
         render("results", {"pretty_name": "x"})
+
+
+def test_results_beside_trivial_features() -> None:
+    records = [made_up(), trivial_pair(0.3), trivial_pair(0.4, random=True)]
+    rows = [row_of(record, f"results/{i}.json", b"") for i, record in enumerate(records)]
+    for shown, expected in ((rows, 1), (rows[:1], 0)):
+        card = results_card(shown, "owner/name", branch="main", licence="mit", commands=["vlalign push-results `x`"])
+        line = "Trivial features of the same samples reach 0.3000 (0.2500 – 0.3500, p 0.0100): pixels × TF-IDF."
+        assert card.count(line) == expected
 
 
 def test_escape() -> None:

@@ -102,6 +102,8 @@ def trivial_pair(value: float, *, random: bool = False, **changes: Any) -> Score
         assert side["run"] is not None
         key = copy.deepcopy(side["run"]["key"])
         key["kind"], kind = "baseline", "random" if random else "feature"
+        if not random:
+            del key["dtype"], key["quantization"], key["pooling"]
         key["model"] = {"name": side["model"], "modality": side["modality"], kind: {"version": 1}}
         sides.append({**side, "run": {**side["run"], "key": key, "hash": RunKey(key).hash}})
     return replace(record, x=sides[0], y=sides[1])

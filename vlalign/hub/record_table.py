@@ -10,7 +10,7 @@ from vlalign.errors import VlalignError
 from vlalign.hub.repo import checksums
 from vlalign.scoring.conditions import conditions, precision_of
 from vlalign.scoring.record import ScoreRecord
-from vlalign.store import RunKey
+from vlalign.store import BASELINE, RunKey
 from vlalign.version import __version__
 
 #: ``group`` is equal for records that may be compared, and ``conditions`` describes under which they were measured;
@@ -140,7 +140,8 @@ def groups_of(rows: Sequence[Mapping[str, Any]], most: int = 10) -> list[dict[st
 
     Args:
         rows: of :func:`row_of`.
-        most: rows of a group that are shown; ``more`` counts the others.
+        most: rows of a group that are shown; ``more`` counts the others, and ``trivial`` is the best pair of trivial
+            features, or None.
     """
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
@@ -149,5 +150,6 @@ def groups_of(rows: Sequence[Mapping[str, Any]], most: int = 10) -> list[dict[st
     for group in sorted(groups.values(), key=lambda group: (-len(group), group[0]["conditions"], group[0]["group"])):
         best = sorted(group, key=lambda row: (-row["score"], row["file"]))
         title = {"id": best[0]["group"], "title": best[0]["conditions"]}
-        made.append({**title, "rows": best[:most], "more": max(0, len(best) - most)})
+        trivial = next((row for row in best if row["precision_x"] == row["precision_y"] == BASELINE), None)
+        made.append({**title, "rows": best[:most], "more": max(0, len(best) - most), "trivial": trivial})
     return made

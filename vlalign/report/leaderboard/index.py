@@ -20,7 +20,7 @@ from vlalign.scoring.beside import pairs_text
 from vlalign.scoring.summary import p_of_record
 from vlalign.stats.correlations import rho_text
 from vlalign.stats.families import LEAST, family_correlation
-from vlalign.store.key import is_baseline
+from vlalign.store.key import BASELINE, is_baseline
 
 if TYPE_CHECKING:
     from vlalign.scoring import ScoreRecord
@@ -87,9 +87,11 @@ def embedded(data: Any) -> str:
 
 def summary(board: Board) -> str:
     """Return in one sentence how much is on the board."""
+    baselines = sum(model.family == BASELINE for model in board.models.values())
+    models = plural(len(board.models) - baselines, "model")
+    models += f" and {plural(baselines, 'baseline')}" if baselines else ""
     text = (
-        f"{plural(len(board.entries), 'record')}, {plural(len(board.models), 'model')} in "
-        f"{plural(len(board.groups), 'group')} that may be compared"
+        f"{plural(len(board.entries), 'record')}, {models} in {plural(len(board.groups), 'group')} that may be compared"
     )
     more = [f"{plural(len(board.invalid), 'file')} not valid"] if board.invalid else []
     if board.duplicates:
