@@ -79,7 +79,7 @@ def run(
         out: folder of records and figures
         report: full: also compute and show the interval of the maximum over layers and curves against N and k, and
             show best layers, data checks and three figures
-        baselines: make baselines of the runs' data where they are missing, and score them with each other, too
+        baselines: make baselines of the runs' data where they are missing; score them with each other and with models
         force: recompute records that are in --out
         dry_run: check everything and estimate time and disk, score nothing
         figure: write figures
@@ -206,7 +206,7 @@ def choose_pairs(store: FeatureStore, names: Sequence[str], baselines: bool = Fa
     Args:
         store: of the runs.
         names: none or two.
-        baselines: make baselines of the data of the runs; with two names, also return the pairs of baselines.
+        baselines: make baselines of the data of the runs, and return their pairs with each other and with the models.
 
     Raises:
         VlalignError: another number of names, an unknown run, a store with fewer than two runs, or data of which no
@@ -216,8 +216,8 @@ def choose_pairs(store: FeatureStore, names: Sequence[str], baselines: bool = Fa
         if len(names) != 2:
             raise VlalignError(f"name two runs to score one pair, or no run to score all pairs; {len(names)} given")
         pair = [store.find(name) for name in names]
-        trivial = _trivial_pairs(_with_baselines(store, pair), pair) if baselines else []
-        return [*trivial, (pair[0], pair[1])]
+        runs = _with_baselines(store, pair) if baselines else []
+        return [*_trivial_pairs(runs, pair), *_mixed_pairs(runs, [(pair[0], pair[1])]), (pair[0], pair[1])]
     runs = store.runs()
     if plain := [run for run in runs if not run.key.edits]:
         if len(plain) < len(runs):
@@ -233,7 +233,7 @@ def choose_pairs(store: FeatureStore, names: Sequence[str], baselines: bool = Fa
     if same and len(same) < len(pairs):  # such as runs of several splits
         log.info("left out %d pairs of runs with different samples: name two runs to see why", len(pairs) - len(same))
         pairs = same
-    pairs = [*_trivial_pairs(runs, models or runs), *pairs]
+    pairs = [*_trivial_pairs(runs, models or runs), *(_mixed_pairs(runs, pairs) if baselines else ()), *pairs]
     if not pairs:
         raise VlalignError(f"{store.root} holds {len(runs)} complete run(s), scoring needs two: extract another")
     return pairs
@@ -254,19 +254,39 @@ def _with_baselines(store: FeatureStore, runs: Sequence[Run]) -> list[Run]:
 
 
 def _trivial_pairs(runs: Sequence[Run], models: Sequence[Run]) -> list[tuple[Run, Run]]:
-    """Return the pairs of baselines with the samples of any of the models: features, and models of random weights.
+    """Return the pairs of baselines with the samples of any of the models: features, and models of random weights."""
+    return [
+        pair
+        for ids in dict.fromkeys(frozenset(run.ids) for run in models)
+        for random in (False, True)
+        for pair in _of_both_modalities(_baselines_of(runs, ids, random))
+    ]
 
-    Those that are the same for all samples in every layer are left out.
-    """
+
+def _mixed_pairs(runs: Sequence[Run], pairs: Sequence[tuple[Run, Run]]) -> list[tuple[Run, Run]]:
+    """Return the pairs that have trivial features in place of one of two models, each once."""
+    mixed: dict[tuple[str, str], tuple[Run, Run]] = {}
+    for x, y in pairs:
+        if is_baseline(x.key.data) or is_baseline(y.key.data):
+            continue
+        for one in _baselines_of(runs, frozenset(x.ids), random=False):
+            new = [(x, one)] * (one.key.modality == y.key.modality) + [(one, y)] * (one.key.modality == x.key.modality)
+            mixed |= {(a.key.hash, b.key.hash): (a, b) for a, b in new}
+    return list(mixed.values())
+
+
+def _baselines_of(runs: Sequence[Run], ids: frozenset[str], random: bool) -> list[Run]:
+    """Return the baselines with exactly these samples, less those that are the same for all samples in every layer."""
     from vlalign.scoring.beside import is_random
 
-    pairs = []
-    for ids in dict.fromkeys(frozenset(run.ids) for run in models):
-        own = [run for run in runs if is_baseline(run.key.data) and frozenset(run.ids) == ids]
-        own = [run for run in own if len(run.facts.get("constant", ())) < len(run.layers)]
-        for random in (False, True):
-            pairs += _of_both_modalities([run for run in own if is_random(run.key.data) == random])
-    return pairs
+    return [
+        run
+        for run in runs
+        if is_baseline(run.key.data)
+        and is_random(run.key.data) == random
+        and len(run.facts.get("constant", ())) < len(run.layers)
+        and frozenset(run.ids) == ids
+    ]
 
 
 def _has_ids(run: Run) -> bool:

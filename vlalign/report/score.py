@@ -24,7 +24,7 @@ from vlalign.report.console import FittedTable, facts, table, titled
 from vlalign.report.console import notes as note_lines
 from vlalign.report.forms import Form, formatted, records_of
 from vlalign.report.full import in_depth
-from vlalign.scoring.beside import beside_text, is_trivial, trivial_pairs
+from vlalign.scoring.beside import Baselines, has_baseline, pairs_text
 from vlalign.scoring.collect import read_record
 from vlalign.scoring.record_figures import drawable, save_curves, save_null, save_record, save_scores
 from vlalign.scoring.resume import records_in
@@ -72,8 +72,8 @@ def show_records(
     records: list[ScoreRecord] = []
     paths: list[Path] = []
 
-    def draw_last() -> list[Path]:
-        drawn = records and figures and not is_trivial(records[-1])  # of trivial pairs, one figure of all is enough
+    def draw_last(alone: bool = False) -> list[Path]:
+        drawn = records and figures and (alone or not has_baseline(records[-1]))  # one figure of all is enough of these
         return save_figures(records[-1], paths[-1], full, str(figures)) if drawn else []
 
     for record in scores:
@@ -85,16 +85,17 @@ def show_records(
                     path.with_suffix(f"{name}{style}.{kind}").unlink(missing_ok=True)
             record.save(path)
         if full_text:
-            console.print(summary(record, beside_text(record, records)))
+            console.print(summary(record, Baselines(records).lines(record)))
             console.print(in_depth(record))
         records.append(record)
         paths.append(path)
     everything = records_in(folder, dict(zip(paths, records, strict=True)))
-    of_models = [record for record in records if not is_trivial(record)]
+    baselines = Baselines(everything.values())
+    of_models = [record for record in records if not has_baseline(record)]
     if form == "text" and not full and len(of_models or records) == 1:
         one = (of_models or records)[0]
-        console.print(summary(one, beside_text(one, list(everything.values()))))  # before its figure, in a second
-    made = draw_last()
+        console.print(summary(one, baselines.lines(one)))  # before its figure, in a second
+    made = draw_last(alone=len(records) == 1)
     q_values = dict(zip(everything, false_discovery(list(everything.values())), strict=True))
     scores_csv = folder / "scores.csv"
     if len(everything) > 1 or scores_csv.exists():
@@ -109,7 +110,7 @@ def show_records(
             console.print(f"{name}    {path}", highlight=False, soft_wrap=True)
         return records
     console.print(records_table(records, [q_values[path] for path in paths]))
-    notes = [*_beside_notes(of_models, list(everything.values())), *grouped_notes(of_models or records)]
+    notes = [*_beside_notes(of_models, baselines), *grouped_notes(of_models or records)]
     for note in notes[:_NOTES]:
         console.print(Text(f"note  {note}", style="yellow"))
     if len(notes) > _NOTES:
@@ -152,36 +153,46 @@ def save_figures(record: ScoreRecord, path: Path, full: bool, kind: str = "png")
     return paths
 
 
-def _beside_notes(records: Sequence[ScoreRecord], everything: Sequence[ScoreRecord]) -> list[str]:
-    """Return what trivial pairs reach beside several pairs of models, and how many of these are above it.
+def _beside_notes(records: Sequence[ScoreRecord], baselines: Baselines) -> list[str]:
+    """Return what baselines reach beside several pairs of models, and how many of these pairs are above that.
 
-    A pair is above it where the low end of its interval is above the best trivial score.
+    A pair is above the best trivial pair where the low end of its interval is.
     """
     texts: dict[str, list[ScoreRecord]] = {}
     for record in records if len(records) > 1 else ():
-        if text := beside_text(record, everything):
+        if text := pairs_text(baselines.trivial(record)) or baselines.text(record):
             texts.setdefault(text, []).append(record)
     lines = []
     for text, own in texts.items():
-        best = trivial_pairs(own[0], everything)
+        trivial = baselines.trivial(own[0])
         known = [one.interval["low"] for one in own if one.interval is not None]
-        above = sum(low > best[0].score for low in known) if best else 0
-        count = f"; {above} of {len(known)} pairs of models are above with their intervals" if best and known else ""
-        lines.append(f"beside trivial pairs: {text}{count}" if best else text)
+        above = sum(low > trivial[0].score for low in known) if trivial else 0
+        lines.append(f"trivial pairs on the same samples: {text}" if trivial else text)
+        lines[-1] += (
+            f"; the intervals of {above} of {len(known)} pairs of models are above" if trivial and known else ""
+        )
+    beside = [(record, pairs[0]) for record in records for pairs in baselines.beside_one(record)]
+    beaten = {id(record): (record, best) for record, best in beside if best.score >= record.score}
+    if beaten and len(records) > 1:
+        record, best = next(iter(beaten.values()))
+        lines.append(
+            f"{len(beaten)} of {len(records)} pairs of models score no more than with a baseline in place of one "
+            f"model, such as {record.title}: {best.title} has {number(best.score)}"
+        )
     return lines
 
 
-def summary(record: ScoreRecord, beside: str = "") -> Panel:
+def summary(record: ScoreRecord, beside: Sequence[str] = ()) -> Panel:
     """Return the best pair, how far above chance it is, and what was compared.
 
     Args:
         record: of the pair.
-        beside: what trivial pairs reach, see :func:`vlalign.scoring.beside.beside_text`.
+        beside: what baselines reach, see :meth:`vlalign.scoring.beside.Baselines.lines`.
     """
     rows: list[tuple[str, RenderableType]] = list(score_facts(record).items())
     rows[0] = "verdict", Text(rows[0][1], style="bold")  # type: ignore[arg-type]
     rows[1] = "score", Text.assemble((number(record.score), "bold"), spread_text(record))
-    rows[2:2] = [("beside", beside)] if beside else []
+    rows[2:2] = [("beside", line) for line in beside]
     rows.append(("measured", measured(record)))
     for side in ("x", "y"):
         values = record.measured(side)

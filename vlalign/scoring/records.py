@@ -9,7 +9,7 @@ from vlalign.display.format import plural
 from vlalign.display.result import Card, Result, Texts
 from vlalign.display.tables import markdown_table
 from vlalign.scoring import tables
-from vlalign.scoring.beside import beside_text, is_trivial
+from vlalign.scoring.beside import Baselines, has_baseline
 from vlalign.scoring.record import ScoreRecord
 
 if TYPE_CHECKING:
@@ -69,9 +69,9 @@ class ScoreRecords(Result, Sequence[ScoreRecord]):
         """Return the card: the table of :meth:`to_markdown`, and the figure of :meth:`plot`."""
         figure = self.plot().figure if 0 < len(self) <= _SHOWN else None
         table = self.texts() if self else Texts([], [])
-        best = max((one for one in self if not is_trivial(one)), key=lambda one: one.score, default=None)
-        beside = "" if best is None else beside_text(best, list(self))
-        lines = [f"trivial pairs on the same samples reach: {beside}"] if beside else []
+        best = max((one for one in self if not has_baseline(one)), key=lambda one: one.score, default=None)
+        beside = "" if best is None else Baselines(self).text(best)
+        lines = [f"{best.title} beside baselines on the same samples: {beside}"] if best and beside else []
         return Card(plural(len(self), "score"), lines, table, figure, "scores with intervals, chance and null")
 
     def texts(self) -> Texts:

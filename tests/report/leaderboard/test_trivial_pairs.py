@@ -11,7 +11,7 @@ from support.board import collected, made_up, trivial_pair
 from support.html import EMPTY, Page
 
 from vlalign.report.leaderboard import save_leaderboard
-from vlalign.scoring.beside import beside_text
+from vlalign.scoring.beside import Baselines
 
 EMPTY.update({"link", "input"})
 
@@ -42,8 +42,8 @@ def test_trivial_pairs_stand_beside_the_models(tmp_path: Path) -> None:
     }  # fmt: skip
     for entry in board.entries:
         page = "".join(Page((tmp_path / entry.page).read_text(encoding="utf-8")).texts["main"]).replace("\xa0", " ")
-        beside = beside_text(entry.record, trivial[:2])
-        assert ("Beside trivial pairs on the same samples" in page) == bool(beside)
+        beside = Baselines([*trivial, mixed]).text(entry.record)
+        assert ("Beside baselines on the same samples" in page) == bool(beside)
         assert beside in page
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from vlalign.errors import VlalignError
 from vlalign.models.registry import ALIASES, SOURCES, family_of
-from vlalign.scoring.beside import is_trivial
+from vlalign.scoring.beside import Baselines, is_trivial
 from vlalign.scoring.collect import Collected, Invalid
 from vlalign.scoring.conditions import Conditions, conditions, precision_of
 from vlalign.scoring.naming import differences, run_facts, run_names
@@ -153,6 +154,11 @@ class Board:
     models: dict[str, Model] = field(default_factory=dict)
     invalid: list[Invalid] = field(default_factory=list)
     duplicates: list[Duplicate] = field(default_factory=list)
+
+    @cached_property
+    def baselines(self) -> Baselines:
+        """Scores of baselines, by conditions."""
+        return Baselines(entry.record for entry in self.entries)
 
     @property
     def entries(self) -> list[Entry]:

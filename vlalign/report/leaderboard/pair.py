@@ -15,7 +15,6 @@ from vlalign.report.full import best_layers, check_rows
 from vlalign.report.leaderboard.board import Board, Entry
 from vlalign.report.leaderboard.index import embedded
 from vlalign.report.page import Code, Details, Paragraph, Parts, Section, Table, Terms, templates
-from vlalign.scoring.beside import beside_text
 from vlalign.scoring.confounds import COLUMNS, hints, rows_of
 from vlalign.scoring.record_figures import side_of_rows
 from vlalign.scoring.summary import has_layers, meanings_of, score_facts, verdict
@@ -42,7 +41,7 @@ def pair_page(board: Board, entry: Entry, footer: str) -> str:
             title=f"{board.model(entry, 'x').name} × {board.model(entry, 'y').name}",
             back=f"../index.html#{back}",
             verdict=verdict(record),
-            beside=_beside(board, entry),
+            beside=board.baselines.text(entry.record),
             summary=Terms(_summary(board, entry)),
             notes=[str(note) for note in record.checks.get("notes") or []],
             lowest=number(float(matrix.min()), 3),
@@ -58,12 +57,6 @@ def pair_page(board: Board, entry: Entry, footer: str) -> str:
             footer=footer,
         )
     )
-
-
-def _beside(board: Board, entry: Entry) -> str:
-    """Return what trivial pairs reach on the same samples, in words; empty without any, and for one of them."""
-    groups = (group for group in board.groups if group.conditions.id == entry.conditions.id)
-    return beside_text(entry.record, [record for group in groups for record in group.trivial])
 
 
 def _sections(entry: Entry) -> Parts:
