@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from support.advice import QUICK, arrays, data
 
 import vlalign
@@ -118,3 +120,17 @@ def test_a_pilot_chooses_the_depth() -> None:
 
     curved = make_data(x, x + 0.01, (x[:, 0] * x[:, 1] > 0).astype(int))
     assert choose_depth(config, curved) == 2
+
+
+def test_the_first_use_of_libraries_does_not_count_as_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps would seem free, and a budget of seconds allow hours of training."""
+    from vlalign.advice import pilot
+
+    clock = [0.0]
+
+    def train_cells(config: AdviceConfig, *_: Any) -> None:
+        clock[0] += (30.0 if clock[0] == 0 else 1.0) + 0.1 * config.steps
+
+    monkeypatch.setattr(pilot, "train_cells", train_cells)
+    monkeypatch.setattr(pilot, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    assert pilot._pace(AdviceConfig(**QUICK), data(), torch.device("cpu")) == pytest.approx(0.1)
