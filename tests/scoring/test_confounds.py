@@ -55,13 +55,16 @@ def test_features_of_the_very_samples_are_checked(runs: tuple[Run, Run], record:
     (found,) = stored_features(Side(runs[0], "x"), Side(runs[1], "y"), IDS)
     assert (found.name, found.cut) == ("caption length", True)
     stored = Run(next((runs[0].path.parent.parent / "caption-length").iterdir()))
+    assert record.environment["request"]["features"] == [stored.key.hash]
     assert found.labels.tolist() == strata(stored.load(0).double().numpy()[::-1]).tolist()
     validate_record(record)
     names = [entry["name"] for entry in record.checks["confounds"]]
     assert names == ["caption length", "near-duplicates"]
     assert [part["name"] for part in parts_of(record)] == ["category", *names]
     assert all(part["share"] is not None for part in parts_of(record))
-    assert "confounds" not in score(*runs, **(QUICK | {"full": False})).checks
+    compact = score(*runs, **(QUICK | {"full": False}))
+    assert "confounds" not in compact.checks
+    assert not {"features", "within"} & set(compact.environment["request"])
     grouped = score(*runs, groups=[i // 2 for i in range(60)], **QUICK)
     assert "confounds" not in grouped.checks
 

@@ -26,6 +26,16 @@ MEANING = (
 )
 
 
+def feature_runs(x: Side, y: Side) -> list[Run]:
+    """Return the runs of trivial features that the stores of both sides hold of the same samples, sorted by name."""
+    runs: dict[str, Run] = {}
+    for root in {side.run.path.parent.parent for side in (x, y) if side.run is not None and side.run.path.is_dir()}:
+        for run in FeatureStore(root).runs():
+            if run.key.title in FEATURES and _is_of_samples(run, (x, y)):
+                runs.setdefault(run.key.title, run)
+    return [run for _, run in sorted(runs.items())]
+
+
 def stored_features(x: Side, y: Side, ids: Sequence[str] | None) -> list[Categories]:
     """Return strata of the trivial features that the stores of both runs hold of the same samples.
 
@@ -37,16 +47,11 @@ def stored_features(x: Side, y: Side, ids: Sequence[str] | None) -> list[Categor
     Raises:
         VlalignError: a feature in the store is damaged.
     """
-    runs: dict[str, Run] = {}
-    for root in {side.run.path.parent.parent for side in (x, y) if side.run is not None and side.run.path.is_dir()}:
-        for run in FeatureStore(root).runs():
-            if run.key.title in FEATURES and _is_of_samples(run, (x, y)):
-                runs.setdefault(run.key.title, run)
     categories = []
-    for name, run in sorted(runs.items()):
+    for run in feature_runs(x, y):
         row = {one: i for i, one in enumerate(run.ids)}
         values = run.load(0).double().numpy()[[row[one] for one in ids or run.ids]]
-        categories.append(Categories(name, f"run {run.key.short}", strata(values), cut=True))
+        categories.append(Categories(run.key.title, f"run {run.key.short}", strata(values), cut=True))
     return categories
 
 

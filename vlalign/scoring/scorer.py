@@ -16,7 +16,7 @@ from vlalign.environment import environment
 from vlalign.metrics.base import Metric
 from vlalign.scoring.analysis import Analysis
 from vlalign.scoring.categories import columns_of, resolve_categories
-from vlalign.scoring.confounds import stored_features
+from vlalign.scoring.confounds import feature_runs, stored_features
 from vlalign.scoring.grouping import are_exact, resolve_groups
 from vlalign.scoring.inputs import Arrays, Features, Side, check_pairing
 from vlalign.scoring.layers import PreparedSide, timed
@@ -111,8 +111,10 @@ class Scorer:
             values = [*groups.items()] if isinstance(groups, Mapping) else [repr(label) for label in groups]  # type: ignore[union-attr]
             groups = hashlib.sha256(repr(values).encode()).hexdigest()
         sides = {label: _content(side) for label, side in (("x", x), ("y", y))}
-        within = [column.digest for column in columns_of(options.within)]
-        asked = {"vlalign": __version__, **sides, "groups": groups, **({"within": within} if within else {})}
+        more = {"within": [column.digest for column in columns_of(options.within)], "features": []}
+        if options.full and groups is None:  # so that features made since then are checked
+            more["features"] = [run.key.hash for run in feature_runs(Side(x, "x"), Side(y, "y"))]
+        asked = {"vlalign": __version__, **sides, "groups": groups, **{name: one for name, one in more.items() if one}}
         return options.settings(metric) | asked
 
     def forget(self, metric: Metric) -> None:
