@@ -89,7 +89,8 @@ def write_embeddings(folder: Path, hub: HubServer) -> None:
     """Write the files of a user who has embeddings, and serve the data set of another one."""
     ids = [f"s{i}" for i in range(48)]
     image, text = (np.random.default_rng(seed).normal(size=(48, 5)).astype(np.float32) for seed in (0, 1))
-    for name, values in (("image", image), ("text", text), ("vision/vit", image), ("text/bert", text)):
+    files = (("image", image), ("text", text), ("audio", image + text), ("vision/vit", image), ("text/bert", text))
+    for name, values in files:
         (folder / name).parent.mkdir(exist_ok=True)
         np.save(folder / f"{name}.npy", values)
     table = {"id": ids, "sku": ids, "product": [f"p{i // 2}" for i in range(48)], "label": ["a", "b"] * 24}
