@@ -58,6 +58,15 @@ def test_record_holds_null_and_share_of_each_column(pair: Pair, record: ScoreRec
     assert any("length holds numbers, cut into 4 strata" in note for note in notes)
 
 
+def test_beside_an_analytic_null(pair: Pair, record: ScoreRecord) -> None:
+    found = score(*pair, within=KINDS, null="analytic", full=True, **QUICK)
+    validate_record(found)
+    assert within(found)[0]["p_value"] == within(record)[0]["p_value"]
+    assert within(found)[0]["explained"]["share"] == within(record)[0]["explained"]["share"]
+    assert found.checks["confounds"][0]["explained"]["share"] == 0
+    assert "confounds" not in score(*pair, null="analytic", full=True, **(QUICK | {"permutations": 0})).checks
+
+
 def test_everything_else_is_as_without_categories(pair: Pair, record: ScoreRecord) -> None:
     plain = score(*pair, **(QUICK | {"half_samples": 4}))
     assert plain.null is not None

@@ -66,12 +66,12 @@ class Analysis:
         interval = self._interval(x, y, halves, seed, labels, full, notes)
         curves = self._curves(seed, notes) if full else None
         chance = moments["mean"] if moments is not None else null["pair_mean"] if null is not None else None
-        if null is not None and chance is not None and (self.categories or full):
-            shares = self._shares(null, chance, x, y, halves, seed)
+        if null is not None and chance is not None and permutations and (self.categories or full):
+            shares = self._shares(null, chance, x, y, permutations, halves, seed)
             if self.categories:
                 null["within"] = self._within(permutations, shares, seed, notes)
             if full and self.groups is None:
-                checks["confounds"] = self._confounds(null, shares, x, y, seed)
+                checks["confounds"] = self._confounds(null, shares, x, y, permutations, seed)
         checks["notes"] = notes
         return {
             "chance": chance, "moments": moments, "null": null, "interval": interval, "curves": curves, "checks": checks
@@ -146,7 +146,7 @@ class Analysis:
             )  # fmt: skip
 
     def _shares(
-        self, null: dict[str, Any], chance: float, x: Layer, y: Layer, halves: int, seed: int
+        self, null: dict[str, Any], chance: float, x: Layer, y: Layer, permutations: int, halves: int, seed: int
     ) -> list[Explained | None]:
         """Compute which shares of the score above chance the categories and features explain; None where it is not."""
         every = [*self.categories, *self.features]
@@ -156,11 +156,11 @@ class Analysis:
             a, b = as_taken(self.metric, x), as_taken(self.metric, y)
             labels, level = [one.labels for one in every], 0.95 if halves else None
             return explained(
-                self.metric, a, b, labels, chance, permutations=null["asked"], level=level, seed=seed
+                self.metric, a, b, labels, chance, permutations=permutations, level=level, seed=seed
             )  # fmt: skip
 
     def _confounds(
-        self, null: dict[str, Any], shares: list[Explained | None], x: Layer, y: Layer, seed: int
+        self, null: dict[str, Any], shares: list[Explained | None], x: Layer, y: Layer, permutations: int, seed: int
     ) -> list[dict[str, Any]]:
         """Return the shares that the features of a full report and near-duplicates explain."""
         of_features = shares[len(self.categories) :]
@@ -169,7 +169,7 @@ class Analysis:
         if null["p_value"] <= ALPHA:
             with timed(self.seconds, "confounds"):
                 a, b = as_taken(self.metric, x), as_taken(self.metric, y)
-                left_out, share = explained_by_duplicates(self.metric, a, b, permutations=null["asked"], seed=seed)
+                left_out, share = explained_by_duplicates(self.metric, a, b, permutations=permutations, seed=seed)
         return [*entries, {"name": DUPLICATES, "samples": left_out} | _part(share)]
 
     def _within(
