@@ -21,7 +21,7 @@ from vlalign.store.run import read_events
 
 TEXT = ["caption length", "bag of tokens", "TF-IDF", "character n-grams"]
 IMAGES = ["mean colour", "colour histogram", "image size", "pixels"]
-QUICK = ["--k", "3", "--permutations", "50", "--half-samples", "4", "--no-figure", "-q"]
+QUICK = ["--k", "3", "--permutations", "19", "--half-samples", "0", "--no-figure", "-q"]
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,6 @@ def test_scores_beside_trivial_pairs(store: Path, capsys: pytest.CaptureFixture[
     assert len(list(out.glob("*.json"))) == trivial + 1  # and no pair of a model and a baseline
     assert status_of(["score", store, "vit", "llama", "--baselines", "--out", out, *QUICK, "--dry-run"]) == 0
     assert f"{trivial + 1} of {trivial + 9} scores already" in " ".join(capsys.readouterr().out.split())
-    assert status_of(["score", store, "vit", "TF-IDF", "--out", out, *QUICK]) == 0  # named ones may be mixed
 
 
 def test_baselines_of_runs_need_the_same_samples(

@@ -147,7 +147,7 @@ def prepare(command: str, folder: Path) -> None:
         shutil.copytree(folder / "results", folder / "more-results", dirs_exist_ok=True)
     if command.startswith("vlalign compare results/a.json"):
         for name, model in (("a", "llama-7b"), ("b", "bloomz-560m")):
-            (record,) = (folder / "results").glob(f"*dinov2-small*{model}*mutual_knn*.json")
+            (record,) = (folder / "results").glob(f"dinov2-small*{model}*mutual_knn*.json")
             shutil.copy(record, folder / "results" / f"{name}.json")
 
 
