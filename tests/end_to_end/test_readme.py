@@ -48,6 +48,7 @@ FEW_SCORES = "--align-samples 48 --metrics unbiased_cka"
 SMALLER = {
     "accelerate launch --num_processes 1 scripts/extract.py": "--dry-run",
     "vlalign study uniqueness --x dinov2-small": "--k 3 --permutations 19 --half-samples 4 --workers 0 --cpu",
+    "vlalign score features dinov2-small llama-7b --baselines": "--permutations 19 --half-samples 4 --no-figure",
     "vlalign probe": "--folds 3 --bootstraps 20 --strengths 0.01 0.1",
     "vlalign information": "--folds 3 --bootstraps 20 --permutations 19",
     "vlalign synthetic run": f"{FEW_ENCODERS} {FEW_SCORES}",

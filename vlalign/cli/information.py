@@ -21,6 +21,7 @@ from vlalign.cli.app import Flags
 from vlalign.config import File, Folder
 from vlalign.decomposition.options import InformationOptions
 from vlalign.errors import VlalignError
+from vlalign.store.key import is_baseline
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -103,6 +104,7 @@ def _sides(names: list[str], ids: tuple[str, ...], id_column: str | None) -> lis
 
 
 def _one_pair(pairs: Any, store: str) -> Any:
+    pairs = [pair for pair in pairs if not any(is_baseline(run.key.data) for run in pair)] or pairs
     if len(pairs) != 1:
         raise VlalignError(f"{store} has {len(pairs)} pairs of runs: name the two runs (see `vlalign runs`)")
     return pairs[0]
