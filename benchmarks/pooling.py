@@ -15,10 +15,11 @@ from typing import Annotated
 import cyclopts
 from cyclopts import Parameter
 
-from vlalign import Run, ScoreRecord, compare, extract, score
+from vlalign import ScoreRecord, compare, extract, score
 from vlalign.data import DataSpec
 from vlalign.display.figures import COLOURS
 from vlalign.extraction.pools import TextPool
+from vlalign.store import Run
 
 POOLS: tuple[TextPool, ...] = ("mean", "mean-nosink")
 LINES = {"mean": ":", "mean-nosink": "-"}
@@ -57,7 +58,7 @@ def draw(records: dict[str, dict[tuple[str, str], ScoreRecord]], runs: dict[str,
     axes[0][0].set_ylim(0)
     axes[1][0].set_ylabel("largest / median\nnorm of a token")
     figure.legend(
-        *axes[0][0].get_legend_handles_labels(), frameon=False, loc="outside lower center", ncols=5, fontsize=8
+        *axes[0][0].get_legend_handles_labels(), frameon=False, loc="outside lower center", ncols=3, fontsize=8
     )
     figure.savefig(path, dpi=120)
 
@@ -82,7 +83,7 @@ def main(
         figure: file of the figure
     """
     spec = DataSpec(data)
-    images = extract(*vision, data=spec, store=store, image_size=image_size, progress=True)
+    images = extract(vision, data=spec, store=store, image_size=image_size, progress=True)
     records: dict[str, dict[tuple[str, str], ScoreRecord]] = {}
     means: dict[str, Run] = {}
     for name in model:
