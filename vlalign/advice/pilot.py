@@ -30,7 +30,7 @@ FITTED = ("steps", "seeds", "folds", "weights")
 def choose_depth(config: AdviceConfig, data: PairedData) -> int:
     """Return the depth whose encoders, trained without the term, are better on validation; the smaller one if equal.
 
-    One seed decides, on all of its folds. Arms with the term have no say: every sample that validates is tested in
+    One seed decides, on all of its folds. Arms with the term are not compared: every sample that validates is tested in
     another fold, so a choice by their scores would bias the effects. It would seldom be another one: on the synthetic
     task with 300 labels, one layer is better at every weight, although the term helps two layers more.
     """
