@@ -83,7 +83,7 @@ def main(
         figure: file of the figure
     """
     spec = DataSpec(data)
-    images = extract(vision, data=spec, store=store, image_size=image_size, progress=True)
+    images = extract(tuple(vision), data=spec, store=store, image_size=image_size, progress=True)
     records: dict[str, dict[tuple[str, str], ScoreRecord]] = {}
     means: dict[str, Run] = {}
     for name in model:
