@@ -58,6 +58,15 @@ def test_record_holds_null_and_share_of_each_column(pair: Pair, record: ScoreRec
     assert any("length holds numbers, cut into 4 strata" in note for note in notes)
 
 
+def test_no_share_where_many_samples_are_alone(pair: Pair) -> None:
+    mostly = [*KINDS[:47], *(f"alone-{i}" for i in range(13))]
+    found = score(*pair, within=mostly, **QUICK)
+    assert within(found)[0]["explained"] == {"score": None, "share": None, "low": None, "high": None}
+    assert any("13 of 60 samples alone" in one and "no share" in one for one in found.checks["notes"])
+    fewer = score(*pair, within=[*mostly[:48], "car", *mostly[49:]], **QUICK)
+    assert within(fewer)[0]["explained"]["share"] is not None
+
+
 def test_beside_an_analytic_null(pair: Pair, record: ScoreRecord) -> None:
     found = score(*pair, within=KINDS, null="analytic", full=True, **QUICK)
     validate_record(found)
@@ -103,7 +112,11 @@ def test_mistakes_before_any_work(pair: Pair, make_run: Callable[..., Any], tmp_
     runs = make_run("x", pair[0], IDS), make_run("y", pair[1], IDS)
     wrong: list[tuple[Any, dict[str, Any], str]] = [
         (pair, {"within": KINDS[:-1]}, "the column category: 59 labels for 60 samples"),
-        (pair, {"within": dict(zip(IDS, KINDS, strict=True))}, "the column category by id need sample ids"),
+        (
+            pair,
+            {"within": dict(zip(IDS, KINDS, strict=True))},
+            "the column category by id, but the features have no ids",
+        ),
         (runs, {"within": {IDS[0]: "car"}}, "no label for 59 of 60 samples, the first is 'sample-1'"),
         (runs, {"within": [*KINDS[:-1], ""]}, r"sample 59 \(from 0\) has no label, but ''"),
         (runs, {"within": "kinds.csv:kind"}, "is a text: give one value a sample"),

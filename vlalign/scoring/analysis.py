@@ -30,6 +30,7 @@ Layer: TypeAlias = Tensor | LazyLayer
 _OF_WITHIN = ("permutations", "asked", "stopped", "seed", "mean", "sd", "q95", "max", "p_value")
 _MOST_PAIRS = 4000  # whose covariance is decomposed, in about a minute
 _KEPT = 1000  # draws of an analytic null in a record
+_MOST_ALONE = 0.2  # of the samples, alone in their categories; with more, what categories explain is not computed
 _LONG_SECONDS = 60  # duration of a null that is logged before it starts
 
 
@@ -155,9 +156,10 @@ class Analysis:
         with timed(self.seconds, "confounds"):
             a, b = as_taken(self.metric, x), as_taken(self.metric, y)
             labels, level = [one.labels for one in every], 0.95 if halves else None
-            return explained(
+            shares = explained(
                 self.metric, a, b, labels, chance, permutations=permutations, level=level, seed=seed
             )  # fmt: skip
+        return [None if _many_alone(one) else share for one, share in zip(every, shares, strict=True)]
 
     def _confounds(
         self, null: dict[str, Any], shares: list[Explained | None], x: Layer, y: Layer, permutations: int, seed: int
@@ -184,10 +186,13 @@ class Analysis:
             kept = {name: value for name, value in null.summary(ALPHA).items() if name in _OF_WITHIN}
             entries.append(about | kept | {"pair_mean": float(null.pair_mean[self.best])} | _part(share))
             if about["alone"]:
-                notes.append(
-                    f"{one.name}: {about['alone']} of {self.x.side.n} samples alone in a category keep their pairs, so "
-                    "the share explained and the p-value are a little too large"
-                )
+                alone = f"{one.name}: {about['alone']} of {self.x.side.n} samples alone in a category keep their pairs"
+                if _many_alone(one):
+                    notes.append(
+                        f"{alone}, so the p-value is too large and no share explained is given: merge categories"
+                    )
+                else:
+                    notes.append(f"{alone}, so the share explained and the p-value are a little too large")
             if one.cut:
                 notes.append(f"{one.name} holds numbers, cut into {about['categories']} strata of similar ones")
         return entries
@@ -251,6 +256,11 @@ class Analysis:
             if flat:
                 notes.append(f"{', '.join(flat)} of {side.side.model} give all samples the same features: scored 0")
         return checks
+
+
+def _many_alone(one: Categories) -> bool:
+    """Return whether so many samples are alone in a category that pairs left as they are would seem explained."""
+    return one.describe()["alone"] > _MOST_ALONE * len(one.labels)
 
 
 def _part(share: Explained | None) -> dict[str, Any]:

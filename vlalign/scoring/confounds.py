@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from vlalign.display.format import DASH, interval, number, plural, signed
+from vlalign.display.format import DASH, interval, number, plural
 from vlalign.scoring.categories import Categories
 from vlalign.scoring.inputs import Side
 from vlalign.scoring.summary import value_or_dash
@@ -89,10 +89,13 @@ def rows_of(record: ScoreRecord) -> list[list[str]]:
     """Return the parts of a score as texts in the order of ``COLUMNS``; no rows where nothing was checked."""
     texts = []
     for part in parts_of(record):
-        low, high = (None if part[end] is None else 100 * part[end] for end in ("low", "high"))
-        share = DASH if part["share"] is None else f"{signed(100 * part['share'], 0)} %"
+        low, share, high = (
+            None if part[name] is None else 100 * min(1.0, max(0.0, part[name])) for name in ("low", "share", "high")
+        )
         ends = DASH if low is None else f"{interval(low, high, 0)} %"
-        texts.append([part["name"], part["groups"], number(part["score"]), share, ends])
+        texts.append(
+            [part["name"], part["groups"], number(part["score"]), DASH if share is None else f"{share:.0f} %", ends]
+        )
     return texts
 
 
