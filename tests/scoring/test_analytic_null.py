@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 import vlalign
 from vlalign.errors import VlalignError
+from vlalign.metrics import MutualKnn
+from vlalign.scoring import ScoreOptions, estimate
 from vlalign.scoring.collect import read_record
 from vlalign.scoring.record_figures import save_null
+from vlalign.scoring.scorer import Scorer
 from vlalign.scoring.summary import score_facts, verdict
 from vlalign.scoring.validation import validate_record
 
@@ -76,3 +80,12 @@ def test_too_many_layer_pairs(pair: tuple[Layers, Layers], monkeypatch: pytest.M
     monkeypatch.setattr("vlalign.scoring.analysis._MOST_PAIRS", 2)
     with pytest.raises(VlalignError, match="layer pairs does not fit"):
         vlalign.score(*pair, null="analytic", half_samples=0)
+
+
+def test_estimated_time_is_that_of_one_null(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = SimpleNamespace(seconds={"grid": 0.5, "null": 1.0})
+    monkeypatch.setattr(Scorer, "pair", lambda *_: seconds)
+    for options, expected in (
+        (ScoreOptions(null="analytic"), 1.5), (ScoreOptions(permutations=200), 10.5)
+    ):  # fmt: skip
+        assert estimate._trial(MutualKnn(10), options, 4, 8, 2, 2).grid == expected

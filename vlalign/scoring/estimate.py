@@ -61,7 +61,9 @@ def _trial(metric: Metric, options: ScoreOptions, width: int, rows: int, x_layer
     x = x + 0.5 * torch.randn(x.shape, generator=draw)
     scorer = Scorer(tried, find_device(options.device))
     seconds = scorer.pair(metric, Arrays(x), Arrays(y, label="y"), None).seconds
-    null = seconds.get("null", 0.0) * draws / max(1, min(draws, _DRAWS)) * (1 + len(columns_of(options.within)))
+    null = seconds.get("null", 0.0)
+    if not options.is_analytic(metric):
+        null *= draws / max(1, min(draws, _DRAWS)) * (1 + len(columns_of(options.within)))
     interval = seconds.get("interval", 0.0) * halves / max(1, min(halves, _DRAWS))
     layers = sum(seconds.get(stage, 0.0) for stage in _PER_LAYER)
     return _Times(seconds["grid"] + null, layers / (x_layers + y_layers), interval + seconds.get("curves", 0.0))
