@@ -53,6 +53,9 @@ def test_redundancy_and_synergy(known: InformationResult) -> None:
         assert one.low <= one.value <= one.high or one.value == 0
         assert one.low <= min(bits, known.label_entropy) <= one.high + 1e-9, name  # what classifiers miss is included
         assert one.detected == (bits > 0), name
+    for part, wholes in {"R": "I1 I2", "U1": "I1", "U2": "I2", "S": "I12", "C": "I1 I2"}.items():
+        one = known.estimates[part]
+        assert one.high <= max(one.value, min(known.estimates[whole].high for whole in wholes.split())) + 1e-12, part
     assert known.independent_synergy == pytest.approx(0, abs=0.05)
     assert known.label_entropy == pytest.approx(2, abs=0.02)
     assert known.estimates["R"] == known.R

@@ -12,6 +12,9 @@ from vlalign.decomposition.program import Floats
 from vlalign.decomposition.result import Estimate
 from vlalign.decomposition.scores import RESOLUTION
 
+#: values that no part of an information exceeds
+_AT_MOST = {"R": ("I1", "I2"), "U1": ("I1",), "U2": ("I2",), "S": ("I12",), "C": ("I1", "I2")}
+
 
 def scale_of(options: InformationOptions) -> float:
     """Return the units of a nat."""
@@ -29,6 +32,8 @@ def estimates(
     apart: Floats | None = None,
 ) -> dict[str, Estimate]:
     """Return values with 95 % intervals from resampled samples and nulls of labels shuffled within folds.
+
+    The interval of a part ends where that of the information that it is a part of does: R ≤ I1, I2.
 
     Args:
         names: of the values.
@@ -64,6 +69,9 @@ def estimates(
         p[s] = max(p[s], (1 + (np.maximum(apart, 0) >= observed[s]).sum()) / (1 + len(apart)))
         level[s] = max(level[s], np.quantile(apart, 0.95))
     low, high = np.clip([np.quantile(lows, 0.025, axis=0), np.quantile(highs, 0.975, axis=0)], 0, most)
+    for i, name in enumerate(names):
+        if wholes := [high[names.index(one)] for one in _AT_MOST.get(name, ())]:
+            high[i] = min(high[i], max(observed[i], min(wholes)))
     scale = scale_of(options)
     return {
         name: Estimate(

@@ -34,9 +34,9 @@ NOTES = (
     "R depends on what each modality knows about the label, not on which samples are paired: it can be large where "
     "nothing is shared. C knows the pairing: it is the information, at most, in linear directions that vary together "
     "in x1 and x2, which alignment and contrastive losses follow.",
-    "I1, I2 and I12 are lower bounds: what the classifiers can use. Intervals include what more samples may add (how "
-    "much the second half of them added, extrapolated), on both sides: what one classifier misses counts as the other "
-    "modality's alone.",
+    "I1, I2 and I12 are lower bounds: what these predictions of the label can use. Intervals include what more samples "
+    "may add (how much the second half of them added, extrapolated), on both sides: what is missed of one modality "
+    "counts as the other modality's alone.",
 )
 
 
