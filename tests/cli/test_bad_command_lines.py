@@ -33,6 +33,7 @@ score features --k 5.5                             | --k: expected a whole numbe
 score features --k 0x8                             | --k: expected a whole number of at least 1, got '0x8'
 extract --model x --max-samples 10.9               | --max-samples: expected a whole number of at least 1, got '10.9'
 synthetic run --depths 1.5 2                       | --depths: expected a whole number from 1 to 64, got '1.5'
+advise x.npy --seeds 1                             | --seeds: expected a list of whole numbers from 0 to 2147483647, 5
 extract --model '' --data texts.csv                | --model: expected a value, got '' (see vlalign extract --help)
 score s --k=                                       | --k: expected a value, got ''
 runs ''                                            | STORE: expected a value, got ''

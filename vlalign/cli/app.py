@@ -202,7 +202,9 @@ def _problem(error: CycloptsError) -> str:
     several = getattr(error, "token", None) is None and argument.tokens
     value = " ".join(one.value for one in argument.tokens) if several else "" if token is None else token.value
     hint = argument.hint
-    inner = get_args(hint)[0] if get_origin(hint) is tuple else argument.field_info.annotation
+    whole = argument.field_info.annotation
+    least = max((getattr(mark, "min_length", None) or 0 for mark in get_args(whole)[1:]), default=0)
+    inner = get_args(hint)[0] if get_origin(hint) is tuple and len(argument.tokens) >= least else whole
     kind = expected(inner, value).removesuffix(" or null") if value.strip() else "a value"
     return f"{name}: expected {kind}, got {visible(repr(value), most=100)}"
 
