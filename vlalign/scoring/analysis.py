@@ -259,7 +259,7 @@ class Analysis:
 
 
 def _many_alone(one: Categories) -> bool:
-    """Return whether so many samples are alone in a category that pairs left as they are would seem explained."""
+    """Return whether too many samples are alone in a category: their pairs stay, and would seem explained."""
     return one.describe()["alone"] > _MOST_ALONE * len(one.labels)
 
 
