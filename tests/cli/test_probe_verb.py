@@ -32,6 +32,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         values = shared + noise * draw.normal(size=(N, 2))
         modality = "vision" if name == "picture" else "text"
         vlalign.import_embeddings(folder / "store", name, values, modality=modality, ids=ids)
+    other = [f"t{i}" for i in range(N)]  # of another data set, without labels
+    vlalign.import_embeddings(folder / "store", "elsewhere", shared, modality="text", ids=other)
     genres = [[g for g, k in (("Drama", 0), ("War", 1)) if shared[i, k] > 0] for i in range(N)]
     pd.DataFrame({"id": ids[::-1], "genres": genres[::-1]}).to_json(
         folder / "labels.jsonl", orient="records", lines=True

@@ -13,6 +13,8 @@ are the performance of the models in `vlalign score` and `vlalign leaderboard` f
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,6 +28,8 @@ from vlalign.probing.options import ProbeKeywords, ProbeOptions
 
 if TYPE_CHECKING:
     from vlalign.probing.probe import Planned
+
+log = logging.getLogger(__name__)
 
 
 def run(
@@ -123,7 +127,12 @@ def _plan(
     store = FeatureStore(names[0])
     chosen = [run for one in names[1:] for run in store.select(one)] or store.runs()
     runs = [run for run in chosen if not run.key.edits] or chosen
-    return plan_models(by_model(runs), labels, options)
+    models = by_model(runs)
+    known = [one for one in models if not isinstance(labels, Mapping) or any(name in labels for name in one.ids or ())]
+    if known and len(known) < len(models) and not names[1:]:  # a store of several data sets
+        log.info("left out %d models of samples without a label: name them to see why", len(models) - len(known))
+        models = known
+    return plan_models(models, labels, options)
 
 
 if __name__ == "__main__":
