@@ -63,6 +63,7 @@ def test_it_resumes_and_grows(folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
     ("change", "message"),
     [
         ({"width": 5}, r"holds another study \(width was 4, is now 5\)"),
+        ({"budget": "soon"}, "budget: expected a number with s, m or h"),
         ({"x": 2.0}, r"holds another study \(the data are not those of the first run"),
     ],
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from vlalign.advice.data import PairedData
     from vlalign.advice.results import AdviceResult
     from vlalign.advice.study import AdviceStudy
+
+log = logging.getLogger(__name__)
 
 
 def prepare_study(data: PairedData, config: AdviceConfig, budget: str | None = None) -> AdviceStudy:
@@ -31,11 +35,13 @@ def prepare_study(data: PairedData, config: AdviceConfig, budget: str | None = N
         VlalignError: the data do not allow the experiment, the folder holds another study, or the budget is too small.
     """
     from vlalign.advice.data import check_folds
-    from vlalign.advice.pilot import FITTED, choose_depth, fit_budget
+    from vlalign.advice.pilot import FITTED, choose_depth, fit_budget, seconds_of
     from vlalign.advice.study import AdviceStudy
     from vlalign.files import check_space
     from vlalign.study.config import write_config
 
+    if budget:
+        seconds_of(budget)  # checked, also where the study was begun and keeps its size
     check_folds(data, config.folds)
     out = Path(config.out)
     check_space(out)
@@ -44,6 +50,9 @@ def prepare_study(data: PairedData, config: AdviceConfig, budget: str | None = N
         chosen = (*(["depth"] if config.depth is None else []), *(FITTED if budget else []))
         config = replace(config, **{name: getattr(begun, name) for name in chosen})
         check_folder(config, data.fingerprint)
+        if budget:
+            kept = ", ".join(f"{name} {json.dumps(getattr(config, name))}" for name in FITTED)
+            log.info("%s was begun before and keeps its size, whatever the budget: %s", out, kept)
     else:
         check_folder(config, data.fingerprint)
         if config.depth is None:
