@@ -231,6 +231,12 @@ def _precision(run: Run) -> str:
     return str(data.get("dtype", "?"))
 
 
+_NORMS_MEANING = (
+    "medians over samples: largest over median norm of the tokens or patches of a sample, what the largest gives of "
+    "their mean, whatever the pool of the run; mostly: which one it is in most samples (– where that varies)"
+)
+
+
 def layers_tables(runs: Sequence[Run]) -> Group:
     """Return a table of the layers of every run: width, and how uneven the norms of the tokens are."""
     parts: list[Group | Text] = []
@@ -245,7 +251,10 @@ def layers_tables(runs: Sequence[Run]) -> Group:
         pool = run.key.data.get("pooling")
         parts.append(titled(visible(f"{run.key.title}{f', {pool}' if pool else ''}"), shown))
         if norms is None:
-            parts.extend(notes(["not measured: imported, or extracted or pushed by an earlier version"]))
+            parts.extend(
+                notes(["not measured: trivial features, imported, or extracted or pushed by an earlier version"])
+            )
+    parts.extend(notes([_NORMS_MEANING]))
     return Group(*parts)
 
 
