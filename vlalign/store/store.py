@@ -135,7 +135,8 @@ class FeatureStore:
             differences = [re.sub(r"\b([0-9a-f]{8})[0-9a-f]{56}\b", r"\1…", line) for line in differences]
             raise VlalignError(
                 f"{query!r} fits {len(runs)} runs in {self.root}: {shown}; they differ in "
-                f"{'; '.join(list(dict.fromkeys(differences))[:6])}; name one of them with its @digits (`vlalign runs` shows which is which)"
+                f"{'; '.join(list(dict.fromkeys(differences))[:6])}; name one of them with its @digits "
+                "(`vlalign runs` shows which is which)"
             )
         return runs[0]
 
