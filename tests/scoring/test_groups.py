@@ -102,8 +102,8 @@ def test_mistakes_before_any_work(pair: Pair, runs: tuple[Any, Any], tmp_path: P
     (tmp_path / "columns.csv").write_text("id,set\nsample-0,a\n")
     wrong: list[tuple[Any, Any, str]] = [
         (pair, LABELS[:-1], "groups: 59 labels for 60 samples"),
-        (pair, {"a": 1}, "features without ids need one label a row"),
-        (pair, tmp_path / "some.csv", "features without ids need one label a row"),
+        (pair, {"a": 1}, "but the features have no ids: give their ids"),
+        (pair, tmp_path / "some.csv", "but the features have no ids: give their ids"),
         (pair, 5, "not int"),
         (pair, np.array(5), "not int"),
         (pair, [*LABELS[:-1], None], r"sample 59 \(from 0\) has no label, but None"),
