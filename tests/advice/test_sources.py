@@ -52,7 +52,7 @@ def test_files_are_paired_by_row(folder: Path, words: list[str], modalities: tup
 
 
 def test_ids_pair_rows_and_labels(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, "vlalign"):
         data = read_source(["image.parquet", "text.parquet"], "labels.csv")
     assert "10 samples have no label in labels.csv" in caplog.text
     assert data.classes == ("class 0", "class 1")
