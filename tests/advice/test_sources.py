@@ -62,6 +62,23 @@ def test_ids_pair_rows_and_labels(folder: Path, caplog: pytest.LogCaptureFixture
         assert torch.equal(data.extra[side], view[60:].float())
 
 
+def test_ids_of_their_own_pair_rows_and_labels(folder: Path) -> None:
+    for name, order in (("x", range(70)), ("y", range(69, -1, -1))):
+        (folder / f"{name}.txt").write_text("\n".join(f"s{i}" for i in order))
+    np.save(folder / "a.npy", X1.numpy())
+    np.save(folder / "b.npy", X2.flip(0).numpy())
+    data = read_source(["a.npy", "b.npy"], "labels.csv", ids=["x.txt", "y.txt"])
+    assert torch.equal(data.x[0], X1[:60].float())
+    assert torch.equal(data.x[1], X2[:60].float())
+    with pytest.raises(VlalignError, match="labels by id, but the features have no ids: give theirs with --ids"):
+        read_source(["a.npy", "b.npy"], "labels.csv")
+    with pytest.raises(VlalignError, match="one file for both sides or two"):
+        read_source(["a.npy", "b.npy"], "labels.csv", ids=["x.txt"] * 3)
+    (folder / "features").mkdir()
+    with pytest.raises(VlalignError, match="--ids is for files of embeddings, not for features"):
+        read_source(["features", "vit", "llama"], "labels.csv", ids=["x.txt"])
+
+
 def test_runs_give_their_last_layers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = [f"s{i}" for i in range(70)]
     runs = {

@@ -103,5 +103,8 @@ class AdviceConfig(ExperimentOptions):
     modalities: Annotated[Many[str], DATA] = ()
     """arrays of the file, or modalities of the prepared data set"""
 
+    ids: Annotated[Many[str], DATA] = ()
+    """files of ids of the rows"""
+
     id_column: Annotated[str | None, DATA] = None
     """column of ids in tables"""

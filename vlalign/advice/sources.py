@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlalign.advice.data import PairedData, make_data
-from vlalign.data.embeddings import is_embeddings, read_embeddings, read_groups, split_key
+from vlalign.data.embeddings import is_embeddings, read_embeddings, read_groups, read_values, split_key
 from vlalign.display import quoted
 from vlalign.errors import VlalignError
 from vlalign.paths import user_path
@@ -29,6 +29,7 @@ def read_source(
     labels: str | None = None,
     unlabelled: Sequence[str] = (),
     modalities: Sequence[str] = (),
+    ids: Sequence[str] = (),
     id_column: str | None = None,
 ) -> PairedData:
     """Read the data that a command names.
@@ -39,6 +40,7 @@ def read_source(
             Samples that it has no id of are pairs without a label.
         unlabelled: one file with two arrays, or two files, of more pairs.
         modalities: two arrays of a file, or modalities of a prepared data set, where it has more.
+        ids: files of ids of the rows of files of embeddings: none, one for both, or one for each.
         id_column: column of ids in tables.
 
     Raises:
@@ -48,26 +50,32 @@ def read_source(
 
     if len(modalities) not in (0, 2):
         raise VlalignError(f"--modalities takes two names, got {len(modalities)}: advise compares two modalities")
+    if len(ids) > 2:
+        raise VlalignError(f"--ids takes one file for both sides or two, one for each side; {len(ids)} given")
+    if ids and not is_embeddings(words[0]):
+        raise VlalignError(f"--ids is for files of embeddings, not for {words[0]}")
     if is_prepared(words[0]):
         if len(words) > 1 or labels:
             raise VlalignError(f"{words[0]} is a prepared data set, which has its labels: name it alone")
         return _from_prepared(words[0], _files(unlabelled, (), None) if unlabelled else None, modalities)
     if is_embeddings(words[0]):
-        sides = _files(words, modalities, id_column)
+        sides = _files(words, modalities, id_column, ids)
     else:
         sides = _runs(words)
     if labels is None:
         raise VlalignError("--labels names the file of the labels, one for each sample")
     names = _names(sides, modalities)
-    x, ids = _paired(sides)
+    x, of_rows = _paired(sides)
     more = None if not unlabelled else _paired(_files(unlabelled, modalities, id_column))[0]
     values = read_groups(labels, id_column, what="labels")
     if isinstance(values, Mapping):
-        x, values, more = _by_id(x, ids, values, more, labels)
+        x, values, more = _by_id(x, of_rows, values, more, labels)
     return make_data(*x, values, more, names=names)
 
 
-def _files(words: Sequence[str], modalities: Sequence[str], id_column: str | None) -> list[Side]:
+def _files(
+    words: Sequence[str], modalities: Sequence[str], id_column: str | None, ids: Sequence[str] = ()
+) -> list[Side]:
     """Return the sides of one file with two arrays, or of two files."""
     if len(words) == 1:
         path, key = split_key(words[0])
@@ -77,9 +85,10 @@ def _files(words: Sequence[str], modalities: Sequence[str], id_column: str | Non
     if len(words) != 2:
         raise VlalignError(f"{len(words)} files given: advise compares two modalities, in one file or in two")
     read = [read_embeddings(word, id_column) for word in words]
+    given = [read_values(name, "ids") for name in ids]
     return [
-        Side(Arrays(one.features, one.name, one.ids, label, one.source), label)
-        for one, label in zip(read, "xy", strict=True)
+        Side(Arrays(one.features, one.name, given[i % len(given)] if given else one.ids, label, one.source), label)
+        for i, (one, label) in enumerate(zip(read, "xy", strict=True))
     ]
 
 
@@ -155,7 +164,9 @@ def _by_id(
     import torch
 
     if ids is None:
-        raise VlalignError(f"{labels} has labels by id, but the features have no ids: give labels by row")
+        raise VlalignError(
+            f"{labels} has labels by id, but the features have no ids: give theirs with --ids, or labels by row"
+        )
     has = [i for i, name in enumerate(ids) if name in values]
     lacks = [i for i, name in enumerate(ids) if name not in values]
     if not has:

@@ -38,6 +38,7 @@ def run_study(
     labels: File | None = None,
     unlabelled: Annotated[tuple[str, ...], Parameter(metavar="FILE")] = (),
     modalities: Annotated[tuple[str, ...], Parameter(metavar="NAME")] = (),
+    ids: Annotated[tuple[str, ...], Parameter(metavar="FILE")] = (),
     id_column: str | None = None,
     budget: str | None = None,
     dry_run: bool = False,
@@ -56,6 +57,7 @@ def run_study(
             FILE:COLUMN, by id where the file has ids
         unlabelled: one file with two arrays, or two files, of more pairs without a label
         modalities: two arrays of the file, or modalities of the prepared data set, if it has more
+        ids: ids of the rows, one a line or a column as FILE:COLUMN: one file for both sides, or one for each
         id_column: column of ids in tables of embeddings (default: id, if there is one)
         budget: time for training, such as 10m, that steps, seeds, folds and weights are fitted to
         dry_run: check everything, choose the depth, and show what is to train
@@ -67,10 +69,11 @@ def run_study(
     from vlalign.report.console import console
 
     form = form_of(json, table, dry_run)
-    data = read_source([source, *more], labels, unlabelled, modalities, id_column)
+    data = read_source([source, *more], labels, unlabelled, modalities, ids, id_column)
     config = AdviceConfig(
         **{entry.name: getattr(options, entry.name) for entry in fields(options)},
-        data=(source, *more), labels=labels, unlabelled=unlabelled, modalities=modalities, id_column=id_column,
+        data=(source, *more), labels=labels, unlabelled=unlabelled, modalities=modalities, ids=ids,
+        id_column=id_column,
     )  # fmt: skip
     study = prepare_study(data, config, budget)
     plan = study.plan()
