@@ -177,17 +177,18 @@ def recorded_settings(record: ScoreRecord) -> dict[str, Any]:
 
     null, interval = record.null or {}, record.interval or {}
     groups = record.pairing.get("groups")
-    within = [str(one.get("source")) for one in null.get("within") or []]
+    inside = null.get("within") or []
+    asked = null.get("asked") or null.get("permutations") or max((one.get("asked") or 0 for one in inside), default=0)
     return {
         "metric": metric_text(record.metric["name"], record.metric["params"]),
         "preset": record.preprocessing["preset"],
-        "permutations": null.get("asked") or null.get("permutations") or 0,
-        "null": null.get("method", "permutation"),
+        "permutations": asked,
         "half_samples": interval.get("count") or 0,
         "seed": null.get("seed", interval.get("seed")) or None,
         "groups": groups.get("source") if isinstance(groups, dict) else None,
         "concat": record.axes["x"][-1].get("index") == -1,
-        **({"within": within} if within else {}),
+        **({"within": [str(one.get("source")) for one in inside]} if inside else {}),
+        **({"null": null["method"]} if "method" in null else {}),
     }
 
 
