@@ -10,7 +10,7 @@ from annotated_types import Ge
 from cyclopts import Group, Parameter
 
 from vlalign.config import Folder, Many, Options
-from vlalign.data.spec import DataSpec
+from vlalign.data.spec import DataSpec, replace_keywords
 
 
 class BaselineOptions(Options, group=Group("Baselines", sort_key=2)):
@@ -43,8 +43,5 @@ class BaselineKeywords(BaselineOptions):
     """show a progress bar for models of random weights"""
 
     def __post_init__(self) -> None:
-        names = self.models if isinstance(self.models, list | tuple) else (self.models,)
-        data = self.data if isinstance(self.data, DataSpec) else DataSpec(str(self.data))
-        for name, value in (("models", tuple(map(str, names))), ("data", data), ("store", str(self.store))):
-            object.__setattr__(self, name, value)
+        replace_keywords(self)
         super().__post_init__()

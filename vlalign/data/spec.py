@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge
 from cyclopts import Group, Parameter
@@ -70,3 +70,12 @@ class DataSpec(Options, group=Group("Data", sort_key=1)):
             raise VlalignError(f"unknown built-in data set {self.source!r}: available is {', '.join(BUILTIN)}")
         if not self.split.strip():
             raise VlalignError("the split is empty: give its name, such as train")
+
+
+def replace_keywords(options: Any) -> None:
+    """Replace the models, data and store that keywords take, which may be paths and names, by those of options."""
+    models, data = options.models, options.data
+    names = models if isinstance(models, list | tuple) else (models,)
+    object.__setattr__(options, "models", tuple(map(str, names)))
+    object.__setattr__(options, "data", data if isinstance(data, DataSpec) else DataSpec(str(data)))
+    object.__setattr__(options, "store", str(options.store))

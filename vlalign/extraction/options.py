@@ -10,7 +10,7 @@ from annotated_types import Ge
 from cyclopts import Group, Parameter
 
 from vlalign.config import Folder, FreeMany, Many, Options
-from vlalign.data.spec import DataSpec
+from vlalign.data.spec import DataSpec, replace_keywords
 from vlalign.errors import VlalignError
 from vlalign.extraction.pools import PRESETS, TextPool, VisionPool
 
@@ -142,8 +142,5 @@ class ExtractKeywords(ExtractOptions):
     """show a progress bar on the main process"""
 
     def __post_init__(self) -> None:
-        names = self.models if isinstance(self.models, list | tuple) else (self.models,)
-        data = self.data if isinstance(self.data, DataSpec) else DataSpec(str(self.data))
-        for name, value in (("models", tuple(map(str, names))), ("data", data), ("store", str(self.store))):
-            object.__setattr__(self, name, value)
+        replace_keywords(self)
         super().__post_init__()
