@@ -25,10 +25,13 @@ class Result:
         return {"estimates": {"R": {"value": 0.5}}}
 
 
-def test_it_is_estimated_once_on_the_same_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("classes", [True, False])
+def test_it_is_estimated_once_on_the_same_samples(
+    classes: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     calls: list[Any] = []
     monkeypatch.setattr("vlalign.decomposition.information", lambda *x: calls.append(x) or Result(), raising=False)
-    pairs = data(60)
+    pairs = data(60) if classes else make_data(*arrays()[:2], np.linspace(0, 1, 60))
     first = estimate(pairs, tmp_path)
     assert estimate(pairs, tmp_path) == first == Result().as_dict()
     ((x1, x2, y),) = calls
@@ -42,9 +45,6 @@ def test_it_is_estimated_once_on_the_same_samples(tmp_path: Path, monkeypatch: p
 
 
 def test_what_it_cannot_estimate_has_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    x1, x2, _ = arrays()
-    assert "regression" in estimate(make_data(x1, x2, np.linspace(0, 1, 60)), tmp_path)["refused"]
-
     def refuse(*_: Any) -> None:
         raise VlalignError("too few samples")
 

@@ -19,10 +19,11 @@ _MOST = 5000  # samples that are used; more would take longer than the experimen
 def estimate(data: PairedData, folder: Path) -> dict[str, Any]:
     """Return the record of :func:`vlalign.information`, of at most 5,000 samples; kept in the study's folder.
 
-    A record that is there is read again: the data of a folder do not change.
+    A regression target is divided into parts of equally many samples. A record that is there is read again: the data of
+    a folder do not change.
 
     Returns:
-        The record, or ``refused`` with the reason: a regression, too many classes, or too few samples of one.
+        The record, or ``refused`` with the reason: too many classes, or too few samples of one.
 
     Raises:
         VlalignError: the file cannot be written.
@@ -36,8 +37,6 @@ def estimate(data: PairedData, folder: Path) -> dict[str, Any]:
             return dict(kept)
     except (OSError, ValueError, TypeError):
         pass  # missing or damaged
-    if not data.classes:
-        return {"refused": "the target is a regression, and information is estimated for classes"}
     rows = generator("advice information", len(data)).permutation(len(data))[:_MOST]
     try:
         result = information(data.x[0][rows], data.x[1][rows], data.target[rows])

@@ -97,13 +97,16 @@ def _information(result: AdviceResult, figures: Mapping[str, Path]) -> Section:
     title = "What the modalities know about the label"
     if "estimates" not in record:
         return Section(title, [Paragraph(f"Not estimated: {record.get('refused', 'the run is of an older version')}.")])
+    label = (
+        "label" if result.facts["classes"] else f"target, in {len(record['classes'])} parts of equally many samples,"
+    )
     return Section(
         title,
         [
             Figure(
                 figures["information"],
                 "Bars of the information in both modalities, in each alone and in both together",
-                f"Partial information decomposition (BROJA), n = {record['samples']:,}; the label has "
+                f"Partial information decomposition (BROJA), n = {record['samples']:,}; the {label} has "
                 f"{number(record['label_entropy'], 2)} {record['units']}. Lines: 95 % intervals; orange: 95 % quantile "
                 "with shuffled labels; grey: not detected.",
             ),
