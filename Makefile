@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 DEMO = $(VENV)/.demo
 DEV = $(VENV)/.dev
 
-.PHONY: help setup demo test chaos kernels lint type bench clean
+.PHONY: help setup demo test chaos kernels lint type docs bench clean
 .DEFAULT_GOAL := help
 
 help: ## what can be made
@@ -51,8 +51,11 @@ lint: $(DEV) ## ruff: style and mistakes
 type: $(DEV) ## mypy
 	$(BIN)/mypy
 
-bench: $(DEV) ## speeds as ratios (README, "Measured"); takes real data sets by path, see --help
+docs: $(DEV) ## the documentation's site, in site/; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+bench: $(DEV) ## speeds as ratios (docs/speed.md); takes real data sets by path, see --help
 	$(BIN)/python benchmarks/cpu.py
 
 clean: ## remove what building and testing left; features and results stay
-	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -5,7 +5,7 @@
 
 The built-in set and the demonstration's models (fetched from the Python package index). The sweep reads ten versions of
 the captions with one load of the weights; deleting characters changes the number of tokens, so the ratio of tokens is
-shown, too. The study is that of the README with fewer samples, from empty folders in one process.
+shown, too. The study is that of docs/uniqueness.md with fewer samples, from empty folders in one process.
 """
 
 from __future__ import annotations

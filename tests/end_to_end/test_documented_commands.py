@@ -1,4 +1,4 @@
-"""Every command of README.md runs, in its order and in one folder; those that cannot are listed with the reason."""
+"""Every command of README.md and of the pages of the site runs, in their order, or is listed with a reason why not."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import dedent
 
 import numpy as np
 import pandas as pd
@@ -19,11 +20,21 @@ from support.hub import TOKEN, HubServer
 from support.multibench import affect_data, write_idx, write_sounds
 from support.tiny import TinyModels
 
+_SET_UP = "the set-up of every virtual environment"
+_WHEELS = "models of the Python package index"
+_POOLS = "names of models would fit several runs in the commands below; tests of extraction have it"
+_MANY = "29 models of the Hub"
+_TRAINED = "trained for minutes or hours; the same command with fewer encoders runs"
 _FILMS = "the films of MM-IMDb, and 29 models of the Hub"
 #: commands that a test cannot run
 NOT_RUN = {
     "make demo": "the checks of a change run it",
     "make test": "the suite itself",
+    "python3 -m venv .venv && source .venv/bin/activate": _SET_UP,
+    "pip install -e .": _SET_UP,
+    "pip install -e '.[demo]'": _SET_UP,
+    "pip install torch torchvision --index-url https://download.pytorch.org/whl/cpu": _SET_UP,
+    "vlalign demo": "the checks of a change run it",
     "vlalign probe features --labels labels.csv:class": "labels of a data set of the Hub",
     "vlalign probe features --labels labels.csv:class --records results": "labels of a data set of the Hub",
     "vlalign multibench prepare mmimdb mmimdb --out films": _FILMS,
@@ -32,21 +43,42 @@ NOT_RUN = {
     "vlalign extract --model-set prh --data films --split test": _FILMS,
     "vlalign score features --out film-results": _FILMS,
     "vlalign probe features --labels films/metadata.jsonl:genres --records film-results": _FILMS,
-    "pip install -e .": "the set-up of every virtual environment",
-    "accelerate launch scripts/extract.py --model-set prh": "29 models of the Hub",
+    "accelerate launch scripts/extract.py --model-set prh": _MANY,
+    "accelerate launch -m vlalign extract --model-set prh": _MANY,
+    "vlalign extract --model llama-7b --text-pool mean mean-nosink": _POOLS,
+    "vlalign extract --model dinov2-small --vision-pool cls avg avg-nosink": _POOLS,
+    "vlalign extract --model llama-7b --model dinov2-small --preset robust": _POOLS,
+    "vlalign study uniqueness --config study.yaml": "a model that the tests have no tiny one of",
     "accelerate launch --quiet scripts/extract.py …": "no whole command",
     "vlalign extract --model llama-7b --log trackio": "a package that the tests do without",
     "vlalign compare llama-7b@5f93 llama-7b@861e --reference dinov2-small": "run keys that depend on the weights",
     "vlalign study uniqueness --x demo-dinov2-small demo-efficientnet-lite0 --y demo-smollm2-135m demo-minilm-l6 "
-    "--op char_delete --rates 10 20 30 40 50 60 70 80 90 --data builtin:emoji --image-size 224": (
-        "models of the Python package index"
-    ),
+    "--op char_delete --rates 10 20 30 40 50 60 70 80 90 --data builtin:emoji --image-size 224": _WHEELS,
+    "vlalign baselines --data builtin:emoji --store features": "1,024 samples; a smaller set is given elsewhere",
+    "vlalign baselines --data builtin:emoji --store features --image-size 224 --model demo-dinov2-small "
+    "demo-smollm2-135m": _WHEELS,
+    "vlalign score features demo-dinov2-small demo-smollm2-135m --baselines": _WHEELS,
+    "python benchmarks/pooling.py --store features --vision demo-dinov2-small demo-efficientnet-lite0 --model "
+    "~/.cache/vlalign/models/smollm2-135m-0.1.2 demo-minilm-l6": _WHEELS,
+    "vlalign synthetic report synthetic-runs/paper --out synthetic": _TRAINED,
+    "vlalign multibench prepare custom data.npz --name mine --out multibench-data/mine": "arrays are given elsewhere",
+    "vlalign multibench run --config multibench/avmnist-quick.yaml": _TRAINED,
+    "vlalign multibench report multibench-runs/avmnist-quick": _TRAINED,
+    "vlalign multibench report multibench-runs/mosi-paper multibench-runs/mosei-paper --out table1": _TRAINED,
+}
+#: languages of blocks that hold no commands of these tests, and why
+OTHER_BLOCKS = {
+    "powershell": "Windows",
+    "python": "uses variables that the text around it describes",
+    "sh": "a job file of a cluster",
+    "text": "output, and contents of files",
+    "yaml": "settings",
 }
 FEW_ENCODERS = "--uniqueness 0 5 --phi-depths 1 --depths 1 2 --seeds 2 --samples 512 --epochs 1 1 --batch 100 --cpu"
 FEW_SCORES = "--align-samples 48 --metrics unbiased_cka"
 #: flags that make a command small enough for a test, by how it begins; the first match counts
 SMALLER = {
-    "accelerate launch --num_processes 1 scripts/extract.py": "--dry-run",
+    "accelerate launch --num_processes 1 -m vlalign extract": "--dry-run",
     "vlalign study uniqueness --x dinov2-small": "--k 3 --permutations 19 --half-samples 4 --workers 0 --cpu",
     "vlalign score features dinov2-small llama-7b --baselines": "--permutations 19 --half-samples 4 --no-figure",
     "vlalign probe": "--folds 3 --bootstraps 20 --strengths 0.01 0.1",
@@ -70,7 +102,7 @@ RESULTS = {
 
 
 #: started without their launcher, which other tests start and takes several times as long as the command
-LAUNCHER = re.compile(r"^(accelerate launch|torchrun) .*?scripts/")
+LAUNCHER = re.compile(r"^(?:accelerate launch|torchrun) (?:.*?(scripts/)|.*?-m (?=vlalign))")
 
 
 def part_of(line: str) -> str:
@@ -78,12 +110,24 @@ def part_of(line: str) -> str:
     return next((part for part in ("synthetic", "multibench") if re.search(rf"\b{part}(\.py)? ", line)), "features")
 
 
-def readme_commands() -> list[str]:
-    """Return the commands of the README's shell blocks, without comments, lines that go on joined."""
-    blocks = re.findall(r"^```bash\n(.*?)^```", (ROOT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
-    lines = "".join(blocks).replace("\\\n", " ").splitlines()
-    commands = (" ".join(line.partition(" #")[0].split()) for line in lines)
-    return [command for command in commands if command and not command.startswith("#")]
+def pages() -> list[Path]:
+    """Return README.md and the pages of the site, in the order of its navigation."""
+    names = re.findall(r"(\S+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.M)
+    paths = [path for name in names for path in (ROOT / "docs" / name, ROOT / name) if path.exists()]
+    return [ROOT / "README.md", *paths]
+
+
+def blocks(path: Path) -> list[tuple[str, str]]:
+    """Return language and text of each fenced block of a page, without the indentation of tabs."""
+    found = re.findall(r"^( *)```(\S*)\n(.*?)^\1```$", path.read_text(encoding="utf-8"), re.M | re.S)
+    return [(language, dedent(text)) for _, language, text in found]
+
+
+def documented_commands() -> list[str]:
+    """Return the commands of all shell blocks, each once, without comments, lines that go on joined."""
+    shell = "".join(text for path in pages() for language, text in blocks(path) if language == "bash")
+    commands = (" ".join(line.partition(" #")[0].split()) for line in shell.replace("\\\n", " ").splitlines())
+    return list(dict.fromkeys(command for command in commands if command and not command.startswith("#")))
 
 
 def write_embeddings(folder: Path, hub: HubServer) -> None:
@@ -106,7 +150,7 @@ def write_embeddings(folder: Path, hub: HubServer) -> None:
 
 @pytest.fixture
 def user_folder(hub: HubServer, tiny: TinyModels, tmp_path: Path) -> Iterator[Path]:
-    """A folder with everything that the README's commands read and do not make."""
+    """A folder with everything that the documented commands read and do not make."""
     hub.add_model("huggyllama/llama-65b", tiny.path("llama"))
     (tmp_path / "empty").mkdir()
     for name in ("alignment", "features"):
@@ -114,12 +158,12 @@ def user_folder(hub: HubServer, tiny: TinyModels, tmp_path: Path) -> Iterator[Pa
     for name in ("synthetic", "multibench"):
         (tmp_path / name).symlink_to(ROOT / name)
     (tmp_path / "my-model").symlink_to(tiny.path("llama"))
-    (tmp_path / "pictures").mkdir()
-    for index in range(4):
-        picture(index).save(tmp_path / "pictures" / f"{index}.png")
-    (tmp_path / "pictures" / "metadata.csv").write_text(
-        "file_name,text\n" + "".join(f"{index}.png,picture number {index}\n" for index in range(4))
-    )
+    for name, count in (("pictures", 4), ("photos", 24)):
+        (tmp_path / name).mkdir()
+        for index in range(count):
+            picture(index).save(tmp_path / name / f"{index}.png")
+        captions = "".join(f"{index}.png,picture number {index}\n" for index in range(count))
+        (tmp_path / name / "metadata.csv").write_text(f"file_name,text\n{captions}")
     draw = np.random.default_rng(0)
     write_embeddings(tmp_path, hub)
     np.save(tmp_path / "images.npy", draw.normal(size=(120, 4)))
@@ -152,15 +196,15 @@ def prepare(command: str, folder: Path) -> None:
             shutil.copy(record, folder / "results" / f"{name}.json")
 
 
-def test_every_excluded_command_is_still_in_the_readme() -> None:
-    assert set(NOT_RUN) <= set(readme_commands())
-    assert all(any(line.startswith(start) for line in readme_commands()) for start in SMALLER)
+def test_every_excluded_command_is_still_documented() -> None:
+    assert set(NOT_RUN) <= set(documented_commands())
+    assert all(any(line.startswith(start) for line in documented_commands()) for start in SMALLER)
 
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("part", ["features", "synthetic", "multibench"])
-def test_the_commands_of_the_readme(command: Command, user_folder: Path, part: str) -> None:
-    commands = [line for line in readme_commands() if line not in NOT_RUN and part_of(line) == part]
+def test_documented_commands(command: Command, user_folder: Path, part: str) -> None:
+    commands = [line for line in documented_commands() if line not in NOT_RUN and part_of(line) == part]
     if part == "features":
         # records come back from the Hub before the leaderboard reads them, as from somebody who pushed them earlier
         push = next(line for line in commands if line.startswith("vlalign push-results"))
@@ -175,7 +219,7 @@ def test_the_commands_of_the_readme(command: Command, user_folder: Path, part: s
         prepare(line, user_folder)
         more = next((flags for start, flags in SMALLER.items() if line.startswith(start)), "")
         owner = "owner/private-" if "--private" in line else "owner/"
-        line = LAUNCHER.sub("python scripts/", line)
+        line = LAUNCHER.sub(lambda match: "python scripts/" if match[1] else "", line)
         words = expanded(shlex.split(f"{line} {more}".replace("you/", owner)), user_folder)
         begin = time.perf_counter()
         done = command(words, status=None, token=TOKEN, figures=False)

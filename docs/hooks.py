@@ -1,0 +1,102 @@
+"""Steps of the site's build: pages from outside of docs/, links between files, the command reference, formulas."""
+
+from __future__ import annotations
+
+import html
+import io
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from mkdocs.structure.files import File, Files
+
+ROOT = Path(__file__).resolve().parent.parent
+#: files of the repository that are pages or pictures of the site
+OUTSIDE = {
+    "README.md": "index.md",
+    "synthetic/README.md": "synthetic/README.md",
+    "synthetic/RESULTS.md": "synthetic/RESULTS.md",
+    "multibench/README.md": "multibench/README.md",
+    "CHANGELOG.md": "CHANGELOG.md",
+    "CONTRIBUTING.md": "CONTRIBUTING.md",
+}
+_LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\((?!\w+:|#)([^)#\s]+)(#[^)\s]*)?\)")
+_ROLE = re.compile(r":(?:func|class|mod|meth|data|attr):<code>~?([\w.]+)</code>")
+_EXAMPLES = re.compile(r"(?:^(?:  )?(?:vlalign|accelerate|torchrun|python|hf) .*\n)+", re.MULTILINE)
+_FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
+
+
+def on_files(files: Files, config: Any) -> Files:
+    """Add the pages and pictures that are outside of docs/."""
+    pictures = {str(path.relative_to(ROOT)) for path in (ROOT / "synthetic" / "results").glob("*.png")}
+    for source, place in (OUTSIDE | {name: name for name in pictures}).items():
+        if (ROOT / source).exists():
+            files.append(File.generated(config, place, abs_src_path=str(ROOT / source)))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
+    """Make links between files of the repository links of the site; other files of the repository are names only."""
+    place = page.file.src_uri
+    sources = {site: source for source, site in OUTSIDE.items()}
+    folder = (ROOT / sources.get(place, f"docs/{place}")).parent
+
+    def link(match: re.Match[str]) -> str:
+        mark, text, target, anchor = match.groups(default="")
+        path = Path(os.path.normpath(folder / target))
+        if not path.exists():
+            return match[0]  # a mistake, which --strict reports
+        name = path.relative_to(ROOT).as_posix()
+        uri = OUTSIDE.get(name, name.removeprefix("docs/"))
+        if files.get_file_from_path(uri) is None:
+            return text
+        return f"{mark}[{text}]({os.path.relpath(uri, os.path.dirname(place) or '.')}{anchor})"
+
+    if "<!-- commands -->" in markdown:
+        markdown = markdown.replace("<!-- commands -->", command_reference())
+    return _LINK.sub(link, markdown)
+
+
+def on_page_content(html: str, page: Any, config: Any, files: Files) -> str:
+    """Link names that docstrings mark, and draw formulas."""
+    html = _ROLE.sub(r'<autoref identifier="\1" optional><code>\1</code></autoref>', html)
+    return _FORMULA.sub(lambda match: formula(match[2], block=match[1] == "div"), html)
+
+
+def command_reference() -> str:
+    """Return the reference of all verbs in Markdown, from the options that the program declares."""
+    from vlalign.cli.app import program
+
+    text = program().generate_docs(heading_level=2)
+    text = text[text.index("### vlalign extract") :]
+    text = re.sub(r"^##(?=#+ )", "#", text, flags=re.MULTILINE)
+    text = re.sub(r"\*\*Every verb\*\*:\n\n(?:\* .*\n)+", "", text)  # described once, at the head of the page
+    text = re.sub(r" \*\[default: (?:\(\)|False|\"\")\]\*", "", re.sub(r"\n {4,}(?=\S)", " ", text))
+    parts = re.split(r"(^```.*?^```\n)", text, flags=re.MULTILINE | re.DOTALL)
+    for i in range(0, len(parts), 2):
+        prose = parts[i].replace("<", "&lt;").replace("][", "]\\[")
+        parts[i] = _EXAMPLES.sub(lambda match: f"```console\n{re.sub('(?m)^  ', '', match[0])}```\n", prose)
+    return "".join(parts)
+
+
+def formula(tex: str, block: bool) -> str:
+    """Draw a formula as SVG in the colour of the text, with its source as the description."""
+    import matplotlib as mpl
+    from matplotlib.mathtext import math_to_image
+
+    tex = html.unescape(tex).strip()
+    image = io.BytesIO()
+    with mpl.rc_context({"svg.fonttype": "path", "mathtext.fontset": "cm", "savefig.transparent": True}):
+        depth = math_to_image(f"${tex}$", image, format="svg", color="#012345")
+    svg = image.getvalue().decode().replace("#012345", "currentColor")
+    svg = svg[svg.index("<svg") :].strip()
+    size = re.search(r'width="([\d.]+)pt" height="([\d.]+)pt"', svg)
+    assert size is not None
+    em = 9 if block else 10  # points
+    sides = [float(length) / em for length in size.groups()]
+    style = f"width:{sides[0]:.2f}em;height:{sides[1]:.2f}em;vertical-align:-{depth / em:.2f}em"
+    svg = re.sub(r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" style="' + style + '">', svg, count=1)
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    tag = "div" if block else "span"
+    return f'<{tag} class="formula" role="img" aria-label="{html.escape(tex)}">{svg}</{tag}>'
