@@ -5,11 +5,11 @@ BIN = $(VENV)/bin
 DEMO = $(VENV)/.demo
 DEV = $(VENV)/.dev
 
-.PHONY: help setup demo test chaos kernels lint type docs bench clean
+.PHONY: help setup demo test chaos kernels test-lowest resolve lint type docs bench clean
 .DEFAULT_GOAL := help
 
 help: ## what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(DEV) ## a virtual environment in .venv with the package and all tools
 
@@ -43,6 +43,20 @@ kernels: $(DEV) ## the tests of numbers as another processor and number of threa
 
 chaos: $(DEV) ## every command killed at each change of a file and run again (hours; `make test` has a sample)
 	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m chaos.campaign
+
+LOWEST = .venv-lowest
+test-lowest: $(DEV) ## tests of metrics, statistics, store and command line with the oldest dependencies that are allowed
+	$(BIN)/uv venv --quiet --clear $(LOWEST)
+	$(BIN)/uv pip compile --quiet --resolution lowest-direct --python $(LOWEST) --extra demo --output-file $(LOWEST)/lowest.txt pyproject.toml
+	$(BIN)/uv pip install --quiet --python $(LOWEST) --requirement $(LOWEST)/lowest.txt hypothesis polars pytest pytest-timeout
+	$(BIN)/uv pip install --quiet --python $(LOWEST) --no-deps --editable .
+	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -q $(addprefix tests/,metrics stats store cli test_imports.py)
+
+PLATFORMS = x86_64-unknown-linux-gnu aarch64-unknown-linux-gnu aarch64-apple-darwin x86_64-pc-windows-msvc
+resolve: $(DEV) ## whether the dependencies resolve on other platforms, without installing anything
+	for platform in $(PLATFORMS); do for python in 3.11 3.13; do \
+		$(BIN)/uv pip compile --quiet --python-platform $$platform --python-version $$python pyproject.toml >/dev/null && \
+		echo "$$platform, Python $$python: resolves" || exit 1; done; done
 
 lint: $(DEV) ## ruff: style and mistakes
 	$(BIN)/ruff check .

@@ -1,11 +1,15 @@
-"""Checks that a wheel holds what users need and nothing else: modules, built-in data, cards, licences."""
+"""Checks that a wheel holds what users need and nothing else: modules, built-in data, cards, licences.
 
+python .ci/check_wheel.py dist/vlalign-0.2.0-py3-none-any.whl [--version 0.2.0]
+"""
+
+import argparse
 import sys
 import zipfile
 from pathlib import Path
 
 
-def main(path: str) -> int:
+def main(path: str, version: str | None) -> int:
     names = set(zipfile.ZipFile(path).namelist())
     tree = {str(p) for p in Path("vlalign").rglob("*") if p.is_file() and "__pycache__" not in p.parts}
     tree |= {f"vlalign/{p}" for p in Path("cards").rglob("*") if p.is_file()}
@@ -20,8 +24,15 @@ def main(path: str) -> int:
         print("missing: LICENSE", file=sys.stderr)
     if size > 8e6:
         print("larger than 8 MB", file=sys.stderr)
-    return int(bool(missing or foreign or not licence or size > 8e6))
+    other = version is not None and Path(path).name.split("-")[1] != version
+    if other:
+        print(f"not version {version}: set it in pyproject.toml", file=sys.stderr)
+    return int(bool(missing or foreign or not licence or size > 8e6 or other))
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    parser = argparse.ArgumentParser(description="check what a wheel holds")
+    parser.add_argument("wheel")
+    parser.add_argument("--version", help="that its name must state")
+    given = parser.parse_args()
+    sys.exit(main(given.wheel, given.version))
