@@ -21,10 +21,21 @@ from vlalign.perturb import perturbation, text
 
 ROOT = Path(__file__).resolve().parent.parent
 GUIDE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-FILES: dict[str, list[str]] = {}
-for name, code in re.findall(r'^```python title="([^"\n]+)"\n(.*?)^```', GUIDE, re.DOTALL | re.MULTILINE):
-    FILES.setdefault(name, []).append(code)
-LINES = re.findall(r"^```python\n( {4}.*?)^```", GUIDE, re.DOTALL | re.MULTILINE)
+#: code of each block, by the kind of the block and the file that it names
+BLOCKS: dict[tuple[str, str], list[str]] = {}
+for kind, name, code in re.findall(r'^```(\w+) title="([^"\n]+)"\n(.*?)^```', GUIDE, re.DOTALL | re.MULTILINE):
+    BLOCKS.setdefault((kind, name), []).append(code)
+
+
+def code_of(name: str) -> str:
+    """Return the code that the guide gives for a file."""
+    (code,) = BLOCKS["python", name]
+    return code
+
+
+def lines_of(name: str) -> str:
+    """Return the lines that the guide adds to a file."""
+    return "".join(line[1:] for code in BLOCKS["diff", name] for line in code.splitlines(True) if line[0] == "+")
 
 
 def run_tests(code: str, namespace: dict[str, Any], **fixtures: Any) -> int:
@@ -46,10 +57,10 @@ def run_tests(code: str, namespace: dict[str, Any], **fixtures: Any) -> int:
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder with the new modules of the guide, which are imported from it as those of the package."""
-    new = [name for name in FILES if name.startswith("vlalign/") and not (ROOT / name).exists()]
+    new = [name for kind, name in BLOCKS if kind == "python" and not (ROOT / name).exists() and name[:7] == "vlalign"]
     for name in new:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(FILES[name][0], encoding="utf-8")
+        (tmp_path / name).write_text(code_of(name), encoding="utf-8")
     for package in (vlalign, vlalign.metrics.definitions, vlalign.cli):
         place = tmp_path.joinpath(*package.__name__.split("."))
         monkeypatch.setattr(package, "__path__", [*package.__path__, str(place)])
@@ -60,11 +71,18 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         vars(sys.modules.get(module.rpartition(".")[0], vlalign)).pop(module.rpartition(".")[2], None)
 
 
+def test_changed_lines_are_there() -> None:
+    for (kind, name), codes in BLOCKS.items():
+        for code in codes if kind == "diff" else []:
+            before = "".join(line[1:] for line in code.splitlines(True) if line[0] != "+")
+            assert (ROOT / name).read_text(encoding="utf-8").count(before) == 1, code
+
+
 def test_a_metric(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from vlalign.metrics import registry
 
     module = importlib.import_module("vlalign.metrics.definitions.distance_correlation")
-    assert run_tests(FILES["tests/metrics/definitions/test_distance_correlation.py"][0], {}) == 7
+    assert run_tests(code_of("tests/metrics/definitions/test_distance_correlation.py"), {}) == 7
     monkeypatch.setitem(registry.METRICS, "distance_correlation", module.DistanceCorrelation)
     x = torch.randn(40, 5, generator=torch.Generator().manual_seed(0))
     record = vlalign.score(x, [x**3, x.flip(0)], metric="distance_correlation", permutations=19, half_samples=4)
@@ -76,14 +94,11 @@ def test_a_model_family(tmp_path: Path) -> None:
     from extraction import test_families as families
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    family, entry = LINES
-    (stablelm,) = eval(f"[{family}]", vars(families))
+    (stablelm,) = eval(f"[{lines_of('tests/extraction/test_families.py')}]", vars(families))
     families.test_features_are_hidden_states_of_each_text_alone(stablelm, tmp_path)
     rows = (ROOT / "vlalign" / "models" / "registered.csv").read_text(encoding="utf-8").splitlines()
-    added = re.search(r"^```text\n(pythia.*)\n```", GUIDE, re.MULTILINE)
-    assert added is not None
-    ((alias, (kind, config)),) = eval(f"{{{entry}}}").items()
-    (row,) = csv.DictReader([rows[0], added[1]])
+    ((alias, (kind, config)),) = eval(f"{{{lines_of('tests/models/test_registry.py')}}}").items()
+    (row,) = csv.DictReader([rows[0], lines_of("vlalign/models/registered.csv")])
     assert (row["alias"], None not in row) == (alias, True)
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(AutoConfig.for_model(kind, **config))
@@ -94,23 +109,23 @@ def test_a_model_family(tmp_path: Path) -> None:
 def test_an_edit(monkeypatch: pytest.MonkeyPatch) -> None:
     from perturb import test_text
 
-    exec(FILES["vlalign/perturb/text.py"][0], vars(text))
+    exec(code_of("vlalign/perturb/text.py"), vars(text))
     monkeypatch.setattr(text, "word_mask", word_mask := vars(text)["word_mask"], raising=False)
-    (operation,) = eval(f"[{FILES['vlalign/perturb/perturbation.py'][0]}]", vars(perturbation))
+    (operation,) = eval(f"[{lines_of('vlalign/perturb/perturbation.py')}]", vars(perturbation))
     monkeypatch.setattr(perturbation, "OPERATIONS", {**perturbation.OPERATIONS, operation.name: operation})
     masked = [
         perturbation.Perturbation("word_mask", rate).texts(["a"], ["one two  three four"])[0] for rate in (25, 50)
     ]
     assert [words.split().count("[MASK]") for words in masked] == [1, 2]
     assert re.sub(r"\S+", "w", masked[1]) == "w w  w w"
-    assert run_tests(FILES["tests/perturb/test_text.py"][0], {**vars(test_text), "word_mask": word_mask}) == 1
-    assert eval(f"{{{FILES['vlalign/uniqueness/report/text.py'][0]}}}").keys() == {"word_mask"}
+    assert run_tests(code_of("tests/perturb/test_text.py"), {**vars(test_text), "word_mask": word_mask}) == 1
+    assert eval(f"{{{lines_of('vlalign/uniqueness/report/text.py')}}}").keys() == {"word_mask"}
     del vars(text)["word_mask"]
 
 
 @pytest.mark.usefixtures("sketched_figures")
 def test_a_study(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_tests(FILES["tests/sine/test_sine.py"][0], {}, tmp_path=files) == 1
+    assert run_tests(code_of("tests/sine/test_sine.py"), {}, tmp_path=files) == 1
     verb = importlib.import_module("vlalign.cli.sine")
     config = importlib.import_module("vlalign.sine.config").SineConfig(
         degrees=(1, 3, 5, 7), out=str(files / "made"), cpu=True
