@@ -18,8 +18,6 @@ OUTSIDE = {
     "synthetic/README.md": "synthetic/README.md",
     "synthetic/RESULTS.md": "synthetic/RESULTS.md",
     "multibench/README.md": "multibench/README.md",
-    "CHANGELOG.md": "CHANGELOG.md",
-    "CONTRIBUTING.md": "CONTRIBUTING.md",
 }
 _LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\((?!\w+:|#)([^)#\s]+)(#[^)\s]*)?\)")
 _ROLE = re.compile(r":(?:func|class|mod|meth|data|attr):<code>~?([\w.]+)</code>")
@@ -31,13 +29,12 @@ def on_files(files: Files, config: Any) -> Files:
     """Add the pages and pictures that are outside of docs/."""
     pictures = {str(path.relative_to(ROOT)) for path in (ROOT / "synthetic" / "results").glob("*.png")}
     for source, place in (OUTSIDE | {name: name for name in pictures}).items():
-        if (ROOT / source).exists():
-            files.append(File.generated(config, place, abs_src_path=str(ROOT / source)))
+        files.append(File.generated(config, place, abs_src_path=str(ROOT / source)))
     return files
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str:
-    """Make links between files of the repository links of the site; other files of the repository are names only."""
+    """Make links between files of the repository links of the site, or of the repository on the web."""
     place = page.file.src_uri
     sources = {site: source for source, site in OUTSIDE.items()}
     folder = (ROOT / sources.get(place, f"docs/{place}")).parent
@@ -50,7 +47,7 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
         name = path.relative_to(ROOT).as_posix()
         uri = OUTSIDE.get(name, name.removeprefix("docs/"))
         if files.get_file_from_path(uri) is None:
-            return text
+            return f"[{text}]({config.extra['repository']}/blob/main/{name})"
         return f"{mark}[{text}]({os.path.relpath(uri, os.path.dirname(place) or '.')}{anchor})"
 
     if "<!-- commands -->" in markdown:

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from importlib import import_module
+from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 from end_to_end.conftest import ROOT
 from end_to_end.test_documented_commands import OTHER_BLOCKS, blocks, documented_commands, pages
+from scipy.stats import spearmanr
 from test_plain_english import BANNED_PATTERN, QUOTED
+
+import vlalign
+from vlalign.multibench import published as multibench
+from vlalign.synthetic import published as synthetic
 
 PAGES = [path for path in pages() if path.name != "RESULTS.md"]  # which a command writes
 
@@ -31,7 +40,7 @@ def test_the_readme_is_short() -> None:
 
 def test_blocks_are_commands_or_of_another_language() -> None:
     languages = {language for path in PAGES for language, _ in blocks(path)}
-    assert languages == {"bash", *OTHER_BLOCKS}
+    assert languages == {"bash", "python", *OTHER_BLOCKS}
 
 
 def test_commands_of_tables_are_those_of_blocks() -> None:
@@ -43,11 +52,10 @@ def test_commands_of_tables_are_those_of_blocks() -> None:
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_pages_are_plain_english(path: object) -> None:
-    text = QUOTED.sub("…", path.read_text(encoding="utf-8"))  # type: ignore[attr-defined]
-    found = [f"{match[0]!r}: {' '.join(text[max(0, match.start() - 40) : match.end() + 20].split())}"
-             for match in BANNED_PATTERN.finditer(text)]  # fmt: skip
-    assert not found, "\n".join(found)
+def test_pages_are_plain_english(path: Path) -> None:
+    text = QUOTED.sub("…", path.read_text(encoding="utf-8"))
+    matches = [text[max(0, match.start() - 40) : match.end() + 20] for match in BANNED_PATTERN.finditer(text)]
+    assert not matches
 
 
 def test_values_of_the_synthetic_study_are_those_of_its_results() -> None:
@@ -58,3 +66,61 @@ def test_values_of_the_synthetic_study_are_those_of_its_results() -> None:
     medians = re.findall(r"^\| \d \| (-?[\d.−]+) \| [\d.−]+ \| ([\d.−]+) \| .* to ", results, re.M)
     assert cells(page, "median ρ of alignment and accuracy over encoders") == [row[0] for row in medians]
     assert cells(page, "median ρ of accuracy and depth") == [row[1] for row in medians]
+
+
+def test_values_of_the_paper_page_are_those_of_results_and_of_published_tables() -> None:
+    def ours(values: Iterable[float], digits: int) -> list[str]:
+        return [f"{value:.{digits}f}".replace("-", "−") for value in values]
+
+    def rho(table: pd.DataFrame) -> list[float]:
+        return [spearmanr(table.columns, row)[0] for _, row in table.iterrows()]
+
+    page = "docs/paper.md"
+    table = pd.read_csv(ROOT / "synthetic" / "results" / "alignment.csv")
+    for column, name in (("unbiased_cka", "unbiased CKA"), ("mutual_knn:k=100", "mutual-kNN, k = 100")):
+        largest = table.groupby(["phi_depth", "uniqueness"])[column].max().unstack()
+        assert cells(page, f"ours, {name}") == ours(rho(largest.loc[[1, 3, 5, 7, 9]]), 3)
+        assert cells(page, f"ours by D_φ, {name}") == ours(rho(largest[[0, 2, 4, 6]].T), 3)
+    largest = table[table["phi_depth"] == 1].groupby("uniqueness")["unbiased_cka"].max()
+    assert cells(page, "ours, largest unbiased CKA") == ours(largest, 2)
+    assert cells(page, "published, from a figure") == ours(synthetic.MAXIMA.values(), 2)
+    assert cells(page, "published, unbiased CKA") == ours(synthetic.RHO.values(), 3)
+    for name in ("performance", "depth"):
+        values = {"performance": synthetic.ALIGNMENT_PERFORMANCE, "depth": synthetic.ALIGNMENT_DEPTH}[name]
+        assert cells(page, f"published, alignment and {name}") == ours(values.values(), 2)
+    medians = re.findall(
+        r"^\| \d \| (.*?) \| .*? \| (.*?) \| .*? to .*? \| (.*?) \|", text_of("synthetic/RESULTS.md"), re.M
+    )
+    names = ("alignment and performance", "performance and depth", "alignment and depth")
+    for name, column in zip(names, zip(*medians, strict=True), strict=True):
+        assert cells(page, f"ours, {name}") == list(column)
+    for key, title in multibench.TITLES.items():
+        row = [re.findall(r"[−\d.]+", cell) for cell in cells(page, title)]
+        pairs = (
+            [("image", "audio")] if key == "avmnist" else [("vision", "audio"), ("vision", "text"), ("audio", "text")]
+        )
+        for numbers, (x, y) in zip(row, pairs, strict=False):
+            both = [multibench.TABLE[key, x, y], multibench.TABLE[key, y, x]]
+            assert numbers == ours([r.first for r in both] + [r.later for r in both], 3)
+
+
+def test_public_names_are_in_the_python_reference() -> None:
+    shown: dict[str, set[str]] = {}
+    for package, options in re.findall(r"^::: (vlalign\S*)\n +options: (\{.*\})$", text_of("docs/python.md"), re.M):
+        members = yaml.safe_load(options).get("members")
+        shown[package] = set(members or import_module(package).__all__)
+    inside = {"vlalign.cli", "vlalign.display"}  # used by the commands, not by users
+    for path in sorted((ROOT / "vlalign").glob("*/__init__.py")):
+        package = f"vlalign.{path.parent.name}"
+        public = set(getattr(import_module(package), "__all__", ()))
+        if package not in inside:
+            assert public <= shown.get(package, set()) | shown["vlalign"], package
+
+
+def test_arrays_of_the_first_page_are_aligned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (code,) = [text for language, text in blocks(ROOT / "docs" / "start.md") if language == "python"]
+    exec(code, {})
+    images, texts = (vlalign.read_embeddings(f"{name}.npy").features for name in ("image", "text"))
+    record = vlalign.score(images, texts, permutations=99)
+    assert record.p_value == 0.01

@@ -69,10 +69,22 @@ NOT_RUN = {
 #: languages of blocks that hold no commands of these tests, and why
 OTHER_BLOCKS = {
     "powershell": "Windows",
-    "python": "uses variables that the text around it describes",
     "sh": "a job file of a cluster",
     "text": "output, and contents of files",
     "yaml": "settings",
+}
+_ARRAYS = """
+import numpy as np
+images, texts = np.load("image.npy"), np.load("text.npy")
+ids = open("ids.txt").read().split()
+a, b, c, d = texts, texts[::-1], images, images[::-1]
+"""
+#: variables of the Python blocks of a page, which run after the commands
+VARIABLES = {"README.md": _ARRAYS, "models.md": "", "embeddings.md": _ARRAYS, "figures.md": _ARRAYS}
+#: pages whose Python blocks these tests do not run, and why
+OTHER_PYTHON = {
+    "start.md": "another test runs it: it writes over the arrays of the commands",
+    "multibench/README.md": _TRAINED,
 }
 FEW_ENCODERS = "--uniqueness 0 5 --phi-depths 1 --depths 1 2 --seeds 2 --samples 512 --epochs 1 1 --batch 100 --cpu"
 FEW_SCORES = "--align-samples 48 --metrics unbiased_cka"
@@ -128,6 +140,16 @@ def documented_commands() -> list[str]:
     shell = "".join(text for path in pages() for language, text in blocks(path) if language == "bash")
     commands = (" ".join(line.partition(" #")[0].split()) for line in shell.replace("\\\n", " ").splitlines())
     return list(dict.fromkeys(command for command in commands if command and not command.startswith("#")))
+
+
+def python_code() -> str:
+    """Return the Python blocks of all pages that have variables for them, one after the other."""
+    return "\n".join(
+        VARIABLES[path.name] + text
+        for path in pages()
+        for language, text in blocks(path)
+        if language == "python" and str(path.relative_to(ROOT)).removeprefix("docs/") not in OTHER_PYTHON
+    )
 
 
 def write_embeddings(folder: Path, hub: HubServer) -> None:
@@ -226,6 +248,10 @@ def test_documented_commands(command: Command, user_folder: Path, part: str) -> 
         print(f"{time.perf_counter() - begin:5.1f} s  {shlex.join(words)}")
         if done.returncode:
             failed.append(f"{shlex.join(words)}: status {done.returncode}\n{done.stdout[-500:]}\n{done.stderr[-1500:]}")
+    if part == "features":
+        done = command(["python", "-c", python_code()], status=None, figures=False)
+        if done.returncode:
+            failed.append(f"Python blocks: status {done.returncode}\n{done.stderr[-1500:]}")
     assert not failed, "\n\n".join(failed)
     for result in RESULTS[part]:
         assert (user_folder / result).exists(), result

@@ -47,9 +47,10 @@ def figures_sketched() -> Iterator[None]:
         yield
 
 
-def sketched(self: Figure, path: Path, *, format: str, **_: object) -> None:
+def sketched(self: Figure, path: str | Path, *, format: str | None = None, **_: object) -> None:
     """Write a file without drawing: a ``Figure.savefig`` for tests in which figures are not the point."""
+    format = format or Path(path).suffix[1:]
     if format == "svg":
-        path.write_text("<svg/>", encoding="utf-8")
+        Path(path).write_text("<svg/>", encoding="utf-8")
     else:
         Image.new("RGB", (4, 3), "white").save(path, format)
