@@ -133,6 +133,23 @@ def test_what_one_classifier_misses_is_not_detected_in_the_other_modality() -> N
     assert result[0.15]["U2"].high - result[0.0]["U2"].high == pytest.approx(more, abs=0.01)
 
 
+@pytest.mark.parametrize("every", [800, 100])
+def test_a_fiftieth_of_an_information_may_be_missed_with_any_number_of_samples(every: int) -> None:
+    """x2 is seldom wrong, and more samples teach it nothing."""
+    labels, wrong = np.arange(16_000) % 2, 1 / every
+    sure = np.where(np.eye(2)[labels] > 0, 1 - 1e-9, 1e-9)
+    unsure = np.where(np.eye(2)[labels ^ (np.arange(16_000) % every == 0)] > 0, 1 - wrong, wrong)
+    nothing, fold = np.zeros((3, 16_000)), np.arange(16_000) % 5
+    predicted = PairPredictions(
+        np.stack([sure, unsure]), np.log(2 * sure), np.zeros((2, 16_000, 2)), [], nothing, fold, labels, {}
+    )
+    options = InformationOptions(bootstraps=20, permutations=19)
+    result = pair_estimates(predicted, pair_scores(predicted, options)[0], options)
+    missing = -wrong * np.log2(wrong) - (1 - wrong) * np.log2(1 - wrong)
+    assert result["U1"].value == pytest.approx(missing, rel=0.1)
+    assert result["U1"].detected == (missing > 0.02)
+
+
 def test_folds_are_disjoint_and_stratified() -> None:
     labels = torch.tensor([0] * 40 + [1] * 20 + [2] * 15)[
         torch.randperm(75, generator=torch.Generator().manual_seed(0))

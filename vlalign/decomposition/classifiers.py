@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 _PARTS = 3  # of the other folds
 _INPUTS = ("standardised", "whitened")
-#: inputs, hidden layers, learning rate and weight decay of the candidates, by name
+#: inputs, hidden layers, learning rate and weight decay of the candidates, by name; see _DECAYED
 _CANDIDATES: dict[str, tuple[tuple[int, ...], tuple[int, ...], float, float]] = {
     "linear": ((0, 1), (), 0.02, 0.01),
     "network": ((0, 1), (64,), 0.01, 0.3),
@@ -29,6 +29,7 @@ _CANDIDATES: dict[str, tuple[tuple[int, ...], tuple[int, ...], float, float]] = 
 }
 _SHRINKAGE = 1e-3  # of whitening, in mean variances
 _STRENGTHS = np.concatenate([np.linspace(0, 1.5, 31), [1.75, 2.0, 2.5, 3.0]])  # inverse temperatures
+_DECAYED = 2500  # rows; with more, weights decay less, as their number divided by this
 _BATCH, _MOST_STEPS, _LEAST_STEPS, _PASSES = 128, 2500, 200, 20
 _PATIENCE = 0.25  # of all steps
 _MOST_TO_STOP = 2048  # rows of a part that stop the training: they are copied for every model
@@ -206,10 +207,10 @@ def _train(inputs: Tensor, folds: Folds, hidden: tuple[int, ...], rate: float, d
         weights += [start * (i < len(hidden)), torch.zeros(kinds * models, 1, n_out)]  # the last layer: 0, so p(y)
     for weight in weights:
         weight.requires_grad_()
+    batch, decay = min(_BATCH, rows), decay * min(1, _DECAYED / rows)
     optimizer = torch.optim.AdamW(
         [{"params": weights[0::2], "weight_decay": decay}, {"params": weights[1::2], "weight_decay": 0.0}], lr=rate
     )
-    batch = min(_BATCH, rows)
     steps = min(_MOST_STEPS, max(_LEAST_STEPS, _PASSES * rows // batch))
     every = max(5, steps // 50)
     labels, chosen = folds.labels[fit], folds.labels[choose].repeat(kinds, 1)

@@ -37,9 +37,8 @@ class Regressor:
         VlalignError: the labels are classes.
     """
 
-    rate = (
-        1.0  # what is missed falls like 1/n for a model of the right form: as much as the second half of samples added
-    )
+    #: a model of the right form misses what falls like 1/n: as much as the second half of the samples added
+    rate, misfit = 1.0, 0.0
 
     def __init__(self, samples: Samples, options: InformationOptions) -> None:
         if samples.target is None:

@@ -31,6 +31,7 @@ Places = tuple[int, ...]
 
 FLOOR = 1e-3  # least p(y|state) / p(y)
 RATE = 1 / (2 ** (1 / 3) - 1)  # what is missed, in gains from half of the samples to all
+MISFIT = 0.02  # of an information: what is missed though more samples gain nothing, as on the synthetic task
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class Predictor:
         options: of the estimate.
     """
 
-    rate = RATE
+    rate, misfit = RATE, MISFIT
 
     def __init__(self, samples: Samples, options: InformationOptions) -> None:
         self.samples, self.options = samples, options

@@ -146,6 +146,7 @@ class Source(Protocol):
     """Held-out predictions from any set of modalities: classifiers, clusters or regressions."""
 
     rate: float  # what is missed, in gains from half of the samples to all
+    misfit: float  # what is missed though more samples gain nothing, in informations
     samples: Samples
     options: InformationOptions
     folds: Folds
@@ -169,13 +170,15 @@ def several(source: Source, pair: Callable[[int, int], InformationResult]) -> Se
     pairs = {f"{names[i]}, {names[j]}": pair(i, j) for i, j in combinations(everyone, 2)}
     sets = [everyone, *(tuple(j for j in everyone if j != i) for i in everyone)]
     growths = np.stack([source.growth(places) for places in sets])
+    informations = np.stack([source.scores(places, np.arange(source.samples.labels.numel())) for places in sets])
 
     def scores(order: Ints) -> Floats:
         joint, *others = (source.scores(places, order) for places in sets)
         return np.stack([joint, *(joint - other for other in others)])
 
     def missed(rows: Ints) -> tuple[Floats, Floats]:
-        joint, *others = source.rate * np.maximum(growths[:, rows].mean(axis=1), 0)
+        growth, information = (np.maximum(each[:, rows].mean(axis=1), 0) for each in (growths, informations))
+        joint, *others = source.rate * growth + source.misfit * information
         return np.array([0.0, *others]), np.full(len(sets), joint)
 
     entropy = next(iter(pairs.values())).label_entropy
