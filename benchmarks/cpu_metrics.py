@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from cpu_scores import make_layers, reference_mutual_knn
+from cpu_scores import Shape, make_layers, reference_mutual_knn
 from measure import Row, clock, growth_in_process, print_growth, row_of, run_alone
 from torch import Tensor
 
@@ -27,7 +27,6 @@ from vlalign.metrics.engine.threads import map_layers
 from vlalign.scoring import score
 from vlalign.stats import permutation_null
 
-Shape = tuple[int, int]  # layers, width
 _X, _Y, _N = (31, 576), (12, 384), 1024
 
 

@@ -34,6 +34,8 @@ from vlalign.scoring.layers import PreparedSide
 from vlalign.scoring.options import ScoreOptions
 from vlalign.scoring.preprocessing import PRESETS
 
+Shape = tuple[int, int]  # layers, width
+
 
 def reference_mutual_knn(x: Tensor, y: Tensor, k: int) -> float:
     """Compute mutual-kNN of one layer pair as the public reference: a full argsort of each similarity matrix."""
@@ -57,9 +59,7 @@ def make_layers(n: int, layers: int, width: int, seed: int, shared: Tensor) -> l
     return made
 
 
-def grid_row(
-    n: int = 1024, shape_x: tuple[int, int] = (31, 576), shape_y: tuple[int, int] = (12, 384), repeats: int = 5
-) -> Row:
+def grid_row(n: int = 1024, shape_x: Shape = (31, 576), shape_y: Shape = (12, 384), repeats: int = 5) -> Row:
     """Measure the whole mutual-kNN grid from features against the reference pair by pair, with equal matrices."""
     load = os.getloadavg()[0]
     k = 10
@@ -116,6 +116,22 @@ def knn_growth(n: int, width: int) -> None:
     x = torch.randn(n, width)
     knn(x[:1024], 10)  # allocations of libraries that are made once
     print_growth(lambda: knn(x, 10))
+
+
+def report_row(n: int = 8192, shape_x: Shape = (31, 576), shape_y: Shape = (12, 384)) -> Row:
+    """Measure the growth of the peak memory of a separate process during a full report, features held before."""
+    load = os.getloadavg()[0]
+    growth, seconds = growth_in_process(f"cpu_scores.report_growth({n}, {shape_x}, {shape_y})")
+    what = f"full report, N={n}, {shape_x[0]}×{shape_x[1]} and {shape_y[0]}×{shape_y[1]} layers: growth of peak memory"
+    return row_of(what, "–", growth, None, "GiB", below=2, load_before=load, seconds=round(seconds, 1))
+
+
+def report_growth(n: int, shape_x: Shape, shape_y: Shape) -> None:
+    """Print the growth of memory in a full report, for :func:`report_row`."""
+    shared = torch.randn(n, 16, generator=torch.Generator().manual_seed(0))
+    x, y = make_layers(n, *shape_x, 1, shared), make_layers(n, *shape_y, 2, shared)
+    score(x[0][:64], y[0][:64], full=True)  # allocations of libraries that are made once
+    print_growth(lambda: score(x, y, full=True, permutations=20, half_samples=4))  # more draws need no more memory
 
 
 class FirstRows(MutualKnn):
@@ -207,8 +223,11 @@ def large_rows(n: int = 1_000_000, width: int = 512) -> list[Row]:
 def rows(quick: bool = False) -> list[Row]:
     """Measure all rows; ``quick`` measures smaller cases, to check that everything runs."""
     if quick:
-        return [grid_row(256, (5, 64), (3, 48), 2), knn_row(2048, 64, 3), memory_row(8192, 64), *large_rows(40_000, 64)]
-    return [grid_row(), knn_row(width=576), knn_row(width=4096, repeats=3), memory_row(), *large_rows()]
+        return [
+            grid_row(256, (5, 64), (3, 48), 2), knn_row(2048, 64, 3), memory_row(8192, 64),
+            report_row(512, (3, 32), (2, 16)), *large_rows(40_000, 64),
+        ]  # fmt: skip
+    return [grid_row(), knn_row(width=576), knn_row(width=4096, repeats=3), memory_row(), report_row(), *large_rows()]
 
 
 if __name__ == "__main__":

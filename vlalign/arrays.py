@@ -296,6 +296,27 @@ class LazyLayer:
         return out
 
 
+class DelayedLayer:
+    """A layer [N, D] that is computed each time it is used, so that many layers need not be held at once.
+
+    Args:
+        compute: returns the layer.
+        shape: (N, D).
+        keeps_lists: keep the longest neighbour lists that were searched, from which shorter ones are taken.
+    """
+
+    def __init__(
+        self, compute: Callable[[], Tensor | LazyLayer], shape: Sequence[int], keeps_lists: bool = False
+    ) -> None:
+        self.compute = compute
+        self.shape = torch.Size(shape)
+        self.keeps_lists = keeps_lists
+        self.lists: Any = None
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+
 def row_blocks(layer: Tensor | LazyLayer) -> Iterator[tuple[int, Tensor]]:
     """Yield the number of the first row and the rows of each block of a layer [N, D].
 

@@ -12,7 +12,15 @@ from scipy.stats import skew
 from vlalign.errors import VlalignError
 from vlalign.metrics import knn
 from vlalign.stats import checks
-from vlalign.stats.checks import check_side, clipped_share, effective_dimension, hubness, near_duplicates, warnings
+from vlalign.stats.checks import (
+    check_side,
+    clipped_share,
+    effective_dimension,
+    hubness,
+    near_counts,
+    near_duplicates,
+    warnings,
+)  # fmt: skip
 
 
 def layer_of(n: int = 60, d: int = 8, seed: int = 0) -> torch.Tensor:
@@ -123,3 +131,18 @@ def test_warnings() -> None:
 def test_wrong_input(layer: torch.Tensor, k: int, options: dict, message: str) -> None:
     with pytest.raises(VlalignError, match=message):
         check_side(layer, k, **options)
+
+
+def test_near_duplicates_from_neighbour_lists() -> None:
+    draw = torch.Generator().manual_seed(0)
+    directions = torch.randn(60, 16, generator=draw)
+    directions[1:9] = directions[0] + 1e-3 * torch.randn(8, 16, generator=draw)  # more than there are neighbours
+    directions[20] = directions[21]
+    layer = torch.nn.functional.normalize(directions)
+    layer[30] = 0
+    expected = near_counts(layer)
+    assert expected[[0, 20, 30, 40]].tolist() == [8, 1, 0, 0]
+    assert torch.equal(near_counts(layer, neighbours=knn(layer, 3)), expected)
+    longer = 3 * layer  # not normalised: nearest by inner product need not be nearest by angle
+    longer[:30] *= 5
+    assert torch.equal(near_counts(longer, neighbours=knn(longer, 3)), expected)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,6 +13,7 @@ import torch
 from support.metrics import GramCorrelation
 from torch import Tensor
 
+from vlalign.arrays import DelayedLayer
 from vlalign.errors import VlalignError
 from vlalign.metrics import Metric, MutualKnn, mutual_knn
 from vlalign.stats.curves import k_curve, n_curve
@@ -135,3 +137,24 @@ def test_wrong_k_curves(pair: Pair) -> None:
         k_curve(MutualKnn(), *pair, ks=[], pair=(0, 0))
     with pytest.raises(VlalignError, match="allows no number"):
         k_curve(MutualKnn(), [torch.ones(1, 2)], [torch.ones(1, 2)], pair=(0, 0))
+
+
+def test_default_ks_are_limited_by_the_size_of_the_lists(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = sys.modules["vlalign.stats.curves"]
+    monkeypatch.setattr(module, "_LIST_BYTES", 4 * 60 * 4 * 6)  # 2 and 2 layers: 6 neighbours each
+    layers = [layers[:2] for layers in pair]
+    assert [point.at for point in k_curve(MutualKnn(8), *layers, pair=(0, 0)).points] == [1, 2, 5, 8]
+    assert module.curves_hold(MutualKnn(8), 60, [3] * 4) == 4 * 60 * 4 * (8 + 10 * 8)
+
+
+def test_layers_are_computed_one_after_the_other(pair: Pair) -> None:
+    uses: list[int] = []
+
+    def delayed(layer: Tensor) -> DelayedLayer:
+        return DelayedLayer(lambda: uses.append(1) or layer, layer.shape)
+
+    for curve in (n_curve, k_curve):
+        uses.clear()
+        layers = [[delayed(layer) for layer in side] for side in pair]
+        assert curve(MutualKnn(4), *layers, pair=(0, 0)) == curve(MutualKnn(4), *pair, pair=(0, 0))
+        assert len(uses) == sum(map(len, pair))

@@ -108,9 +108,9 @@ class Metric(ABC):
     def holds(self, n: int, widths: Sequence[int]) -> int:
         """Return the bytes held for one model with layers of ``widths`` while its pairs are scored.
 
-        Only what grows with N² counts: 0 for a metric that never builds an N × N object.
+        The default is a float64 number for each entry of a layer, or of a basis of its columns.
         """
-        return 0
+        return 8 * n * sum(min(n, width) for width in widths)
 
     def evaluate(self, x: ArrayLike, y: ArrayLike) -> float:
         """Compute the metric of one pair of layers [N, D1] and [N, D2], after the checks that every metric needs.

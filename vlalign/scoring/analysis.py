@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
@@ -14,9 +15,9 @@ from vlalign.metrics.base import Floats, Metric
 from vlalign.scoring.categories import Categories
 from vlalign.scoring.confounds import DUPLICATES
 from vlalign.scoring.grouping import GroupLabels
-from vlalign.scoring.layers import PreparedSide, as_taken, timed
+from vlalign.scoring.layers import PreparedSide, searched_once, timed
 from vlalign.stats.analytic import LEAST_P, largest_count
-from vlalign.stats.checks import check_side, warnings
+from vlalign.stats.checks import check_side, near_counts, warnings
 from vlalign.stats.curves import k_curve, n_curve
 from vlalign.stats.explained import Explained, explained, explained_by_duplicates
 from vlalign.stats.interval import half_sampling
@@ -61,18 +62,21 @@ class Analysis:
         null = self._analytic_null(seed) if analytic else self._null(permutations, seed, labels, notes)
         with timed(self.seconds, "checks"):
             (x_raw, x), (y_raw, y) = (side.both(i) for side, i in zip((self.x, self.y), self._positions(), strict=True))
-            checks = self._checks((x_raw, y_raw), (x, y), notes)
+            lists = self._lists()
+            checks = self._checks((x_raw, y_raw), (x, y), lists, notes)
             if _are_equal(x_raw, y_raw):
                 notes.append("both sides hold the same features, so the score compares them with themselves")
-        interval = self._interval(x, y, halves, seed, labels, full, notes)
+        near = [near_counts(one, neighbours=known) for one, known in zip((x, y), lists, strict=True)] if full else None
+        a, b = searched_once(self.metric, x), searched_once(self.metric, y)
+        interval = self._interval(a, b, halves, seed, labels, full, notes)
         curves = self._curves(seed, notes) if full else None
         chance = moments["mean"] if moments is not None else null["pair_mean"] if null is not None else None
         if null is not None and chance is not None and permutations and (self.categories or full):
-            shares = self._shares(null, chance, x, y, permutations, halves, seed)
+            shares = self._shares(null, chance, a, b, permutations, halves, seed)
             if self.categories:
                 null["within"] = self._within(permutations, shares, seed, notes)
             if full and self.groups is None:
-                checks["confounds"] = self._confounds(null, shares, x, y, permutations, seed)
+                checks["confounds"] = self._confounds(null, shares, a, b, near, permutations, seed)
         checks["notes"] = notes
         return {
             "chance": chance, "moments": moments, "null": null, "interval": interval, "curves": curves, "checks": checks
@@ -147,31 +151,30 @@ class Analysis:
             )  # fmt: skip
 
     def _shares(
-        self, null: dict[str, Any], chance: float, x: Layer, y: Layer, permutations: int, halves: int, seed: int
+        self, null: dict[str, Any], chance: float, x: Any, y: Any, permutations: int, halves: int, seed: int
     ) -> list[Explained | None]:
         """Compute which shares of the score above chance the categories and features explain; None where it is not."""
         every = [*self.categories, *self.features]
         if not every or null["p_value"] > ALPHA:
             return [None] * len(every)
         with timed(self.seconds, "confounds"):
-            a, b = as_taken(self.metric, x), as_taken(self.metric, y)
             labels, level = [one.labels for one in every], 0.95 if halves else None
-            shares = explained(
-                self.metric, a, b, labels, chance, permutations=permutations, level=level, seed=seed
-            )  # fmt: skip
+            shares = explained(self.metric, x, y, labels, chance, permutations=permutations, level=level, seed=seed)
         return [None if _many_alone(one) else share for one, share in zip(every, shares, strict=True)]
 
     def _confounds(
-        self, null: dict[str, Any], shares: list[Explained | None], x: Layer, y: Layer, permutations: int, seed: int
-    ) -> list[dict[str, Any]]:
+        self, null: dict[str, Any], shares: list[Explained | None], x: Any, y: Any, near: Any, permutations: int,
+        seed: int,
+    ) -> list[dict[str, Any]]:  # fmt: skip
         """Return the shares that the features of a full report and near-duplicates explain."""
         of_features = shares[len(self.categories) :]
         entries = [one.describe() | _part(share) for one, share in zip(self.features, of_features, strict=True)]
         left_out, share = 0, None
         if null["p_value"] <= ALPHA:
             with timed(self.seconds, "confounds"):
-                a, b = as_taken(self.metric, x), as_taken(self.metric, y)
-                left_out, share = explained_by_duplicates(self.metric, a, b, permutations=permutations, seed=seed)
+                left_out, share = explained_by_duplicates(
+                    self.metric, x, y, near=near, permutations=permutations, seed=seed
+                )
         return [*entries, {"name": DUPLICATES, "samples": left_out} | _part(share)]
 
     def _within(
@@ -198,14 +201,13 @@ class Analysis:
         return entries
 
     def _interval(
-        self, x: Layer, y: Layer, halves: int, seed: int, labels: Any, full: bool, notes: list[str]
+        self, x: Any, y: Any, halves: int, seed: int, labels: Any, full: bool, notes: list[str]
     ) -> dict[str, Any] | None:
         if not halves:
             return None
         try:
             with timed(self.seconds, "interval"):
-                layers = ([as_taken(self.metric, layer)] for layer in (x, y))
-                interval = asdict(half_sampling(self.metric, *layers, count=halves, seed=seed, groups=labels))
+                interval = asdict(half_sampling(self.metric, [x], [y], count=halves, seed=seed, groups=labels))
         except VlalignError as error:
             notes.append(f"no interval: {error}")
             return None
@@ -220,8 +222,7 @@ class Analysis:
         return interval
 
     def _all_layers(self) -> tuple[list[Any], list[Any]]:
-        x, y = ([as_taken(self.metric, side.both(i)[1]) for i in side.varied] for side in (self.x, self.y))
-        return x, y
+        return self.x.all_layers(self.metric), self.y.all_layers(self.metric)
 
     def _positions(self) -> tuple[int, int]:
         """Return the positions of the best pair among all layers."""
@@ -239,15 +240,21 @@ class Analysis:
                 curves["k"] = k_curve(self.metric, *layers, pair=self.best)
         return {name: curve.summary() for name, curve in curves.items()}
 
-    def _checks(self, raw: tuple[Layer, Layer], scored: tuple[Layer, Layer], notes: list[str]) -> dict[str, Any]:
+    def _lists(self) -> tuple[Tensor | None, Tensor | None]:
+        """Return the neighbour lists of the best pair's layers, where the metric has them."""
+        if self.metric.preparation != ("neighbours", self.metric.params.get("k")):
+            return None, None
+        return self.x_layers[self.best[0]].x, self.y_layers[self.best[1]].y
+
+    def _checks(
+        self, raw: tuple[Layer, Layer], scored: tuple[Layer, Layer], lists: Sequence[Tensor | None], notes: list[str]
+    ) -> dict[str, Any]:
         """Check the two layers of the best pair."""
         checks = {}
         k = self.metric.params.get("k") or min(10, self.x.side.n - 1)
-        lists = self.metric.preparation == ("neighbours", k)
-        for i, (name, side, layers) in enumerate((("x", self.x, self.x_layers), ("y", self.y, self.y_layers))):
+        for i, (name, side) in enumerate((("x", self.x), ("y", self.y))):
             checks[name] = check_side(
-                scored[i], k, neighbours=getattr(layers[self.best[i]], name) if lists else None, unclipped=raw[i],
-                clip_threshold=side.threshold,
+                scored[i], k, neighbours=lists[i], unclipped=raw[i], clip_threshold=side.threshold
             )  # fmt: skip
             where = f"{side.axis[self._positions()[i]]['name']} of {side.side.model}"
             notes.extend(line for line in warnings(checks[name], where, self.groups is not None) if line not in notes)

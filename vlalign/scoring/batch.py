@@ -23,10 +23,11 @@ from vlalign.scoring.options import ScoreOptions
 from vlalign.scoring.record import ScoreRecord
 from vlalign.scoring.records import ScoreRecords
 from vlalign.scoring.scorer import Scorer
+from vlalign.stats.curves import curves_hold
 
 log = logging.getLogger(__name__)
 
-_LOGGED_BYTES = 2**30  # of kept matrices, from which on they are logged
+_LOGGED_BYTES = 2**30  # of what is kept of all layers, from which on they are logged
 
 
 @keywords(ScoreOptions)
@@ -108,11 +109,11 @@ def prepare_pairs(pairs: Iterable[tuple[Features, Features]], options: ScoreOpti
         VlalignError: as :func:`vlalign.score`, for any of the pairs.
     """
     pairs = _converted(pairs)
-    metrics, concat, device = options.metrics, options.concat, find_device(options.device)
+    metrics, device = options.metrics, find_device(options.device)
     for x, y in pairs:
         _check(x, y, metrics, options)
     for chosen in metrics:
-        _check_memory(chosen, pairs, concat, device)
+        _check_memory(chosen, pairs, options, device)
     scorer = Scorer(options, device)
     last = {id(side): i for i, pair in enumerate(pairs) for side in pair}
 
@@ -162,19 +163,22 @@ def _widths(side: Side, concat: bool) -> list[int]:
 
 
 def _check_memory(
-    metric: Metric, pairs: Sequence[tuple[Features, Features]], concat: bool, device: torch.device | None
+    metric: Metric, pairs: Sequence[tuple[Features, Features]], options: ScoreOptions, device: torch.device | None
 ) -> None:
-    """Log the memory of kept N × N matrices if it is large, and refuse what cannot fit."""
+    """Log the memory of what is kept of all layers if it is large, and refuse what cannot fit."""
     sides = {id(side): Side(side, "x") for pair in pairs for side in pair}
-    holds = {name: metric.holds(side.n, _widths(side, concat)) for name, side in sides.items()}
+    all_widths = {name: _widths(side, options.concat) for name, side in sides.items()}
+    holds = {name: metric.holds(side.n, all_widths[name]) for name, side in sides.items()}
     places: dict[int, list[int]] = {}
     for i, pair in enumerate(pairs):
         for side in pair:
             places.setdefault(id(side), []).append(i)
-    alive = (
-        sum(size for name, size in holds.items() if places[name][0] <= i <= places[name][-1]) for i in range(len(pairs))
-    )
-    needed = max(alive, default=0)
+    needed = 0
+    for i, (x, y) in enumerate(pairs):
+        alive = sum(size for name, size in holds.items() if places[name][0] <= i <= places[name][-1])
+        if options.full:
+            alive += curves_hold(metric, sides[id(x)].n, [*all_widths[id(x)], *all_widths[id(y)]])
+        needed = max(needed, alive)
     if needed < _LOGGED_BYTES:
         return
     if device is not None and device.type == "cuda":
@@ -182,7 +186,8 @@ def _check_memory(
     else:
         free = psutil.virtual_memory().available
     n = max(side.n for side in sides.values())
-    text = f"{metric.label} keeps {needed / 2**30:.1f} GiB: it needs N × N matrices of every layer, N = {n}"
+    what = f"{metric.label}, with the curves of a full report," if options.full else metric.label
+    text = f"{what} keeps {needed / 2**30:.1f} GiB of all layers, N = {n}"
     if needed > 0.9 * free:
         raise VlalignError(
             f"{text}, and {free / 2**30:.1f} GiB are free: score fewer samples, fewer pairs at once, or another metric"

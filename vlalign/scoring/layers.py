@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from time import perf_counter
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from vlalign.arrays import LazyLayer, row_blocks, whole
+from vlalign.arrays import DelayedLayer, LazyLayer, row_blocks, whole
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Metric, check_features, checked_norms
 from vlalign.metrics.engine.threads import map_layers
 from vlalign.scoring.inputs import Side
 from vlalign.scoring.preprocessing import Preset, clip, clip_threshold, normalise_rows
 
+_ALL_BYTES = 2**28  # of all layers of a side, which are held together
 _CONCATENATION = {"index": -1, "name": "all", "convention": "concatenation of all layers"}
 
 
@@ -105,6 +107,18 @@ class PreparedSide:
         layer = check_features(layer, self.side.layer_name(i))
         return layer if self.device is None else layer.to(self.device)
 
+    def all_layers(self, metric: Metric) -> list[Any]:
+        """Return the layers that distinguish samples, as they are scored; many are computed when they are used."""
+        n, widths = self.side.n, [self.widths[i] for i in self.varied]
+        if not metric.lazy or 4 * n * sum(widths) < _ALL_BYTES:
+            return [as_taken(metric, self.both(i)[1]) for i in self.varied]
+        return [
+            DelayedLayer(partial(self._scored, i), (n, width)) for i, width in zip(self.varied, widths, strict=True)
+        ]
+
+    def _scored(self, position: int) -> Tensor | LazyLayer:
+        return self.both(position)[1]
+
     @property
     def _on_cpu(self) -> bool:
         return self.device is None or self.device.type == "cpu"
@@ -134,6 +148,11 @@ def _concatenated(layers: Sequence[Tensor | LazyLayer]) -> Tensor | LazyLayer:
 def as_taken(metric: Metric, layer: Tensor | LazyLayer) -> Any:
     """Return a layer as the metric takes it: a tensor, unless it reads rows when it uses them."""
     return layer if metric.lazy else whole(layer)
+
+
+def searched_once(metric: Metric, layer: Tensor | LazyLayer) -> Any:
+    """Return a layer as several statistics take it: its neighbours are searched once for all of them."""
+    return DelayedLayer(lambda: layer, layer.shape, keeps_lists=True) if metric.lazy else whole(layer)
 
 
 @contextmanager

@@ -34,6 +34,8 @@ EFFECTIVE_DIMENSION = 3.0
 CLIPPED_SHARE = 0.25
 
 _BLOCK_BYTES = 32 * 2**20  # of inner products held at once
+_UNIT = 1e-5  # deviation from 1 of the norm of a normalised row
+_LISTED_ROWS = 8192  # compared with one neighbour each together
 _LAZY_ROWS = 4096  # compared together with each block of rows that are computed again
 
 
@@ -66,8 +68,8 @@ def check_side(
     """
     layer = layer if isinstance(layer, LazyLayer) else check_features(layer, "layer")
     sizes = np.bincount(row_labels(layer))
-    samples, pairs = near_duplicates(layer, near)
     lists = knn(layer, k) if neighbours is None else neighbours
+    samples, pairs = near_duplicates(layer, near, lists)
     clipped = None if unclipped is None or clip_threshold is None else clipped_share(unclipped, clip_threshold)
     return {
         "n": len(layer),
@@ -83,20 +85,46 @@ def check_side(
     }
 
 
-def near_duplicates(layer: Tensor | LazyLayer, near: float = NEAR) -> tuple[int, int]:
+def near_duplicates(layer: Tensor | LazyLayer, near: float = NEAR, neighbours: Tensor | None = None) -> tuple[int, int]:
     """Count the samples of a layer [N, D] that have another one of cosine > ``near``, and the pairs of such samples.
 
-    Computed in row blocks. A zero row has no direction and is near no other.
+    A zero row has no direction and is near no other. ``neighbours``: as for :func:`near_counts`.
     """
-    counts = near_counts(layer, near)
+    counts = near_counts(layer, near, neighbours)
     return int((counts > 0).sum()), int(counts.sum()) // 2
 
 
-def near_counts(layer: Tensor | LazyLayer, near: float = NEAR) -> Tensor:
-    """Count for each sample of a layer [N, D] the others of cosine > ``near``, int64 [N] on the CPU."""
+def near_counts(layer: Tensor | LazyLayer, near: float = NEAR, neighbours: Tensor | None = None) -> Tensor:
+    """Count for each sample of a layer [N, D] the others of cosine > ``near``, int64 [N] on the CPU.
+
+    Args:
+        layer: features.
+        near: cosine, between -1 and 1.
+        neighbours: existing lists [N, k] of the layer, nearest first. Where its rows are normalised, only samples whose
+            neighbours are all near are compared with every sample.
+    """
     if not -1 < near < 1:
         raise VlalignError(f"the cosine of near-duplicates must lie between -1 and 1, got {near}")
-    rows = layer / checked_norms(layer, "layer").clamp_min(1e-30)
+    norms = checked_norms(layer, "layer")
+    if neighbours is None or near <= 0 or not bool((((norms - 1).abs() < _UNIT) | (norms == 0)).all()):
+        return _near_rows(layer / norms.clamp_min(1e-30), near)
+    counts, left, lists = torch.zeros(len(layer), dtype=torch.int64), torch.arange(len(layer)), neighbours.cpu().long()
+    for others in lists.T:  # the next of each sample whose neighbours so far are near
+        cosines = [
+            (layer[rows] * layer[others[rows.cpu()].to(layer.device)]).sum(dim=1).cpu()
+            for rows in left.to(layer.device).split(_LISTED_ROWS)
+        ]
+        left = left[torch.cat(cosines) > near]
+        counts[left] += 1
+        if not len(left):
+            return counts
+    rows = layer / norms.clamp_min(1e-30)
+    counts[left] = _near_rows(rows, near)[left]
+    return counts
+
+
+def _near_rows(rows: Tensor | LazyLayer, near: float) -> Tensor:
+    """Count for each of the normalised rows [N, D] the others of inner product > ``near``, in row blocks."""
     parts = []
     held = _BLOCK_BYTES if rows.device.type == "cpu" else DEVICE_BLOCK_BYTES
     step = max(1, held // (len(rows) * rows.element_size())) if isinstance(rows, Tensor) else _LAZY_ROWS

@@ -14,8 +14,9 @@ from vlalign.metrics.base import Metric, whole_number
 from vlalign.metrics.engine.neighbour_lists import NeighbourMetric, shortened
 from vlalign.metrics.engine.threads import map_layers
 from vlalign.stats.null import generator
-from vlalign.stats.subsets import Subsets, common_rows, widths
+from vlalign.stats.subsets import common_rows, each_subset, widths
 
+_LIST_BYTES = 2**29  # of the neighbour lists of all layers, for a default k
 _KS = tuple(step * 10**power for power in range(6) for step in (1, 2, 5))
 
 
@@ -89,15 +90,15 @@ def n_curve(
         metric.check(size, width)
     if not chosen:
         raise VlalignError("an N curve needs at least one size")
-    points = []
-    for size in chosen:
-        subsets = Subsets(metric, x_layers, y_layers, size)
-        rows = []
-        for repeat in range(1 if size == n else repeats):
-            random = generator("subset", seed, n, size, repeat)
-            chosen_rows = np.sort(random.choice(n, size, replace=False))
-            rows.append(_scores(metric, *subsets.prepared(chosen_rows), pair))
-        points.append(_point(size, rows))
+    subsets = [
+        np.sort(generator("subset", seed, n, size, repeat).choice(n, size, replace=False))
+        for size in chosen
+        for repeat in range(1 if size == n else repeats)
+    ]
+    scores: dict[int, list[list[float | None]]] = {size: [] for size in chosen}
+    for rows, prepared in zip(subsets, each_subset(metric, x_layers, y_layers, subsets), strict=True):
+        scores[len(rows)].append(_scores(metric, *prepared, pair))
+    points = [_point(size, values) for size, values in scores.items()]
     return Curve(metric.label, "n", n, pair, points)
 
 
@@ -117,8 +118,8 @@ def k_curve(
     Args:
         metric: a metric that has a k.
         x_layers, y_layers: layers [N, D] as they are scored, rows paired.
-        ks: numbers of neighbours; by default 1, 2, 5, 10, 20, 50, … up to N / 4 and the metric's own, as far as it
-            allows.
+        ks: numbers of neighbours; by default the metric's own and 1, 2, 5, 10, 20, 50, … up to N / 4, as far as it
+            allows and as the lists of all layers take 512 MiB.
         pair: positions of the fixed layer pair.
 
     Raises:
@@ -130,7 +131,7 @@ def k_curve(
     width = widths([*x_layers, *y_layers])
     own = metric.params["k"]
     if ks is None:
-        most = max(n // 4, own or 0)
+        most = max(min(n // 4, _LIST_BYTES // (4 * n * len(width))), own or 0)
         usual = {k for k in _KS if k <= most} | ({own} if own else set())
         allowed = [k for k in sorted(usual) if k < n and _allows(metric, n, width, k=k)]
         versions = {k: replace(metric, k=k) for k in allowed}  # type: ignore[type-var]
@@ -148,6 +149,14 @@ def k_curve(
         layers = [shortened(layer, k) for layer in longest] if lists else map_layers(version.prepare, both)
         points.append(_point(k, [_scores(version, layers[: len(x_layers)], layers[len(x_layers) :], pair)]))
     return Curve(metric.name, "k", n, pair, points)
+
+
+def curves_hold(metric: Metric, n: int, widths: Sequence[int]) -> int:
+    """Return the bytes that :func:`n_curve` and :func:`k_curve` hold for ``n`` samples and all layers of both sides."""
+    if not metric.lazy:  # the layers, and what the metric makes of them, beside what is kept for the null
+        return 4 * n * sum(widths) + metric.holds(n, widths)
+    lists = max(min(_LIST_BYTES, n * n * len(widths)), metric.holds(n, widths))
+    return lists + 10 * metric.holds(n, widths)
 
 
 def _halvings(metric: Metric, n: int, width: Sequence[int]) -> list[int]:

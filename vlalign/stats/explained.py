@@ -15,13 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Floats, Ints, Metric
-from vlalign.stats.checks import NEAR, near_counts
+from vlalign.stats.checks import near_counts
 from vlalign.stats.null import generator
 from vlalign.stats.subsets import Subsets, widths
 
@@ -113,8 +114,8 @@ def other_samples(labels: Ints, count: int, seed: int) -> Ints:
 
 def explained(
     metric: Metric,
-    x: Tensor,
-    y: Tensor,
+    x: Any,
+    y: Any,
     categories: Sequence[Ints],
     chance: float,
     *,
@@ -189,7 +190,7 @@ def _sd(
 
 
 def explained_by_duplicates(
-    metric: Metric, x: Tensor, y: Tensor, *, near: float = NEAR, permutations: int = 1000, seed: int = 0
+    metric: Metric, x: Any, y: Any, *, near: Sequence[Tensor] | None = None, permutations: int = 1000, seed: int = 0
 ) -> tuple[int, Explained | None]:
     """Compute which share of the score of one layer pair near-duplicates explain.
 
@@ -200,7 +201,7 @@ def explained_by_duplicates(
     Args:
         metric: a metric that depends on the pairing.
         x: layer [N, D1] as it is scored, and ``y``: the other one [N, D2], rows paired.
-        near: cosine beyond which two samples are near-duplicates.
+        near: number of near-duplicates [N] of each sample of x, and of y (default: counted).
         permutations: as for :func:`explained`.
         seed: of random samples and pairings.
 
@@ -209,7 +210,8 @@ def explained_by_duplicates(
         few samples are left, or random ones are not above chance.
     """
     n = len(x)
-    rows = np.flatnonzero(((near_counts(x, near) == 0) & (near_counts(y, near) == 0)).numpy())
+    of_x, of_y = (near_counts(x), near_counts(y)) if near is None else near
+    rows = np.flatnonzero(((of_x == 0) & (of_y == 0)).numpy())
     try:
         metric.check(len(rows), widths([x, y]))
     except VlalignError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Floats, Ints, Metric
+from vlalign.metrics.engine.neighbour_lists import NeighbourMetric
 from vlalign.metrics.engine.threads import map_layers
 from vlalign.stats.groups import checked_groups, members
 from vlalign.stats.null import generator
@@ -34,6 +36,22 @@ class Subsets:
         run = map if len(rows) < _FEW else map_layers
         layers = list(run(lambda kept: self.metric.subset(kept, rows), self._kept))
         return layers[: self._split], layers[self._split :]
+
+
+def each_subset(
+    metric: Metric, x: Sequence[Any], y: Sequence[Any], chosen: Sequence[Ints]
+) -> Iterator[tuple[list[Any], list[Any]]]:
+    """Yield the prepared layers of both sides for each of several subsets, those of one size next to each other.
+
+    Where a metric keeps neighbour lists alone, layers are used one after the other and each is searched once.
+    """
+    if isinstance(metric, NeighbourMetric) and metric.lazy:
+        for prepared in zip(*map_layers(lambda layer: metric.subsets(layer, chosen), [*x, *y]), strict=True):
+            yield list(prepared[: len(x)]), list(prepared[len(x) :])
+        return
+    for size, rows_of_size in groupby(chosen, len):
+        subsets = Subsets(metric, x, y, size)
+        yield from map(subsets.prepared, rows_of_size)
 
 
 def common_rows(x: Sequence[Tensor], y: Sequence[Tensor]) -> int:

@@ -91,7 +91,7 @@ def test_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_is_kept() -> None:
     assert Cknna(5).moments([], []) is None
-    assert Cknna(5).holds(1000, [3]) == 0
+    assert Cknna(5).holds(1000, [3]) == 65_000
     assert Cknna(None).holds(1000, [3, 3]) == 8_000_000
 
 

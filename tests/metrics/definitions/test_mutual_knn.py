@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,8 @@ from torch import Tensor
 from vlalign.errors import VlalignError
 from vlalign.metrics import MutualKnn, get_metric, knn, metric_names, mutual_knn, overlap_counts
 from vlalign.metrics.definitions.mutual_knn import mutual_knn_from_neighbours, overlap_counts_permuted
+
+module = sys.modules["vlalign.metrics.definitions.mutual_knn"]  # the package exports a function of that name
 
 
 def lists(layers: int, n: int, k: int, seed: int) -> Tensor:
@@ -43,12 +47,19 @@ def test_grid_equals_sets(many: int, few: int, n: int, seed: int, swap: bool, da
 
 
 @pytest.mark.parametrize(("lx", "ly"), [(3, 2), (2, 3), (33, 2), (2, 65), (32, 32)])
-def test_permuted_equals_sets(lx: int, ly: int) -> None:
-    nx, ny = lists(lx, 14, 4, 0), lists(ly, 14, 4, 1)
-    permutations = np.stack([np.random.default_rng(s).permutation(14) for s in range(3)])
-    found = overlap_counts_permuted(nx, ny, permutations)
-    assert found.shape == (3, lx, ly)
-    assert found.tolist() == [slow_permuted(nx, ny, p) for p in permutations]
+@pytest.mark.parametrize("n", [14, 90])
+def test_permuted_equals_sets(lx: int, ly: int, n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    nx, ny = lists(lx, n, 4, 0), lists(ly, n, 4, 1)
+    permutations = np.stack([np.random.default_rng(s).permutation(n) for s in range(3)])
+    expected = [slow_permuted(nx, ny, p) for p in permutations]
+    assert overlap_counts_permuted(nx, ny, permutations).tolist() == expected
+    for masks in (8, 1):  # of a row for each neighbour: several samples share one
+        monkeypatch.setattr(module, "_SPARSE", masks)
+        monkeypatch.setattr(module, "_HASHED", 1)
+        monkeypatch.setattr(module, "_LOOKUPS", 40)
+        if masks * 4 * min(max(lx, ly), 32) <= n:
+            monkeypatch.setattr(module, "_dense_counts", None)  # not used
+        assert overlap_counts_permuted(nx.int(), ny.int(), permutations).tolist() == expected
 
 
 def test_permuting_neighbours_is_permuting_features() -> None:
@@ -66,12 +77,10 @@ def test_counters_do_not_overflow_when_everything_overlaps() -> None:
 
 
 def test_row_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
     nx, ny = lists(5, 40, 6, 0), lists(3, 40, 6, 1)
     permutations = np.stack([np.random.default_rng(s).permutation(40) for s in range(4)])
     whole = overlap_counts_permuted(nx, ny, permutations)
-    monkeypatch.setattr(sys.modules["vlalign.metrics.definitions.mutual_knn"], "_TABLE_BYTES", 4 * 40 * 7)
+    monkeypatch.setattr(module, "_TABLE_BYTES", 4 * 40 * 7)
     assert np.array_equal(whole, overlap_counts_permuted(nx, ny, permutations))
     assert np.array_equal(whole.transpose(0, 2, 1)[:1], overlap_counts_permuted(ny, nx, np.argsort(permutations)[:1]))
 

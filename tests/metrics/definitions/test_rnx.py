@@ -47,7 +47,7 @@ def test_ranks_in_the_smallest_type_and_in_blocks(monkeypatch: pytest.MonkeyPatc
         assert ranks.dtype.itemsize * 8 == bits
         assert metric.holds(300, [6, 6]) == 2 * ranks.nbytes
         assert np.array_equal(np.argsort(ranks, axis=1, kind="stable")[:, :200], knn(x, 200).numpy())
-    assert RnxArea(37).holds(300, [6]) == 0
+    assert RnxArea(37).holds(300, [6]) == 8 * 37 * 300
     whole = rnx_area(x, y)
     monkeypatch.setattr(sys.modules["vlalign.metrics.definitions.rnx"], "_BLOCK_BYTES", 7 * 8 * 300 * 3)
     assert rnx_area(x, y) == pytest.approx(whole, abs=1e-12)

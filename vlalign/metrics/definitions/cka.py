@@ -123,8 +123,8 @@ class Cka(PairMetric):
         return {"kernel": self.kernel} | ({"bandwidth": self.bandwidth} if self.kernel == "rbf" else {})
 
     def holds(self, n: int, widths: Sequence[int]) -> int:
-        """Return the bytes of one float32 matrix per layer up to N = 2,048, and 0 beyond."""
-        return super().holds(n, widths) if n <= GRAM_SAMPLES else 0
+        """Return the bytes of one float32 matrix per layer up to N = 2,048, and of the layers beyond."""
+        return super().holds(n, widths) if n <= GRAM_SAMPLES else 4 * n * sum(widths)
 
     def prepare(self, layer: Tensor) -> PairMatrix | Linear | Rbf:
         """Compute the centred kernel matrix, or beyond 2,048 samples the layer and the sums of its kernel matrix."""

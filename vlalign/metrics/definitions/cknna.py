@@ -96,8 +96,8 @@ class Cknna(Metric):
             raise VlalignError(f"{self.name} with k={self.k} needs more than {self.k} samples, got N={n}: lower k")
 
     def holds(self, n: int, widths: Sequence[int]) -> int:
-        """Return the bytes of the kernels of one model, which only k=None holds."""
-        return _ALL.holds(n, widths) if self.k is None else 0
+        """Return the bytes of the kernels [N, N] of one model for k=None, else of lists and kernels [N, k]."""
+        return _ALL.holds(n, widths) if self.k is None else (4 + 8 + 1) * n * self.k * len(widths)
 
     def prepare(self, layer: Tensor) -> Any:
         """Compute the kernel of one layer [N, D], masked to the neighbours; for k=None as :class:`UnbiasedCka`."""
@@ -140,7 +140,7 @@ def _mask(layer: Tensor, lists: Tensor) -> Masked:
         part = slice(start, start + rows)
         features = (layer[part].double() / scale / scale).unsqueeze(2)
         products[part] = (layer[index[part]].double() @ features).squeeze(2).cpu()
-    values, neighbours = products.numpy(), lists.numpy()
+    values, neighbours = products.numpy(), lists.numpy().astype(np.int64)
     row = np.arange(n)[:, None]
     returned = np.isin(row * n + neighbours, neighbours * n + row)
     total = float(values.sum())
@@ -169,10 +169,10 @@ def _values(x_layers: Sequence[Sided[Masked]], y_layers: Sequence[Sided[Masked]]
 
 def _shared(x: Sequence[Masked], y: Sequence[Masked], permutations: Ints | None) -> Floats:
     """Compute the HSIC [P, Lx, Ly] of the kernels masked to the shared neighbours of each pair."""
-    lists = [torch.stack([layer.lists for layer in side]) for side in (x, y)]
+    lists = [[layer.lists for layer in side] for side in (x, y)]
     kernels = [np.stack([layer.values for layer in side]).ravel() for side in (x, y)]
     returns = [np.stack([layer.returned for layer in side]).ravel() for side in (x, y)]
-    columns_of = lists[0].numpy().ravel()
+    columns_of = torch.stack(lists[0]).long().numpy().ravel()
     n, k = x[0].lists.shape
     orders = np.arange(n)[None] if permutations is None else permutations
     pairs = len(x) * len(y)

@@ -87,8 +87,9 @@ class Cmd(PairMetric):
             raise VlalignError(f"cmd:contraction=samples compares layers of equal width only, got widths {listed}")
 
     def holds(self, n: int, widths: Sequence[int]) -> int:
-        """Return the bytes of one float32 matrix per layer up to N = 2,048 (``features``), and 0 beyond."""
-        return super().holds(n, widths) if n <= GRAM_SAMPLES and self.contraction == "features" else 0
+        """Return the bytes of one float32 matrix per layer up to N = 2,048 (``features``), and of the layers beyond."""
+        is_matrix = n <= GRAM_SAMPLES and self.contraction == "features"
+        return super().holds(n, widths) if is_matrix else 4 * n * sum(widths)
 
     def prepare(self, layer: Tensor) -> PairMatrix | Linear | _Samples:
         """Compute the matrix C of norm 1, or beyond 2,048 samples the layer and the sums of ``X Xᵀ``."""

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vlalign.lazy_torch import torch
 from vlalign.metrics.base import (
     CountMoments,
     Floats,
@@ -25,14 +26,19 @@ from vlalign.metrics.base import (
 )
 from vlalign.metrics.engine.covariance import shared_neighbour_moments
 from vlalign.metrics.engine.moments import permutation_moments
-from vlalign.metrics.engine.neighbour_lists import NeighbourMetric, checked_lists, graph_sums, stacked
+from vlalign.metrics.engine.neighbour_lists import Lists, NeighbourMetric, checked_lists, graph_sums, of_sides
 from vlalign.metrics.engine.neighbours import knn
+from vlalign.metrics.engine.threads import map_layers
 from vlalign.metrics.engine.ties import Sided
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 _TABLE_BYTES = 32 * 2**20  # of bit masks [rows, N] held at once
+_HASHED = 4096  # samples from which on few masks serve permutations
+_SPARSE = 8  # masks of a row for each of its neighbours, at least
+_HASHED_BYTES = 256 * 2**20  # of those masks of all rows
+_LOOKUPS = 2**15  # of them at once, which stay in the processor's cache
 _WORD = 32  # layers per mask word
 _NIBBLE, _BYTE = 15, 17  # 15 masks fit a 4-bit counter, 17 such sums fit an 8-bit counter
 
@@ -68,7 +74,7 @@ def mutual_knn_from_neighbours(nx: Tensor, ny: Tensor) -> float:
     return float(counts[0, 0] / nx.numel())
 
 
-def overlap_counts(nx: Tensor, ny: Tensor) -> Ints:
+def overlap_counts(nx: Lists, ny: Lists) -> Ints:
     """Count shared neighbours, summed over samples, of all layer pairs at once.
 
     Args:
@@ -85,12 +91,12 @@ def overlap_counts(nx: Tensor, ny: Tensor) -> Ints:
     return overlap_counts_permuted(nx, ny, None)[0]
 
 
-def overlap_counts_permuted(nx: Tensor, ny: Tensor, permutations: Ints | None) -> Ints:
+def overlap_counts_permuted(nx: Lists, ny: Lists, permutations: Ints | None) -> Ints:
     """Compute :func:`overlap_counts` after the rows of y are permuted, for each permutation.
 
     No distances are needed: sample i of the permuted y is ``perm[i]`` of y, its neighbours are relabelled by the
-    inverse. Exact. For each block of rows a table of bit masks holds which layers of one side have sample j among the
-    neighbours of row i; the lists of the other side look their masks up, and the bits are summed in parallel counters.
+    inverse. Exact. Tables of bit masks hold which layers of one side have sample j among the neighbours of row i; the
+    lists of the other side look their masks up, one permutation per CPU thread at a time.
 
     Args:
         nx, ny: neighbour lists [Lx, N, k] and [Ly, N, k], each row without repetition.
@@ -103,41 +109,103 @@ def overlap_counts_permuted(nx: Tensor, ny: Tensor, permutations: Ints | None) -
     # Either side can be the table; permuting the other side by the inverse gives the same overlaps.
     swap = len(a) * -(-len(b) // _WORD) < len(b) * -(-len(a) // _WORD)
     table, looked_up = (b, a) if swap else (a, b)
-    n = table.shape[1]
-    count = 1 if permutations is None else len(permutations)
-    result = np.zeros((count, len(table), len(looked_up)), dtype=np.int64)
-    flat = np.ascontiguousarray(looked_up.transpose(1, 0, 2)).reshape(n, -1)  # [N, L * k]
-    rows = min(n, max(1, _TABLE_BYTES // (4 * n)))
-    inverse = np.empty(n, dtype=np.int64)
-    for start in range(0, n, rows):
-        stop = min(n, start + rows)
-        tables = [_masks(table[low : low + _WORD, start:stop], n) for low in range(0, len(table), _WORD)]
-        base = np.arange(stop - start, dtype=np.int64)[:, None] * n
-        index = np.empty((stop - start, flat.shape[1]), dtype=np.int64)
-        counter = _BitCounter(stop - start, len(looked_up), table.shape[2])
-        for p in range(count):
-            if permutations is None:
-                index[:] = flat[start:stop]
-            else:
-                inverse[permutations[p]] = np.arange(n)
-                forward, relabel = (inverse, permutations[p]) if swap else (permutations[p], inverse)
-                np.take(relabel, flat.take(forward[start:stop], axis=0), out=index, mode="clip")
-            np.add(index, base, out=index)
-            for word, masks in enumerate(tables):
-                low = word * _WORD
-                bits = counter.count(masks, index)
-                result[p, low : low + _WORD] += bits[: len(table) - low]
+    forward = relabel = None
+    if permutations is not None:
+        inverses = np.empty_like(permutations)
+        np.put_along_axis(inverses, permutations, np.arange(permutations.shape[1])[None], axis=1)
+        forward, relabel = (inverses, permutations) if swap else (permutations, inverses)
+    n, k = table[0].shape
+    if relabel is not None and n >= _HASHED and _SPARSE * k * min(len(table), _WORD) <= n:
+        parts = [_hashed_counts(table[low : low + _WORD], looked_up, relabel) for low in range(0, len(table), _WORD)]
+        result = np.concatenate(parts, axis=1)
+    else:
+        result = _dense_counts(table, looked_up, forward, relabel)
     return result.transpose(0, 2, 1) if swap else result
 
 
-def _masks(lists: Ints, n: int) -> NDArray[np.uint32]:
-    """Build flat masks [rows * N]: bit l of entry i * N + j is set if layer l of ``lists`` [L <= 32, rows, k] lists j
-    for row i."""
-    rows = lists.shape[1]
-    masks = np.zeros(rows * n, dtype=np.uint32)
+def _dense_counts(table: Sequence[Ints], looked_up: Sequence[Ints], forward: Ints | None, relabel: Ints | None) -> Ints:
+    """Count [P, L of table, L of looked_up] with masks of all samples, a block of rows at a time.
+
+    Row i of the permuted lists is row ``forward[p][i]`` of ``looked_up``, whose neighbours are renamed by
+    ``relabel[p]``. The bits are summed in parallel counters.
+    """
+    n, k = table[0].shape
+    count = 1 if forward is None else len(forward)
+    result = np.zeros((count, len(table), len(looked_up)), dtype=np.int64)
+    flat = None if forward is None else np.concatenate(looked_up, axis=1)  # [N, L * k]
+    rows = min(n, max(1, _TABLE_BYTES // (4 * n)))
+    for start in range(0, n, rows):
+        stop = min(n, start + rows)
+        tables = [
+            _masks([lists[start:stop] for lists in table[low : low + _WORD]], n) for low in range(0, len(table), _WORD)
+        ]
+        base = np.arange(stop - start, dtype=np.int64)[:, None] * n
+
+        def work(part: Ints, start: int = start, stop: int = stop, tables: Any = tables, base: Ints = base) -> None:
+            counter = _BitCounter(stop - start, len(looked_up), k)
+            index = np.empty((stop - start, len(looked_up) * k), dtype=np.int64)
+            for p in part:
+                if forward is None or relabel is None:
+                    np.concatenate([lists[start:stop] for lists in looked_up], axis=1, out=index)
+                else:
+                    np.take(relabel[p], flat.take(forward[p][start:stop], axis=0), out=index, mode="clip")
+                np.add(index, base, out=index)
+                for word, masks in enumerate(tables):
+                    low = word * _WORD
+                    result[p, low : low + _WORD] += counter.count(masks, index)[: len(table) - low]
+
+        map_layers(work, np.array_split(np.arange(count), min(count, torch.get_num_threads())))
+    return result
+
+
+def _hashed_counts(table: Sequence[Ints], looked_up: Sequence[Ints], relabel: Ints) -> Ints:
+    """Count as :func:`_dense_counts`, with masks of few samples: those with equal last digits share one.
+
+    Of random pairs few look up a mask that is not 0, and those are compared with the lists themselves.
+    """
+    n, k = table[0].shape
+    dtype = np.dtype(np.uint8 if len(table) <= 8 else np.uint32)
+    width = 1 << max(5, (_SPARSE * k * len(table) - 1).bit_length())
+    while width > 32 and width * n * dtype.itemsize > _HASHED_BYTES:
+        width //= 2
+    masks = _masks([lists & (width - 1) for lists in table], width, dtype)
+    flat = np.concatenate(looked_up, axis=1).astype(np.int64)  # [N, L * k]
+    columns = flat.shape[1]
+    rows = max(1, _LOOKUPS // columns)
+
+    def work(names: Ints) -> Ints:
+        firsts = names * width
+        samples, index = np.empty((rows, columns), dtype=np.int64), np.empty((rows, columns), dtype=np.int64)
+        places, looked = [], []
+        for start in range(0, n, rows):
+            size = min(rows, n - start)
+            np.take(names, flat[start : start + rows], out=samples[:size], mode="clip")
+            np.bitwise_and(samples[:size], width - 1, out=index[:size])
+            index[:size] += firsts[start : start + rows, None]
+            hit = np.flatnonzero(masks.take(index[:size].ravel(), mode="clip"))
+            places.append(hit + start * columns)
+            looked.append(samples.ravel()[hit])
+        place, sample = np.concatenate(places), np.concatenate(looked)
+        row, layer = names[place // columns], place % columns // k
+        counts = np.empty((len(table), len(looked_up)), dtype=np.int64)
+        for i, lists in enumerate(table):
+            shared = (lists.take(row, axis=0) == sample[:, None]).any(axis=1)
+            counts[i] = np.bincount(layer[shared], minlength=len(looked_up))
+        return counts
+
+    return np.stack(map_layers(work, relabel))
+
+
+def _masks(lists: Sequence[Ints], n: int, dtype: Any = np.uint32) -> NDArray[Any]:
+    """Build flat masks [rows * n]: bit l of entry i * n + j is set if layer l of ``lists`` [rows, k] lists j for row i.
+
+    There are as many layers as ``dtype`` has bits, at most.
+    """
+    rows = len(lists[0])
+    masks = np.zeros(rows * n, dtype=dtype)
     base = np.arange(rows, dtype=np.int64)[:, None] * n
     for layer, neighbours in enumerate(lists):
-        masks[(neighbours + base).ravel()] |= np.uint32(1 << layer)
+        masks[(neighbours + base).ravel()] |= masks.dtype.type(1 << layer)
     return masks
 
 
@@ -185,10 +253,10 @@ class MutualKnn(NeighbourMetric):
     )
 
     def grid(self, x: Sequence[Sided[Tensor]], y: Sequence[Sided[Tensor]]) -> Floats:
-        return overlap_counts(*stacked(x, y)) / (len(x[0].x) * self.k)
+        return overlap_counts(*of_sides(x, y)) / (len(x[0].x) * self.k)
 
     def permuted(self, x: Sequence[Sided[Tensor]], y: Sequence[Sided[Tensor]], permutations: Ints) -> Floats:
-        return overlap_counts_permuted(*stacked(x, y), permutations) / (len(x[0].x) * self.k)
+        return overlap_counts_permuted(*of_sides(x, y), permutations) / (len(x[0].x) * self.k)
 
     def moments(self, x: Sequence[Sided[Tensor]], y: Sequence[Sided[Tensor]]) -> Moments:
         """Compute the exact mean k / (N - 1) and sd, which depends on how often samples are neighbours of others."""
@@ -198,5 +266,5 @@ class MutualKnn(NeighbourMetric):
 
     def count_moments(self, x: Sequence[Sided[Tensor]], y: Sequence[Sided[Tensor]]) -> CountMoments:
         """Compute exact mean and covariance of the shared neighbours of all layer pairs, in the order of rows."""
-        mean, covariance = shared_neighbour_moments(*checked_lists(*stacked(x, y)))
+        mean, covariance = shared_neighbour_moments(*(np.stack(side) for side in checked_lists(*of_sides(x, y))))
         return CountMoments(mean.ravel(), covariance.reshape(mean.size, mean.size), len(x[0].x) * self.k)

@@ -138,9 +138,9 @@ class RnxArea(Metric):
         _check_k(self.name, "max_k", self._depth(n), n)
 
     def holds(self, n: int, widths: Sequence[int]) -> int:
-        """Return the bytes of the ranks of one model, where whole rank matrices are held."""
+        """Return the bytes of the ranks [N, N] of one model, or of its neighbour lists."""
         depth = self._depth(n)
-        return 0 if _as_list(depth, n) else np.min_scalar_type(depth).itemsize * n * n * len(widths)
+        return (8 * depth if _as_list(depth, n) else np.min_scalar_type(depth).itemsize * n) * n * len(widths)
 
     def prepare(self, layer: Tensor) -> Sided[Any]:
         """Compute the ranks [N, N] of one layer [N, D], or its neighbour list."""
@@ -195,7 +195,7 @@ def _of_lists(x: Sequence[Tensor], y: Sequence[Tensor], permutations: Ints, weig
     """Sum the weights [P, Lx, Ly] from neighbour lists."""
     pairs = len(x) * len(y)
     sums = np.zeros((len(permutations), pairs))
-    for match in find_matches(torch.stack(list(x)), torch.stack(list(y)), permutations):
+    for match in find_matches(x, y, permutations):
         pair = match.x * len(y) + match.y
         sums[match.permutation] += np.bincount(pair, weights[np.maximum(match.a, match.b)], minlength=pairs)
     return sums.reshape(-1, len(x), len(y))

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vlalign.metrics.base import Floats, Ints
-from vlalign.metrics.engine.neighbour_lists import NeighbourMetric, checked_lists, stacked
+from vlalign.metrics.engine.neighbour_lists import Lists, NeighbourMetric, checked_lists, of_sides
 from vlalign.metrics.engine.ties import Sided
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Groups:
     b: Ints  # [M] positions in the list of y
 
 
-def find_matches(nx: Tensor, ny: Tensor, permutations: Ints | None = None, back: bool = False) -> Iterator[Matches]:
+def find_matches(nx: Lists, ny: Lists, permutations: Ints | None = None, back: bool = False) -> Iterator[Matches]:
     """Yield all matches between the lists of all layer pairs, after the rows of y are permuted, in blocks of rows.
 
     All matches of one row come in the same block. Memory is bounded whatever N, except for the copy of the lists.
@@ -77,7 +77,7 @@ def find_matches(nx: Tensor, ny: Tensor, permutations: Ints | None = None, back:
     >>> sorted(zip(matches.row.tolist(), matches.a.tolist(), matches.b.tolist()))
     [(0, 0, 1), (0, 1, 0), (1, 0, 0), (1, 1, 1), (2, 0, 0), (2, 1, 1)]
     """
-    lists = checked_lists(nx, ny)
+    lists = [np.stack(side).astype(np.int64) for side in checked_lists(nx, ny)]
     # Either side can be the table, the other one permuted by the inverse; reversed edges must be those of the table.
     swap = len(lists[0]) < len(lists[1]) and not back
     table, other = lists[::-1] if swap else lists
@@ -92,15 +92,19 @@ def find_matches(nx: Tensor, ny: Tensor, permutations: Ints | None = None, back:
     by_word = positions.view(np.uint64)
     looked_up = np.empty((rows * width, words), dtype=np.uint64)
     inverse = np.arange(n)
+    inverses = None
+    if permutations is not None:
+        inverses = np.empty_like(permutations)
+        np.put_along_axis(inverses, permutations, inverse[None], axis=1)
     for start in range(0, n, rows):
         stop = min(n, start + rows)
         base = np.arange(stop - start)[:, None] * n
         filled = _fill(positions, table, start, stop, back)
         for p in range(1 if permutations is None else len(permutations)):
-            if permutations is None:
+            if permutations is None or inverses is None:
                 index = flat[start:stop] + base
             else:
-                inverse[permutations[p]] = np.arange(n)
+                inverse = inverses[p]
                 forward, relabel = (inverse, permutations[p]) if swap else (permutations[p], inverse)
                 index = relabel.take(flat.take(forward[start:stop], axis=0)) + base
             part = looked_up[: index.size]
@@ -192,7 +196,7 @@ class MatchMetric(NeighbourMetric):
     def _values(self, x: Sequence[Sided[Tensor]], y: Sequence[Sided[Tensor]], permutations: Ints | None) -> Floats:
         lx, ly, n = len(x), len(y), len(x[0].x)
         sums = np.zeros((1 if permutations is None else len(permutations), lx * ly))
-        for matches in find_matches(*stacked(x, y), permutations, self.back):
+        for matches in find_matches(*of_sides(x, y), permutations, self.back):
             groups = group(matches, (lx, ly), self.k)
             sums[matches.permutation] += np.bincount(groups.pair, self.of_groups(groups), minlength=lx * ly)
         return sums.reshape(-1, lx, ly) / n

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from vlalign.arrays import LazyLayer
+from vlalign.arrays import DelayedLayer, LazyLayer
 from vlalign.errors import VlalignError
 from vlalign.lazy_torch import torch
 from vlalign.metrics.base import Ints, Metric, take_rows, whole_number
@@ -21,9 +21,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+Layer: TypeAlias = "Tensor | LazyLayer | DelayedLayer"
+#: neighbour lists of several layers, [L, N, k] or one [N, k] each
+Lists: TypeAlias = "Tensor | Sequence[Tensor]"
+
+
 @dataclass(frozen=True)
 class NeighbourMetric(Metric):
-    """A metric of the k nearest neighbours: its prepared layer is the list [N, k] of either side, on the CPU.
+    """A metric of the k nearest neighbours: its prepared layer is the int32 list [N, k] of either side, on the CPU.
 
     Ties are broken at random, independently on each side (:mod:`vlalign.metrics.engine.ties`).
     """
@@ -48,36 +53,58 @@ class NeighbourMetric(Metric):
         if n <= self.k:
             raise VlalignError(f"{self.name} with k={self.k} needs more than {self.k} samples, got N={n}: lower k")
 
-    def prepare(self, layer: Tensor | LazyLayer) -> Sided[Tensor]:
+    def holds(self, n: int, widths: Sequence[int]) -> int:
+        """Return the bytes of the lists."""
+        return 4 * n * self.k * len(widths)
+
+    def prepare(self, layer: Layer) -> Sided[Tensor]:
         """Search the neighbour lists [N, k] of one layer [N, D]."""
-        return knn_of_sides(layer, self.k).map(torch.Tensor.cpu)
+        return _search(layer, self.k)
 
     def reorder(self, prepared: Sided[Tensor], order: Ints) -> Sided[Tensor]:
         """Relabel the lists; no distances are needed."""
         return prepared.map(lambda lists: relabelled(lists, order))
 
-    def for_subsets(self, layer: Tensor | LazyLayer, smallest: int) -> tuple[Tensor | LazyLayer, Sided[Tensor] | None]:
+    def for_subsets(self, layer: Layer, smallest: int) -> tuple[Layer, Sided[Tensor] | None]:
         """Return the layer, and a neighbour list long enough that almost surely k of it are in every subset.
 
         No list where it would be most of the layer: small subsets are cheaper to search again.
         """
-        n = len(layer)
-        share = min(1.0, smallest / n)
-        length = self.k
-        while length < n and length * share - 7 * math.sqrt(length * share * (1 - share)) < self.k:
-            length += 1 + length // 8
-        return layer, knn_of_sides(layer, length).map(torch.Tensor.cpu) if length < n // 4 else None
+        length = self._length(len(layer), smallest)
+        return layer, None if length is None else _search(layer, length)
 
-    def subset(self, kept: tuple[Tensor | LazyLayer, Sided[Tensor] | None], rows: Ints) -> Sided[Tensor]:
+    def subset(self, kept: tuple[Layer, Sided[Tensor] | None], rows: Ints) -> Sided[Tensor]:
         """Return neighbour lists of the rows ``rows``: the long lists without the samples that were left out."""
         layer, long = kept
         if long is not None:
-            new = np.full(len(layer), -1, dtype=np.int64)
+            new = np.full(len(layer), -1, dtype=np.int32)
             new[rows] = np.arange(len(rows))
             lists = long.map(lambda lists: self._inside(new[lists.numpy()[rows]]))
             if lists.x is not None and lists.y is not None:
                 return Sided(lists.x, lists.y)
-        return self.prepare(take_rows(layer, rows))
+        return self.prepare(take_rows(_computed(layer), rows))
+
+    def subsets(self, layer: Layer, chosen: Sequence[Ints]) -> list[Sided[Tensor]]:
+        """Return :meth:`subset` of several subsets of a layer [N, D], which is searched once for all."""
+        layer = _computed(layer)
+        lengths = [self._length(len(layer), len(rows)) for rows in chosen]
+        longest = max((length for length in lengths if length is not None), default=None)
+        long = None if longest is None else _search(layer, longest)
+        return [
+            self.subset((layer, None if long is None or length is None else shortened(long, length)), rows)
+            for length, rows in zip(lengths, chosen, strict=True)
+        ]
+
+    def _length(self, n: int, smallest: int) -> int | None:
+        """Return the length of a list of which k entries are almost surely among ``smallest`` random samples of ``n``.
+
+        None where it would be most of the layer, so that subsets are cheaper to search again.
+        """
+        share = min(1.0, smallest / n)
+        length = self.k
+        while length < n and length * share - 7 * math.sqrt(length * share * (1 - share)) < self.k:
+            length += 1 + length // 8
+        return length if length < n // 4 else None
 
     def _inside(self, lists: Ints) -> Tensor | None:
         """Return the first k entries of each row of ``lists`` that are not -1; None where a row has fewer."""
@@ -88,11 +115,24 @@ class NeighbourMetric(Metric):
         return torch.from_numpy(np.take_along_axis(lists, first, axis=1))
 
 
+def _computed(layer: Layer) -> Tensor | LazyLayer:
+    return layer.compute() if isinstance(layer, DelayedLayer) else layer
+
+
+def _search(layer: Layer, k: int) -> Sided[Tensor]:
+    """Search the lists [N, k] of a layer, or shorten those that it keeps."""
+    if not isinstance(layer, DelayedLayer) or not layer.keeps_lists:
+        return knn_of_sides(_computed(layer), k, dtype=torch.int32).map(torch.Tensor.cpu)
+    if layer.lists is None or layer.lists.x.shape[1] < k:
+        layer.lists = knn_of_sides(layer.compute(), k, dtype=torch.int32).map(torch.Tensor.cpu)
+    return shortened(layer.lists, k)
+
+
 def relabelled(lists: Tensor, order: Ints) -> Tensor:
     """Relabel neighbour lists [N, k] after the rows are put in another order: new row i is row ``order[i]``."""
-    inverse = torch.empty(len(order), dtype=torch.int64)
+    inverse = torch.empty(len(order), dtype=lists.dtype)
     forward = torch.from_numpy(order)
-    inverse[forward] = torch.arange(len(order))
+    inverse[forward] = torch.arange(len(order), dtype=lists.dtype)
     return inverse[lists[forward]]
 
 
@@ -101,35 +141,36 @@ def shortened(prepared: Sided[Tensor], k: int) -> Sided[Tensor]:
     return prepared.map(lambda lists: lists[:, :k])
 
 
-def stacked(x: Sequence[Sided[Tensor]], y: Sequence[Sided[Tensor]]) -> tuple[Tensor, Tensor]:
-    """Stack the neighbour lists [Lx, N, k] and [Ly, N, k] of prepared layers, each of its side."""
-    return torch.stack([layer.x for layer in x]), torch.stack([layer.y for layer in y])
+def of_sides(x: Sequence[Sided[Tensor]], y: Sequence[Sided[Tensor]]) -> tuple[list[Tensor], list[Tensor]]:
+    """Return the neighbour lists [N, k] of prepared layers, each of its side."""
+    return [layer.x for layer in x], [layer.y for layer in y]
 
 
-def checked_lists(nx: Tensor, ny: Tensor) -> tuple[Ints, Ints]:
-    """Check the neighbour lists [Lx, N, k] and [Ly, N, k] of two sides and return them as arrays on the CPU.
+def checked_lists(nx: Lists, ny: Lists) -> tuple[list[Ints], list[Ints]]:
+    """Check the neighbour lists [Lx, N, k] and [Ly, N, k] of two sides; return arrays [N, k] on the CPU, not copied.
 
     Raises:
-        VlalignError: if they are not integer [L, N, k] of row numbers, or differ in N or k.
+        VlalignError: if they are not integer [N, k] of row numbers, or differ in N or k.
     """
     sides = []
     for neighbours in (nx, ny):
-        if neighbours.ndim != 3 or neighbours.is_floating_point() or 0 in neighbours.shape:
-            shape = list(neighbours.shape)
-            raise VlalignError(f"neighbour lists must be integer [L, N, k], got {neighbours.dtype} {shape}")
-        lists: Ints = neighbours.detach().cpu().to(torch.int64).numpy()
-        if lists.min() < 0 or lists.max() >= lists.shape[1]:
-            raise VlalignError(f"neighbour lists must hold row numbers 0..{lists.shape[1] - 1}: one lies outside")
-        sides.append(lists)
+        for lists in neighbours:
+            if lists.ndim != 2 or lists.is_floating_point() or 0 in lists.shape:
+                shape = list(lists.shape)
+                raise VlalignError(f"neighbour lists must be integer [L, N, k], got {lists.dtype} of layers {shape}")
+            if lists.min() < 0 or lists.max() >= len(lists):
+                raise VlalignError(f"neighbour lists must hold row numbers 0..{len(lists) - 1}: one lies outside")
+        sides.append([lists.detach().cpu().numpy() for lists in neighbours])
     a, b = sides
-    if a.shape[1:] != b.shape[1:]:
-        raise VlalignError(f"neighbour lists must agree in N and k, got [N, k] = {a.shape[1:]} and {b.shape[1:]}")
+    shapes = sorted({lists.shape for lists in [*a, *b]})
+    if len(shapes) > 1:
+        raise VlalignError(f"neighbour lists must agree in N and k, got [N, k] = {shapes[0]} and {shapes[1]}")
     return a, b
 
 
 def graph_sums(neighbours: Tensor) -> PairSums:
     """Compute the sums of the adjacency matrix of a neighbour list [N, k] that exact permutation moments need."""
-    lists = neighbours.numpy()
+    lists = neighbours.numpy().astype(np.int64)
     n, k = lists.shape
     edges = (lists + np.arange(n)[:, None] * n).ravel()
     back = (lists * n + np.arange(n)[:, None]).ravel()

@@ -61,13 +61,15 @@ def knn(x: ArrayLike | LazyLayer, k: int = 10, *, side: str = "x", block: int | 
     return lists.x if choice(side, "side", "knn", ("x", "y")) == "x" else lists.y
 
 
-def knn_of_sides(x: ArrayLike | LazyLayer, k: int = 10, *, block: int | None = None) -> Sided[Tensor]:
-    """Return :func:`knn` of both sides, which differ where there are ties."""
+def knn_of_sides(
+    x: ArrayLike | LazyLayer, k: int = 10, *, block: int | None = None, dtype: torch.dtype | None = None
+) -> Sided[Tensor]:
+    """Return :func:`knn` of both sides, which differ where there are ties, of type ``dtype`` (default: int64)."""
     search = NeighbourSearch(x, k)
     n = len(search.layer)
     blocks = -(-n // search.rows_at_once(block))
     block = -(-n // blocks)  # even blocks: no small last one
-    out = torch.empty((n, search.k), dtype=torch.int64, device=search.layer.device)
+    out = torch.empty((n, search.k), dtype=dtype or torch.int64, device=search.layer.device)
     buffer = scratch((block, n), search.layer.dtype, out.device)
     tied: list[Tied] = []
     for start in range(0, n, block):
@@ -80,7 +82,7 @@ def with_ties(lists: Tensor, tied: Sequence[Tied]) -> Sided[Tensor]:
     y = lists.clone() if tied else lists
     for numbers, of_x, of_y in tied:
         index = torch.from_numpy(numbers).to(lists.device)
-        lists[index], y[index] = torch.from_numpy(of_x).to(lists.device), torch.from_numpy(of_y).to(lists.device)
+        lists[index], y[index] = torch.from_numpy(of_x).to(lists), torch.from_numpy(of_y).to(lists)
     return Sided(lists, y)
 
 
