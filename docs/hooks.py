@@ -18,6 +18,8 @@ OUTSIDE = {
     "synthetic/README.md": "synthetic/README.md",
     "synthetic/RESULTS.md": "synthetic/RESULTS.md",
     "multibench/README.md": "multibench/README.md",
+    "CONTRIBUTING.md": "CONTRIBUTING.md",
+    "CHANGELOG.md": "CHANGELOG.md",
 }
 _LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\((?!\w+:|#)([^)#\s]+)(#[^)\s]*)?\)")
 _ROLE = re.compile(r":(?:func|class|mod|meth|data|attr):<code>~?([\w.]+)</code>")

@@ -94,6 +94,7 @@ SMALLER = {
     "vlalign study uniqueness --x dinov2-small": "--k 3 --permutations 19 --half-samples 4 --workers 0 --cpu",
     "vlalign score features dinov2-small llama-7b --baselines": "--permutations 19 --half-samples 4 --no-figure",
     "vlalign probe": "--folds 3 --bootstraps 20 --strengths 0.01 0.1",
+    "vlalign information image.npy text.npy --labels": "--estimator clusters --folds 3 --bootstraps 20 --permutations 19",
     "vlalign information": "--folds 3 --bootstraps 20 --permutations 19",
     "vlalign synthetic run": f"{FEW_ENCODERS} {FEW_SCORES}",
     "accelerate launch scripts/synthetic.py run": f"{FEW_ENCODERS} {FEW_SCORES}",
@@ -123,8 +124,8 @@ def part_of(line: str) -> str:
 
 
 def pages() -> list[Path]:
-    """Return README.md and the pages of the site, in the order of its navigation."""
-    names = re.findall(r"(\S+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.M)
+    """Return README.md and the pages of the site, in its order; CONTRIBUTING.md has tests that follow it."""
+    names = re.findall(r"([a-z]\S*\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.M)
     paths = [path for name in names for path in (ROOT / "docs" / name, ROOT / name) if path.exists()]
     return [ROOT / "README.md", *paths]
 
