@@ -87,6 +87,7 @@ OTHER_PYTHON = {
     "multibench/README.md": _TRAINED,
 }
 FEW_ENCODERS = "--uniqueness 0 5 --phi-depths 1 --depths 1 2 --seeds 2 --samples 512 --epochs 1 1 --batch 100 --cpu"
+FEW_FOLDS = "--folds 3 --bootstraps 20 --permutations 19"
 FEW_SCORES = "--align-samples 48 --metrics unbiased_cka"
 #: flags that make a command small enough for a test, by how it begins; the first match counts
 SMALLER = {
@@ -94,8 +95,8 @@ SMALLER = {
     "vlalign study uniqueness --x dinov2-small": "--k 3 --permutations 19 --half-samples 4 --workers 0 --cpu",
     "vlalign score features dinov2-small llama-7b --baselines": "--permutations 19 --half-samples 4 --no-figure",
     "vlalign probe": "--folds 3 --bootstraps 20 --strengths 0.01 0.1",
-    "vlalign information image.npy text.npy --labels": "--estimator clusters --folds 3 --bootstraps 20 --permutations 19",
-    "vlalign information": "--folds 3 --bootstraps 20 --permutations 19",
+    "vlalign information image.npy text.npy --labels": f"{FEW_FOLDS} --estimator clusters",
+    "vlalign information": FEW_FOLDS,
     "vlalign synthetic run": f"{FEW_ENCODERS} {FEW_SCORES}",
     "accelerate launch scripts/synthetic.py run": f"{FEW_ENCODERS} {FEW_SCORES}",
     "vlalign synthetic data": "--samples 512",
