@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Sequence
@@ -168,7 +169,13 @@ def _permuted(
 
 def _orders(places: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return all orders [P, n] of blocks [B, size]."""
-    return places[np.array(list(itertools.permutations(range(len(places)))))].reshape(-1, places.size)
+    return places[_permutations(len(places))].reshape(-1, places.size)
+
+
+@functools.lru_cache(maxsize=_EXACT)
+def _permutations(n: int) -> NDArray[np.int64]:
+    """Return all orders [n!, n] of n numbers; listing those of 8 takes longer than a correlation."""
+    return np.array(list(itertools.permutations(range(n))))
 
 
 def _share(a: NDArray[np.float64], b: NDArray[np.float64], r: float, orders: NDArray[np.int64]) -> float:

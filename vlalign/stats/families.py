@@ -82,9 +82,10 @@ def _mean_rho(alignment: Floats, y: Floats) -> tuple[float, float]:
     from scipy.stats import rankdata
 
     rhos, slopes = [], []
-    ranked = rankdata(y) - (len(y) + 1) / 2
-    for x in alignment:
-        ranks, centred = rankdata(x) - (len(x) + 1) / 2, x - x.mean()
+    middle = (len(y) + 1) / 2
+    ranked = rankdata(y) - middle
+    for x, ranks in zip(alignment, rankdata(alignment, axis=1) - middle, strict=True):
+        centred = x - x.mean()
         length = math.sqrt(float((ranks**2).sum() * (ranked**2).sum()))
         rhos.append(float(ranks @ ranked) / length if length else 0.0)
         slopes.append(float(centred @ y / (centred**2).sum()) if centred.any() else 0.0)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
@@ -52,6 +53,12 @@ def information(task: Task, uniqueness: int) -> Information:
     >>> round(exact.joint, 4), [round(value, 4) for value in exact.single]
     (1.1588, [0.7151, 0.8867])
     """
+    return _information(Task(**{field.name: getattr(task, field.name) for field in fields(Task)}), uniqueness)
+
+
+@lru_cache(maxsize=64)
+def _information(task: Task, uniqueness: int) -> Information:
+    """Compute the quantities of a task that may be a part of a study's settings, once for all pages that show them."""
     table = label_table(task, uniqueness)
     known: dict[tuple[int, ...], tuple[float, float]] = {}
     for size in range(1, task.modalities + 1):

@@ -29,6 +29,7 @@ _T = TypeVar("_T")
 _U = TypeVar("_U")
 _COLUMNS = 16  # compared first: rows that differ in them are not identical
 _DIGESTED = 4096  # rows read together
+_HASHED = 16384  # rows held as Python objects
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,12 @@ def row_labels(layer: Tensor | LazyLayer) -> Ints:
     """
     n, width = layer.shape
     first = np.arange(n)  # number of the first row that is identical
-    columns = np.linspace(0, width - 1, min(width, _COLUMNS)).astype(np.int64)
+    columns: Any = slice(None)
+    if width > _COLUMNS:
+        columns = np.linspace(0, width - 1, _COLUMNS).astype(np.int64)
     some = np.concatenate([_as_bytes(part[:, columns]) for _, part in row_blocks(layer)])
+    if n <= _HASHED and len(set(some.tolist())) == n:  # faster than sorting where no two rows are identical
+        return first
     _, inverse, counts = np.unique(some, return_inverse=True, return_counts=True)
     alike = np.flatnonzero(counts[inverse.reshape(-1)] > 1)
     if len(alike):
