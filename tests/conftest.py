@@ -7,8 +7,6 @@ stand-in is empty until a test asks for ``hub``.
 
 from __future__ import annotations
 
-import functools
-import gc
 import os
 import shutil
 import signal
@@ -22,6 +20,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 from support.forks import unsynced
+from support.frozen import freeze
 from support.hub import HubServer
 from support.runs import FakeRun, made_up_pair
 from support.shown import figures_sketched
@@ -136,24 +135,10 @@ def pair() -> tuple[list[Tensor], list[Tensor]]:
     return made_up_pair()
 
 
-@pytest.fixture(scope="session")
-def frozen_caches() -> Iterator[list[Any]]:
-    """Caches among frozen objects, which the library still has to find."""
-    caches: list[Any] = []
-    patch, objects = pytest.MonkeyPatch(), gc.get_objects
-    patch.setattr(gc, "get_objects", lambda: objects() + caches)
-    yield caches
-    patch.undo()
-
-
 @pytest.fixture(scope="module", autouse=True)
-def frozen_objects(frozen_caches: list[Any]) -> None:
-    """Keep what libraries made out of later collections, which take 0.5 s with it, and follow every model."""
-    gc.collect()
-    # isinstance would ask weak references for the class of what is gone
-    frozen = [one for one in gc.get_objects() if type(one) is functools._lru_cache_wrapper]
-    frozen_caches[:] = {id(one): one for one in frozen}.values()
-    gc.freeze()
+def frozen_objects() -> None:
+    """Keep what libraries made out of later collections, which follow every model."""
+    freeze()
 
 
 @pytest.fixture

@@ -24,6 +24,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from support.frozen import freeze
+
 from chaos.kills import differences, in_child, run_forked, tree
 
 N = 16  # samples
@@ -139,6 +141,7 @@ class Campaign:
                 raise RuntimeError(f"{name}: exit status {status}: {said}")
             seen = json.loads(events.read_text(encoding="utf-8"))
             warm(seen["modules"])  # later runs need not import them
+            freeze()
             self._whole[name] = tree(folder), seen["changes"], self._pushed(name)
         return self._whole[name]
 
@@ -228,6 +231,7 @@ def main(arguments: Sequence[str]) -> int:
         with HubServer() as hub:
             os.environ.update(hub.env(root / "home", TOKEN) | {"OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"})
             warm(LIBRARIES)
+            freeze()
             campaign = Campaign(root / "work", hub)
             names = options.verbs or list(VERBS)
             for outcome in campaign.sample(names, options.kills, 0) if options.kills else campaign.all(names):

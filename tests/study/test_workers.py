@@ -14,7 +14,7 @@ import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
-from support.forks import CONTEXT
+from support.forks import CONTEXT, start_server
 from support.multibench_study import small, toy_data
 
 from vlalign.errors import VlalignError
@@ -40,6 +40,7 @@ def two_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture
 def forked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fork the workers of a process that has the libraries imported, which takes 0.1 s instead of 5 s."""
+    start_server()
     monkeypatch.setattr("vlalign.study.workers.get_context", lambda method: CONTEXT)
 
 
@@ -54,6 +55,7 @@ def is_worker(process: psutil.Process) -> bool:
         return False
 
 
+@pytest.mark.usefixtures("forked")
 def test_workers_train_the_same_encoders(data: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "ACCELERATE_USE_CPU"):
         monkeypatch.delenv(name, raising=False)

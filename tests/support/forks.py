@@ -17,7 +17,9 @@ import tempfile
 import traceback
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from multiprocessing.forkserver import ensure_running
 from pathlib import Path
+from unittest import mock
 
 from support.shown import sketched
 
@@ -27,11 +29,19 @@ WARM = [
     "transformers.models.auto", "transformers.models.llama.modeling_llama", "transformers.models.bloom.modeling_bloom",
     "huggingface_hub.hf_api", "vlalign.extraction.engine", "vlalign.multibench.study", "vlalign.report.score",
     "vlalign.scoring.batch", "vlalign.uniqueness.study", "vlalign.synthetic.study", "vlalign.hub.push",
+    "support.freeze_at_import",
 ]  # fmt: skip
 #: by program, the module with its ``main``; the processes that it launches are new ones
 LAUNCHERS = {"accelerate": "accelerate.commands.accelerate_cli", "torchrun": "torch.distributed.run"}
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(WARM)
+TESTS = str(Path(__file__).parents[1])
+
+
+def start_server() -> None:
+    """Start the process that imports the libraries and is forked, if it does not run."""
+    with mock.patch.dict(os.environ, PYTHONPATH=TESTS):
+        ensure_running()
 
 
 class Fork:
@@ -51,6 +61,7 @@ class Fork:
         self._folder = tempfile.TemporaryDirectory()
         self._output = [Path(self._folder.name, name) for name in ("stdout", "stderr")]
         outputs = [str(path) for path in self._output]
+        start_server()
         settings = (self.line, str(cwd), dict(env or os.environ), outputs, figures)
         self._process = CONTEXT.Process(target=_run, args=settings)
         self._process.start()
