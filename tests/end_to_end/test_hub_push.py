@@ -17,6 +17,7 @@ from support.forks import Fork
 from support.hub import STRANGER, TOKEN, HubServer
 
 from vlalign import ScoreRecord
+from vlalign.cli import main
 from vlalign.report.commands import pair_commands
 from vlalign.scoring.conditions import precision_of
 from vlalign.store import FeatureStore
@@ -54,9 +55,10 @@ def test_push_load_pull_score(
     assert contents(tmp_path / "pulled") == contents(store.root)
     assert "3 complete run(s)" in command("vlalign verify pulled").stdout
     assert "unchanged" in command("python scripts/pull.py owner/e2e --store pulled --config dinov2-small").stdout
-    offline = {"HF_HUB_OFFLINE": "1"}
-    assert "unchanged" in command("vlalign pull owner/e2e --store pulled -q", env=offline).stdout
-    command("vlalign pull owner/e2e --store elsewhere --config llama-7b -q", env=offline)
+    code = "from vlalign.cli import main; import sys; sys.exit(main(sys.argv[1:6]) or main(sys.argv[6:]))"
+    lines = "pull owner/e2e --store pulled -q pull owner/e2e --store elsewhere --config llama-7b -q"
+    offline = command(["python", "-c", code, *lines.split()], env={"HF_HUB_OFFLINE": "1"})
+    assert "unchanged" in offline.stdout
     for name in ("features", "pulled"):
         command(f"vlalign score {name} dinov2-small llama-7b --out {name}-results --no-figure --permutations 50")
     (a,), (b,) = ([*(tmp_path / f"{name}-results").glob("*.json")] for name in ("features", "pulled"))
@@ -143,12 +145,17 @@ def test_killed_while_uploading(command: Command, hub: HubServer, tmp_path: Path
     assert len(FeatureStore(tmp_path / "pulled").runs()) == 3
 
 
-def test_errors_are_one_line(command: Command, hub: HubServer, tmp_path: Path) -> None:
+def test_errors_are_one_line(
+    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     make_store(tmp_path / "features")
     (tmp_path / "empty").mkdir()
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "a.json").write_text('{"format": 1, "matrix": []}')
-    command("vlalign push features --repo owner/e2e-errors --private -q", token=TOKEN)
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    assert main(["push", "features", "--repo", "owner/e2e-errors", "--private", "-q"]) == 0
+    capsys.readouterr()
     before = set(hub.repos)
     push = "vlalign push features --repo"
     for line, token, reason in (
@@ -168,7 +175,9 @@ def test_errors_are_one_line(command: Command, hub: HubServer, tmp_path: Path) -
         ("vlalign push-results broken --repo owner/e2e-new", TOKEN, "has record format 1, this vlalign reads 2"),
         ("vlalign push-results owner/never --repo owner/e2e-new", TOKEN, "no local file or folder owner/never"),
     ):
-        said = command(line, token=token, status=1).stderr.strip().splitlines()
+        monkeypatch.setenv("HF_TOKEN", token or "")
+        assert main(line.split()[1:]) == 1, line
+        said = capsys.readouterr().err.strip().splitlines()
         assert reason in said[-1], (line, said)
         assert said[-1].startswith("vlalign "), said
         assert "Traceback" not in "".join(said)

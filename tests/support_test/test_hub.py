@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from support.hub import STRANGER, TOKEN, HubServer
@@ -15,74 +16,102 @@ from support.hub import STRANGER, TOKEN, HubServer
 Python = Callable[..., str]
 
 
+def run(script: str, hub: HubServer, folder: Path) -> str:
+    """Run a script in a process of its own against the stand-in, with a fresh cache; returns its output."""
+    command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(script)]
+    env = hub.env(folder / "home")
+    done = subprocess.run(command, env=env, cwd=folder, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 @pytest.fixture
 def python(hub: HubServer, tmp_path: Path) -> Python:
-    """Run a script against the stand-in with a fresh cache; returns its output."""
-
-    def run(script: str, token: str | None = None) -> str:
-        command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(script)]
-        done = subprocess.run(
-            command, env=hub.env(tmp_path / "home", token), cwd=tmp_path, capture_output=True, text=True, timeout=120
-        )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
+    """Run a script with a cache of this test's own; see :func:`run`."""
     hub.clear()
-    return run
+    return lambda script: run(script, hub, tmp_path)
 
 
-def test_transformers_loads_by_repository_id(python: Python, hub: HubServer) -> None:
+class Clients(NamedTuple):
+    """What each client printed, and the files that were sent of each repository."""
+
+    lines: dict[str, list[str]]
+    sent: dict[str, list[str]]
+
+
+@pytest.fixture(scope="module")
+def clients(hub: HubServer, tmp_path_factory: pytest.TempPathFactory) -> Clients:
+    """The clients after each other in one process, as they import the same libraries."""
+    hub.clear()
+    out = run(CLIENTS.format(token=TOKEN), hub, tmp_path_factory.mktemp("clients"))
+    parts = [part.splitlines() for part in out.split("part ")[1:]]
+    sent = {repo.partition("/")[2]: hub.downloads(repo) for repo in hub.repos}
+    return Clients({name: lines for name, *lines in parts}, sent)
+
+
+CLIENTS = """
+    print("part transformers")
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+    from huggingface_hub import HfApi
+    print(AutoConfig.from_pretrained("huggyllama/llama-7b").model_type)
+    print(type(AutoModelForCausalLM.from_pretrained("bigscience/bloomz-560m")).__name__)
+    commit = HfApi().model_info("openlm-research/open_llama_3b").sha
+    tokenizer = AutoTokenizer.from_pretrained("openlm-research/open_llama_3b", revision=commit)
+    print(tokenizer("A red circle")["input_ids"][0], tokenizer.pad_token)
+
+    print("part timm")
+    import timm, torch
+    name = "timm/vit_small_patch14_dinov2.lvd142m"
+    model = timm.create_model(f"hf-hub:{{name}}@{{HfApi().model_info(name).sha}}", pretrained=True).eval()
+    print(len(model.blocks), tuple(model(torch.zeros(1, 3, 42, 42)).shape))
+    print(len(timm.create_model("hf-hub:timm/vit_giant_patch14_dinov2.lvd142m", pretrained=True).blocks))
+
+    print("part datasets")
+    from datasets import load_dataset
+    for name, revision in (("minhuh/prh", "main"), ("minhuh/prh", "wit_9999"), ("minhuh/nothing", None)):
+        try:
+            load_dataset(name, revision=revision, split="train")
+        except Exception as error:
+            print(type(error).__name__)
+    rows = load_dataset("minhuh/prh", revision="wit_1024", split="train")
+    print(len(rows), rows.column_names, rows[0]["image"].mode, len(rows[0]["text"]))
+    commit = HfApi().dataset_info("minhuh/prh", revision="wit_1024").sha
+    print(len(load_dataset("minhuh/prh", revision=commit, split="train")))
+
+    print("part push")
+    rows.push_to_hub("owner/copy", revision="trial", token="{token}")
+    again = load_dataset("owner/copy", revision="trial", split="train")
+    print(len(again), again[3]["text"] == rows[3]["text"], again[3]["image"].size == rows[3]["image"].size)
+"""
+
+
+def test_transformers_loads_by_repository_id(clients: Clients) -> None:
     """Config, tokenizer and model; asking for the config alone sends no weights."""
-    out = python("""
-        from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
-        from huggingface_hub import HfApi
-        print(AutoConfig.from_pretrained("huggyllama/llama-7b").model_type)
-        print(type(AutoModelForCausalLM.from_pretrained("bigscience/bloomz-560m")).__name__)
-        commit = HfApi().model_info("openlm-research/open_llama_3b").sha
-        tokenizer = AutoTokenizer.from_pretrained("openlm-research/open_llama_3b", revision=commit)
-        print(tokenizer("A red circle")["input_ids"][0], tokenizer.pad_token)
-    """)
-    assert out.split() == ["llama", "BloomForCausalLM", "1", "None"]
-    assert hub.downloads("huggyllama/llama-7b") == ["config.json"]
-    assert "model.safetensors" in hub.downloads("bigscience/bloomz-560m")
-    assert "tokenizer.model" in hub.downloads("openlm-research/open_llama_3b")
-    assert "model.safetensors" not in hub.downloads("openlm-research/open_llama_3b")
+    assert " ".join(clients.lines["transformers"]).split() == ["llama", "BloomForCausalLM", "1", "None"]
+    assert clients.sent["huggyllama/llama-7b"] == ["config.json"]
+    assert "model.safetensors" in clients.sent["bigscience/bloomz-560m"]
+    assert "tokenizer.model" in clients.sent["openlm-research/open_llama_3b"]
+    assert "model.safetensors" not in clients.sent["openlm-research/open_llama_3b"]
 
 
-def test_timm_loads_from_the_hub(python: Python, hub: HubServer) -> None:
+def test_timm_loads_from_the_hub(clients: Clients) -> None:
     """Both timm repositories, one of them at a commit."""
-    out = python("""
-        import timm, torch
-        from huggingface_hub import HfApi
-        name = "timm/vit_small_patch14_dinov2.lvd142m"
-        model = timm.create_model(f"hf-hub:{name}@{HfApi().model_info(name).sha}", pretrained=True).eval()
-        print(len(model.blocks), tuple(model(torch.zeros(1, 3, 42, 42)).shape))
-        print(len(timm.create_model("hf-hub:timm/vit_giant_patch14_dinov2.lvd142m", pretrained=True).blocks))
-    """)
-    assert out.splitlines() == ["3 (1, 32)", "4"]
-    assert hub.downloads("timm/vit_small_patch14_dinov2.lvd142m") == ["config.json", "model.safetensors"]
+    assert clients.lines["timm"] == ["3 (1, 32)", "4"]
+    assert clients.sent["timm/vit_small_patch14_dinov2.lvd142m"] == ["config.json", "model.safetensors"]
 
 
-def test_datasets_loads_a_revision(python: Python) -> None:
+def test_datasets_loads_a_revision(clients: Clients) -> None:
     """The rows are on the branch and main is empty, so that a forgotten revision is found out.
 
     The failures come first: once any revision is cached, datasets 5 quietly returns that one where loading fails.
     """
-    out = python("""
-        from datasets import load_dataset
-        from huggingface_hub import HfApi
-        for name, revision in (("minhuh/prh", "main"), ("minhuh/prh", "wit_9999"), ("minhuh/nothing", None)):
-            try:
-                load_dataset(name, revision=revision, split="train")
-            except Exception as error:
-                print(type(error).__name__)
-        rows = load_dataset("minhuh/prh", revision="wit_1024", split="train")
-        print(len(rows), rows.column_names, rows[0]["image"].mode, len(rows[0]["text"]))
-        commit = HfApi().dataset_info("minhuh/prh", revision="wit_1024").sha
-        print(len(load_dataset("minhuh/prh", revision=commit, split="train")))
-    """)
     errors = ["EmptyDatasetError", "DatasetNotFoundError", "DatasetNotFoundError"]
-    assert out.splitlines() == [*errors, "24 ['image', 'text'] RGB 2", "24"]
+    assert clients.lines["datasets"] == [*errors, "24 ['image', 'text'] RGB 2", "24"]
+
+
+def test_push_to_hub_round_trip(clients: Clients) -> None:
+    """datasets pushes a table with an image column and reads it back."""
+    assert clients.lines["push"] == ["24 True True"]
 
 
 def test_snapshot_and_offline(python: Python, hub: HubServer) -> None:
@@ -102,29 +131,29 @@ def test_snapshot_and_offline(python: Python, hub: HubServer) -> None:
 
 
 GATE = """
-    from huggingface_hub import HfApi, hf_hub_download, get_token
-    for call in (HfApi().model_info, HfApi().auth_check, lambda name: hf_hub_download(name, "config.json")):
-        try:
-            call("{repo}")
-            print("open")
-        except Exception as error:
-            print(type(error).__name__, error.response.status_code)
+    import os
+    from huggingface_hub import HfApi, hf_hub_download
+    for repo, token in {cases}:
+        os.environ["HF_TOKEN"] = token
+        for call in (HfApi().model_info, HfApi().auth_check, lambda name: hf_hub_download(name, "config.json")):
+            try:
+                call(repo)
+                print("open")
+            except Exception as error:
+                print(type(error).__name__, error.response.status_code)
 """
 
 
-@pytest.mark.parametrize(
-    ("repo", "token", "answers"),
-    [
-        ("google/gemma-2b", None, ["open", "GatedRepoError 401", "GatedRepoError 401"]),
-        ("google/gemma-2b", STRANGER, ["open", "GatedRepoError 403", "GatedRepoError 403"]),
-        ("google/gemma-2b", TOKEN, ["open", "open", "open"]),
-        ("nobody/nothing", None, ["RepositoryNotFoundError 401"] * 3),
-        ("nobody/nothing", TOKEN, ["RepositoryNotFoundError 404"] * 3),
-    ],
-)
-def test_gated_and_missing_repositories(python: Python, repo: str, token: str | None, answers: list[str]) -> None:
+def test_gated_and_missing_repositories(python: Python) -> None:
     """The clients' own exceptions; a gated model's info is open to all, as on the real Hub."""
-    assert python(GATE.format(repo=repo), token).splitlines() == answers
+    answers = {
+        ("google/gemma-2b", ""): ["open", "GatedRepoError 401", "GatedRepoError 401"],
+        ("google/gemma-2b", STRANGER): ["open", "GatedRepoError 403", "GatedRepoError 403"],
+        ("nobody/nothing", ""): ["RepositoryNotFoundError 401"] * 3,
+        ("nobody/nothing", TOKEN): ["RepositoryNotFoundError 404"] * 3,
+        ("google/gemma-2b", TOKEN): ["open", "open", "open"],  # last, as it leaves the file in the cache
+    }
+    assert python(GATE.format(cases=list(answers))).splitlines() == [one for three in answers.values() for one in three]
 
 
 # -- in this process: conftest points it at the stand-in ------------------------------------------------------------
@@ -225,21 +254,6 @@ def test_private_repositories_and_faults(server: HubServer, tmp_path: Path) -> N
     server.fault = lambda method, path: 503 if path.startswith("/api/models") else None
     with pytest.raises(HfHubHTTPError, match="503"):
         api.model_info("owner/secret")
-
-
-def test_push_to_hub_round_trip(python: Python, hub: HubServer) -> None:
-    """datasets pushes a table with an image column and reads it back."""
-    out = python(
-        """
-        from datasets import load_dataset
-        rows = load_dataset("minhuh/prh", revision="wit_1024", split="train")
-        rows.push_to_hub("owner/copy", revision="trial")
-        again = load_dataset("owner/copy", revision="trial", split="train")
-        print(len(again), again[3]["text"] == rows[3]["text"], again[3]["image"].size == rows[3]["image"].size)
-        """,
-        TOKEN,
-    )
-    assert out.split() == ["24", "True", "True"]
 
 
 def test_no_other_host_is_reached() -> None:

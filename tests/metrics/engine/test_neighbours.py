@@ -78,13 +78,14 @@ def test_float64_is_not_rounded() -> None:
 
 @pytest.mark.parametrize("kind", ["random", "duplicates", "sorted classes", "constant", "zero"])
 def test_large_enough_for_column_groups(kind: str) -> None:
-    x = whole_numbers(700, 5, 1, 50)
+    n = 460  # more than twice the groups for k = 70
+    x = whole_numbers(n, 5, 1, 50)
     if kind == "duplicates":
-        x = x[:70].repeat(10, 1)
+        x = x[:46].repeat(10, 1)
     elif kind == "sorted classes":
-        x = x[:35].repeat_interleave(20, 0) + torch.arange(700).unsqueeze(1).remainder(3)
+        x = x[:23].repeat_interleave(20, 0) + torch.arange(n).unsqueeze(1).remainder(3)
     elif kind in ("constant", "zero"):
-        x = torch.full((700, 5), 2.0 if kind == "constant" else 0.0)
+        x = torch.full((n, 5), 2.0 if kind == "constant" else 0.0)
     expected = slow_knn(x, 70, "y")
     for k, block in itertools.product((1, 10, 70), (None, 33, 256)):
         assert knn(x, k, side="y", block=block).tolist() == [row[:k] for row in expected]
