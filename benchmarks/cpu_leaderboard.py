@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from cpu_metrics import Shape
 from cpu_scores import make_layers
 from measure import Row, row_of, run_alone
 
@@ -49,9 +50,7 @@ def run_of(name: str, modality: str, seed: int) -> dict[str, Any]:
     return {"hash": RunKey(key).hash, "key": key, "facts": {"truncated": 0}}
 
 
-def made_up_records(
-    count: int, shape: tuple[tuple[int, int], tuple[int, int]] = ((12, 64), (31, 64))
-) -> Iterator[ScoreRecord]:
+def made_up_records(count: int, shape: tuple[Shape, Shape] = ((12, 64), (31, 64))) -> Iterator[ScoreRecord]:
     """Make ``count`` records of a grid of vision and text models, its square root on each side."""
     shared = torch.randn(256, 8, generator=torch.Generator().manual_seed(0))
     first = score(make_layers(256, *shape[0], 1, shared), make_layers(256, *shape[1], 2, shared), full=True)
@@ -77,12 +76,12 @@ def made_up_records(
         )
 
 
-def site_rows(count: int) -> list[Row]:
+def site_rows(count: int, **sizes: Any) -> list[Row]:
     """Measure reading the records and building the site: seconds, and megabytes of the folder."""
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         results, site = Path(folder) / "results", Path(folder) / "site"
-        for i, record in enumerate(made_up_records(count)):
+        for i, record in enumerate(made_up_records(count, **sizes)):
             record.save(results / f"{i:05d}.json")
         start = time.perf_counter()
         board = save_leaderboard(collect([results]), site)
@@ -101,7 +100,7 @@ def site_rows(count: int) -> list[Row]:
 
 def rows(quick: bool = False) -> list[Row]:
     """Measure all rows; ``quick`` measures a small case, to check that everything runs."""
-    return site_rows(10) if quick else site_rows(1000)
+    return site_rows(10, shape=((2, 8), (3, 8))) if quick else site_rows(1000)
 
 
 if __name__ == "__main__":

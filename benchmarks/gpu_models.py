@@ -36,7 +36,9 @@ def save_text_model(kind: str, folder: Path, data: DataSpec, tiny: bool) -> tupl
     config: Any
     if kind == "llama-7b":
         sizes = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 3, "num_attention_heads": 4}
-        config = LlamaConfig(vocab_size=32000, architectures=["LlamaForCausalLM"], **(sizes if tiny else {}))
+        config = LlamaConfig(
+            vocab_size=8000 if tiny else 32000, architectures=["LlamaForCausalLM"], **(sizes if tiny else {})
+        )
     else:
         shape = (64, 3, 4) if tiny else (1024, 24, 16)
         sizes = dict(zip(("hidden_size", "n_layer", "n_head"), shape, strict=True))
