@@ -26,6 +26,7 @@ T = TypeVar("T")
 TIMEOUT = "VLALIGN_STUCK_SECONDS"  # environment variable
 _SECONDS = 600.0
 _LOOKS = 20  # in that time
+_shared: PartialState | None = None  # the processes that share out work now
 
 
 def start_processes(cpu: bool) -> PartialState:
@@ -101,6 +102,24 @@ def agree(state: PartialState, make: Callable[[], T]) -> T:
     return made
 
 
+def main_first(state: PartialState | None, make: Callable[[], T]) -> T:
+    """Return what each process makes, the main one before the others; its exception ends all, as :func:`agree`.
+
+    Raises:
+        VlalignError: another process ended.
+    """
+    if state is None:
+        return make()
+    made: list[T] = []
+
+    def keep() -> bool:
+        made.append(make())
+        return True
+
+    agree(state, keep)
+    return made[0] if made else make()
+
+
 def meet(state: PartialState) -> None:
     """Wait until every process has reached this call.
 
@@ -109,6 +128,60 @@ def meet(state: PartialState) -> None:
     """
     with _waiting(state):
         state.wait_for_everyone()
+
+
+def launched_together(cpu: bool) -> PartialState | None:
+    """Return :func:`start_processes` of several processes; None for one alone, which needs no Accelerate."""
+    return start_processes(cpu) if int(os.environ.get("WORLD_SIZE", "1")) > 1 else None
+
+
+@contextmanager
+def sharing(state: PartialState | None) -> Iterator[None]:
+    """Let all processes run the block, which then share out its work where that pays; None changes nothing."""
+    global _shared
+    before, _shared = _shared, state
+    try:
+        yield
+    finally:
+        _shared = before
+
+
+def is_shared() -> bool:
+    """Return whether several processes run this and share out its work."""
+    return _shared is not None
+
+
+def share_out(count: int, compute: Callable[[slice], Iterable[T]]) -> list[T]:
+    """Return the results of ``count`` items in order, of which each process computes its share.
+
+    Args:
+        count: number of items.
+        compute: returns the results of the items that a slice selects; its own work is not shared out.
+
+    Raises:
+        VlalignError: another process ended.
+    """
+    state = _shared
+    if state is None or count < state.num_processes:
+        return list(compute(slice(None)))
+    from torch.distributed import all_gather_object
+
+    number = state.num_processes
+    with sharing(None):
+        mine = list(compute(slice(state.process_index, None, number)))
+    parts: list[Any] = [None] * number
+    with _waiting(state):
+        all_gather_object(parts, mine)
+    results: list[Any] = [None] * count
+    for i, part in enumerate(parts):
+        results[i::number] = part
+    return results
+
+
+def meet_sharing() -> None:
+    """Wait until every process that shares the work has reached this call."""
+    if _shared is not None:
+        meet(_shared)
 
 
 @contextmanager

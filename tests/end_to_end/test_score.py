@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from end_to_end.conftest import Command
@@ -226,3 +229,48 @@ def test_runs_of_one_model_are_told_apart(tiny: TinyModels, tmp_path: Path, caps
     assert "llama (bfloat16)" in said
     assert "bloom (" not in said
     assert len(list((tmp_path / "r").glob("*.json"))) == 3
+
+
+BLOCKS = """
+import os, signal, sys, vlalign.cli
+from vlalign.metrics.engine import neighbours
+neighbours.BLOCK_BYTES = 300 * 4 * 50
+search, count = neighbours.NeighbourSearch.block, [0]
+def block(*arguments):
+    count[0] += 1
+    if DIES and count[0] == 2 and os.environ["RANK"] == "1":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return search(*arguments)
+neighbours.NeighbourSearch.block = block
+status = vlalign.cli.main(sys.argv[1:])
+print("blocks", count[0], file=sys.stderr)
+sys.exit(status)
+"""
+
+
+def test_several_processes_share_out_a_score(command: Command, tmp_path: Path) -> None:
+    draw = torch.Generator().manual_seed(0)
+    shared = torch.randn(300, 1, 6, generator=draw)
+    for side in "xy":
+        layers = shared + torch.randn(300, 2, 6, generator=draw)
+        layers[:9] = layers[:1]  # ties
+        np.save(tmp_path / f"{side}.npy", layers.numpy())
+    flags = ["--permutations", "70", "--half-samples", "5", "--no-figure", "--quiet", "--out"]
+
+    def score_with(processes: int, dies: bool = False, status: int | None = 0) -> subprocess.CompletedProcess[str]:
+        out = "killed" if dies else str(processes)
+        line = ["python", "-c", BLOCKS.replace("DIES", str(dies)), "score", "x.npy", "y.npy", *flags, out]
+        return command(line, processes=processes, status=status)
+
+    ends = {processes: score_with(processes) for processes in (1, 2)}
+    records = {}
+    for processes, end in ends.items():
+        (path,) = (tmp_path / str(processes)).glob("*.json")
+        records[processes] = {k: v for k, v in json.loads(path.read_text()).items() if k != "seconds"}
+        assert end.stdout.count("x × y") == ends[1].stdout.count("x × y") > 0  # the main process alone shows it
+    assert records[1] == records[2]
+    blocks = {processes: [int(n) for n in re.findall(r"blocks (\d+)", end.stderr)] for processes, end in ends.items()}
+    assert sum(blocks[2]) == blocks[1][0]
+    assert max(blocks[2]) <= 0.6 * blocks[1][0]
+    (line,) = [line for line in score_with(2, dies=True, status=None).stderr.splitlines() if "blocks" not in line]
+    assert "another of the processes launched together ended" in line

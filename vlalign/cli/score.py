@@ -18,6 +18,7 @@ rows are paired by id where both files have ids, and else by their order.
   vlalign score features --metric mutual_knn:k=20 --metric unbiased_cka --metric cka:kernel=rbf,bandwidth=median
   vlalign score features --table latex --figure-format pdf --style paper > table.tex
   vlalign score features dinov2-small@1f4b llama-7b --metric all --permutations 0
+  torchrun --nproc_per_node 2 scripts/score.py features dinov2-small llama-7b    # processes share out the work
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from vlalign.store.key import is_baseline
 
 if TYPE_CHECKING:
     from vlalign.data.embeddings import Embeddings
+    from vlalign.scoring.batch import Planned
     from vlalign.scoring.categories import Column
     from vlalign.scoring.inputs import Arrays, Features
     from vlalign.store import FeatureStore, Run
@@ -84,28 +86,23 @@ def run(
         dry_run: check everything and estimate time and disk, score nothing
         figure: write figures
     """
-    from vlalign.data.embeddings import is_embeddings, read_groups
     from vlalign.display.figures import figure_style
+    from vlalign.processes import launched_together, main_first, sharing
     from vlalign.report.console import console
     from vlalign.report.score import estimate_table, show_records
-    from vlalign.scoring.batch import prepare_pairs
     from vlalign.scoring.estimate import estimate_scores
     from vlalign.scoring.resume import kept_records, score_missing
-    from vlalign.store import FeatureStore
 
     form = form_of(json, table, dry_run)
     options = replace(options, full=report == "full")
-    if baselines and is_embeddings(store):
-        raise VlalignError("--baselines is for runs of a store: make runs of the files with `vlalign import`")
-    if is_embeddings(store):
-        pairs: Sequence[tuple[Features, Features]] = file_pairs([store, *runs], others, ids, id_column)
-        options = replace(options, groups=read_groups(options.groups, id_column))
-    elif others or ids or (id_column and not options.within):
-        raise VlalignError(f"--with, --ids and --id-column are for files of embeddings, not for the store {store}")
-    else:
-        pairs = choose_pairs(FeatureStore(store), runs, baselines)
-    options = replace(options, within=read_columns(options.within, id_column))
-    planned = prepare_pairs(pairs, options)
+    state = launched_together(cpu=options.device == "cpu")
+
+    planned, options = main_first(state, lambda: plan(store, runs, others, ids, id_column, baselines, options))
+    if state is not None and not state.is_main_process:
+        with sharing(state):
+            for _ in () if dry_run else score_missing(planned, Path(out), force=force, progress=False):
+                pass  # the main process writes and shows the records
+        return
     if dry_run:
         kept = kept_records(planned, Path(out), force=force)
         missing = [one for one, record in zip(planned, kept, strict=True) if record is None]
@@ -119,8 +116,34 @@ def run(
         return
     records = score_missing(planned, Path(out), force=force, progress=not quiet)
     kind = figure_format if figure else None
-    with figure_style(style):
+    with figure_style(style), sharing(state):
         show_records(records, Path(out), console(), figures=kind, full=options.full, form=form)
+
+
+def plan(
+    store: str, runs: Sequence[str], others: Sequence[str], ids: Sequence[str], id_column: str | None, baselines: bool,
+    options: ScoreOptions,
+) -> tuple[list[Planned], ScoreOptions]:  # fmt: skip
+    """Plan the scores that the arguments of :func:`run` ask for, and read the files that options name.
+
+    Raises:
+        VlalignError: arguments that do not fit together, or anything that can be wrong with the features.
+    """
+    from vlalign.data.embeddings import is_embeddings, read_groups
+    from vlalign.scoring.batch import prepare_pairs
+    from vlalign.store import FeatureStore
+
+    if baselines and is_embeddings(store):
+        raise VlalignError("--baselines is for runs of a store: make runs of the files with `vlalign import`")
+    if is_embeddings(store):
+        pairs: Sequence[tuple[Features, Features]] = file_pairs([store, *runs], others, ids, id_column)
+        options = replace(options, groups=read_groups(options.groups, id_column))
+    elif others or ids or (id_column and not options.within):
+        raise VlalignError(f"--with, --ids and --id-column are for files of embeddings, not for the store {store}")
+    else:
+        pairs = choose_pairs(FeatureStore(store), runs, baselines)
+    options = replace(options, within=read_columns(options.within, id_column))
+    return prepare_pairs(pairs, options), options
 
 
 def read_columns(texts: Any, id_column: str | None) -> tuple[Column, ...] | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from vlalign.display import visible
 from vlalign.errors import VlalignError
+from vlalign.processes import meet_sharing
 from vlalign.scoring.batch import Planned
 from vlalign.scoring.collect import read_record
 from vlalign.scoring.inputs import is_run
@@ -61,6 +62,7 @@ def score_missing(
     from tqdm import tqdm
 
     kept = kept_records(planned, folder, force=force)
+    meet_sharing()  # before any of them writes
     count = sum(record is not None for record in kept)
     if count:
         log.info("%d of %d scores already in %s: kept (--force recomputes them)", count, len(planned), folder)

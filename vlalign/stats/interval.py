@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Ints, Metric
+from vlalign.processes import share_out
 from vlalign.stats.subsets import Halves, Subsets, common_rows, widths
 
 
@@ -81,7 +82,10 @@ def half_sampling(
     def largest(rows: Ints) -> float:
         return float(metric.grid(*subsets.prepared(rows)).max())
 
-    halves = np.array([[largest(rows) for rows in both] for both in cut.rows(seed)])
+    def scores(chosen: slice) -> list[list[float]]:
+        return [[largest(rows) for rows in both] for both in list(cut.rows(seed))[chosen]]
+
+    halves = np.array(share_out(cut.cuts, scores) if metric.lazy else scores(slice(None)))
     observed = largest(np.arange(n))
     sd = float(cut.sd(halves[:, 0] - halves[:, 1]))
     margin = cut.quantile(level) * sd

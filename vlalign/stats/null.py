@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Floats, Ints, Metric
+from vlalign.processes import share_out
 from vlalign.stats.groups import checked_groups, members
 
 _CHUNK_BYTES = 32 * 2**20  # of permutations held at once
@@ -195,7 +196,10 @@ def permutation_null(
     reached, stopped = 0, False
     mean = np.zeros((len(x), len(y)))
     for part in permutations(n, count, seed, chunk, groups, within):
-        values = metric.permuted(x, y, part)
+        if metric.lazy:  # counts, which do not depend on how many are computed together
+            values = share_out(len(part), lambda chosen: metric.permuted(x, y, part[chosen]))  # noqa: B023
+        else:
+            values = list(metric.permuted(x, y, part))
         for matrix in values:  # one by one, so that nothing depends on the size of the chunks
             maxima.append(float(matrix.max()))
             mean += (matrix - mean) / len(maxima)

@@ -132,7 +132,7 @@ def _dense_counts(table: Sequence[Ints], looked_up: Sequence[Ints], forward: Int
     n, k = table[0].shape
     count = 1 if forward is None else len(forward)
     result = np.zeros((count, len(table), len(looked_up)), dtype=np.int64)
-    flat = None if forward is None else np.concatenate(looked_up, axis=1)  # [N, L * k]
+    flat = looked_up[0] if forward is None else np.concatenate(looked_up, axis=1)  # [N, L * k]; None needs none
     rows = min(n, max(1, _TABLE_BYTES // (4 * n)))
     for start in range(0, n, rows):
         stop = min(n, start + rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -14,6 +14,7 @@ from vlalign.lazy_torch import torch
 from vlalign.metrics.base import Ints, check_features, checked_norms, choice, whole_number
 from vlalign.metrics.engine.threads import scratch
 from vlalign.metrics.engine.ties import Sided, TieBreaking, row_labels
+from vlalign.processes import is_shared, share_out
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,7 +38,8 @@ def knn(x: ArrayLike | LazyLayer, k: int = 10, *, side: str = "x", block: int | 
     two row numbers and ``side``: give the two sides of a comparison different sides, or tied rows share neighbours
     whatever their features. A zero row is equally similar to every row, so its neighbours are random ones.
 
-    Works on the device of ``x`` in row blocks: besides the input, memory grows by about ``block * N`` values.
+    Works on the device of ``x`` in row blocks: besides the input, memory grows by about ``block * N`` values. Processes
+    that share out their work (:func:`vlalign.processes.sharing`) search different blocks.
 
     Args:
         x: features [N, D], float32 or float64 (float16 and bfloat16 are computed in float32), or a layer whose rows are
@@ -71,9 +73,17 @@ def knn_of_sides(
     block = -(-n // blocks)  # even blocks: no small last one
     out = torch.empty((n, search.k), dtype=dtype or torch.int64, device=search.layer.device)
     buffer = scratch((block, n), search.layer.dtype, out.device)
+
+    def searched(chosen: slice) -> Iterator[tuple[Ints, list[Tied]]]:
+        for start in range(0, n, block)[chosen]:
+            tied = search.block(start, out[start : start + block], buffer)
+            yield out[start : start + block].cpu().numpy(), tied
+
     tied: list[Tied] = []
-    for start in range(0, n, block):
-        tied += search.block(start, out[start : start + block], buffer)
+    for start, (rows, of_block) in zip(range(0, n, block), share_out(len(range(0, n, block)), searched), strict=True):
+        tied += of_block
+        if is_shared():  # others filled it
+            out[start : start + block] = torch.from_numpy(rows).to(out)
     return with_ties(out, tied)
 
 

@@ -8,6 +8,7 @@ from threading import local
 from typing import TYPE_CHECKING, TypeVar
 
 from vlalign.lazy_torch import torch
+from vlalign.processes import is_shared
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -21,11 +22,12 @@ def map_layers(work: Callable[[_In], _Out], layers: Iterable[_In]) -> list[_Out]
     """Compute ``[work(layer) for layer in layers]`` with as many layers at a time as torch may use CPU threads.
 
     Each call then runs on one thread, which beats splitting every small operation over the threads. The thread count
-    of the caller is the same afterwards.
+    of the caller is the same afterwards. Where several processes share out the work, one layer at a time, so that all
+    processes are at the same one.
     """
     items = list(layers)
     threads = torch.get_num_threads()
-    if threads == 1 or len(items) < 2:
+    if threads == 1 or len(items) < 2 or is_shared():
         return [work(item) for item in items]
     try:
         with ThreadPoolExecutor(threads, initializer=_start_worker) as pool:
