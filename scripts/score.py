@@ -1,4 +1,8 @@
-"""`vlalign score` as a script."""
+"""Score the alignment of models, on one process or many.
+
+torchrun --nproc_per_node 2 scripts/score.py features dinov2-small llama-7b
+accelerate launch scripts/score.py image.npy text.npy
+"""
 
 import sys
 

@@ -57,6 +57,15 @@ def test_it_is_what_a_rerun_gives(pair: tuple[Layers, Layers]) -> None:
     assert first.null == second.null
 
 
+def test_permutations_decide_near_the_level(pair: tuple[Layers, Layers], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vlalign.scoring.analysis._NEAR_ALPHA", (0.0, 1.0))
+    options = {"permutations": 99, "half_samples": 0}
+    record = vlalign.score(*pair, null="analytic", **options)
+    assert record.null == vlalign.score(*pair, **options).null
+    assert [note for note in record.checks["notes"] if "the null is that of permutations" in note]
+    assert vlalign.score(*pair, null="analytic", permutations=0, half_samples=0).null["method"] == "analytic"
+
+
 def test_categories_are_permuted_beside_it(pair: tuple[Layers, Layers]) -> None:
     record = vlalign.score(*pair, null="analytic", within=[i % 3 for i in range(60)], permutations=99, half_samples=0)
     assert record.null is not None

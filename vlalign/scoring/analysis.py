@@ -29,6 +29,7 @@ ALPHA = 0.05  # level of the null's threshold, at which the calibrated score sta
 Layer: TypeAlias = Tensor | LazyLayer
 #: what a record keeps of a null inside categories
 _OF_WITHIN = ("permutations", "asked", "stopped", "seed", "mean", "sd", "q95", "max", "p_value")
+_NEAR_ALPHA = (0.02, 0.1)  # analytic p-values, up to 1.4 times those of permutations, in whose place these are taken
 _MOST_PAIRS = 4000  # whose covariance is decomposed, in about a minute
 _KEPT = 1000  # draws of an analytic null in a record
 _MOST_ALONE = 0.2  # of the samples, alone in their categories; with more, what categories explain is not computed
@@ -59,7 +60,12 @@ class Analysis:
         notes: list[str] = []
         labels = None if self.groups is None else self.groups.labels
         moments = self._moments()
-        null = self._analytic_null(seed) if analytic else self._null(permutations, seed, labels, notes)
+        null = self._analytic_null(seed) if analytic else None
+        if null is None or (permutations and _NEAR_ALPHA[0] <= null["p_value"] <= _NEAR_ALPHA[1]):
+            if null is not None:
+                p = f"{null['p_value']:.3f}"
+                notes.append(f"the analytic p-value, {p}, is near {ALPHA:g}, so the null is that of permutations")
+            null = self._null(permutations, seed, labels, notes)
         with timed(self.seconds, "checks"):
             (x_raw, x), (y_raw, y) = (side.both(i) for side, i in zip((self.x, self.y), self._positions(), strict=True))
             lists = self._lists()

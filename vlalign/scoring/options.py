@@ -132,7 +132,7 @@ class ScoreOptions(CompareOptions, NullOptions):
 
     null: Annotated[Literal["permutation", "analytic"], Parameter(group=_NULL)] = "permutation"
     """null of the largest score over layer pairs: from permutations, or in a moment at any N from the exact covariance
-    of the shared neighbours of layer pairs (mutual_knn)"""
+    of the shared neighbours of layer pairs (mutual_knn); permutations decide where its p-value is from .02 to .1"""
 
     within: Annotated[Within, Parameter(group=_NULL, metavar="FILE:COLUMN")] = None
     """categories of the samples, by id where the file has ids: also test the score against pairs shuffled inside
