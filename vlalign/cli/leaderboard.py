@@ -111,7 +111,14 @@ def check(
     from vlalign.files import work_folder
     from vlalign.hub import is_repo, pull, read_results, runs_on_hub, split_source
     from vlalign.report.console import console
-    from vlalign.report.leaderboard import DIFFERS, VERIFIED, check_record, choose_records, hashes_of, show_checked
+    from vlalign.report.leaderboard.check import (
+        DIFFERS,
+        VERIFIED,
+        check_record,
+        choose_records,
+        hashes_of,
+        show_checked,
+    )
     from vlalign.store import FeatureStore
 
     collected = read_results(list(results))

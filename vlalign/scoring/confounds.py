@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from vlalign.display.format import DASH, interval, number, plural
 from vlalign.scoring.categories import Categories
-from vlalign.scoring.inputs import Side
 from vlalign.scoring.summary import value_or_dash
 from vlalign.stats.explained import strata
 from vlalign.store import FeatureStore, is_baseline
 
 if TYPE_CHECKING:
+    from vlalign.scoring.inputs import Side
     from vlalign.scoring.record import ScoreRecord
     from vlalign.store import Run
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from torch import Tensor
 
 from vlalign.arrays import index_ids
 from vlalign.errors import VlalignError
+from vlalign.lazy_torch import torch
 from vlalign.metrics.base import Ints
-from vlalign.scoring.layers import PreparedSide
 from vlalign.stats.groups import checked_groups, exact_groups, read_groups
+
+if TYPE_CHECKING:
+    from vlalign.scoring.layers import PreparedSide
 
 #: ``"exact"`` (identical features in the last layer of a model), a file with the columns id and group, a mapping
 #: from sample id to group, or one label a row.
@@ -98,7 +100,7 @@ def values_of_samples(values: Any, ids: Sequence[str] | None, n: int, what: str)
         raise VlalignError(f"{what} must be a mapping or a list of labels, not {type(values).__name__}")
     if len(values) != n:
         raise VlalignError(f"{what}: {len(values)} labels for {n} samples, give one a row")
-    return [value.item() if isinstance(value, Tensor) else value for value in values]
+    return [value.item() if isinstance(value, torch.Tensor) else value for value in values]
 
 
 def numbered(labels: Sequence[Any], what: str) -> Ints:

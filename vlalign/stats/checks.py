@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from vlalign.arrays import LazyLayer, row_blocks
 from vlalign.errors import VlalignError
+from vlalign.lazy_torch import torch
 from vlalign.metrics.base import check_features, checked_norms
 from vlalign.metrics.engine.neighbours import DEVICE_BLOCK_BYTES, knn
 from vlalign.metrics.engine.ties import row_labels
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 NEAR = 0.999  # cosine beyond which two samples are near-duplicates
 
@@ -127,11 +129,11 @@ def _near_rows(rows: Tensor | LazyLayer, near: float) -> Tensor:
     """Count for each of the normalised rows [N, D] the others of inner product > ``near``, in row blocks."""
     parts = []
     held = _BLOCK_BYTES if rows.device.type == "cpu" else DEVICE_BLOCK_BYTES
-    step = max(1, held // (len(rows) * rows.element_size())) if isinstance(rows, Tensor) else _LAZY_ROWS
+    step = max(1, held // (len(rows) * rows.element_size())) if isinstance(rows, torch.Tensor) else _LAZY_ROWS
     for start in range(0, len(rows), step):
         part = rows[start : start + step]
         counts = torch.zeros(len(part), dtype=torch.int64, device=part.device)
-        for low, others in [(0, rows)] if isinstance(rows, Tensor) else row_blocks(rows):
+        for low, others in [(0, rows)] if isinstance(rows, torch.Tensor) else row_blocks(rows):
             above = part @ others.T > near
             above.diagonal(start - low).fill_(False)
             counts += above.sum(dim=1)

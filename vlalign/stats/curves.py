@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch import Tensor
 
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Metric, whole_number
@@ -15,6 +14,9 @@ from vlalign.metrics.engine.neighbour_lists import NeighbourMetric, shortened
 from vlalign.metrics.engine.threads import map_layers
 from vlalign.stats.null import generator
 from vlalign.stats.subsets import common_rows, each_subset, widths
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _LIST_BYTES = 2**29  # of the neighbour lists of all layers, for a default k
 _KS = tuple(step * 10**power for power in range(6) for step in (1, 2, 5))

@@ -15,16 +15,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch import Tensor
 
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Floats, Ints, Metric
 from vlalign.stats.checks import near_counts
 from vlalign.stats.null import generator
 from vlalign.stats.subsets import Subsets, widths
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 STRATA = 32  # at most, of numbers
 _LEAST = 10  # samples of a stratum

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch import Tensor
 
 from vlalign.arrays import LazyLayer
 from vlalign.errors import VlalignError
@@ -15,6 +14,9 @@ from vlalign.files import one_line
 from vlalign.metrics.base import Ints
 from vlalign.metrics.engine.ties import row_labels
 from vlalign.paths import user_path
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch import Tensor
 
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Floats, Ints, Metric
@@ -16,6 +15,9 @@ from vlalign.metrics.engine.neighbour_lists import NeighbourMetric
 from vlalign.metrics.engine.threads import map_layers
 from vlalign.stats.groups import checked_groups, members
 from vlalign.stats.null import generator
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _FEW = 192  # rows below which passing layers to threads takes longer than the work
 

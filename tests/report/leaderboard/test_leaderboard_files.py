@@ -11,6 +11,8 @@ import io
 import json
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -402,3 +404,10 @@ def test_a_link_that_is_no_address_of_the_web(tmp_path: Path, capsys: pytest.Cap
     assert main(["leaderboard", str(results), "--out", str(tmp_path / "site"), "--link", "javascript:alert(1)"]) != 0
     assert "does not start with https://" in capsys.readouterr().err
     assert not (tmp_path / "site").exists()
+
+
+def test_a_site_needs_no_torch() -> None:
+    """So that a job that only publishes starts at once."""
+    code = "import sys, vlalign.hub, vlalign.report.leaderboard; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
