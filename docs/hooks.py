@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import io
+import json
 import os
 import re
 from pathlib import Path
@@ -21,10 +22,18 @@ OUTSIDE = {
     "CONTRIBUTING.md": "CONTRIBUTING.md",
     "CHANGELOG.md": "CHANGELOG.md",
 }
+EXAMPLES = sorted((ROOT / "examples").glob("*.ipynb"))
 _LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\((?!\w+:|#)([^)#\s]+)(#[^)\s]*)?\)")
 _ROLE = re.compile(r":(?:func|class|mod|meth|data|attr):<code>~?([\w.]+)</code>")
 _EXAMPLES = re.compile(r"(?:^(?:  )?(?:vlalign|accelerate|torchrun|python|hf) .*\n)+", re.MULTILINE)
 _FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
+
+
+def on_config(config: Any) -> Any:
+    """Add the notebooks to the navigation, before the method."""
+    place = next(i for i, entry in enumerate(config.nav) if "Method" in entry)
+    config.nav.insert(place, {"Examples": [f"examples/{path.stem}.md" for path in EXAMPLES]})
+    return config
 
 
 def on_files(files: Files, config: Any) -> Files:
@@ -32,6 +41,8 @@ def on_files(files: Files, config: Any) -> Files:
     pictures = {str(path.relative_to(ROOT)) for path in (ROOT / "synthetic" / "results").glob("*.png")}
     for source, place in (OUTSIDE | {name: name for name in pictures}).items():
         files.append(File.generated(config, place, abs_src_path=str(ROOT / source)))
+    for path in EXAMPLES:
+        files.append(File.generated(config, f"examples/{path.stem}.md", content=notebook_page(path)))
     return files
 
 
@@ -61,6 +72,15 @@ def on_page_content(html: str, page: Any, config: Any, files: Files) -> str:
     """Link names that docstrings mark, and draw formulas."""
     html = _ROLE.sub(r'<autoref identifier="\1" optional><code>\1</code></autoref>', html)
     return _FORMULA.sub(lambda match: formula(match[2], block=match[1] == "div"), html)
+
+
+def notebook_page(path: Path) -> str:
+    """Return text and code of a notebook as Markdown; outputs are not in the repository."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    texts = [(cell["cell_type"] == "code", "".join(cell["source"])) for cell in cells]
+    parts = [f"```python\n{text}\n```" if is_code else text for is_code, text in texts]
+    note = f"*This is [{path.name}](../examples/{path.name}): open it in Jupyter to see what it shows. A test runs it.*"
+    return "\n\n".join([parts[0], note, *parts[1:]])
 
 
 def command_reference() -> str:
