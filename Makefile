@@ -65,8 +65,8 @@ lint: $(DEV) ## ruff: style and mistakes
 type: $(DEV) ## mypy
 	$(BIN)/mypy
 
-docs: $(DEV) ## the documentation's site, in site/; a warning is an error
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+docs: $(DEV) ## the documentation's site, in site/; RUN=1: with outputs of the notebooks
+	NO_MKDOCS_2_WARNING=1 RUN=$(RUN) $(BIN)/mkdocs build --quiet --strict
 
 bench: $(DEV) ## speeds as ratios (docs/speed.md); takes real data sets by path, see --help
 	$(BIN)/python benchmarks/cpu.py

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import html
 import io
-import json
 import os
 import re
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -75,12 +75,34 @@ def on_page_content(html: str, page: Any, config: Any, files: Files) -> str:
 
 
 def notebook_page(path: Path) -> str:
-    """Return text and code of a notebook as Markdown; outputs are not in the repository."""
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    texts = [(cell["cell_type"] == "code", "".join(cell["source"])) for cell in cells]
-    parts = [f"```python\n{text}\n```" if is_code else text for is_code, text in texts]
-    note = f"*This is [{path.name}](../examples/{path.name}): open it in Jupyter to see what it shows. A test runs it.*"
+    """Return a notebook as Markdown, with its outputs if the build runs notebooks (`make docs RUN=1`)."""
+    import nbformat
+
+    notebook = nbformat.read(path, as_version=4)
+    if os.environ.get("RUN"):
+        from nbclient import NotebookClient
+
+        with tempfile.TemporaryDirectory() as folder:
+            NotebookClient(notebook, timeout=600, resources={"metadata": {"path": folder}}).execute()
+    parts = []
+    for cell in notebook.cells:
+        is_code = cell.cell_type == "code"
+        parts.append(f"```python\n{cell.source}\n```" if is_code else cell.source)
+        parts += [_shown(output) for output in cell.get("outputs", ()) if output.get("name") != "stderr"]
+    note = f"*This is the notebook [{path.name}](../examples/{path.name}); a test runs it.*"
     return "\n\n".join([parts[0], note, *parts[1:]])
+
+
+def _shown(output: Any) -> str:
+    """Return an output of a notebook's cell as HTML."""
+    data = output.get("data", {})
+    if "text/html" in data:
+        content = data["text/html"]
+    elif "image/png" in data:
+        content = f'<img alt="figure" src="data:image/png;base64,{data["image/png"].strip()}">'
+    else:
+        content = f"<pre>{html.escape(data.get('text/plain') or output.get('text', ''))}</pre>"
+    return '<div class="output">' + re.sub(r"\n\s*\n", "\n", content) + "</div>"
 
 
 def command_reference() -> str:
