@@ -174,23 +174,24 @@ def _hashed_counts(table: Sequence[Ints], looked_up: Sequence[Ints], relabel: In
     rows = max(1, _LOOKUPS // columns)
 
     def work(names: Ints) -> Ints:
-        firsts = names * width
-        samples, index = np.empty((rows, columns), dtype=np.int64), np.empty((rows, columns), dtype=np.int64)
-        places, looked = [], []
+        firsts, last_digits = names * width, names & (width - 1)
+        index, part = np.empty((rows, columns), dtype=np.int64), np.empty((rows, columns), dtype=dtype)
+        places, bits = [], []
         for start in range(0, n, rows):
             size = min(rows, n - start)
-            np.take(names, flat[start : start + rows], out=samples[:size], mode="clip")
-            np.bitwise_and(samples[:size], width - 1, out=index[:size])
+            np.take(last_digits, flat[start : start + rows], out=index[:size], mode="clip")
             index[:size] += firsts[start : start + rows, None]
-            hit = np.flatnonzero(masks.take(index[:size].ravel(), mode="clip"))
+            np.take(masks, index[:size], out=part[:size], mode="clip")
+            hit = np.flatnonzero(part[:size] != 0)
             places.append(hit + start * columns)
-            looked.append(samples.ravel()[hit])
-        place, sample = np.concatenate(places), np.concatenate(looked)
-        row, layer = names[place // columns], place % columns // k
+            bits.append(part.ravel()[hit])
+        place, bit = np.concatenate(places), np.concatenate(bits)
         counts = np.empty((len(table), len(looked_up)), dtype=np.int64)
         for i, lists in enumerate(table):
-            shared = (lists.take(row, axis=0) == sample[:, None]).any(axis=1)
-            counts[i] = np.bincount(layer[shared], minlength=len(looked_up))
+            here = place[(bit & dtype.type(1 << i)) != 0]
+            sample = names[flat.ravel()[here]]
+            shared = (lists.take(names[here // columns], axis=0) == sample[:, None]).any(axis=1)
+            counts[i] = np.bincount(here[shared] % columns // k, minlength=len(looked_up))
         return counts
 
     return np.stack(map_layers(work, relabel))
