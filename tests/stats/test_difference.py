@@ -115,10 +115,10 @@ def rates(layers: list[tuple[list[Tensor], list[Tensor], list[Tensor]]]) -> dict
 
 
 def test_more_layers_are_no_advantage() -> None:
-    """Noise of 16 layers has larger maxima than noise of 2 layers, but is not told to be more aligned."""
+    """Noise of 8 layers has larger maxima than noise of 1 layer, but is not reported as more aligned."""
     draws = [torch.Generator().manual_seed(i) for i in range(24)]
     found = rates([
-        tuple([torch.randn(60, 6, generator=draw) for _ in range(count)] for count in (2, 16, 4)) for draw in draws
+        tuple([torch.randn(60, 6, generator=draw) for _ in range(count)] for count in (1, 8, 4)) for draw in draws
     ])  # fmt: skip
     assert found["largest b"] >= 0.8
     assert 0.25 <= found["crossed b"] <= 0.75
