@@ -231,7 +231,7 @@ def test_other_neighbours_are_rounding_only_if_they_are_as_near(
 
     monkeypatch.setattr(compared, "knn", other)
     monkeypatch.setattr(
-        "vlalign.metrics.engine.neighbour_lists.knn_of_sides", lambda *a: Sided(other(*a), other(*a, side="y"))
+        "vlalign.metrics.engine.neighbour_lists.knn_of_sides", lambda *a, **_: Sided(other(*a), other(*a, side="y"))
     )
     said = reasons(reproduce(x, y, k=5))
     assert ("not explained" in said) != twins
