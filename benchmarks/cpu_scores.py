@@ -22,9 +22,10 @@ from measure import Row, alternate, clock, growth_in_process, print_growth, row_
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from vlalign.arrays import LazyLayer
+from vlalign.arrays import DelayedLayer
 from vlalign.data.embeddings import read_embeddings
 from vlalign.metrics import MutualKnn, knn
+from vlalign.metrics.engine.neighbour_lists import Layer
 from vlalign.metrics.engine.neighbours import BLOCK_BYTES, NeighbourSearch, with_ties
 from vlalign.metrics.engine.ties import Sided
 from vlalign.scoring import score
@@ -149,11 +150,12 @@ class FirstRows(MutualKnn):
     def lazy(self) -> bool:
         return True
 
-    def prepare(self, layer: Tensor | LazyLayer) -> Sided[Tensor]:
+    def prepare(self, layer: Layer) -> Sided[Tensor]:
         """Search the lists [rows, k]."""
+        assert not isinstance(layer, DelayedLayer), "a score of one layer a side holds it"
         self.before.append(self.growth())
         search = NeighbourSearch(layer, self.k)
-        lists = torch.empty((self.rows, self.k), dtype=torch.int64)
+        lists = torch.empty((self.rows, self.k), dtype=torch.int32)
         return with_ties(lists, search.block(0, lists, torch.empty(self.rows, len(layer))))
 
 
