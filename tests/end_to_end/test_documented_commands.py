@@ -54,12 +54,15 @@ NOT_RUN = {
     "vlalign compare llama-7b@5f93 llama-7b@861e --reference dinov2-small": "run keys that depend on the weights",
     "vlalign study uniqueness --x demo-dinov2-small demo-efficientnet-lite0 --y demo-smollm2-135m demo-minilm-l6 "
     "--op char_delete --rates 10 20 30 40 50 60 70 80 90 --data builtin:emoji --image-size 224": _WHEELS,
+    "vlalign study uniqueness --x demo-dinov2-small demo-efficientnet-lite0 --y demo-smollm2-135m --op char_delete "
+    "--rates 10 20 30 40 50 60 70 80 90 --data builtin:emoji --image-size 224 --text-pool mean-nosink --out "
+    "study-nosink": _WHEELS,
     "vlalign baselines --data builtin:emoji --store features": "1,024 samples; a smaller set is given elsewhere",
     "vlalign baselines --data builtin:emoji --store features --image-size 224 --model demo-dinov2-small "
     "demo-smollm2-135m": _WHEELS,
     "vlalign score features demo-dinov2-small demo-smollm2-135m --baselines": _WHEELS,
     "python benchmarks/pooling.py --store features --vision demo-dinov2-small demo-efficientnet-lite0 --model "
-    "~/.cache/vlalign/models/smollm2-135m-0.1.2 demo-minilm-l6": _WHEELS,
+    "~/.cache/vlalign/models/smollm2-135m-0.1.2 gemma-3-270m-q4_k_m.gguf demo-minilm-l6": _WHEELS,
     "vlalign synthetic report synthetic-runs/paper --out synthetic": _TRAINED,
     "vlalign multibench prepare custom data.npz --name mine --out multibench-data/mine": "arrays are given elsewhere",
     "vlalign multibench run --config multibench/avmnist-quick.yaml": _TRAINED,
