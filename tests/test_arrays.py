@@ -165,7 +165,7 @@ def test_the_index_of_a_frame_is_its_ids() -> None:
 
 
 BAD: dict[str, tuple[Any, str]] = {
-    "text": ("image", "x holds no numbers: give a run, an array or a list of arrays, not str"),
+    "text": ("image", "x holds no numbers: give a run, an array or a list of arrays, not str \\(vlalign.read_emb"),
     "an object": (object(), "x holds no numbers"),
     "objects": (np.array([[1, None]], dtype=object), r"x is an array of object \(first: int\), not of numbers"),
     "strings": (np.array([["a"], ["b"]]), "not of numbers"),

@@ -193,6 +193,8 @@ def test_keywords() -> None:
         TypeError, match=r"echo\(\) got an unexpected keyword argument 'cuont' \(did you mean count\?\)"
     ):
         echo("a", cuont=3)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match=r"argument 'max_samples' \(give it in data=DataSpec\(…, max_samples=…\)\)"):
+        vlalign.baselines("builtin:emoji", max_samples=9)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="missing a required argument: 'x'"):
         echo()  # type: ignore[call-arg]
     with pytest.raises(VlalignError, match="count: expected"):

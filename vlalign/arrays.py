@@ -7,6 +7,7 @@ import hashlib
 import logging
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -111,7 +112,10 @@ def _convert(value: Any, what: str) -> Tensor:
         return _from_numpy(np.asarray(value), what)
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return _from_rows(value, what)
-    raise VlalignError(f"{what} holds no numbers: give a run, an array or a list of arrays, not {type(value).__name__}")
+    file = " (vlalign.read_embeddings reads a file)" if isinstance(value, str | PurePath) else ""
+    raise VlalignError(
+        f"{what} holds no numbers: give a run, an array or a list of arrays, not {type(value).__name__}{file}"
+    )
 
 
 def _from_numpy(array: np.ndarray, what: str) -> Tensor:

@@ -362,7 +362,7 @@ def keywords(cls: Callable[P, O]) -> _Decorator[P, O]:
         def call(*positional: Any, **named: Any) -> Any:
             for name in named:
                 if name not in public.parameters:
-                    hint = did_you_mean(name, public.parameters)
+                    hint = _inside(cls, name) or did_you_mean(name, public.parameters)
                     raise TypeError(f"{function.__name__}() got an unexpected keyword argument {name!r}{hint}")
             bound = public.bind(*positional, **named)
             given = {field.name: bound.arguments.pop(field.name) for field in fields if field.name in bound.arguments}
@@ -378,6 +378,13 @@ def keywords(cls: Callable[P, O]) -> _Decorator[P, O]:
         if any(isinstance(mark, Before) and not mark.checked for mark in getattr(hint, "__metadata__", ())):
             hints[name] = inspect.Parameter.empty
     return decorate
+
+
+def _inside(cls: Any, name: str) -> str:
+    """Return a hint at the field of ``cls`` that holds options with the field ``name``, if there is one."""
+    held = [(field, _unmarked(kind)) for field, hint in _hints(cls).items() for kind in _alternatives(hint)]
+    held = [(field, kind) for field, kind in held if _is_options(kind) and name in _hints(kind)]
+    return "".join(f" (give it in {field}={kind.__name__}(…, {name}=…))" for field, kind in held[:1])
 
 
 def _documented(doc: str, name: str, fields: Mapping[str, str]) -> str:

@@ -115,11 +115,11 @@ def test_mistakes_before_any_work(pair: Pair, make_run: Callable[..., Any], tmp_
         (
             pair,
             {"within": dict(zip(IDS, KINDS, strict=True))},
-            "the column category by id, but the features have no ids",
+            "the column category: labels are given by id, but the features have no ids",
         ),
         (runs, {"within": {IDS[0]: "car"}}, "no label for 59 of 60 samples, the first is 'sample-1'"),
         (runs, {"within": [*KINDS[:-1], ""]}, r"sample 59 \(from 0\) has no label, but ''"),
-        (runs, {"within": "kinds.csv:kind"}, "is a text: give one value a sample"),
+        (runs, {"within": "kinds.csv:kind"}, r"is a text: give one value a sample, .* pandas\.read_csv"),
         (runs, {"within": (KINDS, KINDS)}, "two columns of one name"),
         (runs, {"within": IDS}, "another category"),
         (runs, {"within": KINDS, "groups": KINDS}, "cannot be permuted together"),

@@ -73,7 +73,10 @@ def columns_of(within: Within | None) -> list[Column]:
     columns = []
     for one in given:
         if isinstance(one, str):
-            raise VlalignError(f"within: {one!r} is a text: give one value a sample, by row or by id")
+            raise VlalignError(
+                f"within: {one!r} is a text: give one value a sample, by row or by id, such as "
+                "pandas.read_csv(FILE, dtype=str, index_col='id')[COLUMN]"
+            )
         if not isinstance(one, Column):
             name = getattr(one, "name", None)  # of a series
             one = Column("category" if name is None else str(name), one)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 #: from sample id to group, or one label a row.
 Groups: TypeAlias = "str | Path | Mapping[str, Any] | Sequence[Any] | np.ndarray | None"
 
-_NO_IDS = "{} by id, but the features have no ids: give their ids too (--ids), or one label a row"
+_NO_IDS = "{}: labels are given by id, but the features have no ids: give their ids too (--ids), or one label a row"
 
 #: source of groups that come from the features, as records state it
 EXACT = "identical features"
