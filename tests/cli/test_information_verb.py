@@ -48,9 +48,9 @@ def test_table_record_and_figure(
     assert "redundant: in x1 and in x2" in lines["R"]
     assert "not detected" in lines["S"]
     assert "not detected" not in lines["R"]
-    stored = json.loads((files / "out" / "information.json").read_text())
-    assert stored["estimates"]["R"]["value"] > 0.8
-    assert (files / "out" / "information.png").read_bytes().startswith(b"\x89PNG")
+    (record,) = (files / "out").glob("both-image__both-text__labels__classifiers-????????.json")
+    assert json.loads(record.read_text())["estimates"]["R"]["value"] > 0.8
+    assert record.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_rows_and_labels_are_paired_by_id(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -59,7 +59,30 @@ def test_rows_and_labels_are_paired_by_id(files: Path, capsys: pytest.CaptureFix
     result = json.loads(capsys.readouterr().out)
     assert result["classes"] == ["no", "yes"]
     assert all(result["estimates"][name]["value"] > 0.8 for name in ("I1", "I2", "R"))
-    assert [path.name for path in (files / "out").iterdir()] == ["information.json"]
+    (record,) = (files / "out").iterdir()
+    assert record.name.startswith("image__text__labels-class__classifiers-")
+
+
+def test_records_of_other_labels_models_and_options_are_kept(
+    files: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(files)
+    (files / "other").mkdir()
+    both = dict(np.load("both.npz"))
+    np.savez("other/both.npz", **both | {"text": 2 * both["text"]})
+    target = both["image"].sum(axis=1)
+    np.save("target.npy", target)
+    np.save("other/target.npy", target**2)
+    first = ["both.npz", "--labels", "target.npy", "--seed", "0"]
+    changes: list[list[str]] = [
+        first, first, ["other/both.npz", *first[1:]], [*first[:2], "other/target.npy", *first[3:]], [*first[:-1], "1"]
+    ]  # fmt: skip
+    counts = []
+    for words in changes:
+        few = ["--estimator", "gaussian", "--folds", "2", "--bootstraps", "20", "--permutations", "19"]
+        assert status_of(["information", *words, *few, "--no-figure", "--json"]) == 0
+        counts.append(len(list(Path("information").iterdir())))
+    assert counts == [1, 1, 2, 3, 4]
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,9 @@ def test_files_of_three_modalities(
     assert status_of(["information", *files, *few, "--no-figure"]) == 0
     shown = capsys.readouterr().out
     assert "what x3 adds to x1 and x2" in shown
-    stored = json.loads(Path("information/information.json").read_text())
+    (record,) = Path("information").iterdir()
+    assert record.name.startswith("a__b__c__y__gaussian-")
+    stored = json.loads(record.read_text())
     for name in ("x1", "x2", "x3"):
         assert stored["added"][name]["value"] == pytest.approx(0.5 * np.log(2), abs=0.1)
     assert stored["joint"]["value"] == pytest.approx(0.5 * np.log(4), abs=0.1)

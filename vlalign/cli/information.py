@@ -41,7 +41,7 @@ def run(
     json: bool = False,
     options: Annotated[InformationOptions, Flags] = InformationOptions(),
 ) -> None:
-    """Estimate the decomposition, show it, and write information.json and information.png.
+    """Estimate the decomposition, show it, and write a record and a figure, named after what they are of.
 
     Args:
         store: folder of the feature store, a file of embeddings, or an .npz file with the arrays of two modalities
@@ -49,7 +49,7 @@ def run(
         labels: class of each sample: one a line or a row, or a column as FILE:COLUMN
         ids: ids of the rows, one a line or a column as FILE:COLUMN: one file for all sides, or one for each side
         id_column: column of ids in tables (default: id, if there is one)
-        out: folder of the record and the figure
+        out: folder of records and figures, which are named after models, labels and estimator
         figure: write the figure
         json: print the record, and nothing else
     """
@@ -64,9 +64,10 @@ def run(
     sides = _sides([store, *runs], ids, id_column)
     values = _labels(labels, id_column, sides[0])
     result = information(*map(_last_layer, sides), y=values, **vars(options))
-    files = [result.save(Path(out) / "information.json")]
+    name = _record_name(sides, labels, values, options)
+    files = [result.save(Path(out) / f"{name}.json")]
     if figure:
-        files.append(save(result.figure(), Path(out) / "information.png"))
+        files.append(save(result.figure(), Path(out) / f"{name}.png"))
     if json:
         print(dumps(result.as_dict(), indent=1, ensure_ascii=False))
     else:
@@ -142,6 +143,23 @@ def _labels(labels: str, id_column: str | None, x: Side) -> list[Any]:
     if missing := [name for name in x.ids if name not in values]:
         raise VlalignError(f"{labels} has no label of {len(missing)} samples: {some(missing)}")
     return [values[name] for name in x.ids]
+
+
+def _record_name(sides: list[Side], labels: str, values: list[Any], options: InformationOptions) -> str:
+    """Return a file name that differs between features, labels and options."""
+    import hashlib
+
+    from vlalign.config import plain
+    from vlalign.data.embeddings import split_key
+    from vlalign.scoring.record import slug
+
+    path, column = split_key(labels)
+    about = [side.describe() for side in sides]
+    features = [side["run"]["hash"] if side["run"] else side["tensor"]["sha256"] for side in about]
+    digest = hashlib.sha256(repr((features, sides[0].ids, values, plain(options))).encode()).hexdigest()
+    models = [slug(side.model) for side in sides]
+    what = "__".join([*models, slug(f"{path.stem}-{column}" if column else path.stem), options.estimator])
+    return f"{what[:180]}-{digest[:8]}"
 
 
 def _last_layer(side: Side) -> Tensor:

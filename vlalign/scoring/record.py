@@ -96,15 +96,15 @@ class ScoreRecord(Result):
         sides = []
         for side in (self.x, self.y):
             digest = side["run"]["hash"] if side["run"] else (side.get("tensor") or {}).get("sha256", "")
-            slug = _slug(side["model"])
-            if not side["run"] and slug != side["model"]:  # other names may have the same slug
+            name = slug(side["model"])
+            if not side["run"] and name != side["model"]:  # other names may have the same slug
                 digest = hashlib.sha256(encode(f"{digest} {side['model']}")).hexdigest()
-            sides.append(slug + (f"-{digest[:8]}" if digest else ""))
+            sides.append(name + (f"-{digest[:8]}" if digest else ""))
         params = "".join(f"-{name}{value}" for name, value in sorted(self.metric["params"].items()))
         variant = "-concat" * (self.axes["x"][-1]["index"] == -1)
         if groups := self.pairing.get("groups"):
             variant += f"-groups-{groups.get('source')}"
-        what = _slug(f"{self.metric['name']}{params}-{self.preprocessing['preset']}{variant}")
+        what = slug(f"{self.metric['name']}{params}-{self.preprocessing['preset']}{variant}")
         name = "__".join([*sides, what])
         if len(name) > _LONGEST:
             name = f"{name[: _LONGEST - 17]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
@@ -245,5 +245,6 @@ def _dump(data: dict[str, Any]) -> str:
     return write(data, 0) + "\n"
 
 
-def _slug(text: str) -> str:
+def slug(text: str) -> str:
+    """Return a text as a part of a file name."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text.replace("/", "--")).strip("-.") or "model"
