@@ -16,6 +16,7 @@ from scipy.stats import spearmanr
 from test_plain_english import BANNED_PATTERN, QUOTED
 
 import vlalign
+from vlalign.cli.app import VERBS
 from vlalign.multibench import published as multibench
 from vlalign.synthetic import published as synthetic
 
@@ -102,6 +103,13 @@ def test_values_of_the_paper_page_are_those_of_results_and_of_published_tables()
         for numbers, (x, y) in zip(row, pairs, strict=False):
             both = [multibench.TABLE[key, x, y], multibench.TABLE[key, y, x]]
             assert numbers == ours([r.first for r in both] + [r.later for r in both], 3)
+
+
+def test_every_verb_is_in_the_tables_of_the_readme_and_of_the_reference() -> None:
+    reference = set(re.findall(r"^\| `vlalign ([a-z-]+)", text_of("docs/cli.md"), re.M))
+    readme = re.findall(r"`([a-z-]+)", text_of("README.md").partition("## Verbs")[2].partition("\n\n`vlalign VERB")[0])
+    assert reference == set(VERBS)
+    assert set(readme) - {"vlalign"} == set(VERBS) - {"demo"}
 
 
 def test_public_names_are_in_the_python_reference() -> None:

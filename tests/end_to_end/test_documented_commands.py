@@ -31,7 +31,6 @@ NOT_RUN = {
     "make demo": "the checks of a change run it",
     "make test": "the suite itself",
     "python3 -m venv .venv && source .venv/bin/activate": _SET_UP,
-    "pip install -e .": _SET_UP,
     "pip install -e '.[demo]'": _SET_UP,
     "pip install torch torchvision --index-url https://download.pytorch.org/whl/cpu": _SET_UP,
     "vlalign demo": "the checks of a change run it",
