@@ -163,6 +163,13 @@ def test_another_column_of_ids_is_text(tmp_path: Path) -> None:
     assert read_values(f"{tmp_path}/x.csv:sku", "ids", 12) == IDS
 
 
+def test_ids_of_a_table_of_labels_are_its_ids(tmp_path: Path) -> None:
+    labels = [f"l{i}" for i in range(12)]
+    pd.DataFrame({"id": IDS, "label": labels}).to_csv(tmp_path / "x.csv", index=False)
+    assert read_values(tmp_path / "x.csv", "ids") == IDS
+    assert read_values(tmp_path / "x.csv", "labels") == read_values(f"{tmp_path}/x.csv:label", "ids") == labels
+
+
 @pytest.mark.parametrize("kind", ["txt", "npy", "json", "csv", "parquet"])
 def test_values_of_samples(tmp_path: Path, kind: str) -> None:
     path = tmp_path / f"ids.{kind}"

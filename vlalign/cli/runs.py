@@ -8,6 +8,7 @@ vlalign runs features --json
 from __future__ import annotations
 
 from vlalign.cli.output import Json, show_json
+from vlalign.display import visible
 
 
 def run(store: str = "features", /, *, layers: bool = False, json: Json = False) -> None:
@@ -22,13 +23,15 @@ def run(store: str = "features", /, *, layers: bool = False, json: Json = False)
     from vlalign.store import FeatureStore
 
     features = FeatureStore(store)
+    runs, incomplete = features.runs(), features.incomplete()
     if json:
-        show_json(runs_document(features.runs(), features.incomplete(), layers=layers))
-        return
-    if layers:
-        console().print(layers_tables(features.runs()))
-        return
-    console().print(runs_table(features.runs(), features.incomplete()))
+        show_json(runs_document(runs, incomplete, layers=layers))
+    elif not runs and not incomplete:
+        console().print(f"{visible(store)} holds no runs", soft_wrap=True, markup=False)
+    elif layers:
+        console().print(layers_tables(runs))
+    else:
+        console().print(runs_table(runs, incomplete))
 
 
 if __name__ == "__main__":

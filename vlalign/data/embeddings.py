@@ -110,7 +110,7 @@ def read_values(text: str | Path, what: str, rows: int | None = None, lists: boo
 
     Args:
         text: a .txt file with a value a line, a .npy or .npz array [N], a .json list, or a table, of which ``:column``
-            names the column unless it has only one beside ``id``.
+            names the column unless it has only one beside ``id``; ids are in ``id`` unless it names another.
         what: the values as errors name them.
         rows: number of samples; None does not check.
         lists: whether a value may be a list, such as the labels of a sample or a row of a .npy array [N, C].
@@ -125,7 +125,7 @@ def read_values(text: str | Path, what: str, rows: int | None = None, lists: boo
     if kind in TABLES:
         names = _columns(path)
         others = [name for name in names if name != _ID] if len(names) == 2 else names
-        key = key or (others[0] if len(others) == 1 else "")
+        key = key or (_ID if what == "ids" and _ID in names else others[0] if len(others) == 1 else "")
         if key not in names:
             raise VlalignError(f"{path}: name the column of {what} as {path.name}:COLUMN, one of {listed(names)}")
         values = _read_table(path, [key], strings=[key]).column(0).to_pylist()
