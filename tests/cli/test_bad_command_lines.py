@@ -6,6 +6,7 @@ import contextlib
 import shlex
 from pathlib import Path
 
+import huggingface_hub.constants  # noqa: F401  reads HF_HUB_OFFLINE before a test here sets it
 import pytest
 from support.commands import status_of
 from support.features import make_store
