@@ -65,11 +65,11 @@ lint: $(DEV) ## ruff: style and mistakes
 type: $(DEV) ## mypy
 	$(BIN)/mypy
 
-docs: $(DEV) ## the documentation's site, in site/; RUN=1: with outputs of the notebooks
+docs: $(DEV) ## the documentation's site, in build/site/; RUN=1: with outputs of the notebooks
 	NO_MKDOCS_2_WARNING=1 RUN=$(RUN) $(BIN)/mkdocs build --quiet --strict
 
 bench: $(DEV) ## speeds as ratios (docs/speed.md); takes real data sets by path, see --help
 	$(BIN)/python benchmarks/cpu.py
 
 clean: ## remove what building and testing left; features and results stay
-	rm -rf build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

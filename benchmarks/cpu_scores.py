@@ -226,7 +226,7 @@ def rows(quick: bool = False) -> list[Row]:
     """Measure all rows; ``quick`` measures smaller cases, to check that everything runs."""
     if quick:
         return [
-            grid_row(256, (5, 64), (3, 48), 2), knn_row(2048, 64, 3), memory_row(4096, 64),
+            grid_row(256, (5, 64), (3, 48), 2), knn_row(2048, 64, 3), memory_row(8192, 64),
             report_row(512, (3, 32), (2, 16)), *large_rows(40_000, 64),
         ]  # fmt: skip
     return [grid_row(), knn_row(width=576), knn_row(width=4096, repeats=3), memory_row(), report_row(), *large_rows()]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def documentation(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site that `make docs` built, if it is newer than its pages, or else one without the Python reference."""
     sources = [ROOT / "README.md", ROOT / "mkdocs.yml", *(ROOT / "docs").glob("*.*")]
-    built = ROOT / "site" / "index.html"
+    built = ROOT / "build" / "site" / "index.html"
     if built.exists() and built.stat().st_mtime > max(path.stat().st_mtime for path in sources):
         return built.parent
     from mkdocs.commands.build import build

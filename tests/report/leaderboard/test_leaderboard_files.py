@@ -350,7 +350,8 @@ def test_nothing_valid_still_tells_why(tmp_path: Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
-def test_the_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_verb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)  # --out is ./site
     results = write_results(tmp_path / "results", small_grid())
     out = tmp_path / "site"
     assert main(["leaderboard", str(results), "--out", str(out)]) == 0
