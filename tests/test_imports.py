@@ -82,8 +82,8 @@ COMMANDS: dict[str, set[str]] = {
     "metrics": set(),
     "models": set(),
     f"runs {Path(__file__).parent / 'golden' / 'v1' / 'study-store'}": set(),
-    "score a.npy b.npy --no-figure": {"torch", "scipy"},
-    "score a.npy b.npy": {"torch", "scipy", "matplotlib"},
+    "score a.npy b.npy --no-figure": {"torch", "scipy", "pyarrow"},
+    "score a.npy b.npy": {"torch", "scipy", "matplotlib", "pyarrow"},
 }
 
 

@@ -82,7 +82,13 @@ ids = open("ids.txt").read().split()
 a, b, c, d = texts, texts[::-1], images, images[::-1]
 """
 #: variables of the Python blocks of a page, which run after the commands
-VARIABLES = {"README.md": _ARRAYS, "models.md": "", "embeddings.md": _ARRAYS, "figures.md": _ARRAYS}
+VARIABLES = {
+    "README.md": _ARRAYS,
+    "models.md": "",
+    "embeddings.md": _ARRAYS,
+    "figures.md": _ARRAYS,
+    "reading.md": _ARRAYS,
+}
 #: pages whose Python blocks these tests do not run, and why
 OTHER_PYTHON = {
     "start.md": "another test runs it: it writes over the arrays of the commands",

@@ -84,11 +84,14 @@ def test_a_full_report(command: Command, store: Path, tmp_path: Path) -> None:
     done = command(line)
     (path,) = (tmp_path / "results").glob("*.json")
     figures = [path.with_suffix(end) for end in (".png", ".null.png", ".curves.png")]
-    assert sorted((tmp_path / "results").iterdir()) == sorted([path, *figures])
+    samples = path.with_suffix(".samples.parquet")
+    assert sorted((tmp_path / "results").iterdir()) == sorted([path, samples, *figures])
+    assert str(samples.relative_to(tmp_path)) in done.stdout
     assert all(figure.stat().st_size > 5000 for figure in figures)
     for said in ("best layer pairs", "the maximum over layer pairs", "effective dimensions", "against N", "against k"):
         assert said in done.stdout
     record = vlalign.ScoreRecord.load(path)
+    assert sorted(record.samples()["id"]) == sorted(vlalign.FeatureStore(store).find("llama").ids)
     assert record.curves is not None
     assert record.interval is not None
     assert record.interval["maximum"]["count"] == 10
@@ -116,11 +119,11 @@ def test_groups(command: Command, store: Path, tmp_path: Path, capsys: pytest.Ca
     options = "--k 5 --permutations 20 --half-samples 4 --no-figure"
     line = ["score", str(store), "timm_dinov2_small", "llama", *options.split()]
     done = command(["vlalign", *line, "--groups", "groups.csv"])
-    (record,) = [vlalign.ScoreRecord.load(path) for path in (tmp_path / "results").iterdir()]
+    (record,) = [vlalign.ScoreRecord.load(path) for path in (tmp_path / "results").glob("*.json")]
     assert record.pairing["groups"] == {"source": "groups.csv", "groups": 12, "largest": 2}
     assert "of 12 groups" in done.stdout
     assert main([*line, "--out", str(tmp_path / "exact"), "--groups", "exact"]) == 0
-    (record,) = [vlalign.ScoreRecord.load(path) for path in (tmp_path / "exact").iterdir()]
+    (record,) = [vlalign.ScoreRecord.load(path) for path in (tmp_path / "exact").glob("*.json")]
     rows = [features.find(name).features()[-1] for name in ("timm_dinov2_small", "llama")]
     distinct = all(len(torch.unique(side, dim=0)) == len(side) for side in rows)
     assert (record.pairing["groups"] is None) == distinct

@@ -22,6 +22,8 @@ from vlalign.metrics.engine.ties import Sided
 TEXTS: list[tuple[str, dict[str, object]]] = [
     *((name, {}) for name in metric_names()),
     ("cycle_knn", {"k": 3}),
+    ("cycle_knn", {"direction": "x_to_y"}),
+    ("cycle_knn", {"direction": "mean"}),
     ("rnx_area", {"max_k": 3}),
     ("rnx_area", {"max_k": 12}),
     ("cknna", {"k": None}),
@@ -33,6 +35,8 @@ TEXTS: list[tuple[str, dict[str, object]]] = [
     ("linear_predictivity", {"direction": "x_to_y"}),
     ("linear_predictivity", {"direction": "y_to_x"}),
 ]
+#: metrics that are means over samples
+PER_SAMPLE = ("mutual_knn", "cycle_knn", "lcs_knn", "edit_distance_knn", "jaccard_knn", "rnx")
 METRICS = [get_metric(name, **params) for name, params in TEXTS]
 every_metric = pytest.mark.parametrize("metric", METRICS, ids=lambda m: m.label)
 
@@ -112,6 +116,26 @@ def test_aligned_layers_score_higher_than_random_ones(metric: Metric) -> None:
 
 
 @every_metric
+def test_values_of_samples(metric: Metric) -> None:
+    """Their mean is the score; a sample's own lists alone decide about it."""
+    x, y = (metric.prepare(side) for side in pair_of("aligned", 40))
+    values = metric.per_sample(x, y)
+    assert (values is not None) == (metric.name in PER_SAMPLE)
+    if values is None:
+        return
+    assert values.shape == (40,)
+    assert values.mean() == pytest.approx(metric.grid([x], [y])[0, 0], abs=1e-12)
+    order = orders(40, 2)[1]
+    again = metric.per_sample(metric.reorder(x, order), metric.reorder(y, order))
+    assert again == pytest.approx(values[order], abs=1e-12)
+    if metric.name == "mutual_knn":
+        shared = [len(set(a) & set(b)) / metric.params["k"] for a, b in zip(x.x.tolist(), y.y.tolist(), strict=True)]
+        assert values.tolist() == shared
+    if metric.label == "cycle_knn:k=10":
+        assert values.tolist() == [any(i in x.x[j] for j in row) for i, row in enumerate(y.y.tolist())]
+
+
+@every_metric
 def test_exact_mean_and_spread_under_permutation(metric: Metric) -> None:
     pairs = [pair_of("aligned", n=24, seed=seed) for seed in range(2)]
     x, y = ([metric.prepare(pair[side]) for pair in pairs] for side in (0, 1))
@@ -171,7 +195,7 @@ def test_wrong_input_has_one_clear_error(metric: Metric) -> None:
 
 @pytest.mark.parametrize("metric", [m for m in METRICS if {"k", "max_k"} & set(m.params)], ids=lambda m: m.label)
 def test_numbers_of_neighbours(metric: Metric) -> None:
-    (name,) = metric.params
+    name = next(iter(metric.params))
     x, _ = pair_of("random", n=30)
     most = 28 if metric.name.startswith("rnx") else 29  # there, every k >= N - 1 is chance itself
     for k in (0, -1, 2.5, True, *((1,) if metric.name == "cknna" else ())):

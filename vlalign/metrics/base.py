@@ -150,6 +150,10 @@ class Metric(ABC):
         """Compute moments of the counts that the values are shares of; None for other metrics, or without a formula."""
         return None
 
+    def per_sample(self, x: Any, y: Any) -> Floats | None:
+        """Compute the values [N] of the samples, whose mean is that of a pair of prepared layers; None without such."""
+        return None
+
     def for_subsets(self, layer: Tensor, smallest: int) -> Any:
         """Prepare a layer [N, D] for :meth:`subset` with subsets of at least ``smallest`` random rows."""
         return layer

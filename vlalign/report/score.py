@@ -28,6 +28,7 @@ from vlalign.scoring.beside import Baselines, has_baseline, pairs_text
 from vlalign.scoring.collect import read_record
 from vlalign.scoring.record_figures import drawable, save_curves, save_null, save_record, save_scores
 from vlalign.scoring.resume import records_in
+from vlalign.scoring.samples import file_beside, write_beside
 from vlalign.scoring.summary import measured, score_facts, spread_text, verdict
 from vlalign.scoring.tables import false_discovery, frame, texts
 
@@ -83,6 +84,7 @@ def show_records(
             for name in _FIGURES:  # those of an earlier record must not survive a kill before the new ones are drawn
                 for style, kind in product(("", _PAPER), get_args(FigureKind)):
                     path.with_suffix(f"{name}{style}.{kind}").unlink(missing_ok=True)
+            write_beside(record, path)
             record.save(path)
         if full_text:
             console.print(summary(record, Baselines(records).lines(record)))
@@ -106,8 +108,9 @@ def show_records(
         print(_as_table(records, [q_values[path] for path in paths], form), end="")
         return records
     if len(records) == 1:
-        for name, path in [("record", paths[0]), *(("figure", path) for path in made)]:
-            console.print(f"{name}    {path}", highlight=False, soft_wrap=True)
+        samples = [("samples", file) for file in (file_beside(paths[0]),) if file.exists()]
+        for name, path in [("record", paths[0]), *samples, *(("figure", path) for path in made)]:
+            console.print(f"{name:10}{path}", highlight=False, soft_wrap=True)
         return records
     console.print(records_table(records, [q_values[path] for path in paths]))
     notes = [*_beside_notes(of_models, baselines), *grouped_notes(of_models or records)]

@@ -19,7 +19,7 @@ from vlalign.scoring.scorer import Scorer
 
 _ROWS, _WIDTH, _DRAWS = 1024, 1024, 20  # of a trial, at most
 _PER_LAYER = ("load", "clip", "neighbours", "layers")  # stages
-_FIGURE_BYTES, _RECORD_BYTES, _NUMBER_BYTES = 100_000, 10_000, 22
+_FIGURE_BYTES, _RECORD_BYTES, _NUMBER_BYTES, _SAMPLE_BYTES = 100_000, 10_000, 22, 15
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Estimate:
         pairs: number of pairs.
         layer_pairs: number of layer pairs of all pairs.
         seconds: of all pairs, on this machine as it is now.
-        bytes: of records and figures.
+        bytes: of records, scores of samples and figures.
     """
 
     metric: str
@@ -99,13 +99,16 @@ def estimate_scores(planned: Sequence[Planned], options: ScoreOptions, figures: 
         seconds = grid * (n / rows if "k" in metric.params else growth)
         seconds += growth * (layers * many.layer + len(pairs) * few.rest)
         numbers = sum(layer_pairs) + len(pairs) * options.draws(metric)
+        samples = 0 if type(metric).per_sample is Metric.per_sample else sum(x.n for x, _ in pairs)
         estimates.append(
             Estimate(
                 metric.label,
                 len(pairs),
                 sum(layer_pairs),
                 seconds,
-                _NUMBER_BYTES * numbers + len(pairs) * (_RECORD_BYTES + _FIGURE_BYTES * figures),
+                _NUMBER_BYTES * numbers
+                + _SAMPLE_BYTES * samples
+                + len(pairs) * (_RECORD_BYTES + _FIGURE_BYTES * figures),
             )
         )
     return estimates

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from vlalign.display.result import Card, Result, Texts
 from vlalign.errors import VlalignError
@@ -48,6 +48,9 @@ class ScoreRecord(Result):
     environment: dict[str, Any]  # versions, platform, commit
     seconds: dict[str, float]  # wall-clock time of each stage
     format: int = FORMAT
+    # not in the file: ids and scores of the samples of a new record, and the file of a loaded one
+    _samples: ClassVar[tuple[Any, Any] | None] = None
+    _path: ClassVar[Path | None] = None
 
     @property
     def score(self) -> float:
@@ -160,6 +163,19 @@ class ScoreRecord(Result):
 
         return pd.DataFrame(parts_of(self), columns=["name", "groups", "score", "share", "low", "high"])
 
+    def samples(self) -> pd.DataFrame:
+        """Return the score of each sample at the best layer pair, of a metric that is a mean over samples.
+
+        Columns: ``id`` (row number where the samples have no ids) and ``score``, of which the mean is :attr:`score`.
+        Those of a loaded record are read from the file that `vlalign score` wrote beside it.
+
+        Raises:
+            VlalignError: another metric, or the file is missing, cannot be read, or is that of another record.
+        """
+        from vlalign.scoring.samples import frame_of
+
+        return frame_of(self)
+
     def plot(self, ax: Any = None) -> Any:
         """Draw the heat map of all layer pairs; the best pair is framed, chance is marked on the colour bar.
 
@@ -197,7 +213,9 @@ class ScoreRecord(Result):
             raise VlalignError(f"cannot read the record {path}: {error.strerror or error}") from error
         except ValueError as error:
             raise VlalignError(f"{path} is not a score record: it is not valid JSON ({error})") from error
-        return cls.from_dict(data, str(path))
+        record = cls.from_dict(data, str(path))
+        object.__setattr__(record, "_path", path)
+        return record
 
     @classmethod
     def from_dict(cls, data: Any, where: str = "record") -> ScoreRecord:

@@ -14,6 +14,7 @@ import torch
 from vlalign.config import plain
 from vlalign.environment import environment
 from vlalign.metrics.base import Metric
+from vlalign.scoring import samples
 from vlalign.scoring.analysis import Analysis
 from vlalign.scoring.categories import columns_of, resolve_categories
 from vlalign.scoring.confounds import feature_runs, stored_features
@@ -68,7 +69,7 @@ class Scorer:
             full=self.options.full,
             seed=self.options.seed,
         )
-        return ScoreRecord(
+        record = ScoreRecord(
             x=sides[0].describe(),
             y=sides[1].describe(),
             metric={"name": metric.name, "params": plain(metric.params)},
@@ -98,6 +99,10 @@ class Scorer:
             environment=environment() | ({} if request is None else {"request": request}),
             seconds={stage: round(value, 4) for stage, value in seconds.items()},
         )
+        values = metric.per_sample(x_layers[row], y_layers[column])
+        if values is not None:
+            samples.keep(record, ids, values)
+        return record
 
     def request(self, metric: Metric, x: Features, y: Features) -> dict[str, Any] | None:
         """Return everything that the record depends on; None where the groups cannot be read."""

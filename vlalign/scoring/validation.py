@@ -92,16 +92,17 @@ def validate_record(record: ScoreRecord) -> None:
     Raises:
         VlalignError: the first problem, on one line.
     """
+    values = {name: value for name, value in vars(record).items() if not name.startswith("_")}
     try:
-        json.dumps(record.__dict__, allow_nan=False)
-        finite = _is_finite(record.__dict__)
+        json.dumps(values, allow_nan=False)
+        finite = _is_finite(values)
     except (ValueError, TypeError):
         finite = False
     except RecursionError:
         raise VlalignError("it is nested too deeply") from None
     if not finite:
         raise VlalignError("it holds a value that is not finite or too large")
-    validate(_RECORD, record.__dict__)
+    validate(_RECORD, values)
     for side in ("x", "y"):
         _check_side(record, side)
     if record.interval is not None and record.interval["low"] > record.interval["high"]:

@@ -48,7 +48,7 @@ def test_any_two_lists(k: int, symbols: int, seed: int, near: bool) -> None:
         assert distance(a, b) == k
         return
     left, right = np.array(matched).T
-    one = Groups(np.array([0]), np.array([0]), np.array([len(matched)]), left, right)
+    one = Groups(np.array([0]), np.array([0]), np.array([0]), np.array([len(matched)]), left, right)
     assert best_chains(one, shifts_cost=True)[0] == k - distance(a, b)
 
 

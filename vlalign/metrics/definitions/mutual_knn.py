@@ -259,6 +259,12 @@ class MutualKnn(NeighbourMetric):
     def permuted(self, x: Sequence[Sided[Tensor]], y: Sequence[Sided[Tensor]], permutations: Ints) -> Floats:
         return overlap_counts_permuted(*of_sides(x, y), permutations) / (len(x[0].x) * self.k)
 
+    def per_sample(self, x: Sided[Tensor], y: Sided[Tensor]) -> Floats:
+        """Compute the shares [N] of the k neighbours of each sample that both lists have."""
+        (of_x,), (of_y,) = checked_lists([x.x], [y.y])
+        both = np.sort(np.concatenate([of_x, of_y], axis=1), axis=1)  # has a shared neighbour twice
+        return np.asarray((both[:, 1:] == both[:, :-1]).sum(axis=1) / self.k)
+
     def moments(self, x: Sequence[Sided[Tensor]], y: Sequence[Sided[Tensor]]) -> Moments:
         """Compute the exact mean k / (N - 1) and sd, which depends on how often samples are neighbours of others."""
         n = len(x[0].x)

@@ -97,6 +97,9 @@ class Rnx(MutualKnn):
     def permuted(self, x: Sequence[Sided[Tensor]], y: Sequence[Sided[Tensor]], permutations: Ints) -> Floats:
         return self._corrected(super().permuted(x, y, permutations), len(x[0].x))
 
+    def per_sample(self, x: Sided[Tensor], y: Sided[Tensor]) -> Floats:
+        return self._corrected(super().per_sample(x, y), len(x.x))
+
     def moments(self, x: Sequence[Sided[Tensor]], y: Sequence[Sided[Tensor]]) -> Moments:
         """Compute the exact mean 0 and the sd of mutual-kNN on the new scale."""
         n = len(x[0].x)

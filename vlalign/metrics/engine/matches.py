@@ -50,6 +50,7 @@ class Matches:
 class Groups:
     """Matches of one row and layer pair together, ordered by their position in the list of y."""
 
+    row: Ints  # [G] row of x, and of the permuted y
     pair: Ints  # [G] layer of x * Ly + layer of y
     first: Ints  # [G] where the group begins in a and b
     count: Ints  # [G] its matches, at least 1
@@ -149,7 +150,8 @@ def group(matches: Matches, pairs: tuple[int, int], k: int) -> Groups:
     triple, place = keys // (k * k), keys % (k * k)
     first = np.flatnonzero(np.diff(triple, prepend=-1))
     count = np.diff(first, append=len(keys))
-    return Groups(triple[first] % (lx * ly), first, count, a=place % k, b=place // k)
+    row, pair = np.divmod(triple[first], lx * ly)
+    return Groups(row, pair, first, count, a=place % k, b=place // k)
 
 
 def best_chains(groups: Groups, shifts_cost: bool) -> Floats:
@@ -192,6 +194,13 @@ class MatchMetric(NeighbourMetric):
 
     def permuted(self, x: Sequence[Sided[Tensor]], y: Sequence[Sided[Tensor]], permutations: Ints) -> Floats:
         return self._values(x, y, permutations)
+
+    def per_sample(self, x: Sided[Tensor], y: Sided[Tensor]) -> Floats:
+        values = np.zeros(len(x.x))
+        for matches in find_matches([x.x], [y.y], back=self.back):
+            groups = group(matches, (1, 1), self.k)
+            values[groups.row] = self.of_groups(groups)
+        return values
 
     def _values(self, x: Sequence[Sided[Tensor]], y: Sequence[Sided[Tensor]], permutations: Ints | None) -> Floats:
         lx, ly, n = len(x), len(y), len(x[0].x)
