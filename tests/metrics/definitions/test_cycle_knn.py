@@ -24,7 +24,10 @@ def slow(x: Lists, y: Lists) -> float:
 def test_equals_the_definition(kind: str, k: int) -> None:
     x, y = pair_of(kind, 40)
     nx, ny = knn(x, k).tolist(), knn(y, k, side="y").tolist()
-    assert cycle_knn(x, y, k) == pytest.approx(slow(nx, ny), abs=1e-12)
+    both = slow(nx, ny), slow(ny, nx)
+    assert cycle_knn(x, y, k) == pytest.approx(both[0], abs=1e-12)
+    assert cycle_knn(x, y, k, "x_to_y") == pytest.approx(both[1], abs=1e-12)
+    assert cycle_knn(x, y, k, "mean") == pytest.approx(sum(both) / 2, abs=1e-12)
     nx, ny = knn(x, k, side="y").tolist(), knn(y, k).tolist()
     assert cycle_knn(y, x, k) == pytest.approx(slow(ny, nx), abs=1e-12)
 
