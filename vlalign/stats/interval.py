@@ -10,6 +10,7 @@ import numpy as np
 
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Ints, Metric
+from vlalign.metrics.engine.threads import map_layers
 from vlalign.processes import share_out
 from vlalign.stats.subsets import Halves, Subsets, common_rows, widths
 
@@ -85,7 +86,8 @@ def half_sampling(
         return float(metric.grid(*subsets.prepared(rows)).max())
 
     def scores(chosen: slice) -> list[list[float]]:
-        return [[largest(rows) for rows in both] for both in list(cut.rows(seed))[chosen]]
+        run = map_layers if metric.lazy else map  # lists are small, so that several halves fit beside each other
+        return list(run(lambda both: [largest(rows) for rows in both], list(cut.rows(seed))[chosen]))
 
     halves = np.array(share_out(cut.cuts, scores) if metric.lazy else scores(slice(None)))
     observed = largest(np.arange(n))

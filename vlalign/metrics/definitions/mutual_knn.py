@@ -34,6 +34,7 @@ from vlalign.metrics.engine.ties import Sided
 if TYPE_CHECKING:
     from torch import Tensor
 
+_COMPARED = 2  # comparisons of two neighbours for each sample, at most, instead of bit masks
 _TABLE_BYTES = 32 * 2**20  # of bit masks [rows, N] held at once
 _HASHED = 4096  # samples from which on few masks serve permutations
 _SPARSE = 8  # masks of a row for each of its neighbours, at least
@@ -95,7 +96,7 @@ def overlap_counts_permuted(nx: Lists, ny: Lists, permutations: Ints | None) -> 
     """Compute :func:`overlap_counts` after the rows of y are permuted, for each permutation.
 
     No distances are needed: sample i of the permuted y is ``perm[i]`` of y, its neighbours are relabelled by the
-    inverse. Exact. Tables of bit masks hold which layers of one side have sample j among the neighbours of row i; the
+    inverse. Exact. Short lists of few layer pairs are compared neighbour by neighbour. Else tables of bit masks hold which layers of one side have sample j among the neighbours of row i; the
     lists of the other side look their masks up, one permutation per CPU thread at a time.
 
     Args:
@@ -106,6 +107,8 @@ def overlap_counts_permuted(nx: Lists, ny: Lists, permutations: Ints | None) -> 
         int64 [P, Lx, Ly].
     """
     a, b = checked_lists(nx, ny)
+    if permutations is None and len(a) * len(b) * a[0].shape[1] ** 2 <= _COMPARED * len(a[0]):
+        return _compared_counts(a, b)[None]
     # Either side can be the table; permuting the other side by the inverse gives the same overlaps.
     swap = len(a) * -(-len(b) // _WORD) < len(b) * -(-len(a) // _WORD)
     table, looked_up = (b, a) if swap else (a, b)
@@ -121,6 +124,14 @@ def overlap_counts_permuted(nx: Lists, ny: Lists, permutations: Ints | None) -> 
     else:
         result = _dense_counts(table, looked_up, forward, relabel)
     return result.transpose(0, 2, 1) if swap else result
+
+
+def _compared_counts(a: Sequence[Ints], b: Sequence[Ints]) -> Ints:
+    """Count [L of a, L of b] by comparing each neighbour in the one list with each in the other."""
+    turned = [[np.ascontiguousarray(lists.T) for lists in side] for side in (a, b)]  # [k, N]
+    return np.array(
+        [[sum(np.count_nonzero(other == nearest) for nearest in one) for other in turned[1]] for one in turned[0]]
+    )
 
 
 def _dense_counts(table: Sequence[Ints], looked_up: Sequence[Ints], forward: Ints | None, relabel: Ints | None) -> Ints:

@@ -79,7 +79,7 @@ class NeighbourMetric(Metric):
         if long is not None:
             new = np.full(len(layer), -1, dtype=np.int32)
             new[rows] = np.arange(len(rows))
-            lists = long.map(lambda lists: self._inside(new[lists.numpy()[rows]]))
+            lists = long.map(lambda lists: self._inside(lists.numpy(), rows, new))
             if lists.x is not None and lists.y is not None:
                 return Sided(lists.x, lists.y)
         return self.prepare(take_rows(_computed(layer), rows))
@@ -106,13 +106,22 @@ class NeighbourMetric(Metric):
             length += 1 + length // 8
         return length if length < n // 4 else None
 
-    def _inside(self, lists: Ints) -> Tensor | None:
-        """Return the first k entries of each row of ``lists`` that are not -1; None where a row has fewer."""
-        inside = lists >= 0
-        if not (inside.sum(axis=1) >= self.k).all():
-            return None
-        first = np.argsort(~inside, axis=1, kind="stable")[:, : self.k]
-        return torch.from_numpy(np.take_along_axis(lists, first, axis=1))
+    def _inside(self, lists: Ints, rows: Ints, new: Ints) -> Tensor | None:
+        """Return the first k entries of ``lists[rows]`` that ``new`` does not name -1, by their new names.
+
+        None where a row has fewer. Most rows have k of them in the first part of their list.
+        """
+        result = np.empty((len(rows), self.k), dtype=np.int32)
+        left = np.arange(len(rows))
+        for width in (max(self.k, lists.shape[1] // 3), lists.shape[1]):
+            names = new.take(lists[rows[left], :width], mode="clip")
+            inside = names >= 0
+            place = np.cumsum(inside, axis=1, dtype=np.min_scalar_type(width))
+            enough = place[:, -1] >= self.k
+            chosen = np.flatnonzero(inside & (place <= self.k) & enough[:, None])
+            result[left[enough]] = names.ravel()[chosen].reshape(-1, self.k)
+            left = left[~enough]
+        return None if len(left) else torch.from_numpy(result)
 
 
 def _computed(layer: Layer) -> Tensor | LazyLayer:
