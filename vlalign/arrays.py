@@ -307,15 +307,20 @@ class DelayedLayer:
         compute: returns the layer.
         shape: (N, D).
         keeps_lists: keep the longest neighbour lists that were searched, from which shorter ones are taken.
+        lists: neighbour lists that are known already; None for none.
     """
 
     def __init__(
-        self, compute: Callable[[], Tensor | LazyLayer], shape: Sequence[int], keeps_lists: bool = False
+        self,
+        compute: Callable[[], Tensor | LazyLayer],
+        shape: Sequence[int],
+        keeps_lists: bool = False,
+        lists: Any = None,
     ) -> None:
         self.compute = compute
         self.shape = torch.Size(shape)
         self.keeps_lists = keeps_lists
-        self.lists: Any = None
+        self.lists = lists
 
     def __len__(self) -> int:
         return self.shape[0]

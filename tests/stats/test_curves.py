@@ -141,7 +141,7 @@ def test_wrong_k_curves(pair: Pair) -> None:
 
 def test_default_ks_are_limited_by_the_size_of_the_lists(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     module = sys.modules["vlalign.stats.curves"]
-    monkeypatch.setattr(module, "_LIST_BYTES", 4 * 60 * 4 * 6)  # 2 and 2 layers: 6 neighbours each
+    monkeypatch.setattr(module, "LIST_BYTES", 4 * 60 * 4 * 6)  # 2 and 2 layers: 6 neighbours each
     layers = [layers[:2] for layers in pair]
     assert [point.at for point in k_curve(MutualKnn(8), *layers, pair=(0, 0)).points] == [1, 2, 5, 8]
     assert module.curves_hold(MutualKnn(8), 60, [3] * 4) == 4 * 60 * 4 * (8 + 10 * 8)

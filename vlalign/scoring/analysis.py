@@ -15,7 +15,7 @@ from vlalign.metrics.base import Floats, Metric
 from vlalign.scoring.categories import Categories
 from vlalign.scoring.confounds import DUPLICATES
 from vlalign.scoring.grouping import GroupLabels
-from vlalign.scoring.layers import PreparedSide, searched_once, timed
+from vlalign.scoring.layers import PreparedSide, half_length, timed
 from vlalign.stats.analytic import LEAST_P, largest_count
 from vlalign.stats.checks import check_side, near_counts, warnings
 from vlalign.stats.curves import k_curve, n_curve
@@ -73,7 +73,12 @@ class Analysis:
             if _are_equal(x_raw, y_raw):
                 notes.append("both sides hold the same features, so the score compares them with themselves")
         near = [near_counts(one, neighbours=known) for one, known in zip((x, y), lists, strict=True)] if full else None
-        a, b = searched_once(self.metric, x), searched_once(self.metric, y)
+        with timed(self.seconds, "interval"):
+            length = half_length(self.metric, self.x.side.n) if halves else None
+            a, b = (
+                side.listed(self.metric, i, layer, name, length)
+                for side, i, layer, name in zip((self.x, self.y), self._positions(), (x, y), "xy", strict=True)
+            )
         interval = self._interval(a, b, halves, seed, labels, full, notes)
         curves = self._curves(seed, notes) if full else None
         chance = moments["mean"] if moments is not None else null["pair_mean"] if null is not None else None
@@ -228,7 +233,7 @@ class Analysis:
         return interval
 
     def _all_layers(self) -> tuple[list[Any], list[Any]]:
-        return self.x.all_layers(self.metric), self.y.all_layers(self.metric)
+        return self.x.all_layers(self.metric, "x"), self.y.all_layers(self.metric, "y")
 
     def _positions(self) -> tuple[int, int]:
         """Return the positions of the best pair among all layers."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from dataclasses import replace
+from functools import cache, partial
 from time import perf_counter
 from typing import Any
 
@@ -14,11 +15,14 @@ from torch import Tensor
 from vlalign.arrays import DelayedLayer, LazyLayer, row_blocks, whole
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Metric, check_features, checked_norms
+from vlalign.metrics.engine.neighbour_lists import LIST_BYTES, NeighbourMetric, shortened
 from vlalign.metrics.engine.threads import map_layers
+from vlalign.metrics.engine.ties import Sided
 from vlalign.scoring.inputs import Side
 from vlalign.scoring.preprocessing import Preset, clip, clip_threshold, normalise_rows
 
 _ALL_BYTES = 2**28  # of all layers of a side, which are held together
+_FEW_LAYERS = 8  # of both sides: lists that the interval of one pair needs are searched for all of them
 _CONCATENATION = {"index": -1, "name": "all", "convention": "concatenation of all layers"}
 
 
@@ -37,6 +41,7 @@ class PreparedSide:
         if concat:
             self.axis.append({**_CONCATENATION, "width": sum(int(entry["width"]) for entry in side.axis)})
         self.prepared: dict[Any, list[Any]] = {}  # layers by the preparation of their metrics, where they are kept
+        self.lists: dict[int, Sided[Tensor]] = {}  # long neighbour lists of layers by position, where they are kept
 
     @property
     def widths(self) -> list[int]:
@@ -48,8 +53,22 @@ class PreparedSide:
         """The entry of a record about it."""
         return {"clip_threshold": self.threshold, "zero_rows": self.zero_rows}
 
-    def prepare(self, metric: Metric, seconds: dict[str, float]) -> list[Any]:
-        """Read all layers once and prepare each for the metric."""
+    @property
+    def list_bytes(self) -> int:
+        """Bytes of the long neighbour lists."""
+        return sum(lists.x.nbytes if lists.y is lists.x else 2 * lists.x.nbytes for lists in self.lists.values())
+
+    def prepare(self, metric: Metric, seconds: dict[str, float], length: int | None = None) -> list[Any]:
+        """Read all layers once and prepare each for the metric.
+
+        Args:
+            metric: of the score.
+            seconds: spent in each stage, which is added to.
+            length: of the neighbour lists to keep in ``lists``, longer than those of the metric; None for none.
+        """
+        known = min((lists.x.shape[1] for lists in self.lists.values()), default=0)
+        if length is not None and length <= known:
+            return [_first(self.lists[i], metric) for i in range(len(self.axis))]
         with timed(seconds, "load"):
             self.side.hold()
         q = self.preset.clip_quantile
@@ -72,7 +91,7 @@ class PreparedSide:
                 layer, zero = self._normalise(layer, i)
                 first = layer[:1]
                 varies = any(bool((part != first).any()) for _, part in row_blocks(layer))
-                return metric.prepare(as_taken(metric, layer)), zero, varies
+                return self._prepared(metric, layer, i, length), zero, varies
 
             prepared = map_layers(prepare, positions) if self._on_cpu else [prepare(i) for i in positions]
             if self.concat:
@@ -85,6 +104,12 @@ class PreparedSide:
                 f"every layer of {self.side.model} gives all samples the same features: nothing to compare"
             )
         return [layer for layer, _, _ in prepared]
+
+    def _prepared(self, metric: Metric, layer: Tensor | LazyLayer, position: int, length: int | None) -> Any:
+        if length is None or not isinstance(metric, NeighbourMetric):
+            return metric.prepare(as_taken(metric, layer))
+        self.lists[position] = replace(metric, k=length).prepare(layer)
+        return _first(self.lists[position], metric)
 
     def layer(self, position: int) -> Tensor:
         """Return the layer [N, D] as it is scored."""
@@ -107,14 +132,40 @@ class PreparedSide:
         layer = check_features(layer, self.side.layer_name(i))
         return layer if self.device is None else layer.to(self.device)
 
-    def all_layers(self, metric: Metric) -> list[Any]:
-        """Return the layers that distinguish samples, as they are scored; many are computed when they are used."""
+    def all_layers(self, metric: Metric, name: str) -> list[Any]:
+        """Return the layers that distinguish samples, as they are scored; many are computed each time they are used.
+
+        ``name`` of the side of the pair, ``x`` or ``y``, whose neighbour lists they have, where lists are kept.
+        """
+        if not metric.lazy:
+            return [whole(self._scored(i)) for i in self.varied]
         n, widths = self.side.n, [self.widths[i] for i in self.varied]
-        if not metric.lazy or 4 * n * sum(widths) < _ALL_BYTES:
-            return [as_taken(metric, self.both(i)[1]) for i in self.varied]
+        held = 4 * n * sum(widths) < _ALL_BYTES
+        computes = [partial(self._scored, i) for i in self.varied]
         return [
-            DelayedLayer(partial(self._scored, i), (n, width)) for i, width in zip(self.varied, widths, strict=True)
+            DelayedLayer(cache(compute) if held else compute, (n, width), lists=self._lists(i, name))
+            for i, compute, width in zip(self.varied, computes, widths, strict=True)
         ]
+
+    def listed(self, metric: Metric, position: int, layer: Tensor | LazyLayer, name: str, length: int | None) -> Any:
+        """Return a layer as several statistics take it: its neighbours are searched once for all of them.
+
+        Args:
+            metric: of the score.
+            position: of the layer.
+            layer: [N, D] as it is scored.
+            name: side of the pair, ``x`` or ``y``, whose neighbour lists it has.
+            length: of the lists that are searched if none are kept; None waits until they are needed.
+        """
+        if not metric.lazy:
+            return whole(layer)
+        lists = self._lists(position, name)
+        if lists is None and length is not None and isinstance(metric, NeighbourMetric):
+            lists = replace(metric, k=length).prepare(layer).only(name)
+        return DelayedLayer(lambda: layer, layer.shape, keeps_lists=True, lists=lists)
+
+    def _lists(self, position: int, name: str) -> Sided[Tensor] | None:
+        return self.lists[position].only(name) if position in self.lists else None
 
     def _scored(self, position: int) -> Tensor | LazyLayer:
         return self.both(position)[1]
@@ -150,9 +201,32 @@ def as_taken(metric: Metric, layer: Tensor | LazyLayer) -> Any:
     return layer if metric.lazy else whole(layer)
 
 
-def searched_once(metric: Metric, layer: Tensor | LazyLayer) -> Any:
-    """Return a layer as several statistics take it: its neighbours are searched once for all of them."""
-    return DelayedLayer(lambda: layer, layer.shape, keeps_lists=True) if metric.lazy else whole(layer)
+def _first(lists: Sided[Tensor], metric: Metric) -> Sided[Tensor]:
+    """Return the lists of a metric from longer ones, which may then be released."""
+    return shortened(lists, metric.params["k"]).map(Tensor.contiguous)
+
+
+def half_length(metric: Metric, n: int) -> int | None:
+    """Return the length of neighbour lists that half-samples of ``n`` samples are scored from; None without lists."""
+    return metric.length(n, n // 2) if isinstance(metric, NeighbourMetric) and metric.lazy else None
+
+
+def kept_length(metric: Metric, n: int, layers: int, halves: int, full: bool) -> int | None:
+    """Return the length of the neighbour lists to keep of every layer, so that statistics need no other search.
+
+    None where short lists are enough: of many layers, the interval needs long lists of the best pair alone.
+
+    Args:
+        metric: of the score.
+        n: samples.
+        layers: of both sides.
+        halves: half-samples of the interval.
+        full: whether curves and the interval of the maximum are computed.
+    """
+    if (length := half_length(metric, n)) is None or not (full or (halves and layers <= _FEW_LAYERS)):
+        return None
+    most = min(n // 4, LIST_BYTES // (4 * n * layers))
+    return None if most < length else most if full else length
 
 
 @contextmanager

@@ -14,13 +14,14 @@ import torch
 from vlalign.config import plain
 from vlalign.environment import environment
 from vlalign.metrics.base import Metric
+from vlalign.metrics.engine.neighbour_lists import LIST_BYTES
 from vlalign.scoring import samples
 from vlalign.scoring.analysis import Analysis
 from vlalign.scoring.categories import columns_of, resolve_categories
 from vlalign.scoring.confounds import feature_runs, stored_features
 from vlalign.scoring.grouping import are_exact, resolve_groups
 from vlalign.scoring.inputs import Arrays, Features, Side, check_pairing
-from vlalign.scoring.layers import PreparedSide, timed
+from vlalign.scoring.layers import PreparedSide, kept_length, timed
 from vlalign.scoring.options import ScoreOptions
 from vlalign.scoring.preprocessing import PRESETS
 from vlalign.scoring.record import ScoreRecord
@@ -50,9 +51,10 @@ class Scorer:
         groups = resolve_groups(self.options.groups, ids, n, a, b)
         categories = [resolve_categories(column, ids, n) for column in columns_of(self.options.within)]
         features = stored_features(*sides, ids) if self.options.full and groups is None else []
+        length = self._kept_length(metric, a, b)
         for side in (a, b):
-            if metric.preparation not in side.prepared:
-                side.prepared[metric.preparation] = side.prepare(metric, seconds)
+            if metric.preparation not in side.prepared or (length is not None and not side.lists):
+                side.prepared[metric.preparation] = side.prepare(metric, seconds, length)
         x_layers, y_layers = ([side.prepared[metric.preparation][i] for i in side.varied] for side in (a, b))
         with timed(seconds, "grid"):
             grid = metric.grid(x_layers, y_layers)
@@ -131,6 +133,16 @@ class Scorer:
         """Release everything prepared of these sides."""
         released = {_identity(side) for side in given}
         self._sides = {key: side for key, side in self._sides.items() if key[0] not in released}
+
+    def _kept_length(self, metric: Metric, a: PreparedSide, b: PreparedSide) -> int | None:
+        """Return :func:`kept_length` of a pair; lists of other sides are released where they leave it no memory."""
+        n, layers = a.side.n, len(a.axis) + len(b.axis)
+        length = kept_length(metric, n, layers, self.options.halves(metric), self.options.full)
+        others = [side for side in self._sides.values() if side is not a and side is not b]
+        if length is not None and sum(side.list_bytes for side in others) + 4 * n * length * layers > LIST_BYTES:
+            for side in others:
+                side.lists.clear()
+        return length
 
     def _side(self, side: Side, given: Features, order: list[str] | None) -> PreparedSide:
         key = (_identity(given), None if order is None else frozenset(order))

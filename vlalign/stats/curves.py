@@ -10,7 +10,7 @@ import numpy as np
 
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Metric, whole_number
-from vlalign.metrics.engine.neighbour_lists import NeighbourMetric, shortened
+from vlalign.metrics.engine.neighbour_lists import LIST_BYTES, NeighbourMetric, shortened
 from vlalign.metrics.engine.threads import map_layers
 from vlalign.stats.null import generator
 from vlalign.stats.subsets import common_rows, each_subset, widths
@@ -18,7 +18,6 @@ from vlalign.stats.subsets import common_rows, each_subset, widths
 if TYPE_CHECKING:
     from torch import Tensor
 
-_LIST_BYTES = 2**29  # of the neighbour lists of all layers, for a default k
 _KS = tuple(step * 10**power for power in range(6) for step in (1, 2, 5))
 
 
@@ -133,7 +132,7 @@ def k_curve(
     width = widths([*x_layers, *y_layers])
     own = metric.params["k"]
     if ks is None:
-        most = max(min(n // 4, _LIST_BYTES // (4 * n * len(width))), own or 0)
+        most = max(min(n // 4, LIST_BYTES // (4 * n * len(width))), own or 0)
         usual = {k for k in _KS if k <= most} | ({own} if own else set())
         allowed = [k for k in sorted(usual) if k < n and _allows(metric, n, width, k=k)]
         versions = {k: replace(metric, k=k) for k in allowed}  # type: ignore[type-var]
@@ -157,7 +156,7 @@ def curves_hold(metric: Metric, n: int, widths: Sequence[int]) -> int:
     """Return the bytes that :func:`n_curve` and :func:`k_curve` hold for ``n`` samples and all layers of both sides."""
     if not metric.lazy:  # the layers, and what the metric makes of them, beside what is kept for the null
         return 4 * n * sum(widths) + metric.holds(n, widths)
-    lists = max(min(_LIST_BYTES, n * n * len(widths)), metric.holds(n, widths))
+    lists = max(min(LIST_BYTES, n * n * len(widths)), metric.holds(n, widths))
     return lists + 10 * metric.holds(n, widths)
 
 

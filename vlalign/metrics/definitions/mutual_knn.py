@@ -96,8 +96,9 @@ def overlap_counts_permuted(nx: Lists, ny: Lists, permutations: Ints | None) -> 
     """Compute :func:`overlap_counts` after the rows of y are permuted, for each permutation.
 
     No distances are needed: sample i of the permuted y is ``perm[i]`` of y, its neighbours are relabelled by the
-    inverse. Exact. Short lists of few layer pairs are compared neighbour by neighbour. Else tables of bit masks hold which layers of one side have sample j among the neighbours of row i; the
-    lists of the other side look their masks up, one permutation per CPU thread at a time.
+    inverse. Exact. Short lists of few layer pairs are compared neighbour by neighbour. For others, tables of bit masks
+    hold which layers of one side have sample j among the neighbours of row i; the lists of the other side look their
+    masks up, one permutation per CPU thread at a time.
 
     Args:
         nx, ny: neighbour lists [Lx, N, k] and [Ly, N, k], each row without repetition.

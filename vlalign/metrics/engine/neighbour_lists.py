@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vlalign.arrays import DelayedLayer, LazyLayer
 from vlalign.errors import VlalignError
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 
 Layer: TypeAlias = "Tensor | LazyLayer | DelayedLayer"
+#: bytes of the long neighbour lists of all layers that are kept for several statistics
+LIST_BYTES = 2**29
 #: neighbour lists of several layers, [L, N, k] or one [N, k] each
 Lists: TypeAlias = "Tensor | Sequence[Tensor]"
 
@@ -70,7 +73,7 @@ class NeighbourMetric(Metric):
 
         No list where it would be most of the layer: small subsets are cheaper to search again.
         """
-        length = self._length(len(layer), smallest)
+        length = self.length(len(layer), smallest)
         return layer, None if length is None else _search(layer, length)
 
     def subset(self, kept: tuple[Layer, Sided[Tensor] | None], rows: Ints) -> Sided[Tensor]:
@@ -85,17 +88,22 @@ class NeighbourMetric(Metric):
         return self.prepare(take_rows(_computed(layer), rows))
 
     def subsets(self, layer: Layer, chosen: Sequence[Ints]) -> list[Sided[Tensor]]:
-        """Return :meth:`subset` of several subsets of a layer [N, D], which is searched once for all."""
-        layer = _computed(layer)
-        lengths = [self._length(len(layer), len(rows)) for rows in chosen]
-        longest = max((length for length in lengths if length is not None), default=None)
-        long = None if longest is None else _search(layer, longest)
+        """Return :meth:`subset` of several subsets of a layer [N, D], which is searched at most once for all."""
+        n, lists = len(layer), layer.lists if isinstance(layer, DelayedLayer) else None
+        known = 0 if lists is None else lists.x.shape[1]
+        lengths = [self.length(n, len(rows)) or n for rows in chosen]  # n: no list is worth its length
+        beyond = [len(rows) for length, rows in zip(lengths, chosen, strict=True) if length > known]
+        if beyond:
+            layer = _computed(layer)
+        if sum(size**2 for size in beyond) >= n**2:  # a search of the whole layer costs less than theirs
+            known = max((length for length in lengths if length < n), default=0)
+            lists = _search(layer, known) if known else None
         return [
-            self.subset((layer, None if long is None or length is None else shortened(long, length)), rows)
+            self.subset((layer, lists if length <= known else None), rows)
             for length, rows in zip(lengths, chosen, strict=True)
         ]
 
-    def _length(self, n: int, smallest: int) -> int | None:
+    def length(self, n: int, smallest: int) -> int | None:
         """Return the length of a list of which k entries are almost surely among ``smallest`` random samples of ``n``.
 
         None where it would be most of the layer, so that subsets are cheaper to search again.
@@ -106,14 +114,15 @@ class NeighbourMetric(Metric):
             length += 1 + length // 8
         return length if length < n // 4 else None
 
-    def _inside(self, lists: Ints, rows: Ints, new: Ints) -> Tensor | None:
+    def _inside(self, lists: NDArray[np.int32], rows: Ints, new: NDArray[np.int32]) -> Tensor | None:
         """Return the first k entries of ``lists[rows]`` that ``new`` does not name -1, by their new names.
 
         None where a row has fewer. Most rows have k of them in the first part of their list.
         """
         result = np.empty((len(rows), self.k), dtype=np.int32)
         left = np.arange(len(rows))
-        for width in (max(self.k, lists.shape[1] // 3), lists.shape[1]):
+        usual = max(self.k, 3 * self.k * len(lists) // (2 * len(rows)))
+        for width in (min(usual, lists.shape[1]), lists.shape[1]):
             names = new.take(lists[rows[left], :width], mode="clip")
             inside = names >= 0
             place = np.cumsum(inside, axis=1, dtype=np.min_scalar_type(width))
@@ -129,12 +138,13 @@ def _computed(layer: Layer) -> Tensor | LazyLayer:
 
 
 def _search(layer: Layer, k: int) -> Sided[Tensor]:
-    """Search the lists [N, k] of a layer, or shorten those that it keeps."""
-    if not isinstance(layer, DelayedLayer) or not layer.keeps_lists:
-        return knn_of_sides(_computed(layer), k, dtype=torch.int32).map(torch.Tensor.cpu)
-    if layer.lists is None or layer.lists.x.shape[1] < k:
-        layer.lists = knn_of_sides(layer.compute(), k, dtype=torch.int32).map(torch.Tensor.cpu)
-    return shortened(layer.lists, k)
+    """Search the lists [N, k] of a layer, or shorten those that it has."""
+    if isinstance(layer, DelayedLayer) and layer.lists is not None and layer.lists.x.shape[1] >= k:
+        return shortened(layer.lists, k)
+    lists = knn_of_sides(_computed(layer), k, dtype=torch.int32).map(torch.Tensor.cpu)
+    if isinstance(layer, DelayedLayer) and layer.keeps_lists:
+        layer.lists = lists
+    return lists
 
 
 def relabelled(lists: Tensor, order: Ints) -> Tensor:

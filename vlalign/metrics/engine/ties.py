@@ -44,6 +44,11 @@ class Sided(Generic[_T]):
         x = change(self.x)
         return Sided(x, x if self.y is self.x else change(self.y))
 
+    def only(self, side: str) -> Sided[_T]:
+        """Return the layer of a pair in which it is on one side alone, ``x`` or ``y``."""
+        one = self.x if side == "x" else self.y
+        return Sided(one, one)
+
     def turned(self) -> Sided[_T]:
         """Exchange the sides."""
         return Sided(self.y, self.x)
