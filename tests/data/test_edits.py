@@ -48,6 +48,17 @@ def test_the_released_format(tmp_path: Path) -> None:
     assert row_id(1023) == "row-001023"
 
 
+def test_the_released_similarities(tmp_path: Path) -> None:
+    value = released(2)
+    value[1]["Index - 1"]["similarities"] = [0.5, -0.25]
+    read = read_edits(write_released(tmp_path / "edits.json", value))
+    assert read.similarities == {10: {"row-000001": 0.5}, 20: {"row-000001": -0.25}}
+    for wrong in ([0.5], [0.5, "a"], [0.5, 2.0], "a"):
+        value[1]["Index - 1"]["similarities"] = wrong
+        with pytest.raises(VlalignError, match="entry 1: similarities are not 2 cosines"):
+            read_edits(write_released(tmp_path / "edits.json", value))
+
+
 def test_the_index_counts_and_not_the_place(tmp_path: Path) -> None:
     edits = read_edits(write_released(tmp_path / "edits.json", released()[::-1]))
     assert edits.texts[20]["row-000003"] == "c3-20"

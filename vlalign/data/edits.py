@@ -1,15 +1,16 @@
 """Captions edited by another program, per sample and rate: the released JSON format, or a table of id, rate, text.
 
 The JSON format is that of arXiv 2502.16282: a list of objects
-``{"Index - i": {"sentences": {"Caption j - p%": text}}}``, one a sample, where 0 % is the caption before editing. Its
-samples have row numbers instead of ids; they get the ids ``row-00000i`` of data sets without an id column.
+``{"Index - i": {"sentences": {"Caption j - p%": text}}}``, one a sample, where 0 % is the caption before editing, and
+beside the sentences ``"similarities"``, cosines of the edited captions to it by rising p. Its samples have row numbers
+instead of ids; they get the ids ``row-00000i`` of data sets without an id column.
 """
 
 from __future__ import annotations
 
 import functools
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,10 +33,13 @@ class EditedCaptions:
     Attributes:
         name: of the file.
         texts: ``texts[rate][id]``.
+        similarities: ``similarities[rate][id]``, cosines of the edited to the unedited captions as the released file
+            states them; empty where it does not.
     """
 
     name: str
     texts: dict[float, dict[str, str]]
+    similarities: dict[float, dict[str, float]] = field(default_factory=dict)
 
     @property
     def rates(self) -> list[float]:
@@ -114,18 +118,38 @@ def _read(path: Path, _modified: int, _size: int) -> EditedCaptions:
 
 def _released(path: Path, value: list[Any]) -> EditedCaptions:
     texts: dict[float, dict[str, str]] = {}
+    cosines: dict[float, dict[str, float]] = {}
     for position, entry in enumerate(value):
         for key, content in entry.items() if isinstance(entry, dict) else [("", None)]:
             index = _INDEX.fullmatch(key)
-            sentences = content.get("sentences") if isinstance(content, dict) else None
+            content = content if isinstance(content, dict) else {}
+            sentences = content.get("sentences")
             if index is None or not isinstance(sentences, dict):
                 raise VlalignError(f'{path}: entry {position} is not {{"Index - i": {{"sentences": …}}}}')
+            name, rates = row_id(int(index[1])), []
             for label, text in sentences.items():
                 match = _CAPTION.fullmatch(label)
                 if match is None or not isinstance(text, str):
                     raise VlalignError(f'{path}: entry {position}: {label!r} is not "Caption j - p%": text')
-                _add(path, texts, float(match[1]), row_id(int(index[1])), text)
-    return EditedCaptions(path.name, texts)
+                rates.append(float(match[1]))
+                _add(path, texts, rates[-1], name, text)
+            edited = sorted(rate for rate in rates if rate > 0)
+            stated = _cosines(path, position, content.get("similarities"), len(edited))
+            for rate, cosine in zip(edited, stated, strict=False):
+                cosines.setdefault(rate, {})[name] = cosine
+    return EditedCaptions(path.name, texts, cosines)
+
+
+def _cosines(path: Path, position: int, values: Any, count: int) -> list[float]:
+    """Return the similarities of an entry, one for each edited caption; none where it has none."""
+    if values is None:
+        return []
+    fits = isinstance(values, list) and len(values) == count
+    if not fits or not all(isinstance(value, int | float) and -1.001 <= value <= 1.001 for value in values):
+        raise VlalignError(
+            f"{path}: entry {position}: similarities are not {count} cosines, one for each edited caption"
+        )
+    return [float(value) for value in values]
 
 
 def _table(path: Path) -> EditedCaptions:

@@ -29,6 +29,7 @@ class UniquenessConfig(FeatureOptions, NeighbourOptions, NullOptions, StudyConfi
         "out", "allow_empty", "batch_tokens", "batch_images", "workers", "shard_rows", "cpu", "parallel", "store",
     )  # fmt: skip
     GRID: ClassVar[tuple[str, ...]] = ("x", "y", "rates")
+    ANALYSIS: ClassVar[tuple[str, ...]] = ("axis", "encoder")
 
     x: Many[_Model] = ()
     """models of one side, usually vision; each is scored with each of the other side"""
@@ -52,6 +53,14 @@ class UniquenessConfig(FeatureOptions, NeighbourOptions, NullOptions, StudyConfi
     metric: str = "mutual_knn"
     """alignment metric, with parameters as name:param=value,… (see `vlalign metrics`)"""
 
+    axis: Literal["rate", "similarity"] = "rate"
+    """similarity: also show alignment against the measured similarity of edited and original captions, the mean cosine
+    in a sentence encoder or in the file of edited captions; U itself counts edits only"""
+
+    encoder: Annotated[str | None, Parameter(metavar="MODEL")] = None
+    """sentence encoder of --axis similarity: its mean over tokens in the last layer (default: the similarities in the
+    file of captions_file)"""
+
     out: Folder = "study"
     """folder of records, tables, figures and report"""
 
@@ -72,12 +81,18 @@ class UniquenessConfig(FeatureOptions, NeighbourOptions, NullOptions, StudyConfi
         for flag, given in (("--text-pool", self.text_pool), ("--vision-pool", self.vision_pool)):
             if given and len(given) > 1:
                 raise VlalignError(f"{flag} {' '.join(given)}: a study takes one pool; run one study for each")
+        _check_axis(self)
         if not self.metric.strip():
             raise VlalignError("--metric is empty: leave it out for the default")
 
     def perturbation(self, rate: float) -> Perturbation:
         """Return the edit at a rate."""
         return parse_perturbation(self.op, rate=rate, seed=self.seed)
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """All models, each once, that of similarities last."""
+        return tuple(dict.fromkeys([*self.x, *self.y, *([self.encoder] if self.encoder else [])]))
 
     def extraction(self, models: Iterable[str]) -> ExtractOptions:
         """Return the options of an extraction of some of the models."""
@@ -95,6 +110,25 @@ class UniquenessConfig(FeatureOptions, NeighbourOptions, NullOptions, StudyConfi
         edit, data = self.perturbation(0), values.pop("data")
         values["op"] = ",".join([edit.name, *(f"{name}={value}" for name, value in edit.parameters.items())])
         return values | {f"data.{name}": value for name, value in data.items()}
+
+
+def _check_axis(config: UniquenessConfig) -> None:
+    """Refuse an encoder that nothing asks for, and similarities that cannot be measured or read."""
+    if config.axis == "rate":
+        if config.encoder is not None:
+            raise VlalignError("--encoder measures similarities: give --axis similarity, too")
+        return
+    edit = config.perturbation(0)
+    if edit.modality != "text":
+        raise VlalignError(f"--axis similarity: {edit.name} edits images; similarity is that of captions")
+    if config.encoder is not None:
+        if config.text_pool not in (None, ("mean",)):
+            raise VlalignError("--axis similarity: sentences are means over tokens: leave out --text-pool")
+    elif edit.name != "captions_file":
+        raise VlalignError(
+            f"--axis similarity: no file states the similarity of captions after {edit.name}: name a sentence encoder, "
+            "such as --encoder demo-minilm-l6"
+        )
 
 
 def _check_op(op: str) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from vlalign.data import PairedData
 from vlalign.perturb import PerturbedData, image_facts, notes, text_facts
@@ -22,6 +22,7 @@ class EditFacts:
         pixels: pixels changed, in percent; None for texts.
         blank: captions without characters, or of white space only.
         notes: limits of the edits.
+        similarity: mean cosine of the edited captions to the original ones; None where it was not asked for.
     """
 
     rate: float
@@ -30,14 +31,16 @@ class EditFacts:
     pixels: float | None
     blank: int
     notes: list[str]
+    similarity: float | None = None
 
 
-def measure_edits(versions: Iterable[PairedData]) -> list[EditFacts]:
-    """Measure every edited version of a data set with one perturbation each, by rate."""
+def measure_edits(versions: Iterable[PairedData], similarities: Mapping[float, float] | None = None) -> list[EditFacts]:
+    """Measure every edited version of a data set with one perturbation each, by rate; with similarities if known."""
     facts = {}
     for data in versions:
         if isinstance(data, PerturbedData) and len(data.applied) == 1:
-            facts[data.applied[0].rate] = _measured(data)
+            rate = data.applied[0].rate
+            facts[rate] = replace(_measured(data), similarity=(similarities or {}).get(rate))
     return [facts[rate] for rate in sorted(facts)]
 
 
@@ -53,6 +56,12 @@ def _measured(data: PerturbedData) -> EditFacts:
     return EditFacts(
         edit.rate, 100 * texts.changed / texts.n, left, None, texts.empty + texts.blank, notes(data)
     )  # fmt: skip
+
+
+def similarities(facts: Iterable[EditFacts]) -> dict[float, float]:
+    """Return the mean cosine of edited to original captions by rate, 1 at 0; empty where it was not measured."""
+    known = {fact.rate: fact.similarity for fact in facts if fact.similarity is not None}
+    return {0.0: 1.0} | known if known else {}
 
 
 def about_edits(facts: Sequence[EditFacts]) -> list[str]:

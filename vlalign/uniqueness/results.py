@@ -17,8 +17,9 @@ from vlalign.uniqueness.analysis import (
     performance_fits,
 )
 from vlalign.uniqueness.config import UniquenessConfig
-from vlalign.uniqueness.edits import EditFacts, about_edits
+from vlalign.uniqueness.edits import EditFacts, about_edits, similarities
 from vlalign.uniqueness.points import Point
+from vlalign.uniqueness.similarity import about_similarity
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,15 +70,25 @@ class UniquenessResult(StudyResult):
     ) -> UniquenessResult:
         """Return the result with curves of the families of side x, fits and findings of ``points``."""
         curves, fits = family_curves(points), performance_fits(points)
-        sentences = [*about_edits(edits), *findings(curves, fits, points)]
+        sentences = [
+            *about_edits(edits),
+            *findings(curves, fits, points),
+            *about_similarity(curves, similarities(edits)),
+        ]
         return cls(
             config, data, list(points), curves, fits, sentences, seconds, environment, forecast or {}, list(edits)
         )
 
+    @property
+    def similarities(self) -> dict[float, float]:
+        """Mean cosine of edited to original captions by rate, 1 at 0; empty where it was not asked for."""
+        return similarities(self.edits)
+
     def to_frame(self) -> pd.DataFrame:
         """Return one row for each point, one column for each of its fields; missing ones are NaN or NA.
 
-        ``q_value`` is the p-value after Benjamini and Hochberg's correction for all points of the study.
+        ``q_value`` is the p-value after Benjamini and Hochberg's correction for all points of the study; a study with
+        measured similarities has them as the column ``similarity``.
         """
         import pandas as pd
 
@@ -94,6 +105,8 @@ class UniquenessResult(StudyResult):
         if tested.any():
             q_values[tested] = benjamini_hochberg(list(table["p_value"][tested]))
         table.insert(list(table.columns).index("p_value") + 1, "q_value", q_values)
+        if self.similarities:
+            table.insert(list(table.columns).index("rate") + 1, "similarity", table["rate"].map(self.similarities))
         return table
 
     def derived(self) -> dict[str, pd.DataFrame]:

@@ -12,6 +12,8 @@ from vlalign.environment import environment
 from vlalign.errors import VlalignError
 from vlalign.extraction import Engine, Extraction, Plan
 from vlalign.extraction.offline import OfflinePlan, offline_plan
+from vlalign.models.registry import resolve
+from vlalign.models.source import locate
 from vlalign.models.spec import ModelSpec
 from vlalign.perturb import applied
 from vlalign.remote import HubUnreachable
@@ -24,6 +26,7 @@ from vlalign.uniqueness.progress import UniquenessProgress
 from vlalign.uniqueness.records import Records
 from vlalign.uniqueness.results import UniquenessResult
 from vlalign.uniqueness.sides import Sides, find_sides
+from vlalign.uniqueness.similarity import measured_similarities, stated_similarities
 
 if TYPE_CHECKING:
     from vlalign.metrics import Metric
@@ -77,7 +80,7 @@ class UniquenessStudy(Study[UniquenessConfig, UniquenessPlan, UniquenessResult])
     """
 
     def __init__(self, config: UniquenessConfig) -> None:
-        self.engine = Engine(config.extraction(dict.fromkeys([*config.x, *config.y])))
+        self.engine = Engine(config.extraction(config.models))
         super().__init__(config, state=self.engine.state)
 
     def make_plan(self) -> UniquenessPlan:
@@ -88,7 +91,9 @@ class UniquenessStudy(Study[UniquenessConfig, UniquenessPlan, UniquenessResult])
         metric = parse_metric(config.metric, k=config.k)
         sides = find_sides(config)
         edits = [[config.perturbation(rate)] for rate in config.rates]
-        extraction = self.engine.make_plan(dict.fromkeys(sides.moving, edits))
+        extraction = self.engine.make_plan(dict.fromkeys([*sides.moving, *_encoder(config)], edits))
+        if config.axis == "similarity" and config.encoder is None:
+            stated_similarities(model.data for model in extraction.models)  # refused before weights load
         widths = [tap.width for plan in extraction.models for tap in plan.sketch.taps]
         metric.check(len(extraction.data), widths)
         pairs = [Pair(x, y, rate) for rate in config.rates for x, y in sides.pairs()]
@@ -107,7 +112,8 @@ class UniquenessStudy(Study[UniquenessConfig, UniquenessPlan, UniquenessResult])
             watch.lap("plan")
             extractions = self.engine.run(plan.extraction, progress=bar.follow, tracker=self.tracker)
             watch.lap("extract")
-            points = self._points(plan, _by_rate(plan.extraction, extractions), records, bar)
+            runs = _by_rate(plan.extraction, extractions)
+            points = self._points(plan, runs, records, bar)
             watch.lap("score")
             forecast = bar.accuracy()
         return UniquenessResult.from_points(
@@ -122,8 +128,15 @@ class UniquenessStudy(Study[UniquenessConfig, UniquenessPlan, UniquenessResult])
             seconds=watch.seconds,
             environment=environment(),
             forecast=forecast,
-            edits=measure_edits(model.data for model in plan.extraction.models),
+            edits=measure_edits([model.data for model in plan.extraction.models], self._similarities(plan, runs)),
         )
+
+    def _similarities(self, plan: UniquenessPlan, runs: dict[tuple[ModelSpec, float], Run]) -> dict[float, float]:
+        if self.config.axis == "rate":
+            return {}
+        for encoder in _encoder(self.config):
+            return measured_similarities({rate: runs[encoder, rate] for rate in self.config.rates})
+        return stated_similarities(model.data for model in plan.extraction.models)
 
     def _works(self, plan: UniquenessPlan, records: Records) -> dict[Hashable, Work]:
         """Return the parts of the study, with expected times."""
@@ -168,7 +181,10 @@ class UniquenessStudy(Study[UniquenessConfig, UniquenessPlan, UniquenessResult])
         """
         rates, sides = len(self.config.rates), find_sides(self.config)
         plan = offline_plan(
-            self.engine.config, self.engine.device, error, lambda spec: rates if spec in sides.moving else 1
+            self.engine.config,
+            self.engine.device,
+            error,
+            lambda spec: rates if spec in (*sides.moving, *_encoder(self.config)) else 1,
         )
         layers = {model.spec: model.layers for model in plan.models}
         pairs = sides.pairs()
@@ -231,6 +247,20 @@ class UniquenessStudy(Study[UniquenessConfig, UniquenessPlan, UniquenessResult])
                 )
             )
         return points
+
+
+def _encoder(config: UniquenessConfig) -> tuple[ModelSpec, ...]:
+    """Return the sentence encoder of a study that measures similarities with one.
+
+    Raises:
+        VlalignError: an unknown model, or one that reads no texts.
+    """
+    if config.encoder is None:
+        return ()
+    spec = resolve(config.encoder)
+    if (spec.modality or locate(spec, trust_remote_code=config.trust_remote_code).modality) != "text":
+        raise VlalignError(f"--encoder {config.encoder} reads images: name a model of texts")
+    return (spec,)
 
 
 def _blank_note(spec: ModelSpec, rate: float) -> str:

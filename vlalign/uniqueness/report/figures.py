@@ -100,21 +100,54 @@ def draw_main(result: UniquenessResult, axes: Any = None, metric: str | None = N
         raise VlalignError("no pair of models has a score, so there is nothing to draw")
     if axes is None:
         axes = new_figure(6.4, 2.4 if on_paper() else 4.0).add_subplot()
-    for i, curve in enumerate(result.curves):
-        colour = MUTED[i % len(MUTED)]
-        axes.plot(curve.rates, curve.maxima, "-o", color=colour, markersize=3.5, label=named(curve.family, 30))
-        for rate, low, high in zip(curve.rates, curve.low, curve.high, strict=True):
-            if low is not None and high is not None:
-                axes.vlines(rate, low, high, color=colour, alpha=0.5, linewidth=2)
-        null = [(rate, value) for rate, value in zip(curve.rates, curve.thresholds, strict=True) if value is not None]
-        if null:
-            axes.plot(*zip(*null, strict=True), "--", color=colour, linewidth=0.9)
-    axes.plot([], [], "--", color=COLOURS[2], linewidth=0.9, label="null's 95 % point")
+    _families(axes, result, lambda rate: rate)
     axes.set_xlabel(f"{edits_text(result)} (%)", fontsize=font_size(9))
     axes.set_ylabel(f"largest {metric_name(result)}", fontsize=font_size(9))
-    plain(axes)
     axes.legend(frameon=False, fontsize=font_size(7))
     return axes
+
+
+def save_alignment_vs_similarity(result: UniquenessResult, path: str | Path) -> Path | None:
+    """Draw the largest alignment of each family against U and, beside it, against measured similarity, 1 at the left.
+
+    Raises:
+        VlalignError: the file cannot be written.
+    """
+    places = result.similarities
+    if not places or not result.curves:
+        return None
+    figure = new_figure(7.6, 2.4 if on_paper() else 3.6)
+    grid = panels(figure, 2, per_row(2), sharey=True)
+    _families(grid[0], result, lambda rate: rate)
+    _families(grid[1], result, places.get)
+    grid[0].set_xlabel(f"{edits_text(result)} (%)", fontsize=font_size(9))
+    grid[1].set_xlabel("mean cosine to the original captions", fontsize=font_size(9))
+    grid[1].invert_xaxis()
+    figure.supylabel(f"largest {metric_name(result)}", fontsize=font_size(9))
+    grid[0].legend(frameon=False, fontsize=font_size(7))
+    return save(figure, path, pdf=True)
+
+
+def _families(axes: Any, result: UniquenessResult, place: Callable[[float], float | None]) -> None:
+    """Draw the largest alignment of each family where ``place`` puts each rate, with intervals and the null."""
+    for i, curve in enumerate(result.curves):
+        colour = MUTED[i % len(MUTED)]
+        rows = [
+            (at, largest, low, high, null)
+            for rate, largest, low, high, null in zip(
+                curve.rates, curve.maxima, curve.low, curve.high, curve.thresholds, strict=True
+            )
+            if (at := place(rate)) is not None
+        ]
+        line = [(at, largest) for at, largest, *_ in rows]
+        axes.plot(*zip(*line, strict=True), "-o", color=colour, markersize=3.5, label=named(curve.family, 30))
+        for at, _, low, high, _ in rows:
+            if low is not None and high is not None:
+                axes.vlines(at, low, high, color=colour, alpha=0.5, linewidth=2)
+        if null := [(at, value) for at, *_, value in rows if value is not None]:
+            axes.plot(*zip(*null, strict=True), "--", color=colour, linewidth=0.9)
+    axes.plot([], [], "--", color=COLOURS[2], linewidth=0.9, label="null's 95 % point")
+    plain(axes)
 
 
 _KEY = ("largest of all pairs", "its 95 % interval", "null's 95 % point", "chance")

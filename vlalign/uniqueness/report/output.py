@@ -15,7 +15,13 @@ from vlalign.display.figures import with_pdf
 from vlalign.report.console import FittedTable, titled
 from vlalign.report.page import save_html
 from vlalign.report.study import PAGE, make_folder, show_files
-from vlalign.uniqueness.report.figures import Load, save_alignment_vs_u, save_layer_maps, save_performance
+from vlalign.uniqueness.report.figures import (
+    Load,
+    save_alignment_vs_similarity,
+    save_alignment_vs_u,
+    save_layer_maps,
+    save_performance,
+)
 from vlalign.uniqueness.report.page import uniqueness_page
 from vlalign.uniqueness.report.text import edits_text, main_table, metric_name, notes_of
 
@@ -33,7 +39,7 @@ def write_report(
     metric: str | None = None,
     load: Load | None = None,
 ) -> list[Path]:
-    """Write alignment.png, performance.png, layers-FAMILY.png (each also as PDF) and report.html into ``folder``.
+    """Write alignment.png, similarity.png, performance.png, layers-FAMILY.png (each also as PDF) and report.html.
 
     Layer maps show the pair of each family with the largest unedited score. Figures without data are left out.
 
@@ -54,6 +60,7 @@ def write_report(
     study = folder if (folder / "records").is_dir() else Path(str(result.config.get("out") or folder))
     drawn = {
         "alignment": save_alignment_vs_u(result, folder / "alignment.png"),
+        "similarity": save_alignment_vs_similarity(result, folder / "similarity.png"),
         "performance": save_performance(result, folder / "performance.png"),
     }
     load = load or (lambda point: load_of(study, point))

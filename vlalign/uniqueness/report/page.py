@@ -20,6 +20,7 @@ from vlalign.uniqueness.report.text import (
     point_of,
     rate_text,
     readable_fits,
+    similarity_source,
 )
 from vlalign.uniqueness.sentences import about_fits
 
@@ -34,7 +35,8 @@ def uniqueness_page(result: UniquenessResult, figures: Mapping[str, Path]) -> Pa
 
     Args:
         result: of the study.
-        figures: those that were drawn (PNG): alignment, performance, and layer maps by the titles of their pairs.
+        figures: those that were drawn (PNG): alignment, similarity, performance, and layer maps by the titles of their
+            pairs.
     """
     of_fits = about_fits(result.fits)
     apart = of_fits if len(of_fits) > _FEW else []  # one of every model would push the figures off the screen
@@ -46,14 +48,21 @@ def uniqueness_page(result: UniquenessResult, figures: Mapping[str, Path]) -> Pa
             f"{title}: {metric} of every pair of layers at every U; framed: the largest.",
         )
         for title, path in figures.items()
-        if title not in ("alignment", "performance")
+        if title not in ("alignment", "similarity", "performance")
     ]
     return study_page(
         f"Uniqueness: {edits_text(result)}",
         _facts(result),
         [finding for finding in result.findings if finding not in apart],
         [
-            Section("Alignment against U", [_alignment(result, figures.get("alignment")), _maxima(result)]),
+            Section(
+                "Alignment against U",
+                [
+                    _alignment(result, figures.get("alignment")),
+                    _similarity(result, figures.get("similarity")),
+                    _maxima(result),
+                ],
+            ),
             Section(
                 "Alignment against performance",
                 [
@@ -106,6 +115,19 @@ def _alignment(result: UniquenessResult, path: Path | None) -> Part:
     )
 
 
+def _similarity(result: UniquenessResult, path: Path | None) -> Part | None:
+    if path is None:
+        return None
+    values = ", ".join(f"{value:.3f} at {rate_text(rate)}" for rate, value in sorted(result.similarities.items()))
+    return Figure(
+        path,
+        f"Line charts of the largest {metric_name(result)} of each family against U and against the mean cosine of "
+        f"edited to original captions: {values}.",
+        f"The same maxima against U and against the mean cosine of edited to original captions, "
+        f"{similarity_source(result)}.",
+    )
+
+
 def _maxima(result: UniquenessResult) -> Table:
     """Return the maxima: a row for each rate, a column for each family."""
     cells: dict[tuple[float, str], str] = {}
@@ -139,6 +161,9 @@ def _edits(result: UniquenessResult) -> list[Part]:
         else [rate_text(fact.rate), f"{fact.pixels:.1f} %"]
         for fact in result.edits
     ]
+    if result.similarities:
+        measures.append("cosine to the original")
+        rows = [[*row, number(fact.similarity, 3)] for row, fact in zip(rows, result.edits, strict=True)]
     notes = list(dict.fromkeys(note for fact in result.edits for note in fact.notes))
     caption = "Measured on all captions" if texts else "Measured on some images, evenly chosen"
     return [Table(caption, ["U", *measures], rows), Bullets(notes)]

@@ -36,6 +36,12 @@ def edits_text(result: UniquenessResult) -> str:
     return text.format(captions=f"captions{of}", images=f"images{of}")
 
 
+def similarity_source(result: UniquenessResult) -> str:
+    """Return where measured similarities come from."""
+    encoder = result.config.get("encoder")
+    return f"in the last layer of {encoder}" if encoder else "as stated in the file of edited captions"
+
+
 def metric_name(result: UniquenessResult) -> str:
     """Return the metric as axes name it."""
     return metric_title(str(result.config.get("metric", "score")).partition(":")[0])
