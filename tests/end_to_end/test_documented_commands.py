@@ -53,6 +53,8 @@ NOT_RUN = {
     "vlalign compare llama-7b@5f93 llama-7b@861e --reference dinov2-small": "run keys that depend on the weights",
     "vlalign study uniqueness --x demo-dinov2-small demo-efficientnet-lite0 --y demo-smollm2-135m demo-minilm-l6 "
     "--op char_delete --rates 10 20 30 40 50 60 70 80 90 --data builtin:emoji --image-size 224": _WHEELS,
+    "vlalign study uniqueness --x demo-dinov2-small --y demo-smollm2-135m --op char_delete --rates 10 30 50 70 90 "
+    "--data builtin:emoji --image-size 224 --axis similarity --encoder demo-minilm-l6": _WHEELS,
     "vlalign study uniqueness --x demo-dinov2-small demo-efficientnet-lite0 --y demo-smollm2-135m --op char_delete "
     "--rates 10 20 30 40 50 60 70 80 90 --data builtin:emoji --image-size 224 --text-pool mean-nosink --out "
     "study-nosink": _WHEELS,
