@@ -106,6 +106,12 @@ def test_tables_in_depth(full: ScoreRecord) -> None:
         assert line[1] == line[3] == f"{full.score:.4f}"
         (point,) = [point for point in full.curves[name.lower()]["points"] if point["at"] == at]
         assert line[2] == f"{point['largest_corrected']['mean']:.4f}"
+    for kind, ks in (("n", ["5", "5"]), ("n_proportional", ["3", "5"])):  # 2.5 is rounded up
+        title = {"n": "score against N\n", "n_proportional": "score against N, k in proportion"}[kind]
+        table = "\n".join(line.rstrip() for line in text.splitlines()).split(title)[1].splitlines()
+        lines = [line.split() for line in table if line.split()[:1] in (["20"], ["40"])][:2]
+        assert [line[-1] for line in lines] == ks
+        assert [line[-2] for line in lines] == [f"{int(k) / (n - 1):.4f}" for k, n in zip(ks, (20, 40), strict=True)]
     assert "time: load" in text
     for name in ("chance", "z", "null", "p-value", "calibrated", "hubness"):
         assert re.search(rf"^  {name}: \w+", text, re.M), name
@@ -140,7 +146,7 @@ def test_figures_of_null_and_curves(full: ScoreRecord, tmp_path: Path) -> None:
             sizes[name] = image.size
             assert colours(image) > 50
         assert 0.005 < (pixels < 250).any(axis=1).mean() < 0.5  # drawn upon, but mostly white
-    assert sizes["both"][0] == sizes["none"][0] > sizes["n"][0]
+    assert sizes["both"][0] > sizes["none"][0] > sizes["n"][0]  # three curves, two, one
 
 
 @pytest.mark.parametrize(
@@ -223,7 +229,7 @@ def test_full_files(full: ScoreRecord, tmp_path: Path) -> None:
     console = Console(file=io.StringIO(), width=200, record=True)
     show_records([full], tmp_path, console, full=True)
     stem = full.filename.removesuffix(".json")
-    names = {f"{stem}{end}" for end in (".json", ".png", ".null.png", ".curves.png")}
+    names = {f"{stem}{end}" for end in (".json", ".samples.parquet", ".png", ".null.png", ".curves.png")}
     assert {path.name for path in tmp_path.iterdir()} == names
     text = console.export_text()
     assert all(name in text for name in names)

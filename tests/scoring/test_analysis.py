@@ -165,8 +165,8 @@ def test_full(pair: Pair, tmp_path: Path) -> None:
     assert record.interval["maximum"]["observed"] == record.score
     assert record.interval["maximum"]["statistic"] != record.interval["statistic"]
     assert record.curves is not None
-    assert list(record.curves) == ["n", "k"]
-    for name, here in (("n", 60), ("k", 5)):
+    assert list(record.curves) == ["n", "n_proportional", "k"]
+    for name, here in (("n", 60), ("n_proportional", 60), ("k", 5)):
         (point,) = [point for point in record.curves[name]["points"] if point["at"] == here]
         assert point["largest"]["mean"] == point["fixed"]["mean"] == pytest.approx(record.score)
         assert record.curves[name]["pair"] == [record.best[side]["position"] for side in "xy"]

@@ -16,7 +16,8 @@ from torch import Tensor
 from vlalign.arrays import DelayedLayer
 from vlalign.errors import VlalignError
 from vlalign.metrics import Metric, MutualKnn, mutual_knn
-from vlalign.stats.curves import k_curve, n_curve
+from vlalign.metrics.definitions.cknna import Cknna
+from vlalign.stats.curves import k_curve, n_curves
 from vlalign.stats.null import generator
 
 Pair = tuple[list[Tensor], list[Tensor]]
@@ -33,7 +34,7 @@ class GramOfK(GramCorrelation):
 
 def test_n_curve_by_hand(pair: Pair) -> None:
     x, y = pair
-    found = n_curve(MutualKnn(4), x, y, sizes=[30, 60, 15], repeats=3, seed=5, pair=(1, 1))
+    found = n_curves(MutualKnn(4), x, y, sizes=[30, 60, 15], repeats=3, seed=5, pair=(1, 1))["n"]
     assert [point.at for point in found.points] == [15, 30, 60]
     assert (found.parameter, found.n, found.pair, found.metric) == ("n", 60, (1, 1), "mutual_knn:k=4")
     for point in found.points:
@@ -56,7 +57,33 @@ def test_n_curve_by_hand(pair: Pair) -> None:
             assert point.largest.sd == pytest.approx(np.std(largest, ddof=1))
         else:
             assert point.largest.sd is None
+        assert (point.k, point.chance) == (4, pytest.approx(chance))
     assert json.loads(json.dumps(found.summary())) == found.summary()
+
+
+def test_k_in_proportion_to_n(pair: Pair) -> None:
+    """The same subsets with fewer neighbours: k·n/N of them, rounded; none where that is 0."""
+    x, y = pair
+    sizes, ks = [5, 13, 15, 37, 60], {13: 1, 15: 1, 37: 2, 60: 4}  # .33 .87, 1, 2.47, 4
+    curves = n_curves(MutualKnn(4), x, y, sizes=sizes, repeats=2, seed=5, pair=(1, 1))
+    points = {point.at: point for point in curves["n_proportional"].points}
+    assert {at: point.k for at, point in points.items()} == ks
+    for at, point in points.items():
+        expected = []
+        for repeat in range(point.repeats):
+            rows = generator("subset", 5, 60, at, repeat).choice(60, at, replace=False)
+            rows = torch.from_numpy(np.sort(rows))
+            expected.append(mutual_knn(x[1][rows], y[1][rows], ks[at]))
+        assert point.fixed.mean == pytest.approx(np.mean(expected))
+        assert point.chance == pytest.approx(ks[at] / (at - 1))
+    assert points[60] == curves["n"].points[-1]
+    gram = n_curves(GramOfK(k=4), x, y, sizes=sizes[1:], repeats=2, pair=(0, 0))
+    assert [point.k for point in gram["n_proportional"].points] == [*ks.values()]
+    assert [p.fixed for p in gram["n_proportional"].points] == [p.fixed for p in gram["n"].points]
+    assert list(n_curves(MutualKnn(4), x, y, sizes=[5, 60], repeats=1, pair=(0, 0))) == ["n"]
+    assert list(n_curves(Cknna(k=None), x, y, repeats=1, pair=(0, 0))) == ["n"]
+    few = n_curves(Cknna(k=4), x, y, sizes=[15, 30, 60], repeats=1, pair=(0, 0))  # it needs k >= 2
+    assert [point.at for point in few["n_proportional"].points] == [30, 60]
 
 
 def test_the_own_k_is_on_the_curve(pair: Pair) -> None:
@@ -66,7 +93,7 @@ def test_the_own_k_is_on_the_curve(pair: Pair) -> None:
 
 def test_default_sizes_end_where_the_metric_does(pair: Pair) -> None:
     def sizes(metric: Metric) -> list[int]:
-        return [point.at for point in n_curve(metric, *pair, repeats=1, pair=(0, 0)).points]
+        return [point.at for point in n_curves(metric, *pair, repeats=1, pair=(0, 0))["n"].points]
 
     assert sizes(MutualKnn(5)) == [30, 60]  # 4 k and more
     assert sizes(MutualKnn(40)) == [60]
@@ -74,12 +101,14 @@ def test_default_sizes_end_where_the_metric_does(pair: Pair) -> None:
 
 
 def test_subsets_do_not_depend_on_other_sizes(pair: Pair) -> None:
-    both = n_curve(MutualKnn(4), *pair, sizes=[20, 40], repeats=4, pair=(0, 0))
-    assert n_curve(MutualKnn(4), *pair, sizes=[40], repeats=4, pair=(0, 0)).points == both.points[1:]
+    both = n_curves(MutualKnn(4), *pair, sizes=[20, 40], repeats=4, pair=(0, 0))["n"]
+    assert n_curves(MutualKnn(4), *pair, sizes=[40], repeats=4, pair=(0, 0))["n"].points == both.points[1:]
 
 
 def test_no_chance_level(pair: Pair) -> None:
-    point = n_curve(GramCorrelation(), *pair, sizes=[30], repeats=2, pair=(0, 1)).points[0]
+    (curve,) = n_curves(GramCorrelation(), *pair, sizes=[30], repeats=2, pair=(0, 1)).values()
+    (point,) = curve.points
+    assert (point.k, point.chance) == (None, None)
     assert point.largest_corrected is None
     assert point.fixed_corrected is None
     assert point.fixed.mean < point.largest.mean
@@ -107,7 +136,7 @@ def test_k_curve_by_hand(pair: Pair) -> None:
 
 def test_k_curve_of_another_metric(pair: Pair) -> None:
     found = k_curve(GramOfK(), *pair, ks=[2, 7], pair=(0, 0))
-    plain = n_curve(GramCorrelation(), *pair, sizes=[60], pair=(0, 0))
+    plain = n_curves(GramCorrelation(), *pair, sizes=[60], pair=(0, 0))["n"]
     for point in found.points:
         assert (point.largest, point.fixed) == (plain.points[0].largest, plain.points[0].fixed)
 
@@ -125,7 +154,7 @@ def test_k_curve_of_another_metric(pair: Pair) -> None:
 )
 def test_wrong_n_curves(pair: Pair, options: dict, message: str) -> None:
     with pytest.raises(VlalignError, match=message):
-        n_curve(MutualKnn(4), *pair, **{"pair": (0, 0)} | options)
+        n_curves(MutualKnn(4), *pair, **{"pair": (0, 0)} | options)
 
 
 def test_wrong_k_curves(pair: Pair) -> None:
@@ -153,7 +182,7 @@ def test_layers_are_computed_one_after_the_other(pair: Pair) -> None:
     def delayed(layer: Tensor) -> DelayedLayer:
         return DelayedLayer(lambda: uses.append(1) or layer, layer.shape)
 
-    for curve in (n_curve, k_curve):
+    for curve in (n_curves, k_curve):
         uses.clear()
         layers = [[delayed(layer) for layer in side] for side in pair]
         assert curve(MutualKnn(4), *layers, pair=(0, 0)) == curve(MutualKnn(4), *pair, pair=(0, 0))

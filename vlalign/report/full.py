@@ -30,7 +30,7 @@ def in_depth(record: ScoreRecord) -> Group:
         parts += [shown, *notes(hints(record))]
     if record.interval is not None and "maximum" in record.interval:
         parts.insert(1, _intervals(record.interval))
-    for name, title in (("n", "N"), ("k", "k")):
+    for name, title in (("n", "N"), ("n_proportional", "N, k in proportion"), ("k", "k")):
         if record.curves and name in record.curves:
             parts.append(_curve(record.curves[name], title))
     meanings = [
@@ -89,12 +89,14 @@ def _checks(record: ScoreRecord) -> Table:
     return table(("", *models), check_rows(record), title="data, as these layers see it", **_BOLD)
 
 
-def _curve(curve: dict[str, Any], name: str) -> Table:
+def _curve(curve: dict[str, Any], title: str) -> Table:
     kinds = ("largest", "largest_corrected", "fixed", "fixed_corrected")
-    rows = [
-        [str(point["at"]), *(DASH if point[kind] is None else f"{point[kind]['mean']:.4f}" for kind in kinds)]
-        for point in curve["points"]
-    ]
-    columns = (name, "largest", "above chance", "fixed layers", "above chance")
+    has_k = curve["parameter"] == "n" and all(point.get("k") is not None for point in curve["points"])
+    rows = []
+    for point in curve["points"]:
+        scores = [DASH if point[kind] is None else f"{point[kind]['mean']:.4f}" for kind in kinds]
+        scores.append(value_or_dash(point.get("chance")))
+        rows.append([str(point["at"]), *scores, *([str(point["k"])] if has_k else [])])
+    columns = (title[0], "largest", "above chance", "fixed layers", "above chance", "chance", *["k"] * has_k)
     caption = "above chance: (s − c) / (1 − c), c the chance level"
-    return table(columns, rows, title=f"score against {name}", caption=caption, **_BOLD)
+    return table(columns, rows, title=f"score against {title}", caption=caption, **_BOLD)

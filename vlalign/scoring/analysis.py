@@ -18,7 +18,7 @@ from vlalign.scoring.grouping import GroupLabels
 from vlalign.scoring.layers import PreparedSide, half_length, timed
 from vlalign.stats.analytic import LEAST_P, largest_count
 from vlalign.stats.checks import check_side, near_counts, warnings
-from vlalign.stats.curves import k_curve, n_curve
+from vlalign.stats.curves import k_curve, n_curves
 from vlalign.stats.explained import Explained, explained, explained_by_duplicates
 from vlalign.stats.interval import half_sampling
 from vlalign.stats.null import Null, permutation_null
@@ -246,7 +246,7 @@ class Analysis:
         with timed(self.seconds, "curves"):
             layers = self._all_layers()
             repeats = 10 if self.metric.info.permutations else 3
-            curves = {"n": n_curve(self.metric, *layers, repeats=repeats, seed=seed, pair=self.best)}
+            curves = n_curves(self.metric, *layers, repeats=repeats, seed=seed, pair=self.best)
             if "k" in self.metric.params:
                 curves["k"] = k_curve(self.metric, *layers, pair=self.best)
         return {name: curve.summary() for name, curve in curves.items()}

@@ -41,7 +41,7 @@ class ScoreRecord(Result):
     moments: dict[str, Any] | None  # exact mean and sd of the best pair under a random pairing, z, p_value, p_selected
     null: dict[str, Any] | None  # permutation null of the maximum over layer pairs; null if not requested
     interval: dict[str, Any] | None  # of the score of the best pair by half-sampling; "maximum": with layer selection
-    curves: dict[str, Any] | None  # score against N ("n") and number of neighbours ("k"), for a full report
+    curves: dict[str, Any] | None  # for a full report: score against N ("n", "n_proportional"), against k ("k")
     checks: dict[str, Any]  # of the best pair's layers x and y: duplicates, hubs, effective dimension; notes: warnings
     # x and y: scores of probes by name, {"bits_per_byte", "truncated" (captions, where any)} of text models, or null
     performance: dict[str, Any]

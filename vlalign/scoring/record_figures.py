@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _NEARLY_ALL = 0.9  # share of significant cells above which the others are marked
 _BESIDE = 44  # most letters of two names beside each other in a row of scores
-_CURVES = {"n": "samples N", "k": "neighbours k"}
+_CURVES = {"n": "samples N", "n_proportional": "samples N, k in proportion", "k": "neighbours k"}
 
 
 def save_record(record: ScoreRecord, path: str | Path) -> Path:
@@ -282,7 +282,7 @@ def drawable(record: ScoreRecord) -> dict[str, Any]:
 
 
 def save_curves(record: ScoreRecord, path: str | Path) -> Path:
-    """Draw the curves of a full record as a PNG: scores and scores corrected for chance. Returns the path.
+    """Draw the curves of a full record as a PNG: scores, chance, and scores corrected for it. Returns the path.
 
     Raises:
         VlalignError: the file cannot be written.
@@ -296,13 +296,16 @@ def save_curves(record: ScoreRecord, path: str | Path) -> Path:
         plain(axes)
         _draw(axes, curve["points"], "largest", COLOURS[0], "largest over layer pairs")
         _draw(axes, curve["points"], "fixed", COLOURS[1], _best(record))
+        levels = [(point["at"], point["chance"]) for point in curve["points"] if point.get("chance") is not None]
+        if levels:  # those of earlier versions have none
+            axes.plot(*zip(*levels, strict=True), "-", color="black", linewidth=0.8, label="chance")
         axes.set_xscale("log")
         ticks = [point["at"] for point in curve["points"]]
         axes.set_xticks(ticks, labels=[str(tick) for tick in ticks], fontsize=font_size(7))
         axes.minorticks_off()
-        scored = record.n if name == "n" else record.metric["params"]["k"] or record.n - 1  # None: all others
+        scored = record.n if name != "k" else record.metric["params"]["k"] or record.n - 1  # None: all others
         axes.axvline(scored, color=COLOURS[2], linewidth=0.8, linestyle=":")
-        axes.set_xlabel(_CURVES[name])
+        axes.set_xlabel(_CURVES[name] + ", k fixed" * (name == "n" and "k" in record.metric["params"]))
     figure = panels[0].figure
     if on_paper():
         figure.supylabel(metric_title(record.metric["name"]))

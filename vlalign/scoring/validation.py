@@ -44,7 +44,13 @@ _LAYERS = list_schema(object_schema(name=str, index=Annotated[int, Field(ge=-(2*
 _BEST = object_schema(position=Count)
 _MEAN = [object_schema(mean=float) | None]
 _POINT = object_schema(
-    at=Annotated[float, Field(gt=0)], largest=_MEAN, largest_corrected=_MEAN, fixed=_MEAN, fixed_corrected=_MEAN
+    at=Annotated[float, Field(gt=0)],
+    k=[Count | None],
+    chance=[float | None],
+    largest=_MEAN,
+    largest_corrected=_MEAN,
+    fixed=_MEAN,
+    fixed_corrected=_MEAN,
 )
 _EXPLAINED = object_schema(**dict.fromkeys(("score", "share", "low", "high"), float | None))
 _CONFOUNDS = list_schema(object_schema(name=str, categories=[Count], samples=[Count], explained=_EXPLAINED))

@@ -170,7 +170,7 @@ def test_a_pair_page_tells_everything_of_its_record(tmp_path: Path) -> None:
     drawn = [data["low"] + (data["high"] - data["low"]) * step / 65535 for step in steps]
     assert drawn == pytest.approx([value for row in record.matrix for value in row], abs=1e-5)
     assert sum(data["null"]["counts"]) == 99
-    assert set(data["curves"]) == {"n", "k"}
+    assert list(data["curves"]) == ["n", "n_proportional", "k"]
     assert data["best"] == [record.best[side]["position"] for side in ("x", "y")]
 
 

@@ -24,7 +24,7 @@ from vlalign.store.checksums import canonical
 if TYPE_CHECKING:
     from vlalign.scoring import ScoreRecord
 
-_CURVES = {"n": "N", "k": "k"}
+_CURVES = {"n": "N", "n_proportional": "N, k in proportion", "k": "k"}
 
 
 def pair_page(board: Board, entry: Entry, footer: str) -> str:

@@ -109,7 +109,7 @@ function drawCurve(data, name, box) {
   const kinds = [[1, "first"], [2, "first dashed"], [3, "second"], [4, "second dashed"]];
   const frame = chart({ width, height, across: bounds(points.map((point) => Math.log10(point[0]))),
     tall: bounds([0, ...points.flatMap((point) => point.slice(1)).filter((value) => value !== null)]),
-    below: name === "n" ? "samples N" : "neighbours k", beside: data.metric,
+    below: name !== "k" ? "samples N" : "neighbours k", beside: data.metric,
     marks: points.map((point) => [Math.log10(point[0]), String(point[0])]) });
   for (const [at, kind] of kinds) {
     const known = points.filter((point) => point[at] !== null).map((point) => [frame.x(Math.log10(point[0])), frame.y(point[at])]);
@@ -119,8 +119,8 @@ function drawCurve(data, name, box) {
     frame.parts.push(...known.map(([cx, cy]) => svg("circle", { class: dot, cx, cy, r: 2.6 })));
   }
   box.prepend(svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img",
-    "aria-label": `Score against ${name === "n" ? "N" : "k"}; the numbers are in the table below` }, ...frame.parts));
-  const head = [name === "n" ? "N" : "k", "largest", "above chance", "fixed layers", "above chance"];
+    "aria-label": `Score against ${name !== "k" ? "N" : "k"}; the numbers are in the table below` }, ...frame.parts));
+  const head = [name !== "k" ? "N" : "k", "largest", "above chance", "fixed layers", "above chance"];
   box.append(el("details", {}, el("summary", {}, "Numbers"), el("div", { class: "wide" }, el("table", {},
     el("thead", {}, el("tr", {}, ...head.map((text) => el("th", { scope: "col" }, text)))),
     el("tbody", {}, ...points.map((point) => el("tr", {}, el("th", { scope: "row" }, String(point[0])),
