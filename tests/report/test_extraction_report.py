@@ -44,6 +44,14 @@ def test_what_differs_between_runs_has_a_column() -> None:
     assert [row.split()[3] for row in rows] == ["float32", "bfloat16"]
 
 
+def test_runs_of_one_model_are_told_apart() -> None:
+    data = {"name": "builtin:emoji", "n": 1024}
+    runs = [stand_in("a", data=data | {"text_column": name}) for name in ("text_fr", "text_de")]
+    _, names, _, *rows = lines([*runs, stand_in("b", data=data | {"text_column": "text"})])
+    assert names.split()[-2:] == ["differs", "in"]
+    assert [row.split()[6:] for row in rows] == [["text_fr"], ["text_de"], []]
+
+
 def test_a_store_without_complete_runs_has_no_line_in_common() -> None:
     assert not any("all runs" in line for line in lines([]))
 

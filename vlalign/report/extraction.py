@@ -15,9 +15,11 @@ from vlalign.display.format import DASH, duration, plural, size, truncated
 from vlalign.errors import VlalignError
 from vlalign.files import free_bytes
 from vlalign.report.console import FittedTable, notes, titled
+from vlalign.scoring.naming import differences, run_facts
 from vlalign.store import LayerNorms, Run
 
 _CHECKED_BYTES = 2**30  # most bytes of shards whose checksums a list of runs verifies: about a second
+_WITH_COLUMN = ("precision", "pooling", "data", "n")  # facts of runs that the list shows anyway
 
 if TYPE_CHECKING:
     import torch
@@ -205,6 +207,9 @@ def runs_table(runs: Sequence[Run], incomplete: Sequence[Path]) -> Group:
                 "bits/byte": bits,
             }
         )
+    apart = _apart(runs)
+    if any(apart):
+        rows = [row | {"differs in": visible(text)} for row, text in zip(rows, apart, strict=True)]
     names = list(rows[0]) if rows else []
     shared = [name for name in ("data", "edits", "precision", "samples") if len({row[name] for row in rows}) == 1]
     unknown = [name for name in ("pool", "bits/byte") if all(row[name] == DASH for row in rows)]
@@ -213,7 +218,8 @@ def runs_table(runs: Sequence[Run], incomplete: Sequence[Path]) -> Group:
     result = FittedTable(
         columns, [[row[name] for name in columns] for row in rows], left=words,
         stacks=(
-            ("data", "modality", "precision", "pool"), ("layers", "samples"), ("bits/byte",), ("model", "key", "edits"),
+            ("data", "modality", "precision", "pool"), ("layers", "samples"), ("bits/byte",),
+            ("model", "key", "edits", "differs in"),
         ),
         omit=("pool", "layers", "modality"),
     )  # fmt: skip
@@ -221,6 +227,18 @@ def runs_table(runs: Sequence[Run], incomplete: Sequence[Path]) -> Group:
     lines += [f"not complete: {path}" for path in incomplete]
     head = [Text(f"  all runs: {common}", overflow="fold")] if common else []
     return Group(*head, result, *notes(lines, "yellow"))
+
+
+def _apart(runs: Sequence[Run]) -> list[str]:
+    """Return in what each run differs from others of its model, beside what the list has columns for."""
+    facts = [run_facts({"run": {"key": run.key.data}}) for run in runs]
+    told = [{name: fact for name, fact in one.items() if name not in _WITH_COLUMN} for one in facts]
+    texts = [""] * len(runs)
+    for title in {run.key.title for run in runs}:
+        places = [i for i, run in enumerate(runs) if run.key.title == title]
+        for i, text in zip(places, differences([told[i] for i in places]), strict=True):
+            texts[i] = text
+    return texts
 
 
 def _precision(run: Run) -> str:

@@ -36,6 +36,7 @@ def run_facts(side: Mapping[str, Any]) -> dict[str, str]:
         "length": "" if text.get("max_length") is None else f"{text['max_length']} tokens",
         "layers": "" if key.get("layers") in (None, "all") else f"layers {key['layers']}",
         "caption": "" if data.get("caption") is None else f"caption {data['caption']}",
+        "column": str(data.get("text_column") or data.get("image_column") or ""),
         "data": str(data.get("name") or ""),
         "split": str(data.get("split") or ""),
         "n": f"N = {data['n']}" if data.get("n") is not None else "",
