@@ -22,6 +22,9 @@ def test_dtype_on_a_cpu(requested: str, modality: str, expected: str) -> None:
 def test_dtype_on_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: True)
     assert choose_dtype("auto", "text", torch.device("cuda"))[0] == "bfloat16"
+    name, reason = choose_dtype("auto", "vision", torch.device("cuda"))
+    assert (name, "published ones are float32" in reason) == ("bfloat16", True)
+    assert choose_dtype("auto", "vision", torch.device("xpu"))[0] == "float32"
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: False)
     assert choose_dtype("auto", "text", torch.device("cuda"))[0] == "float16"
     assert choose_dtype("auto", "vision", torch.device("cuda"))[0] == "float32"

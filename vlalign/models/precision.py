@@ -18,8 +18,9 @@ BYTES_PER_WEIGHT = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0, "int8": 1.0
 def choose_dtype(requested: str, modality: str, device: torch.device, quantization: str = "none") -> tuple[str, str]:
     """Choose the dtype of the weights; return it with the reason.
 
-    ``auto`` is bfloat16 for text models on accelerators that compute in it (the reference code does the same), float16
-    on older ones, and float32 everywhere else: on a CPU, and for vision models, whose published features are float32.
+    ``auto`` is bfloat16 on GPUs that compute in it: for text models as the reference code does, for vision models
+    because it is 2 to 5 times faster. On older GPUs it is float16 for text models, which are large, and float32 for
+    vision models, some of which overflow in float16; on a CPU it is float32.
 
     Args:
         requested: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
@@ -40,10 +41,14 @@ def choose_dtype(requested: str, modality: str, device: torch.device, quantizati
 
     if requested != "auto":
         return requested, "asked for with --dtype"
+    half = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    if modality == "vision" and half:
+        reason = "it is 2 to 5 times faster and changes features by about 1 %; the published ones are float32"
+        return "bfloat16", f"auto: this GPU computes in bfloat16: {reason}"
     if modality == "vision":
         return "float32", "auto: vision models are small and their published features are float32"
     if device.type == "cuda":
-        if torch.cuda.is_bf16_supported(including_emulation=False):
+        if half:
             return "bfloat16", "auto: this GPU computes in bfloat16, as the reference features do"
         return "float16", "auto: this GPU has no bfloat16 arithmetic"
     if device.type in ("xpu", "npu", "hpu"):
