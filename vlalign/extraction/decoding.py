@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_AHEAD = 32  # batches that are decoded or wait for the model, over all processes
 _LOOK = 10.0  # seconds to wait for a batch before checking whether the processes compute
 _IDLE = 3  # checks in a row without computation, after which this process continues alone
 _ADVICE = "use --workers 0, or make /dev/shm larger (docker run --shm-size 1g)"
@@ -76,7 +77,7 @@ def _by_processes(pictures: _Pictures, batches: Sequence[list[int]], workers: in
         iterator = iter(
             DataLoader(
                 data_set, batch_sampler=batches, num_workers=workers, collate_fn=_shared, pin_memory=pinned,
-                prefetch_factor=4, timeout=_LOOK,
+                prefetch_factor=max(1, min(4, _AHEAD // workers)), timeout=_LOOK,
             )
         )  # fmt: skip
     except OSError as error:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 #: positions whose logits are in memory at once (256 positions of a 50,000-token vocabulary are 50 MB of float32), on
 #: the CPU and on accelerators, which larger products keep busy
-CHUNK, CHUNK_ON_DEVICE = 256, 1024
+CHUNK, CHUNK_ON_DEVICE = 256, 4096
 
 
 def bits_per_text(states: Tensor, ids: Tensor, mask: Tensor, head: Callable[[Tensor], Tensor]) -> Tensor:
