@@ -172,8 +172,8 @@ def bare_text(model: Any, plan: ModelPlan) -> float:
     """Return the seconds of the model alone over the batches of the extractor, token ids on the device."""
     assert plan.texts is not None
     batches = []
-    for shard in plan.missing:
-        tokens = plan.texts.ids[shard.start : shard.stop]
+    for group in plan.groups(plan.missing, BATCH_TOKENS):
+        tokens = plan.texts.ids[group[0].start : group[-1].stop]
         for batch in token_batches([len(one) for one in tokens], BATCH_TOKENS):
             ids, mask = pad_right([tokens[i] for i in batch])
             batches.append((ids.to(DEVICE), mask.long().to(DEVICE)))

@@ -70,7 +70,7 @@ def test_dry_run_reads_no_weights(command: Command, hub: HubServer, tmp_path: Pa
 
 def test_stores_do_not_depend_on_the_number_of_processes(command: Command, tiny: TinyModels, tmp_path: Path) -> None:
     text, images = (f"--model {tiny.path(name)}" for name in ("llama", "timm_dinov2_small"))
-    data = PRH.format(prh=tiny.path("prh"))
+    data = PRH.format(prh=tiny.path("prh")) + " --batch-tokens 150 --batch-images 10"  # groups of a few shards
     # processes of a launcher import all that a model needs, so they extract one
     command(f"torchrun --nproc_per_node 2 scripts/extract.py {text} {data} --store two")
     command(f"python scripts/extract.py {text} {data} --store one")

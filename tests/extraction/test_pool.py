@@ -49,10 +49,10 @@ def test_states_of_one_device_keep_their_order_and_values() -> None:
 
 def test_large_finite_states_whose_sum_overflows_are_kept() -> None:
     tap = Tap("block_0", 2, "", "")
-    assembly = _Assembly(Shard(0, 0, 2), [tap], 1, ["a", "b"], "model")
+    assembly = _Assembly([Shard(0, 0, 2)], [tap], 1, ["a", "b"], "model")
     state, norms = torch.full((2, 2), 3e38), torch.zeros(2, 3)
     assembly.put([1, 0], [[state], [norms]])
-    torch.testing.assert_close(assembly.result.features[0]["block_0"], state, rtol=0, atol=0)
+    torch.testing.assert_close(assembly.shard(Shard(0, 0, 2)).features[0]["block_0"], state, rtol=0, atol=0)
     state[1, 1] = float("inf")
     with pytest.raises(VlalignError, match="sample 'a' are not finite at layer block_0"):
         assembly.put([1, 0], [[state], [norms]])

@@ -165,9 +165,9 @@ def test_several_pools_are_runs_of_one_pass_and_the_same_as_alone(
     passes = []
     read = TextReader.read
 
-    def counted(self: TextReader, shards: Any, advance: Any) -> Any:
+    def counted(self: TextReader, shards: Any, *more: Any) -> Any:
         passes.append([shard.index for shard in shards])
-        return read(self, shards, advance)
+        return read(self, shards, *more)
 
     monkeypatch.setattr(TextReader, "read", counted)
     model, data = str(tiny.path("llama")), str(tiny.path("prh"))

@@ -8,16 +8,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Any
 
-_THREADS = 2  # hashing and writing release Python's lock; more would hold more shards in memory
-
 
 class Background:
-    """Call a function in threads, at most two calls at a time; a further call waits for the first to end.
+    """Call a function in threads; a call waits while ``unfinished`` earlier ones are not done.
 
     Leaving the ``with`` block waits for all calls. The first error of a call is raised by a later call or at the end.
 
     Args:
         function: what to call; its calls may overlap.
+        threads: most calls that run at the same time.
+        unfinished: most calls that run or wait to run; by default none waits.
 
     >>> done = []
     >>> with Background(done.append) as append:
@@ -26,9 +26,9 @@ class Background:
     [1]
     """
 
-    def __init__(self, function: Callable[..., object]) -> None:
-        self._function = function
-        self._pool = ThreadPoolExecutor(_THREADS)
+    def __init__(self, function: Callable[..., object], threads: int = 2, unfinished: int = 0) -> None:
+        self._function, self._unfinished = function, max(threads, unfinished)
+        self._pool = ThreadPoolExecutor(threads)
         self._running: deque[Future[object]] = deque()
 
     def __enter__(self) -> Background:
@@ -36,7 +36,7 @@ class Background:
 
     def __call__(self, *arguments: Any) -> None:
         """Call the function in a thread."""
-        while len(self._running) >= _THREADS:
+        while len(self._running) >= self._unfinished:
             self._running.popleft().result()
         self._running.append(self._pool.submit(self._function, *arguments))
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, TypeVar
 
 from vlalign.errors import VlalignError
+from vlalign.store.layout import Shard
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +40,32 @@ def token_batches(lengths: Sequence[int], budget: int, equal: bool = False) -> l
             longest = lengths[i]
         batches[-1].append(i)
     return batches
+
+
+def group_shards(shards: Sequence[Shard], costs: Sequence[int], budget: int, most: int) -> list[list[Shard]]:
+    """Group consecutive shards whose samples fit in a batch together, so that small shards share batches.
+
+    Args:
+        shards: all shards of a run, so that a group depends on the data alone: not on what is missing.
+        costs: of each sample: its tokens, or 1 for an image.
+        budget: largest cost of a group; a larger shard is a separate group.
+        most: largest number of shards in a group, all of which are in memory at once.
+
+    Example:
+        >>> shards = [Shard(0, 0, 2), Shard(1, 2, 4), Shard(2, 4, 5)]
+        >>> [[shard.index for shard in group] for group in group_shards(shards, [3, 3, 1, 1, 9], budget=8, most=4)]
+        [[0, 1], [2]]
+    """
+    groups: list[list[Shard]] = []
+    total = 0
+    for shard in shards:
+        cost = sum(costs[shard.start : shard.stop])
+        if not groups or total + cost > budget or len(groups[-1]) == most:
+            groups.append([])
+            total = 0
+        groups[-1].append(shard)
+        total += cost
+    return groups
 
 
 class Halving(Generic[T]):

@@ -19,6 +19,7 @@ from vlalign.extraction.plan import ModelPlan, Plan, Sweep, make_plan
 from vlalign.extraction.probe import probe
 from vlalign.extraction.progress import Progress, bar, followed, logged
 from vlalign.extraction.readers import ShardFeatures, TextReader, VisionReader
+from vlalign.extraction.tokens import Tokens
 from vlalign.models.precision import exact_float32
 from vlalign.models.registry import resolve
 from vlalign.models.source import ModelSource, model_errors
@@ -132,8 +133,13 @@ class Engine:
         store, data = FeatureStore(self.config.store), plans[0].data
         writers = [store.writer(plan.key, data.ids, self.config.shard_rows) for plan in plans]
         meet(self.state)  # no process writes before all have scanned the store
-        missing = [shard for shard in writers[0].shards if any(shard in plan.missing for plan in plans)]
-        mine = missing[self.state.process_index :: self.state.num_processes]
+        lacking = [set(plan.missing) for plan in plans]
+        to_read = set[Shard]().union(*lacking)
+        missing = [shard for shard in writers[0].shards if shard in to_read]
+        groups = plans[0].groups(writers[0].shards, self._budget(plans[0].source.modality))
+        groups = [group for group in groups if not to_read.isdisjoint(group)]
+        groups = groups[self.state.process_index :: self.state.num_processes]
+        mine = [shard for group in groups for shard in group if shard in to_read]
         seconds = {"load": 0.0, "extract": 0.0}
         for plan, writer in zip(plans, writers, strict=True):
             if self.is_main and plan.missing:
@@ -147,9 +153,10 @@ class Engine:
                 advance(0)
                 seconds["load"] = time.perf_counter() - start
                 start = time.perf_counter()
-                with exact_float32(), Background(self._write) as write:
-                    for shard, result in reader.read(mine, advance):
-                        write(plans, writers, reader.taps, shard, result)
+                with exact_float32(), Background(self._write, self._writers, max(map(len, groups))) as write:
+                    for shard, result in reader.read(mine, advance, groups):
+                        chosen = [w if shard in lacks else None for w, lacks in zip(writers, lacking, strict=True)]
+                        write(chosen, plans[0].texts, reader.taps, shard, result)
                 seconds["extract"] = time.perf_counter() - start
                 del reader
             meet(self.state)
@@ -170,25 +177,43 @@ class Engine:
 
     @staticmethod
     def _write(
-        plans: Sequence[ModelPlan],
-        writers: Sequence[RunWriter],
+        writers: Sequence[RunWriter | None],
+        texts: Tokens | None,
         taps: Sequence[Tap],
         shard: Shard,
         result: ShardFeatures,
     ) -> None:
-        """Write a shard of every run that lacks it."""
+        """Write a shard of every run that has a writer, in the order of the pools."""
         layers = [Layer(i, tap.name, tap.width, tap.convention) for i, tap in enumerate(taps)]
-        texts = plans[0].texts
         tokens, pieces = (texts.ids[shard.start : shard.stop], texts.pieces) if texts else (None, None)
         norms = result.token_norms(tokens, pieces)
-        for plan, writer, features in zip(plans, writers, result.features, strict=True):
-            if shard in plan.missing:
+        for writer, features in zip(writers, result.features, strict=True):
+            if writer is not None:
                 writer.write(shard, features, layers, result.extras, norms=norms)
+
+    @property
+    def _cores(self) -> int:
+        """Number of processor cores for each process."""
+        return (os.cpu_count() or 1) // self.state.num_processes
+
+    @property
+    def _writers(self) -> int:
+        """Number of threads that hash and write shards, which releases Python's lock."""
+        return max(2, min(4, self._cores // 4))
+
+    @property
+    def _on_accelerator(self) -> bool:
+        return self.device.type != "cpu"
+
+    def _budget(self, modality: str) -> int:
+        """Return the tokens (text) or images (vision) in a batch, padding included."""
+        if modality == "text":
+            return self.config.batch_tokens or (16384 if self._on_accelerator else 2048)
+        return self.config.batch_images or (64 if self._on_accelerator else 16)
 
     def _reader(self, plans: Sequence[ModelPlan]) -> TextReader | VisionReader:
         plan, pools = plans[0], [plan.pool for plan in plans]
         config, data, model = self.config, plan.data, self._model(plan)
-        on_accelerator = self.device.type != "cpu"
         if isinstance(model, TextModel):
             assert plan.texts is not None
             assert data.captions is not None
@@ -196,16 +221,13 @@ class Engine:
             byte_counts = {"bytes": sizes}
             if plan.texts.kept_bytes:
                 byte_counts["bytes_read"] = [plan.texts.kept_bytes.get(row, size) for row, size in enumerate(sizes)]
-            budget = config.batch_tokens or (16384 if on_accelerator else 2048)
-            ids = plan.texts.ids
+            budget, ids = self._budget("text"), plan.texts.ids
             return TextReader(model, plan.key.model, data.ids, ids, byte_counts, pools, budget, plan.special)
         preprocessing = load_preprocessing(plan.source, config.image_size)
-        batch = config.batch_images or (64 if on_accelerator else 16)
         workers = config.workers
         if workers is None:
-            cores = (os.cpu_count() or 1) // self.state.num_processes
-            workers = min(8, max(1, cores - 1)) if on_accelerator else int(cores > 1)
-        return VisionReader(model, plan.key.model, data, preprocessing, pools, batch, workers)
+            workers = max(1, self._cores - 1) if self._on_accelerator else int(self._cores > 1)
+        return VisionReader(model, plan.key.model, data, preprocessing, pools, self._budget("vision"), workers)
 
     def _model(self, plan: ModelPlan) -> TextModel | VisionModel:
         """Return the model with its weights, kept for the next run if that is of the same model."""

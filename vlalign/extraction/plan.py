@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from vlalign.data import PairedData, open_data
 from vlalign.errors import VlalignError
+from vlalign.extraction.batches import group_shards
 from vlalign.extraction.checks import check_edits, check_flags, check_ids, check_memory
 from vlalign.extraction.estimate import Sketch, matmul_rate, sketch
 from vlalign.extraction.options import ExtractOptions
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import torch
 
 FORMAT = 1
+_GROUP_BYTES = 2**29  # of the features of shards that share batches: they are in memory together
 _INPUT = 224  # pixels: the usual side of an input, and a multiple of the usual patches
 
 #: Lists of edits for each model, each list a separate run.
@@ -72,6 +74,17 @@ class ModelPlan:
     def to_do(self) -> int:
         """Samples of the missing shards."""
         return sum(shard.rows for shard in self.missing)
+
+    def groups(self, shards: Sequence[Shard], budget: int) -> list[list[Shard]]:
+        """Return the shards that share batches; they depend on the data and the budget, not on what is missing.
+
+        Args:
+            shards: all of the run.
+            budget: tokens (text) or images (vision) in a batch.
+        """
+        costs = [1] * len(self.data) if self.texts is None else list(map(len, self.texts.ids))
+        shard_bytes = 4 * shards[0].rows * sum(tap.width for tap in self.sketch.taps)
+        return group_shards(shards, costs, budget, max(1, _GROUP_BYTES // shard_bytes))
 
     @property
     def amount(self) -> int:

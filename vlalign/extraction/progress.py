@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 Progress = Callable[["ModelPlan"], AbstractContextManager[Callable[[int], object]]]
 
 
+_LOOK_SECONDS = 1.0  # between two looks for the shards of other processes
+
+
 @contextmanager
 def bar(plan: ModelPlan) -> Iterator[Callable[[int], object]]:
     """Show the progress of a run over the samples of all processes; nothing if no work is left."""
@@ -79,17 +82,24 @@ def followed(
     if not displays:
         yield lambda count: None
         return
-    others = [shard for shard in plan.missing if shard not in mine]
-    own = 0
+    own_shards = set(mine)
+    count = len(writer.shards)
+    others = {one: writer.layout.shard(one, count) for one in plan.missing if one not in own_shards}
+    own, theirs, looked = 0, 0, -_LOOK_SECONDS
     with ExitStack() as stack:
         updates = [stack.enter_context(display(plan)) for display in displays]
 
         def advance(count: int) -> None:
-            nonlocal own
+            nonlocal own, theirs, looked
             own += count
-            theirs = sum(s.rows for s in others if writer.layout.shard(s, len(writer.shards)).exists())
+            if others and time.monotonic() - looked >= _LOOK_SECONDS:
+                for shard in [shard for shard, path in others.items() if path.exists()]:
+                    theirs += shard.rows
+                    del others[shard]
+                looked = time.monotonic()
             for update in updates:
                 update(plan.data.n - plan.to_do + own + theirs)
 
         yield advance
+        looked = -_LOOK_SECONDS
         advance(0)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from vlalign.data import PairedData
 
 Advance = Callable[[int], None]
+Groups = Sequence[Sequence[Shard]]
 
 
 class FailedForward(VlalignError):
@@ -79,14 +80,22 @@ class ShardFeatures:
 
 
 class _Assembly:
-    """Collector of batches, in any order, into one shard; it refuses features that are not finite."""
+    """Collector of batches, in any order, into a group of shards; it refuses features that are not finite."""
 
-    def __init__(self, shard: Shard, taps: Sequence[Tap], pools: int, ids: Sequence[str], model: str) -> None:
+    def __init__(self, group: Sequence[Shard], taps: Sequence[Tap], pools: int, ids: Sequence[str], model: str) -> None:
         import torch
 
-        self.shard, self._taps, self._ids, self._model = shard, taps, ids, model
-        features = [{tap.name: torch.empty(shard.rows, tap.width) for tap in taps} for _ in range(pools)]
-        self.result = ShardFeatures(features, {}, torch.empty(shard.rows, len(taps), 3))
+        self._taps, self._ids, self._model = taps, ids, model
+        self._start, self._rows = group[0].start, group[-1].stop - group[0].start
+        features = [{tap.name: torch.empty(self._rows, tap.width) for tap in taps} for _ in range(pools)]
+        self._result = ShardFeatures(features, {}, torch.empty(self._rows, len(taps), 3))
+
+    def shard(self, shard: Shard) -> ShardFeatures:
+        """Return the features of one shard of the group, once all its rows have been put."""
+        rows = slice(shard.start - self._start, shard.stop - self._start)
+        features = [{name: states[rows] for name, states in one.items()} for one in self._result.features]
+        extras = {name: values[rows] for name, values in self._result.extras.items()}
+        return ShardFeatures(features, extras, self._result.norms[rows])
 
     def put(self, rows: Sequence[int], pooled: Sequence[Sequence[Tensor]], **extras: Tensor) -> None:
         """Put a batch.
@@ -98,10 +107,10 @@ class _Assembly:
         """
         import torch
 
-        places = torch.tensor([row - self.shard.start for row in rows])
+        places = torch.tensor([row - self._start for row in rows])
         *vectors, norms = pooled
-        self.result.norms.index_copy_(0, places, torch.stack(list(norms), dim=1))
-        for features, states in zip(self.result.features, vectors, strict=True):
+        self._result.norms.index_copy_(0, places, torch.stack(list(norms), dim=1))
+        for features, states in zip(self._result.features, vectors, strict=True):
             self._put(features, rows, places, states)
         for name, values in extras.items():
             if not torch.isfinite(values).all():
@@ -110,9 +119,9 @@ class _Assembly:
                     f"{self._model}: {name} of sample {self._ids[rows[bad]]!r} are not finite, because the head's "
                     "values are not: try --dtype float32, or leave the loss out with --no-loss"
                 )
-            if name not in self.result.extras:
-                self.result.extras[name] = torch.zeros(self.shard.rows, dtype=values.dtype)
-            self.result.extras[name][places] = values
+            if name not in self._result.extras:
+                self._result.extras[name] = torch.zeros(self._rows, dtype=values.dtype)
+            self._result.extras[name][places] = values
 
     def _put(self, features: dict[str, Tensor], rows: Sequence[int], places: Tensor, states: Sequence[Tensor]) -> None:
         import torch
@@ -125,6 +134,41 @@ class _Assembly:
                     "try --dtype float32 or bfloat16 (float16 overflows in some models)"
                 )
             features[tap.name].index_copy_(0, places, state)
+
+
+@dataclass
+class _Work:
+    """A group of shards, the wanted ones, their rows, and the batches of the group that hold any of these rows."""
+
+    group: Sequence[Shard]
+    wanted: list[Shard]
+    rows: set[int]
+    batches: list[list[int]]
+
+    def count(self, rows: Sequence[int]) -> int:
+        """Count the wanted ones of these rows."""
+        return sum(map(self.rows.__contains__, rows))
+
+
+def _planned(
+    shards: Sequence[Shard], groups: Groups | None, cut: Callable[[range], list[list[int]]]
+) -> Iterator[_Work]:
+    """Yield the work of each group.
+
+    A batch is of the whole group, whatever is wanted: so a run that is resumed reads the same batches again.
+
+    Args:
+        shards: wanted; ``advance`` of a reader counts their samples after each batch.
+        groups: consecutive shards that share batches, see :func:`~vlalign.extraction.batches.group_shards`; by default
+            each shard is a group.
+        cut: rows of a group to batches.
+    """
+    kept = set(shards)
+    for group in groups or [[shard] for shard in shards]:
+        wanted = [shard for shard in group if shard in kept]
+        rows = {row for shard in wanted for row in range(shard.start, shard.stop)}
+        batches = cut(range(group[0].start, group[-1].stop))
+        yield _Work(group, wanted, rows, [batch for batch in batches if not rows.isdisjoint(batch)])
 
 
 @dataclass
@@ -160,21 +204,28 @@ class TextReader:
             self._forward, lambda rows: len(rows) * max(len(self.tokens[r]) for r in rows), "tokens", "--batch-tokens"
         )
 
-    def read(self, shards: Sequence[Shard], advance: Advance) -> Iterator[tuple[Shard, ShardFeatures]]:
-        """Yield every shard's features; calls ``advance`` with the number of samples after each batch."""
+    def read(
+        self, shards: Sequence[Shard], advance: Advance, groups: Groups | None = None
+    ) -> Iterator[tuple[Shard, ShardFeatures]]:
+        """Yield every shard's features; see :func:`_planned` for the arguments."""
         hooked = [] if self.model.own_states else self.taps
         with StatePooler(self.model.module, self.taps, self._reduce, entering=True, hooked=hooked) as pooler:
             self._pooler = pooler
-            for shard in shards:
-                assembly = _Assembly(shard, self.taps, len(self.pools), self.ids, self.name)
-                lengths = [len(self.tokens[row]) for row in range(shard.start, shard.stop)]
-                budget = 1 if self.model.batches == "single" else self.batch_tokens
-                for batch in token_batches(lengths, budget, equal=self.model.batches == "equal"):
-                    with forwards(self.name, self.ids[shard.start + batch[0]]):
-                        for rows, (pooled, extras) in self._halving([shard.start + i for i in batch]):
+            for work in _planned(shards, groups, self._batches):
+                assembly = _Assembly(work.group, self.taps, len(self.pools), self.ids, self.name)
+                for batch in work.batches:
+                    with forwards(self.name, self.ids[batch[0]]):
+                        for rows, (pooled, extras) in self._halving(batch):
                             assembly.put(rows, pooled, **extras)
-                            advance(len(rows))
-                yield shard, assembly.result
+                            advance(work.count(rows))
+                yield from ((shard, assembly.shard(shard)) for shard in work.wanted)
+
+    def _batches(self, rows: range) -> list[list[int]]:
+        """Cut rows of the data set into batches."""
+        budget = 1 if self.model.batches == "single" else self.batch_tokens
+        lengths = [len(self.tokens[row]) for row in rows]
+        batches = token_batches(lengths, budget, equal=self.model.batches == "equal")
+        return [[rows[i] for i in batch] for batch in batches]
 
     def _reduce(self, state: Tensor, tap: Tap) -> list[Tensor]:
         if self._attention is not None:
@@ -260,17 +311,13 @@ class VisionReader:
         self.taps = self.model.taps
         self._halving = Halving(self._forward, len, "images", "--batch-images")
 
-    def read(self, shards: Sequence[Shard], advance: Advance) -> Iterator[tuple[Shard, ShardFeatures]]:
-        """Yield every shard's features; calls ``advance`` with the number of samples after each batch."""
-        batches = [
-            [
-                list(range(start, min(start + self.batch_images, shard.stop)))
-                for start in range(shard.start, shard.stop, self.batch_images)
-            ]
-            for shard in shards
-        ]
+    def read(
+        self, shards: Sequence[Shard], advance: Advance, groups: Groups | None = None
+    ) -> Iterator[tuple[Shard, ShardFeatures]]:
+        """Yield every shard's features; see :func:`_planned` for the arguments."""
         pinned = self.model.device.type == "cuda"
-        flat = [batch for own in batches for batch in own]
+        works = list(_planned(shards, groups, self._batches))
+        flat = [batch for work in works for batch in work.batches]
         images = decode(self.data, self.preprocessing, flat, self.workers, pinned)
 
         def reduce(state: Tensor, tap: Tap) -> list[Tensor]:
@@ -278,16 +325,20 @@ class VisionReader:
 
         with StatePooler(self.model.module, self.taps, reduce, entering=False) as pooler:
             self._pooler = pooler
-            for shard, own in zip(shards, batches, strict=True):
-                assembly = _Assembly(shard, self.taps, len(self.pools), self.data.ids, self.name)
-                for batch in own:
+            for work in works:
+                assembly = _Assembly(work.group, self.taps, len(self.pools), self.data.ids, self.name)
+                for batch in work.batches:
                     self._pixels, self._first = next(images), batch[0]
                     with forwards(self.name, self.data.ids[batch[0]]):
                         for rows, pooled in self._halving(batch):
                             assembly.put(rows, pooled)
-                            advance(len(rows))
-                yield shard, assembly.result
+                            advance(work.count(rows))
+                yield from ((shard, assembly.shard(shard)) for shard in work.wanted)
         next(images, None)  # lets its processes end by themselves
+
+    def _batches(self, rows: range) -> list[list[int]]:
+        """Cut rows of the data set into batches."""
+        return [list(rows[start : start + self.batch_images]) for start in range(0, len(rows), self.batch_images)]
 
     def _forward(self, rows: list[int]) -> list[list[Tensor]]:
         import torch

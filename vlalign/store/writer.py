@@ -185,7 +185,7 @@ class RunWriter:
             ShardError: the file would have another checksum than `sha256`.
             VlalignError: the file cannot be written (no space, no permission); no part of it stays.
         """
-        if shard not in self.shards:
+        if self.shards[shard.index : shard.index + 1] != [shard]:
             raise ValueError(f"{shard} is not a shard of this run")
         ids = self._ids[shard.start : shard.stop]
         data = encode_shard(self.key.hash, shard, len(self.shards), ids, features, layers, extras)
