@@ -15,6 +15,7 @@ import torch
 from vlalign.config import keywords
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Metric
+from vlalign.metrics.engine.approximate import graph_bytes
 from vlalign.scoring.categories import columns_of, resolve_categories
 from vlalign.scoring.grouping import are_exact, resolve_groups
 from vlalign.scoring.inputs import Arrays, Features, Side, check_pairing, is_run
@@ -108,6 +109,7 @@ def prepare_pairs(pairs: Iterable[tuple[Features, Features]], options: ScoreOpti
     Raises:
         VlalignError: as :func:`vlalign.score`, for any of the pairs.
     """
+    options.check_neighbours()
     pairs = _converted(pairs)
     metrics, device = options.metrics, find_device(options.device)
     for x, y in pairs:
@@ -178,6 +180,9 @@ def _check_memory(
         alive = sum(size for name, size in holds.items() if places[name][0] <= i <= places[name][-1])
         if options.full:
             alive += curves_hold(metric, sides[id(x)].n, [*all_widths[id(x)], *all_widths[id(y)]])
+        if options.is_approximate(metric):
+            graph = graph_bytes(sides[id(x)].n, max(*all_widths[id(x)], *all_widths[id(y)]))
+            alive += graph * torch.get_num_threads()  # one layer each
         needed = max(needed, alive)
     if needed < _LOGGED_BYTES:
         return

@@ -9,6 +9,7 @@ from typing import Any
 
 from vlalign.metrics.base import metric_text
 from vlalign.metrics.registry import METRICS
+from vlalign.scoring.options import recorded_search
 from vlalign.scoring.record import ScoreRecord
 from vlalign.store.checksums import canonical, encode
 
@@ -69,6 +70,7 @@ def conditions(record: ScoreRecord, alone: str, *, edits: bool = True) -> Condit
     variant = [
         *(["with the concatenation of all layers"] if record.axes["x"][-1].get("index") == -1 else []),
         *([f"samples in {groups.get('groups')} groups"] if isinstance(groups, dict) else []),
+        *([f"approximate neighbours ({search})"] if (search := recorded_search(record)) != "exact" else []),
         *(["ties in the order of the rows"] if _has_ordered_ties(record) else []),
     ]
     if variant:

@@ -15,6 +15,7 @@ from torch import Tensor
 from vlalign.arrays import DelayedLayer, LazyLayer, row_blocks, whole
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Metric, check_features, checked_norms
+from vlalign.metrics.engine.approximate import approximate_knn
 from vlalign.metrics.engine.neighbour_lists import LIST_BYTES, NeighbourMetric, shortened
 from vlalign.metrics.engine.threads import map_layers
 from vlalign.metrics.engine.ties import Sided
@@ -42,6 +43,7 @@ class PreparedSide:
             self.axis.append({**_CONCATENATION, "width": sum(int(entry["width"]) for entry in side.axis)})
         self.prepared: dict[Any, list[Any]] = {}  # layers by the preparation of their metrics, where they are kept
         self.lists: dict[int, Sided[Tensor]] = {}  # long neighbour lists of layers by position, where they are kept
+        self.recall: dict[int, float] = {}  # of approximate neighbours, by position
 
     @property
     def widths(self) -> list[int]:
@@ -58,13 +60,16 @@ class PreparedSide:
         """Bytes of the long neighbour lists."""
         return sum(lists.x.nbytes if lists.y is lists.x else 2 * lists.x.nbytes for lists in self.lists.values())
 
-    def prepare(self, metric: Metric, seconds: dict[str, float], length: int | None = None) -> list[Any]:
+    def prepare(
+        self, metric: Metric, seconds: dict[str, float], length: int | None = None, approximate: bool = False
+    ) -> list[Any]:
         """Read all layers once and prepare each for the metric.
 
         Args:
             metric: of the score.
             seconds: spent in each stage, which is added to.
             length: of the neighbour lists to keep in ``lists``, longer than those of the metric; None for none.
+            approximate: search them with faiss.
         """
         known = min((lists.x.shape[1] for lists in self.lists.values()), default=0)
         if length is not None and length <= known:
@@ -91,7 +96,7 @@ class PreparedSide:
                 layer, zero = self._normalise(layer, i)
                 first = layer[:1]
                 varies = any(bool((part != first).any()) for _, part in row_blocks(layer))
-                return self._prepared(metric, layer, i, length), zero, varies
+                return self._prepared(metric, layer, i, length, approximate), zero, varies
 
             prepared = map_layers(prepare, positions) if self._on_cpu else [prepare(i) for i in positions]
             if self.concat:
@@ -105,10 +110,16 @@ class PreparedSide:
             )
         return [layer for layer, _, _ in prepared]
 
-    def _prepared(self, metric: Metric, layer: Tensor | LazyLayer, position: int, length: int | None) -> Any:
+    def _prepared(
+        self, metric: Metric, layer: Tensor | LazyLayer, position: int, length: int | None, approximate: bool
+    ) -> Any:
         if length is None or not isinstance(metric, NeighbourMetric):
             return metric.prepare(as_taken(metric, layer))
-        self.lists[position] = replace(metric, k=length).prepare(layer)
+        if approximate:
+            lists, self.recall[position] = approximate_knn(layer, metric.k, length)
+            self.lists[position] = Sided(lists, lists)
+        else:
+            self.lists[position] = replace(metric, k=length).prepare(layer)
         return _first(self.lists[position], metric)
 
     def layer(self, position: int) -> Tensor:

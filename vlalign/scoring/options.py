@@ -130,6 +130,10 @@ class ScoreOptions(CompareOptions, NullOptions):
     full: Annotated[bool, Parameter(parse=False)] = False
     """also compute the interval of the maximum over layers, and the score against N and k"""
 
+    neighbours: Annotated[Literal["exact", "faiss"], Parameter(group=_SCORES)] = "exact"
+    """search of nearest neighbours, for metrics that compare their lists: exact, or with faiss approximate and faster
+    from about 100,000 samples on; the share of the exact neighbours that it finds is measured and recorded"""
+
     null: Annotated[Literal["permutation", "analytic"], Parameter(group=_NULL)] = "permutation"
     """null of the largest score over layer pairs: from permutations, or in a moment at any N from the exact covariance
     of the shared neighbours of layer pairs (mutual_knn); permutations decide where its p-value is from .02 to .1"""
@@ -161,14 +165,39 @@ class ScoreOptions(CompareOptions, NullOptions):
             raise VlalignError(f"null: analytic is known for mutual_knn, not for {metric.name}: use permutation")
         return True
 
+    def is_approximate(self, metric: Metric) -> bool:
+        """Return whether the neighbours of a metric are searched with faiss."""
+        return self.neighbours == "faiss" and metric.preparation == ("neighbours", metric.params.get("k"))
+
+    def check_neighbours(self) -> None:
+        """Check that faiss is installed and has a use, where it is asked for.
+
+        Raises:
+            VlalignError: it is not, or no metric compares neighbour lists alone.
+        """
+        from importlib.util import find_spec
+
+        if self.neighbours == "exact":
+            return
+        if not any(map(self.is_approximate, self.metrics)):
+            names = ", ".join(metric.name for metric in self.metrics)
+            raise VlalignError(f"neighbours: faiss is for metrics that compare neighbour lists, not for {names}")
+        if find_spec("faiss") is None:
+            raise VlalignError("neighbours: faiss needs its library: pip install 'vlalign[faiss]'")
+
     def settings(self, metric: Metric) -> dict[str, Any]:
         """Return everything that a score with a metric depends on beside sides and categories, with its defaults."""
         values = plain(
-            {name: value for name, value in vars(self).items() if name not in ("k", "device", "within", "null")}
+            {
+                name: value
+                for name, value in vars(self).items()
+                if name not in ("k", "device", "within", "null", "neighbours")
+            }
         )
         counts = {"permutations": self.draws(metric), "half_samples": self.halves(metric)}
         null = {"null": self.null} if self.is_analytic(metric) else {}
-        return values | counts | null | {"metric": metric.label}
+        search = {"neighbours": self.neighbours} if self.is_approximate(metric) else {}
+        return values | counts | null | search | {"metric": metric.label}
 
 
 def recorded_settings(record: ScoreRecord) -> dict[str, Any]:
@@ -189,7 +218,14 @@ def recorded_settings(record: ScoreRecord) -> dict[str, Any]:
         "concat": record.axes["x"][-1].get("index") == -1,
         **({"within": [str(one.get("source")) for one in inside]} if inside else {}),
         **({"null": null["method"]} if "method" in null else {}),
+        **({"neighbours": method} if (method := recorded_search(record)) != "exact" else {}),
     }
+
+
+def recorded_search(record: ScoreRecord) -> str:
+    """Return how the neighbours of a record were searched, ``exact`` or ``faiss``."""
+    search = record.preprocessing.get("neighbours")
+    return str(search.get("method")) if isinstance(search, dict) else "exact"
 
 
 class ScoreKeywords(ScoreOptions):

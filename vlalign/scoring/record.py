@@ -107,6 +107,8 @@ class ScoreRecord(Result):
         variant = "-concat" * (self.axes["x"][-1]["index"] == -1)
         if groups := self.pairing.get("groups"):
             variant += f"-groups-{groups.get('source')}"
+        if search := self.preprocessing.get("neighbours"):
+            variant += f"-{search.get('method')}"
         what = slug(f"{self.metric['name']}{params}-{self.preprocessing['preset']}{variant}")
         name = "__".join([*sides, what])
         if len(name) > _LONGEST:

@@ -14,6 +14,7 @@ import torch
 from vlalign.config import plain
 from vlalign.environment import environment
 from vlalign.metrics.base import Metric
+from vlalign.metrics.engine.approximate import MEASURED_ROWS, describe
 from vlalign.metrics.engine.neighbour_lists import LIST_BYTES
 from vlalign.scoring import samples
 from vlalign.scoring.analysis import Analysis
@@ -21,10 +22,11 @@ from vlalign.scoring.categories import columns_of, resolve_categories
 from vlalign.scoring.confounds import feature_runs, stored_features
 from vlalign.scoring.grouping import are_exact, resolve_groups
 from vlalign.scoring.inputs import Arrays, Features, Side, check_pairing
-from vlalign.scoring.layers import PreparedSide, kept_length, timed
+from vlalign.scoring.layers import PreparedSide, half_length, kept_length, timed
 from vlalign.scoring.options import ScoreOptions
 from vlalign.scoring.preprocessing import PRESETS
 from vlalign.scoring.record import ScoreRecord
+from vlalign.scoring.summary import recall_notes
 from vlalign.version import __version__
 
 
@@ -51,10 +53,10 @@ class Scorer:
         groups = resolve_groups(self.options.groups, ids, n, a, b)
         categories = [resolve_categories(column, ids, n) for column in columns_of(self.options.within)]
         features = stored_features(*sides, ids) if self.options.full and groups is None else []
-        length = self._kept_length(metric, a, b)
+        length, approximate = self._kept_length(metric, a, b), self.options.is_approximate(metric)
         for side in (a, b):
             if metric.preparation not in side.prepared or (length is not None and not side.lists):
-                side.prepared[metric.preparation] = side.prepare(metric, seconds, length)
+                side.prepared[metric.preparation] = side.prepare(metric, seconds, length, approximate)
         x_layers, y_layers = ([side.prepared[metric.preparation][i] for i in side.varied] for side in (a, b))
         with timed(seconds, "grid"):
             grid = metric.grid(x_layers, y_layers)
@@ -71,6 +73,8 @@ class Scorer:
             full=self.options.full,
             seed=self.options.seed,
         )
+        search = _approximate_search(a, b) if approximate else {}
+        statistics["checks"]["notes"] += recall_notes(search)
         record = ScoreRecord(
             x=sides[0].describe(),
             y=sides[1].describe(),
@@ -80,6 +84,7 @@ class Scorer:
                 "clip_quantile": a.preset.clip_quantile,
                 "normalise": a.preset.normalise,
                 "ties": "random",
+                **search,
                 "x": a.preprocessing,
                 "y": b.preprocessing,
             },
@@ -137,6 +142,8 @@ class Scorer:
     def _kept_length(self, metric: Metric, a: PreparedSide, b: PreparedSide) -> int | None:
         """Return :func:`kept_length` of a pair; lists of other sides are released where they leave it no memory."""
         n, layers = a.side.n, len(a.axis) + len(b.axis)
+        if self.options.is_approximate(metric):
+            return half_length(metric, n) or metric.params["k"]
         length = kept_length(metric, n, layers, self.options.halves(metric), self.options.full)
         others = [side for side in self._sides.values() if side is not a and side is not b]
         if length is not None and sum(side.list_bytes for side in others) + 4 * n * length * layers > LIST_BYTES:
@@ -151,6 +158,12 @@ class Scorer:
                 side.put_in_order(order)
             self._sides[key] = PreparedSide(side, PRESETS[self.options.preset], self.options.concat, self.device)
         return self._sides[key]
+
+
+def _approximate_search(a: PreparedSide, b: PreparedSide) -> dict[str, Any]:
+    """Return the entry of a record about approximate neighbours; the recall of a side is the least of its layers."""
+    recall = {name: min(side.recall.values()) for name, side in (("x", a), ("y", b))}
+    return {"neighbours": describe() | {"rows": min(MEASURED_ROWS, a.side.n), "recall": recall}}
 
 
 def _content(given: Features) -> Any:

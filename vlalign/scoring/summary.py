@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _MEANINGS = {
     "chance": "mean score of these two layers when the rows are paired at random",
     "z": "distance from chance in standard deviations of random pairings, for these two layers alone",
+    "neighbours": "share of the exact neighbours that the approximate search finds, on x and on y, lowest over layers",
     "null": "largest score over all layer pairs at random pairings: what selecting the best pair gives by itself",
     "p-value": "share of random pairings whose best layer pair scores at least as much",
     "calibrated": "0 at the null's 95% point and 1 at a perfect score, so that metrics, N and k can be compared",
@@ -25,6 +26,7 @@ _MEANINGS = {
 #: words for how far a score is from the null's 95% point (0) to perfect (1), by the least value that earns them
 _STRENGTHS = ((0.75, "very strong"), (0.5, "strong"), (0.25, "moderate"), (0.1, "weak"), (0.0, "very weak"))
 _LEVEL = 0.05
+_LEAST_RECALL = 0.99  # of approximate neighbours, without a note
 
 
 def score_facts(record: ScoreRecord) -> dict[str, str]:
@@ -37,6 +39,9 @@ def score_facts(record: ScoreRecord) -> dict[str, str]:
         rows["best of"] = f"{len(record.axes['x'])} × {len(record.axes['y'])} layer pairs"
         best = (visible(f"{record.best[side]['name']} of {getattr(record, side)['model']}") for side in "xy")
         rows["layers"] = "  ×  ".join(best)
+    if search := record.preprocessing.get("neighbours"):
+        shares = " and ".join(f"{search['recall'][side]:.1%}" for side in "xy")
+        rows["neighbours"] = f"approximate ({search['method']}): {shares} of the exact ones of {search['rows']} samples"
     if record.chance is not None:
         times = record.times_chance
         far = f"; the score is {times:.1f} times that" if times is not None and 1 < times < 1e4 else ""
@@ -61,6 +66,18 @@ def score_facts(record: ScoreRecord) -> dict[str, str]:
         for one in null.get("within") or []:
             rows[f"within {visible(one['name'])}"] = _within_fact(one)
     return rows
+
+
+def recall_notes(preprocessing: Mapping[str, Any]) -> list[str]:
+    """Return a note for a record whose approximate neighbours lack more than 1 % of the exact ones on a side."""
+    search = preprocessing.get("neighbours")
+    least = 1.0 if search is None else min(search["recall"].values())
+    if least >= _LEAST_RECALL:
+        return []
+    return [
+        f"the approximate neighbours of a side hold {least:.1%} of the exact ones, so the score is not that of exact "
+        "neighbours: use --neighbours exact"
+    ]
 
 
 def _within_fact(one: Mapping[str, Any]) -> str:

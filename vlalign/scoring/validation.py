@@ -69,12 +69,13 @@ _NULL = object_schema(
 _MOMENTS = object_schema(
     mean=[float], sd=[float | None], z=[float | None], p_value=[Share | None], p_selected=[Share | None]
 )
+_SEARCH = object_schema(method=str, rows=Count, recall=object_schema(x=Share, y=Share))
 _LOSS = [dict[str, float | None] | None]
 _RECORD = object_schema(
     x=_SIDE,
     y=_SIDE,
     metric=object_schema(name=str, params=dict[str, Any]),
-    preprocessing=object_schema(preset=str, clip_quantile=[float | None]),
+    preprocessing=object_schema(preset=str, clip_quantile=[float | None], neighbours=[_SEARCH]),
     pairing=object_schema(groups=[dict[str, Any] | None]),
     n=Annotated[int, Field(ge=1, le=2**53)],
     axes=object_schema(x=_LAYERS, y=_LAYERS),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from vlalign.arrays import DelayedLayer
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Metric, whole_number
 from vlalign.metrics.engine.neighbour_lists import LIST_BYTES, NeighbourMetric, shortened
@@ -145,7 +146,7 @@ def k_curve(
         metric: a metric that has a k.
         x_layers, y_layers: layers [N, D] as they are scored, rows paired.
         ks: numbers of neighbours; by default the metric's own and 1, 2, 5, 10, 20, 50, … up to N / 4, as far as it
-            allows and as the lists of all layers take 512 MiB.
+            allows, and as the lists of all layers take 512 MiB or are known.
         pair: positions of the fixed layer pair.
 
     Raises:
@@ -157,7 +158,9 @@ def k_curve(
     width = widths([*x_layers, *y_layers])
     own = metric.params["k"]
     if ks is None:
-        most = max(min(n // 4, LIST_BYTES // (4 * n * len(width))), own or 0)
+        every = [*x_layers, *y_layers]
+        known = [one.lists.x.shape[1] for one in every if isinstance(one, DelayedLayer) and one.lists is not None]
+        most = max(min(n // 4, LIST_BYTES // (4 * n * len(width)), *known), own or 0)
         usual = {k for k in _KS if k <= most} | ({own} if own else set())
         allowed = [k for k in sorted(usual) if k < n and _allows(metric, n, width, k=k)]
         versions = {k: replace(metric, k=k) for k in allowed}  # type: ignore[type-var]
