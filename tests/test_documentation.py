@@ -132,3 +132,18 @@ def test_arrays_of_the_first_page_are_aligned(tmp_path: Path, monkeypatch: pytes
     images, texts = (vlalign.read_embeddings(f"{name}.npy").features for name in ("image", "text"))
     record = vlalign.score(images, texts, permutations=99)
     assert record.p_value == 0.01
+
+
+def test_alignment_of_languages_is_that_of_the_results() -> None:
+    table = pd.read_csv(ROOT / "docs" / "languages.csv")
+    known = {(row.features, row.x, row.y): f"{row.score:.3f}" for row in table.itertuples()}
+    model, page = "all-MiniLM-L6", "docs/languages.md"
+    languages = ["German", "French", "Spanish", "Portuguese", "Russian", "Hindi", "Japanese", "Chinese"]
+    for i, language in enumerate(["English", *languages]):
+        others = [known[model, language, other] for other in languages[i:]]
+        assert cells(page, language) == [*[""] * i, *others, known[model, "images", language]]
+    for features in table["features"].unique()[1:]:
+        assert cells(page, features) == [known[features, "English", other] for other in languages]
+    pairs = [(x, y) for features, x, y in known if features == "character n-grams"]
+    assert len(pairs) == 36
+    assert all(float(known["character n-grams", x, y]) > float(known[model, x, y]) for x, y in pairs)

@@ -93,6 +93,7 @@ VARIABLES = {
 }
 #: pages whose Python blocks these tests do not run, and why
 OTHER_PYTHON = {
+    "languages.md": _WHEELS,
     "start.md": "another test runs it: it writes over the arrays of the commands",
     "multibench/README.md": _TRAINED,
 }
