@@ -73,7 +73,7 @@ class Analysis:
             if _are_equal(x_raw, y_raw):
                 notes.append("both sides hold the same features, so the score compares them with themselves")
         near = [near_counts(one, neighbours=known) for one, known in zip((x, y), lists, strict=True)] if full else None
-        with timed(self.seconds, "interval"):
+        with timed(self.seconds, "interval" if halves else "checks"):
             length = half_length(self.metric, self.x.side.n) if halves else None
             a, b = (
                 side.listed(self.metric, i, layer, name, length)
