@@ -80,9 +80,11 @@ def test_every_field_is_a_yaml_key(cls: type[Options], tmp_path: Path) -> None:
 def test_every_option_of_a_score_is_in_its_settings() -> None:
     settings = ScoreOptions(half_samples=4).settings(get_metric("mutual_knn", k=5))
     expected = {field.name for field in dataclasses.fields(ScoreOptions)}
-    expected -= {"k", "device", "within"}  # k is in the metric, categories count by their values
-    assert set(settings) == expected - {"null"}  # earlier records, of permutations, are kept
-    assert set(ScoreOptions(null="analytic").settings(get_metric("mutual_knn"))) == expected
+    expected -= {"k", "device", "within", "positives"}  # k is in the metric, labels of samples count by their values
+    earlier = {"null", "neighbours"}  # earlier records, of permutations and exact neighbours, are kept
+    assert set(settings) == expected - earlier
+    chosen = ScoreOptions(null="analytic", neighbours="faiss").settings(get_metric("mutual_knn"))
+    assert set(chosen) == expected
     assert json.loads(json.dumps(settings)) == settings
     assert (settings["half_samples"], settings["permutations"], settings["metric"]) == (4, 1000, "mutual_knn:k=5")
 

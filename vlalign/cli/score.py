@@ -14,6 +14,7 @@ rows are paired by id where both files have ids, and else by their order.
   vlalign score features
   vlalign score features dinov2-small llama-7b --report full
   vlalign score features dinov2-small llama-7b --within labels.csv:category    # how much of it is the category?
+  vlalign score features dinov2-small llama-7b --positives captions.csv    # columns id, group: captions of one image
   vlalign score features dinov2-small llama-7b --baselines
   vlalign score features --metric mutual_knn:k=20 --metric unbiased_cka --metric cka:kernel=rbf,bandwidth=median
   vlalign score features --table latex --figure-format pdf --style paper > table.tex
@@ -138,11 +139,12 @@ def plan(
     if is_embeddings(store):
         pairs: Sequence[tuple[Features, Features]] = file_pairs([store, *runs], others, ids, id_column)
         options = replace(options, groups=read_groups(options.groups, id_column))
-    elif others or ids or (id_column and not options.within):
+    elif others or ids or (id_column and not options.within and not options.positives):
         raise VlalignError(f"--with, --ids and --id-column are for files of embeddings, not for the store {store}")
     else:
         pairs = choose_pairs(FeatureStore(store), runs, baselines)
-    options = replace(options, within=read_columns(options.within, id_column))
+    positives = read_groups(options.positives, id_column)
+    options = replace(options, within=read_columns(options.within, id_column), positives=positives)
     return prepare_pairs(pairs, options), options
 
 

@@ -74,7 +74,7 @@ class Analysis:
                 notes.append("both sides hold the same features, so the score compares them with themselves")
         near = [near_counts(one, neighbours=known) for one, known in zip((x, y), lists, strict=True)] if full else None
         with timed(self.seconds, "interval" if halves else "checks"):
-            length = half_length(self.metric, self.x.side.n) if halves else None
+            length = half_length(self.metric, self.x.n) if halves else None
             a, b = (
                 side.listed(self.metric, i, layer, name, length)
                 for side, i, layer, name in zip((self.x, self.y), self._positions(), (x, y), "xy", strict=True)
@@ -86,7 +86,7 @@ class Analysis:
             shares = self._shares(null, chance, a, b, permutations, halves, seed)
             if self.categories:
                 null["within"] = self._within(permutations, shares, seed, notes)
-            if full and self.groups is None:
+            if full and self.groups is None and self.x.items is None:
                 checks["confounds"] = self._confounds(null, shares, a, b, near, permutations, seed)
         checks["notes"] = notes
         return {
@@ -157,7 +157,7 @@ class Analysis:
     def _permuted(self, count: int, seed: int, **blocks: Any) -> Null:
         with timed(self.seconds, "null"):
             return permutation_null(
-                self.metric, self.x_layers, self.y_layers, n=self.x.side.n, observed=float(self.matrix[self.best]),
+                self.metric, self.x_layers, self.y_layers, n=self.x.n, observed=float(self.matrix[self.best]),
                 count=count, seed=seed, **blocks,
             )  # fmt: skip
 
@@ -253,7 +253,7 @@ class Analysis:
 
     def _lists(self) -> tuple[Tensor | None, Tensor | None]:
         """Return the neighbour lists of the best pair's layers, where the metric has them."""
-        if self.metric.preparation != ("neighbours", self.metric.params.get("k")):
+        if self.x.items is not None or self.metric.preparation != ("neighbours", self.metric.params.get("k")):
             return None, None
         return self.x_layers[self.best[0]].x, self.y_layers[self.best[1]].y
 

@@ -17,7 +17,7 @@ from vlalign.errors import VlalignError
 from vlalign.metrics.base import Metric
 from vlalign.metrics.engine.approximate import graph_bytes
 from vlalign.scoring.categories import columns_of, resolve_categories
-from vlalign.scoring.grouping import are_exact, resolve_groups
+from vlalign.scoring.grouping import are_exact, resolve_groups, resolve_positives
 from vlalign.scoring.inputs import Arrays, Features, Side, check_pairing, is_run
 from vlalign.scoring.layers import find_device
 from vlalign.scoring.options import ScoreOptions
@@ -155,8 +155,10 @@ def _check(x: Features, y: Features, metrics: Sequence[Metric], options: ScoreOp
         resolve_groups(options.groups, a.ids, a.n)
     for column in columns_of(options.within):
         resolve_categories(column, a.ids, a.n)
+    positives = resolve_positives(options.positives, a.ids, a.n)
+    n = a.n if positives is None else int(positives.labels.max()) + 1
     for metric in metrics:
-        metric.check(a.n, [*_widths(a, options.concat), *_widths(b, options.concat)])
+        metric.check(n, [*_widths(a, options.concat), *_widths(b, options.concat)])
 
 
 def _widths(side: Side, concat: bool) -> list[int]:

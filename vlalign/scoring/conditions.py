@@ -66,11 +66,16 @@ def conditions(record: ScoreRecord, alone: str, *, edits: bool = True) -> Condit
     else:
         parts["data"] = f"not recorded, {alone}"
         samples = alone
-    groups = record.pairing.get("groups")
+    groups, positives = record.pairing.get("groups"), record.pairing.get("positives")
     variant = [
         *(["with the concatenation of all layers"] if record.axes["x"][-1].get("index") == -1 else []),
         *([f"samples in {groups.get('groups')} groups"] if isinstance(groups, dict) else []),
         *([f"approximate neighbours ({search})"] if (search := recorded_search(record)) != "exact" else []),
+        *(
+            [f"{positives.get('samples')} samples in {positives.get('items')} items"]
+            if isinstance(positives, dict)
+            else []
+        ),
         *(["ties in the order of the rows"] if _has_ordered_ties(record) else []),
     ]
     if variant:

@@ -53,7 +53,12 @@ def _trial(metric: Metric, options: ScoreOptions, width: int, rows: int, x_layer
     """Score aligned random features, so that no null stops early; scale to all permutations and half-samples."""
     draws, halves = options.draws(metric), options.halves(metric)
     tried = replace(
-        options, groups=None, within=None, permutations=min(draws, _DRAWS), half_samples=min(halves, _DRAWS)
+        options,
+        groups=None,
+        within=None,
+        positives=None,
+        permutations=min(draws, _DRAWS),
+        half_samples=min(halves, _DRAWS),
     )
     draw = torch.Generator().manual_seed(0)
     x = torch.randn(rows, 1, width, generator=draw).expand(rows, x_layers, width)

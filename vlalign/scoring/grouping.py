@@ -35,11 +35,11 @@ class GroupLabels:
     labels: Ints
     source: str
 
-    def describe(self) -> dict[str, Any]:
-        """Return the entry of a record: source, number of groups, samples in the largest."""
+    def describe(self, name: str = "groups") -> dict[str, Any]:
+        """Return the entry of a record: source, number of groups as ``name``, samples in the largest."""
         return {
             "source": self.source,
-            "groups": int(self.labels.max()) + 1,
+            name: int(self.labels.max()) + 1,
             "largest": int(np.bincount(self.labels).max()),
         }
 
@@ -71,6 +71,20 @@ def resolve_groups(groups: Groups, ids: Sequence[str] | None, n: int, *sides: Pr
         return _or_none(checked_groups(read_groups(groups, ids), n), Path(groups).name)
     source = "given by id" if isinstance(groups, Mapping) else "given by row"
     return _or_none(numbered(values_of_samples(groups, ids, n, "groups"), "groups"), source)
+
+
+def resolve_positives(positives: Groups, ids: Sequence[str] | None, n: int) -> GroupLabels | None:
+    """Return which item each of the ``n`` samples belongs to; None where each sample is a separate item.
+
+    Raises:
+        VlalignError: as :func:`resolve_groups`, or for exact.
+    """
+    if are_exact(positives):
+        raise VlalignError("positives: name the item of each sample in a file; exact is for groups")
+    try:
+        return resolve_groups(positives, ids, n)
+    except VlalignError as error:
+        raise VlalignError(f"positives: {error}") from error
 
 
 def values_of_samples(values: Any, ids: Sequence[str] | None, n: int, what: str) -> list[Any]:

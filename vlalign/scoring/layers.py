@@ -14,8 +14,9 @@ from torch import Tensor
 
 from vlalign.arrays import DelayedLayer, LazyLayer, row_blocks, whole
 from vlalign.errors import VlalignError
-from vlalign.metrics.base import Metric, check_features, checked_norms
+from vlalign.metrics.base import Ints, Metric, check_features, checked_norms
 from vlalign.metrics.engine.approximate import approximate_knn
+from vlalign.metrics.engine.items import ItemLayer
 from vlalign.metrics.engine.neighbour_lists import LIST_BYTES, NeighbourMetric, shortened
 from vlalign.metrics.engine.threads import map_layers
 from vlalign.metrics.engine.ties import Sided
@@ -42,8 +43,14 @@ class PreparedSide:
         if concat:
             self.axis.append({**_CONCATENATION, "width": sum(int(entry["width"]) for entry in side.axis)})
         self.prepared: dict[Any, list[Any]] = {}  # layers by the preparation of their metrics, where they are kept
+        self.items: list[Ints] | None = None  # row numbers of each item; None where each sample is one
         self.lists: dict[int, Sided[Tensor]] = {}  # long neighbour lists of layers by position, where they are kept
         self.recall: dict[int, float] = {}  # of approximate neighbours, by position
+
+    @property
+    def n(self) -> int:
+        """Samples, or items of several samples."""
+        return self.side.n if self.items is None else len(self.items)
 
     @property
     def widths(self) -> list[int]:
@@ -114,12 +121,12 @@ class PreparedSide:
         self, metric: Metric, layer: Tensor | LazyLayer, position: int, length: int | None, approximate: bool
     ) -> Any:
         if length is None or not isinstance(metric, NeighbourMetric):
-            return metric.prepare(as_taken(metric, layer))
+            return metric.prepare(as_taken(metric, self._of_items(layer)))
         if approximate:
             lists, self.recall[position] = approximate_knn(layer, metric.k, length)
             self.lists[position] = Sided(lists, lists)
         else:
-            self.lists[position] = replace(metric, k=length).prepare(layer)
+            self.lists[position] = replace(metric, k=length).prepare(self._of_items(layer))
         return _first(self.lists[position], metric)
 
     def layer(self, position: int) -> Tensor:
@@ -150,7 +157,7 @@ class PreparedSide:
         """
         if not metric.lazy:
             return [whole(self._scored(i)) for i in self.varied]
-        n, widths = self.side.n, [self.widths[i] for i in self.varied]
+        n, widths = self.n, [self.widths[i] for i in self.varied]
         held = 4 * n * sum(widths) < _ALL_BYTES
         computes = [partial(self._scored, i) for i in self.varied]
         return [
@@ -170,16 +177,20 @@ class PreparedSide:
         """
         if not metric.lazy:
             return whole(layer)
-        lists = self._lists(position, name)
+        lists, taken = self._lists(position, name), self._of_items(layer)
         if lists is None and length is not None and isinstance(metric, NeighbourMetric):
-            lists = replace(metric, k=length).prepare(layer).only(name)
-        return DelayedLayer(lambda: layer, layer.shape, keeps_lists=True, lists=lists)
+            lists = replace(metric, k=length).prepare(taken).only(name)
+        return DelayedLayer(lambda: taken, taken.shape, keeps_lists=True, lists=lists)
 
     def _lists(self, position: int, name: str) -> Sided[Tensor] | None:
         return self.lists[position].only(name) if position in self.lists else None
 
-    def _scored(self, position: int) -> Tensor | LazyLayer:
-        return self.both(position)[1]
+    def _scored(self, position: int) -> Any:
+        return self._of_items(self.both(position)[1])
+
+    def _of_items(self, layer: Tensor | LazyLayer) -> Any:
+        """Return the layer, with its rows as items where they are."""
+        return layer if self.items is None else ItemLayer(layer, self.items)
 
     @property
     def _on_cpu(self) -> bool:
@@ -207,7 +218,7 @@ def _concatenated(layers: Sequence[Tensor | LazyLayer]) -> Tensor | LazyLayer:
     return torch.cat(tensors, dim=1) if len(tensors) == len(layers) else LazyLayer.concatenate(layers)
 
 
-def as_taken(metric: Metric, layer: Tensor | LazyLayer) -> Any:
+def as_taken(metric: Metric, layer: Any) -> Any:
     """Return a layer as the metric takes it: a tensor, unless it reads rows when it uses them."""
     return layer if metric.lazy else whole(layer)
 

@@ -142,8 +142,17 @@ class ScoreOptions(CompareOptions, NullOptions):
     """categories of the samples, by id where the file has ids: also test the score against pairs shuffled inside
     categories, and compute how much of it each column explains; many different numbers are cut into strata"""
 
+    positives: Annotated[Groups, Parameter(group=_NULL, metavar="FILE")] = None
+    """items of several samples, such as the captions of one image: neighbours are other items, as near as their nearest
+    samples, and items are permuted and drawn (neighbour metrics); a .csv, .tsv, .jsonl or .parquet file with columns id
+    and group, or FILE:COLUMN"""
+
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.positives is not None and (self.within is not None or self.groups is not None):
+            raise VlalignError("positives: items replace groups, and have no categories: give one of the options")
+        if self.positives is not None and self.neighbours == "faiss":
+            raise VlalignError("positives: neighbours of items are searched exactly, not with faiss: leave one out")
         if self.within is not None and self.groups is not None:
             raise VlalignError("within: categories and groups cannot be permuted together, give one of them")
         if self.within is not None and self.permutations == 0:
@@ -186,12 +195,23 @@ class ScoreOptions(CompareOptions, NullOptions):
             raise VlalignError("neighbours: faiss needs its library: pip install 'vlalign[faiss]'")
 
     def settings(self, metric: Metric) -> dict[str, Any]:
-        """Return everything that a score with a metric depends on beside sides and categories, with its defaults."""
+        """Return everything that a score with a metric depends on beside sides and samples' labels, with its defaults.
+
+        Raises:
+            VlalignError: an option that the metric does not have.
+        """
+        from vlalign.metrics.engine.neighbour_lists import NeighbourMetric
+
+        if self.positives is not None and not (isinstance(metric, NeighbourMetric) and metric.lazy):
+            raise VlalignError(
+                f"positives: {metric.name} compares no lists of neighbours: use mutual_knn, rnx, jaccard_knn, "
+                "cycle_knn, lcs_knn or edit_distance_knn"
+            )
         values = plain(
             {
                 name: value
                 for name, value in vars(self).items()
-                if name not in ("k", "device", "within", "null", "neighbours")
+                if name not in ("k", "device", "within", "null", "neighbours", "positives")
             }
         )
         counts = {"permutations": self.draws(metric), "half_samples": self.halves(metric)}
@@ -205,7 +225,7 @@ def recorded_settings(record: ScoreRecord) -> dict[str, Any]:
     from vlalign.metrics.base import metric_text
 
     null, interval = record.null or {}, record.interval or {}
-    groups = record.pairing.get("groups")
+    groups, positives = (record.pairing.get(name) for name in ("groups", "positives"))
     inside = null.get("within") or []
     asked = null.get("asked") or null.get("permutations") or max((one.get("asked") or 0 for one in inside), default=0)
     return {
@@ -217,6 +237,7 @@ def recorded_settings(record: ScoreRecord) -> dict[str, Any]:
         "groups": groups.get("source") if isinstance(groups, dict) else None,
         "concat": record.axes["x"][-1].get("index") == -1,
         **({"within": [str(one.get("source")) for one in inside]} if inside else {}),
+        **({"positives": positives.get("source")} if isinstance(positives, dict) else {}),
         **({"null": null["method"]} if "method" in null else {}),
         **({"neighbours": method} if (method := recorded_search(record)) != "exact" else {}),
     }

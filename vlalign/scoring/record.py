@@ -32,8 +32,10 @@ class ScoreRecord(Result):
     y: dict[str, Any]
     metric: dict[str, Any]  # name, params
     preprocessing: dict[str, Any]  # preset, clip_quantile, ties: how broken, x and y: {"clip_threshold", "zero_rows"}
-    pairing: dict[str, Any]  # by "id" or "row", whether y was put in the order of x, groups: {"source", …} or null
-    n: int  # paired samples
+    pairing: dict[
+        str, Any
+    ]  # by "id" or "row", whether y was put in the order of x, groups: {"source", …} or null, positives
+    n: int  # paired samples, or items of several
     axes: dict[str, list[dict[str, Any]]]  # x (rows) and y (columns): index, name, width, convention of each layer
     matrix: list[list[float]]  # score of every layer pair [len(axes.x)][len(axes.y)]
     best: dict[str, Any]  # x and y: position in the matrix, index and name of the layer; score
@@ -109,6 +111,8 @@ class ScoreRecord(Result):
             variant += f"-groups-{groups.get('source')}"
         if search := self.preprocessing.get("neighbours"):
             variant += f"-{search.get('method')}"
+        if positives := self.pairing.get("positives"):
+            variant += f"-positives-{positives.get('source')}"
         what = slug(f"{self.metric['name']}{params}-{self.preprocessing['preset']}{variant}")
         name = "__".join([*sides, what])
         if len(name) > _LONGEST:

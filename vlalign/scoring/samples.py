@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
 _TOLERANCE = 1e-9  # between the score of a record and the mean over its samples
 
 
-def keep(record: ScoreRecord, ids: list[str] | None, values: Floats) -> None:
+def keep(record: ScoreRecord, ids: list[str] | None, rows: Sequence[int], values: Floats) -> None:
     """Add the scores [N] of the samples to a new record, with their ids or, without ids, their row numbers."""
-    object.__setattr__(record, "_samples", (np.arange(len(values)) if ids is None else ids, values))
+    object.__setattr__(record, "_samples", (np.array(rows) if ids is None else ids, values))
 
 
 def file_beside(path: Path) -> Path:

@@ -20,13 +20,14 @@ from vlalign.scoring import samples
 from vlalign.scoring.analysis import Analysis
 from vlalign.scoring.categories import columns_of, resolve_categories
 from vlalign.scoring.confounds import feature_runs, stored_features
-from vlalign.scoring.grouping import are_exact, resolve_groups
+from vlalign.scoring.grouping import Groups, are_exact, resolve_groups, resolve_positives
 from vlalign.scoring.inputs import Arrays, Features, Side, check_pairing
 from vlalign.scoring.layers import PreparedSide, half_length, kept_length, timed
 from vlalign.scoring.options import ScoreOptions
 from vlalign.scoring.preprocessing import PRESETS
 from vlalign.scoring.record import ScoreRecord
 from vlalign.scoring.summary import recall_notes
+from vlalign.stats.groups import members
 from vlalign.version import __version__
 
 
@@ -51,8 +52,11 @@ class Scorer:
         a, b = (self._side(side, given, order) for side, given in zip(sides, (x, y), strict=True))
         ids, n = sides[0].ids if order is None else order, sides[0].n
         groups = resolve_groups(self.options.groups, ids, n, a, b)
+        positives = resolve_positives(self.options.positives, ids, n)
+        if positives is not None:
+            a.items = b.items = members(positives.labels)
         categories = [resolve_categories(column, ids, n) for column in columns_of(self.options.within)]
-        features = stored_features(*sides, ids) if self.options.full and groups is None else []
+        features = stored_features(*sides, ids) if self.options.full and groups is positives is None else []
         length, approximate = self._kept_length(metric, a, b), self.options.is_approximate(metric)
         for side in (a, b):
             if metric.preparation not in side.prepared or (length is not None and not side.lists):
@@ -92,8 +96,9 @@ class Scorer:
                 "by": by,
                 "reordered": by == "id" and sides[0].ids != sides[1].ids,
                 "groups": None if groups is None else groups.describe(),
+                **({} if positives is None else {"positives": {**positives.describe("items"), "samples": n}}),
             },
-            n=sides[0].n,
+            n=a.n,
             axes={"x": a.axis, "y": b.axis},
             matrix=matrix.tolist(),
             best={
@@ -108,23 +113,24 @@ class Scorer:
         )
         values = metric.per_sample(x_layers[row], y_layers[column])
         if values is not None:
-            samples.keep(record, ids, values)
+            firsts = range(n) if a.items is None else [int(rows[0]) for rows in a.items]
+            samples.keep(record, None if ids is None else [ids[i] for i in firsts], firsts, values)
         return record
 
     def request(self, metric: Metric, x: Features, y: Features) -> dict[str, Any] | None:
         """Return everything that the record depends on; None where the groups cannot be read."""
-        options, groups = self.options, self.options.groups
-        if isinstance(groups, str | Path) and not are_exact(groups):
-            try:
-                groups = hashlib.sha256(Path(groups).read_bytes()).hexdigest()
-            except OSError:
-                return None  # scoring reports why it cannot be read
-        elif groups is not None and not are_exact(groups):
-            values = [*groups.items()] if isinstance(groups, Mapping) else [repr(label) for label in groups]  # type: ignore[union-attr]
-            groups = hashlib.sha256(repr(values).encode()).hexdigest()
+        options = self.options
+        try:
+            groups, positives = _digest(options.groups), _digest(options.positives)
+        except OSError:
+            return None  # scoring reports why it cannot be read
         sides = {label: _content(side) for label, side in (("x", x), ("y", y))}
-        more = {"within": [column.digest for column in columns_of(options.within)], "features": []}
-        if options.full and groups is None:  # so that features made since then are checked
+        more: dict[str, Any] = {
+            "within": [column.digest for column in columns_of(options.within)],
+            "features": [],
+            "positives": positives,
+        }
+        if options.full and groups is positives is None:  # so that features made since then are checked
             more["features"] = [run.key.hash for run in feature_runs(Side(x, "x"), Side(y, "y"))]
         asked = {"vlalign": __version__, **sides, "groups": groups, **{name: one for name, one in more.items() if one}}
         return options.settings(metric) | asked
@@ -141,7 +147,7 @@ class Scorer:
 
     def _kept_length(self, metric: Metric, a: PreparedSide, b: PreparedSide) -> int | None:
         """Return :func:`kept_length` of a pair; lists of other sides are released where they leave it no memory."""
-        n, layers = a.side.n, len(a.axis) + len(b.axis)
+        n, layers = a.n, len(a.axis) + len(b.axis)
         if self.options.is_approximate(metric):
             return half_length(metric, n) or metric.params["k"]
         length = kept_length(metric, n, layers, self.options.halves(metric), self.options.full)
@@ -164,6 +170,16 @@ def _approximate_search(a: PreparedSide, b: PreparedSide) -> dict[str, Any]:
     """Return the entry of a record about approximate neighbours; the recall of a side is the least of its layers."""
     recall = {name: min(side.recall.values()) for name, side in (("x", a), ("y", b))}
     return {"neighbours": describe() | {"rows": min(MEASURED_ROWS, a.side.n), "recall": recall}}
+
+
+def _digest(groups: Groups) -> str | None:
+    """Return a digest of groups, or "exact"; raise OSError for a file that cannot be read."""
+    if groups is None or are_exact(groups):
+        return groups  # type: ignore[return-value]
+    if isinstance(groups, str | Path):
+        return hashlib.sha256(Path(groups).read_bytes()).hexdigest()
+    values = [*groups.items()] if isinstance(groups, Mapping) else [repr(label) for label in groups]
+    return hashlib.sha256(repr(values).encode()).hexdigest()
 
 
 def _content(given: Features) -> Any:

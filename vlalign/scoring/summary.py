@@ -195,5 +195,7 @@ def measured(record: ScoreRecord) -> str:
     """Return metric, its parameters, number of samples, how they are paired, and preset."""
     parameters = [f"{name} = {value_text(value)}" for name, value in record.metric["params"].items()]
     pairing = "paired by the order of rows" if record.pairing.get("by") == "row" else ""
-    parts = [record.metric["name"], *parameters, f"N = {record.n}", pairing]
+    items = record.pairing.get("positives")
+    n = f"N = {record.n}" + (f" items of {items.get('samples')} samples" if isinstance(items, dict) else "")
+    parts = [record.metric["name"], *parameters, n, pairing]
     return ", ".join([part for part in parts if part] + [f"preset {record.preprocessing['preset']}"])

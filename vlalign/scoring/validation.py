@@ -76,7 +76,7 @@ _RECORD = object_schema(
     y=_SIDE,
     metric=object_schema(name=str, params=dict[str, Any]),
     preprocessing=object_schema(preset=str, clip_quantile=[float | None], neighbours=[_SEARCH]),
-    pairing=object_schema(groups=[dict[str, Any] | None]),
+    pairing=object_schema(groups=[dict[str, Any] | None], positives=[dict[str, Any] | None]),
     n=Annotated[int, Field(ge=1, le=2**53)],
     axes=object_schema(x=_LAYERS, y=_LAYERS),
     matrix=list[list[float]],

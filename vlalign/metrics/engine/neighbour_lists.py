@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from vlalign.arrays import DelayedLayer, LazyLayer
 from vlalign.errors import VlalignError
 from vlalign.lazy_torch import torch
-from vlalign.metrics.base import Ints, Metric, take_rows, whole_number
+from vlalign.metrics.base import Ints, Metric, whole_number
+from vlalign.metrics.engine.items import ItemLayer, knn_of_items
 from vlalign.metrics.engine.moments import PairSums
 from vlalign.metrics.engine.neighbours import knn_of_sides
 from vlalign.metrics.engine.ties import Sided
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-Layer: TypeAlias = "Tensor | LazyLayer | DelayedLayer"
+Layer: TypeAlias = "Tensor | LazyLayer | DelayedLayer | ItemLayer"
 #: bytes of the long neighbour lists of all layers that are kept for several statistics
 LIST_BYTES = 2**29
 #: neighbour lists of several layers, [L, N, k] or one [N, k] each
@@ -85,7 +86,8 @@ class NeighbourMetric(Metric):
             lists = long.map(lambda lists: self._inside(lists.numpy(), rows, new))
             if lists.x is not None and lists.y is not None:
                 return Sided(lists.x, lists.y)
-        return self.prepare(take_rows(_computed(layer), rows))
+        computed = _computed(layer)
+        return self.prepare(computed[torch.from_numpy(rows).to(computed.device)])
 
     def subsets(self, layer: Layer, chosen: Sequence[Ints]) -> list[Sided[Tensor]]:
         """Return :meth:`subset` of several subsets of a layer [N, D], which is searched at most once for all."""
@@ -133,7 +135,7 @@ class NeighbourMetric(Metric):
         return None if len(left) else torch.from_numpy(result)
 
 
-def _computed(layer: Layer) -> Tensor | LazyLayer:
+def _computed(layer: Layer) -> Tensor | LazyLayer | ItemLayer:
     return layer.compute() if isinstance(layer, DelayedLayer) else layer
 
 
@@ -141,7 +143,11 @@ def _search(layer: Layer, k: int) -> Sided[Tensor]:
     """Search the lists [N, k] of a layer, or shorten those that it has."""
     if isinstance(layer, DelayedLayer) and layer.lists is not None and layer.lists.x.shape[1] >= k:
         return shortened(layer.lists, k)
-    lists = knn_of_sides(_computed(layer), k, dtype=torch.int32).map(torch.Tensor.cpu)
+    computed = _computed(layer)
+    if isinstance(computed, ItemLayer):
+        lists = knn_of_items(computed, k).map(torch.Tensor.int)
+    else:
+        lists = knn_of_sides(computed, k, dtype=torch.int32).map(torch.Tensor.cpu)
     if isinstance(layer, DelayedLayer) and layer.keeps_lists:
         layer.lists = lists
     return lists

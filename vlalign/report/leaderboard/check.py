@@ -104,9 +104,10 @@ def _obstacle(record: ScoreRecord, available: Container[str]) -> str:
             return f"{side['model']} is an array, which is in no feature store: import it (vlalign import) first"
         if side["run"]["hash"] not in available:
             return f"the features have no run {side['model']}@{side['run']['hash'][:12]}"
-    groups = recorded_settings(record)["groups"]
-    if groups not in (None, EXACT):
-        return f"its groups ({groups}) are not part of the record"
+    settings = recorded_settings(record)
+    for name in ("groups", "positives"):
+        if settings.get(name) not in (None, EXACT):
+            return f"its {name} ({settings[name]}) are not part of the record"
     preset = record.preprocessing["preset"]
     return "" if preset in PRESETS else f"this version has no preset {preset!r}"
 
