@@ -12,9 +12,13 @@ from __future__ import annotations
 
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -25,6 +29,7 @@ from torch.nn.functional import normalize
 from vlalign.arrays import DelayedLayer
 from vlalign.data.embeddings import read_embeddings
 from vlalign.metrics import MutualKnn, knn
+from vlalign.metrics.engine.approximate import approximate_knn
 from vlalign.metrics.engine.neighbour_lists import Layer
 from vlalign.metrics.engine.neighbours import BLOCK_BYTES, NeighbourSearch, with_ties
 from vlalign.metrics.engine.ties import Sided
@@ -34,8 +39,10 @@ from vlalign.scoring.inputs import Arrays, Side
 from vlalign.scoring.layers import PreparedSide
 from vlalign.scoring.options import ScoreOptions
 from vlalign.scoring.preprocessing import PRESETS
+from vlalign.scoring.record import ScoreRecord
 
 Shape = tuple[int, int]  # layers, width
+_CONTENT = ("matrix", "best", "moments", "null", "interval", "checks")  # of a record, the same for any processes
 
 
 def reference_mutual_knn(x: Tensor, y: Tensor, k: int) -> float:
@@ -222,14 +229,74 @@ def large_rows(n: int = 1_000_000, width: int = 512) -> list[Row]:
     return [large_row(n, width, kind=kind) for kind in ("npy", "parquet")]
 
 
+def default_row(n: int = 16_384, layers: int = 2, width: int = 384) -> Row:
+    """Measure a default score: grid, null, interval and checks."""
+    load = os.getloadavg()[0]
+    shared = torch.randn(n, 16, generator=torch.Generator().manual_seed(0))
+    x, y = (make_layers(n, layers, width, seed, shared) for seed in (1, 2))
+    score(x[0][:64], y[0][:64])
+    seconds = clock(lambda: score(x, y))
+    what = f"vlalign.score, default, N={n}, {layers} × {layers} layers, D={width}"
+    return row_of(what, "–", seconds, None, "s", below=15, load_before=load)
+
+
+def approximate_row(n: int = 100_000, width: int = 384, length: int = 90) -> Row:
+    """Measure approximate neighbours of one layer against exact ones, on one thread, in seconds of the processor."""
+    load, threads = os.getloadavg()[0], torch.get_num_threads()
+    torch.set_num_threads(1)
+    shared = torch.randn(n, 16, generator=torch.Generator().manual_seed(0))
+    x = normalize(make_layers(n, 2, width, 1, 3 * shared)[1])
+    times, recall = [], 0.0
+    try:
+        for search in (approximate_knn, None):
+            start = time.process_time()
+            if search is None:
+                knn(x, length)
+            else:
+                recall = search(x, 10, length)[1]
+            times.append(time.process_time() - start)
+    finally:
+        torch.set_num_threads(threads)
+    what = f"neighbours by faiss, N={n}, D={width}, lists of {length}, recall {recall:.3f}"
+    return row_of(what, "exact neighbours", times[0], times[1], "s", at_least=1, load_before=load)
+
+
+def processes_row(n: int = 100_000, width: int = 384) -> Row:
+    """Measure the default score of two files with two processes against one, one thread each; same record."""
+    load = os.getloadavg()[0]
+    root = Path(__file__).parents[1]
+    shared = torch.randn(n, 16, generator=torch.Generator().manual_seed(0))
+    times, records = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        files = [f"{folder}/{name}.npy" for name in "xy"]
+        for seed, file in enumerate(files):
+            np.save(file, torch.stack(make_layers(n, 2, width, seed, shared), dim=1).numpy())
+        for count in (2, 1):
+            out = Path(folder, str(count))
+            launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", str(count)]
+            command = [*launch, "scripts/score.py", *files, "--out", str(out), "--no-figure"]
+            run = partial(subprocess.run, command, cwd=root, env=os.environ | {"OMP_NUM_THREADS": "1"}, check=True)
+            times.append(clock(lambda: run(stdout=subprocess.DEVNULL)))  # noqa: B023
+            (path,) = out.glob("*.json")
+            records.append({name: value for name, value in vars(ScoreRecord.load(path)).items() if name in _CONTENT})
+    if records[0] != records[1]:
+        raise AssertionError("two processes gave another record than one")
+    what = f"vlalign.score of two files, N={n}, 2 × 2 layers, D={width}: two processes"
+    return row_of(what, "one process", times[0], times[1], "s", at_most=0.62, same_record=True, load_before=load)
+
+
 def rows(quick: bool = False) -> list[Row]:
     """Measure all rows; ``quick`` measures smaller cases, to check that everything runs."""
     if quick:
         return [
             grid_row(256, (5, 64), (3, 48), 2), knn_row(2048, 64, 3), memory_row(8192, 64),
-            report_row(512, (3, 32), (2, 16)), *large_rows(40_000, 64),
+            report_row(512, (3, 32), (2, 16)), *large_rows(40_000, 64), default_row(512, 2, 16),
+            approximate_row(1500, 16, 20),
         ]  # fmt: skip
-    return [grid_row(), knn_row(width=576), knn_row(width=4096, repeats=3), memory_row(), report_row(), *large_rows()]
+    return [
+        grid_row(), knn_row(width=576), knn_row(width=4096, repeats=3), memory_row(), report_row(), *large_rows(),
+        default_row(), approximate_row(), processes_row(),
+    ]  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -131,8 +131,8 @@ class ScoreOptions(CompareOptions, NullOptions):
     """also compute the interval of the maximum over layers, and the score against N and k"""
 
     neighbours: Annotated[Literal["exact", "faiss"], Parameter(group=_SCORES)] = "exact"
-    """search of nearest neighbours, for metrics that compare their lists: exact, or with faiss approximate and faster
-    from about 100,000 samples on; the share of the exact neighbours that it finds is measured and recorded"""
+    """search of nearest neighbours, for metrics that compare their lists: exact, or with faiss approximate, for
+    hundreds of thousands of samples without a GPU; the share of the exact neighbours that it finds is recorded"""
 
     null: Annotated[Literal["permutation", "analytic"], Parameter(group=_NULL)] = "permutation"
     """null of the largest score over layer pairs: from permutations, or in a moment at any N from the exact covariance
