@@ -178,6 +178,15 @@ def share_out(count: int, compute: Callable[[slice], Iterable[T]]) -> list[T]:
     return results
 
 
+def computed_once(compute: Callable[[], T]) -> T:
+    """Return on all processes that share the work what the main one computes, as :func:`agree`."""
+    state = _shared
+    if state is None:
+        return compute()
+    with sharing(None):
+        return agree(state, compute)
+
+
 def meet_sharing() -> None:
     """Wait until every process that shares the work has reached this call."""
     if _shared is not None:

@@ -81,10 +81,15 @@ def test_every_option_of_a_score_is_in_its_settings() -> None:
     settings = ScoreOptions(half_samples=4).settings(get_metric("mutual_knn", k=5))
     expected = {field.name for field in dataclasses.fields(ScoreOptions)}
     expected -= {"k", "device", "within", "positives"}  # k is in the metric, labels of samples count by their values
-    earlier = {"null", "neighbours"}  # earlier records, of permutations and exact neighbours, are kept
-    assert set(settings) == expected - earlier
-    chosen = ScoreOptions(null="analytic", neighbours="faiss").settings(get_metric("mutual_knn"))
-    assert set(chosen) == expected
+    exact = expected - {"neighbours"}  # as in earlier records
+    assert set(settings) == exact
+    assert settings == ScoreOptions(half_samples=4, null="analytic").settings(get_metric("mutual_knn", k=5))
+    assert set(ScoreOptions(neighbours="faiss").settings(get_metric("mutual_knn"))) == expected
+    for options, metric in (
+        ({"permutations": 1000}, "mutual_knn"), ({"null": "permutation"}, "rnx"), ({"groups": "exact"}, "mutual_knn"),
+        ({}, "cka"), ({}, "cknna"),
+    ):  # fmt: skip
+        assert set(ScoreOptions(**options).settings(get_metric(metric))) == exact - {"null"}  # as in earlier records
     assert json.loads(json.dumps(settings)) == settings
     assert (settings["half_samples"], settings["permutations"], settings["metric"]) == (4, 1000, "mutual_knn:k=5")
 

@@ -14,6 +14,7 @@ from vlalign.errors import VlalignError
 from vlalign.metrics import MutualKnn
 from vlalign.scoring import ScoreOptions, estimate
 from vlalign.scoring.collect import read_record
+from vlalign.scoring.options import recorded_settings
 from vlalign.scoring.record_figures import save_null
 from vlalign.scoring.scorer import Scorer
 from vlalign.scoring.summary import score_facts, verdict
@@ -75,7 +76,7 @@ def test_categories_are_permuted_beside_it(pair: tuple[Layers, Layers]) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"metric": "cka"}, "null: analytic is known for mutual_knn, not for cka: use permutation"),
+        ({"metric": "cka"}, "null: analytic is known for mutual_knn and rnx, not for cka: use permutation"),
         ({"groups": [i // 2 for i in range(60)]}, "null: groups are permuted as blocks, which needs the permutation"),
         ({"null": "exact"}, "null"),
     ],
@@ -85,16 +86,40 @@ def test_where_it_is_refused(pair: tuple[Layers, Layers], options: dict[str, obj
         vlalign.score(*pair, **{"null": "analytic", **options})  # type: ignore[arg-type]
 
 
-def test_too_many_layer_pairs(pair: tuple[Layers, Layers], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_permutations_where_they_are_more_exact_or_faster(
+    pair: tuple[Layers, Layers], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for k in (4, 13):  # few neighbours, and more than a fifth of all samples
+        record = vlalign.score(*pair, k=k, half_samples=0)
+        assert record.null is not None
+        assert "method" not in record.null
+        assert record.null == vlalign.score(*pair, k=k, permutations=1000, half_samples=0).null
     monkeypatch.setattr("vlalign.scoring.analysis._MOST_PAIRS", 2)
-    with pytest.raises(VlalignError, match="layer pairs does not fit"):
-        vlalign.score(*pair, null="analytic", half_samples=0)
+    record = vlalign.score(*pair, null="analytic", permutations=19, half_samples=0)
+    assert record.null is not None
+    assert record.null["permutations"] == 19
+    assert [note for note in record.checks["notes"] if note.startswith("more than 2 layer pairs")]
+
+
+def test_it_is_the_default_where_it_is_known(pair: tuple[Layers, Layers]) -> None:
+    default, named = (vlalign.score(*pair, half_samples=0, **more) for more in ({}, {"null": "analytic"}))
+    assert default.null == named.null
+    assert default.null is not None
+    assert (default.null["method"], default.null["asked"]) == ("analytic", 1000)
+    assert recorded_settings(default)["permutations"] == 1000  # a rerun has the same settings
+    rescaled = vlalign.score(*pair, metric="rnx", half_samples=0)
+    assert rescaled.null is not None
+    assert rescaled.null["p_value"] == default.null["p_value"]
+    for name in ("mean", "threshold", "max", "pair_mean"):
+        assert rescaled.null[name] == pytest.approx((59 * default.null[name] - 10) / 49)
+    assert rescaled.null["pair_mean"] == pytest.approx(0, abs=1e-12)
+    assert rescaled.calibrated == pytest.approx(default.calibrated)
 
 
 def test_estimated_time_is_that_of_one_null(monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = SimpleNamespace(seconds={"grid": 0.5, "null": 1.0})
     monkeypatch.setattr(Scorer, "pair", lambda *_: seconds)
     for options, expected in (
-        (ScoreOptions(null="analytic"), 1.5), (ScoreOptions(permutations=200), 10.5)
+        (ScoreOptions(), 1.5), (ScoreOptions(permutations=200), 10.5)
     ):  # fmt: skip
         assert estimate._trial(MutualKnn(10), options, 4, 8, 2, 2).grid == expected

@@ -50,12 +50,18 @@ class CountMoments:
     Attributes:
         mean: [P].
         covariance: [P, P].
-        whole: count of a value of 1.
+        unit: change of a value with one more count.
+        zero: value of no count.
     """
 
     mean: Floats
     covariance: Floats
-    whole: int
+    unit: float
+    zero: float = 0.0
+
+    def values(self, counts: Any) -> Any:
+        """Return the values of counts, numbers or arrays."""
+        return self.zero + self.unit * counts
 
 
 class Metric(ABC):
@@ -147,7 +153,7 @@ class Metric(ABC):
         return None
 
     def count_moments(self, x: Sequence[Any], y: Sequence[Any]) -> CountMoments | None:
-        """Compute moments of the counts that the values are shares of; None for other metrics, or without a formula."""
+        """Compute moments of the counts on which the values depend linearly; None where they do not."""
         return None
 
     def per_sample(self, x: Any, y: Any) -> Floats | None:

@@ -11,12 +11,13 @@ from torch import Tensor
 
 from vlalign.arrays import LazyLayer, row_blocks
 from vlalign.errors import VlalignError
-from vlalign.metrics.base import Floats, Metric
+from vlalign.metrics.base import CountMoments, Floats, Metric
+from vlalign.processes import computed_once
 from vlalign.scoring.categories import Categories
 from vlalign.scoring.confounds import DUPLICATES
 from vlalign.scoring.grouping import GroupLabels
 from vlalign.scoring.layers import PreparedSide, half_length, timed
-from vlalign.stats.analytic import LEAST_P, largest_count
+from vlalign.stats.analytic import LEAST_P, CountNull, largest_count
 from vlalign.stats.checks import check_side, near_counts, warnings
 from vlalign.stats.curves import k_curve, n_curves
 from vlalign.stats.explained import Explained, explained, explained_by_duplicates
@@ -30,7 +31,9 @@ Layer: TypeAlias = Tensor | LazyLayer
 #: what a record keeps of a null inside categories
 _OF_WITHIN = ("permutations", "asked", "stopped", "seed", "mean", "sd", "q95", "max", "p_value")
 _NEAR_ALPHA = (0.02, 0.1)  # analytic p-values, up to 1.4 times those of permutations, in whose place these are taken
-_MOST_PAIRS = 4000  # whose covariance is decomposed, in about a minute
+_LEAST_MEAN = 20  # shared neighbours at chance, k² or a few more: fewer are not well approximated
+_MOST_SHARED = 0.2  # of all neighbours at chance: p-values were too small with more (.4 times at .001 with half)
+_MOST_PAIRS = 1000  # compared with permutations; many more take longer than those
 _KEPT = 1000  # draws of an analytic null in a record
 _MOST_ALONE = 0.2  # of the samples, alone in their categories; with more, what categories explain is not computed
 _LONG_SECONDS = 60  # duration of a null that is logged before it starts
@@ -60,11 +63,8 @@ class Analysis:
         notes: list[str] = []
         labels = None if self.groups is None else self.groups.labels
         moments = self._moments()
-        null = self._analytic_null(seed) if analytic else None
-        if null is None or (permutations and _NEAR_ALPHA[0] <= null["p_value"] <= _NEAR_ALPHA[1]):
-            if null is not None:
-                p = f"{null['p_value']:.3f}"
-                notes.append(f"the analytic p-value, {p}, is near {ALPHA:g}, so the null is that of permutations")
+        null = self._analytic_null(permutations, seed, notes) if analytic else None
+        if null is None:
             null = self._null(permutations, seed, labels, notes)
         with timed(self.seconds, "checks"):
             (x_raw, x), (y_raw, y) = (side.both(i) for side, i in zip((self.x, self.y), self._positions(), strict=True))
@@ -132,27 +132,40 @@ class Analysis:
         assert null.pair_mean is not None
         return {**null.summary(ALPHA), "pair_mean": float(null.pair_mean[self.best]), "maxima": null.maxima.tolist()}
 
-    def _analytic_null(self, seed: int) -> dict[str, Any]:
-        """Return the null from the exact covariance of layer pairs, as a record has it; maxima are draws from it."""
+    def _analytic_null(self, permutations: int, seed: int, notes: list[str]) -> dict[str, Any] | None:
+        """Return the null from the exact covariance of layer pairs, as a record has it; maxima are draws from it.
+
+        None where permutations are more exact (few or most neighbours shared, p-values near the level) or faster (very
+        many layer pairs).
+        """
         if self.matrix.size > _MOST_PAIRS:
-            raise VlalignError(
-                f"null: the covariance of {self.matrix.size:,} layer pairs does not fit (at most {_MOST_PAIRS:,}): use "
-                "--null permutation, or fewer layers"
-            )
+            notes.append(f"more than {_MOST_PAIRS:,} layer pairs, so the null is that of permutations")
+            return None
+        observed = float(self.matrix[self.best])
         with timed(self.seconds, "null"):
-            counts = self.metric.count_moments(self.x_layers, self.y_layers)
-            assert counts is not None
-            observed = float(self.matrix[self.best])
-            null = largest_count(counts.mean, counts.covariance, round(observed * counts.whole), seed=seed)
-        drawn = Null(null.maxima / counts.whole, observed, seed)
-        threshold = null.threshold(ALPHA) / counts.whole
-        of_permutations = {"permutations": 0, "asked": 0, "stopped": False, "blocks": None}
-        chance = float(counts.mean.reshape(self.matrix.shape)[self.best]) / counts.whole
-        return drawn.summary(ALPHA) | of_permutations | {
-            "method": "analytic", "p_value": max(null.p_value, LEAST_P), "p_least": LEAST_P, "threshold": threshold,
+            counts, null = computed_once(lambda: self._largest_count(observed, seed))
+        of_all = counts.mean * counts.unit / (1 - counts.zero)  # k / (N - 1)
+        if permutations and (counts.mean.min() < _LEAST_MEAN or of_all.max() > _MOST_SHARED):
+            return None
+        if permutations and _NEAR_ALPHA[0] <= null.p_value <= _NEAR_ALPHA[1]:
+            p = f"{null.p_value:.3f}"
+            notes.append(f"the analytic p-value, {p}, is near {ALPHA:g}, so the null is that of permutations")
+            return None
+        drawn = Null(counts.values(null.maxima), observed, seed, asked=permutations)
+        threshold = counts.values(null.threshold(ALPHA))
+        return drawn.summary(ALPHA) | {
+            "permutations": 0, "method": "analytic", "p_value": max(null.p_value, LEAST_P), "p_least": LEAST_P,
+            "threshold": threshold,
             "calibrated": max(0.0, (observed - threshold) / (1 - threshold)) if threshold < 1 else 0.0,
-            "pair_mean": chance, "maxima": drawn.maxima[:_KEPT].tolist(),
+            "pair_mean": counts.values(float(counts.mean.reshape(self.matrix.shape)[self.best])),
+            "maxima": drawn.maxima[:_KEPT].tolist(),
         }  # fmt: skip
+
+    def _largest_count(self, observed: float, seed: int) -> tuple[CountMoments, CountNull]:
+        counts = self.metric.count_moments(self.x_layers, self.y_layers)
+        assert counts is not None
+        count = round((observed - counts.zero) / counts.unit)
+        return counts, largest_count(counts.mean, counts.covariance, count, seed=seed)
 
     def _permuted(self, count: int, seed: int, **blocks: Any) -> Null:
         with timed(self.seconds, "null"):

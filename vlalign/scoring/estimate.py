@@ -59,6 +59,7 @@ def _trial(metric: Metric, options: ScoreOptions, width: int, rows: int, x_layer
         positives=None,
         permutations=min(draws, _DRAWS),
         half_samples=min(halves, _DRAWS),
+        null="analytic" if options.is_analytic(metric) else "permutation",
     )
     draw = torch.Generator().manual_seed(0)
     x = torch.randn(rows, 1, width, generator=draw).expand(rows, x_layers, width)

@@ -68,7 +68,8 @@ class NullOptions(Options, group=_NULL):
 
     permutations: _Count | None = None
     """permutations of the null, layer selection included, at most: a score that is clearly no better than chance needs
-    fewer; 0 leaves the null out (default: what suits the metric: 1000, 200, or 0 if it is costly)"""
+    fewer; 0 leaves the null out (default: what suits the metric: none where --null auto is analytic, else 1000, 200, or
+    0 if it is costly)"""
 
     def draws(self, metric: Metric) -> int:
         """Return the number of permutations for a metric."""
@@ -134,9 +135,10 @@ class ScoreOptions(CompareOptions, NullOptions):
     """search of nearest neighbours, for metrics that compare their lists: exact, or with faiss approximate, for
     hundreds of thousands of samples without a GPU; the share of the exact neighbours that it finds is recorded"""
 
-    null: Annotated[Literal["permutation", "analytic"], Parameter(group=_NULL)] = "permutation"
-    """null of the largest score over layer pairs: from permutations, or in a moment at any N from the exact covariance
-    of the shared neighbours of layer pairs (mutual_knn); permutations decide where its p-value is from .02 to .1"""
+    null: Annotated[Literal["auto", "permutation", "analytic"], Parameter(group=_NULL)] = "auto"
+    """null of the largest score over layer pairs: from permutations; analytic, from the exact covariance of the shared
+    neighbours of layer pairs, with permutations where its p-value is near .05 (mutual_knn, rnx); or auto: analytic
+    where it is known and close, unless groups, positives or permutations are given"""
 
     within: Annotated[Within, Parameter(group=_NULL, metavar="FILE:COLUMN")] = None
     """categories of the samples, by id where the file has ids: also test the score against pairs shuffled inside
@@ -161,18 +163,21 @@ class ScoreOptions(CompareOptions, NullOptions):
             raise VlalignError("null: groups are permuted as blocks, which needs the permutation null")
 
     def is_analytic(self, metric: Metric) -> bool:
-        """Return whether the null of a metric is the analytic one.
+        """Return whether the null of a metric is the analytic one, as far as that does not depend on the features.
 
         Raises:
             VlalignError: it is asked for, and not known for the metric.
         """
         from vlalign.metrics.base import Metric
 
-        if self.null == "permutation":
-            return False
-        if type(metric).count_moments is Metric.count_moments:
-            raise VlalignError(f"null: analytic is known for mutual_knn, not for {metric.name}: use permutation")
-        return True
+        known = type(metric).count_moments is not Metric.count_moments
+        if self.null == "auto":
+            return known and self.groups is self.positives is self.permutations is None
+        if self.null == "analytic" and not known:
+            raise VlalignError(
+                f"null: analytic is known for mutual_knn and rnx, not for {metric.name}: use permutation"
+            )
+        return self.null == "analytic"
 
     def is_approximate(self, metric: Metric) -> bool:
         """Return whether the neighbours of a metric are searched with faiss."""
@@ -215,7 +220,7 @@ class ScoreOptions(CompareOptions, NullOptions):
             }
         )
         counts = {"permutations": self.draws(metric), "half_samples": self.halves(metric)}
-        null = {"null": self.null} if self.is_analytic(metric) else {}
+        null = {"null": "analytic"} if self.is_analytic(metric) else {}
         search = {"neighbours": self.neighbours} if self.is_approximate(metric) else {}
         return values | counts | null | search | {"metric": metric.label}
 

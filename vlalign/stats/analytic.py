@@ -76,48 +76,62 @@ def largest_count(mean: Floats, covariance: Floats, observed: float, *, draws: i
     maxima = []
     for start in range(0, draws, step):
         normal = random.standard_normal((min(step, draws - start), len(root))) @ root.T
-        counts = [np.searchsorted(border, column) for border, column in zip(borders, normal.T, strict=True)]
-        maxima.append(np.max(counts, axis=0))
+        pairs = zip(borders, normal.T, strict=True)
+        maxima.append(np.max([low + np.searchsorted(border, column) for (low, border), column in pairs], axis=0))
     largest = np.maximum(np.concatenate(maxima), fixed)
     if fixed >= observed:
         return CountNull(largest, 1.0, 0.0)
     return CountNull(largest, *_tail(root, tails, random))
 
 
-def _borders(mean: Floats, variance: Floats, observed: float) -> tuple[list[Floats], Floats]:
-    """Return normal values between the counts 0, 1, … of each pair, and the probability of at least ``observed``."""
-    from scipy.stats import binom, nbinom, norm
+def _borders(mean: Floats, variance: Floats, observed: float) -> tuple[list[tuple[int, Floats]], Floats]:
+    """Return the probability of at least ``observed`` of each pair, after a low count and normal values between it, the
+    next one, and so on."""
+    from scipy.special import ndtri
 
     borders, tails = [], []
+    least = math.ceil(observed - 1e-9)
     for one, spread in zip(mean, variance, strict=True):
-        skewed = spread > one * (1 + 1e-9)
-        law = nbinom(one**2 / (spread - one), one / spread) if skewed else _binomial(binom, one, spread)
-        top = int(law.isf(_FAR)) + 1
-        borders.append(np.asarray(norm.isf(law.sf(np.arange(top)))))
-        tails.append(float(law.sf(math.ceil(observed - 1e-9) - 1)))
+        low = max(0, math.floor(one - 8 * math.sqrt(spread)))
+        top = math.ceil(one + 8 * math.sqrt(spread)) + 8
+        while _upper_tail(one, spread, np.array([top]))[0] > _FAR:
+            top += math.ceil(4 * math.sqrt(spread))
+        borders.append((low, -ndtri(_upper_tail(one, spread, np.arange(low + 1, top + 1)))))
+        tails.append(float(_upper_tail(one, spread, np.array([least]))[0]))
     return borders, np.array(tails)
 
 
-def _binomial(binom: Any, mean: float, variance: float) -> Any:
-    """Return the binomial law of this mean, and of this variance as nearly as a whole number of trials allows."""
-    trials = max(math.ceil(mean), round(mean**2 / (mean - variance))) if variance < mean else 10**9
-    return binom(trials, mean / trials)
+def _upper_tail(mean: float, variance: float, counts: NDArray[Any]) -> Floats:
+    """Return the probability of at least each of ``counts``, by the law of this mean and variance.
+
+    A binomial law has that variance as nearly as a whole number of trials allows.
+    """
+    from scipy.special import betainc
+
+    least = np.maximum(counts, 1).astype(np.float64)
+    if variance > mean * (1 + 1e-9):  # negative-binomial
+        tails = betainc(least, mean**2 / (variance - mean), 1 - mean / variance)
+    else:
+        trials = max(math.ceil(mean), round(mean**2 / (mean - variance))) if variance < mean else 10**9
+        inside = np.minimum(least, trials)
+        tails = np.where(least <= trials, betainc(inside, trials - inside + 1, min(1.0, mean / trials)), 0.0)
+    return np.where(counts > 0, tails, 1.0)
 
 
 def _tail(root: Floats, tails: Floats, random: np.random.Generator) -> tuple[float, float]:
     """Return the probability that one of the counts is as large as the observed one, and its standard error."""
-    from scipy.stats import norm
+    from scipy.special import ndtri
 
     whole = float(tails.sum())
     if whole == 0:
         return 0.0, 0.0
-    limits = norm.isf(tails)
+    limits = -ndtri(tails)
     weights = []
     step = max(1, _BLOCK // len(tails))
     for start in range(0, _TAIL_DRAWS, step):
         count = min(step, _TAIL_DRAWS - start)
         chosen = random.choice(len(tails), count, p=tails / whole)
-        above = norm.isf(tails[chosen] * (1 - random.random(count)))
+        above = -ndtri(tails[chosen] * (1 - random.random(count)))
         normal = random.standard_normal((count, len(root))) @ root.T
         move = above - normal[np.arange(count), chosen]
         normal += move[:, None] * (root[chosen] @ root.T)

@@ -286,4 +286,4 @@ class MutualKnn(NeighbourMetric):
     def count_moments(self, x: Sequence[Sided[Tensor]], y: Sequence[Sided[Tensor]]) -> CountMoments:
         """Compute exact mean and covariance of the shared neighbours of all layer pairs, in the order of rows."""
         mean, covariance = shared_neighbour_moments(*(np.stack(side) for side in checked_lists(*of_sides(x, y))))
-        return CountMoments(mean.ravel(), covariance.reshape(mean.size, mean.size), len(x[0].x) * self.k)
+        return CountMoments(mean.ravel(), covariance.reshape(mean.size, mean.size), 1 / (len(x[0].x) * self.k))

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from vlalign.errors import VlalignError
 from vlalign.lazy_torch import torch
-from vlalign.metrics.base import Floats, Info, Ints, Metric, Moments, whole_number
+from vlalign.metrics.base import CountMoments, Floats, Info, Ints, Metric, Moments, whole_number
 from vlalign.metrics.definitions.mutual_knn import MutualKnn
 from vlalign.metrics.engine.matches import find_matches
 from vlalign.metrics.engine.neighbour_lists import relabelled
@@ -106,6 +106,13 @@ class Rnx(MutualKnn):
         moments = super().moments(x, y)
         assert moments.sd is not None
         return Moments(np.zeros_like(moments.mean), moments.sd * (n - 1) / (n - 1 - self.k))
+
+    def count_moments(self, x: Sequence[Sided[Tensor]], y: Sequence[Sided[Tensor]]) -> CountMoments:
+        """Compute the moments of mutual-kNN, for counts on the new scale."""
+        n = len(x[0].x)
+        free = n - 1 - self.k
+        moments = super().count_moments(x, y)
+        return replace(moments, unit=moments.unit * (n - 1) / free, zero=-self.k / free)
 
     def _corrected(self, share: Floats, n: int) -> Floats:
         return ((n - 1) * share - self.k) / (n - 1 - self.k)

@@ -15,7 +15,8 @@ import numpy as np
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Floats, Ints
 
-_BLOCK = 2**24  # comparisons of neighbours at once
+_BLOCK = 2**24  # comparisons of neighbours, or entries of adjacency matrices, at once
+_DENSE = 4  # times k² samples, up to which adjacency matrices are faster than comparisons of lists
 
 
 @dataclass(frozen=True)
@@ -35,18 +36,7 @@ class CrossSums:
         """Compute the sums of neighbour lists [L, N, k] without repeated neighbours and without the sample itself."""
         layers, n, k = lists.shape
         indegree = np.stack([np.bincount(one.ravel(), minlength=n) for one in lists]).astype(np.float64)
-        same, mutual = np.zeros((layers, layers)), np.zeros((layers, layers))
-        step = max(1, _BLOCK // (k * k))
-        for start in range(0, n, step):
-            rows = np.arange(start, min(n, start + step))
-            for a in range(layers):
-                own = lists[a, rows]
-                for b in range(layers):
-                    if b >= a:
-                        same[a, b] += np.count_nonzero(own[:, :, None] == lists[b, rows][:, None, :])
-                    back = lists[b, own.ravel()].reshape(len(rows), -1)
-                    mutual[a, b] += np.count_nonzero(back == rows[:, None])
-        same = np.triu(same) + np.triu(same, 1).T
+        same, mutual = (_of_matrices if n <= _DENSE * k * k else _of_lists)(lists)
         outside = np.full((layers, layers), float(n) * k * k)  # Σ_i out_P(i) out_Q(i), and of out and in
         return cls(
             np.full(layers, float(n * k)), same, mutual, outside - same, indegree @ indegree.T - same,
@@ -58,6 +48,43 @@ class CrossSums:
         """Σ P_ij Q_kl over four different samples."""
         near = self.same + self.mutual + self.rows + self.columns + self.row_column + self.column_row
         return np.asarray(np.outer(self.edges, self.edges) - near, dtype=np.float64)
+
+
+def _of_lists(lists: Ints) -> tuple[Floats, Floats]:
+    """Count equal and opposite edges [L, L] by comparing the lists [L, N, k] of each sample."""
+    layers, n, k = lists.shape
+    same, mutual = np.zeros((layers, layers)), np.zeros((layers, layers))
+    step = max(1, _BLOCK // (k * k))
+    for start in range(0, n, step):
+        rows = np.arange(start, min(n, start + step))
+        for a in range(layers):
+            own = lists[a, rows]
+            for b in range(layers):
+                if b >= a:
+                    same[a, b] += np.count_nonzero(own[:, :, None] == lists[b, rows][:, None, :])
+                back = lists[b, own.ravel()].reshape(len(rows), -1)
+                mutual[a, b] += np.count_nonzero(back == rows[:, None])
+    return np.triu(same) + np.triu(same, 1).T, mutual
+
+
+def _of_matrices(lists: Ints) -> tuple[Floats, Floats]:
+    """Count as :func:`_of_lists`, by products of blocks of adjacency matrices, whose counts float32 holds exactly."""
+    layers, n, k = lists.shape
+    same, mutual = np.zeros((layers, layers)), np.zeros((layers, layers))
+    by_neighbour = [np.argsort(one, axis=None, kind="stable") for one in lists]
+    step = max(1, _BLOCK // (layers * n))
+    for start in range(0, n, step):
+        stop = min(n, start + step)
+        edges, opposite = np.zeros((2, layers, stop - start, n), dtype=np.float32)
+        for a, (one, order) in enumerate(zip(lists, by_neighbour, strict=True)):
+            np.put_along_axis(edges[a], one[start:stop], 1.0, axis=1)
+            ends = one.ravel()[order]
+            low, high = np.searchsorted(ends, (start, stop))
+            opposite[a, ends[low:high] - start, order[low:high] // k] = 1.0
+        edges, opposite = edges.reshape(layers, -1), opposite.reshape(layers, -1)
+        same += edges @ edges.T
+        mutual += edges @ opposite.T
+    return same, mutual
 
 
 def shared_neighbour_moments(x: Ints, y: Ints) -> tuple[Floats, Floats]:
