@@ -9,18 +9,24 @@ logits) is timed on evenly spaced batches and scaled to all of them, because eac
 
 from __future__ import annotations
 
+import json
 import sys
 import tempfile
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
+from gpu_models import save_text_model
 from measure import Row, row_of, run_alone
 from torch import Tensor, nn
 
 from vlalign.data import DataSpec, open_data
+from vlalign.extraction.background import Background
 from vlalign.extraction.batches import token_batches
+from vlalign.extraction.engine import Engine
+from vlalign.extraction.options import ExtractOptions
 from vlalign.extraction.readers import TextReader, VisionReader, pad_right
 from vlalign.models.registry import resolve
 from vlalign.models.source import locate
@@ -152,7 +158,57 @@ def _bare_images(model: nn.Module, pixels: Tensor) -> float:
 def rows(quick: bool = False, captions: str | None = None, images: str | None = None) -> list[Row]:
     """Measure all rows; ``quick`` measures a few samples, to check that everything runs."""
     count = 32 if quick else None
-    return [*text_rows(captions, count, 4 if quick else 24), *image_rows(images, count, 1)]
+    return [
+        *text_rows(captions, count, 4 if quick else 24),
+        *image_rows(images, count, 1),
+        *planning_rows(256 if quick else 20_000),
+        *(writing_rows(2, 2, 8, 0.01) if quick else writing_rows(8, 33, 4096, 0.5)),
+    ]
+
+
+def planning_rows(count: int) -> list[Row]:
+    """Measure a plan of many captions, from the file to the run key, with a tokenizer made from the built-in ones."""
+    captions = open_data(DataSpec("builtin:emoji"), {"text"}).captions
+    assert captions is not None
+    with tempfile.TemporaryDirectory() as scratch:
+        folder, _ = save_text_model("llama-7b", Path(scratch), DataSpec("builtin:emoji"), tiny=True)
+        lines = [json.dumps({"id": str(i), "text": f"{captions[i % len(captions)]} {i}"}) for i in range(count)]
+        path = Path(scratch, "captions.jsonl")
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+        def plan(samples: int) -> float:
+            data = DataSpec(str(path), max_samples=samples)
+            engine = Engine(ExtractOptions(models=(str(folder),), data=data, store=f"{scratch}/store", cpu=True))
+            start = time.process_time()
+            engine.plan()
+            return time.process_time() - start
+
+        plan(32)  # warm up
+        seconds = min(plan(count) for _ in range(3))
+    return [
+        row_of(f"planning of {count:,} captions, CPU time of each", "–", seconds / count * 1e6, None, "µs", below=40)
+    ]
+
+
+def writing_rows(count: int, layers: int, width: int, forward: float) -> list[Row]:
+    """Measure how long a forward on another device, for which a sleep stands, waits for its shards to be written."""
+    rows, taps = 128, [Layer(i, f"block_{i}", width, "") for i in range(layers)]
+    features = {tap.name: torch.randn(rows, width) for tap in taps}
+    with tempfile.TemporaryDirectory() as folder:
+
+        def waits(name: str, threads: int | None) -> float:
+            key = RunKey({"model": {"name": name, "modality": "text"}})
+            writer = RunWriter(folder, key, [str(i) for i in range(rows * count)], rows)
+            with nullcontext(writer.write) if threads is None else Background(writer.write, threads) as write:
+                start = time.perf_counter()
+                for shard in writer.shards:
+                    time.sleep(forward)
+                    write(shard, features, taps, {})
+                return (time.perf_counter() - start) / count - forward
+
+        alone, background = waits("alone", None), waits("background", 2)
+    what = f"wait for a shard of {layers} × {width:,} × {rows} in the background, forward of {forward:g} s"
+    return [row_of(what, "writing between forwards", background, alone, "s", below=0.02)]
 
 
 FLAGS = {"captions": "a data set, or a JSON file of edited captions", "images": "a data set of images"}
