@@ -40,6 +40,20 @@ def test_golden_token_ids(hub: HubServer) -> None:
     assert bloom.encode(["a red circle"]) == [[68, 426, 359]]
 
 
+@pytest.mark.parametrize("model", ["llama", "bloom", "gpt2", "gemma", "bert"])
+def test_token_ids_are_those_of_transformers(tiny: TinyModels, model: str) -> None:
+    from transformers import AutoTokenizer
+
+    source = locate(resolve(str(tiny.path(model))))
+    theirs = AutoTokenizer.from_pretrained(source.location)
+    ours = load_tokenizer(source, 4)
+    special = theirs.all_special_tokens[0]
+    texts = ["a red circle on a wall", f"a {special} in a text", " two  spaces\n", "é😀", "", "a red circle on a wall"]
+    ours.encode(texts, 4)  # leaves a limit behind in the fast tokenizer
+    assert ours.encode(texts) == theirs(texts)["input_ids"]
+    assert max(map(len, ours.encode(texts))) > 4
+
+
 def test_llama_needs_no_padding_token(hub: HubServer) -> None:
     tokenizer = load_tokenizer(locate(resolve("llama-7b")))
     assert [len(ids) for ids in tokenizer.encode(TEXTS)] != [len(tokenizer.encode(TEXTS)[0])] * len(TEXTS)

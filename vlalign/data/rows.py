@@ -39,7 +39,8 @@ def parse_rows(text: str, where: str, *, lines: bool) -> dict[str, list[Any]]:
     second = next(lines_in, None)
     if isinstance(row, dict) and second is not None:
         more = (_line(match, text, where) for match in chain([second], lines_in))
-        return _columns(chain([row], more), where)
+        with _readable(where):
+            return _columns(chain([row], more), where)
     try:
         value = row if isinstance(row, dict) else _loads(text, where)
     except json.JSONDecodeError as error:
@@ -60,7 +61,7 @@ def _number(text: str, match: re.Match[str]) -> int:
 
 def _line(match: re.Match[str], text: str, where: str) -> Any:
     try:
-        return _loads(match[0], where)
+        return _DECODER.decode(match[0])
     except json.JSONDecodeError as error:
         raise VlalignError(f"{where}: line {_number(text, match)} is no JSON: {short_line(error, 120)}") from None
 

@@ -58,7 +58,7 @@ def check_ids(source: ModelSource, tokens: Tokens, ids: Sequence[str], rows: int
     """
     if rows is None:
         return
-    beyond = [i for i, one in enumerate(tokens.ids) if any(token >= rows for token in one)]
+    beyond = [i for i, one in enumerate(tokens.ids) if max(one) >= rows]
     if beyond:
         raise VlalignError(
             f"{source.location}: its tokenizer gives token {max(tokens.ids[beyond[0]])} for sample {ids[beyond[0]]!r}, "

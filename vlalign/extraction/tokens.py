@@ -58,7 +58,7 @@ class Texts:
         """
         assert data.captions is not None
         limit = self.tokenizer.max_length
-        ids = [list(one) for one in self.tokenizer.encode(data.captions)]
+        ids = list(self.tokenizer.encode(data.captions))
         edited = sum(map(len, ids))  # like the unedited: neither filled nor truncated
         self._fill(ids, data)
         long = [i for i, one in enumerate(ids) if limit is not None and len(one) > limit]

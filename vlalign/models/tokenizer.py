@@ -99,10 +99,13 @@ def _auto_tokenizer(source: ModelSource) -> Tokenizer:
             raise ValueError("it has no vocabulary but its special tokens: are its files missing?")
     tokenizer.model_max_length, own_limit = int(1e30), tokenizer.model_max_length
     known = isinstance(own_limit, int | float) and 0 < own_limit < _UNBOUNDED
+    plain_fast = _is_plain(tokenizer)
 
     def encode(texts: Sequence[str], limit: int | None = None, /) -> list[list[int]]:
         options = {} if limit is None else {"truncation": True, "max_length": limit}
         with model_errors(source, "tokenizer"):
+            if plain_fast and limit is None:
+                return _encoded(tokenizer, texts)
             return tokenizer(list(texts), padding=False, return_attention_mask=False, **options)["input_ids"]
 
     def kept_bytes(texts: Sequence[str], limit: int) -> list[int]:
@@ -121,6 +124,23 @@ def _auto_tokenizer(source: ModelSource) -> Tokenizer:
         special = _added(encode([_WORD])[0], tokenizer(_WORD, add_special_tokens=False)["input_ids"])
     pieces = tokenizer.convert_ids_to_tokens
     return Tokenizer(encode, policy, int(own_limit) if known else None, filler, special, pieces, kept_bytes)
+
+
+def _is_plain(tokenizer: Any) -> bool:
+    """Return whether a tokenizer hands texts to its fast tokenizer as they are, as all but a few families do."""
+    from transformers import PreTrainedTokenizerFast as Fast
+
+    own = type(tokenizer)
+    return issubclass(own, Fast) and own.__call__ is Fast.__call__ and own._encode_plus is Fast._encode_plus
+
+
+def _encoded(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
+    """Return the token ids of texts, neither truncated nor padded, without the spans that transformers asks for."""
+    backend = tokenizer.backend_tokenizer
+    backend.no_truncation()
+    backend.no_padding()
+    backend.encode_special_tokens = tokenizer.split_special_tokens
+    return [encoding.ids for encoding in backend.encode_batch_fast(list(texts))]
 
 
 def _added(whole: Sequence[int], content: Sequence[int]) -> tuple[int, int] | None:
