@@ -232,11 +232,11 @@ def runs_table(runs: Sequence[Run], incomplete: Sequence[Path]) -> Group:
 def _apart(runs: Sequence[Run]) -> list[str]:
     """Return in what each run differs from others of its model, beside what the list has columns for."""
     facts = [run_facts({"run": {"key": run.key.data}}) for run in runs]
-    told = [{name: fact for name, fact in one.items() if name not in _WITH_COLUMN} for one in facts]
+    beside = [{name: fact for name, fact in one.items() if name not in _WITH_COLUMN} for one in facts]
     texts = [""] * len(runs)
     for title in {run.key.title for run in runs}:
         places = [i for i, run in enumerate(runs) if run.key.title == title]
-        for i, text in zip(places, differences([told[i] for i in places]), strict=True):
+        for i, text in zip(places, differences([beside[i] for i in places]), strict=True):
             texts[i] = text
     return texts
 
