@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from importlib import import_module
 from pathlib import Path
+from runpy import run_path
 
 import pandas as pd
 import pytest
@@ -132,6 +133,11 @@ def test_arrays_of_the_first_page_are_aligned(tmp_path: Path, monkeypatch: pytes
     images, texts = (vlalign.read_embeddings(f"{name}.npy").features for name in ("image", "text"))
     record = vlalign.score(images, texts, permutations=99)
     assert record.p_value == 0.01
+
+
+def test_costs_at_scale_are_those_of_the_script() -> None:
+    for table in run_path(str(ROOT / "benchmarks" / "scale.py"))["tables"]():
+        assert table in text_of("docs/scale.md")
 
 
 def test_alignment_of_languages_is_that_of_the_results() -> None:

@@ -112,13 +112,13 @@ def offline_plan(
         dtype, _ = choose_dtype(config.dtype, str(spec.modality), device, quantization)
         text = spec.modality == "text"
         layers = (spec.layers or 0) + text  # a text model has the embeddings, too
-        length = min(tokens, config.max_length or tokens) if text else _patches(spec, config.image_size)
+        length = min(tokens, config.max_length or tokens) if text else patches(spec, config.image_size)
         pools = len(config.pools(str(spec.modality)))
         models.append(OfflineModel(spec, dtype, quantization, layers, length, samples * runs(spec), pools))
     return OfflinePlan(models, samples, notes)
 
 
-def _patches(spec: ModelSpec, image_size: int | None) -> int:
+def patches(spec: ModelSpec, image_size: int | None) -> int:
     """Return the number of tokens of an image, from timm's name of the model."""
     from timm.models import get_pretrained_cfg
 
