@@ -140,6 +140,22 @@ def test_costs_at_scale_are_those_of_the_script() -> None:
         assert table in text_of("docs/scale.md")
 
 
+def test_correlations_of_spoken_digits_are_those_of_the_results() -> None:
+    table = pd.read_csv(ROOT / "multibench" / "results" / "correlations.csv").set_index(
+        ["modality", "metric", "method", "independent"]
+    )
+    for modality, other in (("image", "audio"), ("audio", "image")):
+        row = cells("multibench/README.md", f"{modality}, with the best {other} encoder")
+        one = table.loc[modality, "unbiased_cka", "pearson", "encoders"]
+        depths = table.loc[modality, "unbiased_cka", "pearson", "depths"]
+        assert row[1] == f"{one.r:.3f} ({one.low:.2f} to {one.high:.2f})"
+        assert float(row[2].removeprefix("≤ ")) == pytest.approx(one.p)
+        assert row[3] == f"{depths.low:.2f} to {depths.high:.2f}, {depths.p:.2g}".replace("-", "−")
+        assert row[4] == f"{table.loc[modality, 'unbiased_cka', 'spearman', 'encoders'].r:.2f}"
+        for page in ("docs/multibench.md", "docs/paper.md"):
+            assert f"{one.r:.3f} ({one.low:.2f} to {one.high:.2f}" in text_of(page).replace("\n", " ")
+
+
 def test_alignment_of_languages_is_that_of_the_results() -> None:
     table = pd.read_csv(ROOT / "docs" / "languages.csv")
     known = {(row.features, row.x, row.y): f"{row.score:.3f}" for row in table.itertuples()}

@@ -79,7 +79,7 @@ def test_files_are_written_and_named(record: ScoreRecord, tmp_path: Path) -> Non
     console = Console(width=140, record=True, file=io.StringIO())
     show_records([record], tmp_path / "out", console)
     names = {path.suffix for path in (tmp_path / "out").iterdir()}
-    assert names == {".json", ".png"}
+    assert names == {".json", ".png", ".parquet"}  # of samples
     text = console.export_text().replace("\n", "")
     assert all(path.name in text for path in (tmp_path / "out").iterdir())
 
