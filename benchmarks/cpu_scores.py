@@ -30,6 +30,7 @@ from vlalign.arrays import DelayedLayer
 from vlalign.data.embeddings import read_embeddings
 from vlalign.metrics import MutualKnn, knn
 from vlalign.metrics.engine.approximate import approximate_knn
+from vlalign.metrics.engine.items import ItemLayer
 from vlalign.metrics.engine.neighbour_lists import Layer
 from vlalign.metrics.engine.neighbours import BLOCK_BYTES, NeighbourSearch, with_ties
 from vlalign.metrics.engine.ties import Sided
@@ -159,7 +160,7 @@ class FirstRows(MutualKnn):
 
     def prepare(self, layer: Layer) -> Sided[Tensor]:
         """Search the lists [rows, k]."""
-        assert not isinstance(layer, DelayedLayer), "a score of one layer a side holds it"
+        assert not isinstance(layer, DelayedLayer | ItemLayer), "a score of one layer a side holds it"
         self.before.append(self.growth())
         search = NeighbourSearch(layer, self.k)
         lists = torch.empty((self.rows, self.k), dtype=torch.int32)
