@@ -84,7 +84,7 @@ class ModelPlan:
         """
         costs = [1] * len(self.data) if self.texts is None else list(map(len, self.texts.ids))
         shard_bytes = 4 * shards[0].rows * sum(tap.width for tap in self.sketch.taps)
-        return group_shards(shards, costs, budget, max(1, _GROUP_BYTES // shard_bytes))
+        return group_shards(shards, costs, budget, max(1, _GROUP_BYTES // max(1, shard_bytes)))
 
     @property
     def amount(self) -> int:
