@@ -175,7 +175,7 @@ def _approximate_search(a: PreparedSide, b: PreparedSide) -> dict[str, Any]:
 def _digest(groups: Groups) -> str | None:
     """Return a digest of groups, or "exact"; raise OSError for a file that cannot be read."""
     if groups is None or are_exact(groups):
-        return groups  # type: ignore[return-value]
+        return None if groups is None else "exact"
     if isinstance(groups, str | Path):
         return hashlib.sha256(Path(groups).read_bytes()).hexdigest()
     values = [*groups.items()] if isinstance(groups, Mapping) else [repr(label) for label in groups]
