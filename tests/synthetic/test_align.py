@@ -33,6 +33,7 @@ METRICS: dict[str, Callable[[Tensor, Tensor], float]] = {
 GRIDS: dict[str, dict[str, Any]] = {
     "small": {"depths": (1, 3)},
     "three modalities, widths": {"modalities": 3, "unique_bits": 3, "widths": (4, 9), "seeds": (0,), "depths": (2,)},
+    "a reference for each φ": {"reference_per_phi": True, "seeds": (0,), "depths": (1, 2)},
     "all transformed, noise": {"phi_on": "all", "noise": 0.3, "seeds": (0,), "nonlinearity": "tanh"},
 }
 
@@ -78,7 +79,8 @@ def test_rows_are_the_largest_values_of_layer_pairs(tmp_path: Path, name: str, m
     seen = set()
     for row in rows:
         place = config.uniqueness.index(row["uniqueness"])
-        phi, reference_phi = row["phi_depth"], row["phi_depth"] if config.phi_on == "all" else 0
+        phi = row["phi_depth"]
+        reference_phi = phi if config.phi_on == "all" or config.reference_per_phi else 0
         reference = Cell(0, row["reference_depth"], row["width"], row["seed"], reference_phi)
         other = Cell(row["modality"] - 1, row["depth"], row["width"], row["seed"], phi)
         seen.add((row["uniqueness"], reference, other))

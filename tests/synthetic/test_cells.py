@@ -52,6 +52,7 @@ CONFIGS = st.builds(
     seeds=st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=4),
     phi_depths=st.lists(st.integers(1, 64), min_size=1, max_size=4),
     phi_on=st.sampled_from(["others", "all"]),
+    reference_per_phi=st.booleans(),
     ensemble=st.integers(1, 20),
     unique_bits=st.just(3),
 )
@@ -62,14 +63,15 @@ CONFIGS = st.builds(
 def test_cells_are_the_grid_each_once_with_a_name_of_its_own(config: SyntheticConfig) -> None:
     cells = all_cells(config)
     shapes = len(config.depths) * len(config.hidden) * len(config.seeds)
-    phis = [len(config.phi_depths) if config.phi_on == "all" or m else 1 for m in range(config.modalities)]
+    per_phi = config.phi_on == "all" or config.reference_per_phi
+    phis = [len(config.phi_depths) if per_phi or m else 1 for m in range(config.modalities)]
     assert len(cells) == len(set(cells)) == shapes * sum(phis)
     assert len({cell.name.lower() for cell in cells}) == len(cells)
     files = EncoderFiles(config)
     assert all(files.path(cell).parent == Path(config.out) / "encoders" for cell in cells)
     for cell in cells:
         assert cell.own_seed == cell.seed + cell.phi_depth + cell.depth
-        assert (cell.phi_depth == 0) == (config.phi_on == "others" and cell.modality == 0)
+        assert (cell.phi_depth == 0) == (cell.modality == 0 and not per_phi)
 
 
 @given(CONFIGS)
@@ -93,6 +95,9 @@ def test_the_published_grid() -> None:
     cells = all_cells(config)
     assert len(cells) == 10 * 5 + 10 * 10 * 5
     assert len(SyntheticStudy(config).groups(cells)) == 10 + 100
+    published = all_cells(SyntheticConfig(reference_per_phi=True))
+    assert len(published) == 2 * 10 * 10 * 5
+    assert set(cells[50:]) == set(published[500:])  # of modality 2: the same
     assert cells[0].name == "modality1-phi00-depth01-width012-seed2.safetensors"
     assert cells[-1].title(4) == "modality 2, U 4, phi_depth 10, depth 10, width 12, seed 82"
 
@@ -207,7 +212,9 @@ def test_files_of_other_settings_and_cells(tmp_path: Path, caplog: pytest.LogCap
     assert other.path(CELL) == path
     assert "is of other settings" in warned(other, caplog)
     assert "is of other settings" in warned(EncoderFiles(files.config, {"modality 1": {0: (0.1, 0.0)}}), caplog)
-    grown = replace(files.config, seeds=(1,), depths=(9,), metrics=("rsa",), ensemble=3, cpu=False)
+    grown = replace(
+        files.config, reference_per_phi=True, seeds=(1,), depths=(9,), metrics=("rsa",), ensemble=3, cpu=False
+    )
     assert EncoderFiles(grown).has(CELL)
     neighbour = replace(CELL, seed=0)
     path.rename(files.path(neighbour))

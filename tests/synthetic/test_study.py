@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -286,6 +287,34 @@ def test_a_study_grows_and_keeps_what_is_there(
     same(less.table, finished.table)
     assert less.trained == 0
     assert set(marks(again)) == {cell.name for cell in all_cells(grown)}
+
+
+def test_a_study_grows_by_a_reference_for_each_phi(
+    finished: SyntheticResult, again: SyntheticConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = marks(again)
+    grown = replace(again, reference_per_phi=True, phi_depths=(1, 3, 7))
+    plan = SyntheticStudy(grown).plan()
+    assert (plan.total, plan.to_do) == (2 * 4 * (3 + 3), 2 * 4 * (3 + 1))
+    result = run(grown)
+    assert {name: mark for name, mark in marks(grown).items() if name in before} == before
+    files = SyntheticStudy(grown).files
+    for depth in grown.depths:  # base seed 0 and φ of depth 7 is base seed 7 without φ, on the same data
+        own, other = files.load(Cell(0, depth, 12, 0, 7)), files.load(Cell(0, depth, 12, 7, 0))
+        torch.testing.assert_close(own.parameters, other.parameters, rtol=0, atol=1e-5)
+        assert torch.equal(own.accuracy, other.accuracy)
+    keys = ["seed", "uniqueness", "modality", "phi_depth", "width", "depth", "reference_depth"]
+    both = finished.table.merge(result.table, on=keys, suffixes=("", " grown"))
+    assert len(both) == len(finished.table)
+    for name in ("train", "valid", "test", "epoch"):
+        assert (both[name] == both[f"{name} grown"]).all()
+    for row in result.table.to_dict("records"):
+        reference = files.load(Cell(0, row["reference_depth"], 12, row["seed"], row["phi_depth"]))
+        assert row["reference_test"] == float(reference.accuracy[grown.uniqueness.index(row["uniqueness"]), 2])
+    assert not np.allclose(both["unbiased_cka"], both["unbiased_cka grown"], atol=1e-3)
+    caplog.clear()
+    same(run(again).table, finished.table)
+    assert any("also holds reference_per_phi True" in message for message in caplog.messages)
 
 
 def test_more_metrics_train_nothing(finished: SyntheticResult, again: SyntheticConfig) -> None:

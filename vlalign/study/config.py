@@ -116,12 +116,17 @@ def check_folder(config: StudyConfig, fingerprint: str = "") -> None:
     if changes:
         raise VlalignError(f"{folder} holds another study ({'; '.join(changes)}): name another folder with --out")
     for name in config.GRID:
-        current = getattr(config, name) or ()
-        if dropped := [value for value in getattr(old, name) or () if value not in current]:
+        current = _values(getattr(config, name))
+        if dropped := [value for value in _values(getattr(old, name)) if value not in current]:
             log.warning(
                 "%s also holds %s %s: these results are kept, but tables and figures are now without them",
                 folder, name, ", ".join(f"{value:g}" if isinstance(value, float) else str(value) for value in dropped),
             )  # fmt: skip
+
+
+def _values(value: Any) -> tuple[Any, ...]:
+    """Return the values of a setting of the grid: none of None or False, and True as one."""
+    return (value,) if value is True else value or ()
 
 
 def _first_line(fingerprint: str) -> str:

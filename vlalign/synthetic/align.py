@@ -90,7 +90,7 @@ def _jobs(config: SyntheticConfig) -> Iterator[Job]:
     compared: dict[tuple[int, int, int], list[list[Cell]]] = {}
     for (modality, seed, width, phi), cells in groups.items():
         if modality:
-            compared.setdefault((seed, width, phi if config.has_phi(0) else 0), []).append(cells)
+            compared.setdefault((seed, width, phi if phi in config.phis(0) else 0), []).append(cells)
     for (seed, width, phi), others in compared.items():
         for u in config.uniqueness:
             yield groups[0, seed, width, phi], others, u

@@ -25,7 +25,7 @@ class Cell:
         modality: from 0.
         depth, width: of the encoders.
         seed: base seed.
-        phi_depth: of φ; 0 for a modality without φ.
+        phi_depth: of φ, or of the φ that its modality, without φ, is compared with; 0 if it is compared with all.
     """
 
     modality: int
@@ -56,14 +56,14 @@ class Cell:
 
 
 def all_cells(config: SyntheticConfig) -> list[Cell]:
-    """Return every cell of the grid, in order. A modality without φ has one cell for all depths of φ."""
+    """Return every cell of the grid, in order."""
     return [
         Cell(modality, depth, width, seed, phi)
         for modality in range(config.modalities)
         for depth in config.depths
         for width in config.hidden
         for seed in config.seeds
-        for phi in (config.phi_depths if config.has_phi(modality) else (0,))
+        for phi in config.phis(modality)
     ]
 
 

@@ -148,7 +148,7 @@ class SyntheticConfig(EncoderOptions, StudyConfig):
     """
 
     RUNNING: ClassVar[tuple[str, ...]] = ("out", "ensemble", "cpu")
-    GRID: ClassVar[tuple[str, ...]] = ("phi_depths", "depths", "widths", "seeds")
+    GRID: ClassVar[tuple[str, ...]] = ("phi_depths", "depths", "widths", "seeds", "reference_per_phi")
     ANALYSIS: ClassVar[tuple[str, ...]] = ("metrics", "align_samples")
 
     learning_rate: Annotated[Many[_Rate] | None, ENCODERS] = None
@@ -159,6 +159,9 @@ class SyntheticConfig(EncoderOptions, StudyConfig):
 
     tuned: Annotated[File | None, ENCODERS] = None
     """file of `vlalign synthetic tune` with a learning rate and weight decay for each modality and U"""
+
+    reference_per_phi: Annotated[bool, ENCODERS] = False
+    """train an encoder of modality 1 for each depth of φ, as the published code does: same data, own seed"""
 
     metrics: Annotated[Many[str], MinLen(1), ALIGNMENT] = ("unbiased_cka", "mutual_knn:k=100")
     """alignment metrics, with parameters as name:param=value,…; findings are about the first"""
@@ -179,6 +182,10 @@ class SyntheticConfig(EncoderOptions, StudyConfig):
                 f"align_samples: expected at most the {self.sizes[2]} samples for testing, got {self.align_samples}"
             )
         self.check_metrics(self.align_samples, [min(self.hidden)])
+
+    def phis(self, modality: int) -> tuple[int, ...]:
+        """Return the depths of φ that have encoders of a modality (from 0); (0,) if one serves all depths."""
+        return self.phi_depths if self.has_phi(modality) or self.reference_per_phi else (0,)
 
     def settings_of(self, modality: int, uniqueness: int, tuned: dict[str, Any] | None = None) -> tuple[float, float]:
         """Return learning rate and weight decay of the encoders of a modality (from 0) at one U.

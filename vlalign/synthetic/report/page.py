@@ -76,6 +76,7 @@ def _facts(result: SyntheticResult) -> dict[str, str]:
     return {
         "grid": " × ".join([*axes, plural(len(config["seeds"]), "seed")]),
         "encoders": str(len(all_cells(settings)) * len(settings.uniqueness)),
+        "encoders of modality 1": "the same for every D_φ" if settings.phis(0) == (0,) else "others for each D_φ",
         "samples": f"{config['samples']}, of which {config['align_samples']} of the test split for alignment",
         "settings": f"as in the paper, except {unlike}" if unlike else "those of the paper",
         "last run": last_run(result.trained, result.seconds, result.environment),
