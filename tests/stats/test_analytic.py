@@ -10,7 +10,7 @@ from scipy.stats import nbinom
 from vlalign.metrics.definitions.mutual_knn import overlap_counts_permuted
 from vlalign.metrics.engine.covariance import shared_neighbour_moments
 from vlalign.metrics.engine.neighbours import knn
-from vlalign.stats.analytic import largest_count
+from vlalign.stats.analytic import _borders, _largest, largest_count
 from vlalign.stats.null import permutations
 
 
@@ -52,6 +52,16 @@ def test_independent_and_equal_counts() -> None:
         assert alike.p_value == pytest.approx(tail, rel=1e-5)
     assert 0 < largest_count(mean, np.eye(5) * variance, 400, draws=10).p_value < 1e-50
     assert largest_count(mean[:1], np.eye(1) * variance, 100).threshold() == pytest.approx(one.isf(0.05), abs=1)
+
+
+def test_the_largest_count_is_that_of_all_pairs() -> None:
+    draw = np.random.default_rng(0)
+    borders, _ = _borders(draw.uniform(20, 100, 30), draw.uniform(10, 200, 30), 100)
+    for few in (borders[:1], borders):  # the last row has counts beyond those of the tables
+        normal = np.vstack([draw.standard_normal((500, len(few))), np.full(len(few), -99.0), np.full(len(few), 99.0)])
+        pairs = zip(few, normal.T, strict=True)
+        expected = np.max([low + np.searchsorted(border, column) for (low, border), column in pairs], axis=0)
+        np.testing.assert_array_equal(_largest(few, normal), expected)
 
 
 def test_counts_that_do_not_vary_and_counts_that_vary_little() -> None:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vlalign.metrics.base import Floats
+from vlalign.metrics.base import Floats, Ints
 from vlalign.stats.null import generator
 
 #: p-values of a copula are not known to be right below this one
@@ -76,12 +76,38 @@ def largest_count(mean: Floats, covariance: Floats, observed: float, *, draws: i
     maxima = []
     for start in range(0, draws, step):
         normal = random.standard_normal((min(step, draws - start), len(root))) @ root.T
-        pairs = zip(borders, normal.T, strict=True)
-        maxima.append(np.max([low + np.searchsorted(border, column) for (low, border), column in pairs], axis=0))
+        maxima.append(_largest(borders, normal))
     largest = np.maximum(np.concatenate(maxima), fixed)
     if fixed >= observed:
         return CountNull(largest, 1.0, 0.0)
     return CountNull(largest, *_tail(root, tails, random))
+
+
+def _largest(borders: list[tuple[int, Floats]], normal: Floats) -> Floats:
+    """Return the largest count [K] of each row of normal values [K, P].
+
+    That of the largest normal value is a lower bound, which few counts exceed.
+    """
+    low = min(first for first, _ in borders)
+    next_above = np.full((max(first + len(border) for first, border in borders) - low + 1, len(borders)), np.inf)
+    for pair, (first, border) in enumerate(borders):
+        next_above[: first - low, pair] = -np.inf
+        next_above[first - low : first - low + len(border), pair] = border
+    largest = _counts(borders, normal, np.arange(len(normal)), normal.argmax(axis=1))
+    rows, pairs = np.nonzero(normal > next_above[largest.astype(np.int64) - low])
+    np.maximum.at(largest, rows, _counts(borders, normal, rows, pairs))
+    return largest
+
+
+def _counts(borders: list[tuple[int, Floats]], normal: Floats, rows: Ints, pairs: Ints) -> Floats:
+    """Return the counts of some entries of normal values [K, P]."""
+    counts = np.empty(len(rows))
+    by_pair = np.argsort(pairs, kind="stable")
+    shown, firsts = np.unique(pairs[by_pair], return_index=True)
+    for pair, chosen in zip(shown, np.split(by_pair, firsts[1:]), strict=False):  # without entries, one empty part
+        low, border = borders[pair]
+        counts[chosen] = low + np.searchsorted(border, normal[rows[chosen], pair])
+    return counts
 
 
 def _borders(mean: Floats, variance: Floats, observed: float) -> tuple[list[tuple[int, Floats]], Floats]:

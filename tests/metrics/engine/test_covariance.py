@@ -36,25 +36,23 @@ def graphs(lists: Ints) -> Floats:
 
 
 @pytest.mark.parametrize(("k", "hubs"), [(1, 1.0), (2, 8.0), (4, 1.0)])
-def test_all_permutations_of_seven_samples(k: int, hubs: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_permutations_of_seven_samples(k: int, hubs: float) -> None:
     x, y = drawn(2, 7, k, 0, hubs), drawn(3, 7, k, 1)
     y[2] = y[0]  # a layer that another one repeats
     a, b = graphs(x).reshape(2, 49), graphs(y)
     counts = np.stack([b[:, order][:, :, order].reshape(3, 49) @ a.T for order in map(list, permutations(range(7)))])
     exact = np.cov(counts.transpose(0, 2, 1).reshape(len(counts), -1).T, bias=True)
-    for dense in (0, 4):  # from lists, and from adjacency matrices
-        monkeypatch.setattr("vlalign.metrics.engine.covariance._DENSE", dense)
-        mean, covariance = shared_neighbour_moments(x, y)
-        np.testing.assert_allclose(mean, counts.mean(axis=0).T, rtol=1e-12)
-        np.testing.assert_allclose(covariance.reshape(6, 6), exact, atol=1e-10)
+    mean, covariance = shared_neighbour_moments(x, y)
+    np.testing.assert_allclose(mean, counts.mean(axis=0).T, rtol=1e-12)
+    np.testing.assert_allclose(covariance.reshape(6, 6), exact, atol=1e-10)
 
 
-def test_blocks_of_rows_and_the_variance_of_each_pair(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parts_of_the_edges_and_the_variance_of_each_pair(monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = drawn(3, 40, 5, 2, 5.0), drawn(2, 40, 5, 3)
     mean, covariance = shared_neighbour_moments(x, y)
-    for block, dense in ((2**24, 0), (25 * 7, 0), (3 * 40 * 7, 4)):
-        monkeypatch.setattr("vlalign.metrics.engine.covariance._BLOCK", block)
-        monkeypatch.setattr("vlalign.metrics.engine.covariance._DENSE", dense)
+    for sorted_at_once, cells in ((2**23, 42), (25 * 7, 2**20), (1, 1)):
+        monkeypatch.setattr("vlalign.metrics.engine.covariance._EDGES", sorted_at_once)
+        monkeypatch.setattr("vlalign.metrics.engine.covariance._CELLS", cells)
         for whole, blocks in zip((mean, covariance), shared_neighbour_moments(x, y), strict=True):
             np.testing.assert_array_equal(whole, blocks)
     sums = [[graph_sums(torch.as_tensor(layer)) for layer in side] for side in (x, y)]

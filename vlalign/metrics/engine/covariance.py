@@ -15,8 +15,8 @@ import numpy as np
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Floats, Ints
 
-_BLOCK = 2**24  # comparisons of neighbours, or entries of adjacency matrices, at once
-_DENSE = 4  # times k² samples, up to which adjacency matrices are faster than comparisons of lists
+_EDGES = 2**23  # sorted at once
+_CELLS = 2**20  # of a 0/1 matrix
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class CrossSums:
         """Compute the sums of neighbour lists [L, N, k] without repeated neighbours and without the sample itself."""
         layers, n, k = lists.shape
         indegree = np.stack([np.bincount(one.ravel(), minlength=n) for one in lists]).astype(np.float64)
-        same, mutual = (_of_matrices if n <= _DENSE * k * k else _of_lists)(lists)
+        same, mutual = _common_edges(lists)
         outside = np.full((layers, layers), float(n) * k * k)  # Σ_i out_P(i) out_Q(i), and of out and in
         return cls(
             np.full(layers, float(n * k)), same, mutual, outside - same, indegree @ indegree.T - same,
@@ -50,41 +50,35 @@ class CrossSums:
         return np.asarray(np.outer(self.edges, self.edges) - near, dtype=np.float64)
 
 
-def _of_lists(lists: Ints) -> tuple[Floats, Floats]:
-    """Count equal and opposite edges [L, L] by comparing the lists [L, N, k] of each sample."""
-    layers, n, k = lists.shape
-    same, mutual = np.zeros((layers, layers)), np.zeros((layers, layers))
-    step = max(1, _BLOCK // (k * k))
-    for start in range(0, n, step):
-        rows = np.arange(start, min(n, start + step))
-        for a in range(layers):
-            own = lists[a, rows]
-            for b in range(layers):
-                if b >= a:
-                    same[a, b] += np.count_nonzero(own[:, :, None] == lists[b, rows][:, None, :])
-                back = lists[b, own.ravel()].reshape(len(rows), -1)
-                mutual[a, b] += np.count_nonzero(back == rows[:, None])
-    return np.triu(same) + np.triu(same, 1).T, mutual
+def _common_edges(lists: Ints) -> tuple[Floats, Floats]:
+    """Count equal and opposite edges [L, L] of all pairs of layers.
 
-
-def _of_matrices(lists: Ints) -> tuple[Floats, Floats]:
-    """Count as :func:`_of_lists`, by products of blocks of adjacency matrices, whose counts float32 holds exactly."""
-    layers, n, k = lists.shape
-    same, mutual = np.zeros((layers, layers)), np.zeros((layers, layers))
-    by_neighbour = [np.argsort(one, axis=None, kind="stable") for one in lists]
-    step = max(1, _BLOCK // (layers * n))
-    for start in range(0, n, step):
-        stop = min(n, start + step)
-        edges, opposite = np.zeros((2, layers, stop - start, n), dtype=np.float32)
-        for a, (one, order) in enumerate(zip(lists, by_neighbour, strict=True)):
-            np.put_along_axis(edges[a], one[start:stop], 1.0, axis=1)
-            ends = one.ravel()[order]
-            low, high = np.searchsorted(ends, (start, stop))
-            opposite[a, ends[low:high] - start, order[low:high] // k] = 1.0
-        edges, opposite = edges.reshape(layers, -1), opposite.reshape(layers, -1)
-        same += edges @ edges.T
-        mutual += edges @ opposite.T
-    return same, mutual
+    Edges are sorted by their two samples. A 0/1 matrix states for each two samples which layers have an edge between
+    them, in which direction; the products of its columns are the counts, which float32 holds exactly.
+    """
+    layers, n, _ = lists.shape
+    own = np.arange(n)[:, None]
+    counts = np.zeros((2 * layers, 2 * layers))
+    parts, step = -(-lists.size // _EDGES), max(1, _CELLS // (2 * layers))
+    for part in range(parts):
+        keys = []
+        for layer, one in enumerate(lists):
+            key = np.minimum(one, own) * n
+            key += np.maximum(one, own)
+            key *= 2 * layers
+            key += (one > own) * layers + layer
+            keys.append(key.ravel() if parts == 1 else key[(one + own) % parts == part])
+        samples, column = np.divmod(np.sort(np.concatenate(keys)), 2 * layers)
+        firsts = np.flatnonzero(np.diff(samples, prepend=-1))  # of each two samples
+        ends = np.append(firsts[1:], len(samples))
+        row = np.repeat(np.arange(len(firsts)), ends - firsts)
+        for start in range(0, len(firsts), step):
+            here = slice(firsts[start], ends[start : start + step][-1])
+            edges = np.zeros((step, 2 * layers), dtype=np.float32)
+            edges[row[here] - start, column[here]] = 1.0
+            counts += edges.T @ edges
+    up, down = slice(layers), slice(layers, None)
+    return counts[up, up] + counts[down, down], counts[up, down] + counts[down, up]
 
 
 def shared_neighbour_moments(x: Ints, y: Ints) -> tuple[Floats, Floats]:
