@@ -19,7 +19,7 @@ from support.hub import STRANGER, TOKEN, HubServer
 from vlalign import ScoreRecord
 from vlalign.cli import main
 from vlalign.report.commands import pair_commands
-from vlalign.scoring.conditions import precision_of
+from vlalign.scoring.naming import precision_of
 from vlalign.store import FeatureStore
 
 

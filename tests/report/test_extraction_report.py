@@ -17,8 +17,9 @@ def stand_in(model: str, **more: Any) -> Any:
     data = {"data": {"name": "builtin:emoji"}, "dtype": "float32", "pooling": "mean"} | more
     key = SimpleNamespace(model=model, short="0d043ea7d1ffc658", modality="text", data=data, edits="", title=model)
     return SimpleNamespace(
-        key=key, layers=[0] * 31, n=1024, truncated=0, extras={}, bits_per_byte=lambda check=True: 2.365
-    )
+        key=key, layers=[0] * 31, n=1024, truncated=0, extras={}, recorded_bits_per_byte=2.365,
+        bits_per_byte=lambda check=True: 2.365,
+    )  # fmt: skip
 
 
 def lines(runs: list[Any], width: int = 80) -> list[str]:

@@ -17,7 +17,7 @@ from vlalign.errors import VlalignError
 from vlalign.files import sha256_file
 from vlalign.report import extraction
 from vlalign.report.extraction import runs_table
-from vlalign.store import FeatureStore, Run, run
+from vlalign.store import FeatureStore, Run, bits, run
 from vlalign.store import shard as shard_files
 from vlalign.store.manifest import Manifest
 
@@ -125,6 +125,39 @@ def test_a_list_of_runs_names_damage_and_repair(with_bits, tmp_path, flip):
     assert value not in text
     assert " damaged" in text
     assert "run the same extraction again, which replaces damaged shards" in text
+
+
+def test_recorded_bits_per_byte_are_of_these_shards(with_bits, tmp_path, count, flip):
+    made = with_bits.make(tmp_path)
+    value, path = made.bits_per_byte(), made.layout.bits
+    content = json.loads(path.read_text())
+    assert content["bits_per_byte"] == value
+    later = path.stat().st_mtime_ns + 10**9  # clocks of file systems are coarse
+
+    def recorded(text: str) -> float | None:
+        path.write_text(text)
+        os.utime(path, ns=(later, later))
+        count.clear()
+        return Run(made.path).recorded_bits_per_byte
+
+    assert recorded(json.dumps(content)) == value == Run(made.path).bits_per_byte()
+    assert f"{value:.3f}" in shown(made)
+    assert count == []
+    assert recorded(json.dumps(content | {"bits_per_byte": value + 1})) is None
+    assert recorded(json.dumps(content)[:-9]) is None
+    resealed(made.layout.manifest, shards=(dataclasses.replace(made.shards[0], sha256="0" * 64), *made.shards[1:]))
+    assert recorded(json.dumps(content)) is None
+
+
+def test_bits_per_byte_are_read_from_a_store_that_cannot_be_written(with_bits, tmp_path, monkeypatch):
+    made = with_bits.make(tmp_path)
+
+    def refused(path: Path, content: bytes) -> None:
+        raise VlalignError(f"cannot write {path}")
+
+    monkeypatch.setattr(bits, "write_whole", refused)
+    assert made.bits_per_byte() == Run(made.path).bits_per_byte() is not None
+    assert made.recorded_bits_per_byte is None
 
 
 def test_a_list_of_large_runs_reads_no_features(with_bits, tmp_path, count, flip, monkeypatch):

@@ -15,7 +15,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, get_args, get_origin, get_type_hints
 
 from cyclopts import App, CycloptsError, Group, Parameter, Token
 from cyclopts import exceptions as errors
@@ -129,12 +129,13 @@ def _run(app: App, words: list[str], *, debug: bool, quiet: bool) -> int:
     name = words[0] if words[0] in VERBS else ""
 
     def run() -> int:
-        import pydantic  # noqa: F401  # cyclopts checks ranges with it if it is loaded
-
         try:
             names, apps, rest = app.parse_commands(words)
-            if not rest and apps[-1].default_command is None:
+            function = apps[-1].default_command
+            if not rest and function is None:
                 _exit(" ".join(["vlalign", *names]), "required: action")
+            if function is None or any(map(_is_checked, get_type_hints(function, include_extras=True).values())):
+                import pydantic  # noqa: F401  # slow; cyclopts checks ranges with it if it is loaded
             command, bound, ignored = app.parse_args(words, exit_on_error=False, print_error=False)
         except CycloptsError as error:
             _exit(" ".join(["vlalign", *(error.command_chain or [name])]).strip(), _problem(error))
@@ -146,6 +147,14 @@ def _run(app: App, words: list[str], *, debug: bool, quiet: bool) -> int:
         return command(*bound.args, **bound.kwargs, **more)
 
     return _guarded(name, run, debug=debug, quiet=quiet)
+
+
+def _is_checked(hint: Any) -> bool:
+    """Return whether values of an annotation have more to check than their type: options, or a range."""
+    if get_origin(hint) is Annotated:
+        inner, *marks = get_args(hint)
+        return _is_checked(inner) or not all(isinstance(mark, Parameter) for mark in marks)
+    return (isinstance(hint, type) and issubclass(hint, Options)) or any(map(_is_checked, get_args(hint)))
 
 
 def _guarded(name: str, run: Callable[[], int | None], *, debug: bool, quiet: bool) -> int:

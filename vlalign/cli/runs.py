@@ -22,8 +22,7 @@ def run(store: str = "features", /, *, layers: bool = False, json: Json = False)
     from vlalign.report.extraction import layers_tables, runs_document, runs_table
     from vlalign.store import FeatureStore
 
-    features = FeatureStore(store)
-    runs, incomplete = features.runs(), features.incomplete()
+    runs, incomplete = FeatureStore(store).runs_and_incomplete()
     if json:
         show_json(runs_document(runs, incomplete, layers=layers))
     elif not runs and not incomplete:

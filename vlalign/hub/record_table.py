@@ -8,7 +8,8 @@ from typing import Any
 
 from vlalign.errors import VlalignError
 from vlalign.hub.repo import checksums
-from vlalign.scoring.conditions import conditions, precision_of
+from vlalign.scoring.conditions import conditions
+from vlalign.scoring.naming import precision_of
 from vlalign.scoring.record import ScoreRecord
 from vlalign.store import BASELINE, RunKey
 from vlalign.version import __version__

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -182,10 +183,8 @@ def runs_table(runs: Sequence[Run], incomplete: Sequence[Path]) -> Group:
     """Return the list of the runs of a store; what all have in common is one line, so that 80 columns suffice."""
     rows = []
     lines: list[str] = []
-    to_check = 0
-    for run in runs:
-        to_check += sum(entry.bytes for entry in run.shards) if "bits" in run.extras else 0
-        bits, note = _listed_bits(run, check=to_check <= _CHECKED_BYTES)
+    for run, check in zip(runs, _to_check(runs), strict=True):
+        bits, note = _listed_bits(run, check)
         lines += [note] if note else []
         data = run.key.data
         quantization = data.get("quantization", "none")
@@ -289,11 +288,9 @@ def runs_document(runs: Sequence[Run], incomplete: Sequence[Path], *, layers: bo
         layers: add how uneven the norms of tokens are in each layer.
     """
     entries = []
-    to_check = 0
-    for run in runs:
-        to_check += sum(entry.bytes for entry in run.shards) if "bits" in run.extras else 0
+    for run, check in zip(runs, _to_check(runs), strict=True):
         try:
-            bits = run.bits_per_byte(check=to_check <= _CHECKED_BYTES)
+            bits = run.bits_per_byte(check=check)
         except VlalignError:
             bits = None  # the list for people names the damage, and `vlalign verify` every damaged shard
         entries.append(
@@ -305,6 +302,13 @@ def runs_document(runs: Sequence[Run], incomplete: Sequence[Path], *, layers: bo
             }
         )  # fmt: skip
     return {"runs": entries, "incomplete": list(map(str, incomplete))}
+
+
+def _to_check(runs: Sequence[Run]) -> list[bool]:
+    """Return for which runs a list checks the shards that bits per byte are read from: recorded ones cost nothing."""
+    new = [run.recorded_bits_per_byte is None and "bits" in run.extras for run in runs]
+    sizes = [sum(entry.bytes for entry in run.shards) if is_new else 0 for run, is_new in zip(runs, new, strict=True)]
+    return [total <= _CHECKED_BYTES or not is_new for total, is_new in zip(accumulate(sizes), new, strict=True)]
 
 
 def _listed_bits(run: Run, check: bool) -> tuple[str, str | None]:

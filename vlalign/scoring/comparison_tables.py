@@ -9,7 +9,7 @@ from vlalign.display import visible
 from vlalign.display.format import DASH, interval, number, p_equation, p_text, signed
 from vlalign.display.result import Texts
 from vlalign.metrics.base import metric_text
-from vlalign.scoring.conditions import precision_of
+from vlalign.scoring.naming import precision_of
 from vlalign.store.importing import KIND
 
 if TYPE_CHECKING:

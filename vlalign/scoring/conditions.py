@@ -124,16 +124,3 @@ def data_of(side: Mapping[str, Any]) -> tuple[str, dict[str, Any]] | None:
         words.append(f"caption {data['caption']}")
     words += [f"{one['operation']}:{one.get('rate')}" for one in edits if isinstance(one, dict) and "operation" in one]
     return " ".join(words), {"modality": modality, "data": by_content, "edits": edits}
-
-
-def precision_of(side: Mapping[str, Any]) -> str:
-    """Return the quantization of a side's run, else the dtype of its weights (of embeddings made elsewhere "imported"),
-    and the dtype its features were rounded to; empty where it is not recorded.
-
-    >>> precision_of({"run": {"key": {"dtype": "float32", "quantization": "none", "stored": "float16"}}})
-    'float32, stored as float16'
-    """
-    key = side["run"]["key"] if side.get("run") else {}
-    quantization = str(key.get("quantization") or "none")
-    weights = quantization if quantization != "none" else str(key.get("dtype") or key.get("kind") or "")
-    return ", ".join([*([weights] if weights else []), *([f"stored as {key['stored']}"] if key.get("stored") else [])])

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from vlalign.scoring.conditions import precision_of
-
 
 def run_names(sides: Sequence[Mapping[str, Any]]) -> list[str]:
     """Name runs of one model by what differs, such as ``dinov2-small (224 px)``; else by digits of their keys.
@@ -53,3 +51,16 @@ def differences(facts: Sequence[Mapping[str, str]]) -> list[str]:
     names = dict.fromkeys(name for one in facts for name in one)
     unequal = [name for name in names if len({one.get(name) for one in facts}) > 1]
     return [", ".join(one[name] for name in unequal if one.get(name)) for one in facts]
+
+
+def precision_of(side: Mapping[str, Any]) -> str:
+    """Return the quantization of a side's run, else the dtype of its weights (of embeddings made elsewhere "imported"),
+    and the dtype its features were rounded to; empty where it is not recorded.
+
+    >>> precision_of({"run": {"key": {"dtype": "float32", "quantization": "none", "stored": "float16"}}})
+    'float32, stored as float16'
+    """
+    key = side["run"]["key"] if side.get("run") else {}
+    quantization = str(key.get("quantization") or "none")
+    weights = quantization if quantization != "none" else str(key.get("dtype") or key.get("kind") or "")
+    return ", ".join([*([weights] if weights else []), *([f"stored as {key['stored']}"] if key.get("stored") else [])])

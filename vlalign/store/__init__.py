@@ -8,6 +8,7 @@
   shard-00000-of-00008.safetensors.sha256    only until the run is complete
   manifest.json                       written last: the run is complete
   provenance.jsonl                    when, where and with which versions (the only file that varies)
+  bits.json                           bits per byte of a language model, once computed from checked shards
 ```
 """
 

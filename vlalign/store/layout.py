@@ -79,12 +79,13 @@ class Layout:
         ids: sample ids in row order and the rows per shard.
         manifest: written last: its presence means that the run is complete.
         provenance: time, machine and versions of each session: the only file that differs between equal runs.
+        bits: bits per byte, recorded when they are first computed; runs without loss, or not yet listed, have none.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.key, self.ids, self.manifest, self.provenance = (
-            folder / name for name in ("key.json", "ids.json", "manifest.json", "provenance.jsonl")
+        self.key, self.ids, self.manifest, self.provenance, self.bits = (
+            folder / name for name in ("key.json", "ids.json", "manifest.json", "provenance.jsonl", "bits.json")
         )
 
     @classmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import shlex
 from collections.abc import Sequence
 from functools import cached_property
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from vlalign.errors import VlalignError
 from vlalign.files import one_line, parse_json, sha256_file
+from vlalign.store.bits import record_bits, recorded_bits
 from vlalign.store.checksums import sha256_bytes
 from vlalign.store.key import RunKey, diff_keys
 from vlalign.store.layout import Layout, Problem
@@ -342,15 +344,23 @@ class Run:
 
         None for runs without loss, and for runs of earlier versions with truncated texts, which counted the bytes of
         the whole texts: extract them again. Texts of one token predict no token and count 0, as in the reference; empty
-        texts are left out.
+        texts are left out. A value from checked shards is recorded beside them, so that it is computed once.
         """
-        bits, size = (self._values(name, check) for name in ("bits", "bytes_read"))
-        if size is None and not self.truncated:
-            size = self._values("bytes", check)
-        if bits is None or size is None:
+        if (recorded := self.recorded_bits_per_byte) is not None:
+            return recorded
+        size_name = "bytes_read" if "bytes_read" in self.extras or self.truncated else "bytes"
+        bits, size = (self._values(name, check) for name in ("bits", size_name))
+        if bits is None or size is None or not (read := size > 0).any():
             return None
-        read = size > 0
-        return float((bits[read].astype("float64") / size[read]).mean()) if read.any() else None
+        value = float((bits[read].astype("float64") / size[read]).mean())
+        if check and math.isfinite(value):
+            record_bits(self.layout, self._manifest, value)
+        return value
+
+    @property
+    def recorded_bits_per_byte(self) -> float | None:
+        """Bits per byte that were recorded when all shards were checked and that are unchanged since; else None."""
+        return recorded_bits(self.layout, self._manifest)
 
     def verify(self) -> list[Problem]:
         """Check every file: sizes, sha256, headers. Reads everything; the list is empty if all is well."""

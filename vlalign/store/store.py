@@ -69,10 +69,7 @@ class FeatureStore:
         Raises:
             VlalignError: the store does not exist.
         """
-        runs, _, unusable = self._open_all()
-        for path, reason in unusable:
-            log.warning("left out: %s", reason if str(path) in reason else f"{path} {reason}")
-        return runs
+        return self.runs_and_incomplete()[0]
 
     def incomplete(self) -> list[Path]:
         """Return the folders of runs that are not complete or cannot be used.
@@ -82,6 +79,17 @@ class FeatureStore:
         """
         _, incomplete, unusable = self._open_all()
         return sorted(path for path, _ in [*incomplete, *unusable])
+
+    def runs_and_incomplete(self) -> tuple[list[Run], list[Path]]:
+        """Return :meth:`runs` and :meth:`incomplete`, from one reading of the store.
+
+        Raises:
+            VlalignError: the store does not exist.
+        """
+        runs, incomplete, unusable = self._open_all()
+        for path, reason in unusable:
+            log.warning("left out: %s", reason if str(path) in reason else f"{path} {reason}")
+        return runs, sorted(path for path, _ in [*incomplete, *unusable])
 
     def path(self, key: RunKey) -> Path:
         """Return the folder of the run that `key` identifies; it need not exist."""

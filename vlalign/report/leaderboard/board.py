@@ -12,8 +12,8 @@ from vlalign.errors import VlalignError
 from vlalign.models.registry import ALIASES, SOURCES, family_of
 from vlalign.scoring.beside import Baselines, is_trivial
 from vlalign.scoring.collect import Collected, Invalid
-from vlalign.scoring.conditions import Conditions, conditions, precision_of
-from vlalign.scoring.naming import differences, run_facts, run_names
+from vlalign.scoring.conditions import Conditions, conditions
+from vlalign.scoring.naming import differences, precision_of, run_facts, run_names
 from vlalign.scoring.summary import p_of_record
 from vlalign.scoring.tables import false_discovery
 from vlalign.stats.ranks import rank_ranges
