@@ -36,6 +36,19 @@ def test_threshold_equals_a_full_sort(
     assert clip_threshold(lambda: layers, q) == values[int(q * len(values))].item()
 
 
+@pytest.mark.parametrize("kind", ["bounded", "misleading", "many"])
+def test_threshold_of_many_values(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bounds from a sample that hold the threshold, that do not, and none."""
+    layers = [torch.randn(200, width, generator=torch.Generator().manual_seed(width)) for width in (257, 300)]
+    if kind == "misleading":
+        layers[0][:, 0], layers[1].view(-1)[::257] = 100.0, 100.0
+    elif kind == "many":
+        monkeypatch.setattr("vlalign.scoring.preprocessing._FEW", 0)
+    values = torch.cat([layer.flatten() for layer in layers]).abs().sort().values
+    for q in (0.0, 0.05, 0.5, 0.95, 0.999):
+        assert clip_threshold(lambda: layers, q) == values[int(q * len(values))].item()
+
+
 def test_platonic_equals_the_reference_code() -> None:
     generator = torch.Generator().manual_seed(0)
     features = torch.randn(40, 5, 12, generator=generator) ** 3  # [N, L, D]

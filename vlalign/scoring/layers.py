@@ -102,7 +102,9 @@ class PreparedSide:
                     parts[i] = layer
                 layer, zero = self._normalise(layer, i)
                 first = layer[:1]
-                varies = any(bool((part != first).any()) for _, part in row_blocks(layer))
+                varies = bool((layer[1:2] != first).any()) or any(
+                    bool((part != first).any()) for _, part in row_blocks(layer)
+                )
                 return self._prepared(metric, layer, i, length, approximate), zero, varies
 
             prepared = map_layers(prepare, positions) if self._on_cpu else [prepare(i) for i in positions]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,6 +16,8 @@ from vlalign.errors import VlalignError
 from vlalign.metrics.base import check_features, checked_norms
 
 _Layer = TypeVar("_Layer", Tensor, LazyLayer, Tensor | LazyLayer)
+_STEP = 257  # between two values of the sample that bounds the clip threshold
+_FEW = 2**27  # values of which those between the bounds are held
 
 
 @dataclass(frozen=True)
@@ -34,13 +38,12 @@ PRESETS = {
 def clip_threshold(layers: Callable[[], Iterable[Tensor | LazyLayer]], q: float) -> float:
     """Compute the value at sorted position ``int(q * numel)`` of |feature| over all layers of a model together.
 
-    This is the reference's exact threshold (arXiv 2405.07987, released code): one number for the whole model. Nothing
-    is sorted or kept: positive floats order as their bits do, so a histogram of the leading 16 bits gives those of the
-    value, a histogram of the next 16 bits, over the values that begin with them, gives the next 16, and so on. Layers
-    are read on their device.
+    This is the reference's exact threshold (arXiv 2405.07987, released code): one number for the whole model. Every
+    257th value gives bounds that it almost surely lies between, and the few values between them are sorted. Where they
+    do not hold it, or layers are large, :func:`_threshold_of_bits` finds it. Layers are read on their device.
 
     Args:
-        layers: called twice, four times for float64; yields the layers [N, D_l] (all float32 or all float64).
+        layers: called two to five times; yields the layers [N, D_l] (all float32 or all float64).
         q: 0 <= q < 1.
 
     >>> clip_threshold(lambda: [torch.tensor([[-4.0, 1.0]]), torch.tensor([[2.0], [-3.0]])], 0.5)
@@ -48,6 +51,42 @@ def clip_threshold(layers: Callable[[], Iterable[Tensor | LazyLayer]], q: float)
     """
     if not 0 <= q < 1:
         raise VlalignError(f"the clip quantile must be in [0, 1), got {q}")
+    some, count = [], 0
+    for layer in layers():
+        for _, part in row_blocks(layer):
+            some.append(part.flatten()[::_STEP].abs().cpu())
+            count += part.numel()
+    if count <= _FEW:
+        sample = torch.cat(some).sort().values
+        middle, margin = q * len(sample), 6 * (len(sample) * q * (1 - q)) ** 0.5 + 2
+        low = float(sample[int(middle - margin)]) if middle > margin else 0.0
+        high = float(sample[int(middle + margin)]) if middle + margin < len(sample) else math.inf
+        below, between = 0, []
+        for layer in layers():
+            for _, part in row_blocks(layer):
+                values = _at_least(part.abs(), low)
+                below += part.numel() - len(values)
+                between.append(values[values <= high].cpu())
+        inside, position = torch.cat(between), int(q * count) - below
+        if 0 <= position < len(inside):
+            return float(np.partition(inside.numpy(), position)[position])
+    return _threshold_of_bits(layers, q)
+
+
+def _at_least(values: Tensor, low: float) -> Tensor:
+    """Return the values [N, D] that are not below ``low``, as [M]; NaN is not."""
+    if values.device.type != "cpu":
+        return values[~(values < low)]
+    array = values.numpy()  # whose choice by a mask is faster
+    return torch.from_numpy(array[~(array < array.dtype.type(low))])
+
+
+def _threshold_of_bits(layers: Callable[[], Iterable[Tensor | LazyLayer]], q: float) -> float:
+    """Compute :func:`clip_threshold` in memory that does not depend on the layers.
+
+    Positive floats order as their bits do, so a histogram of the leading 16 bits gives those of the value, a histogram
+    of the next 16 bits, over the values that begin with them, gives the next 16, and so on.
+    """
     value, left, position = 0, -1, -1  # known leading bits, number of bits left, position among the values that fit
     dtype = torch.float32
     while left:

@@ -29,7 +29,7 @@ _T = TypeVar("_T")
 _U = TypeVar("_U")
 _COLUMNS = 16  # compared first: rows that differ in them are not identical
 _DIGESTED = 4096  # rows read together
-_HASHED = 16384  # rows held as Python objects
+_FACTORS = np.random.default_rng(0).integers(2**63, size=32, dtype=np.uint64) * 2 + 1  # of a hash of 32-bit words
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,9 @@ def row_labels(layer: Tensor | LazyLayer) -> Ints:
     if width > _COLUMNS:
         columns = np.linspace(0, width - 1, _COLUMNS).astype(np.int64)
     some = np.concatenate([_as_bytes(part[:, columns]) for _, part in row_blocks(layer)])
-    if n <= _HASHED and len(set(some.tolist())) == n:  # faster than sorting where no two rows are identical
+    words = some.view(np.uint32).reshape(n, -1)
+    hashes = np.sort(words.astype(np.uint64) @ _FACTORS[: words.shape[1]])
+    if not (hashes[1:] == hashes[:-1]).any():  # faster than sorting the rows
         return first
     _, inverse, counts = np.unique(some, return_inverse=True, return_counts=True)
     alike = np.flatnonzero(counts[inverse.reshape(-1)] > 1)
