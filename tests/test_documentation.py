@@ -13,12 +13,14 @@ import pytest
 import yaml
 from end_to_end.conftest import ROOT
 from end_to_end.test_documented_commands import OTHER_BLOCKS, blocks, documented_commands, pages
-from scipy.stats import spearmanr
 from test_plain_english import BANNED_PATTERN, QUOTED
 
 import vlalign
 from vlalign.cli.app import VERBS
+from vlalign.display.format import metric_title
 from vlalign.multibench import published as multibench
+from vlalign.stats import correlation
+from vlalign.stats.correlations import rho_short
 from vlalign.synthetic import published as synthetic
 
 PAGES = [path for path in pages() if path.name != "RESULTS.md"]  # which a command writes
@@ -60,42 +62,63 @@ def test_pages_are_plain_english(path: Path) -> None:
     assert not matches
 
 
+def ours(values: Iterable[float], digits: int) -> list[str]:
+    return [f"{value:.{digits}f}".replace("-", "−") for value in values]
+
+
+def medians_of_the_synthetic_study() -> list[list[str]]:
+    """Return the columns of RESULTS.md: alignment and performance, performance and depth, alignment and depth."""
+    part = text_of("synthetic/RESULTS.md").split("\nMedians over φ")[1].split("\n\n")[1]
+    rows = [line.strip("| ").split(" | ") for line in part.splitlines()[2:]]
+    return [[row[column] for row in rows] for column in (1, 3, 5)]
+
+
 def test_values_of_the_synthetic_study_are_those_of_its_results() -> None:
-    table = pd.read_csv(ROOT / "synthetic" / "results" / "alignment.csv")
-    largest = table[table["phi_depth"] == 1].groupby("uniqueness")["unbiased_cka"].max()
-    page, results = "docs/synthetic.md", text_of("synthetic/RESULTS.md")
-    assert cells(page, "largest unbiased CKA with modality 1, D_φ = 1") == [f"{value:.2f}" for value in largest]
-    medians = re.findall(r"^\| \d \| (-?[\d.−]+) \| [\d.−]+ \| ([\d.−]+) \| .* to ", results, re.M)
-    assert cells(page, "median ρ of alignment and accuracy over encoders") == [row[0] for row in medians]
-    assert cells(page, "median ρ of accuracy and depth") == [row[1] for row in medians]
+    table = pd.read_csv(ROOT / "synthetic" / "results" / "maxima.csv")
+    page = "docs/synthetic.md"
+    largest = table[(table["phi_depth"] == 1) & (table["reference_depth"] == 1)]["unbiased_cka"]
+    assert cells(page, "largest unbiased CKA with modality 1, D_φ = 1") == ours(largest, 2)
+    performance, depth, _ = medians_of_the_synthetic_study()
+    assert cells(page, "median ρ of alignment and accuracy over encoders") == [
+        value.split()[0] for value in performance
+    ]
+    assert cells(page, "median ρ of accuracy and depth") == [value.split()[0] for value in depth]
+
+
+@pytest.mark.parametrize(
+    ("axis", "by", "known"), [("D_φ", "phi_depth", synthetic.RHO), ("U", "uniqueness", synthetic.RHO_OF_PHI)]
+)
+def test_correlations_of_the_paper_page_are_those_of_results_and_the_published_ones(
+    axis: str, by: str, known: dict[tuple[str, int], dict[int, float]]
+) -> None:
+    table = pd.read_csv(ROOT / "synthetic" / "results" / "maxima.csv")
+    values = list(known["unbiased_cka", 1])
+    lines = [["", *(f"{axis} = {value}" for value in values)], ["---"] * (len(values) + 1)]
+    for (metric, depth), published in known.items():
+        name = metric_title(metric) + (f", encoder of modality 1 of depth {depth}" if depth > 1 else "")
+        rows = table[table["reference_depth"] == depth]
+        measured = ["–"] * len(values)
+        if len(rows) and metric in rows:
+            other = "uniqueness" if by == "phi_depth" else "phi_depth"
+            groups = [rows[rows[by] == value] for value in values]
+            measured = [rho_short(correlation(group[other], group[metric])) for group in groups]
+        lines += [[f"{name}: ours", *measured], [f"{name}: published", *ours(published.values(), 3)]]
+    expected = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    assert expected in text_of("docs/paper.md"), f"docs/paper.md should have this table:\n{expected}"
 
 
 def test_values_of_the_paper_page_are_those_of_results_and_of_published_tables() -> None:
-    def ours(values: Iterable[float], digits: int) -> list[str]:
-        return [f"{value:.{digits}f}".replace("-", "−") for value in values]
-
-    def rho(table: pd.DataFrame) -> list[float]:
-        return [spearmanr(table.columns, row)[0] for _, row in table.iterrows()]
-
     page = "docs/paper.md"
-    table = pd.read_csv(ROOT / "synthetic" / "results" / "alignment.csv")
-    for column, name in (("unbiased_cka", "unbiased CKA"), ("mutual_knn:k=100", "mutual-kNN, k = 100")):
-        largest = table.groupby(["phi_depth", "uniqueness"])[column].max().unstack()
-        assert cells(page, f"ours, {name}") == ours(rho(largest.loc[[1, 3, 5, 7, 9]]), 3)
-        assert cells(page, f"ours by D_φ, {name}") == ours(rho(largest[[0, 2, 4, 6]].T), 3)
-    largest = table[table["phi_depth"] == 1].groupby("uniqueness")["unbiased_cka"].max()
+    table = pd.read_csv(ROOT / "synthetic" / "results" / "maxima.csv")
+    largest = table[(table["phi_depth"] == 1) & (table["reference_depth"] == 1)]["unbiased_cka"]
     assert cells(page, "ours, largest unbiased CKA") == ours(largest, 2)
     assert cells(page, "published, from a figure") == ours(synthetic.MAXIMA.values(), 2)
-    assert cells(page, "published, unbiased CKA") == ours(synthetic.RHO.values(), 3)
     for name in ("performance", "depth"):
         values = {"performance": synthetic.ALIGNMENT_PERFORMANCE, "depth": synthetic.ALIGNMENT_DEPTH}[name]
         assert cells(page, f"published, alignment and {name}") == ours(values.values(), 2)
-    medians = re.findall(
-        r"^\| \d \| (.*?) \| .*? \| (.*?) \| .*? to .*? \| (.*?) \|", text_of("synthetic/RESULTS.md"), re.M
-    )
     names = ("alignment and performance", "performance and depth", "alignment and depth")
-    for name, column in zip(names, zip(*medians, strict=True), strict=True):
-        assert cells(page, f"ours, {name}") == list(column)
+    for name, column in zip(names, medians_of_the_synthetic_study(), strict=True):
+        assert cells(page, f"ours, {name}") == column
     for key, title in multibench.TITLES.items():
         row = [re.findall(r"[−\d.]+", cell) for cell in cells(page, title)]
         pairs = (

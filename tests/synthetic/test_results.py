@@ -19,9 +19,11 @@ from vlalign.synthetic.results import (
     OF_DEPTHS,
     headline,
     maxima,
+    maxima_by_reference,
     medians,
     rank_correlations,
     rho_of_maxima,
+    rho_of_phi,
 )
 
 METRIC = "unbiased_cka"
@@ -97,6 +99,27 @@ def test_rho_of_maxima() -> None:
         assert rho.r == pytest.approx(spearmanr(CONFIG.uniqueness, largest).statistic)
         assert rho.r < -0.8
         assert rho.n == 5
+
+
+def test_rho_of_phi_and_maxima_by_reference() -> None:
+    phis = (1, 2, 4, 5, 9)
+    shifted = [TABLE.assign(phi_depth=phi, **{METRIC: TABLE[METRIC] - 0.1 * (phi % 5)}) for phi in phis]
+    table = pd.concat([rows[TABLE["phi_depth"] == 1] for rows in shifted])
+    found = rho_of_phi(table, METRIC)
+    assert list(found) == [(m, u) for m in (2, 3) for u in CONFIG.uniqueness]
+    for rho in found.values():
+        assert rho is not None
+        assert rho.r == pytest.approx(spearmanr(phis, [-(phi % 5) for phi in phis]).statistic)
+    assert set(rho_of_phi(TABLE, METRIC).values()) == {None}
+    every = maxima_by_reference(TABLE, [METRIC])
+    assert len(every) == 2 * 5 * 2 * 5
+    shallowest = every[every["reference_depth"] == 2].set_index(["modality", "phi_depth", "uniqueness"])[METRIC]
+    pd.testing.assert_frame_equal(shallowest.unstack(), maxima(TABLE, METRIC))
+    (one,) = every.query("modality == 3 and reference_depth == 9 and phi_depth == 2 and uniqueness == 4")[METRIC]
+    assert (
+        one
+        == TABLE.query("modality == 3 and reference_depth == 9 and phi_depth == 2 and uniqueness == 4")[METRIC].max()
+    )
 
 
 def test_rho_needs_five_values_that_differ() -> None:

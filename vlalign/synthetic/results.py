@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -63,14 +63,26 @@ def maxima(table: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 def rho_of_maxima(table: pd.DataFrame, metric: str) -> dict[tuple[int, int], Correlation | None]:
     """Return Spearman's correlation of U and the maxima, by (modality, phi_depth); None for fewer than 5 U."""
-    from vlalign.stats import correlation
+    return {key: _rho(row) for key, row in maxima(table, metric).iterrows()}
 
-    rhos: dict[tuple[int, int], Correlation | None] = {}
-    for key, row in maxima(table, metric).iterrows():
-        values = row.dropna()
-        varies = len(values) >= LEAST and values.nunique() > 1
-        rhos[key] = correlation(list(map(float, values.index)), list(values)) if varies else None
-    return rhos
+
+def rho_of_phi(table: pd.DataFrame, metric: str) -> dict[tuple[int, int], Correlation | None]:
+    """Return Spearman's correlation of D_φ and the maxima, by (modality, U); None for fewer than 5 D_φ."""
+    return {
+        (modality, u): _rho(column)
+        for modality, rows in maxima(table, metric).groupby("modality")
+        for u, column in rows.droplevel("modality").items()
+    }
+
+
+def maxima_by_reference(table: pd.DataFrame, metrics: Sequence[str]) -> pd.DataFrame:
+    """Return the largest alignment over encoders and seeds, a column for each metric.
+
+    Returns:
+        One row for each modality, depth of its encoder of modality 1, phi_depth and uniqueness.
+    """
+    keys = ["modality", "reference_depth", "phi_depth", "uniqueness"]
+    return table.groupby(keys)[list(metrics)].max().reset_index()
 
 
 #: name of the correlation: columns that it is of; ``alignment`` is the metric
@@ -102,6 +114,16 @@ def rank_correlations(table: pd.DataFrame, metric: str) -> pd.DataFrame:
 def medians(table: pd.DataFrame, metric: str) -> pd.DataFrame:
     """Return medians over φ and seeds of :func:`rank_correlations`: rows (modality, uniqueness)."""
     return rank_correlations(table, metric).groupby(["modality", "uniqueness"])[list(OF_DEPTHS)].median()
+
+
+def _rho(values: pd.Series) -> Correlation | None:
+    """Return Spearman's correlation of the index and the values, None for fewer than 5 or equal ones."""
+    from vlalign.stats import correlation
+
+    values = values.dropna()
+    if len(values) < LEAST or values.nunique() < 2:
+        return None
+    return correlation(list(map(float, values.index)), list(values))
 
 
 def _spearman(a: pd.Series, b: pd.Series) -> float:

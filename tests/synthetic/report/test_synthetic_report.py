@@ -67,7 +67,7 @@ def test_findings_claim_no_fall_that_the_interval_does_not_show() -> None:
 def test_files_and_figures(tmp_path: Path) -> None:
     files = write_report(made_up_result(), tmp_path / "new" / "folder")
     figures = [f"{name}.{kind}" for name in FIGURES for kind in ("png", "pdf")]
-    assert [path.name for path in files] == ["alignment.csv", *figures, "RESULTS.md", "report.html"]
+    assert [path.name for path in files] == ["alignment.csv", "maxima.csv", *figures, "RESULTS.md", "report.html"]
     assert all(path.read_bytes().startswith(b"%PDF") for path in files if path.suffix == ".pdf")
     for path in (path for path in files if path.suffix == ".png"):
         with Image.open(path) as image:
@@ -76,6 +76,15 @@ def test_files_and_figures(tmp_path: Path) -> None:
     rows = pd.read_csv(files[0])
     assert len(rows) == 9 * 2 * 5  # U × φ × depths, of the shallowest reference
     assert set(rows["reference_depth"]) == {1}
+    most = pd.read_csv(files[1])
+    assert most.columns.tolist() == [
+        "modality", "reference_depth", "phi_depth", "uniqueness", "unbiased_cka", "mutual_knn:k=100"
+    ]  # fmt: skip
+    assert len(most) == 5 * 2 * 9  # depths of modality 1 × φ × U
+    expected = made_up_result().table.query("reference_depth == 4 and phi_depth == 3 and uniqueness == 7")
+    (one,) = most.query("reference_depth == 4 and phi_depth == 3 and uniqueness == 7").to_dict("records")
+    for metric in ("unbiased_cka", "mutual_knn:k=100"):
+        assert one[metric] == pytest.approx(expected[metric].max(), abs=1e-4)
 
 
 def test_the_page_shows_ours_beside_the_published() -> None:
@@ -92,6 +101,47 @@ def test_the_page_shows_ours_beside_the_published() -> None:
     assert "settings | those of the paper" in page
     for name in ("alignment", "heatmaps", "correlations", "performance"):
         assert f"](results/{name}.png)" in page
+
+
+def test_every_published_correlation_stands_beside_ours() -> None:
+    full, metrics = tuple(range(1, 11)), ("svcca", "cka:kernel=rbf", "unbiased_cka", "mutual_knn:k=10")
+    result = made_up_result(depths=full, phi_depths=full, metrics=metrics)
+    table = result.table
+    table.loc[table["phi_depth"] == 3, "svcca"] = 1 - table["svcca"]  # one D_φ rises with U
+    deep = table["reference_depth"] == 2
+    table.loc[deep, "unbiased_cka"] += 0.01 * table["phi_depth"]  # one reference rises with D_φ
+    page = markdown(synthetic_page(result, "svcca", FIGURES), Path())
+    section = page.split("## Correlations beside the published ones")[1].split("\n## ")[0]
+    of_u, of_phi = section.split("Spearman's correlation of")[1:]
+
+    def rows(part: str) -> dict[str, list[str]]:
+        lines = [line.strip("| ").split(" | ") for line in part.splitlines() if line.startswith("| ")]
+        return {line[0]: line[1:] for line in lines[2:]}
+
+    reference = "encoder of modality 1 of depth"
+    names = ["SVCCA", "CKA, kernel = rbf", "unbiased CKA", *(f"unbiased CKA, {reference} {depth}" for depth in (2, 3))]
+    assert list(rows(of_u)) == [f"{name}: {whose}" for name in names for whose in ("ours", "published")]
+    assert [cell.split(" ")[0] for cell in rows(of_u)["SVCCA: ours"]] == ["−1.00", "1.00", "−1.00", "−1.00", "−1.00"]
+    assert rows(of_u)["SVCCA: published"] == ["−1.000", "−1.000", "−0.983", "−1.000", "−0.950"]
+    assert rows(of_u)[f"unbiased CKA, {reference} 2: published"] == ["−0.983", "−0.850", "−0.983", "−0.983", "−0.983"]
+    assert list(rows(of_phi)) == ["SVCCA: ours", "SVCCA: published", "unbiased CKA: ours", "unbiased CKA: published"]
+    assert rows(of_phi)["unbiased CKA: published"] == ["−0.915", "−0.709", "−0.442", "−0.770"]
+    assert "beside the published" not in page_of(metrics=metrics, depths=full, epochs=(5, 10))
+
+
+def test_the_published_values_are_of_the_figures() -> None:
+    assert {tuple(values) for values in paper.RHO.values()} == {(1, 3, 5, 7, 9)}
+    assert {tuple(values) for values in paper.RHO_OF_PHI.values()} == {(0, 2, 4, 6)}
+    assert set(paper.RHO) == {("unbiased_cka", 1), ("unbiased_cka", 2), ("unbiased_cka", 3)} | {
+        (metric, 1) for metric in ("svcca", "mutual_knn:k=100", "unbiased_cka:kernel=rbf")
+    }
+    assert set(paper.RHO_OF_PHI) < set(paper.RHO)
+    assert all(
+        -1 <= value < 0 for table in (paper.RHO, paper.RHO_OF_PHI) for row in table.values() for value in row.values()
+    )
+    assert all(metric == paper.published_metric(metric) for metric, _ in paper.RHO)
+    for other in ("cka", "svcca:dim=9", "unbiased_cka:kernel=rbf,bandwidth=2", "rsa"):
+        assert paper.published_metric(other) is None
 
 
 @pytest.mark.parametrize("settings", [{"temperature": 0.1}, {"epochs": (5, 10)}, {"widths": (6, 24)}])

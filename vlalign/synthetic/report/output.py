@@ -20,7 +20,7 @@ from vlalign.synthetic.cells import shape_of
 from vlalign.synthetic.report.figures import save_figures
 from vlalign.synthetic.report.page import modality_tables, synthetic_page, task_tables
 from vlalign.synthetic.report.text import findings
-from vlalign.synthetic.results import headline
+from vlalign.synthetic.results import headline, maxima_by_reference
 
 if TYPE_CHECKING:
     from vlalign.decomposition import Decomposition
@@ -46,11 +46,12 @@ def write_report(
     make_folder(folder / _FOLDER)
     metric = result.chosen_metric(metric)
     small = headline(result.table).drop(columns=[c for c in result.table.columns if c.endswith("reference_layer")])
-    values = write_csv(folder / _FOLDER / "alignment.csv", small, "%.4f")
+    values = write_csv(folder / _FOLDER / "alignment.csv", small, "%.5g")
+    most = write_csv(folder / _FOLDER / "maxima.csv", maxima_by_reference(result.table, result.metrics), "%.5g")
     figures = save_figures(result, metric, folder / _FOLDER)
     page = synthetic_page(result, metric, figures)
     text = write_whole(folder / _RESULTS, markdown(page, folder))
-    files = [values, *with_pdf(list(figures.values())), text, save_html(page, folder / PAGE)]
+    files = [values, most, *with_pdf(list(figures.values())), text, save_html(page, folder / PAGE)]
     if console is not None:
         show_result(result, console, metric)
         show_files(files, console)

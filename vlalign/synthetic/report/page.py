@@ -15,15 +15,14 @@ from vlalign.stats.correlations import rho_short
 from vlalign.synthetic import SyntheticConfig, information
 from vlalign.synthetic import published as paper
 from vlalign.synthetic.cells import all_cells
-from vlalign.synthetic.report.text import bits_text, chance_of, findings
-from vlalign.synthetic.results import LEAST, OF_DEPTHS, headline, maxima, medians, rho_of_maxima
+from vlalign.synthetic.report.comparison import published_tables
+from vlalign.synthetic.report.text import bits_text, chance_of, findings, median_text
+from vlalign.synthetic.results import LEAST, OF_DEPTHS, headline, maxima, rank_correlations, rho_of_maxima
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from vlalign.synthetic import Information, SyntheticResult
-
-_METRIC = "unbiased_cka"  # of the published results
 
 
 def synthetic_page(result: SyntheticResult, metric: str, figures: Mapping[str, Path]) -> Page:
@@ -31,7 +30,7 @@ def synthetic_page(result: SyntheticResult, metric: str, figures: Mapping[str, P
 
     Args:
         result: of the study.
-        metric: whose values are shown; published values are shown with unbiased CKA.
+        metric: whose values are shown; published maxima and medians are those of unbiased CKA.
         figures: PNG files by name.
     """
     task = SyntheticConfig(**result.config)
@@ -48,9 +47,11 @@ def synthetic_page(result: SyntheticResult, metric: str, figures: Mapping[str, P
     for modality in sorted(table["modality"].unique()):
         end = f"-modality{modality}" if modality > 2 else ""
         own = {name.removesuffix(end): path for name, path in figures.items() if name.endswith(end)}
-        compare = modality == 2 and metric == _METRIC and not _unlike(result) and _whole(result)
+        compare = modality == 2 and not _unlike(result) and _whole(result)
         reference = int(table["reference_depth"].iloc[0])
-        sections += _modality(result, metric, modality, reference, own, compare)
+        sections += _modality(result, metric, modality, reference, own, compare and metric == paper.CKA)
+        if compare:
+            about.insert(1, Section("Correlations beside the published ones", published_tables(result)))
     sections[1:1] = about
     config = result.config
     return study_page(
@@ -130,7 +131,7 @@ def modality_tables(result: SyntheticResult, metric: str, modality: int, compare
     return [
         _rho_table(rows, metric, compare),
         _maxima_table(rows, metric, modality, compare),
-        _medians_table(rows, metric, modality, compare),
+        _medians_table(rows, metric, compare),
     ]
 
 
@@ -202,7 +203,7 @@ def _rho_table(rows: pd.DataFrame, metric: str, compare: bool) -> Table:
     for (_, phi), rho in rhos.items():
         cell = [str(phi), rho_short(rho), p_text(None if rho is None else rho.p_value)]
         if compare:
-            known = paper.RHO.get(phi)
+            known = paper.RHO[paper.CKA, 1].get(phi)
             cell += [DASH] * 2 if known is None or rho is None else [number(known, 3), number(rho.r - known, 3)]
         cells.append(cell)
     caption = "Spearman's correlation of U and the largest alignment; intervals treat the values as independent draws"
@@ -220,16 +221,19 @@ def _maxima_table(rows: pd.DataFrame, metric: str, modality: int, compare: bool)
     return Table("The largest alignment over encoders and seeds", ["", *(f"U = {u}" for u in most.columns)], cells)
 
 
-def _medians_table(rows: pd.DataFrame, metric: str, modality: int, compare: bool) -> Table:
+def _medians_table(rows: pd.DataFrame, metric: str, compare: bool) -> Table:
     test = rows.groupby("uniqueness")["test"].agg(list)
-    values, cells = medians(rows, metric).loc[modality], {}
+    values, cells = rank_correlations(rows, metric), {}
     if values[list(OF_DEPTHS)].isna().all(axis=None):
         ranges = [[str(u), span(own, 3)] for u, own in test.items()]
         return Table("Test accuracy over φ, seeds and encoders", ["U", "test accuracy"], ranges)
     names = [*OF_DEPTHS, "test accuracy"]
-    for u, row in values.iterrows():
-        cells[u] = [*(number(row[name], 2) for name in OF_DEPTHS), span(test[u], 3)]
-    caption = "Medians over φ and seeds of Spearman's ρ over encoders; a dash: fewer than five values, or a constant"
+    for u, own in values.groupby("uniqueness"):
+        cells[u] = [*(median_text(own[name]) for name in OF_DEPTHS), span(test[u], 3)]
+    caption = (
+        "Medians over φ and seeds of Spearman's ρ over encoders, with 95 % intervals that treat the values as "
+        "independent; a dash: fewer than five values, or a constant"
+    )
     if compare:
         caption += ". Published medians: over D_φ 1 to 10 and five seeds"
         names = [column for name in names for column in (name.replace("/", " / "), "published")]

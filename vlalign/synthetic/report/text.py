@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vlalign.display.figures import evenly
-from vlalign.display.format import metric_title, number, p_text, plural, signed
+from vlalign.display.format import interval, metric_title, number, p_text, plural, signed
 from vlalign.display.result import Texts
 from vlalign.metrics import parse_metric
 from vlalign.stats.correlations import rho_short
 from vlalign.synthetic.results import KEYS, LEAST, headline, maxima, medians, rank_correlations, rho_of_maxima
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from vlalign.synthetic import Information, SyntheticResult
 
 
@@ -49,6 +51,23 @@ def main_table(result: SyntheticResult, metric: str | None = None) -> Texts:
         rows.append([str(modality), str(phi), *(number(value, 3) for value in values), rho_short(rho), p])
     columns = ["modality", "D_φ", *(f"U = {u}" for u in most.columns), "ρ (95 % interval)", "p"]
     return Texts(columns, rows)
+
+
+def median_text(values: pd.Series) -> str:
+    """Return the median with its 95 % interval from order statistics, for at least six values.
+
+    >>> import pandas as pd
+    >>> median_text(pd.Series(range(11)))
+    '5.00 (1.00 to 9.00)'
+    """
+    from scipy.stats import quantile_test
+
+    values = values.dropna()
+    text = number(values.median() if len(values) else None, 2)
+    if len(values) < 6:  # the smallest and largest of five hold the median in 94 % of draws
+        return text
+    low, high = quantile_test(values, p=0.5).confidence_interval(0.95)
+    return f"{text} ({interval(low, high, 2, ' to ')})"
 
 
 def bits_text(one: Information) -> str:
