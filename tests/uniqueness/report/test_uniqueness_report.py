@@ -20,7 +20,9 @@ from vlalign.errors import VlalignError
 from vlalign.report.page import Page as Parts
 from vlalign.report.page import Table, dark_png, html
 from vlalign.uniqueness import UniquenessResult
+from vlalign.uniqueness import published as paper
 from vlalign.uniqueness.report import show_uniqueness, uniqueness_table, write_report
+from vlalign.uniqueness.report.comparison import published_table
 from vlalign.uniqueness.report.page import uniqueness_page
 from vlalign.uniqueness.report.text import p_value_text
 
@@ -212,3 +214,50 @@ def test_parts_of_pages() -> None:
     assert found.texts["small"] == ["g"]
     assert found.texts["td"] == ["90\u00a0%"]
     assert found.all("td") == [{"class": "word"}]
+
+
+def test_published_slopes_stand_beside_those_of_the_published_models() -> None:
+    names = {
+        "vision-a": "dinov2", "vision-a-1": "dinov2-small", "vision-a-2": "dinov2-base", "vision-b": "augreg",
+        "vision-b-1": "vit-small-augreg", "vision-b-2": "vit-base-augreg", "llm-1b": "bloomz-560m",
+        "llm-2b": "bloomz-3b", "llm-3b": "llama-7b", "llm-4b": "llama-13b", "llm-5b": "llama-65b",
+    }  # fmt: skip
+    result = made_up_study(2, 2, (0, 10, 50, 90), 5, name=lambda name: names.get(name, name))
+    table = published_table(result)
+    assert table is not None
+    rows = {row[0]: row[1:] for row in table.rows}
+    assert list(rows) == [
+        "dinov2: ours", "dinov2: published", "dinov2, largest: ours", "dinov2, largest: published", "augreg: ours",
+        "augreg: published",
+    ]  # fmt: skip
+    for family in ("augreg", "dinov2"):
+        fits = [fit for fit in result.fits if fit.rate == 50 and family in fit.x]
+        assert len(fits) == 2
+        slope, rho = (sum(values) / 2 for values in zip(*((fit.slope, fit.rho.r) for fit in fits), strict=True))
+        assert rows[f"{family}: ours"][3] == f"{slope:.3f} / {rho:.3f}".replace("-", "−")
+        assert rows[f"{family}: ours"][2] == "–"  # no 30 %
+    assert rows["dinov2: published"] == [
+        "−0.950", "0.112 / 0.852", "0.108 / 0.951", "0.071 / 0.900", "0.065 / 0.800", "0.024 / 0.612"
+    ]  # fmt: skip
+    assert rows["dinov2, largest: published"] == ["–", "0.159", "–", "0.111", "–", "0.080"]
+    (curve,) = (curve for curve in result.curves if curve.family == "dinov2")
+    assert rows["dinov2, largest: ours"][1] == f"{curve.maxima[1]:.3f}"
+    assert "0.112 / 0.852" in html(uniqueness_page(result, {}))
+    others = (
+        replace(result, config={**result.config, "metric": "unbiased_cka"}),
+        replace(result, config={**result.config, "k": 5}),
+    )
+    assert not any(published_table(other) for other in (*others, made_up_study(2, 2, languages=5)))
+
+
+def test_published_slopes_of_the_paper_page_are_those_of_the_report() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "paper.md").read_text(encoding="utf-8")
+    titles = {
+        "dinov2": "DINOv2", "augreg": "ImageNet-21k ViT", "clip": "CLIP",
+        "clip-ft-in12k": "CLIP, fine-tuned on ImageNet-12k", "mae": "MAE",
+    }  # fmt: skip
+    assert list(titles) == list(paper.RHO) == list(paper.PERFORMANCE)
+    for family, title in titles.items():
+        cells = " | ".join(f"{slope:.3f} / {rho:.3f}" for slope, rho in paper.PERFORMANCE[family])
+        assert f"| {title} | {cells} |" in page
+        assert f"| {title} | −{-paper.RHO[family]:.3f} |" in page

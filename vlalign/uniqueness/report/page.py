@@ -11,6 +11,7 @@ from vlalign.display.format import DASH, durations, interval, metric_title, numb
 from vlalign.report.page import Bullets, Details, Figure, Page, Paragraph, Part, Section, Table
 from vlalign.report.study import study_page
 from vlalign.uniqueness.analysis import LEAST
+from vlalign.uniqueness.report.comparison import published_table
 from vlalign.uniqueness.report.text import (
     curve_rho,
     edits_text,
@@ -67,6 +68,7 @@ def uniqueness_page(result: UniquenessResult, figures: Mapping[str, Path]) -> Pa
                 "Alignment against performance",
                 [
                     _performance(result, figures.get("performance")),
+                    published_table(result),
                     Details(f"Findings of all {len(apart)} models", [Bullets(apart)]),
                 ],
             ),
