@@ -13,7 +13,9 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +23,22 @@ import torch
 from gpu_models import save_text_model
 from measure import Row, row_of, run_alone
 from torch import Tensor, nn
+from transformers import AutoTokenizer
 
 from vlalign.data import DataSpec, open_data
 from vlalign.extraction.background import Background
 from vlalign.extraction.batches import token_batches
 from vlalign.extraction.engine import Engine
 from vlalign.extraction.options import ExtractOptions
-from vlalign.extraction.readers import TextReader, VisionReader, pad_right
+from vlalign.extraction.pool import Pooled, to_cpu
+from vlalign.extraction.readers import TextReader, VisionReader, _Assembly, pad_right
 from vlalign.models.registry import resolve
 from vlalign.models.source import locate
+from vlalign.models.structure import Tap
 from vlalign.models.text import load_text_model
 from vlalign.models.tokenizer import load_tokenizer
 from vlalign.models.vision import load_preprocessing, load_vision_model
-from vlalign.store import Layer, RunKey, RunWriter
+from vlalign.store import Layer, RunKey, RunWriter, Shard
 
 TEXT_MODEL, VISION_MODEL = "demo-smollm2-135m", "demo-dinov2-small"
 BATCH_TOKENS, BATCH_IMAGES = 2048, 16  # the extractor's own choice on a CPU
@@ -109,7 +114,8 @@ def _extract(reader: Any, writer: RunWriter, shard: Any) -> float:
     """Measure the seconds to read one shard and write it to disk."""
     layers = [Layer(i, tap.name, tap.width, tap.convention) for i, tap in enumerate(reader.taps)]
     start = time.perf_counter()
-    for made, result in reader.read([shard], lambda count: None):
+    for made, assemble in reader.read([shard], lambda count: None):
+        result = assemble()
         writer.write(made, result.features[0], layers, result.extras)
     return time.perf_counter() - start
 
@@ -167,48 +173,72 @@ def rows(quick: bool = False, captions: str | None = None, images: str | None = 
 
 
 def planning_rows(count: int) -> list[Row]:
-    """Measure a plan of many captions, from the file to the run key, with a tokenizer made from the built-in ones."""
+    """Measure a plan of many captions, from the file to the run key, and bare tokenization by the same tokenizer."""
     captions = open_data(DataSpec("builtin:emoji"), {"text"}).captions
     assert captions is not None
+    texts = [f"{captions[i % len(captions)]} {i}" for i in range(count)]
     with tempfile.TemporaryDirectory() as scratch:
         folder, _ = save_text_model("llama-7b", Path(scratch), DataSpec("builtin:emoji"), tiny=True)
-        lines = [json.dumps({"id": str(i), "text": f"{captions[i % len(captions)]} {i}"}) for i in range(count)]
+        lines = [json.dumps({"id": str(i), "text": text}) for i, text in enumerate(texts)]
         path = Path(scratch, "captions.jsonl")
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        backend = AutoTokenizer.from_pretrained(folder).backend_tokenizer
 
-        def plan(samples: int) -> float:
-            data = DataSpec(str(path), max_samples=samples)
-            engine = Engine(ExtractOptions(models=(str(folder),), data=data, store=f"{scratch}/store", cpu=True))
+        def plan() -> None:
+            config = ExtractOptions(models=(str(folder),), data=DataSpec(str(path)), store=f"{scratch}/store", cpu=True)
+            Engine(config).plan()
+
+        def cpu_seconds(work: Callable[[], object]) -> float:
             start = time.process_time()
-            engine.plan()
+            work()
             return time.process_time() - start
 
-        plan(32)  # warm up
-        seconds = min(plan(count) for _ in range(3))
-    return [
-        row_of(f"planning of {count:,} captions, CPU time of each", "–", seconds / count * 1e6, None, "µs", below=40)
-    ]
+        plan()  # warm up
+        times = [(cpu_seconds(plan), cpu_seconds(lambda: backend.encode_batch_fast(texts))) for _ in range(5)]
+    whole, bare = (min(one) / count * 1e6 for one in zip(*times, strict=True))
+    what = f"planning of {count:,} captions, CPU time of each"
+    return [row_of(what, "bare tokenization", whole, bare, "µs", below=40, tokenization=bare / whole)]
 
 
 def writing_rows(count: int, layers: int, width: int, forward: float) -> list[Row]:
-    """Measure how long a forward on another device, for which a sleep stands, waits for its shards to be written."""
-    rows, taps = 128, [Layer(i, f"block_{i}", width, "") for i in range(layers)]
-    features = {tap.name: torch.randn(rows, width) for tap in taps}
+    """Measure how long a forward on another device, for which 100 short sleeps stand, waits for its shards.
+
+    Each sleep ends with Python code, as the launch of a kernel does, which waits while another thread holds Python's
+    lock. The forward's thread hands over the pooled states of four batches a shard; writers put them together.
+    """
+    rows, taps = 128, [Tap(f"block_{i}", width, "", "") for i in range(layers)]
+    local, sums = to_cpu([torch.randn(rows // 4, size) for _ in taps for size in (width, 3)])
+    pooled = Pooled([local[::2], local[1::2]], sums)
+    ids = [str(i) for i in range(rows * count)]
+    own_cpu = 0.0
+
+    def seconds(write: Callable[..., object] | None, shards: list[Shard]) -> float:
+        nonlocal own_cpu
+        start = time.perf_counter()
+        for shard in shards:
+            for _ in range(100):
+                time.sleep(forward / 100)
+            begin = time.thread_time()
+            assembly = _Assembly(taps, ids, "model")
+            for at in range(shard.start, shard.stop, rows // 4):
+                assembly.put(range(at, at + rows // 4), pooled)
+            if write is not None:
+                write([writer], None, taps, shard, partial(assembly.shard, shard))
+            own_cpu = time.thread_time() - begin
+        return (time.perf_counter() - start) / len(shards)
+
     with tempfile.TemporaryDirectory() as folder:
-
-        def waits(name: str, threads: int | None) -> float:
+        made = {}
+        for name in ("alone", "background"):
             key = RunKey({"model": {"name": name, "modality": "text"}})
-            writer = RunWriter(folder, key, [str(i) for i in range(rows * count)], rows)
-            with nullcontext(writer.write) if threads is None else Background(writer.write, threads) as write:
-                start = time.perf_counter()
-                for shard in writer.shards:
-                    time.sleep(forward)
-                    write(shard, features, taps, {})
-                return (time.perf_counter() - start) / count - forward
-
-        alone, background = waits("alone", None), waits("background", 2)
+            writer = RunWriter(folder, key, ids, rows)
+            bare = seconds(None, writer.shards)
+            with nullcontext(Engine._write) if name == "alone" else Background(Engine._write, 2) as write:
+                made[name] = seconds(write, writer.shards) - bare
     what = f"wait for a shard of {layers} × {width:,} × {rows} in the background, forward of {forward:g} s"
-    return [row_of(what, "writing between forwards", background, alone, "s", below=0.02)]
+    return [
+        row_of(what, "writing between forwards", made["background"], made["alone"], "s", below=0.02, own_cpu=own_cpu)
+    ]
 
 
 FLAGS = {"captions": "a data set, or a JSON file of edited captions", "images": "a data set of images"}

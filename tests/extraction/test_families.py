@@ -111,7 +111,8 @@ def loaded(folder: Path) -> TextModel:
 def read(model: TextModel, tokens: list[list[int]], budget: int) -> list[torch.Tensor]:
     ids = [f"s{i}" for i in range(len(tokens))]
     reader = TextReader(model, "m", ids, tokens, {"bytes": [1] * len(ids)}, ["mean"], budget)
-    [(_, result)] = reader.read([Shard(0, 0, len(ids))], lambda count: None)
+    [(_, assemble)] = reader.read([Shard(0, 0, len(ids))], lambda count: None)
+    result = assemble()
     assert ("bits" in result.extras) == (model.head is not None or model.full is not None)
     return list(result.features[0].values())
 

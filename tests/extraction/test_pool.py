@@ -8,7 +8,7 @@ from torch import nn
 
 from vlalign.errors import VlalignError
 from vlalign.extraction.loss import bits_per_text
-from vlalign.extraction.pool import StatePooler, to_cpu
+from vlalign.extraction.pool import Pooled, StatePooler, to_cpu
 from vlalign.extraction.readers import _Assembly, pad_right
 from vlalign.models.structure import Tap
 from vlalign.store import Shard
@@ -20,7 +20,8 @@ def test_hooks_leave_nothing_behind() -> None:
     x = torch.randn(5, 3)
     with StatePooler(module, taps, lambda state, tap: [state.detach(), -state.detach()], entering=False) as pooler:
         module(x)
-        (first, second), (minus, _) = pooler.collect()
+        pooled = pooler.collect()
+    (first, second), (minus, _) = pooled.kinds
     torch.testing.assert_close(first, module[0](x).detach())
     torch.testing.assert_close(minus, -first)
     torch.testing.assert_close(second, module(x).detach())
@@ -41,18 +42,42 @@ def test_bits_do_not_depend_on_chunks_or_padding() -> None:
             torch.testing.assert_close(bits[i], expected, rtol=1e-5, atol=1e-5)
 
 
-def test_states_of_one_device_keep_their_order_and_values() -> None:
-    states = [torch.randn(3, width) for width in (2, 5, 1)]
-    for ours, theirs in zip(to_cpu(states), states, strict=True):
+def test_states_keep_their_order_and_values_but_not_their_memory() -> None:
+    whole = torch.randn(3, 7, 5)  # a class token would keep all tokens in memory
+    states = [whole[:, 0], torch.randn(3, 2), whole[:, 1, :1]]
+    local, sums = to_cpu(states)
+    for ours, theirs in zip(local, states, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+        assert ours.untyped_storage().nbytes() == 4 * 3 * 8
+    torch.testing.assert_close(sums, sum(state.sum(1) for state in states))
 
 
 def test_large_finite_states_whose_sum_overflows_are_kept() -> None:
     tap = Tap("block_0", 2, "", "")
-    assembly = _Assembly([Shard(0, 0, 2)], [tap], 1, ["a", "b"], "model")
+    assembly = _Assembly([tap], ["a", "b"], "model")
     state, norms = torch.full((2, 2), 3e38), torch.zeros(2, 3)
-    assembly.put([1, 0], [[state], [norms]])
+
+    def put() -> None:
+        (first, second), sums = to_cpu([state, norms])
+        assert not torch.isfinite(sums).all()
+        assembly.put([1, 0], Pooled([[first], [second]], sums))
+
+    put()
     torch.testing.assert_close(assembly.shard(Shard(0, 0, 2)).features[0]["block_0"], state, rtol=0, atol=0)
-    state[1, 1] = float("inf")
-    with pytest.raises(VlalignError, match="sample 'a' are not finite at layer block_0"):
-        assembly.put([1, 0], [[state], [norms]])
+    for value in ("inf", "-inf", "nan"):
+        state[1, 1] = float(value)
+        with pytest.raises(VlalignError, match="sample 'a' are not finite at layer block_0"):
+            put()
+
+
+def test_shards_of_a_group_take_their_rows_from_all_batches() -> None:
+    assembly = _Assembly([Tap("a", 1, "", "")], list("abcdef"), "model")
+    values = torch.arange(6.0)[:, None]
+    for rows in ([4, 1], [5, 3, 0], [2]):
+        local, sums = to_cpu([values[rows], values[rows].expand(-1, 3)])
+        assembly.put(rows, Pooled([[local[0]], [local[1]]], sums), tokens=torch.tensor(rows))
+    for shard in (Shard(1, 2, 6), Shard(0, 0, 2)):
+        result, rows = assembly.shard(shard), slice(shard.start, shard.stop)
+        assert result.features[0]["a"].tolist() == values[rows].tolist()
+        assert result.extras["tokens"].tolist() == list(range(shard.start, shard.stop))
+        assert result.norms[:, 0, 1].tolist() == values[rows, 0].tolist()

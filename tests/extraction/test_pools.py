@@ -128,12 +128,13 @@ def test_a_planted_sink_is_found_where_it_begins(tiny: TinyModels) -> None:
 
     def read(pools: list[str]) -> Any:
         reader = TextReader(model, "llama", ["a", "b", "c"], tokens, {}, pools, 100)
-        ((_, result),) = reader.read([Shard(0, 0, 3)], lambda count: None)
-        return result
+        ((_, assemble),) = reader.read([Shard(0, 0, 3)], lambda count: None)
+        return assemble()
 
     # without the first token, of the model as it is: the mean without the one special token
     plain = TextReader(model, "llama", ["a", "b", "c"], tokens, {}, ["mean-content"], 100, (1, 0))
-    ((_, rest),) = plain.read([Shard(0, 0, 3)], lambda count: None)
+    ((_, assemble),) = plain.read([Shard(0, 0, 3)], lambda count: None)
+    rest = assemble()
     before = read(["mean"])
 
     def scale(module: Any, arguments: Any, output: Any) -> Any:

@@ -63,8 +63,8 @@ def read(source: ModelSource, pool: str, batch: int) -> list[torch.Tensor]:
     model = load_vision_model(source, dtype=torch.float32, device=torch.device("cpu"))
     preprocessing = Preprocessing(pixels, {}, (32, 32))  # type: ignore[arg-type]
     reader = VisionReader(model, "m", NOISE, preprocessing, [pool], batch, 0)  # type: ignore[arg-type]
-    [(_, result)] = reader.read([Shard(0, 0, COUNT)], lambda count: None)
-    return list(result.features[0].values())
+    [(_, assemble)] = reader.read([Shard(0, 0, COUNT)], lambda count: None)
+    return list(assemble().features[0].values())
 
 
 def average(state: torch.Tensor, width: int) -> torch.Tensor:

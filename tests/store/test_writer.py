@@ -7,16 +7,31 @@ import multiprocessing
 import os
 import sys
 
+import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save
 
 from vlalign.errors import VlalignError
 from vlalign.store import FeatureStore, Shard
+from vlalign.store.shard import file_parts
 
 fork = multiprocessing.get_context("fork")  # keeps closures usable; the tensors here are too small for threads
 
 
 # --- bytes ------------------------------------------------------------------------------------------------------------
+
+
+def test_parts_of_a_file_are_the_bytes_of_safetensors():
+    numbers = np.random.default_rng(0).integers(0, 200, 24)
+    kinds = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?", ">f4")
+    tensors = {f'extra.{kind} é\u2028"\x1f': numbers[: 2 + i].astype(kind) for i, kind in enumerate(kinds)}
+    tensors |= {"b": numbers.reshape(2, 3, 4).astype("f4").T, "a": np.zeros((0, 3), "f4"), "Ω": numbers.astype("f4")}
+    metadata = {"vlalign": json.dumps({"ids": ["é", '"', "\n", "\ud800"]})}
+    parts = file_parts(tensors, metadata)
+    dense = {name: np.ascontiguousarray(values) for name, values in tensors.items()}
+    assert b"".join(bytes(part) for part in parts) == save(dense, metadata=metadata)
+    assert np.shares_memory(parts[-1], tensors['extra.? é\u2028"\x1f'])
 
 
 def test_equal_runs_have_equal_bytes(toy, tmp_path, tree):

@@ -18,7 +18,7 @@ from vlalign.extraction.options import ExtractKeywords, ExtractOptions
 from vlalign.extraction.plan import ModelPlan, Plan, Sweep, make_plan
 from vlalign.extraction.probe import probe
 from vlalign.extraction.progress import Progress, bar, followed, logged
-from vlalign.extraction.readers import ShardFeatures, TextReader, VisionReader
+from vlalign.extraction.readers import Assemble, TextReader, VisionReader
 from vlalign.extraction.tokens import Tokens
 from vlalign.models.precision import exact_float32
 from vlalign.models.registry import resolve
@@ -154,9 +154,9 @@ class Engine:
                 seconds["load"] = time.perf_counter() - start
                 start = time.perf_counter()
                 with exact_float32(), Background(self._write, self._writers, max(map(len, groups))) as write:
-                    for shard, result in reader.read(mine, advance, groups):
+                    for shard, assemble in reader.read(mine, advance, groups):
                         chosen = [w if shard in lacks else None for w, lacks in zip(writers, lacking, strict=True)]
-                        write(chosen, plans[0].texts, reader.taps, shard, result)
+                        write(chosen, plans[0].texts, reader.taps, shard, assemble)
                 seconds["extract"] = time.perf_counter() - start
                 del reader
             meet(self.state)
@@ -181,11 +181,12 @@ class Engine:
         texts: Tokens | None,
         taps: Sequence[Tap],
         shard: Shard,
-        result: ShardFeatures,
+        assemble: Assemble,
     ) -> None:
         """Write a shard of every run that has a writer, in the order of the pools."""
         layers = [Layer(i, tap.name, tap.width, tap.convention) for i, tap in enumerate(taps)]
         tokens, pieces = (texts.ids[shard.start : shard.stop], texts.pieces) if texts else (None, None)
+        result = assemble()
         norms = result.token_norms(tokens, pieces)
         for writer, features in zip(writers, result.features, strict=True):
             if writer is not None:

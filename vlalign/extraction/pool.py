@@ -6,6 +6,7 @@ No stack of layers × batch × tokens × width ever exists.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,19 @@ if TYPE_CHECKING:
 
 class MisshapenState(VlalignError):
     """States that are not one vector for each token of each text after each block."""
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """Pooled states of a batch, on the CPU.
+
+    Attributes:
+        kinds: for each tensor that ``reduce`` returns, ``[B, …]`` of every tap.
+        sums: of all values of each sample, ``[B]``: finite only if they all are.
+    """
+
+    kinds: list[list[Tensor]]
+    sums: Tensor
 
 
 #: a state to float32 tensors ``[B, …]``, one for each pool and one of measurements
@@ -79,8 +93,8 @@ class StatePooler:
             raise MisshapenState(f"{tap.module} runs more than once")
         self._pooled[tap.name] = self._reduce(state, tap)
 
-    def collect(self) -> list[list[Tensor]]:
-        """Return what ``reduce`` made of the last forward, on the CPU: a list over the taps for each of its tensors.
+    def collect(self) -> Pooled:
+        """Return what ``reduce`` made of the last forward.
 
         Raises:
             MisshapenState: a block did not run as a module.
@@ -89,24 +103,30 @@ class StatePooler:
         if absent := [tap.name for tap in self._taps if tap.name not in pooled]:
             raise MisshapenState(f"no state for {absent[0]}")
         every = [pooled[tap.name] for tap in self._taps]
-        local = to_cpu([tensor for tensors in every for tensor in tensors])
+        local, sums = to_cpu([tensor for tensors in every for tensor in tensors])
         kinds = len(every[0])
-        return [local[kind::kinds] for kind in range(kinds)]
+        return Pooled([local[kind::kinds] for kind in range(kinds)], sums)
 
     def discard(self) -> None:
         """Discard the states of a forward that failed."""
         self._pooled.clear()
 
 
-def to_cpu(states: Sequence[Tensor]) -> list[Tensor]:
-    """Return float32 tensors ``[B, …]`` on the CPU; those of one GPU come in one copy through page-locked memory."""
+def to_cpu(states: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
+    """Return float32 tensors ``[B, …]`` on the CPU, and the sum of all values of each row, ``[B]``.
+
+    They are joined and summed where they are, and copied together: from a GPU through page-locked memory, with a single
+    synchronisation. The results share no memory with whole states, of which a class token is a view.
+    """
     import torch
 
-    device = states[0].device
-    if device.type != "cuda" or any(state.device != device for state in states):
-        return [state.cpu() for state in states]
+    if any(state.device != states[0].device for state in states):
+        states = [state.cpu() for state in states]
     joined = torch.cat(list(states), dim=1)
-    pinned = torch.empty(joined.shape, dtype=joined.dtype, pin_memory=True)
-    pinned.copy_(joined, non_blocking=True)
-    torch.cuda.current_stream(device).synchronize()
-    return list(pinned.split([state.shape[1] for state in states], dim=1))
+    local = [joined, joined.sum(1)]
+    if joined.device.type == "cuda":
+        pinned = [torch.empty(one.shape, dtype=one.dtype, pin_memory=True) for one in local]
+        local = [here.copy_(there, non_blocking=True) for here, there in zip(pinned, local, strict=True)]
+        torch.cuda.current_stream(joined.device).synchronize()
+    joined, sums = (one.cpu() for one in local)
+    return list(joined.split([state.shape[1] for state in states], dim=1)), sums

@@ -154,8 +154,8 @@ def _read(model: TextModel, name: str, lengths: Sequence[int]) -> list[Tensor]:
     tokens = _made_up(model, lengths)
     ids, budget = [f"trial text {i}" for i in range(len(tokens))], len(lengths) * max(lengths)
     reader = TextReader(replace(model, head=None, full=None), name, ids, tokens, {}, ("mean",), budget)
-    [(_, result)] = reader.read([Shard(0, 0, len(tokens))], lambda count: None)
-    return list(result.features[0].values())
+    [(_, assemble)] = reader.read([Shard(0, 0, len(tokens))], lambda count: None)
+    return list(assemble().features[0].values())
 
 
 def _apart(a: Sequence[Tensor], b: Sequence[Tensor]) -> float:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from vlalign.errors import VlalignError, short_line
 from vlalign.extraction.batches import Halving, token_batches
 from vlalign.extraction.decoding import decode
 from vlalign.extraction.loss import bits_per_text
-from vlalign.extraction.pool import MisshapenState, StatePooler
+from vlalign.extraction.pool import MisshapenState, Pooled, StatePooler
 from vlalign.extraction.pools import pool_patches, pool_tokens
 from vlalign.models.structure import Tap
 from vlalign.models.text import TextModel
@@ -79,39 +80,32 @@ class ShardFeatures:
         return TokenNorms(np.ascontiguousarray(ratio), np.ascontiguousarray(share), places, chosen, pieces)
 
 
+#: puts the features of a shard together, in any thread, so that the model need not wait for it
+Assemble = Callable[[], ShardFeatures]
+
+
 class _Assembly:
-    """Collector of batches, in any order, into a group of shards; it refuses features that are not finite."""
+    """Collector of batches, in any order, for a group of shards; it refuses features that are not finite."""
 
-    def __init__(self, group: Sequence[Shard], taps: Sequence[Tap], pools: int, ids: Sequence[str], model: str) -> None:
-        import torch
-
+    def __init__(self, taps: Sequence[Tap], ids: Sequence[str], model: str) -> None:
         self._taps, self._ids, self._model = taps, ids, model
-        self._start, self._rows = group[0].start, group[-1].stop - group[0].start
-        features = [{tap.name: torch.empty(self._rows, tap.width) for tap in taps} for _ in range(pools)]
-        self._result = ShardFeatures(features, {}, torch.empty(self._rows, len(taps), 3))
+        self._batches: list[tuple[Sequence[int], Pooled, dict[str, Tensor]]] = []
 
-    def shard(self, shard: Shard) -> ShardFeatures:
-        """Return the features of one shard of the group, once all its rows have been put."""
-        rows = slice(shard.start - self._start, shard.stop - self._start)
-        features = [{name: states[rows] for name, states in one.items()} for one in self._result.features]
-        extras = {name: values[rows] for name, values in self._result.extras.items()}
-        return ShardFeatures(features, extras, self._result.norms[rows])
-
-    def put(self, rows: Sequence[int], pooled: Sequence[Sequence[Tensor]], **extras: Tensor) -> None:
+    def put(self, rows: Sequence[int], pooled: Pooled, **extras: Tensor) -> None:
         """Put a batch.
 
         Args:
             rows: of the data set.
-            pooled: for each pool, then for the measurements, ``[B, …]`` of each tap.
+            pooled: for each pool, then of the measurements.
             extras: name to ``[B]``.
+
+        Raises:
+            NotFinite: names the first sample and layer.
         """
         import torch
 
-        places = torch.tensor([row - self._start for row in rows])
-        *vectors, norms = pooled
-        self._result.norms.index_copy_(0, places, torch.stack(list(norms), dim=1))
-        for features, states in zip(self._result.features, vectors, strict=True):
-            self._put(features, rows, places, states)
+        if not torch.isfinite(pooled.sums).all():
+            self._check(rows, pooled)  # large values may have an infinite sum
         for name, values in extras.items():
             if not torch.isfinite(values).all():
                 bad = int((~torch.isfinite(values)).nonzero()[0, 0])
@@ -119,21 +113,41 @@ class _Assembly:
                     f"{self._model}: {name} of sample {self._ids[rows[bad]]!r} are not finite, because the head's "
                     "values are not: try --dtype float32, or leave the loss out with --no-loss"
                 )
-            if name not in self._result.extras:
-                self._result.extras[name] = torch.zeros(self._rows, dtype=values.dtype)
-            self._result.extras[name][places] = values
+        self._batches.append((rows, pooled, extras))
 
-    def _put(self, features: dict[str, Tensor], rows: Sequence[int], places: Tensor, states: Sequence[Tensor]) -> None:
+    def _check(self, rows: Sequence[int], pooled: Pooled) -> None:
         import torch
 
-        for tap, state in zip(self._taps, states, strict=True):
-            if not torch.isfinite(state.sum()) and not torch.isfinite(state).all():  # a finite sum is quick to see
-                bad = int((~torch.isfinite(state)).any(1).nonzero()[0, 0])
-                raise NotFinite(
-                    f"{self._model}: features of sample {self._ids[rows[bad]]!r} are not finite at layer {tap.name}: "
-                    "try --dtype float32 or bfloat16 (float16 overflows in some models)"
-                )
-            features[tap.name].index_copy_(0, places, state)
+        for vectors in pooled.kinds[:-1]:
+            for tap, state in zip(self._taps, vectors, strict=True):
+                if not torch.isfinite(state).all():
+                    bad = int((~torch.isfinite(state)).any(1).nonzero()[0, 0])
+                    raise NotFinite(
+                        f"{self._model}: features of sample {self._ids[rows[bad]]!r} are not finite at layer "
+                        f"{tap.name}: try --dtype float32 or bfloat16 (float16 overflows in some models)"
+                    )
+
+    def shard(self, shard: Shard) -> ShardFeatures:
+        """Put the features of one shard together, once all its rows have been put; any thread may call this."""
+        import torch
+
+        pools = len(self._batches[0][1].kinds) - 1
+        features = [{tap.name: torch.empty(shard.rows, tap.width) for tap in self._taps} for _ in range(pools)]
+        norms = torch.empty(shard.rows, len(self._taps), 3)
+        extras: dict[str, Tensor] = {}
+        for rows, pooled, values in self._batches:
+            chosen = torch.tensor([i for i, row in enumerate(rows) if shard.start <= row < shard.stop])
+            places = torch.tensor([row - shard.start for row in rows if shard.start <= row < shard.stop])
+            if not len(chosen):
+                continue
+            *vectors, measured = pooled.kinds
+            norms[places] = torch.stack(measured, dim=1)[chosen]
+            for one, states in zip(features, vectors, strict=True):
+                for tap, state in zip(self._taps, states, strict=True):
+                    one[tap.name].index_copy_(0, places, state if len(chosen) == len(rows) else state[chosen])
+            for name, value in values.items():
+                extras.setdefault(name, torch.zeros(shard.rows, dtype=value.dtype))[places] = value[chosen]
+        return ShardFeatures(features, extras, norms)
 
 
 @dataclass
@@ -206,19 +220,19 @@ class TextReader:
 
     def read(
         self, shards: Sequence[Shard], advance: Advance, groups: Groups | None = None
-    ) -> Iterator[tuple[Shard, ShardFeatures]]:
-        """Yield every shard's features; see :func:`_planned` for the arguments."""
+    ) -> Iterator[tuple[Shard, Assemble]]:
+        """Yield every shard with a function that returns its features; see :func:`_planned` for the arguments."""
         hooked = [] if self.model.own_states else self.taps
         with StatePooler(self.model.module, self.taps, self._reduce, entering=True, hooked=hooked) as pooler:
             self._pooler = pooler
             for work in _planned(shards, groups, self._batches):
-                assembly = _Assembly(work.group, self.taps, len(self.pools), self.ids, self.name)
+                assembly = _Assembly(self.taps, self.ids, self.name)
                 for batch in work.batches:
                     with forwards(self.name, self.ids[batch[0]]):
                         for rows, (pooled, extras) in self._halving(batch):
                             assembly.put(rows, pooled, **extras)
                             advance(work.count(rows))
-                yield from ((shard, assembly.shard(shard)) for shard in work.wanted)
+                yield from ((shard, partial(assembly.shard, shard)) for shard in work.wanted)
 
     def _batches(self, rows: range) -> list[list[int]]:
         """Cut rows of the data set into batches."""
@@ -237,7 +251,7 @@ class TextReader:
             )
         return pool_tokens(state, self._mask, self.pools, self.special)
 
-    def _forward(self, rows: list[int]) -> tuple[list[list[Tensor]], dict[str, Tensor]]:
+    def _forward(self, rows: list[int]) -> tuple[Pooled, dict[str, Tensor]]:
         import torch
 
         self._pooler.discard()
@@ -313,8 +327,8 @@ class VisionReader:
 
     def read(
         self, shards: Sequence[Shard], advance: Advance, groups: Groups | None = None
-    ) -> Iterator[tuple[Shard, ShardFeatures]]:
-        """Yield every shard's features; see :func:`_planned` for the arguments."""
+    ) -> Iterator[tuple[Shard, Assemble]]:
+        """Yield every shard with a function that returns its features; see :func:`_planned` for the arguments."""
         pinned = self.model.device.type == "cuda"
         works = list(_planned(shards, groups, self._batches))
         flat = [batch for work in works for batch in work.batches]
@@ -326,21 +340,21 @@ class VisionReader:
         with StatePooler(self.model.module, self.taps, reduce, entering=False) as pooler:
             self._pooler = pooler
             for work in works:
-                assembly = _Assembly(work.group, self.taps, len(self.pools), self.data.ids, self.name)
+                assembly = _Assembly(self.taps, self.data.ids, self.name)
                 for batch in work.batches:
                     self._pixels, self._first = next(images), batch[0]
                     with forwards(self.name, self.data.ids[batch[0]]):
                         for rows, pooled in self._halving(batch):
                             assembly.put(rows, pooled)
                             advance(work.count(rows))
-                yield from ((shard, assembly.shard(shard)) for shard in work.wanted)
+                yield from ((shard, partial(assembly.shard, shard)) for shard in work.wanted)
         next(images, None)  # lets its processes end by themselves
 
     def _batches(self, rows: range) -> list[list[int]]:
         """Cut rows of the data set into batches."""
         return [list(rows[start : start + self.batch_images]) for start in range(0, len(rows), self.batch_images)]
 
-    def _forward(self, rows: list[int]) -> list[list[Tensor]]:
+    def _forward(self, rows: list[int]) -> Pooled:
         import torch
 
         self._pooler.discard()

@@ -26,6 +26,9 @@ def pretty(data: Any) -> bytes:
     return encode(json.dumps(data, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def sha256_bytes(data: bytes) -> str:
-    """Return the hex sha256 of bytes."""
-    return hashlib.sha256(data).hexdigest()
+def sha256_bytes(*parts: Any) -> str:
+    """Return the hex sha256 of bytes, or of arrays of them, one after the other."""
+    total = hashlib.sha256()
+    for part in parts:
+        total.update(part)
+    return total.hexdigest()

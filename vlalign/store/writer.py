@@ -188,15 +188,16 @@ class RunWriter:
         if self.shards[shard.index : shard.index + 1] != [shard]:
             raise ValueError(f"{shard} is not a shard of this run")
         ids = self._ids[shard.start : shard.stop]
-        data = encode_shard(self.key.hash, shard, len(self.shards), ids, features, layers, extras)
+        parts = encode_shard(self.key.hash, shard, len(self.shards), ids, features, layers, extras)
         path = self._path(shard)
-        digest = sha256_bytes(data)
+        digest = sha256_bytes(*parts)
         if sha256 not in (None, digest):
             raise ShardError(f"sha256 mismatch: expected {sha256}, got {digest}")
         if norms is not None:
             norms.write(self.layout.norms(shard, len(self.shards)), self.key.hash, shard)
         with new_file(path) as temp:
-            temp.write_bytes(data)
+            with temp.open("wb") as file:
+                file.writelines(parts)
             write_whole(Layout.sidecar(path), f"{digest}  {path.name}\n")
 
     def _entry(self, shard: Shard, manifest: Manifest | None) -> tuple[Entry, Header]:
