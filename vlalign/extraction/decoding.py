@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from vlalign.data import PairedData
+    from vlalign.extraction.edited import EditedImages
     from vlalign.models.vision import Preprocessing
 
 logger = logging.getLogger(__name__)
@@ -36,8 +37,9 @@ class _Unusable(Exception):
 
 
 def decode(
-    data: PairedData, preprocessing: Preprocessing, batches: Sequence[list[int]], workers: int, pinned: bool = False
-) -> Iterator[Tensor]:
+    data: PairedData | EditedImages, preprocessing: Preprocessing, batches: Sequence[list[int]], workers: int,
+    pinned: bool = False,
+) -> Iterator[Tensor]:  # fmt: skip
     """Yield the preprocessed images of each batch, ``[B, 3, H, W]``.
 
     Where no process can be started, or they neither answer nor compute for 30 seconds, this process decodes the rest
@@ -185,7 +187,7 @@ def _raise_if_ended(error: Exception, processes: Sequence[BaseProcess]) -> None:
 class _Pictures:
     """Map-style data set of preprocessed images; errors are returned as text, since workers garble exceptions."""
 
-    data: PairedData
+    data: PairedData | EditedImages
     preprocessing: Preprocessing
 
     def __len__(self) -> int:

@@ -14,6 +14,7 @@ from vlalign.config import command_words, keywords, plain, select
 from vlalign.environment import environment
 from vlalign.errors import VlalignError
 from vlalign.extraction.background import Background
+from vlalign.extraction.edited import EditedImages, edited_once
 from vlalign.extraction.options import ExtractKeywords, ExtractOptions
 from vlalign.extraction.plan import ModelPlan, Plan, Sweep, make_plan
 from vlalign.extraction.probe import probe
@@ -92,6 +93,7 @@ class Engine:
         self.random_seed = random_seed
         self.device: torch.device = self.state.device
         self._loaded: tuple[ModelSource, TextModel | VisionModel] | None = None
+        self._edited: dict[int, EditedImages] = {}
 
     @property
     def is_main(self) -> bool:
@@ -123,8 +125,12 @@ class Engine:
         plan = plan or self.plan()
         displays = [bar if progress is True else progress] if progress else []
         displays += [logged(tracker)] if tracker is not None else []
+        passes = plan.passes
+        vision = [runs for runs in passes if runs[0].source.modality == "vision" and any(one.missing for one in runs)]
+        edited = [runs[0].data for runs in vision if applied(runs[0].data)]
         try:
-            return [one for runs in plan.passes for one in self._run_pass(runs, displays if self.is_main else [])]
+            with edited_once(edited) as self._edited:
+                return [one for runs in passes for one in self._run_pass(runs, displays if self.is_main else [])]
         finally:
             self._free()
 
@@ -228,7 +234,8 @@ class Engine:
         workers = config.workers
         if workers is None:
             workers = max(1, self._cores - 1) if self._on_accelerator else int(self._cores > 1)
-        return VisionReader(model, plan.key.model, data, preprocessing, pools, self._budget("vision"), workers)
+        images = self._edited.get(id(data), data)
+        return VisionReader(model, plan.key.model, images, preprocessing, pools, self._budget("vision"), workers)
 
     def _model(self, plan: ModelPlan) -> TextModel | VisionModel:
         """Return the model with its weights, kept for the next run if that is of the same model."""

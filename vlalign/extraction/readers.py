@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from vlalign.data import PairedData
+    from vlalign.extraction.edited import EditedImages
 
 Advance = Callable[[int], None]
 Groups = Sequence[Sequence[Shard]]
@@ -315,7 +316,7 @@ class VisionReader:
 
     model: VisionModel
     name: str
-    data: PairedData
+    data: PairedData | EditedImages
     preprocessing: Preprocessing
     pools: Sequence[str]
     batch_images: int
