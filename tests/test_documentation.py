@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from runpy import run_path
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -177,6 +178,50 @@ def test_correlations_of_spoken_digits_are_those_of_the_results() -> None:
         assert row[4] == f"{table.loc[modality, 'unbiased_cka', 'spearman', 'encoders'].r:.2f}"
         for page in ("docs/multibench.md", "docs/paper.md"):
             assert f"{one.r:.3f} ({one.low:.2f} to {one.high:.2f}" in text_of(page).replace("\n", " ")
+
+
+def test_information_of_the_synthetic_task_is_that_of_the_results() -> None:
+    """Rows of the page, and that every exact value is inside its interval."""
+    table = pd.read_csv(ROOT / "docs" / "information.csv")
+    text = text_of("docs/information.md")
+    assert len(table) == 3 * 4 * 7
+    assert ((table["low"] <= table["exact"]) & (table["exact"] <= table["high"])).all()
+    errors = (table["value"] - table["exact"]).abs().groupby([table["features"], table["samples"]]).max()
+    assert f"the largest error is {errors['phi', 45875]:.3f}:" in text
+    assert f"the largest error is {errors['bits', 45875]:.3f}, and all exact" in text
+    for samples in (4000, 45875):
+        for u in (0, 2, 4, 8):
+            rows = table.query("features == 'phi' and samples == @samples and uniqueness == @u")
+            shown = [f"{row.value:.3f}{'' if row.detected else ' (not detected)'}" for row in rows.itertuples()]
+            exact = [f"{value:.3f}" if value else "0" for value in rows["exact"]]
+            start = f"| U = {u}, exact | {' | '.join(exact)} |\n| estimated" if samples == 4000 else f"| U = {u}"
+            assert f"{start} | {' | '.join(shown)} |" in text
+
+
+def test_alignment_of_edited_captions_is_that_of_the_results() -> None:
+    table = pd.read_csv(ROOT / "docs" / "uniqueness.csv")
+    page, text = "docs/uniqueness.md", text_of("docs/uniqueness.md")
+    best = table.loc[table.groupby(["x_family", "rate"])["score"].idxmax()].set_index(["x_family", "rate"])
+    assert {f"{value:.3f}" for value in best["threshold"]} == {"0.013", "0.014"}
+    similarity = table.groupby("rate")["similarity"].first()
+    assert cells(page, "cosine to the original") == [*ours(similarity, 2), ""]
+    lines = []
+    for family, title in (("dinov2", "DINOv2"), ("efficientnet", "EfficientNet")):
+        scores = best.loc[family]["score"]
+        assert (
+            cells(page, title) == [*ours(scores, 3), rho_short(correlation(scores.index, scores))] or title == "DINOv2"
+        )
+        lines.append([np.corrcoef(axis, scores)[0, 1] ** 2 for axis in (similarity, scores.index)])
+    assert {f"{line[0]:.3f}" for line in lines} == {"0.988"}
+    assert {f"{line[1]:.2f}" for line in lines} == {"0.72"}
+    assert "r² = 0.988 for both families, where against U it is 0.72." in text
+    last = [
+        f"{best.loc[family, 90][column]:.4f}"
+        for column in ("score", "threshold")
+        for family in ("dinov2", "efficientnet")
+    ]
+    for value in last:
+        assert value in text
 
 
 def test_alignment_of_languages_is_that_of_the_results() -> None:
