@@ -22,6 +22,7 @@ import argparse
 import platform
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import cpu_extraction
 import cpu_help
@@ -33,7 +34,7 @@ import cpu_scores
 import cpu_synthetic
 import cpu_uniqueness
 import torch
-from measure import Row, write_json
+from measure import Row, markdown_of, write_json
 from rich import box
 from rich.table import Table
 
@@ -76,7 +77,13 @@ def main() -> int:
     parser.add_argument("--only", choices=PARTS, help="one part")
     parser.add_argument("--quick", action="store_true", help="small cases: shows that it runs, not how fast")
     parser.add_argument("--json", metavar="FILE", help="write rows and environment there too")
+    parser.add_argument(
+        "--markdown", metavar="FILE", help="measure nothing; show a file of --json as docs/speed.md does"
+    )
     arguments = parser.parse_args()
+    if arguments.markdown:
+        print(markdown_of(Path(arguments.markdown)))
+        return 0
     rows: list[Row] = []
     for name in [arguments.only] if arguments.only else PARTS:
         flags = {flag: getattr(arguments, flag) for flag in cpu_extraction.FLAGS} if name == "extract" else {}

@@ -83,6 +83,29 @@ def write_json(path: str, content: Any) -> None:
     Path(path).write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
+def markdown_of(path: Path) -> str:
+    """Return a file that cpu.py wrote as Markdown: where it was measured, and a table of its rows."""
+    document = json.loads(path.read_text(encoding="utf-8"))
+    loads = [row["load_before"] for row in document["rows"] if "load_before" in row]
+    packages, git = document["environment"]["packages"], document["environment"]["git"]
+    lines = [
+        f"{document['threads']} threads, torch {packages['torch']}, commit {git[:7] if git else 'unknown'}"
+        + (f", load of the machine before a row {min(loads):.1f} to {max(loads):.1f}:" if loads else ":"),
+        "",
+        "| what | against | ours | theirs | ratio |",
+        "|---|---|---|---|---|",
+    ]
+    for row in document["rows"]:
+        sides = ["–" if row[key] is None else f"{_digits(row[key])} {row['unit']}" for key in ("ours", "theirs")]
+        ratio = "–" if row["ratio"] is None else f"{_digits(row['ratio'])}×"
+        lines.append(f"| {' | '.join([row['what'], row['against'], *sides, ratio])} |")
+    return "\n".join(lines)
+
+
+def _digits(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+
+
 def run_alone(rows: Callable[..., list[Row]], doc: str | None, **flags: str) -> int:
     """Run one part of the benchmark as a program: measure, show the rows, write JSON if requested.
 

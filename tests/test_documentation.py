@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from importlib import import_module
@@ -162,6 +163,13 @@ def test_arrays_of_the_first_page_are_aligned(tmp_path: Path, monkeypatch: pytes
 def test_costs_at_scale_are_those_of_the_script() -> None:
     for table in run_path(str(ROOT / "benchmarks" / "scale.py"))["tables"]():
         assert table in text_of("docs/scale.md")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs" / "speed").glob("*.json")), ids=lambda path: path.stem)
+def test_speeds_are_those_of_the_benchmark(path: Path) -> None:
+    table = run_path(str(ROOT / "benchmarks" / "measure.py"))["markdown_of"](path)
+    assert table.count("\n| ") == 1 + len(json.loads(path.read_text(encoding="utf-8"))["rows"])
+    assert table in text_of("docs/speed.md"), f"docs/speed.md should have:\n{table}"
 
 
 def test_correlations_of_spoken_digits_are_those_of_the_results() -> None:
