@@ -120,11 +120,23 @@ class TieBreaking:
         last = products.shape[1] - k
         border = np.partition(products, last, axis=1)[:, last, None]
         row, column = np.nonzero(products >= border)
-        negated = -products[row, column]
         counts = np.bincount(row, minlength=len(products))
-        first = (np.cumsum(counts) - counts)[:, None] + np.arange(k)
-        x, y = (column[np.lexsort((_hashes(numbers[row], column, seed), negated, row))][first] for seed in self._seeds)
-        return numbers, x, y
+        negated = np.full((len(products), counts.max(initial=k)), np.inf, dtype=products.dtype)
+        columns = np.zeros(negated.shape, dtype=np.int64)
+        taken = np.arange(negated.shape[1]) < counts[:, None]
+        negated[taken], columns[taken] = -products[row, column], column
+        order = np.argsort(negated, axis=1, kind="stable")
+        negated, columns = np.take_along_axis(negated, order, axis=1), np.take_along_axis(columns, order, axis=1)
+        follows = np.zeros(negated.shape, dtype=bool)  # equal to the one before
+        follows[:, 1:] = (negated[:, 1:] == negated[:, :-1]) & taken[:, 1:]
+        equal = follows.copy()
+        equal[:, :-1] |= follows[:, 1:]
+        group, row, tied = np.cumsum(~follows)[equal.ravel()], np.nonzero(equal)[0], columns[equal]
+        sides = []
+        for seed in self._seeds:
+            columns[equal] = tied[np.lexsort((_hashes(numbers[row], tied, seed), group))]
+            sides.append(columns[:, :k].copy())
+        return numbers, sides[0], sides[1]
 
 
 def _hashes(row: Ints, column: Ints, seed: int) -> _Hashes:
