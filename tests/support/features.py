@@ -76,6 +76,7 @@ def make_store(root: Path, **options: Any) -> FeatureStore:
 
 
 def contents(root: Path) -> dict[str, bytes]:
-    """Every file of a store but the provenance."""
-    files = sorted(path for path in root.rglob("*") if path.is_file() and path.name != "provenance.jsonl")
+    """Every file of a store but the provenance, and bits per byte, which are recorded when they are first read."""
+    others = ("provenance.jsonl", "bits.json")
+    files = sorted(path for path in root.rglob("*") if path.is_file() and path.name not in others)
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}

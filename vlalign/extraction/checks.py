@@ -56,15 +56,14 @@ def check_ids(source: ModelSource, tokens: Tokens, ids: Sequence[str], rows: int
 
     A tokenizer may be larger than the embedding, as long as none of these captions shows it.
     """
-    if rows is None:
+    if rows is None or tokens.largest < rows:
         return
     beyond = [i for i, one in enumerate(tokens.ids) if max(one) >= rows]
-    if beyond:
-        raise VlalignError(
-            f"{source.location}: its tokenizer gives token {max(tokens.ids[beyond[0]])} for sample {ids[beyond[0]]!r}, "
-            f"but its embedding has {rows} rows ({len(beyond)} of {len(ids)} captions have such tokens): tokenizer and "
-            "weights belong to different models, or the embedding was never resized"
-        )
+    raise VlalignError(
+        f"{source.location}: its tokenizer gives token {max(tokens.ids[beyond[0]])} for sample {ids[beyond[0]]!r}, "
+        f"but its embedding has {rows} rows ({len(beyond)} of {len(ids)} captions have such tokens): tokenizer and "
+        "weights belong to different models, or the embedding was never resized"
+    )
 
 
 def check_memory(

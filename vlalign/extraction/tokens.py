@@ -28,6 +28,7 @@ class Tokens:
         kept_bytes: UTF-8 bytes of the part of each truncated caption that is read, by row; empty unless requested.
         facts: for the manifest.
         pieces: texts of the most frequent token ids.
+        largest: the largest token id.
     """
 
     ids: list[list[int]]
@@ -35,6 +36,7 @@ class Tokens:
     kept_bytes: dict[int, int]
     facts: dict[str, Any]
     pieces: dict[int, str]
+    largest: int
 
 
 @dataclass
@@ -78,9 +80,10 @@ class Texts:
         if isinstance(data, PerturbedData):
             facts["tokens"] = {"unedited": self._count(data.original), "edited": edited}
             facts["empty_captions"] = sum(not text for text in data.captions)
-        frequent = [token for token, _ in Counter(chain.from_iterable(ids)).most_common(_PIECES)]
+        counts = Counter(chain.from_iterable(ids))
+        frequent = [token for token, _ in counts.most_common(_PIECES)]
         pieces = dict(zip(frequent, map(str, self.tokenizer.pieces(frequent)), strict=True))
-        return Tokens(ids, truncated, kept_bytes, facts, pieces)
+        return Tokens(ids, truncated, kept_bytes, facts, pieces, max(counts))
 
     def _fill(self, ids: list[list[int]], data: PairedData) -> None:
         """Give captions without a token the filler, if that is allowed."""
