@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -68,31 +68,62 @@ def make_layers(n: int, layers: int, width: int, seed: int, shared: Tensor) -> l
     return made
 
 
-def grid_row(n: int = 1024, shape_x: Shape = (31, 576), shape_y: Shape = (12, 384), repeats: int = 5) -> Row:
-    """Measure the whole mutual-kNN grid from features against the reference pair by pair, with equal matrices."""
+def grid_rows(n: int = 1024, shape_x: Shape = (31, 576), shape_y: Shape = (12, 384), repeats: int = 5) -> list[Row]:
+    """Measure scores of all layer pairs from features.
+
+    The grid and the default score (null, interval and checks) against the reference pair by pair, with equal matrices;
+    the grid of the preset ``platonic`` against one triangle of the inner products of each layer.
+    """
     load = os.getloadavg()[0]
     k = 10
     shared = torch.randn(n, 16, generator=torch.Generator().manual_seed(0))
     x, y = make_layers(n, *shape_x, 1, shared), make_layers(n, *shape_y, 2, shared)
 
-    def ours() -> list[list[float]]:
-        return score(x, y, k=k, preset="cosine", permutations=0, half_samples=0).matrix
+    def grid() -> ScoreRecord:
+        return score(x, y, k=k, preset="cosine", permutations=0, half_samples=0)
 
-    ours()
+    works: dict[str, Callable[[], object]] = {
+        "grid": grid,
+        "default": lambda: score(x, y, k=k, preset="cosine"),
+        "platonic": lambda: score(x, y, k=k, permutations=0, half_samples=0),
+        "triangle": lambda: triangles([*x, *y]),
+    }
+    times: dict[str, list[float]] = {name: [] for name in works}
+    for work in works.values():
+        work()
     theirs: list[list[float]] = []
-    slow, fast = 0.0, []
-    for i, layer_x in enumerate(x):  # all of the reference is timed, ours sometimes in between
+    slow = 0.0
+    for i, layer_x in enumerate(x):  # all of the reference is timed, the others sometimes in between
         slow += clock(lambda: theirs.append([reference_mutual_knn(layer_x, layer_y, k) for layer_y in y]))  # noqa: B023
         if i % max(1, len(x) // repeats) == 0:
-            fast.append(clock(ours))
-    difference = float((torch.tensor(ours()) - torch.tensor(theirs)).abs().max())
+            for name, work in works.items():
+                times[name].append(clock(work))
+    difference = float((torch.tensor(grid().matrix) - torch.tensor(theirs)).abs().max())
     if difference > 1e-6:
         raise AssertionError(f"the matrix differs from the reference by {difference}")
-    what = f"mutual-kNN grid, N={n}, {shape_x[0]}×{shape_x[1]} and {shape_y[0]}×{shape_y[1]} layers"
-    return row_of(
-        what, "per-pair full argsort", statistics.median(fast), slow, "s", at_least=150, same_matrix=True,
-        load_before=load,
-    )  # fmt: skip
+    median = {name: statistics.median(values) for name, values in times.items()}
+    what = f"N={n}, {shape_x[0]}×{shape_x[1]} and {shape_y[0]}×{shape_y[1]} layers"
+    return [
+        row_of(
+            f"mutual-kNN grid, {what}", "per-pair full argsort", median["grid"], slow, "s", at_least=150,
+            same_matrix=True, load_before=load,
+        ),
+        row_of(
+            f"vlalign.score, default, {what}", "per-pair full argsort", median["default"], slow, "s", at_least=50,
+            load_before=load,
+        ),
+        row_of(
+            f"mutual-kNN grid, preset platonic, {what}", "bare triangle of products", median["platonic"],
+            median["triangle"], "s", at_most=1.6, load_before=load,
+        ),
+    ]  # fmt: skip
+
+
+def triangles(layers: Sequence[Tensor], tile: int = 128) -> None:
+    """Compute one triangle of the inner products of each layer, in tiles of rows."""
+    for layer in layers:
+        for start in range(0, len(layer), tile):
+            torch.mm(layer[start : start + tile], layer[start:].T)
 
 
 def knn_row(n: int = 16384, width: int = 576, repeats: int = 5) -> Row:
@@ -290,12 +321,12 @@ def rows(quick: bool = False) -> list[Row]:
     """Measure all rows; ``quick`` measures smaller cases, to check that everything runs."""
     if quick:
         return [
-            grid_row(256, (5, 64), (3, 48), 2), knn_row(2048, 64, 3), memory_row(8192, 64),
+            *grid_rows(256, (5, 64), (3, 48), 2), knn_row(2048, 64, 3), memory_row(8192, 64),
             report_row(512, (3, 32), (2, 16)), *large_rows(40_000, 64), default_row(512, 2, 16),
             approximate_row(1500, 16, 20),
         ]  # fmt: skip
     return [
-        grid_row(), knn_row(width=576), knn_row(width=4096, repeats=3), memory_row(), report_row(), *large_rows(),
+        *grid_rows(), knn_row(width=576), knn_row(width=4096, repeats=3), memory_row(), report_row(), *large_rows(),
         default_row(), approximate_row(), processes_row(),
     ]  # fmt: skip
 
