@@ -51,6 +51,7 @@ def test_independent_and_equal_counts() -> None:
         alike = largest_count(mean, np.full((5, 5), variance), observed, draws=10)
         assert alike.p_value == pytest.approx(tail, rel=1e-5)
     assert 0 < largest_count(mean, np.eye(5) * variance, 400, draws=10).p_value < 1e-50
+    assert tail < largest_count(mean, np.full((5, 5), variance), 250, draws=10, least=1e-4).p_value <= 5 * tail * 1.001
     assert largest_count(mean[:1], np.eye(1) * variance, 100).threshold() == pytest.approx(one.isf(0.05), abs=1)
 
 

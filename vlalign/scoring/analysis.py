@@ -165,7 +165,7 @@ class Analysis:
         counts = self.metric.count_moments(self.x_layers, self.y_layers)
         assert counts is not None
         count = round((observed - counts.zero) / counts.unit)
-        return counts, largest_count(counts.mean, counts.covariance, count, seed=seed)
+        return counts, largest_count(counts.mean, counts.covariance, count, seed=seed, least=LEAST_P)
 
     def _permuted(self, count: int, seed: int, **blocks: Any) -> Null:
         with timed(self.seconds, "null"):

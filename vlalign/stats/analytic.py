@@ -47,7 +47,9 @@ class CountNull:
         return float(np.sort(self.maxima)[math.ceil((1 - alpha) * len(self.maxima) - 1e-9) - 1])
 
 
-def largest_count(mean: Floats, covariance: Floats, observed: float, *, draws: int = DRAWS, seed: int = 0) -> CountNull:
+def largest_count(
+    mean: Floats, covariance: Floats, observed: float, *, draws: int = DRAWS, seed: int = 0, least: float = 0.0
+) -> CountNull:
     """Compute the distribution of the largest of several counts, and the probability of at least ``observed``.
 
     The p-value is estimated from draws in which one of the counts is as large as the observed one, chosen by its
@@ -60,6 +62,8 @@ def largest_count(mean: Floats, covariance: Floats, observed: float, *, draws: i
         observed: the largest count that was seen.
         draws: of the maximum.
         seed: of the random numbers.
+        least: p-values that are certainly below it are not estimated: they are the sum of those of each count, which
+            is an upper bound.
     """
     variance = np.diag(covariance)
     varied = variance > 1e-9 * np.maximum(mean, 1)
@@ -80,6 +84,8 @@ def largest_count(mean: Floats, covariance: Floats, observed: float, *, draws: i
     largest = np.maximum(np.concatenate(maxima), fixed)
     if fixed >= observed:
         return CountNull(largest, 1.0, 0.0)
+    if (bound := float(tails.sum())) <= least:
+        return CountNull(largest, bound, 0.0)
     return CountNull(largest, *_tail(root, tails, random))
 
 
@@ -149,8 +155,6 @@ def _tail(root: Floats, tails: Floats, random: np.random.Generator) -> tuple[flo
     from scipy.special import ndtri
 
     whole = float(tails.sum())
-    if whole == 0:
-        return 0.0, 0.0
     limits = -ndtri(tails)
     weights = []
     step = max(1, _BLOCK // len(tails))

@@ -131,6 +131,8 @@ class Halves:
             yield self._rows_of(first), self._rows_of(second)
 
     def _rows_of(self, chosen: Ints) -> Ints:
+        if len(self.units) == self.n:  # single samples, in order
+            return np.sort(chosen)
         return np.sort(np.concatenate([self.units[unit] for unit in chosen]))
 
     def sd(self, differences: Floats) -> Floats:

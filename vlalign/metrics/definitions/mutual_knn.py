@@ -202,7 +202,7 @@ def _hashed_counts(table: Sequence[Ints], looked_up: Sequence[Ints], relabel: In
         for i, lists in enumerate(table):
             here = place[(bit & dtype.type(1 << i)) != 0]
             sample = names[flat.ravel()[here]]
-            shared = (lists.take(names[here // columns], axis=0) == sample[:, None]).any(axis=1)
+            shared = np.flatnonzero(lists.take(names[here // columns], axis=0) == sample[:, None]) // k
             counts[i] = np.bincount(here[shared] % columns // k, minlength=len(looked_up))
         return counts
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 #: that the same input is always cut the same way.
 BLOCK_BYTES, DEVICE_BLOCK_BYTES, LAZY_BLOCK_BYTES = 128 * 2**20, 2**30, 512 * 2**20
 _TILE = 128  # rows of a tile when the products are all held at once and only one triangle is computed
+_GAP = 16  # unused columns: columns of a row length such as 1024 would share a place in the processor's cache
 _SEARCH_BYTES = 4 * 2**20  # of inner products searched together on the CPU: they stay in its cache
 
 #: Row numbers, lists of x and lists of y, of rows that have ties.
@@ -72,7 +73,7 @@ def knn_of_sides(
     blocks = -(-n // search.rows_at_once(block))
     block = -(-n // blocks)  # even blocks: no small last one
     out = torch.empty((n, search.k), dtype=dtype or torch.int64, device=search.layer.device)
-    buffer = scratch((block, n), search.layer.dtype, out.device)
+    buffer = scratch((block, n + _GAP), search.layer.dtype, out.device)[:, :n]
 
     def searched(chosen: slice) -> Iterator[tuple[Ints, list[Tied]]]:
         for start in range(0, n, block)[chosen]:
@@ -223,7 +224,7 @@ def _search_part(products: NDArray[np.floating], bound: NDArray[np.floating], ou
     width = int(counts.max())
     slot = np.arange(len(near)) + (np.arange(rows) * width - counts.cumsum() + counts)[row]
     negated = np.full(rows * width, np.inf, dtype=products.dtype)
-    negated[slot] = -products.reshape(-1)[near]
+    negated[slot] = -products[row, column]
     columns = np.zeros(rows * width, dtype=np.int64)
     columns[slot] = column
     negated, columns = negated.reshape(rows, width), columns.reshape(rows, width)
