@@ -87,9 +87,10 @@ def test_every_option_of_a_score_is_in_its_settings() -> None:
     assert set(ScoreOptions(neighbours="faiss").settings(get_metric("mutual_knn"))) == expected
     for options, metric in (
         ({"permutations": 1000}, "mutual_knn"), ({"null": "permutation"}, "rnx"), ({"groups": "exact"}, "mutual_knn"),
-        ({}, "cka"), ({}, "cknna"),
+        ({"permutations": 200}, "cka"), ({}, "cknna"),
     ):  # fmt: skip
         assert set(ScoreOptions(**options).settings(get_metric(metric))) == exact - {"null"}  # as in earlier records
+    assert ScoreOptions().settings(get_metric("cka"))["null"] == "analytic"
     assert json.loads(json.dumps(settings)) == settings
     assert (settings["half_samples"], settings["permutations"], settings["metric"]) == (4, 1000, "mutual_knn:k=5")
 

@@ -53,6 +53,28 @@ def test_the_record_agrees_with_permutations(pair: tuple[Layers, Layers], tmp_pa
         assert save_null(record, tmp_path / "null.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_kernels(pair: tuple[Layers, Layers]) -> None:
+    """CKA, CMD and RSA have it by default, from 64 samples on, unless few samples decide their kernels."""
+    draw = torch.Generator().manual_seed(0)
+    x = torch.randn(80, 2, 9, generator=draw)
+    y = x[:, :1] + torch.randn(80, 3, 9, generator=draw)
+    for metric in ("cka", "unbiased_cka", "cmd", "rsa"):
+        record = vlalign.score(x, y, metric=metric, half_samples=0)
+        usual = vlalign.score(x, y, metric=metric, half_samples=0, null="permutation", permutations=400)
+        assert record.null is not None
+        assert usual.null is not None
+        assert (record.null["method"], record.score) == ("analytic", usual.score)
+        assert record.null["threshold"] == pytest.approx(usual.null["threshold"], rel=0.1)
+        assert record.null["pair_mean"] == pytest.approx(usual.null["pair_mean"], abs=0.02)
+        assert record.p_value == 1e-4
+    assert "method" not in (vlalign.score(*pair, metric="cka", half_samples=0).null or {})
+    x[-2:] *= 30
+    record = vlalign.score(x, y, metric="unbiased_cka", preset="none", half_samples=0)
+    assert "method" not in (record.null or {})
+    assert "few samples decide the null of a layer pair, so it is that of permutations" in record.checks["notes"]
+    assert vlalign.score(x, y, metric="cmd:contraction=samples", half_samples=0).null is None
+
+
 def test_it_is_what_a_rerun_gives(pair: tuple[Layers, Layers]) -> None:
     first, second = (vlalign.score(*pair, null="analytic", half_samples=0) for _ in range(2))
     assert first.null == second.null
@@ -76,7 +98,7 @@ def test_categories_are_permuted_beside_it(pair: tuple[Layers, Layers]) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"metric": "cka"}, "null: analytic is known for mutual_knn and rnx, not for cka: use permutation"),
+        ({"metric": "svcca"}, "null: analytic is known for mutual_knn, rnx, cka, unbiased_cka, cmd and rsa, not"),
         ({"groups": [i // 2 for i in range(60)]}, "null: groups are permuted as blocks, which needs the permutation"),
         ({"null": "exact"}, "null"),
     ],

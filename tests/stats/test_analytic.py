@@ -1,17 +1,25 @@
-"""The analytic null of a largest count, against permutations and where it is known."""
+"""The analytic null of a largest value, against permutations and where it is known."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from scipy.stats import nbinom
+from scipy.stats import nbinom, pearson3
 
+from vlalign.metrics.base import NullMoments
 from vlalign.metrics.definitions.mutual_knn import overlap_counts_permuted
 from vlalign.metrics.engine.covariance import shared_neighbour_moments
 from vlalign.metrics.engine.neighbours import knn
-from vlalign.stats.analytic import _borders, _largest, largest_count
+from vlalign.stats.analytic import LargestNull, _borders, _largest, largest_value
 from vlalign.stats.null import permutations
+
+
+def largest_count(mean: np.ndarray, covariance: np.ndarray, observed: float, **more: Any) -> LargestNull:
+    """Null of the largest count."""
+    return largest_value(NullMoments(mean, covariance), observed, **more)
 
 
 def layers(count: int, n: int, seed: int, shared: float) -> torch.Tensor:
@@ -51,7 +59,7 @@ def test_independent_and_equal_counts() -> None:
         alike = largest_count(mean, np.full((5, 5), variance), observed, draws=10)
         assert alike.p_value == pytest.approx(tail, rel=1e-5)
     assert 0 < largest_count(mean, np.eye(5) * variance, 400, draws=10).p_value < 1e-50
-    assert tail < largest_count(mean, np.full((5, 5), variance), 250, draws=10, least=1e-4).p_value <= 5 * tail * 1.001
+    assert tail < largest_count(mean, np.full((5, 5), variance), 250, draws=10, least_p=1e-4).p_value <= 5.005 * tail
     assert largest_count(mean[:1], np.eye(1) * variance, 100).threshold() == pytest.approx(one.isf(0.05), abs=1)
 
 
@@ -73,3 +81,20 @@ def test_counts_that_do_not_vary_and_counts_that_vary_little() -> None:
     assert mixed.maxima.min() == 6.0
     assert mixed.p_value == pytest.approx((mixed.maxima >= 7).mean(), abs=0.02)
     assert mixed.maxima.max() <= 8  # 8 trials with probability 1/2
+
+
+def test_independent_and_equal_values() -> None:
+    """Values follow Pearson type III distributions: p-values of independent ones are known, of equal ones too."""
+    for skewness in (-1.5, -1e-6, 0.0, 0.7, 2.5):
+        one = pearson3(skewness, loc=0.3, scale=0.02)
+        observed = float(one.isf(0.004))
+        varied = {"mean": np.full(5, 0.3), "skewness": np.full(5, skewness)}
+        apart = largest_value(NullMoments(covariance=np.eye(5) * 4e-4, **varied), observed, draws=10)
+        assert apart.p_value == pytest.approx(1 - 0.996**5, rel=0.03)
+        alike = largest_value(NullMoments(covariance=np.full((5, 5), 4e-4), **varied), observed)
+        assert alike.p_value == pytest.approx(0.004, rel=1e-3)
+        quantiles = np.quantile(alike.maxima, (0.1, 0.5, 0.9))
+        np.testing.assert_allclose(quantiles, one.ppf((0.1, 0.5, 0.9)), atol=1.5e-3)  # 10,000 draws
+    fixed = NullMoments(np.array([0.2, 0.1]), np.diag([0.0, 4e-4]), np.zeros(2))
+    assert largest_value(fixed, 0.2, draws=10).p_value == 1.0
+    assert largest_value(fixed, 0.21, draws=500).maxima.min() == 0.2

@@ -44,20 +44,25 @@ class Moments:
 
 
 @dataclass(frozen=True)
-class CountMoments:
-    """Exact moments, over all row permutations, of the counts behind the values of P layer pairs.
+class NullMoments:
+    """Moments, over all row permutations, of the values of P layer pairs, or of counts on which these depend linearly.
 
     Attributes:
         mean: [P].
         covariance: [P, P].
+        skewness: [P] of values; None for counts.
         unit: change of a value with one more count.
         zero: value of no count.
+        heaviness: largest ratio, over layer pairs, of the kurtosis of values to that of a Pearson type III distribution
+            of their skewness, approximately; infinite where moments of some samples are not those of all.
     """
 
     mean: Floats
     covariance: Floats
-    unit: float
+    skewness: Floats | None = None
+    unit: float = 1.0
     zero: float = 0.0
+    heaviness: float = 1.0
 
     def values(self, counts: Any) -> Any:
         """Return the values of counts, numbers or arrays."""
@@ -152,8 +157,8 @@ class Metric(ABC):
         """Compute exact mean and sd of every layer pair under a random pairing of the rows; None without a formula."""
         return None
 
-    def count_moments(self, x: Sequence[Any], y: Sequence[Any]) -> CountMoments | None:
-        """Compute moments of the counts on which the values depend linearly; None where they do not."""
+    def null_moments(self, x: Sequence[Any], y: Sequence[Any]) -> NullMoments | None:
+        """Compute moments of the values of all layer pairs under a random pairing; None without a formula."""
         return None
 
     def per_sample(self, x: Any, y: Any) -> Floats | None:

@@ -7,17 +7,18 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 
+import numpy as np
 from torch import Tensor
 
 from vlalign.arrays import LazyLayer, row_blocks
 from vlalign.errors import VlalignError
-from vlalign.metrics.base import CountMoments, Floats, Metric
+from vlalign.metrics.base import Floats, Metric, NullMoments
 from vlalign.processes import computed_once
 from vlalign.scoring.categories import Categories
 from vlalign.scoring.confounds import DUPLICATES
 from vlalign.scoring.grouping import GroupLabels
 from vlalign.scoring.layers import PreparedSide, half_length, timed
-from vlalign.stats.analytic import LEAST_P, CountNull, largest_count
+from vlalign.stats.analytic import LEAST_P, largest_value
 from vlalign.stats.checks import check_side, near_counts, warnings
 from vlalign.stats.curves import k_curve, n_curves
 from vlalign.stats.explained import Explained, explained, explained_by_duplicates
@@ -33,6 +34,8 @@ _OF_WITHIN = ("permutations", "asked", "stopped", "seed", "mean", "sd", "q95", "
 _NEAR_ALPHA = (0.02, 0.1)  # analytic p-values, up to 1.4 times those of permutations, in whose place these are taken
 _LEAST_MEAN = 20  # shared neighbours at chance, k² or a few more: fewer are not well approximated
 _MOST_SHARED = 0.2  # of all neighbours at chance: p-values were too small with more (.4 times at .001 with half)
+_LEAST_SAMPLES = 64  # of kernels and dissimilarities: with fewer, permutations are fast
+_MOST_HEAVY, _MOST_SKEW = 1.15, 8**0.5  # of kernels: with more, p-values were up to 100 times too small
 _MOST_PAIRS = 1000  # compared with permutations; many more take longer than those
 _KEPT = 1000  # draws of an analytic null in a record
 _MOST_ALONE = 0.2  # of the samples, alone in their categories; with more, what categories explain is not computed
@@ -135,37 +138,40 @@ class Analysis:
     def _analytic_null(self, permutations: int, seed: int, notes: list[str]) -> dict[str, Any] | None:
         """Return the null from the exact covariance of layer pairs, as a record has it; maxima are draws from it.
 
-        None where permutations are more exact (few or most neighbours shared, p-values near the level) or faster (very
-        many layer pairs).
+        None where permutations are more exact (few or most neighbours shared, kernels that few samples decide, p-values
+        near the level) or faster (very many layer pairs).
         """
         if self.matrix.size > _MOST_PAIRS:
             notes.append(f"more than {_MOST_PAIRS:,} layer pairs, so the null is that of permutations")
             return None
         observed = float(self.matrix[self.best])
         with timed(self.seconds, "null"):
-            counts, null = computed_once(lambda: self._largest_count(observed, seed))
-        of_all = counts.mean * counts.unit / (1 - counts.zero)  # k / (N - 1)
-        if permutations and (counts.mean.min() < _LEAST_MEAN or of_all.max() > _MOST_SHARED):
-            return None
+            moments = computed_once(lambda: self.metric.null_moments(self.x_layers, self.y_layers))
+            if moments is None or (permutations and not self._is_approximated(moments, notes)):
+                return None
+            null = computed_once(lambda: largest_value(moments, observed, seed=seed, least_p=LEAST_P))
         if permutations and _NEAR_ALPHA[0] <= null.p_value <= _NEAR_ALPHA[1]:
             p = f"{null.p_value:.3f}"
             notes.append(f"the analytic p-value, {p}, is near {ALPHA:g}, so the null is that of permutations")
             return None
-        drawn = Null(counts.values(null.maxima), observed, seed, asked=permutations)
-        threshold = counts.values(null.threshold(ALPHA))
+        drawn, threshold = Null(null.maxima, observed, seed, asked=permutations), null.threshold(ALPHA)
         return drawn.summary(ALPHA) | {
             "permutations": 0, "method": "analytic", "p_value": max(null.p_value, LEAST_P), "p_least": LEAST_P,
             "threshold": threshold,
             "calibrated": max(0.0, (observed - threshold) / (1 - threshold)) if threshold < 1 else 0.0,
-            "pair_mean": counts.values(float(counts.mean.reshape(self.matrix.shape)[self.best])),
+            "pair_mean": moments.values(float(moments.mean.reshape(self.matrix.shape)[self.best])),
             "maxima": drawn.maxima[:_KEPT].tolist(),
         }  # fmt: skip
 
-    def _largest_count(self, observed: float, seed: int) -> tuple[CountMoments, CountNull]:
-        counts = self.metric.count_moments(self.x_layers, self.y_layers)
-        assert counts is not None
-        count = round((observed - counts.zero) / counts.unit)
-        return counts, largest_count(counts.mean, counts.covariance, count, seed=seed, least=LEAST_P)
+    def _is_approximated(self, moments: NullMoments, notes: list[str]) -> bool:
+        """Return whether the distribution of these moments is close to that of permutations."""
+        if moments.skewness is None:
+            of_all = moments.mean * moments.unit / (1 - moments.zero)  # k / (N - 1)
+            return bool(moments.mean.min() >= _LEAST_MEAN and of_all.max() <= _MOST_SHARED)
+        if moments.heaviness > _MOST_HEAVY or np.abs(moments.skewness).max() > _MOST_SKEW:
+            notes.append("few samples decide the null of a layer pair, so it is that of permutations")
+            return False
+        return self.x.n >= _LEAST_SAMPLES
 
     def _permuted(self, count: int, seed: int, **blocks: Any) -> Null:
         with timed(self.seconds, "null"):

@@ -136,9 +136,9 @@ class ScoreOptions(CompareOptions, NullOptions):
     hundreds of thousands of samples without a GPU; the share of the exact neighbours that it finds is recorded"""
 
     null: Annotated[Literal["auto", "permutation", "analytic"], Parameter(group=_NULL)] = "auto"
-    """null of the largest score over layer pairs: from permutations; analytic, from the exact covariance of the shared
-    neighbours of layer pairs, with permutations where its p-value is near .05 (mutual_knn, rnx); or auto: analytic
-    where it is known and close, unless groups, positives or permutations are given"""
+    """null of the largest score over layer pairs: from permutations; analytic, from the exact covariance of layer
+    pairs, with permutations where its p-value is near .05 (mutual_knn, rnx, cka, unbiased_cka, cmd, rsa); or auto:
+    analytic where it is known and close, unless groups, positives or permutations are given"""
 
     within: Annotated[Within, Parameter(group=_NULL, metavar="FILE:COLUMN")] = None
     """categories of the samples, by id where the file has ids: also test the score against pairs shuffled inside
@@ -170,12 +170,13 @@ class ScoreOptions(CompareOptions, NullOptions):
         """
         from vlalign.metrics.base import Metric
 
-        known = type(metric).count_moments is not Metric.count_moments
+        known = type(metric).null_moments is not Metric.null_moments and metric.paired
         if self.null == "auto":
             return known and self.groups is self.positives is self.permutations is None
         if self.null == "analytic" and not known:
             raise VlalignError(
-                f"null: analytic is known for mutual_knn and rnx, not for {metric.name}: use permutation"
+                f"null: analytic is known for mutual_knn, rnx, cka, unbiased_cka, cmd and rsa, not for {metric.label}: "
+                "use permutation"
             )
         return self.null == "analytic"
 

@@ -1,40 +1,45 @@
-"""The null of a largest count over layer pairs without permutations: a Gaussian copula with exact correlations.
+"""The null of the largest score over layer pairs without permutations: a Gaussian copula with exact correlations.
 
-Counts of shared neighbours have a known mean and covariance over all permutations
-(:func:`vlalign.metrics.engine.covariance.shared_neighbour_moments`). Each is taken as negative-binomial (binomial where
-its variance is not above its mean), which is skewed as counts are, and all together as a Gaussian copula with the exact
-correlations. It is an approximation: p-values of shared neighbours between .05 and .01 were 1.0 to 1.4 times those of
-6,000 to 20,000 permutations, for N from 64 to 1,024, k from 1 to 50 and 1 to 100 layer pairs
-(``python benchmarks/analytic_null.py`` compares them).
+Mean and covariance of the scores of layer pairs over all permutations are known
+(:meth:`vlalign.metrics.base.Metric.null_moments`). Counts of shared neighbours are taken as negative-binomial (binomial
+where their variance is not above their mean), inner products of kernels or dissimilarities as Pearson type III of the
+exact skewness (Mielke and Berry 2007, "Permutation Methods"), and all layer pairs together as a Gaussian copula with
+the exact correlations. It is an approximation: ``python benchmarks/analytic_null.py`` compares its p-values with those
+of permutations, and docs/method.md has the results.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vlalign.metrics.base import Floats, Ints
+from vlalign.metrics.base import Floats, Ints, NullMoments
 from vlalign.stats.null import generator
 
 #: p-values of a copula are not known to be right below this one
 LEAST_P = 1e-4
 DRAWS = 10_000  # of the maximum, for its mean and quantiles
-_TAIL_DRAWS = 4_000  # given that a count of one pair is as large as the observed one, for the p-value
+_TAIL_DRAWS = 4_000  # given that the value of one pair is as large as the observed one, for the p-value
 _BLOCK = 2**22  # numbers drawn at once
 _FAR = 1e-12  # probability of a larger count than those of a table
+_LEAST_SKEW = 1e-4  # of a value; Pearson type III with less is normal up to rounding
+#: normal values between whose quantiles those of a continuous distribution are interpolated
+_NORMAL = np.linspace(-9, 9, 241)
 
 
 @dataclass(frozen=True)
-class CountNull:
-    """Draws of the largest count over layer pairs, and the p-value of the observed one.
+class LargestNull:
+    """Draws of the largest value over layer pairs, and the p-value of the observed one.
 
     Attributes:
-        maxima: [K] draws of the largest count.
-        p_value: probability of a largest count at least as large as the observed one.
+        maxima: [K] draws of the largest value.
+        p_value: probability of a largest value at least as large as the observed one.
         p_error: standard error of the p-value, of its Monte Carlo integration alone.
     """
 
@@ -43,50 +48,56 @@ class CountNull:
     p_error: float
 
     def threshold(self, alpha: float = 0.05) -> float:
-        """Return τ, the smallest count that the largest one exceeds with probability of at most ``alpha``."""
+        """Return τ, the smallest draw that the largest value exceeds with probability of at most ``alpha``."""
         return float(np.sort(self.maxima)[math.ceil((1 - alpha) * len(self.maxima) - 1e-9) - 1])
 
 
-def largest_count(
-    mean: Floats, covariance: Floats, observed: float, *, draws: int = DRAWS, seed: int = 0, least: float = 0.0
-) -> CountNull:
-    """Compute the distribution of the largest of several counts, and the probability of at least ``observed``.
+def largest_value(
+    moments: NullMoments, observed: float, *, draws: int = DRAWS, seed: int = 0, least_p: float = 0.0
+) -> LargestNull:
+    """Compute the distribution of the largest of several values, and the probability of at least ``observed``.
 
-    The p-value is estimated from draws in which one of the counts is as large as the observed one, chosen by its
-    probability, and divided by the number of counts that are (Adler, Blanchet and Liu 2012, "Efficient Monte Carlo for
+    The p-value is estimated from draws in which one of the values is as large as the observed one, chosen by its
+    probability, and divided by the number of values that are (Adler, Blanchet and Liu 2012, "Efficient Monte Carlo for
     high excursions of Gaussian random fields"): its relative error does not grow as it gets smaller.
 
     Args:
-        mean: exact mean of each count [P].
-        covariance: exact covariance [P, P].
-        observed: the largest count that was seen.
+        moments: of the values.
+        observed: the largest value that was seen.
         draws: of the maximum.
         seed: of the random numbers.
-        least: p-values that are certainly below it are not estimated: they are the sum of those of each count, which
+        least_p: p-values that are certainly below it are not estimated: they are the sum of those of each value, which
             is an upper bound.
     """
+    mean, covariance, is_count = moments.mean, moments.covariance, moments.skewness is None
+    least = float(round((observed - moments.zero) / moments.unit)) if is_count else observed
     variance = np.diag(covariance)
-    varied = variance > 1e-9 * np.maximum(mean, 1)
-    fixed = np.where(varied, -np.inf, np.rint(mean)).max(initial=-np.inf)
+    varied = variance > (1e-9 * np.maximum(mean, 1) if is_count else 1e-24)
+    fixed = np.where(varied, -np.inf, np.rint(mean) if is_count else mean).max(initial=-np.inf)
     if not varied.any():
-        return CountNull(np.full(draws, fixed), float(fixed >= observed), 0.0)
-    mean, covariance, variance = mean[varied], covariance[np.ix_(varied, varied)], variance[varied]
-    sd = np.sqrt(variance)
+        return LargestNull(moments.values(np.full(draws, fixed)), float(fixed >= least), 0.0)
+    covariance, sd = covariance[np.ix_(varied, varied)], np.sqrt(variance[varied])
     values, vectors = np.linalg.eigh(covariance / np.outer(sd, sd))
     root = vectors * np.sqrt(np.maximum(values, 0))  # root @ root.T is the correlation
-    borders, tails = _borders(mean, variance, observed)
-    random = generator("analytic null", seed, len(mean))
-    step = max(1, _BLOCK // len(mean))
+    largest_of: Callable[[Floats], Floats]
+    if moments.skewness is None:
+        borders, tails = _borders(mean[varied], sd**2, least)
+        largest_of = partial(_largest, borders)
+    else:
+        table, tails = _quantiles(mean[varied], sd, moments.skewness[varied], least)
+        largest_of = partial(_interpolated, table)
+    random = generator("analytic null", seed, len(sd))
+    step = max(1, _BLOCK // len(sd))
     maxima = []
     for start in range(0, draws, step):
         normal = random.standard_normal((min(step, draws - start), len(root))) @ root.T
-        maxima.append(_largest(borders, normal))
-    largest = np.maximum(np.concatenate(maxima), fixed)
-    if fixed >= observed:
-        return CountNull(largest, 1.0, 0.0)
-    if (bound := float(tails.sum())) <= least:
-        return CountNull(largest, bound, 0.0)
-    return CountNull(largest, *_tail(root, tails, random))
+        maxima.append(largest_of(normal))
+    largest = moments.values(np.maximum(np.concatenate(maxima), fixed))
+    if fixed >= least:
+        return LargestNull(largest, 1.0, 0.0)
+    if (bound := float(tails.sum())) <= least_p:
+        return LargestNull(largest, bound, 0.0)
+    return LargestNull(largest, *_tail(root, tails, random))
 
 
 def _largest(borders: list[tuple[int, Floats]], normal: Floats) -> Floats:
@@ -116,21 +127,39 @@ def _counts(borders: list[tuple[int, Floats]], normal: Floats, rows: Ints, pairs
     return counts
 
 
-def _borders(mean: Floats, variance: Floats, observed: float) -> tuple[list[tuple[int, Floats]], Floats]:
-    """Return the probability of at least ``observed`` of each pair, after a low count and normal values between it, the
+def _borders(mean: Floats, variance: Floats, least: float) -> tuple[list[tuple[int, Floats]], Floats]:
+    """Return the probability of at least ``least`` of each count, after a low count and normal values between it, the
     next one, and so on."""
     from scipy.special import ndtri
 
     borders, tails = [], []
-    least = math.ceil(observed - 1e-9)
     for one, spread in zip(mean, variance, strict=True):
         low = max(0, math.floor(one - 8 * math.sqrt(spread)))
         top = math.ceil(one + 8 * math.sqrt(spread)) + 8
         while _upper_tail(one, spread, np.array([top]))[0] > _FAR:
             top += math.ceil(4 * math.sqrt(spread))
         borders.append((low, -ndtri(_upper_tail(one, spread, np.arange(low + 1, top + 1)))))
-        tails.append(float(_upper_tail(one, spread, np.array([least]))[0]))
+        tails.append(float(_upper_tail(one, spread, np.array([math.ceil(least - 1e-9)]))[0]))
     return borders, np.array(tails)
+
+
+def _interpolated(table: Floats, normal: Floats) -> Floats:
+    """Return the largest value [K] of each row of normal values [K, P], from a table of :func:`_quantiles`."""
+    return np.max([np.interp(column, _NORMAL, one) for column, one in zip(normal.T, table, strict=True)], axis=0)
+
+
+def _quantiles(mean: Floats, sd: Floats, skewness: Floats, least: float) -> tuple[Floats, Floats]:
+    """Return quantiles [P, T] of Pearson type III distributions at ``_NORMAL``, and the probabilities of ``least``."""
+    from scipy.special import gammainc, gammaincc, gammainccinv, gammaincinv, ndtr
+
+    side = np.where(skewness < 0, -1.0, 1.0)  # the distribution of a gamma variable, or of its negative
+    shape = 4 / np.maximum(np.abs(skewness), _LEAST_SKEW) ** 2
+    below, above = (ndtr(sign * np.outer(side, _NORMAL)) for sign in (1, -1))
+    column = shape[:, None]
+    gamma = np.where(below < 0.5, gammaincinv(column, below), gammainccinv(column, above))
+    table = mean[:, None] + (side * sd)[:, None] * (gamma - column) / np.sqrt(column)
+    place = np.maximum(0.0, shape + side * np.sqrt(shape) * (least - mean) / sd)
+    return table, np.where(side > 0, gammaincc(shape, place), gammainc(shape, place))
 
 
 def _upper_tail(mean: float, variance: float, counts: NDArray[Any]) -> Floats:
@@ -151,7 +180,7 @@ def _upper_tail(mean: float, variance: float, counts: NDArray[Any]) -> Floats:
 
 
 def _tail(root: Floats, tails: Floats, random: np.random.Generator) -> tuple[float, float]:
-    """Return the probability that one of the counts is as large as the observed one, and its standard error."""
+    """Return the probability that one of the values is as large as the observed one, and its standard error."""
     from scipy.special import ndtri
 
     whole = float(tails.sum())

@@ -32,7 +32,7 @@ from vlalign.metrics.engine.kernels import (
     unbiased_centred,
 )
 from vlalign.metrics.engine.moments import permutation_moments
-from vlalign.metrics.engine.pairwise import PairMatrix, PairMetric
+from vlalign.metrics.engine.pairwise import GRAM_SAMPLES, PairMatrix, PairMetric
 from vlalign.metrics.engine.streamed import (
     Linear,
     Rbf,
@@ -46,8 +46,6 @@ from vlalign.metrics.engine.streamed import (
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: Up to this number of samples a layer is held as its N × N kernel matrix; beyond, no N × N matrix is built.
-GRAM_SAMPLES = 2048
 CONSTANT = 64  # times the rounding error: a centred kernel of less, relative to the kernel, is constant
 
 

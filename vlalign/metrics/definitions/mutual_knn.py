@@ -15,11 +15,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from vlalign.lazy_torch import torch
 from vlalign.metrics.base import (
-    CountMoments,
     Floats,
     Info,
     Ints,
     Moments,
+    NullMoments,
     check_features,
     same_rows,
     whole_number,
@@ -283,7 +283,8 @@ class MutualKnn(NeighbourMetric):
         mean, sd = permutation_moments([graph_sums(layer.x) for layer in x], [graph_sums(layer.y) for layer in y], n)
         return Moments(mean / (n * self.k), sd / (n * self.k))
 
-    def count_moments(self, x: Sequence[Sided[Tensor]], y: Sequence[Sided[Tensor]]) -> CountMoments:
+    def null_moments(self, x: Sequence[Sided[Tensor]], y: Sequence[Sided[Tensor]]) -> NullMoments:
         """Compute exact mean and covariance of the shared neighbours of all layer pairs, in the order of rows."""
         mean, covariance = shared_neighbour_moments(*(np.stack(side) for side in checked_lists(*of_sides(x, y))))
-        return CountMoments(mean.ravel(), covariance.reshape(mean.size, mean.size), 1 / (len(x[0].x) * self.k))
+        unit = 1 / (len(x[0].x) * self.k)
+        return NullMoments(mean.ravel(), covariance.reshape(mean.size, mean.size), unit=unit)

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from vlalign.errors import VlalignError
 from vlalign.lazy_torch import torch
-from vlalign.metrics.base import CountMoments, Floats, Info, Ints, Metric, Moments, whole_number
+from vlalign.metrics.base import Floats, Info, Ints, Metric, Moments, NullMoments, whole_number
 from vlalign.metrics.definitions.mutual_knn import MutualKnn
 from vlalign.metrics.engine.matches import find_matches
 from vlalign.metrics.engine.neighbour_lists import relabelled
@@ -107,11 +107,11 @@ class Rnx(MutualKnn):
         assert moments.sd is not None
         return Moments(np.zeros_like(moments.mean), moments.sd * (n - 1) / (n - 1 - self.k))
 
-    def count_moments(self, x: Sequence[Sided[Tensor]], y: Sequence[Sided[Tensor]]) -> CountMoments:
+    def null_moments(self, x: Sequence[Sided[Tensor]], y: Sequence[Sided[Tensor]]) -> NullMoments:
         """Compute the moments of mutual-kNN, for counts on the new scale."""
         n = len(x[0].x)
         free = n - 1 - self.k
-        moments = super().count_moments(x, y)
+        moments = super().null_moments(x, y)
         return replace(moments, unit=moments.unit * (n - 1) / free, zero=-self.k / free)
 
     def _corrected(self, share: Floats, n: int) -> Floats:

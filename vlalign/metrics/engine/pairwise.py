@@ -13,14 +13,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vlalign.lazy_torch import torch
-from vlalign.metrics.base import Floats, Ints, Metric, Moments
+from vlalign.metrics.base import Floats, Ints, Metric, Moments, NullMoments, take_rows
 from vlalign.metrics.engine.moments import PairSums, permutation_moments
+from vlalign.metrics.engine.symmetric import SymmetricSums, symmetric_moments
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 _BLOCK_ENTRIES = 2**16  # of a matrix in one product; partial sums are added up in float64
 _PERMUTED_BYTES = 2**27  # of permuted blocks held at once
+#: Up to this number of samples a kernel is held as its matrix [N, N], and the moments of a null are exact.
+GRAM_SAMPLES = 2048
+_SOME_SAMPLES = 1024  # whose correlations and skewness are taken beyond
+_LIKE = 0.8, 1.25  # standard deviations from some of the samples, relative to the exact ones
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,40 @@ class PairMetric(Metric):
     def moments(self, x: Sequence[Any], y: Sequence[Any]) -> Moments | None:
         """Compute exact mean and sd, those of the Mantel test."""
         return Moments(*permutation_moments([side.sums for side in x], [side.sums for side in y], len(x[0].matrix)))
+
+    def null_moments(self, x: Sequence[Any], y: Sequence[Any]) -> NullMoments | None:
+        """Compute mean and covariance of the values of all layer pairs under a random pairing, and their skewness.
+
+        They are exact up to 2,048 samples. Beyond, mean and variance are, and correlations and skewness are those of
+        1,024 evenly spaced samples.
+        """
+        moments = self.moments(x, y)
+        if moments is None or moments.sd is None:
+            return None
+        n = len(x[0].matrix if isinstance(x[0], PairMatrix) else x[0].rows)
+        of_x, of_y = (SymmetricSums.of([self._some_samples(layer, n) for layer in side], n) for side in (x, y))
+        covariance, third, kurtosis = symmetric_moments(of_x, of_y, n)
+        sd, size = moments.sd.ravel(), third.size
+        covariance = covariance.reshape(size, size)
+        estimated = np.sqrt(np.diag(covariance))
+        varies = (sd > 0) & (estimated > 0)
+        ratio = np.divide(sd, estimated, out=np.zeros(size), where=varies)
+        skewness = np.divide(third.ravel(), estimated**3, out=np.zeros(size), where=varies)
+        alike = bool(((ratio[varies] > _LIKE[0]) & (ratio[varies] < _LIKE[1])).all())
+        heaviness = (3 + kurtosis.ravel()) / (3 + 1.5 * skewness**2)  # than a Pearson type III distribution
+        return NullMoments(
+            moments.mean.ravel(), covariance * np.outer(ratio, ratio), skewness,
+            heaviness=float(heaviness.max()) if alike else np.inf,
+        )  # fmt: skip
+
+    def _some_samples(self, layer: Any, n: int) -> PairMatrix:
+        """Return the matrix of all samples, or of some of more than ``GRAM_SAMPLES``."""
+        if n <= GRAM_SAMPLES:
+            return layer
+        rows = np.linspace(0, n - 1, _SOME_SAMPLES).astype(np.int64)
+        if not isinstance(layer, PairMatrix):
+            return self.prepare(take_rows(layer.features.layer, rows))
+        return PairMatrix.of(layer.reorder(rows).matrix)
 
 
 def frobenius_norm(matrix: Tensor) -> float:

@@ -271,7 +271,14 @@ def _notes(board: Board) -> list[Section]:
         Section("Files that are not valid records", [Table(invalid, columns, invalid_rows(board), columns[1:])]),
         Section(
             "Further records of the same pairs",
-            [Table("The one with most permutations is shown", DUPLICATE, duplicate_rows(board), DUPLICATE[1:])],
+            [
+                Table(
+                    "The one with the most thorough null is shown",
+                    DUPLICATE,
+                    duplicate_rows(board),
+                    DUPLICATE[1:],
+                )
+            ],
         ),
         Section("Definitions", [Bullets(RULES)]),
     ]
