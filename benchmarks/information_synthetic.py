@@ -16,6 +16,7 @@ import pandas as pd
 import torch
 
 from vlalign import information
+from vlalign.decomposition import InformationResult
 from vlalign.synthetic import SyntheticConfig, make_data
 from vlalign.synthetic.distribution import all_bits
 from vlalign.synthetic.quantities import decomposition
@@ -42,6 +43,7 @@ def main() -> None:
             sides = [bits[torch.from_numpy(data.codes(m))] for m in (0, 1)]
         x1, x2 = (side[: options.samples] for side in sides)
         result = information(x1, x2, data.labels[: options.samples], units="nats")
+        assert isinstance(result, InformationResult)
         exact, _ = decomposition(config, u)
         print(f"U = {u}: {time.process_time() - start:.0f} s of the processor")
         for name in QUANTITIES:
