@@ -44,12 +44,12 @@ def score_into(folder: Path, runs: list[FakeRun], *, force: bool = False, stop: 
     for i, one in enumerate(planned):
         compute = one._compute
 
-        def counted(compute: Callable[[], ScoreRecord] = compute) -> ScoreRecord:
+        def counted(request: Any, compute: Callable[[Any], ScoreRecord] = compute) -> ScoreRecord:
             nonlocal computed
             if computed == stop:
                 raise KeyboardInterrupt
             computed += 1
-            return compute()
+            return compute(request)
 
         object.__setattr__(planned[i], "_compute", counted)
     records = score_missing(planned, folder, force=force, progress=False)

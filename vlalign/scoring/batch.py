@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from itertools import combinations, product
+from threading import Thread
 from typing import Any
 
 import psutil
@@ -72,22 +74,35 @@ class Planned:
 
     Attributes:
         title: of both models and the metric.
-        request: everything that the record depends on, as its ``environment`` keeps it; None where this is not known.
         sides: features of x and y.
         metric: of the score.
     """
 
     title: str
-    request: dict[str, Any] | None
-    _compute: Callable[[], ScoreRecord]
+    _request: Callable[[], dict[str, Any] | None]
+    _compute: Callable[[Future[dict[str, Any] | None]], ScoreRecord]
     _release: Callable[[], None]
     sides: tuple[Features, Features]
     metric: Metric
 
+    @cached_property
+    def request(self) -> dict[str, Any] | None:
+        """Everything that the record depends on, as its ``environment`` keeps it; None where this is not known."""
+        return self._request()
+
     def __call__(self) -> ScoreRecord:
         """Return the record."""
+        request: Future[dict[str, Any] | None] = Future()
+
+        def state() -> None:
+            try:
+                request.set_result(self.request)
+            except BaseException as error:
+                request.set_exception(error)
+
+        Thread(target=state, daemon=True).start()  # digests of arrays take about as long as their neighbours
         try:
-            return self._compute()
+            return self._compute(request)
         finally:
             self._release()
 
@@ -127,8 +142,8 @@ def prepare_pairs(pairs: Iterable[tuple[Features, Features]], options: ScoreOpti
 
     planned = []
     for chosen, (i, (x, y)) in product(metrics, enumerate(pairs)):
-        title, request = f"{_title(x, 'x')} × {_title(y, 'y')} {chosen.name}", scorer.request(chosen, x, y)
-        compute = partial(scorer.pair, chosen, x, y, request)
+        title = f"{_title(x, 'x')} × {_title(y, 'y')} {chosen.name}"
+        request, compute = partial(scorer.request, chosen, x, y), partial(scorer.pair, chosen, x, y)
         planned.append(Planned(title, request, compute, partial(release, chosen, i), (x, y), chosen))
     return planned
 

@@ -66,7 +66,7 @@ def _trial(metric: Metric, options: ScoreOptions, width: int, rows: int, x_layer
     y = x[:, :1] + 0.5 * torch.randn(rows, y_layers, width, generator=draw)
     x = x + 0.5 * torch.randn(x.shape, generator=draw)
     scorer = Scorer(tried, find_device(options.device))
-    seconds = scorer.pair(metric, Arrays(x), Arrays(y, label="y"), None).seconds
+    seconds = scorer.pair(metric, Arrays(x), Arrays(y, label="y")).seconds
     null = seconds.get("null", 0.0)
     if not options.is_analytic(metric):
         null *= draws / max(1, min(draws, _DRAWS)) * (1 + len(columns_of(options.within)))

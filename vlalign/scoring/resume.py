@@ -43,6 +43,8 @@ def records_in(folder: Path, known: Mapping[Path, ScoreRecord] | None = None) ->
 def kept_records(planned: Sequence[Planned], folder: Path, *, force: bool = False) -> list[ScoreRecord | None]:
     """Return for each planned score the record in the folder that it would give again; with ``force`` None for all."""
     earlier = {} if force else {encode(canonical(r.environment.get("request"))): r for r in records_in(folder).values()}
+    if not earlier:  # digests of arrays, which requests have, take time
+        return [None] * len(planned)
     return [None if one.request is None else earlier.get(encode(canonical(one.request))) for one in planned]
 
 

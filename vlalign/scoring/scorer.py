@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,9 @@ class Scorer:
     _sides: dict[Any, PreparedSide] = field(default_factory=dict)
     _orders: dict[frozenset[str], list[str]] = field(default_factory=dict)
 
-    def pair(self, metric: Metric, x: Features, y: Features, request: dict[str, Any] | None) -> ScoreRecord:
+    def pair(
+        self, metric: Metric, x: Features, y: Features, request: Future[dict[str, Any] | None] | None = None
+    ) -> ScoreRecord:
         """Compute the record of one pair, with the request for it, where one can be stated."""
         seconds: dict[str, float] = {}
         sides = Side(x, "x"), Side(y, "y")
@@ -77,6 +80,7 @@ class Scorer:
             full=self.options.full,
             seed=self.options.seed,
         )
+        asked = None if request is None else request.result()
         search = _approximate_search(a, b) if approximate else {}
         statistics["checks"]["notes"] += recall_notes(search)
         record = ScoreRecord(
@@ -108,7 +112,7 @@ class Scorer:
             },
             **statistics,
             performance={"x": sides[0].performance(), "y": sides[1].performance()},
-            environment=environment() | ({} if request is None else {"request": request}),
+            environment=environment() | ({} if asked is None else {"request": asked}),
             seconds={stage: round(value, 4) for stage, value in seconds.items()},
         )
         values = metric.per_sample(x_layers[row], y_layers[column])
