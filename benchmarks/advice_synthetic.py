@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import argparse
 import time
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from rich.table import Table
 from scipy.stats import t
@@ -42,6 +44,9 @@ def main() -> None:
     parser.add_argument("--depth", type=int, default=2, metavar="D", help="layers of an encoder")
     parser.add_argument("--weights", type=float, nargs="+", default=[1.0, 4.0], metavar="λ")
     parser.add_argument("--draws", type=int, default=1, metavar="K", help="draws of other samples; averaged if several")
+    parser.add_argument(
+        "--csv", metavar="FILE", help="append the differences to this file, as docs/advise.csv has them"
+    )
     asked = parser.parse_args()
     arms = [Arm(0.0), *map(Arm, asked.weights)]
     torch.set_num_threads(1)
@@ -52,10 +57,19 @@ def main() -> None:
     for column in ("λ", *USES):
         table.add_column(column, justify="right")
     table.add_row("0", *(f"{np.mean([scores[:, 0, use] for scores in draws]):.3f}" for use in range(len(USES))))
+    rows = []
     for i, arm in enumerate(arms[1:], 1):
         effects = [effect([scores[:, i, use] - scores[:, 0, use] for scores in draws]) for use in range(len(USES))]
         texts = (f"{signed(mean, 3)} ({interval(low, high, 3, ' to ')})" for mean, low, high in effects)
         table.add_row(f"{arm.weight:g}", *texts)
+        rows += [
+            [asked.uniqueness, asked.labels, asked.pairs, asked.draws, asked.depth, arm.weight, use, *values]
+            for use, values in zip(USES, effects, strict=True)
+        ]
+    if asked.csv:
+        names = ["uniqueness", "labels", "pairs", "draws", "depth", "weight", "use", "mean", "low", "high"]
+        new = not Path(asked.csv).exists()
+        pd.DataFrame(rows, columns=names).to_csv(asked.csv, mode="a", header=new, index=False, float_format="%.7f")
     console().print(table, f"{time.process_time() - start:.0f} CPU seconds")
 
 

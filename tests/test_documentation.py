@@ -206,6 +206,25 @@ def test_information_of_the_synthetic_task_is_that_of_the_results() -> None:
             assert f"{start} | {' | '.join(shown)} |" in text
 
 
+def test_effects_of_the_contrastive_term_are_those_of_the_results() -> None:
+    """Rows of one draw; bold where the interval excludes 0."""
+    text, found = text_of("docs/advise.md"), 0
+    groups = ["uniqueness", "labels", "pairs", "draws", "weight"]
+    for (u, labels, pairs, draws, weight), rows in pd.read_csv(ROOT / "docs" / "advise.csv").groupby(groups):
+        samples = f"{labels:,}" + (f", {pairs:,}" if pairs else "") + (", six draws" if draws == 6 else "")
+        start = f"| {u} | {samples} | {weight:g} |"
+        if start not in text:
+            continue
+        found += 1
+        for cell, row in zip(
+            text.split(start)[1].split("\n")[0].strip(" |").split(" | "), rows.itertuples(), strict=True
+        ):
+            numbers = [float(number) for number in re.findall(r"-?\d\.\d{3}", cell.replace("−", "-"))]
+            assert numbers == pytest.approx([row.mean, row.low, row.high], abs=0.00051)
+            assert cell.startswith("**") == (row.low > 0 or row.high < 0)
+    assert found == 6
+
+
 def test_alignment_of_edited_captions_is_that_of_the_results() -> None:
     table = pd.read_csv(ROOT / "docs" / "uniqueness.csv")
     page, text = "docs/uniqueness.md", text_of("docs/uniqueness.md")
