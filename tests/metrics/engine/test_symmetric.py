@@ -53,7 +53,8 @@ def test_any_symmetric_matrices() -> None:
 
 
 @pytest.mark.parametrize("name", ["unbiased_cka", "cka", "cmd", "rsa", "cka:kernel=rbf,bandwidth=median"])
-def test_some_of_many_samples(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("held", [True, False])
+def test_some_of_many_samples(name: str, held: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the limit correlations and skewness come from some samples; means and variances stay exact."""
     metric, draw = parse_metric(name), torch.Generator().manual_seed(0)
     shrink = torch.arange(1, 21) ** -1.0
@@ -61,9 +62,10 @@ def test_some_of_many_samples(name: str, monkeypatch: pytest.MonkeyPatch) -> Non
     layers = [shrink * (base + torch.randn(800, 20, generator=draw)) for _ in range(4)]
     layers = [torch.nn.functional.normalize(one, dim=1) for one in layers]
     exact = metric.null_moments(*([metric.prepare(one) for one in part] for part in (layers[:2], layers[2:])))
-    for module in ("definitions.cka", "definitions.cmd", "engine.pairwise"):
-        monkeypatch.setattr(f"vlalign.metrics.{module}.GRAM_SAMPLES", 500)
-    monkeypatch.setattr(pairwise, "_SOME_SAMPLES", 300)
+    if not held:  # whole kernel matrices
+        for module in ("cka", "cmd"):
+            monkeypatch.setattr(f"vlalign.metrics.definitions.{module}.GRAM_SAMPLES", 500)
+    monkeypatch.setattr(pairwise, "_EXACT_SAMPLES", 300)
     some = metric.null_moments(*([metric.prepare(one) for one in part] for part in (layers[:2], layers[2:])))
     assert exact is not None
     assert some is not None

@@ -32,7 +32,7 @@ from vlalign.metrics.engine.kernels import (
     unbiased_centred,
 )
 from vlalign.metrics.engine.moments import permutation_moments
-from vlalign.metrics.engine.pairwise import GRAM_SAMPLES, PairMatrix, PairMetric
+from vlalign.metrics.engine.pairwise import PairMatrix, PairMetric
 from vlalign.metrics.engine.streamed import (
     Linear,
     Rbf,
@@ -46,6 +46,8 @@ from vlalign.metrics.engine.streamed import (
 if TYPE_CHECKING:
     from torch import Tensor
 
+#: Up to this number of samples a layer is held as its N × N kernel matrix; beyond, no N × N matrix is built.
+GRAM_SAMPLES = 2048
 CONSTANT = 64  # times the rounding error: a centred kernel of less, relative to the kernel, is constant
 
 
@@ -139,7 +141,7 @@ class Cka(PairMetric):
         whole = features.all().double()
         return self._centre(rbf(whole, whole, bandwidth).fill_diagonal_(1.0), done=False, dtype=layer.dtype)
 
-    def _centre(self, kernel: Tensor, done: bool, dtype: torch.dtype | None = None) -> PairMatrix:
+    def _centre(self, kernel: Tensor, done: bool = False, dtype: torch.dtype | None = None) -> PairMatrix:
         """Centre a kernel (``done``: its rows sum to 0 already) and convert it to ``dtype``, by default its own."""
         smallest = smallest_norm(kernel)
         kernel = kernel if done else double_centred(kernel)
@@ -181,7 +183,7 @@ class UnbiasedCka(Cka):
         source="Song et al. 2012 (JMLR 13), Nguyen et al. 2021 (arXiv 2010.15327)",
     )
 
-    def _centre(self, kernel: Tensor, done: bool, dtype: torch.dtype | None = None) -> PairMatrix:
+    def _centre(self, kernel: Tensor, done: bool = False, dtype: torch.dtype | None = None) -> PairMatrix:
         smallest = smallest_norm(kernel)
         kernel = unbiased_centred(kernel, centred=done)
         return PairMatrix.of(kernel if dtype is None else kernel.to(dtype), smallest, np.zeros(len(kernel)))

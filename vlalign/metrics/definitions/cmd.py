@@ -12,9 +12,10 @@ from numpy.typing import ArrayLike
 from vlalign.errors import VlalignError
 from vlalign.lazy_torch import torch
 from vlalign.metrics.base import Floats, Info, Ints, Moments, choice, shown
+from vlalign.metrics.definitions.cka import GRAM_SAMPLES
 from vlalign.metrics.engine.kernels import Centred, linear_gram
 from vlalign.metrics.engine.moments import PairSums, permutation_moments
-from vlalign.metrics.engine.pairwise import GRAM_SAMPLES, PairMatrix, PairMetric
+from vlalign.metrics.engine.pairwise import PairMatrix, PairMetric
 from vlalign.metrics.engine.streamed import Linear, norm, streamed_products, with_diagonal
 
 if TYPE_CHECKING:

@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 
 _BLOCK_ENTRIES = 2**16  # of a matrix in one product; partial sums are added up in float64
 _PERMUTED_BYTES = 2**27  # of permuted blocks held at once
-#: Up to this number of samples a kernel is held as its matrix [N, N], and the moments of a null are exact.
-GRAM_SAMPLES = 2048
-_SOME_SAMPLES = 1024  # whose correlations and skewness are taken beyond
+_EXACT_SAMPLES = 1024  # whose correlations and skewness a null has; of more, as many evenly spaced ones
 _LIKE = 0.8, 1.25  # standard deviations from some of the samples, relative to the exact ones
 
 
@@ -86,7 +84,7 @@ class PairMetric(Metric):
     def null_moments(self, x: Sequence[Any], y: Sequence[Any]) -> NullMoments | None:
         """Compute mean and covariance of the values of all layer pairs under a random pairing, and their skewness.
 
-        They are exact up to 2,048 samples. Beyond, mean and variance are, and correlations and skewness are those of
+        They are exact up to 1,024 samples. Beyond, mean and variance are, and correlations and skewness are those of
         1,024 evenly spaced samples.
         """
         moments = self.moments(x, y)
@@ -109,13 +107,17 @@ class PairMetric(Metric):
         )  # fmt: skip
 
     def _some_samples(self, layer: Any, n: int) -> PairMatrix:
-        """Return the matrix of all samples, or of some of more than ``GRAM_SAMPLES``."""
-        if n <= GRAM_SAMPLES:
+        """Return the matrix of all samples, or of evenly spaced ones of them."""
+        if n <= _EXACT_SAMPLES:
             return layer
-        rows = np.linspace(0, n - 1, _SOME_SAMPLES).astype(np.int64)
-        if not isinstance(layer, PairMatrix):
-            return self.prepare(take_rows(layer.features.layer, rows))
-        return PairMatrix.of(layer.reorder(rows).matrix)
+        rows = np.linspace(0, n - 1, _EXACT_SAMPLES).astype(np.int64)
+        if isinstance(layer, PairMatrix):
+            return self._centre(layer.reorder(rows).matrix)
+        return self.prepare(take_rows(layer.features.layer, rows))
+
+    def _centre(self, matrix: Tensor) -> PairMatrix:
+        """Prepare a part of a prepared matrix as the matrix of its samples alone; it may be changed in place."""
+        return PairMatrix.of(matrix)
 
 
 def frobenius_norm(matrix: Tensor) -> float:
