@@ -15,6 +15,7 @@ from vlalign.advice.data import PairedData
 from vlalign.advice.train import train_cells
 from vlalign.display.format import duration
 from vlalign.errors import VlalignError
+from vlalign.metrics.engine.threads import one_thread
 from vlalign.processes import start_processes
 
 _DEPTHS = (1, 2)
@@ -102,16 +103,12 @@ def fit_budget(config: AdviceConfig, data: PairedData, budget: str) -> AdviceCon
 
 def _pace(config: AdviceConfig, data: PairedData, device: torch.device) -> float:
     """Return measured seconds of a step of one cell with all arms on one thread."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        times = []
+    times = []
+    with one_thread():
         for steps in (1, 1, 1 + _MEASURED):  # the first time, libraries start
             start = time.perf_counter()
             short = replace(config, steps=steps)
             train_cells(short, data, [Cell(config.seeds[0], 0)], all_arms(config.weights), config.depth or 1, device)
             times.append(time.perf_counter() - start)
-    finally:
-        torch.set_num_threads(threads)
     _, shorter, longer = times
     return max(longer - shorter, longer / 20) / _MEASURED  # a pause in the shorter one must not make steps free

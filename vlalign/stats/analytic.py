@@ -19,7 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vlalign.lazy_torch import torch
 from vlalign.metrics.base import Floats, Ints, NullMoments
+from vlalign.metrics.engine.threads import one_thread
 from vlalign.stats.null import generator
 
 #: p-values of a copula are not known to be right below this one
@@ -77,8 +79,7 @@ def largest_value(
     if not varied.any():
         return LargestNull(moments.values(np.full(draws, fixed)), float(fixed >= least), 0.0)
     covariance, sd = covariance[np.ix_(varied, varied)], np.sqrt(variance[varied])
-    values, vectors = np.linalg.eigh(covariance / np.outer(sd, sd))
-    root = vectors * np.sqrt(np.maximum(values, 0))  # root @ root.T is the correlation
+    root = _square_root(covariance / np.outer(sd, sd))
     largest_of: Callable[[Floats], Floats]
     if moments.skewness is None:
         borders, tails = _borders(mean[varied], sd**2, least)
@@ -98,6 +99,14 @@ def largest_value(
     if (bound := float(tails.sum())) <= least_p:
         return LargestNull(largest, bound, 0.0)
     return LargestNull(largest, *_tail(root, tails, random))
+
+
+def _square_root(correlation: Floats) -> Floats:
+    """Return the symmetric square root [P, P], on one thread: several take up to 80 times as long on a busy machine."""
+    with one_thread():
+        values, vectors = torch.linalg.eigh(torch.from_numpy(correlation))
+        root = (vectors * values.clamp_min(0).sqrt()) @ vectors.T
+    return np.asarray(root.numpy(), dtype=np.float64)
 
 
 def _largest(borders: list[tuple[int, Floats]], normal: Floats) -> Floats:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from vlalign.metrics.engine.threads import one_thread
 from vlalign.study.cells import grouped
 from vlalign.study.grid import CellStudy
 from vlalign.study.results import make_table
@@ -83,17 +84,14 @@ class SyntheticStudy(CellStudy[SyntheticConfig, Cell, SyntheticResult]):
         whole = self.samples(cell.modality, [(u, cell.phi_depth)] * count)
         share = min(1.0, _BATCHES * config.batch / whole.train.rows.shape[1])
         some = Samples(*(s.first(round(share * s.rows.shape[1])) for s in (whole.train, whole.valid, whole.test)))
-        threads, times = torch.get_num_threads(), list[float]()
+        times = list[float]()
         clock = time.process_time if self.device.type == "cpu" else time.perf_counter  # other processes may be busy
-        torch.set_num_threads(1)
-        try:
+        with one_thread():
             train_ensemble(
                 shape_of(config, cell), some, seeds=[cell.own_seed] * count, learning_rates=[1e-3] * count,
                 weight_decays=[0.0] * count, epochs=3, batch=config.batch, clip=config.clip,
                 tick=lambda: times.append(clock()),
             )  # fmt: skip
-        finally:
-            torch.set_num_threads(threads)
         epoch = min(later - earlier for earlier, later in pairwise(times)) / share
         return epoch * self.ticks(group) * sum(map(self.cost, groups)) / self.cost(group)
 

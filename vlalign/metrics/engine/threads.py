@@ -1,9 +1,10 @@
-"""Work on many layers, one layer per CPU thread, with buffers that are reused."""
+"""Threads of the processor: work on many layers, one layer per thread, with buffers that are reused; one thread."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from threading import local
 from typing import TYPE_CHECKING, TypeVar
 
@@ -32,6 +33,17 @@ def map_layers(work: Callable[[_In], _Out], layers: Iterable[_In]) -> list[_Out]
     try:
         with ThreadPoolExecutor(threads, initializer=_start_worker) as pool:
             return list(pool.map(work, items))
+    finally:
+        torch.set_num_threads(threads)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch use one CPU thread inside the block."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
     finally:
         torch.set_num_threads(threads)
 
