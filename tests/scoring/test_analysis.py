@@ -154,7 +154,7 @@ def test_a_null_that_stops_early() -> None:
     assert record.score == 0
     assert record.null is not None
     assert record.null["stopped"]
-    assert record.null["permutations"] == len(record.null["maxima"]) == 20
+    assert record.null["permutations"] == len(record.null["maxima"]) == 100
     assert record.null["asked"] == 1000
     assert (record.p_value, record.calibrated) == (1, 0)
 

@@ -71,7 +71,7 @@ def test_kernels(pair: tuple[Layers, Layers]) -> None:
     x[-2:] *= 30
     record = vlalign.score(x, y, metric="unbiased_cka", preset="none", half_samples=0)
     assert "method" not in (record.null or {})
-    assert "few samples decide the null of a layer pair, so it is that of permutations" in record.checks["notes"]
+    assert "few samples decide the kernel of a layer, so the null is that of permutations" in record.checks["notes"]
     assert vlalign.score(x, y, metric="cmd:contraction=samples", half_samples=0).null is None
 
 
@@ -82,6 +82,8 @@ def test_it_is_what_a_rerun_gives(pair: tuple[Layers, Layers]) -> None:
 
 def test_permutations_decide_near_the_level(pair: tuple[Layers, Layers], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vlalign.scoring.analysis._NEAR_ALPHA", (0.0, 1.0))
+    assert vlalign.score(*pair, null="analytic", permutations=99, half_samples=0).null["method"] == "analytic"
+    monkeypatch.setattr("vlalign.scoring.analysis._ENOUGH", 99)
     options = {"permutations": 99, "half_samples": 0}
     record = vlalign.score(*pair, null="analytic", **options)
     assert record.null == vlalign.score(*pair, **options).null

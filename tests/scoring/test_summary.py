@@ -55,7 +55,7 @@ def test_the_strength_is_that_of_the_low_end(record: ScoreRecord, low: float, wo
 
 def test_no_strength_where_the_interval_reaches_the_null(record: ScoreRecord) -> None:
     assert verdict(made(record, 0.001, 0.15)) == (
-        "above chance (p ≤ 0.001), but its interval reaches down to chance: not settled by 80 samples"
+        "above chance (p ≤ 0.001), but its interval reaches below the null's 95% point: not settled by 80 samples"
     )
 
 

@@ -32,10 +32,11 @@ Layer: TypeAlias = Tensor | LazyLayer
 #: what a record keeps of a null inside categories
 _OF_WITHIN = ("permutations", "asked", "stopped", "seed", "mean", "sd", "q95", "max", "p_value")
 _NEAR_ALPHA = (0.02, 0.1)  # analytic p-values, up to 1.4 times those of permutations, in whose place these are taken
+_ENOUGH = 1000  # permutations; p-values near the level scatter more with fewer than the analytic ones deviate
 _LEAST_MEAN = 20  # shared neighbours at chance, k² or a few more: fewer are not well approximated
 _MOST_SHARED = 0.2  # of all neighbours at chance: p-values were too small with more (.4 times at .001 with half)
 _LEAST_SAMPLES = 64  # of kernels and dissimilarities: with fewer, permutations are fast
-_MOST_HEAVY, _MOST_SKEW = 1.15, 8**0.5  # of kernels: with more, p-values were up to 100 times too small
+_MOST_HEAVY, _MOST_SKEW = 1.12, 2.5  # of kernels: with more, p-values were up to 100 times too small
 _MOST_PAIRS = 1000  # compared with permutations; many more take longer than those
 _KEPT = 1000  # draws of an analytic null in a record
 _MOST_ALONE = 0.2  # of the samples, alone in their categories; with more, what categories explain is not computed
@@ -150,7 +151,7 @@ class Analysis:
             if moments is None or (permutations and not self._is_approximated(moments, notes)):
                 return None
             null = computed_once(lambda: largest_value(moments, observed, seed=seed, least_p=LEAST_P))
-        if permutations and _NEAR_ALPHA[0] <= null.p_value <= _NEAR_ALPHA[1]:
+        if permutations >= _ENOUGH and _NEAR_ALPHA[0] <= null.p_value <= _NEAR_ALPHA[1]:
             p = f"{null.p_value:.3f}"
             notes.append(f"the analytic p-value, {p}, is near {ALPHA:g}, so the null is that of permutations")
             return None
@@ -169,7 +170,7 @@ class Analysis:
             of_all = moments.mean * moments.unit / (1 - moments.zero)  # k / (N - 1)
             return bool(moments.mean.min() >= _LEAST_MEAN and of_all.max() <= _MOST_SHARED)
         if moments.heaviness > _MOST_HEAVY or np.abs(moments.skewness).max() > _MOST_SKEW:
-            notes.append("few samples decide the null of a layer pair, so it is that of permutations")
+            notes.append("few samples decide the kernel of a layer, so the null is that of permutations")
             return False
         return self.x.n >= _LEAST_SAMPLES
 
@@ -177,7 +178,7 @@ class Analysis:
         with timed(self.seconds, "null"):
             return permutation_null(
                 self.metric, self.x_layers, self.y_layers, n=self.x.n, observed=float(self.matrix[self.best]),
-                count=count, seed=seed, **blocks,
+                count=count, seed=seed, stop_after=max(20, count // 10), **blocks,
             )  # fmt: skip
 
     def _shares(
@@ -287,7 +288,11 @@ class Analysis:
                 scored[i], k, neighbours=lists[i], unclipped=raw[i], clip_threshold=side.threshold
             )  # fmt: skip
             where = f"{side.axis[self._positions()[i]]['name']} of {side.side.model}"
-            notes.extend(line for line in warnings(checks[name], where, self.groups is not None) if line not in notes)
+            lines = warnings(
+                checks[name], where, grouped=self.groups is not None or self.x.items is not None,
+                neighbours=bool({"k", "max_k"} & self.metric.params.keys()),
+            )  # fmt: skip
+            notes.extend(line for line in lines if line not in notes)
             notes.extend(side.side.norms_note(side.axis[self._positions()[i]]))
             flat = [str(entry["name"]) for p, entry in enumerate(side.axis) if p not in side.varied]
             if flat:

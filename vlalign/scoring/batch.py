@@ -130,6 +130,7 @@ def prepare_pairs(pairs: Iterable[tuple[Features, Features]], options: ScoreOpti
     for x, y in pairs:
         _check(x, y, metrics, options)
     for chosen in metrics:
+        options.settings(chosen)  # refuses what the metric does not have
         _check_memory(chosen, pairs, options, device)
     scorer = Scorer(options, device)
     last = {id(side): i for i, pair in enumerate(pairs) for side in pair}

@@ -156,7 +156,8 @@ def verdict(record: ScoreRecord) -> str:
         low = min(low, ends[0])
         spread = f" ({_percent(ends[0])} to {_percent(min(1.0, ends[1]))})"
     if not low > 0:
-        return f"above chance ({p}), but its interval reaches down to chance: not settled by {record.n} samples"
+        doubt = f"but its interval reaches below the null's 95% point: not settled by {record.n} samples"
+        return f"above chance ({p}), {doubt}"
     strength = next(word for least, word in _STRENGTHS if low >= least)
     way = f"{_percent(record.calibrated)} of the way from the null's 95% point to perfect"
     return "; ".join([f"above chance ({p}), {strength}: {way}{spread}", *_of_categories(record.null)])

@@ -199,10 +199,13 @@ def clipped_share(unclipped: Tensor | LazyLayer, threshold: float) -> float:
     return clipped / math.prod(unclipped.shape)
 
 
-def warnings(checks: Mapping[str, Any], name: str = "layer", grouped: bool = False) -> list[str]:
+def warnings(
+    checks: Mapping[str, Any], name: str = "layer", grouped: bool = False, neighbours: bool = True
+) -> list[str]:
     """Return one line for each value of :func:`check_side` that changes how a score should be read.
 
-    ``grouped``: the samples that belong together are known, so duplicates need no warning.
+    ``grouped``: the samples that belong together are known, so duplicates need no warning. ``neighbours``: the metric
+    compares nearest neighbours.
     """
     n, lines = checks["n"], []
     if checks["duplicates"] > DUPLICATE_SHARE * n and not grouped:
@@ -216,7 +219,7 @@ def warnings(checks: Mapping[str, Any], name: str = "layer", grouped: bool = Fal
             f"{checks['near_duplicates']} of {n} samples have a near-duplicate (cosine > {checks['near']:g}): if they "
             "belong together (captions of one image, frames of one film), name the groups"
         )
-    if checks["hub_skewness"] > HUB_SKEWNESS or checks["unlisted"] > UNLISTED_SHARE:
+    if neighbours and (checks["hub_skewness"] > HUB_SKEWNESS or checks["unlisted"] > UNLISTED_SHARE):
         lines.append(
             f"a few samples are neighbours of many (one of {checks['largest_hub']}) and {checks['unlisted']:.0%} of "
             f"none (skewness {checks['hub_skewness']:.1f} at k={checks['k']}): compare with a metric without neighbours"

@@ -95,7 +95,7 @@ def test_p_values_are_those_of_permutations(name: str, n: int) -> None:
         observed = float(np.quantile(maxima, 1 - share, method="higher"))
         p = largest_value(moments, observed, draws=10).p_value
         assert 0.8 * share - 0.003 < p < 1.25 * share + 0.003
-    assert largest_value(moments, 1.0).threshold() == pytest.approx(float(np.quantile(maxima, 0.95)), rel=0.07)
+    assert largest_value(moments, 1.0).threshold() == pytest.approx(float(np.quantile(maxima, 0.95)), rel=0.1)
 
 
 def test_few_samples_make_an_irregular_null() -> None:
@@ -112,3 +112,21 @@ def test_few_samples_make_an_irregular_null() -> None:
     assert heavy.skewness is not None
     assert plain.heaviness < 1.1 < 1.3 < heavy.heaviness
     assert abs(plain.skewness[0]) < 1 < 3 < abs(heavy.skewness[0])
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_large_samples_outside_of_the_some(held: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three of 600 samples are 30 times as large, wherever they are."""
+    metric, draw = parse_metric("unbiased_cka"), torch.Generator().manual_seed(0)
+    monkeypatch.setattr(pairwise, "_EXACT_SAMPLES", 200)
+    if not held:
+        monkeypatch.setattr("vlalign.metrics.definitions.cka.GRAM_SAMPLES", 500)
+    layers = [torch.randn(600, 12, generator=draw) for _ in range(2)]
+    for start in (None, 0, 100, 597):
+        changed = [layer.clone() for layer in layers]
+        if start is not None:
+            changed[0][start : start + 3] *= 30
+        moments = metric.null_moments(*([metric.prepare(layer)] for layer in changed))
+        assert moments is not None
+        assert moments.skewness is not None
+        assert (moments.heaviness > 1.12 or abs(moments.skewness[0]) > 2.5) == (start is not None)

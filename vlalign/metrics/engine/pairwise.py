@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 _BLOCK_ENTRIES = 2**16  # of a matrix in one product; partial sums are added up in float64
 _PERMUTED_BYTES = 2**27  # of permuted blocks held at once
-_EXACT_SAMPLES = 1024  # whose correlations and skewness a null has; of more, as many evenly spaced ones
+_EXACT_SAMPLES = 1024  # whose correlations and skewness a null has; of more, as many random ones
 _LIKE = 0.8, 1.25  # standard deviations from some of the samples, relative to the exact ones
+_MOST_SPREAD = 2  # of the sizes of all rows of a kernel, relative to that of the random samples
 
 
 @dataclass(frozen=True)
@@ -85,13 +86,16 @@ class PairMetric(Metric):
         """Compute mean and covariance of the values of all layer pairs under a random pairing, and their skewness.
 
         They are exact up to 1,024 samples. Beyond, mean and variance are, and correlations and skewness are those of
-        1,024 evenly spaced samples.
+        1,024 random samples, if these are like all of them.
         """
         moments = self.moments(x, y)
         if moments is None or moments.sd is None:
             return None
         n = len(x[0].matrix if isinstance(x[0], PairMatrix) else x[0].rows)
-        of_x, of_y = (SymmetricSums.of([self._some_samples(layer, n) for layer in side], n) for side in (x, y))
+        rows = np.arange(n)
+        if n > _EXACT_SAMPLES:
+            rows = np.sort(np.random.default_rng(n).choice(n, _EXACT_SAMPLES, replace=False))
+        of_x, of_y = (SymmetricSums.of([self._some_samples(layer, rows) for layer in side], n) for side in (x, y))
         covariance, third, kurtosis = symmetric_moments(of_x, of_y, n)
         sd, size = moments.sd.ravel(), third.size
         covariance = covariance.reshape(size, size)
@@ -99,25 +103,33 @@ class PairMetric(Metric):
         varies = (sd > 0) & (estimated > 0)
         ratio = np.divide(sd, estimated, out=np.zeros(size), where=varies)
         skewness = np.divide(third.ravel(), estimated**3, out=np.zeros(size), where=varies)
-        alike = bool(((ratio[varies] > _LIKE[0]) & (ratio[varies] < _LIKE[1])).all())
+        alike = all(_LIKE[0] < one < _LIKE[1] for one in ratio[varies])
+        alike = alike and all(_is_like_all(layer, rows) for layer in (*x, *y))
         heaviness = (3 + kurtosis.ravel()) / (3 + 1.5 * skewness**2)  # than a Pearson type III distribution
         return NullMoments(
             moments.mean.ravel(), covariance * np.outer(ratio, ratio), skewness,
             heaviness=float(heaviness.max()) if alike else np.inf,
         )  # fmt: skip
 
-    def _some_samples(self, layer: Any, n: int) -> PairMatrix:
-        """Return the matrix of all samples, or of evenly spaced ones of them."""
-        if n <= _EXACT_SAMPLES:
-            return layer
-        rows = np.linspace(0, n - 1, _EXACT_SAMPLES).astype(np.int64)
+    def _some_samples(self, layer: Any, rows: Ints) -> PairMatrix:
+        """Return the matrix of some samples."""
         if isinstance(layer, PairMatrix):
-            return self._centre(layer.reorder(rows).matrix)
+            return layer if len(rows) == len(layer.matrix) else self._centre(layer.reorder(rows).matrix)
         return self.prepare(take_rows(layer.features.layer, rows))
 
     def _centre(self, matrix: Tensor) -> PairMatrix:
         """Prepare a part of a prepared matrix as the matrix of its samples alone; it may be changed in place."""
         return PairMatrix.of(matrix)
+
+
+def _is_like_all(layer: Any, rows: Ints) -> bool:
+    """Return whether no sample outside ``rows`` is far larger in a kernel than those inside."""
+    if isinstance(layer, PairMatrix):
+        sizes = layer.matrix.square().sum(dim=1, dtype=torch.float64).cpu().numpy()
+    else:
+        sizes = layer.diagonal
+    spread, of_rows = (np.square(some).mean() / max(some.mean() ** 2, 1e-300) for some in (sizes, sizes[rows]))
+    return bool(spread < _MOST_SPREAD * of_rows)
 
 
 def frobenius_norm(matrix: Tensor) -> float:
