@@ -231,7 +231,7 @@ def test_layers_that_tell_no_samples_apart_score_nothing() -> None:
         assert [record.matrix[0], [row[0] for row in record.matrix]] == [[0, 0], [0, 0]]
         alone = score(x[1], y[1], metric=metric, k=5, preset="cosine", permutations=0)
         assert record.score == pytest.approx(alone.score, abs=1e-6)
-        assert "layer_0 of x give all samples the same features: scored 0" in record.checks["notes"]
+        assert "layer_0 of x gives all samples the same features: scored 0" in record.checks["notes"]
         assert record.score < 0.9
 
 

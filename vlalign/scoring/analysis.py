@@ -296,7 +296,8 @@ class Analysis:
             notes.extend(side.side.norms_note(side.axis[self._positions()[i]]))
             flat = [str(entry["name"]) for p, entry in enumerate(side.axis) if p not in side.varied]
             if flat:
-                notes.append(f"{', '.join(flat)} of {side.side.model} give all samples the same features: scored 0")
+                give = "gives" if len(flat) == 1 else "give"
+                notes.append(f"{', '.join(flat)} of {side.side.model} {give} all samples the same features: scored 0")
         return checks
 
 
