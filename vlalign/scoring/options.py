@@ -137,8 +137,9 @@ class ScoreOptions(CompareOptions, NullOptions):
 
     null: Annotated[Literal["auto", "permutation", "analytic"], Parameter(group=_NULL)] = "auto"
     """null of the largest score over layer pairs: from permutations; analytic, from the exact covariance of layer
-    pairs, with permutations where its p-value is near .05 (mutual_knn, rnx, cka, unbiased_cka, cmd, rsa); or auto:
-    analytic where it is known and close, unless groups, positives or permutations are given"""
+    pairs (mutual_knn, rnx, cka, unbiased_cka, cmd, rsa), with permutations where it is not close, and where its p-value
+    is near .05 if there are 1000 of them; or auto: analytic where it is known, unless groups, positives or permutations
+    are given"""
 
     within: Annotated[Within, Parameter(group=_NULL, metavar="FILE:COLUMN")] = None
     """categories of the samples, by id where the file has ids: also test the score against pairs shuffled inside
