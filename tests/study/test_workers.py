@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -16,10 +17,12 @@ import torch
 from safetensors.torch import load_file
 from support.forks import CONTEXT, start_server
 from support.multibench_study import small, toy_data
+from support.synthetic import small as small_synthetic
 
 from vlalign.errors import VlalignError
 from vlalign.multibench import MultibenchStudy, Prepared
 from vlalign.study.workers import run_in_workers
+from vlalign.synthetic import SyntheticStudy
 
 
 @pytest.fixture(scope="module")
@@ -56,18 +59,33 @@ def is_worker(process: psutil.Process) -> bool:
 
 
 @pytest.mark.usefixtures("forked")
-def test_workers_train_the_same_encoders(data: Prepared, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", ["multibench", "synthetic"])
+def test_workers_train_the_same_encoders(
+    data: Prepared, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "ACCELERATE_USE_CPU"):
         monkeypatch.delenv(name, raising=False)
-    apart = MultibenchStudy(small(data, tmp_path / "apart"))
-    assert apart.run(report=False) is not None
-    monkeypatch.setattr("vlalign.study.grid._WORTH", 1e9)
-    here = MultibenchStudy(small(data, tmp_path / "here"))
-    assert here.run(report=False) is not None
-    files = sorted(path.name for path in apart.files.folder.iterdir())
+    used = list[int]()
+
+    def watched(*arguments: Any) -> None:
+        used.append(arguments[2])
+        run_in_workers(*arguments)
+
+    monkeypatch.setattr("vlalign.study.grid.run_in_workers", watched)
+    folders = []
+    for worth in (0.0, 1e9):
+        monkeypatch.setattr("vlalign.study.grid._WORTH", worth)
+        out = tmp_path / f"{worth:g}"
+        study: MultibenchStudy | SyntheticStudy = (
+            MultibenchStudy(small(data, out)) if kind == "multibench" else SyntheticStudy(small_synthetic(out))
+        )
+        assert study.run(report=False) is not None
+        folders.append(study.files.folder)
+    assert used == [2]
+    files = sorted(path.name for path in folders[0].iterdir())
     assert len(files) == 12
     for name in files:
-        a, b = (load_file(study.files.folder / name) for study in (apart, here))
+        a, b = (load_file(folder / name) for folder in folders)
         assert all(torch.equal(a[key], b[key]) for key in b)
 
 

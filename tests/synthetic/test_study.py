@@ -41,6 +41,16 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> SyntheticResult:
     return run(small(tmp_path_factory.mktemp("finished") / "run"))
 
 
+def test_only_long_trainings_are_worth_worker_processes() -> None:
+    def seconds(config: SyntheticConfig) -> float:
+        study = SyntheticStudy(config)
+        return study.seconds(study.groups(study.cells()))
+
+    paper = replace(SyntheticConfig(), seeds=(2,))
+    assert 600 < seconds(paper) < 36_000  # an hour or two of one core
+    assert seconds(small()) < 1
+
+
 @pytest.fixture
 def again(finished: SyntheticResult, tmp_path: Path) -> SyntheticConfig:
     """The settings of a copy of it."""

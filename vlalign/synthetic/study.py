@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _BATCHES = 8  # of the training that measures the speed
 _STEP = 1.5  # cost of an encoder beside its layers, in layers
+_LAYER_SECONDS = 4e-8  # of a CPU core, about, for a layer of the default width and a sample
 
 
 class SyntheticStudy(CellStudy[SyntheticConfig, Cell, SyntheticResult]):
@@ -74,6 +75,10 @@ class SyntheticStudy(CellStudy[SyntheticConfig, Cell, SyntheticResult]):
     def ticks(self, group: Sequence[Cell]) -> int:
         """Return the epochs of a group."""
         return self.config.epochs[min(group[0].modality, 1)]
+
+    def seconds(self, groups: Sequence[Sequence[Cell]]) -> float:
+        """Return about how long groups take on one core of a CPU."""
+        return _LAYER_SECONDS * self.config.sizes[0] * sum(map(self.cost, groups))
 
     def measured_seconds(self, groups: Sequence[Sequence[Cell]]) -> float:
         """Estimate how long groups take on one CPU core, or on an accelerator: train some batches of the largest."""
