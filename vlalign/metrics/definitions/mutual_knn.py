@@ -119,8 +119,9 @@ def overlap_counts_permuted(nx: Lists, ny: Lists, permutations: Ints | None) -> 
         np.put_along_axis(inverses, permutations, np.arange(permutations.shape[1])[None], axis=1)
         forward, relabel = (inverses, permutations) if swap else (permutations, inverses)
     n, k = table[0].shape
-    if relabel is not None and n >= _HASHED and _SPARSE * k * min(len(table), _WORD) <= n:
-        parts = [_hashed_counts(table[low : low + _WORD], looked_up, relabel) for low in range(0, len(table), _WORD)]
+    if forward is not None and relabel is not None and n >= _HASHED and _SPARSE * k * min(len(table), _WORD) <= n:
+        blocks = [table[low : low + _WORD] for low in range(0, len(table), _WORD)]
+        parts = [_hashed_counts(block, looked_up, forward, relabel) for block in blocks]
         result = np.concatenate(parts, axis=1)
     else:
         result = _dense_counts(table, looked_up, forward, relabel)
@@ -170,10 +171,11 @@ def _dense_counts(table: Sequence[Ints], looked_up: Sequence[Ints], forward: Int
     return result
 
 
-def _hashed_counts(table: Sequence[Ints], looked_up: Sequence[Ints], relabel: Ints) -> Ints:
+def _hashed_counts(table: Sequence[Ints], looked_up: Sequence[Ints], forward: Ints, relabel: Ints) -> Ints:
     """Count as :func:`_dense_counts`, with masks of few samples: those with equal last digits share one.
 
-    Of random pairs few look up a mask that is not 0, and those are compared with the lists themselves.
+    Of random pairs few look up a mask that is not 0, and those are compared with the lists themselves. Rows go in the
+    order of the table, so that masks and lists of a block stay in the processor's cache.
     """
     n, k = table[0].shape
     dtype = np.dtype(np.uint8 if len(table) <= 8 else np.uint32)
@@ -181,32 +183,38 @@ def _hashed_counts(table: Sequence[Ints], looked_up: Sequence[Ints], relabel: In
     while width > 32 and width * n * dtype.itemsize > _HASHED_BYTES:
         width //= 2
     masks = _masks([lists & (width - 1) for lists in table], width, dtype)
+    lists_of = [lists.astype(np.int32) for lists in table]
     flat = np.concatenate(looked_up, axis=1).astype(np.int64)  # [N, L * k]
     columns = flat.shape[1]
     rows = max(1, _LOOKUPS // columns)
+    firsts = np.arange(rows, dtype=np.int64)[:, None] * width
+    narrow = np.min_scalar_type(width - 1)
 
-    def work(names: Ints) -> Ints:
-        firsts, last_digits = names * width, names & (width - 1)
-        index, part = np.empty((rows, columns), dtype=np.int64), np.empty((rows, columns), dtype=dtype)
-        places, bits = [], []
+    def work(one: tuple[Ints, Ints]) -> Ints:
+        order, names = one
+        last_digits, names = (names & (width - 1)).astype(narrow), names.astype(np.int32)
+        listed, index = np.empty((2, rows, columns), dtype=np.int64)
+        digits, part = np.empty((rows, columns), dtype=narrow), np.empty((rows, columns), dtype=dtype)
+        places, bits, samples = [], [], []
         for start in range(0, n, rows):
             size = min(rows, n - start)
-            np.take(last_digits, flat[start : start + rows], out=index[:size], mode="clip")
-            index[:size] += firsts[start : start + rows, None]
-            np.take(masks, index[:size], out=part[:size], mode="clip")
+            np.take(flat, order[start : start + size], axis=0, out=listed[:size], mode="clip")
+            np.take(last_digits, listed[:size], out=digits[:size], mode="clip")
+            np.add(digits[:size], firsts[:size], out=index[:size])
+            np.take(masks[start * width :], index[:size], out=part[:size], mode="clip")
             hit = np.flatnonzero(part[:size] != 0)
             places.append(hit + start * columns)
             bits.append(part.ravel()[hit])
-        place, bit = np.concatenate(places), np.concatenate(bits)
+            samples.append(names[listed.ravel()[hit]])
+        place, bit, sample = np.concatenate(places), np.concatenate(bits), np.concatenate(samples)
         counts = np.empty((len(table), len(looked_up)), dtype=np.int64)
-        for i, lists in enumerate(table):
-            here = place[(bit & dtype.type(1 << i)) != 0]
-            sample = names[flat.ravel()[here]]
-            shared = np.flatnonzero(lists.take(names[here // columns], axis=0) == sample[:, None]) // k
-            counts[i] = np.bincount(here[shared] % columns // k, minlength=len(looked_up))
+        for i, lists in enumerate(lists_of):
+            here = np.flatnonzero(bit & dtype.type(1 << i))
+            shared = np.flatnonzero(lists.take(place[here] // columns, axis=0) == sample[here, None]) // k
+            counts[i] = np.bincount(place[here[shared]] % columns // k, minlength=len(looked_up))
         return counts
 
-    return np.stack(map_layers(work, relabel))
+    return np.stack(map_layers(work, zip(forward, relabel, strict=True)))
 
 
 def _masks(lists: Sequence[Ints], n: int, dtype: Any = np.uint32) -> NDArray[Any]:
