@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,12 +15,12 @@ from torch import Tensor
 from vlalign.arrays import LazyLayer, row_blocks
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Floats, Metric, NullMoments
-from vlalign.processes import computed_once
+from vlalign.processes import computed_once, is_shared
 from vlalign.scoring.categories import Categories
 from vlalign.scoring.confounds import DUPLICATES
 from vlalign.scoring.grouping import GroupLabels
 from vlalign.scoring.layers import PreparedSide, half_length, timed
-from vlalign.stats.analytic import LEAST_P, largest_value
+from vlalign.stats.analytic import LEAST_P, LargestNull, prepare_largest
 from vlalign.stats.checks import check_side, near_counts, warnings
 from vlalign.stats.curves import k_curve, n_curves
 from vlalign.stats.explained import Explained, explained, explained_by_duplicates
@@ -67,9 +69,7 @@ class Analysis:
         notes: list[str] = []
         labels = None if self.groups is None else self.groups.labels
         moments = self._moments()
-        null = self._analytic_null(permutations, seed, notes) if analytic else None
-        if null is None:
-            null = self._null(permutations, seed, labels, notes)
+        largest = self._largest(permutations, seed, notes) if analytic else None
         with timed(self.seconds, "checks"):
             (x_raw, x), (y_raw, y) = (side.both(i) for side, i in zip((self.x, self.y), self._positions(), strict=True))
             lists = self._lists()
@@ -84,6 +84,9 @@ class Analysis:
                 for side, i, layer, name in zip((self.x, self.y), self._positions(), (x, y), "xy", strict=True)
             )
         interval = self._interval(a, b, halves, seed, labels, full, notes)
+        null = None if largest is None else self._analytic_null(largest, permutations, seed, notes)
+        if null is None:
+            null = self._null(permutations, seed, labels, notes)
         curves = self._curves(seed, notes) if full else None
         chance = moments["mean"] if moments is not None else null["pair_mean"] if null is not None else None
         if null is not None and chance is not None and permutations and (self.categories or full):
@@ -136,21 +139,37 @@ class Analysis:
         assert null.pair_mean is not None
         return {**null.summary(ALPHA), "pair_mean": float(null.pair_mean[self.best]), "maxima": null.maxima.tolist()}
 
-    def _analytic_null(self, permutations: int, seed: int, notes: list[str]) -> dict[str, Any] | None:
-        """Return the null from the exact covariance of layer pairs, as a record has it; maxima are draws from it.
+    def _largest(self, permutations: int, seed: int, notes: list[str]) -> Callable[[], LargestNull] | None:
+        """Return what gives the analytic null, which another thread computes beside the statistics that follow.
 
-        None where permutations are more exact (few or most neighbours shared, kernels that few samples decide, p-values
-        near the level) or faster (very many layer pairs).
+        None where permutations are more exact (few or most neighbours shared, kernels that few samples decide) or
+        faster (very many layer pairs).
         """
         if self.matrix.size > _MOST_PAIRS:
             notes.append(f"more than {_MOST_PAIRS:,} layer pairs, so the null is that of permutations")
             return None
-        observed = float(self.matrix[self.best])
         with timed(self.seconds, "null"):
             moments = computed_once(lambda: self.metric.null_moments(self.x_layers, self.y_layers))
             if moments is None or (permutations and not self._is_approximated(moments, notes)):
                 return None
-            null = computed_once(lambda: largest_value(moments, observed, seed=seed, least_p=LEAST_P))
+            prepare = partial(prepare_largest, moments, float(self.matrix[self.best]), seed=seed, least_p=LEAST_P)
+            if is_shared():  # the main process computes it for all, later
+                return lambda: prepare()()
+            pool = ThreadPoolExecutor(1)
+            future = pool.submit(prepare())
+            pool.shutdown(wait=False)
+            return future.result
+
+    def _analytic_null(
+        self, largest: Callable[[], LargestNull], permutations: int, seed: int, notes: list[str]
+    ) -> dict[str, Any] | None:
+        """Return the null of :meth:`_largest` as a record has it; None where permutations decide, near the level.
+
+        Its maxima are draws.
+        """
+        observed = float(self.matrix[self.best])
+        with timed(self.seconds, "null"):
+            null = computed_once(largest)
         if permutations >= _ENOUGH and _NEAR_ALPHA[0] <= null.p_value <= _NEAR_ALPHA[1]:
             p = f"{null.p_value:.3f}"
             notes.append(f"the analytic p-value, {p}, is near {ALPHA:g}, so the null is that of permutations")
@@ -160,7 +179,7 @@ class Analysis:
             "permutations": 0, "method": "analytic", "p_value": max(null.p_value, LEAST_P), "p_least": LEAST_P,
             "threshold": threshold,
             "calibrated": max(0.0, (observed - threshold) / (1 - threshold)) if threshold < 1 else 0.0,
-            "pair_mean": moments.values(float(moments.mean.reshape(self.matrix.shape)[self.best])),
+            "pair_mean": float(null.means.reshape(self.matrix.shape)[self.best]),
             "maxima": drawn.maxima[:_KEPT].tolist(),
         }  # fmt: skip
 

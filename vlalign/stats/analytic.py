@@ -40,11 +40,13 @@ class LargestNull:
     """Draws of the largest value over layer pairs, and the p-value of the observed one.
 
     Attributes:
+        means: [P], exact, of each value.
         maxima: [K] draws of the largest value.
         p_value: probability of a largest value at least as large as the observed one.
         p_error: standard error of the p-value, of its Monte Carlo integration alone.
     """
 
+    means: Floats
     maxima: NDArray[np.float64]
     p_value: float
     p_error: float
@@ -71,15 +73,33 @@ def largest_value(
         least_p: p-values that are certainly below it are not estimated: they are the sum of those of each value, which
             is an upper bound.
     """
+    return prepare_largest(moments, observed, draws=draws, seed=seed, least_p=least_p)()
+
+
+def prepare_largest(
+    moments: NullMoments, observed: float, *, draws: int = DRAWS, seed: int = 0, least_p: float = 0.0
+) -> Callable[[], LargestNull]:
+    """Return what computes :func:`largest_value`: NumPy alone, which another thread may do beside torch."""
     mean, covariance, is_count = moments.mean, moments.covariance, moments.skewness is None
-    least = float(round((observed - moments.zero) / moments.unit)) if is_count else observed
     variance = np.diag(covariance)
     varied = variance > (1e-9 * np.maximum(mean, 1) if is_count else 1e-24)
+    sd = np.sqrt(variance[varied])
+    root = _square_root(covariance[np.ix_(varied, varied)] / np.outer(sd, sd)) if varied.any() else np.empty((0, 0))
+    return partial(_largest_value, moments, observed, varied, root, draws, seed, least_p)
+
+
+def _largest_value(
+    moments: NullMoments, observed: float, varied: NDArray[np.bool_], root: Floats, draws: int, seed: int,
+    least_p: float,
+) -> LargestNull:  # fmt: skip
+    """Compute :func:`largest_value` with the square root of the correlations of the values that vary."""
+    mean, is_count = moments.mean, moments.skewness is None
+    least = float(round((observed - moments.zero) / moments.unit)) if is_count else observed
     fixed = np.where(varied, -np.inf, np.rint(mean) if is_count else mean).max(initial=-np.inf)
+    means = moments.values(mean)
     if not varied.any():
-        return LargestNull(moments.values(np.full(draws, fixed)), float(fixed >= least), 0.0)
-    covariance, sd = covariance[np.ix_(varied, varied)], np.sqrt(variance[varied])
-    root = _square_root(covariance / np.outer(sd, sd))
+        return LargestNull(means, moments.values(np.full(draws, fixed)), float(fixed >= least), 0.0)
+    sd = np.sqrt(np.diag(moments.covariance)[varied])
     largest_of: Callable[[Floats], Floats]
     if moments.skewness is None:
         borders, tails = _borders(mean[varied], sd**2, least)
@@ -95,10 +115,10 @@ def largest_value(
         maxima.append(largest_of(normal))
     largest = moments.values(np.maximum(np.concatenate(maxima), fixed))
     if fixed >= least:
-        return LargestNull(largest, 1.0, 0.0)
+        return LargestNull(means, largest, 1.0, 0.0)
     if (bound := float(tails.sum())) <= least_p:
-        return LargestNull(largest, bound, 0.0)
-    return LargestNull(largest, *_tail(root, tails, random))
+        return LargestNull(means, largest, bound, 0.0)
+    return LargestNull(means, largest, *_tail(root, tails, random))
 
 
 def _square_root(correlation: Floats) -> Floats:
