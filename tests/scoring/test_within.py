@@ -122,6 +122,7 @@ def test_mistakes_before_any_work(pair: Pair, make_run: Callable[..., Any], tmp_
         (runs, {"within": "kinds.csv:kind"}, r"is a text: give one value a sample, .* pandas\.read_csv"),
         (runs, {"within": (KINDS, KINDS)}, "two columns of one name"),
         (runs, {"within": IDS}, "another category"),
+        (runs, {"within": ["car"] * 60}, "gives all 60 samples one category, which explains nothing"),
         (runs, {"within": KINDS, "groups": KINDS}, "cannot be permuted together"),
         (runs, {"within": KINDS, "permutations": 0}, "needs permutations"),
     ]

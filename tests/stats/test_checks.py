@@ -90,6 +90,19 @@ def test_check_side() -> None:
     assert check_side(layer, 5, unclipped=raw, clip_threshold=1.0)["clipped"] == 0.5
 
 
+def test_rows_of_zeros_are_no_duplicates() -> None:
+    layer = layer_of(60, 8)
+    layer[[3, 4, 5]] = 0
+    layer[11] = layer[10]
+    found = check_side(layer, 5)
+    assert (found["zero_rows"], found["duplicates"], found["largest_group"]) == (3, 2, 2)
+    (line,) = [line for line in warnings(found) if "zeros" in line]
+    assert line.startswith("layer: 3 of 60 samples are rows of zeros, which have no direction")
+    layer[[3, 4]] = layer_of(2, 8, seed=1)
+    assert any("1 of 60 samples is a row of zeros, which has" in line for line in warnings(check_side(layer)))
+    assert check_side(torch.zeros(6, 3), 2)["duplicates"] == 0
+
+
 def test_nothing_to_warn_of() -> None:
     assert warnings(check_side(layer_of(200, 20))) == []
 

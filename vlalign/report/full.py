@@ -55,6 +55,7 @@ def check_rows(record: ScoreRecord) -> list[list[str]]:
     if len(sides) < 2:
         return []
     formats = {
+        "zero_rows": ("rows of zeros (samples)", "{}"),
         "duplicates": ("exact duplicates (samples)", "{}"),
         "near_duplicates": (f"near-duplicates, cosine > {value_or_dash(sides[0].get('near'), '{:g}')} (samples)", "{}"),
         "largest_hub": (f"largest hub (lists it is in, k = {sides[0].get('k')})", "{}"),

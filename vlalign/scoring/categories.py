@@ -90,7 +90,8 @@ def resolve_categories(column: Column, ids: Sequence[str] | None, n: int) -> Cat
     """Return the categories of ``n`` samples; numbers of more than 32 values are cut into strata of similar ones.
 
     Raises:
-        VlalignError: values by id for features without ids, samples without a value, or values that are no labels.
+        VlalignError: values by id for features without ids, samples without a value, values that are no labels, or one
+            category, or one for each sample.
     """
     what = f"the column {column.name}"
     values = values_of_samples(column.values, ids, n, what)
@@ -98,6 +99,8 @@ def resolve_categories(column: Column, ids: Sequence[str] | None, n: int) -> Cat
     numbers = _numbers(values) if labels.max() + 1 > STRATA else None
     if numbers is not None:
         labels = strata(numbers[:, None])
+    if not labels.any():
+        raise VlalignError(f"{what} gives all {n} samples one category, which explains nothing: name another column")
     if labels.max() + 1 == n:
         raise VlalignError(
             f"{what} gives each of the {n} samples another category, so nothing can be permuted inside one"

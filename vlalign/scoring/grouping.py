@@ -49,8 +49,12 @@ def are_exact(groups: Groups) -> bool:
     return isinstance(groups, str) and groups == "exact"
 
 
-def resolve_groups(groups: Groups, ids: Sequence[str] | None, n: int, *sides: PreparedSide) -> GroupLabels | None:
+def resolve_groups(
+    groups: Groups, ids: Sequence[str] | None, n: int, *sides: PreparedSide, what: str = "groups"
+) -> GroupLabels | None:
     """Return the labels of the ``n`` samples of all sides; None where each sample is a separate group.
+
+    ``what``: the groups as errors name them.
 
     Raises:
         VlalignError: groups by id (a file or a mapping) for features without ids, ids without a group, or wrong labels.
@@ -67,10 +71,10 @@ def resolve_groups(groups: Groups, ids: Sequence[str] | None, n: int, *sides: Pr
         return _or_none(labels, EXACT)
     if isinstance(groups, str | Path):
         if ids is None:
-            raise VlalignError(_NO_IDS.format("groups"))
+            raise VlalignError(_NO_IDS.format(what))
         return _or_none(checked_groups(read_groups(groups, ids), n), Path(groups).name)
     source = "given by id" if isinstance(groups, Mapping) else "given by row"
-    return _or_none(numbered(values_of_samples(groups, ids, n, "groups"), "groups"), source)
+    return _or_none(numbered(values_of_samples(groups, ids, n, what), what), source)
 
 
 def resolve_positives(positives: Groups, ids: Sequence[str] | None, n: int) -> GroupLabels | None:
@@ -81,10 +85,7 @@ def resolve_positives(positives: Groups, ids: Sequence[str] | None, n: int) -> G
     """
     if are_exact(positives):
         raise VlalignError("positives: name the item of each sample in a file; exact is for groups")
-    try:
-        return resolve_groups(positives, ids, n)
-    except VlalignError as error:
-        raise VlalignError(f"positives: {error}") from error
+    return resolve_groups(positives, ids, n, what="positives")
 
 
 def values_of_samples(values: Any, ids: Sequence[str] | None, n: int, what: str) -> list[Any]:

@@ -60,21 +60,24 @@ def check_side(
         unclipped, clip_threshold: the layer before clipping, and the threshold; both are needed for the clipped share.
 
     Returns:
-        JSON-able: ``n``; ``duplicates`` (samples whose row another sample has too) and ``largest_group`` of identical
-        rows; ``near``, ``near_duplicates`` (samples with another one of cosine > near, identical ones included) and
-        ``near_pairs``; ``k``, ``hub_skewness``, ``largest_hub`` (times the most listed sample is listed),
-        ``unlisted`` (share of samples that are in no list); ``effective_dimension``; ``clipped`` (share or None).
+        JSON-able: ``n``; ``zero_rows`` (samples whose features are all zero); ``duplicates`` (other samples whose row
+        another one has too) and ``largest_group`` of identical rows, without zero rows; ``near``, ``near_duplicates``
+        (samples with another one of cosine > near, identical ones included) and ``near_pairs``; ``k``,
+        ``hub_skewness``, ``largest_hub`` (times the most listed sample is listed), ``unlisted`` (share of samples that
+        are in no list); ``effective_dimension``; ``clipped`` (share or None).
 
     Raises:
         VlalignError: features that are not finite floating [N, D], or k outside 1..N-1.
     """
     layer = layer if isinstance(layer, LazyLayer) else check_features(layer, "layer")
-    sizes = np.bincount(row_labels(layer))
+    labels, zero = row_labels(layer), (checked_norms(layer, "layer") == 0).flatten().cpu().numpy()
+    sizes = np.bincount(labels[~zero], minlength=1)
     lists = knn(layer, k) if neighbours is None else neighbours
     samples, pairs = near_duplicates(layer, near, lists)
     clipped = None if unclipped is None or clip_threshold is None else clipped_share(unclipped, clip_threshold)
     return {
         "n": len(layer),
+        "zero_rows": int(zero.sum()),
         "duplicates": int(sizes[sizes > 1].sum()),
         "largest_group": int(sizes.max()),
         "near": near,
@@ -208,6 +211,11 @@ def warnings(
     compares nearest neighbours.
     """
     n, lines = checks["n"], []
+    if zero := checks["zero_rows"]:
+        lines.append(
+            f"{zero} of {n} samples {'is a row of zeros, which has' if zero == 1 else 'are rows of zeros, which have'} "
+            "no direction and arbitrary neighbours: leave such samples out, or see why they have no features"
+        )
     if checks["duplicates"] > DUPLICATE_SHARE * n and not grouped:
         lines.append(
             f"{checks['duplicates']} of {n} samples are exact duplicates (up to {checks['largest_group']} alike), "

@@ -76,4 +76,8 @@ def test_errors() -> None:
     for wrong, message in (({"compare": "kendall"}, "kendall"), ({"distance": "l1"}, "euclidean")):
         with pytest.raises(VlalignError, match=message):
             Rsa(**wrong)
+    x, y = pair_of("random")
+    with pytest.raises(VlalignError, match="a layer has one feature: use rsa:distance=euclidean"):
+        rsa(x[:, :1], y)
+    assert -1 < rsa(x[:, :1], y, distance="euclidean") < 1
     assert Rsa().holds(100, [5, 5]) == 2 * 4 * 100 * 100

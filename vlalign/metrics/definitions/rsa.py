@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from vlalign.errors import VlalignError
 from vlalign.lazy_torch import torch
 from vlalign.metrics.base import Floats, Info, choice
 from vlalign.metrics.engine.kernels import Centred
@@ -33,7 +35,8 @@ def rsa(x: ArrayLike, y: ArrayLike, compare: str = "spearman", distance: str = "
         (``correlation``) or of zeros (``cosine``) is at distance 1 from every other.
 
     Raises:
-        VlalignError: as :meth:`vlalign.metrics.Metric.evaluate`, or for an unknown ``compare`` or ``distance``.
+        VlalignError: as :meth:`vlalign.metrics.Metric.evaluate`, for an unknown ``compare`` or ``distance``, or for one
+            feature with ``correlation``.
 
     >>> x = torch.randn(12, 6, generator=torch.Generator().manual_seed(0))
     >>> round(rsa(x, 3 * x), 6), round(rsa(x, x - 100, "pearson", "euclidean"), 4)
@@ -62,6 +65,14 @@ class Rsa(PairMetric):
     def __post_init__(self) -> None:
         choice(self.compare, "compare", self.name, ("spearman", "pearson"))
         choice(self.distance, "distance", self.name, ("correlation", "cosine", "euclidean"))
+
+    def check(self, n: int, widths: Sequence[int] = ()) -> None:
+        """Check what every metric needs, and that samples have features to correlate."""
+        super().check(n, widths)
+        if self.distance == "correlation" and min(widths, default=2) < 2:
+            raise VlalignError(
+                "rsa correlates the features of two samples, and a layer has one feature: use rsa:distance=euclidean"
+            )
 
     def prepare(self, layer: Tensor) -> PairMatrix:
         """Compute centred dissimilarities (or their ranks) [N, N] of norm 1, zero on the diagonal."""
