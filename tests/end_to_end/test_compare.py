@@ -102,6 +102,8 @@ def test_edited_captions_and_groups(command: Command, store: Path, results: Path
         ["vlalign", "compare", *pair, "--store", str(store), "--half-samples", "20", "--groups", "groups.csv"]
     )
     assert "N = 24 in 12 groups" in shown.stdout
+    line = ["vlalign", "compare", *pair, "--store", str(store), "--half-samples", "20", "--groups", "groups.csv:group"]
+    assert command(line).stdout == shown.stdout
 
 
 def test_what_cannot_be_compared_is_said_in_one_line(

@@ -122,6 +122,11 @@ def test_groups(command: Command, store: Path, tmp_path: Path, capsys: pytest.Ca
     (record,) = [vlalign.ScoreRecord.load(path) for path in (tmp_path / "results").glob("*.json")]
     assert record.pairing["groups"] == {"source": "groups.csv", "groups": 12, "largest": 2}
     assert "of 12 groups" in done.stdout
+    (tmp_path / "table.csv").write_text("sku,shop\n" + "".join(f"{name},{i // 2}\n" for i, name in enumerate(ids)))
+    table = ["--groups", str(tmp_path / "table.csv:shop"), "--id-column", "sku"]
+    assert main([*line, "--out", str(tmp_path / "column"), *table]) == 0
+    (same,) = [vlalign.ScoreRecord.load(path) for path in (tmp_path / "column").glob("*.json")]
+    assert (same.null, same.interval) == (record.null, record.interval)
     assert main([*line, "--out", str(tmp_path / "exact"), "--groups", "exact"]) == 0
     (record,) = [vlalign.ScoreRecord.load(path) for path in (tmp_path / "exact").glob("*.json")]
     rows = [features.find(name).features()[-1] for name in ("timm_dinov2_small", "llama")]

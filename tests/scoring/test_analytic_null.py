@@ -122,7 +122,10 @@ def test_permutations_where_they_are_more_exact_or_faster(
     record = vlalign.score(*pair, null="analytic", permutations=19, half_samples=0)
     assert record.null is not None
     assert record.null["permutations"] == 19
-    assert [note for note in record.checks["notes"] if note.startswith("more than 2 layer pairs")]
+    assert "more than 2 layer pairs, so the null is that of permutations" in record.checks["notes"]
+    record = vlalign.score(*pair, null="analytic", permutations=0, half_samples=0)
+    assert record.null is None
+    assert "more than 2 layer pairs, for which there is no analytic null" in record.checks["notes"]
 
 
 def test_it_is_the_default_where_it_is_known(pair: tuple[Layers, Layers]) -> None:

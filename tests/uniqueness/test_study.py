@@ -93,6 +93,16 @@ def test_a_point_for_every_pair_and_rate(whole: Path) -> None:
     }  # fmt: skip
 
 
+def test_features_of_the_preset_robust_are_scored(hub: HubServer, tmp_path: Path) -> None:
+    result = run(config_in(tmp_path, preset="robust"))
+    assert len([point for point in result.points if point.score is not None]) == 2
+    record = load_of(tmp_path / "out", result.points[0])
+    assert record is not None
+    assert record.preprocessing["preset"] == "platonic"
+    (alone,) = (one for one in runs_by(tmp_path)[Y[0]] if rate_of(one) == 0)
+    assert "mean-nosink" in str(alone.key.data)
+
+
 def test_ordinary_extractions_share_the_features(finished: Path, costs: Callable[[], tuple[list[str], int]]) -> None:
     settings: dict[str, Any] = {"store": finished / "store", "cpu": True, "shard_rows": FAST["shard_rows"]}
     plain = extract([X[0], Y[0]], **settings)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -55,6 +55,7 @@ def run(
         reference: runs that both are aligned with (default: all runs of the other modality)
         figure: file (.png, .pdf or .svg) for a figure of the differences, by layer or by reference
     """
+    from vlalign.data.embeddings import read_groups
     from vlalign.display.figures import check_figure, figure_style
     from vlalign.report.compare import show_comparisons
     from vlalign.report.console import console
@@ -69,6 +70,8 @@ def run(
         raise VlalignError(f"{other} is a record, {name} is no file: give two records, or two runs of a store")
     if all(files):
         _check_flags(options, store, reference)
+    options = replace(options, groups=read_groups(options.groups))
+    if all(files):
         results = [_of_records(_record(paths[0]), _record(paths[1]), options, store)]
     else:
         results = _of_runs(a, b, options, store or "features", reference)
@@ -112,13 +115,13 @@ def _of_records(a: ScoreRecord, b: ScoreRecord, options: CompareOptions, store: 
     return compare_runs(runs[0], runs[1], runs[2], options, reference_side=shared_sides(a, b)[0])
 
 
-def _groups(record: ScoreRecord, options: CompareOptions) -> str | None:
+def _groups(record: ScoreRecord, options: CompareOptions) -> Any:
     """Return the groups to test with: a record states how many there are, but which samples only where exact."""
     from vlalign.scoring.grouping import EXACT
 
     recorded = record.pairing.get("groups")
     if options.groups is not None or recorded is None:
-        return None if options.groups is None else str(options.groups)
+        return options.groups
     if recorded.get("source") == EXACT:
         return "exact"
     raise VlalignError(f"the records are of samples in groups ({recorded.get('source')}): give them with --groups FILE")

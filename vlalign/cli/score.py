@@ -138,13 +138,13 @@ def plan(
         raise VlalignError("--baselines is for runs of a store: make runs of the files with `vlalign import`")
     if is_embeddings(store):
         pairs: Sequence[tuple[Features, Features]] = file_pairs([store, *runs], others, ids, id_column)
-        options = replace(options, groups=read_groups(options.groups, id_column))
-    elif others or ids or (id_column and not options.within and not options.positives):
+    elif others or ids or (id_column and not (options.within or options.positives or options.groups)):
         raise VlalignError(f"--with, --ids and --id-column are for files of embeddings, not for the store {store}")
     else:
         pairs = choose_pairs(FeatureStore(store), runs, baselines)
-    positives = read_groups(options.positives, id_column)
-    options = replace(options, within=read_columns(options.within, id_column), positives=positives)
+    groups, positives = (read_groups(given, id_column) for given in (options.groups, options.positives))
+    within = read_columns(options.within, id_column)
+    options = replace(options, groups=groups, within=within, positives=positives)
     return prepare_pairs(pairs, options), options
 
 

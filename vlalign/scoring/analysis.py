@@ -146,7 +146,8 @@ class Analysis:
         faster (very many layer pairs).
         """
         if self.matrix.size > _MOST_PAIRS:
-            notes.append(f"more than {_MOST_PAIRS:,} layer pairs, so the null is that of permutations")
+            what = "so the null is that of permutations" if permutations else "for which there is no analytic null"
+            notes.append(f"more than {_MOST_PAIRS:,} layer pairs, {what}")
             return None
         with timed(self.seconds, "null"):
             moments = computed_once(lambda: self.metric.null_moments(self.x_layers, self.y_layers))

@@ -68,8 +68,8 @@ class NullOptions(Options, group=_NULL):
 
     permutations: _Count | None = None
     """permutations of the null, layer selection included, at most: a score that is clearly no better than chance needs
-    fewer; 0 leaves the null out (default: what suits the metric: none where --null auto is analytic, else 1000, 200, or
-    0 if it is costly)"""
+    fewer; 0 leaves the null out (default: what suits the metric: 1000, 200, or 0 if it is costly; none where the null
+    of a score is analytic)"""
 
     def draws(self, metric: Metric) -> int:
         """Return the number of permutations for a metric."""
@@ -80,12 +80,12 @@ class CompareOptions(NeighbourOptions, group=_SCORES):
     """Options of a comparison of two runs."""
 
     metric: Metrics = ("mutual_knn",)
-    """alignment metrics, with parameters as name:param=value,… (see `vlalign metrics`); `vlalign score` takes all for
-    every metric"""
+    """alignment metric, with parameters as name:param=value,… (see `vlalign metrics`); `vlalign score` takes several,
+    or all for every metric"""
 
     groups: Annotated[Groups, Parameter(group=_NULL, metavar="FILE")] = None
     """samples that belong together, such as several captions of one image, permuted and drawn as blocks: a .csv, .tsv,
-    .jsonl or .parquet file with columns id and group, or exact (samples with identical features)"""
+    .jsonl or .parquet file with columns id and group, FILE:COLUMN, or exact (samples with identical features)"""
 
     seed: Annotated[int, Ge(0), Parameter(group=_NULL)] = 0
     """random seed for permutations and half-samples"""

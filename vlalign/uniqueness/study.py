@@ -212,7 +212,9 @@ class UniquenessStudy(Study[UniquenessConfig, UniquenessPlan, UniquenessResult])
         todo = iter(
             prepare_pairs(
                 [runs_ for runs_, record, note in zip(sides, kept, notes, strict=True) if record is None and not note],
-                select(self.config, ScoreOptions, metric=plan.metric, seed=0, null="permutation"),
+                select(  # its preset is that of the features
+                    self.config, ScoreOptions, preset="platonic", metric=plan.metric, seed=0, null="permutation"
+                ),
             )
         )
         clean = {spec: _performance(run) for (spec, rate), run in runs.items() if rate == 0}

@@ -95,7 +95,9 @@ def _facts(result: UniquenessResult) -> dict[str, str]:
     }
     for side in ("x", "y"):
         facts[f"models {side}"] = ", ".join(dict.fromkeys(getattr(point, side) for point in result.points))
-    facts["metric"] = f"{metric_title(metric)}{k_text}, preset {config.get('preset')}"
+    facts["metric"] = f"{metric_title(metric)}{k_text}, preset platonic"
+    if config.get("preset") == "robust":
+        facts["features"] = "preset robust: averages without tokens of a very large norm"
     return facts | ({"time": durations(result.seconds)} if result.seconds else {})
 
 
