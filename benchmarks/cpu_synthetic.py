@@ -32,8 +32,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from vlalign.metrics import mutual_knn, unbiased_cka
+from vlalign.metrics.base import normalise_rows
 from vlalign.metrics.engine.threads import map_layers
-from vlalign.scoring.preprocessing import normalise_rows
 from vlalign.synthetic import SyntheticConfig, SyntheticStudy, Task, information
 from vlalign.synthetic.align import alignment_rows
 from vlalign.synthetic.cells import Cell, all_cells

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import normalize
 
+from vlalign.arrays import LazyLayer, whole
 from vlalign.errors import VlalignError
+from vlalign.metrics.base import normalise_rows
+from vlalign.scoring import score
 from vlalign.scoring.inputs import Side
 from vlalign.scoring.layers import PreparedSide
 from vlalign.scoring.options import ScoreOptions
-from vlalign.scoring.preprocessing import PRESETS, clip_threshold, normalise_rows, prepare_platonic
+from vlalign.scoring.preprocessing import PRESETS, clip_threshold, prepare_platonic
 
 
 @settings(max_examples=60, deadline=None)
@@ -75,6 +79,33 @@ def test_zero_rows_stay_zero_and_are_counted() -> None:
     layer, zero = normalise_rows(torch.tensor([[0.0, 0.0], [3.0, 4.0]]))
     assert zero == 1
     assert layer.tolist() == [[0.0, 0.0], pytest.approx([0.6, 0.8])]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_rows_of_any_scale_are_normalised(dtype: torch.dtype) -> None:
+    x = torch.randn(40, 8, dtype=dtype, generator=torch.Generator().manual_seed(0))
+    x[3] = 0
+    expected = normalize(x, dim=1)
+    for scale in (1e-14, 1e-22, 1e-30):
+        for layer in (x * scale, LazyLayer.of(x * scale)):
+            found, zero = normalise_rows(layer)
+            assert zero == 1
+            torch.testing.assert_close(whole(found), expected)
+    mixed = x.clone()
+    mixed[::2] *= 1e-30
+    assert torch.equal(normalise_rows(mixed)[0][1::2], expected[1::2])  # others keep their bytes
+
+
+def test_scores_do_not_depend_on_scale() -> None:
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(120, 4))
+    x, y = (z @ rng.normal(size=(4, 16)) + rng.normal(size=(120, 16)) for _ in range(2))
+    scores = [
+        score((x * scale).astype(dtype), y, preset="cosine", permutations=0, half_samples=0).score
+        for scale in (1, 1e-14, 1e-25)
+        for dtype in ("f4", "f8")
+    ]
+    assert scores == [scores[0]] * 6
 
 
 def test_errors() -> None:

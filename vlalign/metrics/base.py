@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _HUGE = 10**1000  # Python refuses to write much longer numbers
+_SMALL = 1e-12  # norms below it are computed of rows that are scaled first
+_ROWS = 4096  # of those, read together
+_Layer = TypeVar("_Layer", "Tensor", LazyLayer, "Tensor | LazyLayer")
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -256,6 +259,29 @@ def checked_norms(x: Tensor | LazyLayer, what: str = "features") -> Tensor:
             row = start + int(bad[0, 0])
             raise VlalignError(f"a value of {what} is not finite (first in row {row}): leave that sample out")
     raise VlalignError(f"inner products of {what} overflow {x.dtype}: scale them down")
+
+
+def normalise_rows(layer: _Layer, what: str = "features") -> tuple[_Layer, int]:
+    """L2-normalise the rows of a layer [N, D], and count the zero rows. ``what`` names the features in errors.
+
+    A zero row stays zero: it has inner product 0 with every row, so its neighbours are the first k other rows.
+
+    Raises:
+        VlalignError: as :func:`checked_norms`.
+
+    >>> normalise_rows(torch.tensor([[3e-30, 4e-30], [0.0, 0.0]]))
+    (tensor([[0.6000, 0.8000],
+            [0.0000, 0.0000]]), 1)
+    """
+    norms = checked_norms(layer, what)
+    small = torch.nonzero(norms.flatten() < _SMALL).flatten()
+    largest = [layer[rows].abs().amax(dim=1) for rows in small.split(_ROWS)]
+    if any(bool(part.any()) for part in largest):  # scaled first, as squares may underflow
+        scale = torch.ones_like(norms)
+        scale[small, 0] = torch.cat([part.where(part > 0, 1.0) for part in largest])
+        layer = layer / scale
+        norms = checked_norms(layer, what)
+    return layer / norms.where(norms > 0, 1.0), int((norms == 0).sum())
 
 
 def same_rows(x: Tensor, y: Tensor) -> None:

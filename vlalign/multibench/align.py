@@ -9,13 +9,13 @@ import numpy as np
 from torch import Tensor
 
 from vlalign.metrics import parse_metric
-from vlalign.metrics.base import Floats
+from vlalign.metrics.base import Floats, normalise_rows
 from vlalign.metrics.engine.threads import map_layers
 from vlalign.multibench.cells import Cell, EncoderFiles, TrainedEncoder
 from vlalign.multibench.config import MultibenchConfig
 from vlalign.multibench.encoder import stack
 from vlalign.multibench.train import Samples, states_of
-from vlalign.scoring.preprocessing import clip, clip_threshold, normalise_rows
+from vlalign.scoring.preprocessing import clip, clip_threshold
 from vlalign.study.cells import grouped
 from vlalign.study.progress import StudyProgress
 

@@ -14,14 +14,14 @@ from torch import Tensor
 
 from vlalign.arrays import DelayedLayer, LazyLayer, row_blocks, whole
 from vlalign.errors import VlalignError
-from vlalign.metrics.base import Ints, Metric, check_features, checked_norms
+from vlalign.metrics.base import Ints, Metric, check_features, checked_norms, normalise_rows
 from vlalign.metrics.engine.approximate import approximate_knn
 from vlalign.metrics.engine.items import ItemLayer
 from vlalign.metrics.engine.neighbour_lists import LIST_BYTES, NeighbourMetric, shortened
 from vlalign.metrics.engine.threads import map_layers
 from vlalign.metrics.engine.ties import Sided
 from vlalign.scoring.inputs import Side
-from vlalign.scoring.preprocessing import Preset, clip, clip_threshold, normalise_rows
+from vlalign.scoring.preprocessing import Preset, clip, clip_threshold
 
 _ALL_BYTES = 2**28  # of all layers of a side, which are held together
 _FEW_LAYERS = 8  # of both sides: lists that the interval of one pair needs are searched for all of them

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vlalign.arrays import LazyLayer, row_blocks
 from vlalign.errors import VlalignError
-from vlalign.metrics.base import check_features, checked_norms
+from vlalign.metrics.base import check_features, checked_norms, normalise_rows
 
 _Layer = TypeVar("_Layer", Tensor, LazyLayer, Tensor | LazyLayer)
 _STEP = 257  # between two values of the sample that bounds the clip threshold
@@ -110,15 +110,6 @@ def _threshold_of_bits(layers: Callable[[], Iterable[Tensor | LazyLayer]], q: fl
 def clip(layer: _Layer, threshold: float | None) -> _Layer:
     """Clamp a layer to +-``threshold``; None leaves it as it is."""
     return layer if threshold is None else layer.clamp(-threshold, threshold)
-
-
-def normalise_rows(layer: _Layer, what: str = "features") -> tuple[_Layer, int]:
-    """L2-normalise the rows of [N, D], and count the zero rows. ``what`` names the features in errors.
-
-    A zero row stays zero: it has inner product 0 with every row, so its neighbours are the first k other rows.
-    """
-    norms = checked_norms(layer, what)
-    return layer / norms.clamp_min(1e-12), int((norms == 0).sum())
 
 
 def prepare_platonic(layers: list[Tensor]) -> tuple[list[Tensor], float]:

@@ -11,7 +11,7 @@ import numpy as np
 from vlalign.arrays import LazyLayer, row_blocks
 from vlalign.errors import VlalignError
 from vlalign.lazy_torch import torch
-from vlalign.metrics.base import check_features, checked_norms
+from vlalign.metrics.base import check_features, checked_norms, normalise_rows
 from vlalign.metrics.engine.neighbours import DEVICE_BLOCK_BYTES, knn
 from vlalign.metrics.engine.ties import row_labels
 
@@ -70,7 +70,8 @@ def check_side(
         VlalignError: features that are not finite floating [N, D], or k outside 1..N-1.
     """
     layer = layer if isinstance(layer, LazyLayer) else check_features(layer, "layer")
-    labels, zero = row_labels(layer), (checked_norms(layer, "layer") == 0).flatten().cpu().numpy()
+    labels = row_labels(layer)
+    zero = torch.cat([~part.any(dim=1) for _, part in row_blocks(layer)]).cpu().numpy()
     sizes = np.bincount(labels[~zero], minlength=1)
     lists = knn(layer, k) if neighbours is None else neighbours
     samples, pairs = near_duplicates(layer, near, lists)
@@ -112,7 +113,7 @@ def near_counts(layer: Tensor | LazyLayer, near: float = NEAR, neighbours: Tenso
         raise VlalignError(f"the cosine of near-duplicates must lie between -1 and 1, got {near}")
     norms = checked_norms(layer, "layer")
     if neighbours is None or near <= 0 or not bool((((norms - 1).abs() < _UNIT) | (norms == 0)).all()):
-        return _near_rows(layer / norms.clamp_min(1e-30), near)
+        return _near_rows(normalise_rows(layer)[0], near)
     counts, left, lists = torch.zeros(len(layer), dtype=torch.int64), torch.arange(len(layer)), neighbours.cpu().long()
     for others in lists.T:  # the next of each sample whose neighbours so far are near
         cosines = [
@@ -123,8 +124,7 @@ def near_counts(layer: Tensor | LazyLayer, near: float = NEAR, neighbours: Tenso
         counts[left] += 1
         if not len(left):
             return counts
-    rows = layer / norms.clamp_min(1e-30)
-    counts[left] = _near_rows(rows, near)[left]
+    counts[left] = _near_rows(normalise_rows(layer)[0], near)[left]
     return counts
 
 

@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 
 from vlalign.metrics import parse_metric
-from vlalign.metrics.base import Floats
+from vlalign.metrics.base import Floats, normalise_rows
 from vlalign.metrics.engine.threads import map_layers
-from vlalign.scoring.preprocessing import normalise_rows
 from vlalign.study.cells import grouped
 from vlalign.study.progress import StudyProgress
 from vlalign.synthetic.cells import Cell, EncoderFiles, Encoders, all_cells
