@@ -30,7 +30,9 @@ CASES = [
     (64, 10, 20, 16, 0.7, ""), (64, 50, 3, 16, 0.7, ""), (128, 10, 5, 64, 0.0, ""), (256, 10, 5, 64, 0.7, "equal"),
     (256, 10, 5, 64, 0.7, "hubs"), (256, 10, 20, 64, 0.7, ""), (256, 10, 20, 64, 0.0, ""), (512, 10, 5, 8, 0.7, ""),
     (1024, 1, 3, 64, 0.7, ""), (1024, 10, 5, 300, 0.0, ""), (4096, 10, 2, 64, 0.7, ""), (4096, 1, 5, 64, 0.7, ""),
-    (512, 50, 5, 64, 0.0, ""), (1024, 50, 2, 64, 0.7, ""),
+    (512, 50, 5, 64, 0.0, ""), (1024, 50, 2, 64, 0.7, ""), (60, 11, 5, 16, 0.7, "equal"), (100, 19, 5, 16, 0.7, "clusters"),
+    (200, 20, 5, 16, 0.7, "clusters"), (200, 39, 1, 16, 0.7, "clusters"), (120, 5, 5, 16, 0.7, "clusters"),
+    (400, 20, 5, 16, 0.7, "clusters"), (400, 20, 5, 16, 0.7, "signs"), (1024, 50, 5, 16, 0.7, "clusters"),
 ]  # fmt: skip
 KERNELS = ("unbiased_cka", "cka", "cka:kernel=rbf,bandwidth=median", "cmd", "rsa")
 #: N, layers of each side, dimensions, the part of the features that layers of a side share, and the kind of rows
@@ -46,14 +48,19 @@ def lists(layers: int, n: int, k: int, width: int, shared: float, kind: str, see
     """Return neighbour lists [L, N, k] of random layers; a tenth of the samples repeats others.
 
     Kind ``equal``: eight samples each are equal. ``hubs``: norms differ, so that few samples are neighbours of most.
+    ``clusters``: four of them. ``signs``: of three features, so that there are eight different rows.
     """
     draw = torch.Generator().manual_seed(seed)
     base = torch.randn(n, width, generator=draw)
+    if kind == "clusters":
+        base = base + 3 * torch.randn(4, width, generator=draw)[torch.arange(n) % 4]
     made = [shared * base + (1 - shared) * torch.randn(n, width, generator=draw) for _ in range(layers)]
     rows = torch.arange(n)
     rows[: n // 10] = rows[n // 10 : n // 10 + n // 10]
     if kind == "equal":
         rows = rows // 8
+    if kind == "signs":
+        made = [one[:, :3].sign() for one in made]
     norms = (0.3 * torch.randn(n, 1, generator=draw)).exp() if kind == "hubs" else torch.ones(n, 1)
     return torch.stack([knn(norms * torch.nn.functional.normalize(one[rows], dim=1), k) for one in made])
 
