@@ -72,6 +72,21 @@ def test_degenerate_rows_and_features() -> None:
     assert huge == pytest.approx(dissimilarities(x, "correlation"), abs=1e-6)
 
 
+def test_common_offsets_keep_the_digits_of_distances() -> None:
+    generator = torch.Generator().manual_seed(0)
+    z = torch.randn(80, 3, generator=generator, dtype=torch.float64)
+    x, y = (z @ torch.randn(3, 8, generator=generator, dtype=torch.float64) for _ in range(2))
+    offset = torch.randn(8, generator=generator, dtype=torch.float64)
+    for distance in ("correlation", "cosine"):
+        expected = rsa(x + 1e4 * offset, y + 1e4 * offset, distance=distance)
+        assert expected > 0.3
+        for size in (1e6, 1e7, 1e8):
+            assert rsa(x + size * offset, y + size * offset, distance=distance) == pytest.approx(expected, abs=1e-3)
+    assert rsa(x + 1e10, y) == pytest.approx(rsa(x, y), abs=1e-5)  # a shift of each row
+    repeated = dissimilarities((x + 1e7 * offset)[torch.arange(80) // 2], "correlation")
+    assert torch.equal(repeated[::2], repeated[1::2])  # equal rows have equal distances
+
+
 def test_errors() -> None:
     for wrong, message in (({"compare": "kendall"}, "kendall"), ({"distance": "l1"}, "euclidean")):
         with pytest.raises(VlalignError, match=message):

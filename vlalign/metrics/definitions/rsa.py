@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -18,7 +19,8 @@ from vlalign.metrics.engine.pairwise import PairMatrix, PairMetric
 if TYPE_CHECKING:
     from torch import Tensor
 
-_TIES = 2.0**40  # distances of cosines are rounded to 1/_TIES, so that those of equal rows tie for their ranks
+_TIES = 40  # binary digits that distances of cosines keep below the largest, so that those of equal rows tie in rank
+_ROUNDING = 1e-14  # deviations of a row from its mean, as a share of its largest value, that are rounding
 _CONSTANT = 1e-9  # dissimilarities that vary less than this, relatively, are all equal
 
 
@@ -104,6 +106,20 @@ def dissimilarities(layer: Tensor, distance: str) -> Tensor:
     if distance == "correlation":
         rows = rows - rows.mean(dim=1, keepdim=True)
     norms = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
-    varies = norms > _CONSTANT * rows.shape[1] ** 0.5
+    varies = norms > _ROUNDING * rows.shape[1] ** 0.5
     rows = torch.where(varies, rows / torch.where(varies, norms, 1.0), 0.0)
-    return (rows @ rows.T).mul_(-_TIES).add_(_TIES).round_().div_(_TIES).fill_diagonal_(0)
+    rows = rows - rows.mean(dim=0)  # keeps the digits of small distances, which are half the squares of Euclidean ones
+    halves = rows.square().sum(dim=1) / 2
+    matrix = (rows @ rows.T).neg_().add_(halves).add_(halves[:, None])
+    fixed = None if bool(varies.all()) else ~(varies & varies.T)  # distances of rows that do not vary
+    if fixed is not None:
+        matrix[fixed] = 0
+    largest = float(matrix.max())
+    if largest > (4 * torch.finfo(layer.dtype).eps) ** 2:
+        steps = 2.0 ** (_TIES - math.frexp(largest)[1])
+        matrix.mul_(steps).round_().div_(steps)
+    else:  # the rows differ by rounding
+        matrix.zero_()
+    if fixed is not None:
+        matrix[fixed] = 1
+    return matrix.fill_diagonal_(0)
