@@ -126,6 +126,20 @@ def test_all_pairs_are_checked_first(runs: Runs, make_run: Callable[..., Any]) -
     assert runs["a"].reads == 0
 
 
+@pytest.mark.parametrize("option", ["groups", "within", "positives"])
+def test_labels_by_row_need_one_order(runs: Runs, make_run: Callable[..., Any], option: str) -> None:
+    """They are those of the rows of x, which must be in the same order in all pairs; labels by id may be in any."""
+    labels = [i // 6 for i in range(60)]
+    order = torch.randperm(60, generator=torch.Generator().manual_seed(0)).tolist()
+    turned = make_run("turned", [layer[order] for layer in runs["a"].tensors], [IDS[i] for i in order])
+    pairs = [(runs["a"], runs["c"]), (turned, runs["c"])]
+    with pytest.raises(VlalignError, match="are given by row, but the rows of a and turned are in different orders"):
+        prepare_pairs(pairs, ScoreOptions(**FAST, **{option: labels}))
+    records = list(score_pairs(pairs, **FAST, **{option: dict(zip(IDS, labels, strict=True))}))
+    assert records[0].matrix == records[1].matrix
+    assert records[0].null == records[1].null
+
+
 def test_no_pairs_at_all() -> None:
     assert prepare_pairs([]) == []
     assert list(score_pairs(iter([]), metric="cka")) == []

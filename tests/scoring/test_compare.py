@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 from support.board import made_up
@@ -72,6 +73,33 @@ def test_runs_are_paired_by_id(runs: dict[str, FakeRun]) -> None:
     torch.testing.assert_close(torch.tensor(found.matrix), difference)
     assert [row["layer"] for row in found.layers] == ["block_0", "block_1"]
     assert all(row["q_value"] >= row["p_value"] for row in found.layers)
+
+
+@pytest.mark.parametrize("with_ids", ["a", "b", "ab", "ar", "br", "abr", ""])
+def test_a_side_with_ids_is_put_in_the_order_of_the_reference(with_ids: str) -> None:
+    """Rows of a side without ids are pairs of the reference's rows, whatever the other side has."""
+    draw = torch.Generator().manual_seed(0)
+    reference = torch.randn(60, 8, generator=draw)
+    sides = [reference + noise * torch.randn(60, 8, generator=draw) for noise in (0.3, 1)]
+    expected = compare(*sides, reference=reference, k=5)
+    order, other = (torch.randperm(60, generator=draw).numpy() for _ in range(2))
+    names = [f"s{i}" for i in range(60)]
+    rows = {name: other if name in with_ids and "r" in with_ids else order for name in "ab"}
+    given = [
+        pd.DataFrame(side.numpy(), index=names).iloc[rows[name]] if name in with_ids else side[rows[name]]
+        for name, side in zip("ab", sides, strict=True)
+    ]
+    frame = pd.DataFrame(reference.numpy(), index=names).iloc[order]
+    result = compare(*given, reference=frame if "r" in with_ids else reference[order], k=5)
+    assert [result.scores[side]["score"] for side in "ab"] == [expected.scores[side]["score"] for side in "ab"]
+    by = {name: "id" if name in with_ids and "r" in with_ids else "row" for name in "ab"}
+    assert result.pairing == by
+    assert f"paired by {'id' if 'id' in by.values() else 'the order of rows'}" in result.lines()[-1]
+
+
+def test_groups_by_row_need_one_order(runs: dict[str, FakeRun]) -> None:
+    with pytest.raises(VlalignError, match="groups are given by row, but the rows of far and reference are in diff"):
+        compared(runs["near"], runs["far"], runs["reference"], k=5, groups=[i // 2 for i in range(60)])
 
 
 def test_other_layers_are_not_compared(runs: dict[str, FakeRun]) -> None:

@@ -19,7 +19,7 @@ from vlalign.errors import VlalignError
 from vlalign.metrics.base import Metric
 from vlalign.metrics.engine.approximate import graph_bytes
 from vlalign.scoring.categories import columns_of, resolve_categories
-from vlalign.scoring.grouping import are_exact, resolve_groups, resolve_positives
+from vlalign.scoring.grouping import BY_ROW, are_by_row, are_exact, resolve_groups, resolve_positives
 from vlalign.scoring.inputs import Arrays, Features, Side, check_pairing, is_run
 from vlalign.scoring.layers import find_device
 from vlalign.scoring.options import ScoreOptions
@@ -129,6 +129,7 @@ def prepare_pairs(pairs: Iterable[tuple[Features, Features]], options: ScoreOpti
     metrics, device = options.metrics, find_device(options.device)
     for x, y in pairs:
         _check(x, y, metrics, options)
+    _check_rows([x for x, _ in pairs], options)
     for chosen in metrics:
         options.settings(chosen)  # refuses what the metric does not have
         _check_memory(chosen, pairs, options, device)
@@ -175,6 +176,19 @@ def _check(x: Features, y: Features, metrics: Sequence[Metric], options: ScoreOp
     n = a.n if positives is None else int(positives.labels.max()) + 1
     for metric in metrics:
         metric.check(n, [*_widths(a, options.concat), *_widths(b, options.concat)])
+
+
+def _check_rows(given: Sequence[Features], options: ScoreOptions) -> None:
+    """Raise VlalignError for labels by row, which are those of x, where the sides x have their rows in other orders."""
+    labels = {"groups": options.groups, "positives": options.positives}
+    labels |= {f"the values of {column.name}": column.values for column in columns_of(options.within)}
+    by_row = [what for what, values in labels.items() if are_by_row(values)]
+    if not by_row:
+        return
+    sides = [side for side in (Side(x, "x") for x in given) if side.ids is not None]
+    for side in sides[1:]:
+        if side.ids != sides[0].ids:
+            raise VlalignError(BY_ROW.format(by_row[0], sides[0].source, side.source))
 
 
 def _widths(side: Side, concat: bool) -> list[int]:

@@ -17,7 +17,7 @@ from vlalign.metrics.base import Floats
 from vlalign.metrics.registry import METRICS
 from vlalign.scoring import comparison_tables
 from vlalign.scoring.conditions import conditions, data_of, different
-from vlalign.scoring.grouping import resolve_groups
+from vlalign.scoring.grouping import BY_ROW, are_by_row, resolve_groups
 from vlalign.scoring.inputs import Features, Side, check_pairing
 from vlalign.scoring.layers import PreparedSide, find_device
 from vlalign.scoring.options import CompareKeywords, CompareOptions
@@ -52,6 +52,7 @@ class Comparison(Result):
         layers: for each layer of a and b, the difference of its largest values over the reference's layers; with
             interval, p and q where ``test`` has them. Empty where the layers are not the same.
         made_from: ``features`` or ``records``.
+        pairing: of features: whether a and b are paired with the reference by ``id`` or by ``row``; None from records.
         groups: as in a score record; None where every sample is a separate group.
     """
 
@@ -71,6 +72,7 @@ class Comparison(Result):
     made_from: str
     environment: dict[str, Any]
     groups: dict[str, Any] | None = None
+    pairing: dict[str, str] | None = None
     format: int = 1
 
     def lines(self) -> list[str]:
@@ -128,6 +130,7 @@ def compare(a: Features | ScoreRecord, b: Features | ScoreRecord, options: Compa
         options: of the test.
 
     All runs must hold the same samples, but one may be of edited data: the difference is then also that of the edits.
+    Rows of a and of b are paired with those of the reference, by id where both have ids, else by their order.
     A metric that is not symmetric has a reference that is a text model on side y where ``a`` is a vision model.
 
     Raises:
@@ -177,10 +180,12 @@ def compare_runs(
     (metric,) = options.metrics
     sides = [Side(given, name) for given, name in ((a, "a"), (b, "b"), (reference, "reference"))]
     _check_same_data(sides[0], sides[1])
-    by = {check_pairing(side, sides[2]) for side in sides[:2]}
-    ids = sides[0].ids if by == {"id"} else None
-    if ids is not None:
-        for side in sides[1:]:
+    by = [check_pairing(side, sides[2]) for side in sides[:2]]
+    ids = sides[2].ids if "id" in by else None
+    for side, how in zip(sides[:2], by, strict=True):
+        if how == "id" and ids is not None:
+            if side.ids != ids and are_by_row(options.groups):
+                raise VlalignError(BY_ROW.format("groups", side.source, sides[2].source))
             side.put_in_order(ids)
     device = find_device(options.device)
     prepared = [PreparedSide(side, PRESETS[options.preset], options.concat, device) for side in sides]
@@ -212,6 +217,7 @@ def compare_runs(
         made_from="features",
         environment=environment(),
         groups=None if groups is None else groups.describe(),
+        pairing=dict(zip("ab", by, strict=True)),
         **_of_layers(
             result.a, result.b, (names[0], names[2]), (names[1], names[2]),
             [{**row, "q_value": q} for row, q in zip(rows, q_values, strict=True)],

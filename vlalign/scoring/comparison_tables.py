@@ -10,6 +10,7 @@ from vlalign.display.format import DASH, interval, number, p_equation, p_text, s
 from vlalign.display.result import Texts
 from vlalign.metrics.base import metric_text
 from vlalign.scoring.naming import precision_of
+from vlalign.scoring.summary import paired_by
 from vlalign.store.importing import KIND
 
 if TYPE_CHECKING:
@@ -69,10 +70,12 @@ def comparison_facts(comparison: Comparison) -> list[tuple[str, str]]:
 
 
 def measured(comparison: Comparison) -> str:
-    """Return metric, number of samples and groups, preset, and whether features or records were compared."""
+    """Return metric, numbers of samples and groups, pairing, preset, and whether features or records were compared."""
     metric = metric_text(comparison.metric["name"], comparison.metric["params"])
     grouped = f" in {comparison.groups.get('groups')} groups" if comparison.groups else ""
-    return f"{metric}, N = {comparison.n}{grouped}, preset {comparison.preset}, from {comparison.made_from}"
+    paired = paired_by((comparison.pairing or {}).values())
+    parts = [metric, f"N = {comparison.n}{grouped}", paired, f"preset {comparison.preset}"]
+    return ", ".join([*filter(None, parts), f"from {comparison.made_from}"])
 
 
 def score_text(comparison: Comparison, name: str) -> str:

@@ -24,6 +24,9 @@ Groups: TypeAlias = "str | Path | Mapping[str, Any] | Sequence[Any] | np.ndarray
 
 _NO_IDS = "{}: labels are given by id, but the features have no ids: give their ids too (--ids), or one label a row"
 
+#: error for labels by row of sides in another order
+BY_ROW = "{0} are given by row, but the rows of {1} and {2} are in different orders: give {0} by id"
+
 #: source of groups that come from the features, as records state it
 EXACT = "identical features"
 
@@ -47,6 +50,12 @@ class GroupLabels:
 def are_exact(groups: Groups) -> bool:
     """Return whether the groups come from the features, which must then be read first."""
     return isinstance(groups, str) and groups == "exact"
+
+
+def are_by_row(groups: Any) -> bool:
+    """Return whether labels are given by row, rather than by id or by a file."""
+    by_id = isinstance(groups, str | Path | Mapping) or index_ids(groups) is not None
+    return groups is not None and not by_id
 
 
 def resolve_groups(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from vlalign.display import visible
@@ -192,10 +192,22 @@ def value_or_dash(value: Any, form: str = "{:.4f}") -> str:
     return DASH if value is None else str(value)
 
 
+def paired_by(pairings: Iterable[Any]) -> str:
+    """Return how rows were paired, ``id`` or ``row``, as a text; empty where it is not known.
+
+    >>> paired_by(["id"]), paired_by(["id", "row"])
+    ('paired by id', 'paired by id and by the order of rows')
+    """
+    texts = {"id": "by id", "row": "by the order of rows"}
+    given = list(pairings)
+    known = [text for name, text in texts.items() if name in given]
+    return f"paired {' and '.join(known)}" if known else ""
+
+
 def measured(record: ScoreRecord) -> str:
     """Return metric, its parameters, number of samples, how they are paired, and preset."""
     parameters = [f"{name} = {value_text(value)}" for name, value in record.metric["params"].items()]
-    pairing = "paired by the order of rows" if record.pairing.get("by") == "row" else ""
+    pairing = paired_by([record.pairing.get("by")])
     items = record.pairing.get("positives")
     n = f"N = {record.n}" + (f" items of {items.get('samples')} samples" if isinstance(items, dict) else "")
     parts = [record.metric["name"], *parameters, n, pairing]
