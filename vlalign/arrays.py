@@ -241,6 +241,21 @@ def index_ids(value: Any) -> list[str] | None:
     return [str(name) for name in value.index]
 
 
+def by_index(values: Any) -> Any:
+    """Return the values of a pandas series, or the rows of a frame, by the ids in its index; all else as it is."""
+    if (index := index_ids(values)) is None:
+        return values
+    return dict(zip(index, (values.to_numpy() if hasattr(values, "columns") else values).tolist(), strict=True))
+
+
+def is_missing(value: Any) -> bool:
+    """Return whether a label is None, NaN, the NA of pandas or an empty text."""
+    try:
+        return value is None or bool(value != value) or (isinstance(value, str) and not value.strip())
+    except (TypeError, ValueError):  # NA of pandas; an array, which is no label
+        return True
+
+
 class LazyLayer:
     """A layer [N, D] on the CPU whose rows are computed when they are read, so that it is never held as a whole.
 

@@ -107,6 +107,10 @@ def test_runs_frames_and_labels_are_paired_by_id(tmp_path: Path, monkeypatch: py
     by_id = dict(zip(shuffled, Y[order].tolist(), strict=True))
     for labels in (Y, by_id, pd.Series(Y[order], index=shuffled)):
         assert make_data(*runs, labels).fingerprint == expected
+    split = pd.Series(["train", "valid", "test"] * 20, index=ids)
+    parts = make_data(*runs, by_id, split=split.to_numpy()).split
+    for given in (split[shuffled], split[shuffled].to_dict()):
+        assert make_data(*runs, by_id, split=given).split.equal(parts)
     frames = pd.DataFrame(X1, index=ids), pd.DataFrame(X2[order], index=shuffled)
     assert make_data(*frames, by_id).fingerprint == expected
     assert make_data(runs[0], X2, Y).fingerprint == expected  # an array has no ids: rows are in the order of the run

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from support.runs import FakeRun
@@ -48,6 +49,23 @@ def test_the_layer_with_the_classes_is_chosen(x: torch.Tensor) -> None:
     assert "<table" in result._repr_html_()
     assert result.to_markdown().startswith("| class | samples | F1 |")
     assert list(result.to_frame()["chosen_in_folds"]) == [0, 3, 0]
+
+
+def test_series_and_frames_are_paired_by_their_index(x: torch.Tensor) -> None:
+    ids = [f"s{i}" for i in range(N)]
+    order = np.random.default_rng(0).permutation(N)
+    features = pd.DataFrame(x[:, 1].numpy(), index=ids)
+    labels, groups = pd.Series(CLASSES, index=ids), pd.Series(np.arange(N) // 2, index=ids)
+    result = vlalign.probe(features, labels, groups=groups, **FEW)
+    again = vlalign.probe(features, labels.iloc[order], groups=groups.iloc[order[::-1]], **FEW)
+    assert again.value == result.value > 0.95
+    split = pd.Series(["train"] * 60 + ["valid"] * 45 + ["test"] * 45, index=ids)
+    dummies = pd.get_dummies(labels).astype(int)
+    result = vlalign.probe(features, dummies, split=split, **FEW)
+    again = vlalign.probe(features, dummies.iloc[order], split=split.iloc[order[::-1]], **FEW)
+    assert again.value == result.value > 0.95
+    with pytest.raises(VlalignError, match="the labels lack 1 of 150 samples: 's0'"):
+        vlalign.probe(features, labels.iloc[1:], **FEW)
 
 
 def test_several_labels_a_sample_and_numbers(x: torch.Tensor) -> None:
@@ -127,6 +145,8 @@ def test_results_are_stored_beside_the_run_and_kept(runs: list[FakeRun], monkeyp
         ([["a"]] * (N - 20) + [["b"]] * 5 + [[]] * 15, {}, "every label needs 10 samples .*, but 'b' has 5"),
         ([0.5, float("nan")] * (N // 2), {}, r"sample 1 \(from 0\) has no label"),
         ([*CLASSES[:-1], None], {}, r"sample 149 \(from 0\) has no label"),
+        (CLASSES, {"groups": [None] * N}, r"groups: sample 0 \(from 0\) has no group"),
+        (pd.array([1, 2, pd.NA] * (N // 3)), {}, r"sample 2 \(from 0\) has no label"),
         (CLASSES, {"task": "regression"}, "has 'a': a regression needs finite numbers"),
         ([1.5] * N, {}, "the target value is constant"),
         (CLASSES, {"score": "r2"}, "r2 is no score of classes"),

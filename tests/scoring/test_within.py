@@ -131,6 +131,9 @@ def test_mistakes_before_any_work(pair: Pair, make_run: Callable[..., Any], tmp_
             score(*sides, **(QUICK | options))
         assert "\n" not in str(error.value)
     assert [run.reads for run in runs] == [0, 0]
+    missing = pd.Series([*KINDS[:-1], pd.NA], dtype="string")
+    with pytest.raises(VlalignError, match=r"sample 59 \(from 0\) has no label, but <NA>"):
+        score(*pair, within=missing, **QUICK)
     (tmp_path / "kinds.csv").write_text("id,kind\na,car\n")
     with pytest.raises(VlalignError, match="name the column of categories"):
         read_columns((f"{tmp_path}/kinds.csv:sort",), None)

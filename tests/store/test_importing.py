@@ -84,10 +84,21 @@ def test_the_index_of_a_frame_is_its_ids(tmp_path: Path) -> None:
     assert run.key.data["data"]["id_source"] == "given"
 
 
+def test_labels_are_paired_by_id(tmp_path: Path) -> None:
+    labels = pd.Series(["cat", "dog"] * 15, index=IDS)
+    order = np.random.default_rng(0).permutation(30)
+    for given in (labels, labels.iloc[order], labels.iloc[order].to_dict()):
+        for ids in ({"features": pd.DataFrame(VALUES, index=IDS)}, {"features": VALUES, "ids": IDS}):
+            run = import_embeddings(tmp_path, "a", labels=given, **ids)
+            assert run.extra("label").tolist() == [0, 1] * 15  # type: ignore[union-attr]
+
+
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "ids": ({"ids": IDS[:5]}, "x.npy has 30 samples and 5 ids"),
     "twice": ({"ids": [*IDS[:-1], IDS[0]]}, "'s00' occurs more than once"),
     "labels": ({"labels": [1, 2]}, "x.npy has 30 samples and 2 labels"),
+    "labels of others": ({"ids": IDS, "labels": {"s01": 1}}, "no label for 29 of 30 samples"),
+    "no label": ({"labels": [*IDS[:-1], None]}, r"x.npy: sample 29 \(from 0\) has no label"),
     "modality": ({"modality": "video"}, "must be one of vision, text, audio, other, got 'video'"),
     "name": ({"name": " "}, "name the model of x.npy"),
     "not finite": ({"features": np.where(np.arange(180).reshape(30, 6) == 20, np.nan, VALUES)}, r"first in row 3\)"),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vlalign.arrays import content_digest
-from vlalign.decomposition.samples import LEAST_IN_FOLD, check_labels, paired_views, refuse_rare, warn_of_leak
+from vlalign.decomposition.samples import LEAST_IN_FOLD, by_row, check_labels, paired_views, refuse_rare, warn_of_leak
 from vlalign.errors import VlalignError, short_line
 from vlalign.files import parse_json
 from vlalign.stats.null import generator
@@ -126,7 +126,7 @@ def make_data(
             :func:`vlalign.decomposition.samples.paired_views` reads them: arrays, or runs of a store.
         y: labels, as :func:`vlalign.decomposition.samples.check_labels` reads them.
         unlabelled: the same of M more pairs without labels, or None.
-        split: [N] of "train", "valid" and "test", or None for folds.
+        split: "train", "valid" or "test" of each sample, by row or by id as ``y``; or None for folds.
         names: of the modalities.
 
     Raises:
@@ -147,7 +147,7 @@ def make_data(
             )
         warn_of_leak(side, target, classes, name)
     return PairedData(
-        (sides[0], sides[1]), target, classes, (extra[0], extra[1]), _split(split, len(target)),
+        (sides[0], sides[1]), target, classes, (extra[0], extra[1]), _split(split, ids, len(target)),
         (str(names[0]), str(names[1])),
     )  # fmt: skip
 
@@ -169,10 +169,10 @@ def check_folds(data: PairedData, folds: int) -> None:
         refuse_rare(data.target[part], data.classes, need, where)
 
 
-def _split(split: Any, n: int) -> Tensor:
+def _split(split: Any, ids: Sequence[str] | None, n: int) -> Tensor:
     if split is None:
         return torch.empty(0, dtype=torch.int64)
-    values = [str(value) for value in (split.tolist() if hasattr(split, "tolist") else split)]
-    if len(values) != n or set(values) != set(SPLITS):
+    values = [str(value) for value in by_row(split, ids, n, "values of split")]
+    if set(values) != set(SPLITS):
         raise VlalignError(f"split must hold train, valid or test for each of the {n} samples, and all three")
     return torch.tensor([SPLITS.index(value) for value in values])

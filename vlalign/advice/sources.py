@@ -12,7 +12,7 @@ from vlalign.data.embeddings import is_embeddings, read_embeddings, read_groups,
 from vlalign.display import quoted
 from vlalign.errors import VlalignError
 from vlalign.paths import user_path
-from vlalign.scoring.inputs import Arrays, Side, check_pairing
+from vlalign.scoring.inputs import Arrays, Side, check_pairing, has_ids
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -67,7 +67,7 @@ def read_source(
     names = _names(sides, modalities)
     x, of_rows = _paired(sides)
     more = None if not unlabelled else _paired(_files(unlabelled, modalities, id_column))[0]
-    values = read_groups(labels, id_column, what="labels")
+    values = read_groups(labels, id_column, what="labels", has_ids=any(map(has_ids, sides)))
     if isinstance(values, Mapping):
         x, values, more = _by_id(x, of_rows, values, more, labels)
     return make_data(*x, values, more, names=names)

@@ -79,7 +79,13 @@ def run(
                 (name, read_hub_embeddings(source, columns, id_column, config=config, split=split, revision=revision))
             )
     given = None if ids is None else read_values(ids, "ids")
-    classes = None if labels is None else read_groups(labels, id_column, what="labels")
+    classes = (
+        None
+        if labels is None
+        else read_groups(
+            labels, id_column, what="labels", has_ids=given is not None or any(one.ids is not None for _, one in read)
+        )
+    )
     runs = []
     for i, (model, one) in enumerate(read):
         own = given or one.ids

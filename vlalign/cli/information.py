@@ -90,8 +90,8 @@ def _sides(names: list[str], ids: tuple[str, ...], id_column: str | None) -> lis
             for i, name in enumerate(names[1:], 1)
         ]
         features: list[Any] = [pairs[0][0], *(pair[1] for pair in pairs)]
-    elif ids or id_column:
-        raise VlalignError(f"--ids and --id-column are for files of embeddings, not for the store {names[0]}")
+    elif ids:
+        raise VlalignError(f"--ids is for files of embeddings, not for the store {names[0]}")
     elif len(names) > 3:
         store = FeatureStore(names[0])
         features = [store.find(name) for name in names[1:]]
@@ -134,8 +134,9 @@ def _labels(labels: str, id_column: str | None, x: Side) -> list[Any]:
     """Return the label of each row of x."""
     from vlalign.data.embeddings import read_groups, read_values
     from vlalign.display import some
+    from vlalign.scoring.inputs import has_ids
 
-    values = read_groups(labels, id_column, what="labels")
+    values = read_groups(labels, id_column, what="labels", has_ids=has_ids(x))
     if not isinstance(values, dict):
         return read_values(labels, "labels", x.n)
     if x.ids is None:

@@ -14,8 +14,9 @@ are the performance of the models in `vlalign score` and `vlalign leaderboard` f
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -82,16 +83,19 @@ def run(
     from vlalign.probing.result import ProbeResults
     from vlalign.report.console import console
     from vlalign.report.probing import plan_document, plan_table, show_probes
+    from vlalign.scoring.inputs import has_ids
 
     form = form_of(json, table, dry_run)
     path, column = split_key(labels)
+    models = _models([store, *runs], ids, id_column)
+    read = partial(read_groups, id_column=id_column, has_ids=any(map(has_ids, models)))
     keywords = ProbeKeywords(
         **{entry.name: getattr(options, entry.name) for entry in fields(options)},
         name=name or column or path.stem,
-        split=None if split is None else read_groups(split, id_column, what="split"),
-        groups=None if groups is None else read_groups(groups, id_column, what="groups of samples"),
+        split=None if split is None else read(split, what="split"),
+        groups=None if groups is None else read(groups, what="groups of samples"),
     )
-    planned = _plan([store, *runs], ids, id_column, read_groups(labels, id_column, "labels", lists=True), keywords)
+    planned = _plan(models, read(labels, what="labels", lists=True), keywords, named=bool(runs))
     if dry_run:
         estimate = estimate_probes(planned, force=force)
         if form == "json":
@@ -105,34 +109,37 @@ def run(
         show_probes(results, records, Path(out), console(), figures=figure_format if figure else None, form=form)
 
 
-def _plan(
-    names: list[str], ids: str | None, id_column: str | None, labels: Any, options: ProbeKeywords
-) -> list[Planned]:
-    """Return the probes of files of embeddings, or of the runs of a store."""
+def _models(names: list[str], ids: str | None, id_column: str | None) -> list[Any]:
+    """Return arrays of files of embeddings, or the runs of a store: those named, else all of unedited data."""
     from vlalign.data.embeddings import is_embeddings, read_embeddings, read_values
-    from vlalign.probing.features import by_model, features_of
-    from vlalign.probing.probe import plan_models
     from vlalign.scoring.inputs import Arrays
     from vlalign.store import FeatureStore
 
     if is_embeddings(names[0]):
         given = None if ids is None else read_values(ids, "ids")
         read = [read_embeddings(one, id_column) for one in names]
-        return plan_models(
-            [features_of(Arrays(one.features, one.name, given or one.ids, "x", one.source)) for one in read],
-            labels, options,
-        )  # fmt: skip
+        return [Arrays(one.features, one.name, given or one.ids, "x", one.source) for one in read]
     if ids is not None:
         raise VlalignError(f"--ids is for files of embeddings, not for the store {names[0]}")
     store = FeatureStore(names[0])
     chosen = [run for one in names[1:] for run in store.select(one)] or store.runs()
-    runs = [run for run in chosen if not run.key.edits] or chosen
-    models = by_model(runs)
-    known = [one for one in models if not isinstance(labels, Mapping) or any(name in labels for name in one.ids or ())]
-    if known and len(known) < len(models) and not names[1:]:  # a store of several data sets
-        log.info("left out %d models of samples without a label: name them to see why", len(models) - len(known))
-        models = known
-    return plan_models(models, labels, options)
+    return [run for run in chosen if not run.key.edits] or chosen
+
+
+def _plan(models: Sequence[Any], labels: Any, options: ProbeKeywords, named: bool) -> list[Planned]:
+    """Return the probes of arrays or runs; ``named``: runs that the user named, of which none is left out."""
+    from vlalign.probing.features import by_model, features_of
+    from vlalign.probing.probe import plan_models
+    from vlalign.scoring.inputs import is_run
+
+    if not all(map(is_run, models)):
+        return plan_models([features_of(one) for one in models], labels, options)
+    probed = by_model(models)
+    known = [one for one in probed if not isinstance(labels, Mapping) or any(name in labels for name in one.ids or ())]
+    if known and len(known) < len(probed) and not named:  # a store of several data sets
+        log.info("left out %d models of samples without a label: name them to see why", len(probed) - len(known))
+        probed = known
+    return plan_models(probed, labels, options)
 
 
 if __name__ == "__main__":

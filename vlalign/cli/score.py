@@ -132,6 +132,7 @@ def plan(
     """
     from vlalign.data.embeddings import is_embeddings, read_groups
     from vlalign.scoring.batch import prepare_pairs
+    from vlalign.scoring.inputs import has_ids
     from vlalign.store import FeatureStore
 
     if baselines and is_embeddings(store):
@@ -142,21 +143,24 @@ def plan(
         raise VlalignError(f"--with, --ids and --id-column are for files of embeddings, not for the store {store}")
     else:
         pairs = choose_pairs(FeatureStore(store), runs, baselines)
-    groups, positives = (read_groups(given, id_column) for given in (options.groups, options.positives))
-    within = read_columns(options.within, id_column)
+    known = any(has_ids(side) for pair in pairs for side in pair)
+    given = (options.groups, options.positives)
+    groups, positives = (read_groups(one, id_column, has_ids=known) for one in given)
+    within = read_columns(options.within, id_column, known)
     options = replace(options, groups=groups, within=within, positives=positives)
     return prepare_pairs(pairs, options), options
 
 
-def read_columns(texts: Any, id_column: str | None) -> tuple[Column, ...] | None:
+def read_columns(texts: Any, id_column: str | None, has_ids: bool = True) -> tuple[Column, ...] | None:
     """Return the columns of ``--within``; None without.
 
     Args:
         texts: files with their columns, as FILE:COLUMN.
         id_column: column of ids in tables (default: id, if there is one).
+        has_ids: whether the features have ids.
 
     Raises:
-        VlalignError: a file that cannot be read or has no such column, or an id with two values.
+        VlalignError: a file that cannot be read or has no such column or ids, or an id with two values.
     """
     from vlalign.data.embeddings import read_groups, split_key
     from vlalign.scoring.categories import Column
@@ -164,7 +168,7 @@ def read_columns(texts: Any, id_column: str | None) -> tuple[Column, ...] | None
     if texts is None:
         return None
     names = [split_key(text) for text in texts]
-    values = [read_groups(text, id_column, "categories") for text in texts]
+    values = [read_groups(text, id_column, "categories", has_ids=has_ids) for text in texts]
     return tuple(
         Column(key or path.stem, given, f"{path.name}:{key}" if key else path.name)
         for (path, key), given in zip(names, values, strict=True)

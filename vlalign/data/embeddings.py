@@ -137,23 +137,35 @@ def read_values(text: str | Path, what: str, rows: int | None = None, lists: boo
         values = read_text(path, str(path)).splitlines()
     if not isinstance(values, list) or any(isinstance(value, dict if lists else list | dict) for value in values):
         raise VlalignError(f"{path}: {what} must be one value a sample")
+    if what != "ids":
+        values = [_stripped(value) for value in values]
     if rows is not None and len(values) != rows:
         raise VlalignError(f"{path} holds {len(values)} {what} for {rows} samples: give one for each, in their order")
     return values
 
 
-def read_groups(groups: Any, id_column: str | None = None, what: str = "groups", lists: bool = False) -> Any:
+def _stripped(value: Any) -> Any:
+    """Return a text, or the texts of a list, without spaces around it."""
+    if isinstance(value, list):
+        return [_stripped(entry) for entry in value]
+    return value.strip() if isinstance(value, str) else value
+
+
+def read_groups(
+    groups: Any, id_column: str | None = None, what: str = "groups", lists: bool = False, has_ids: bool = True
+) -> Any:
     """Return groups or labels of samples: of a column ``path:column`` by id, or by row where the file has no ids.
 
     Args:
         groups: ``path:column``; values by row are read of any file of :func:`read_values`, and all else but a file with
             columns is returned as it is.
-        id_column: column of ids in the table (default: ``id``, where there is one).
+        id_column: column of ids in the table (default: ``id``, where there is one), in any case where only one matches.
         what: the values as errors name them.
         lists: whether a value may be a list.
+        has_ids: whether the features have ids: a table with further columns then needs a column of ids.
 
     Raises:
-        VlalignError: the file has no such column, or an id has two groups.
+        VlalignError: the file has no such column, lacks the column of ids, or an id has two groups.
     """
     if not isinstance(groups, str):
         return groups
@@ -162,14 +174,29 @@ def read_groups(groups: Any, id_column: str | None = None, what: str = "groups",
         return groups  # a file with columns id and group, or exact
     values = read_values(groups, what, lists=lists)
     names = _columns(path) if path.suffix.lower() in TABLES else []
-    id_column = id_column if id_column in names else _ID if _ID in names else None
-    if id_column is None:
+    if len(names) < 2:
+        return values
+    ids = next((name for wanted in (id_column, _ID) if (name := _find_column(wanted, names, column))), None)
+    if ids is None and (id_column is not None or has_ids):
+        raise VlalignError(
+            f"{path} has no column {quoted(id_column or _ID)} that pairs its {what} by id: name its column of ids "
+            "(--id-column), or give a file of one column, with a value for each row of the embeddings"
+        )
+    if ids is None:
         return values
     by_id: dict[str, Any] = {}
-    for name, value in zip(read_values(f"{path}:{id_column}", "ids"), values, strict=True):
+    for name, value in zip(read_values(f"{path}:{ids}", "ids"), values, strict=True):
         if by_id.setdefault(str(name), value) != value:
             raise VlalignError(f"{groups}: the id {quoted(name)} has two {what}, {by_id[str(name)]} and {value}")
     return by_id
+
+
+def _find_column(wanted: str | None, names: Sequence[str], other: str) -> str | None:
+    """Return the column ``wanted``, else the only one but ``other`` whose name differs from it in case alone."""
+    if wanted is None or wanted in names:
+        return wanted
+    alike = [name for name in names if name.lower() == wanted.lower() and name != other]
+    return alike[0] if len(alike) == 1 else None
 
 
 def read_hub_embeddings(

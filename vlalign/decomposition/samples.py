@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vlalign.arrays import as_tensor, index_ids, refuse_infinite, whole
+from vlalign.arrays import as_tensor, index_ids, is_missing, refuse_infinite, whole
 from vlalign.display import quoted, some
 from vlalign.errors import VlalignError
 from vlalign.scoring.inputs import Side, check_pairing, is_run
@@ -119,12 +119,10 @@ def check_labels(y: Any, ids: Sequence[str] | None, n: int, most: int) -> tuple[
     Raises:
         VlalignError: another number of labels, a missing or infinite one, one class, too many, or numbers as texts.
     """
-    values = _by_row(y, ids)
-    if len(values) != n:
-        raise VlalignError(f"there are {len(values)} labels for {n} samples: give one for each, in their order")
+    values = by_row(y, ids, n, "labels")
     values = [value[0] if isinstance(value, list | tuple) and len(value) == 1 else value for value in values]
     for i, value in enumerate(values):
-        if isinstance(value, list | tuple | dict) or _is_missing(value):
+        if isinstance(value, list | tuple | dict) or is_missing(value):
             raise VlalignError(f"label {i} (from 0) is {quoted(value)}: give one text or number a sample")
         if value in (float("inf"), float("-inf")):
             raise VlalignError(f"label {i} (from 0) is infinite: leave that sample out")
@@ -151,32 +149,37 @@ def check_labels(y: Any, ids: Sequence[str] | None, n: int, most: int) -> tuple[
     return torch.tensor([order[key] for key in keys]), tuple(map(str, order))
 
 
-def _by_row(y: Any, ids: Sequence[str] | None) -> Sequence[Any]:
-    """Return the labels in the order of the samples."""
+def by_row(y: Any, ids: Sequence[str] | None, n: int, what: str) -> Sequence[Any]:
+    """Return one value a sample, in the order of the samples.
+
+    Args:
+        y: a mapping from ids, a pandas series or frame whose index is ids, or anything with one value a row.
+        ids: of the samples; None without.
+        n: number of samples.
+        what: the values as errors name them.
+
+    Raises:
+        VlalignError: another number of values, samples without one, or values by id for samples without ids.
+    """
     index = index_ids(y)
     if isinstance(y, Mapping) and not hasattr(y, "columns"):
         if ids is None:
-            raise VlalignError("the labels are given by id, but the features have no ids: give labels by row")
+            raise VlalignError(f"the {what} are given by id, but the features have no ids: give {what} by row")
         index, y = [str(name) for name in y], list(y.values())
     convert = next((getattr(y, name) for name in ("tolist", "to_list", "to_pylist") if hasattr(y, name)), None)
     if convert is None and hasattr(y, "to_numpy"):  # a frame
         convert = y.to_numpy().tolist
     values = y if convert is None else convert()
     if isinstance(values, str) or not isinstance(values, Sequence):
-        raise VlalignError(f"the labels must be one value a sample, not {type(y).__name__}")
+        raise VlalignError(f"the {what} must be one value a sample, not {type(y).__name__}")
     if index is None or ids is None:
+        if len(values) != n:
+            raise VlalignError(f"there are {len(values)} {what} for {n} samples: give one for each, in their order")
         return values
     label = dict(zip(index, values, strict=True))
     if missing := [name for name in ids if name not in label]:
-        raise VlalignError(f"the labels lack {len(missing)} of {len(ids)} samples: {some(missing)}")
+        raise VlalignError(f"the {what} lack {len(missing)} of {len(ids)} samples: {some(missing)}")
     return [label[name] for name in ids]
-
-
-def _is_missing(value: Any) -> bool:
-    try:
-        return value is None or bool(value != value)
-    except TypeError:  # NA of pandas
-        return True
 
 
 def _is_fraction(value: Any) -> bool:

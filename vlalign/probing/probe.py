@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vlalign.arrays import is_missing
 from vlalign.config import keywords, plain, select
 from vlalign.environment import environment
 from vlalign.errors import VlalignError
@@ -248,7 +249,10 @@ def _planned(features: ProbedFeatures, labels: Any, options: ProbeKeywords) -> P
     if options.score and options.score not in SCORES[targets.task]:
         known = ", ".join(SCORES[targets.task])
         raise VlalignError(f"score: {options.score} is no score of {targets.task}: choose {known}")
-    grouped = None if options.groups is None else [str(one) for one in by_row(options.groups, ids, n, "groups")]
+    groups = None if options.groups is None else by_row(options.groups, ids, n, "groups")
+    if groups and (missing := [i for i, one in enumerate(groups) if is_missing(one)]):
+        raise VlalignError(f"groups: sample {missing[0]} (from 0) has no group: give it one")
+    grouped = groups and list(map(str, groups))
     split = features.split if options.split is None else by_row(options.split, ids, n, "split")
     if split is None:
         units = grouped or ids or [str(i) for i in range(n)]
@@ -256,8 +260,8 @@ def _planned(features: ProbedFeatures, labels: Any, options: ProbeKeywords) -> P
     else:
         folds = given_fold(split, grouped)
     check_folds(folds, targets)
-    groups = None if grouped is None else np.unique(grouped, return_inverse=True)[1].astype(np.int64)
-    return Planned(features, targets, folds, groups, options)
+    numbers = None if grouped is None else np.unique(grouped, return_inverse=True)[1].astype(np.int64)
+    return Planned(features, targets, folds, numbers, options)
 
 
 def _interval(values: Floats) -> tuple[float | None, float | None]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vlalign.arrays import by_index, is_missing
 from vlalign.display import quoted, some
 from vlalign.errors import VlalignError
 
@@ -43,7 +44,7 @@ def by_row(values: Any, ids: Sequence[str] | None, n: int, what: str) -> list[An
     """Return one value a sample, given by row or by id.
 
     Args:
-        values: a mapping from ids, or anything with one value a row.
+        values: a mapping from ids, a pandas series or frame whose index is ids, or anything with one value a row.
         ids: of the samples; None without.
         n: number of samples.
         what: the values as errors name them.
@@ -51,6 +52,7 @@ def by_row(values: Any, ids: Sequence[str] | None, n: int, what: str) -> list[An
     Raises:
         VlalignError: another number of values, samples without one, or values by id for samples without ids.
     """
+    values = values if ids is None else by_index(values)
     if isinstance(values, Mapping):
         if ids is None:
             raise VlalignError(f"the {what} are given by id, but the features have no ids: give ids, or {what} by row")
@@ -89,7 +91,7 @@ def make_targets(rows: Sequence[Any], task: str | None = None, names: Sequence[s
         VlalignError: missing values, one class, classes or labels with fewer than ten samples, text in a regression.
     """
     for i, value in enumerate(rows):
-        if value is None or value != value or value == "":
+        if is_missing(value):
             raise VlalignError(f"sample {i} (from 0) has no label: leave it out, or give it one")
     lists = any(isinstance(value, list | tuple) for value in rows)
     if task is None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from vlalign.arrays import index_ids
+from vlalign.arrays import by_index, is_missing
 from vlalign.errors import VlalignError
 from vlalign.lazy_torch import torch
 from vlalign.metrics.base import Ints
@@ -110,8 +110,7 @@ def values_of_samples(values: Any, ids: Sequence[str] | None, n: int, what: str)
     Raises:
         VlalignError: values by id for samples without ids, samples without a value, or another number of values.
     """
-    if (index := index_ids(values)) is not None:
-        values = dict(zip(index, values.tolist(), strict=True))
+    values = by_index(values)
     if isinstance(values, Mapping):
         if ids is None:
             raise VlalignError(_NO_IDS.format(what))
@@ -134,7 +133,7 @@ def numbered(labels: Sequence[Any], what: str) -> Ints:
         VlalignError: a sample without a label: None, NaN, or something that cannot be one.
     """
     for i, label in enumerate(labels):
-        if label is None or not isinstance(label, Hashable) or label != label or label == "":
+        if is_missing(label) or not isinstance(label, Hashable):
             raise VlalignError(f"{what}: sample {i} (from 0) has no label, but {label!r}: give text or a number")
     number: dict[Any, int] = {}
     return np.array([number.setdefault(label, len(number)) for label in labels], dtype=np.int64)

@@ -79,6 +79,14 @@ def is_run(features: Features) -> bool:
     return hasattr(features, "key") and hasattr(features, "load")
 
 
+def has_ids(features: Any) -> bool:
+    """Return whether the samples of a run, arrays or side have ids; row numbers of a run do not count."""
+    run = features if is_run(features) else getattr(features, "run", None)
+    if run is None:
+        return features.ids is not None
+    return (run.key.data.get("data") or {}).get("id_source") != "row"
+
+
 def with_names(x: Features, y: Features, names: Any, ids: Any) -> tuple[Features, Features]:
     """Return both sides with names and ids.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vlalign.arrays import LazyLayer
+from vlalign.arrays import LazyLayer, is_missing
 from vlalign.errors import VlalignError
 from vlalign.files import one_line
 from vlalign.metrics.base import Ints
@@ -91,8 +91,8 @@ def read_groups(path: str | Path, ids: Sequence[str]) -> Ints:
         if column not in table:
             raise VlalignError(f"{path} has no column {column!r}: it needs the columns id and group")
     group_of: dict[str, str] = {}
-    for name, group in zip(table["id"].tolist(), table["group"].tolist(), strict=True):
-        if _empty(name) or _empty(group):
+    for name, group in zip(table["id"].tolist(), map(_stripped, table["group"].tolist()), strict=True):
+        if is_missing(name) or is_missing(group):
             raise VlalignError(f"{path} has a row without an id or without a group (id {name!r}, group {group!r})")
         if group_of.setdefault(str(name), str(group)) != str(group):
             raise VlalignError(f"{path} puts {str(name)!r} in two groups: {group_of[str(name)]!r} and {str(group)!r}")
@@ -122,5 +122,5 @@ def _table(path: Path) -> Any:
     raise VlalignError(f"cannot read groups from {path}: give a .csv, .tsv, .jsonl or .parquet file")
 
 
-def _empty(value: Any) -> bool:
-    return value is None or value == "" or value != value
+def _stripped(value: Any) -> Any:
+    return value.strip() if isinstance(value, str) else value

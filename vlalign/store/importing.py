@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vlalign.display import some
 from vlalign.errors import VlalignError
 from vlalign.store.key import RunKey
 from vlalign.store.layout import Layer
@@ -28,7 +29,7 @@ def import_embeddings(
     features: Any,
     *,
     ids: Sequence[Any] | None = None,
-    labels: Sequence[Any] | None = None,
+    labels: Sequence[Any] | Mapping[Any, Any] | None = None,
     modality: str = "other",
     source: str = "",
     data: Mapping[str, Any] | None = None,
@@ -41,7 +42,8 @@ def import_embeddings(
         features: [N, D], [N, L, D], or layers, as :func:`vlalign.arrays.as_layers` reads them. The store keeps float32.
         ids: distinct ids of the samples; without, the index of a pandas frame if it has one, else row
             numbers, and rows of several imports are pairs by their order.
-        labels: class of each sample, text or whole numbers, kept as codes beside the features.
+        labels: class of each sample, text or whole numbers, by row or by id (a mapping, or a series with an index),
+            kept as codes beside the features.
         modality: vision, text, audio or other.
         source: where the embeddings are from, such as a file or a data set of the Hub.
         data: what is known of the data they were made from (``name``, ``split``, …); part of the key.
@@ -58,7 +60,7 @@ def import_embeddings(
     """
     import torch
 
-    from vlalign.arrays import as_layers, content_digest, index_ids, refuse_infinite
+    from vlalign.arrays import as_layers, by_index, content_digest, index_ids, is_missing, refuse_infinite
 
     what = source or name
     layers, names = as_layers(features, what)
@@ -86,8 +88,16 @@ def import_embeddings(
     }
     extras: dict[str, Tensor] = {}
     facts: dict[str, Any] = {"dtype": sorted({str(layer.dtype).removeprefix("torch.") for layer in layers})}
+    labels = labels if ids is None else by_index(labels)
+    if isinstance(labels, Mapping):
+        given = {str(one): label for one, label in labels.items()}
+        if unknown := [text for text in texts if text not in given]:
+            raise VlalignError(f"{what}: no label for {len(unknown)} of {n} samples: {some(unknown)}")
+        labels = [given[text] for text in texts]
     if labels is not None:
         _one_each(what, "labels", labels, n)
+        if empty := [i for i, label in enumerate(labels) if is_missing(label)]:
+            raise VlalignError(f"{what}: sample {empty[0]} (from 0) has no label: give it one, or leave it out")
         classes = sorted({str(label) for label in labels})
         code = {label: i for i, label in enumerate(classes)}
         extras["label"] = torch.tensor([code[str(label)] for label in labels])
