@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from vlalign.arrays import by_index, is_missing
+from vlalign.arrays import by_index, index_ids, is_missing
 from vlalign.errors import VlalignError
 from vlalign.lazy_torch import torch
 from vlalign.metrics.base import Ints
