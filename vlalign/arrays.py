@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -254,6 +254,20 @@ def is_missing(value: Any) -> bool:
         return value is None or bool(value != value) or (isinstance(value, str) and not value.strip())
     except (TypeError, ValueError):  # NA of pandas; an array, which is no label
         return True
+
+
+def refuse_alike(labels: Iterable[Any], what: str) -> None:
+    """Refuse distinct labels that differ only in type or in the spaces around them, such as 3, "3" and "3 ".
+
+    Raises:
+        VlalignError: naming two of them.
+    """
+    known: dict[str, Any] = {}
+    for label in labels:
+        whole_number = isinstance(label, float) and label.is_integer()
+        text = str(int(label) if whole_number else label).strip()
+        if (other := known.setdefault(text, label)) != label:
+            raise VlalignError(f"{what}: {other!r} and {label!r} differ only in type or spaces: write them alike")
 
 
 class LazyLayer:

@@ -31,6 +31,7 @@ def with_nan() -> np.ndarray:
         ({"y": Y[:-1]}, "there are 59 labels for 60 samples"),
         ({"y": np.zeros(60, int)}, "all labels are '0': give two classes or more"),
         ({"y": np.full(60, 0.5)}, "the labels are all equal"),
+        ({"y": ["a", "a ", "b"] * 20}, "labels: 'a' and 'a ' differ only in type or spaces: write them alike"),
         ({"y": np.arange(60)}, "60 different values in 60 samples, too many for classes"),
         ({"y": [f"{value / 7:.3f}" for value in range(60)]}, "numbers as texts, such as '0.000': give them as numbers"),
         ({"y": [*Y[:-1].tolist(), None]}, "label 59 (from 0) is None"),

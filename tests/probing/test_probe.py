@@ -145,6 +145,7 @@ def test_results_are_stored_beside_the_run_and_kept(runs: list[FakeRun], monkeyp
         ([["a"]] * (N - 20) + [["b"]] * 5 + [[]] * 15, {}, "every label needs 10 samples .*, but 'b' has 5"),
         ([0.5, float("nan")] * (N // 2), {}, r"sample 1 \(from 0\) has no label"),
         ([*CLASSES[:-1], None], {}, r"sample 149 \(from 0\) has no label"),
+        (["a", "a ", "b"] * (N // 3), {}, "labels: 'a' and 'a ' differ only in type or spaces"),
         (CLASSES, {"groups": [None] * N}, r"groups: sample 0 \(from 0\) has no group"),
         (pd.array([1, 2, pd.NA] * (N // 3)), {}, r"sample 2 \(from 0\) has no label"),
         (CLASSES, {"task": "regression"}, "has 'a': a regression needs finite numbers"),

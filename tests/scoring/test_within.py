@@ -131,6 +131,13 @@ def test_mistakes_before_any_work(pair: Pair, make_run: Callable[..., Any], tmp_
             score(*sides, **(QUICK | options))
         assert "\n" not in str(error.value)
     assert [run.reads for run in runs] == [0, 0]
+    for odd, others in (("NA", 1), ("nan", 3), (float("inf"), 1), ("NA", 20)):
+        says = rf"the column category: {odd!r} is no finite number, as {60 - others} of 60 are: leave"
+        with pytest.raises(VlalignError, match=says):
+            score(*pair, within=[odd] * others + NUMBERS[others:], **QUICK)
+    for alike in (["car ", *KINDS[:-1]], [3, *["3", "4"] * 29, "5"]):
+        with pytest.raises(VlalignError, match=r"'?(car |3)'? and '(car|3)' differ only in type or spaces"):
+            score(*pair, within=alike, **QUICK)
     missing = pd.Series([*KINDS[:-1], pd.NA], dtype="string")
     with pytest.raises(VlalignError, match=r"sample 59 \(from 0\) has no label, but <NA>"):
         score(*pair, within=missing, **QUICK)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vlalign.arrays import as_tensor, index_ids, is_missing, refuse_infinite, whole
+from vlalign.arrays import as_tensor, index_ids, is_missing, refuse_alike, refuse_infinite, whole
 from vlalign.display import quoted, some
 from vlalign.errors import VlalignError
 from vlalign.scoring.inputs import Side, check_pairing, is_run
@@ -138,6 +138,7 @@ def check_labels(y: Any, ids: Sequence[str] | None, n: int, most: int) -> tuple[
     numbers = all(isinstance(value, int | float | np.number) for value in values)
     keys = [int(value) if numbers else str(value) for value in values]
     counts = Counter(keys)
+    refuse_alike(counts, "labels")
     if len(counts) < 2:
         raise VlalignError(f"all labels are {quoted(str(keys[0]))}: give two classes or more")
     if len(counts) > min(most, n // 2):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vlalign.arrays import by_index, is_missing
+from vlalign.arrays import by_index, is_missing, refuse_alike
 from vlalign.display import quoted, some
 from vlalign.errors import VlalignError
 
@@ -104,6 +104,7 @@ def make_targets(rows: Sequence[Any], task: str | None = None, names: Sequence[s
         raise VlalignError("classes are one value a sample, but samples have lists: choose the task labels")
     texts = [_text(value) for value in rows]
     classes = _sorted(set(texts))
+    refuse_alike(classes, "labels")
     if len(classes) < 2:
         raise VlalignError(f"all samples have one class, {quoted(classes[0])}: give at least two")
     if len(classes) > _MOST_CLASSES:
@@ -168,6 +169,7 @@ def _labels(rows: Sequence[Any], names: Sequence[str]) -> Targets:
         titles = list(names) or [f"label_{i}" for i in range(values.shape[1])]
     elif all(isinstance(entry, str) or (isinstance(entry, int) and not isinstance(entry, bool)) for entry in entries):
         titles = _sorted({str(entry) for entry in entries})
+        refuse_alike(titles, "labels")
         place = {name: i for i, name in enumerate(titles)}
         values = np.zeros((len(rows), len(titles)), dtype=bool)
         for i, row in enumerate(rows):

@@ -14,6 +14,8 @@ from vlalign.metrics.base import Floats, Ints
 from vlalign.scoring.grouping import numbered, values_of_samples
 from vlalign.stats.explained import STRATA, strata
 
+_MOST_NAMES = 0.05  # of the values of a column of numbers, which are a mistake
+
 #: Values of the samples by id (a mapping, or a series with an index) or by row, or a :class:`Column` of them; several
 #: of these in a tuple.
 Within: TypeAlias = "Column | Mapping[str, Any] | Sequence[Any] | np.ndarray | tuple[Any, ...]"
@@ -91,12 +93,12 @@ def resolve_categories(column: Column, ids: Sequence[str] | None, n: int) -> Cat
 
     Raises:
         VlalignError: values by id for features without ids, samples without a value, values that are no labels, or one
-            category, or one for each sample.
+            category, or one for each sample; or few values that are no number among many numbers.
     """
     what = f"the column {column.name}"
     values = values_of_samples(column.values, ids, n, what)
     labels = numbered(values, what)
-    numbers = _numbers(values) if labels.max() + 1 > STRATA else None
+    numbers = _numbers(values, what) if labels.max() + 1 > STRATA else None
     if numbers is not None:
         labels = strata(numbers[:, None])
     if not labels.any():
@@ -108,10 +110,26 @@ def resolve_categories(column: Column, ids: Sequence[str] | None, n: int) -> Cat
     return Categories(column.name, column.source, labels, numbers is not None)
 
 
-def _numbers(values: Sequence[Any]) -> Floats | None:
-    """Return values as numbers [N], also those that a text table holds; None where one is no finite number."""
+def _numbers(values: Sequence[Any], what: str) -> Floats | None:
+    """Return values as numbers [N], also those that a text table holds; None where they are names.
+
+    Raises:
+        VlalignError: nearly all are numbers, or all but one value such as ``NA``.
+    """
+    numbers = np.array([_number(value) for value in values])
+    names = [value for value, number in zip(values, numbers, strict=True) if not np.isfinite(number)]
+    if not names:
+        return numbers
+    if len(names) <= len(values) * _MOST_NAMES or len(set(names)) == 1:
+        raise VlalignError(
+            f"{what}: {names[0]!r} is no finite number, as {len(values) - len(names)} of {len(values)} are: "
+            "leave such samples out, or write categories as names, such as c3 for 3"
+        )
+    return None
+
+
+def _number(value: Any) -> float:
     try:
-        numbers = np.array([float(value) for value in values])
+        return float(value)
     except (TypeError, ValueError):
-        return None
-    return numbers if np.isfinite(numbers).all() else None
+        return np.nan

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from vlalign.arrays import by_index, index_ids, is_missing
+from vlalign.arrays import by_index, index_ids, is_missing, refuse_alike
 from vlalign.errors import VlalignError
 from vlalign.lazy_torch import torch
 from vlalign.metrics.base import Ints
@@ -130,13 +130,16 @@ def numbered(labels: Sequence[Any], what: str) -> Ints:
     """Return labels as 0, 1, … in the order of their first appearance [N].
 
     Raises:
-        VlalignError: a sample without a label: None, NaN, or something that cannot be one.
+        VlalignError: a sample without a label: None, NaN, or something that cannot be one; or labels that differ only
+            in type or spaces.
     """
     for i, label in enumerate(labels):
         if is_missing(label) or not isinstance(label, Hashable):
             raise VlalignError(f"{what}: sample {i} (from 0) has no label, but {label!r}: give text or a number")
     number: dict[Any, int] = {}
-    return np.array([number.setdefault(label, len(number)) for label in labels], dtype=np.int64)
+    numbers = np.array([number.setdefault(label, len(number)) for label in labels], dtype=np.int64)
+    refuse_alike(number, what)
+    return numbers
 
 
 def _or_none(labels: Ints, source: str) -> GroupLabels | None:
