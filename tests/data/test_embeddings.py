@@ -264,6 +264,22 @@ def _table(**columns: Any) -> Callable[[Path], Any]:
     return lambda path: pq.write_table(pa.table(columns), path)
 
 
+@pytest.mark.parametrize("first", ["-21,5,3", "5,5,3", "1e1,5,3", "nan,5,3", "0.5,5,3"])
+def test_a_first_line_of_numbers_is_a_sample(tmp_path: Path, first: str) -> None:
+    (tmp_path / "x.csv").write_text(f"{first}\n0.5,0.25,0.125\n1.5,2.5,3.5\n")
+    ((layer,), _) = as_layers(read_embeddings(f"{tmp_path}/x.csv:f*").features, "x")
+    assert layer.shape == (3, 3)
+    np.testing.assert_array_equal(layer[0].numpy(), np.array(first.split(","), dtype=float))
+
+
+@pytest.mark.parametrize("first", ["7", "5,7", "3,2,0", "4,3,2,1", "3,7,9,12"])
+def test_a_first_line_that_may_be_names_or_numbers_is_refused(tmp_path: Path, first: str) -> None:
+    second = ",".join([".5"] * first.count(",") + ["1" if first == "3,7,9,12" else ".5"])
+    (tmp_path / "x.csv").write_text(f"{first}\n{second}\n")
+    with pytest.raises(VlalignError, match=r"x.csv: the first line, .*, may be names or a sample"):
+        read_embeddings(tmp_path / "x.csv")
+
+
 BAD: dict[str, tuple[str, Callable[[Path], Any] | None, str, str]] = {
     "no file": ("x.npy", None, "", "does not exist"),
     "a folder": ("x.npy", lambda p: p.mkdir(), "", "is a folder"),
@@ -279,6 +295,8 @@ BAD: dict[str, tuple[str, Callable[[Path], Any] | None, str, str]] = {
     "a key of one array": ("x.npy", lambda p: np.save(p, VALUES), "a", "leave out :a"),
     "several vectors": ("x.parquet", _table(a=VALUES.tolist(), b=VALUES.tolist()), "",
                         "holds 2 columns of vectors: name one, a, b"),
+    "a column twice": ("x.csv", lambda p: p.write_text("id,e,e\na,.1,.2\n"), "",
+                       "has several columns 'e': rename them"),
     "an unknown column": ("x.parquet", _table(image=VALUES.tolist()), "imag", "has no column 'imag'"),
     "a label beside numbers": ("x.parquet", _table(e0=VALUES[:, 0], label=[1] * 12), "", "since label may not belong"),
     "text": ("x.parquet", _table(caption=IDS), "caption", "column 'caption' holds string, not numbers"),

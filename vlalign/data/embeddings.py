@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from vlalign.data.array_files import READERS, decode, listed
 from vlalign.data.tables import read_text
 from vlalign.display import quoted
-from vlalign.errors import VlalignError, did_you_mean
+from vlalign.errors import VlalignError, did_you_mean, short_line
 from vlalign.files import check_space
 from vlalign.paths import user_path
 
@@ -341,8 +341,14 @@ def _schema(path: Path) -> pa.Schema:
     if path.suffix.lower() == ".parquet":
         import pyarrow.parquet as pq
 
-        return pq.read_schema(path)
-    return _read_table(path, None, []).schema
+        schema = pq.read_schema(path)
+    else:
+        schema = _read_table(path, None, []).schema
+    if len(set(schema.names)) < len(schema.names):
+        raise VlalignError(
+            f"{path} has several columns {quoted(max(schema.names, key=schema.names.count))}: rename them"
+        )
+    return schema
 
 
 def _read_table(path: Path, columns: Sequence[str] | None, strings: Sequence[str] = ()) -> pa.Table:
@@ -382,18 +388,30 @@ def _read_table(path: Path, columns: Sequence[str] | None, strings: Sequence[str
 def _lacks_header(path: Path) -> bool:
     """Return whether the first line of a CSV or TSV file is a sample rather than names.
 
-    Names may be whole numbers, as those of a pandas frame of an array: 0, 1, 2 … above any rows, and any whole numbers
-    above a row of fractions.
+    Numbers are names only as those of a pandas frame of an array, 0, 1, 2 … above any rows, or of four or more chosen
+    columns of one: whole numbers, ascending, above a row of fractions.
+
+    Raises:
+        VlalignError: different whole numbers above fractions that may be either.
     """
-    with path.open(encoding="utf-8", errors="replace") as file:
+    with path.open(encoding="utf-8-sig", errors="replace") as file:
         lines = [file.readline().strip().split("," if path.suffix.lower() == ".csv" else "\t") for _ in range(2)]
     first, second = ([value.strip().strip('"') for value in line] for line in lines)
     try:
         [float(value) for value in first]
     except ValueError:
         return False
-    return first != [str(i) for i in range(len(first))] and (not _are_whole(first) or _are_whole(second))
+    if first == [str(i) for i in range(len(first))]:
+        return False
+    if not all(map(str.isdecimal, first)) or len(set(first)) < len(first) or all(map(_is_whole, second)):
+        return True
+    if len(first) > 3 and sorted(first, key=int) == first and not any(map(_is_whole, second)):
+        return False
+    raise VlalignError(
+        f"{path}: the first line, {short_line(', '.join(first))}, may be names or a sample: name columns by words "
+        "(such as e0), or write numbers of samples with a decimal point"
+    )
 
 
-def _are_whole(values: Sequence[str]) -> bool:
-    return all(value.lstrip("+-").isdigit() for value in values)
+def _is_whole(value: str) -> bool:
+    return value.lstrip("+-").isdigit()
