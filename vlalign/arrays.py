@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: standard deviation of a column up to which it counts as constant: times eps of its dtype and its largest value
+ROUNDING = 4
+
 _BLOCK_BYTES = 16 * 2**20  # of rows of a tensor read together
+_COLUMNS = 256  # converted to float64 together
+_FAR = 1e-5  # standard deviation, as a share of the largest value, below which float32 rounds differences visibly
+_TINY = 1e-12  # least scale of columns of which float32 computes squares; its inverse is the largest
 _COMPUTED_BYTES = 4 * 2**20  # of rows computed together
 
 
@@ -369,6 +375,32 @@ def row_blocks(layer: Tensor | LazyLayer) -> Iterator[tuple[int, Tensor]]:
 def whole(layer: Tensor | LazyLayer) -> Tensor:
     """Return a layer as a tensor."""
     return layer if isinstance(layer, torch.Tensor) else layer.whole()
+
+
+def varying_columns(x: Tensor) -> Tensor:
+    """Return which columns of features [N, D] vary by more than the rounding of their dtype, bool [D]."""
+    largest = x.abs().amax(dim=0)
+    return (x / largest.where(largest > 0, 1)).std(dim=0, correction=0) > ROUNDING * torch.finfo(x.dtype).eps
+
+
+def as_float32(x: Tensor) -> Tensor:
+    """Return features [N, D] as float32, for models that standardise columns.
+
+    Columns that vary by less than 1e-5 of their largest value, or whose largest value is below 1e-12 or above 1e12, are
+    standardised: float32 would lose their differences, or squares of them.
+    """
+    result = x.float()
+    for start in range(0, x.shape[1], _COLUMNS):
+        part = x[:, start : start + _COLUMNS]
+        varies, part = varying_columns(part), part.double()
+        largest = part.abs().amax(dim=0)
+        part = part / largest.where(largest > 0, 1)
+        sd = part.std(dim=0, correction=0)
+        far = torch.nonzero(varies & ((sd < _FAR) | (largest < _TINY) | (largest > 1 / _TINY))).flatten()
+        if len(far):
+            result = result.clone() if result is x else result
+            result[:, start + far] = ((part[:, far] - part[:, far].mean(dim=0)) / sd[far]).float()
+    return result
 
 
 def content_digest(layers: Sequence[Tensor], head: str = "") -> str:

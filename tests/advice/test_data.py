@@ -128,3 +128,12 @@ def test_runs_frames_and_labels_are_paired_by_id(tmp_path: Path, monkeypatch: py
             make_data(runs[0], x2, y)
     with pytest.raises(VlalignError, match="the labels are given by id, but the features have no ids"):
         make_data(X1, X2, by_id)
+
+
+def test_columns_and_targets_of_any_offset() -> None:
+    values = np.random.default_rng(0).normal(size=(60, 4))
+    data = make_data(values, 1e8 + values, 1.7e9 + values[:, 0] ** 3, unlabelled=(2 * values, 1e8 + 2 * values))
+    assert [side.dtype for side in (*data.x, *data.extra, data.target)] == [torch.float32] * 5
+    np.testing.assert_array_equal(data.x[0].numpy(), values.astype(np.float32))
+    np.testing.assert_allclose(data.extra[1] - data.extra[1].mean(0), 2 * (data.x[1] - data.x[1].mean(0)), atol=1e-5)
+    assert np.corrcoef(data.target, values[:, 0] ** 3)[0, 1] > 0.9999

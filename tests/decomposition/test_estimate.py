@@ -14,8 +14,9 @@ import pytest
 import torch
 
 import vlalign
+from vlalign.arrays import as_float32
 from vlalign.decomposition import InformationResult, broja, classifiers, mutual_information
-from vlalign.decomposition.classifiers import make_folds
+from vlalign.decomposition.classifiers import make_folds, prepared
 from vlalign.decomposition.estimate import pair_estimates
 from vlalign.decomposition.options import InformationOptions
 from vlalign.decomposition.predictions import PairPredictions
@@ -245,3 +246,29 @@ def test_a_modality_without_information_has_no_redundancy_with_one_that_has_all(
     assert u1 == pytest.approx(0, abs=0.001)
     assert u2 == pytest.approx(second, abs=0.001)
     assert independent == pytest.approx(0, abs=1e-4)
+
+
+def test_columns_and_targets_of_any_offset_and_scale() -> None:
+    draw = np.random.default_rng(0)
+    signal, noise = draw.normal(size=(2, 300, 1))
+    x, target = signal + 0.3 * draw.normal(size=(300, 1)), signal[:, 0]
+
+    def first(x: Any, y: Any, **options: Any) -> float:
+        return vlalign.information(x, noise, y, **FEW, **options).estimates["I1"].value
+
+    classes = (target > 0).astype(int)
+    usual = first(x, classes)
+    assert usual > 0.3
+    assert first(x * 1e-7, classes) == pytest.approx(usual, abs=0.02)
+    for given in (x * 1e-30, x + 1e9, (x * 1e-7).astype(np.float32), (x + 1e4).astype(np.float32)):
+        inputs = prepared(as_float32(torch.from_numpy(given)))
+        torch.testing.assert_close(inputs, prepared(torch.from_numpy(x)), atol=2e-3, rtol=0)
+    usual = first(x, target, estimator="gaussian")
+    assert usual > 1
+    for y in (1.7e9 + target, 1e-30 * target):
+        assert first(x, y, estimator="gaussian") == pytest.approx(usual, abs=1e-3)
+    for rounding in (np.full((300, 2), 0.1) * (1 + 2e-16 * draw.integers(2, size=(300, 2))), 1e9 + 1e-8 * x):
+        with pytest.raises(VlalignError, match="x1 has the same values in every row, up to rounding"):
+            first(rounding, classes)
+    with pytest.raises(VlalignError, match="labels are all equal"):
+        first(x, 0.1 + 1e-17 * target)

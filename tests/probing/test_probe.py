@@ -178,3 +178,18 @@ def test_numbers_as_texts_are_a_regression_where_they_have_fractions() -> None:
     assert make_targets(["0.5", "1", "2"]).task == "regression"
     assert make_targets([str(i % 2) for i in range(40)]).names == ["0", "1"]
     assert make_targets([10, 9] * 20).names == ["9", "10"]
+
+
+def test_columns_and_targets_of_any_offset_and_scale() -> None:
+    draw = np.random.default_rng(0)
+    x = draw.normal(size=(300, 6))
+    target = x[:, 0] + 0.1 * draw.normal(size=300)
+    classes = (target > 0).tolist()
+    usual = vlalign.probe(x, classes).value
+    assert usual > 0.9
+    for given in (x * 1e-7, x * 1e-30, x + 1e7, x + 1e9, (x * 1e-30).astype(np.float32), (x + 1e5).astype(np.float32)):
+        assert vlalign.probe(given, classes).value == pytest.approx(usual, abs=0.02)
+    usual = vlalign.probe(x, target.tolist()).value
+    assert usual > 0.98
+    for numbers in (1.7e9 + 3 * target, 1e-30 * target):
+        assert vlalign.probe(x, numbers.tolist()).value == pytest.approx(usual, abs=1e-4)

@@ -112,3 +112,16 @@ def test_bad_input_is_one_line_and_leaves_nothing(tmp_path: Path, given: dict[st
     with pytest.raises(VlalignError, match=message):
         import_embeddings(tmp_path, **arguments)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_differences_that_float32_loses(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    values = np.random.default_rng(0).normal(size=(30, 6))
+    for name, given in (("offset", 1e3 + values), ("constant", np.full((30, 6), 0.1)), ("small", values * 1e-7)):
+        import_embeddings(tmp_path, name, given)
+    assert not caplog.records
+    for given in (1e6 + 0.01 * values, values * 1e-50):
+        with pytest.raises(VlalignError, match="the rows of lost differ by too little for float32"):
+            import_embeddings(tmp_path, "lost", given)
+    values[:, 4] = 1 + 1e-7 * values[:, 4]
+    import_embeddings(tmp_path, "some", values)
+    assert "1 of 6 columns of some (first: 4, from 0) vary too little for float32" in caplog.text

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vlalign.arrays import content_digest
+from vlalign.arrays import as_float32, content_digest
 from vlalign.decomposition.samples import LEAST_IN_FOLD, by_row, check_labels, paired_views, refuse_rare, warn_of_leak
 from vlalign.errors import VlalignError, short_line
 from vlalign.files import parse_json
@@ -145,9 +145,15 @@ def make_data(
                 f"unlabelled {name} has {more.shape[1]} columns and {name} has {side.shape[1]}: give features of the "
                 "same model"
             )
+    n = len(target)
+    whole = [as_float32(torch.cat(parts)) for parts in zip(sides, extra, strict=True)]
+    sides, extra = [side[:n] for side in whole], [side[n:] for side in whole]
+    for side, name in zip(sides, names, strict=True):
         warn_of_leak(side, target, classes, name)
+    if not classes:
+        target = as_float32(target[:, None])[:, 0]
     return PairedData(
-        (sides[0], sides[1]), target, classes, (extra[0], extra[1]), _split(split, ids, len(target)),
+        (sides[0], sides[1]), target, classes, (extra[0], extra[1]), _split(split, ids, n),
         (str(names[0]), str(names[1])),
     )  # fmt: skip
 

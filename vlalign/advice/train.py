@@ -21,6 +21,7 @@ from vlalign.advice.cells import Cell, Trained
 from vlalign.advice.config import ExperimentOptions
 from vlalign.advice.data import Ints, PairedData
 from vlalign.advice.encoder import Batch, Shape, initialise, step_loss
+from vlalign.arrays import varying_columns
 from vlalign.errors import VlalignError
 from vlalign.metrics import get_metric
 from vlalign.stats.null import generator
@@ -65,10 +66,11 @@ class _Samples:
     def of(cls, data: PairedData, trains: Sequence[Tensor], device: torch.device) -> _Samples:
         means, sds = [], []
         for x, extra in zip(data.x, data.extra, strict=True):
-            seen = [torch.cat([x[rows], extra]).double() for rows in trains]
-            sd = torch.stack([part.std(0, unbiased=False) for part in seen])
-            means.append(torch.stack([part.mean(0) for part in seen]).float().unsqueeze(1).to(device))
-            sds.append(sd.where(sd > 1e-9, torch.ones_like(sd)).float().unsqueeze(1).to(device))
+            seen = [torch.cat([x[rows], extra]) for rows in trains]
+            varies = torch.stack([varying_columns(part) for part in seen])
+            sd = torch.stack([part.double().std(0, unbiased=False) for part in seen])
+            means.append(torch.stack([part.double().mean(0) for part in seen]).float().unsqueeze(1).to(device))
+            sds.append(sd.where(varies, 1.0).float().unsqueeze(1).to(device))
         centre, spread = torch.zeros(len(trains), 1), torch.ones(len(trains), 1)
         if not data.classes:
             centre = torch.stack([data.target[rows].mean() for rows in trains]).unsqueeze(1)

@@ -19,6 +19,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from vlalign.arrays import varying_columns
+
 _PARTS = 3  # of the other folds
 _INPUTS = ("standardised", "whitened")
 #: inputs, hidden layers, learning rate and weight decay of the candidates, by name; see _DECAYED
@@ -172,9 +174,8 @@ def priors(folds: Folds) -> Tensor:
 
 def prepared(x: Tensor) -> Tensor:
     """Return features [2, N, D]: standardised, and whitened; labels have no part in it."""
-    x = x.double()
-    scale = x.std(dim=0)
-    scale = torch.where(scale > 1e-6 * (1 + x.mean(dim=0).abs()), scale, torch.inf)  # constant columns become 0
+    varies, x = varying_columns(x), x.double()
+    scale = torch.where(varies, x.std(dim=0), torch.inf)  # constant columns become 0
     x = (x - x.mean(dim=0)) / scale
     if x.shape[1] <= len(x):
         variances, axes = torch.linalg.eigh(x.T @ x / len(x))

@@ -13,7 +13,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vlalign.arrays import as_tensor, index_ids, is_missing, refuse_alike, refuse_infinite, whole
+from vlalign.arrays import (
+    as_float32,
+    as_tensor,
+    index_ids,
+    is_missing,
+    refuse_alike,
+    refuse_infinite,
+    varying_columns,
+    whole,
+)
 from vlalign.display import quoted, some
 from vlalign.errors import VlalignError
 from vlalign.scoring.inputs import Side, check_pairing, is_run
@@ -31,7 +40,7 @@ class Samples:
 
     Attributes:
         views: features [N, D_m] of each modality, float32.
-        target: values [N] of a regression; None for classes.
+        target: values [N] of a regression, float64; None for classes.
         labels: class of each sample [N], from 0 to K − 1, or bin of its value.
         classes: K names of the labels, sorted.
     """
@@ -56,7 +65,7 @@ def check_samples(views: Sequence[Any], y: Any, folds: int, bins: int) -> Sample
     """
     names = [f"x{i}" for i in range(1, len(views) + 1)]
     paired, ids = paired_views(views, names)
-    count = len(paired[0])
+    paired, count = [as_float32(view) for view in paired], len(paired[0])
     target, classes = check_labels(y, ids, count, _MOST_CLASSES)
     for view, name in zip(paired, names, strict=True):
         warn_of_leak(view, target, classes, name)
@@ -70,7 +79,7 @@ def check_samples(views: Sequence[Any], y: Any, folds: int, bins: int) -> Sample
 def paired_views(
     values: Sequence[Any], names: Sequence[str], constant: bool = False
 ) -> tuple[list[Tensor], list[str] | None]:
-    """Return features [N, D_m] of each modality as float32, and the ids of their rows, if they have any.
+    """Return features [N, D_m] of each modality, float32 or float64, and the ids of their rows, if they have any.
 
     Rows are paired by id where all have ids (runs, and frames with an index), else by their order.
 
@@ -89,10 +98,13 @@ def paired_views(
     for side, name in zip(sides, names, strict=True):
         if side is not sides[0] and check_pairing(sides[0], side) == "id" and sides[0].ids is not None:
             side.put_in_order(sides[0].ids)
-        view = whole(side.load(len(side.axis) - 1)).float().cpu().contiguous()
+        view = whole(side.load(len(side.axis) - 1)).cpu().contiguous()
+        view = view if view.dtype == torch.float64 else view.float()
         refuse_infinite(view, name)
-        if not constant and bool((view == view[0]).all()):
-            raise VlalignError(f"{name} has the same values in every row: there is nothing to learn from it")
+        if not constant and not bool(varying_columns(view).any()):
+            raise VlalignError(
+                f"{name} has the same values in every row, up to rounding: there is nothing to learn from it"
+            )
         views.append(view)
     return views, sides[0].ids
 
@@ -107,7 +119,7 @@ def _side(value: Any, name: str) -> Side:
 
 
 def check_labels(y: Any, ids: Sequence[str] | None, n: int, most: int) -> tuple[Tensor, tuple[str, ...]]:
-    """Return the class of each sample from 0, int64 [N], with the names; or values float32 [N] without names.
+    """Return the class of each sample from 0, int64 [N], with the names; or values float64 [N] without names.
 
     Args:
         y: a label of each sample, in their order, or by id (a mapping, or a series with an index): texts, whole numbers
@@ -131,8 +143,8 @@ def check_labels(y: Any, ids: Sequence[str] | None, n: int, most: int) -> tuple[
         if len(texts) == n and sum(map(_is_fraction, texts)) > n / 2:
             raise VlalignError(f"the labels are numbers as texts, such as {quoted(texts[0])}: give them as numbers")
     elif any(map(_is_fraction, values)):
-        target = torch.tensor([float(value) for value in values], dtype=torch.float32)
-        if float(target.std()) == 0:
+        target = torch.tensor([float(value) for value in values], dtype=torch.float64)
+        if not bool(varying_columns(target[:, None])):
             raise VlalignError("the labels are all equal: there is nothing to learn")
         return target, ()
     numbers = all(isinstance(value, int | float | np.number) for value in values)
@@ -213,9 +225,9 @@ def refuse_rare(labels: Tensor, classes: Sequence[str], need: int, where: str) -
 
 def warn_of_leak(view: Tensor, target: Tensor, classes: Sequence[str], name: str) -> None:
     """Warn of a column that is the label: one value for each class, or its value up to shift and scale."""
-    columns, aim = view - view.mean(0), target.float() - target.float().mean()
-    norms = columns.norm(dim=0) * aim.norm()
-    leaks = (aim @ columns).abs() / norms.clamp_min(1e-12) > _EQUAL
+    columns, aim = view - view.mean(0), target.double() - target.double().mean()
+    aim = (aim / aim.norm()).float()
+    leaks = (aim @ columns).abs() > _EQUAL * columns.norm(dim=0)
     if classes:
         first = torch.stack([view[int((target == k).nonzero()[0, 0])] for k in range(len(classes))])  # [K, D]
         for column in (view == first[target]).all(dim=0).nonzero().ravel().tolist():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from vlalign.arrays import refuse_infinite, whole
+from vlalign.arrays import as_float32, refuse_infinite, whole
 from vlalign.data.splits import WORDS
 from vlalign.errors import VlalignError
 from vlalign.scoring.inputs import Arrays, Side, is_run
@@ -70,14 +70,15 @@ class ProbedFeatures:
                 side.run.check()
 
     def load(self, i: int, device: torch.device | None = None) -> Tensor:
-        """Return the layer at position ``i``, float32 [N, D].
+        """Return the layer at position ``i``, float32 [N, D]; see :func:`vlalign.arrays.as_float32`.
 
         Raises:
             VlalignError: a value is not finite, or a shard is missing or damaged.
         """
-        layers = [whole(side.load(i)).float() for side in self._sides]
+        layers = [whole(side.load(i)) for side in self._sides]
         layer = layers[0] if len(layers) == 1 else torch.cat(layers)
         refuse_infinite(layer, f"layer {self.axis[i]['name']} of {self.title}")
+        layer = as_float32(layer)
         return layer if device is None else layer.to(device)
 
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vlalign.arrays import varying_columns
+
 _STEPS = 60  # of L-BFGS, at most
 _CURVATURE = 0.25  # of the logistic loss, at most
 _SMALLEST = 1e-7  # share of the variance of an axis that is kept
@@ -39,10 +41,9 @@ class Axes:
 
 
 def principal_axes(x: Tensor) -> Axes:
-    """Return the axes of training samples [n, D], float32; features that are constant count 0."""
+    """Return the axes of training samples [n, D], float32; features that are constant up to rounding count 0."""
     mean, spread = x.mean(dim=0), x.std(dim=0, correction=0)
-    constant = spread <= 1e-6 * (1 + mean.abs())
-    scale = torch.where(constant, torch.inf, spread * x.shape[1] ** 0.5)
+    scale = torch.where(varying_columns(x), spread * x.shape[1] ** 0.5, torch.inf)
     z = (x - mean) / scale
     n, width = z.shape
     gram = z @ z.T if n < width else z.T @ z
@@ -59,14 +60,14 @@ def ridge(axes: Axes, y: Tensor, strengths: Sequence[float]) -> tuple[Tensor, Te
 
     Args:
         axes: of the training samples.
-        y: numbers [n, C].
+        y: numbers [n, C], float64.
         strengths: S penalties.
 
     Returns:
-        Weights [S, r, C] and intercepts [S, C].
+        Weights [S, r, C], float32, and intercepts [S, C], float64.
     """
     intercept = y.mean(dim=0)
-    products = axes.train.T @ (y - intercept) / len(y)
+    products = axes.train.T @ (y - intercept).float() / len(y)
     penalties = torch.tensor(strengths, device=y.device)[:, None, None]
     return products / (axes.curvature[:, None] + penalties), intercept.expand(len(strengths), -1)
 

@@ -143,7 +143,7 @@ class Planned:
         train, valid, test = (torch.from_numpy(rows).to(x.device) for rows in (fold.train, fold.valid, fold.test))
         axes = principal_axes(x[train])
         if targets.task == "regression":
-            model = ridge(axes, y[train].float(), strengths)
+            model = ridge(axes, y[train], strengths)
         else:
             model = logistic(axes, y[train], strengths, joint=targets.task == "classes")
         held = outputs_of(model, axes.coordinates(x[valid])).double().cpu().numpy()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,10 +18,13 @@ from vlalign.store.store import FeatureStore
 if TYPE_CHECKING:
     from torch import Tensor
 
+log = logging.getLogger(__name__)
+
 #: kind of a run in its key; runs of an extraction have no kind
 KIND = "imported"
 MODALITIES = ("vision", "text", "audio", "other")
 _SHARD_BYTES = 64 * 2**20
+_LOST = 0.01  # of a standard deviation, as the error of rounding to float32
 
 
 def import_embeddings(
@@ -49,8 +53,9 @@ def import_embeddings(
         data: what is known of the data they were made from (``name``, ``split``, …); part of the key.
 
     Raises:
-        VlalignError: features as of :func:`vlalign.arrays.as_layers`, values that are not finite, ids or labels that
-            are not one for each sample, an unknown modality, or a store that cannot be written.
+        VlalignError: features as of :func:`vlalign.arrays.as_layers`, values that are not finite, rows whose
+            differences float32 loses, ids or labels that are not one for each sample, an unknown modality, or a store
+            that cannot be written.
 
     >>> import tempfile, torch
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -67,7 +72,9 @@ def import_embeddings(
     n = len(layers[0])
     ids = index_ids(features) if ids is None else ids
     for layer, tensor in zip(names, layers, strict=True):
-        refuse_infinite(tensor, what if len(layers) == 1 else f"{layer} of {what}")
+        where = what if len(layers) == 1 else f"{layer} of {what}"
+        refuse_infinite(tensor, where)
+        _refuse_lost(tensor, where)
     if modality not in MODALITIES:
         raise VlalignError(f"the modality of {name} must be one of {', '.join(MODALITIES)}, got {modality!r}")
     if not name.strip():
@@ -121,6 +128,36 @@ def import_embeddings(
             {extra: values[part] for extra, values in extras.items()},
         )
     return writer.finish(facts)
+
+
+def _refuse_lost(layer: Tensor, what: str) -> None:
+    """Check that float32 keeps the differences between the rows of a layer [N, D]; warn of single columns it rounds."""
+    import torch
+
+    from vlalign.arrays import ROUNDING, row_blocks
+
+    if layer.dtype != torch.float64:
+        return
+    first = layer[:1].cpu()
+    sums, largest = torch.zeros(4, layer.shape[1], dtype=torch.float64), first[0].abs()
+    for _, part in row_blocks(layer):
+        part = part.cpu()
+        largest = torch.maximum(largest, part.abs().amax(dim=0))
+        moved = part - first, (part.float().double() - part) - (first.float().double() - first)
+        sums += torch.stack([moment for each in moved for moment in (each.sum(dim=0), each.square().sum(dim=0))])
+    mean, square, mean_lost, square_lost = sums / len(layer)
+    variance, lost = square - mean.square(), square_lost - mean_lost.square()
+    varies = variance > (ROUNDING * torch.finfo(layer.dtype).eps * largest).square()
+    rounded = varies & (lost > _LOST**2 * variance)
+    if not rounded.any():
+        return
+    advice = "subtract the mean of each column, or scale it; or score the arrays without a store, in float64"
+    if float(lost[varies].sum()) > _LOST**2 * float(variance[varies].sum()):
+        raise VlalignError(f"the rows of {what} differ by too little for float32, which a store keeps: {advice}")
+    log.warning(
+        "%d of %d columns of %s (first: %d, from 0) vary too little for float32, which a store keeps: %s",
+        int(rounded.sum()), len(rounded), what, int(torch.nonzero(rounded)[0, 0]), advice,
+    )  # fmt: skip
 
 
 def _one_each(what: str, kind: str, values: Sequence[Any], n: int) -> None:

@@ -114,9 +114,9 @@ def dissimilarities(layer: Tensor, distance: str) -> Tensor:
     fixed = None if bool(varies.all()) else ~(varies & varies.T)  # distances of rows that do not vary
     if fixed is not None:
         matrix[fixed] = 0
-    largest = float(matrix.max())
-    if largest > (4 * torch.finfo(layer.dtype).eps) ** 2:
-        steps = 2.0 ** (_TIES - math.frexp(largest)[1])
+    top = float(matrix.max())
+    if top > (4 * torch.finfo(layer.dtype).eps) ** 2:
+        steps = 2.0 ** (_TIES - math.frexp(top)[1])
         matrix.mul_(steps).round_().div_(steps)
     else:  # the rows differ by rounding
         matrix.zero_()
