@@ -57,7 +57,8 @@ def test_tables_are_paired_by_id_and_grouped_by_a_column(command: Command, files
     )
     (grouped,) = records(files)
     assert grouped["pairing"]["by"] == "id"  # type: ignore[index]
-    assert grouped["pairing"]["groups"] == {"source": "given by id", "groups": 20, "largest": 3}  # type: ignore[index]
+    entry = {"source": "given by id", "groups": 20, "largest": 3}
+    assert entry.items() <= grouped["pairing"]["groups"].items()  # type: ignore[index]
     command(
         f"vlalign score image.npy text.npy --ids ids.txt --groups clip.parquet:product --id-column sku {QUICK}",
         status=1,

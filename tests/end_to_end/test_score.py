@@ -120,7 +120,7 @@ def test_groups(command: Command, store: Path, tmp_path: Path, capsys: pytest.Ca
     line = ["score", str(store), "timm_dinov2_small", "llama", *options.split()]
     done = command(["vlalign", *line, "--groups", "groups.csv"])
     (record,) = [vlalign.ScoreRecord.load(path) for path in (tmp_path / "results").glob("*.json")]
-    assert record.pairing["groups"] == {"source": "groups.csv", "groups": 12, "largest": 2}
+    assert {"source": "groups.csv", "groups": 12, "largest": 2}.items() <= record.pairing["groups"].items()
     assert "of 12 groups" in done.stdout
     (tmp_path / "table.csv").write_text("sku,shop\n" + "".join(f"{name},{i // 2}\n" for i, name in enumerate(ids)))
     table = ["--groups", str(tmp_path / "table.csv:shop"), "--id-column", "sku"]

@@ -58,6 +58,9 @@ def test_labels_by_id(pair: Pair, runs: tuple[Any, Any], tmp_path: Path) -> None
         found = grouped(*runs, groups)
         assert found.null == expected.null
         assert found.interval == expected.interval
+        digest = found.pairing["groups"].pop("sha256")
+        assert digest == grouped(*runs[::-1], groups).pairing["groups"]["sha256"]
+        assert digest != grouped(*runs, of | {IDS[0]: LABELS[-1]}).pairing["groups"]["sha256"]
         assert found.pairing == {
             "by": "id", "reordered": True, "groups": {"source": source, "groups": 20, "largest": 3}
         }  # fmt: skip

@@ -80,7 +80,8 @@ def test_score_and_exact_null(sides: tuple[Tensor, Tensor]) -> None:
     observed = np.mean(shared(of_x, of_y))
     assert record.score == pytest.approx(observed)
     assert record.n == 6
-    assert record.pairing["positives"] == {"source": "given by id", "items": 6, "largest": 3, "samples": 13}
+    entry = {"source": "given by id", "items": 6, "largest": 3, "samples": 13}
+    assert record.pairing["positives"] == entry | {"sha256": record.pairing["positives"]["sha256"]}
     samples = record.samples()
     assert samples["id"].tolist() == ["s0", "s1", "s2", "s4", "s5", "s8"]  # the first sample of each item
     assert samples["score"].tolist() == pytest.approx(shared(of_x, of_y))

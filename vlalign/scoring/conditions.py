@@ -69,10 +69,10 @@ def conditions(record: ScoreRecord, alone: str, *, edits: bool = True) -> Condit
     groups, positives = record.pairing.get("groups"), record.pairing.get("positives")
     variant = [
         *(["with the concatenation of all layers"] if record.axes["x"][-1].get("index") == -1 else []),
-        *([f"samples in {groups.get('groups')} groups"] if isinstance(groups, dict) else []),
+        *([f"samples in {groups.get('groups')} groups{_digest(groups)}"] if isinstance(groups, dict) else []),
         *([f"approximate neighbours ({search})"] if (search := recorded_search(record)) != "exact" else []),
         *(
-            [f"{positives.get('samples')} samples in {positives.get('items')} items"]
+            [f"{positives.get('samples')} samples in {positives.get('items')} items{_digest(positives)}"]
             if isinstance(positives, dict)
             else []
         ),
@@ -85,6 +85,11 @@ def conditions(record: ScoreRecord, alone: str, *, edits: bool = True) -> Condit
     digest = hashlib.sha256(encode(canonical(whole))).hexdigest()[:12]
     symmetric = known is not None and known.info.symmetric
     return Conditions(digest, metric, symmetric, record.n, parts, len(recorded) == len(sides))
+
+
+def _digest(groups: Mapping[str, Any]) -> str:
+    """Return the first digits of the digest of groups in brackets; nothing for records from before it was stored."""
+    return f" ({groups['sha256'][:8]})" if isinstance(groups.get("sha256"), str) else ""
 
 
 def _has_ordered_ties(record: ScoreRecord) -> bool:

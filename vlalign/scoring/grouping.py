@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,13 +39,20 @@ class GroupLabels:
     labels: Ints
     source: str
 
-    def describe(self, name: str = "groups") -> dict[str, Any]:
-        """Return the entry of a record: source, number of groups as ``name``, samples in the largest."""
-        return {
-            "source": self.source,
-            name: int(self.labels.max()) + 1,
-            "largest": int(np.bincount(self.labels).max()),
-        }
+    def describe(self, name: str = "groups", ids: Sequence[str] | None = None) -> dict[str, Any]:
+        """Return the entry of a record: source, number of groups as ``name``, samples in the largest.
+
+        With the ids of the samples, also a digest of which of them are together, whatever their order and labels.
+        """
+        sizes = np.bincount(self.labels)
+        entry = {"source": self.source, name: len(sizes), "largest": int(sizes.max())}
+        if ids is None:
+            return entry
+        together: dict[int, list[str]] = {}
+        for one, label in zip(ids, self.labels.tolist(), strict=True):
+            together.setdefault(label, []).append(one)
+        content = repr(sorted(map(sorted, together.values())))
+        return entry | {"sha256": hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()}
 
 
 def are_exact(groups: Groups) -> bool:

@@ -99,8 +99,8 @@ class Scorer:
             pairing={
                 "by": by,
                 "reordered": by == "id" and sides[0].ids != sides[1].ids,
-                "groups": None if groups is None else groups.describe(),
-                **({} if positives is None else {"positives": {**positives.describe("items"), "samples": n}}),
+                "groups": None if groups is None else groups.describe(ids=ids),
+                **({} if positives is None else {"positives": {**positives.describe("items", ids), "samples": n}}),
             },
             n=a.n,
             axes={"x": a.axis, "y": b.axis},

@@ -53,9 +53,13 @@ OTHERS = {
     "seed": made_up(y_run={"edits": [{**EDIT, "seed": 1}]}),
     "modality": made_up(modalities=("text", "text")),
     "tensors": made_up(tensors=True),
-    "groups": dataclasses.replace(
-        made_up(), pairing={"by": "id", "groups": {"source": "f", "groups": 9, "largest": 2}}
-    ),
+    **{
+        f"groups {digest}": dataclasses.replace(
+            made_up(),
+            pairing={"by": "id", "groups": {"source": "f", "groups": 9, "largest": 2, "sha256": digest * 64}},
+        )
+        for digest in "ab"
+    },
     "concat": dataclasses.replace(
         made_up(), axes={side: [*made_up().axes[side][:-1], {"index": -1, "name": "all"}] for side in ("x", "y")}
     ),
