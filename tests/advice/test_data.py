@@ -120,6 +120,9 @@ def test_runs_frames_and_labels_are_paired_by_id(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr("vlalign.advice.run._run", lambda data, *_, **__: data)
     data: Any = vlalign.advise(*runs, by_id)
     assert (data.names, data.fingerprint) == (("dino", "llama"), expected)
+    for setting, hint in (("fold", r" \(did you mean folds\?\)"), ("ids", "")):  # ids are those of runs and frames
+        with pytest.raises(TypeError, match=rf"advise\(\) got an unexpected keyword argument '{setting}'{hint}"):
+            vlalign.advise(*runs, by_id, **{setting: ids})  # type: ignore[arg-type]
     for y, x2, message in (
         ({"s0": 1}, runs[1], "the labels lack 59 of 60 samples: 's1', 's2', 's3' and 56 more"),
         (Y, pd.DataFrame(X2, index=[f"t{i}" for i in range(60)]), "do not hold the same ids"),

@@ -88,6 +88,11 @@ def test_everything_else_is_as_without_categories(pair: Pair, record: ScoreRecor
     assert set(requests[1]) - set(requests[0]) == {"within"}
     other = score(*pair, within=KINDS, **QUICK).environment["request"]
     assert other["within"] != requests[1]["within"]
+    of_ids = [
+        score(*made_up_pair(), ids=IDS, within=pd.Series(KINDS, index=index), **QUICK) for index in (IDS, IDS[::-1])
+    ]
+    first, second = (one.environment["request"]["within"] for one in of_ids)
+    assert first != second  # the same values of other ids
 
 
 def test_values_by_row_by_id_and_of_a_file(pair: Pair, make_run: Callable[..., Any], tmp_path: Path) -> None:

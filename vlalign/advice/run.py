@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import logging
 from dataclasses import replace
@@ -9,8 +10,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from vlalign.advice.config import AdviceConfig
-from vlalign.errors import VlalignError
+from vlalign.advice.config import AdviceConfig, ExperimentOptions
+from vlalign.errors import VlalignError, did_you_mean
 from vlalign.study.config import CONFIG, check_folder
 
 if TYPE_CHECKING:
@@ -105,6 +106,10 @@ def advise(
     """
     from vlalign.advice.data import make_data
 
+    known = [*inspect.signature(advise).parameters, *inspect.signature(ExperimentOptions).parameters]
+    for name in settings:
+        if name not in known:
+            raise TypeError(f"advise() got an unexpected keyword argument {name!r}{did_you_mean(name, known)}")
     data = make_data(x1, x2, y, unlabelled, split, names or _names(x1, x2))
     if out is not None:
         return _run(data, AdviceConfig(out=str(out), **settings), budget, progress, report=True)

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from vlalign.arrays import by_index
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Floats, Ints
 from vlalign.scoring.grouping import numbered, values_of_samples
@@ -32,7 +33,8 @@ class Column:
     @property
     def digest(self) -> str:
         """SHA-256 of name and values, in hexadecimal digits."""
-        values = [*self.values.items()] if isinstance(self.values, Mapping) else [repr(one) for one in self.values]
+        given = by_index(self.values)
+        values = [*given.items()] if isinstance(given, Mapping) else [repr(one) for one in given]
         return hashlib.sha256(repr((self.name, values)).encode()).hexdigest()
 
 

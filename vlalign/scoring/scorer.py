@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from vlalign.arrays import by_index
 from vlalign.config import plain
 from vlalign.environment import environment
 from vlalign.metrics.base import Metric
@@ -182,7 +183,8 @@ def _digest(groups: Groups) -> str | None:
         return None if groups is None else "exact"
     if isinstance(groups, str | Path):
         return hashlib.sha256(Path(groups).read_bytes()).hexdigest()
-    values = [*groups.items()] if isinstance(groups, Mapping) else [repr(label) for label in groups]
+    given = by_index(groups)
+    values = [*given.items()] if isinstance(given, Mapping) else [repr(label) for label in given]
     return hashlib.sha256(repr(values).encode()).hexdigest()
 
 
