@@ -160,8 +160,83 @@ def test_the_index_of_a_frame_is_its_ids() -> None:
     shuffled = frame.sample(frac=1, random_state=0)
     record = vlalign.score(frame, shuffled, k=3, permutations=0, half_samples=0)
     assert (record.pairing["by"], record.score) == ("id", 1.0)
-    # one side without ids: rows are pairs
-    assert vlalign.score(frame, VALUES, k=3, permutations=0, half_samples=0).pairing["by"] == "row"
+    # one side without ids: rows are pairs, with a note
+    record = vlalign.score(frame, VALUES, k=3, permutations=0, half_samples=0)
+    assert record.pairing["by"] == "row"
+    assert "rows are paired by their order: x has ids or an index, and y has none" in record.checks["notes"]
+
+
+ORDERS: dict[str, Any] = {
+    "shuffled": lambda frame: frame.sample(frac=1, random_state=0),
+    "sorted": lambda frame: frame.sort_values(frame.columns[-1]),
+    "reversed": lambda frame: frame[::-1],
+}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_row_numbers_in_another_order_are_ids(order: str) -> None:
+    frame = pd.DataFrame(VALUES)
+    other = ORDERS[order](frame)
+    for x, y in ((frame, other), (other, frame), ({"a": frame, "b": frame}, {"a": other})):
+        record = vlalign.score(x, y, k=3, permutations=0, half_samples=0)
+        assert (record.pairing["by"], record.score) == ("id", 1.0)
+    same = vlalign.score(frame, frame, k=3, permutations=0, half_samples=0)
+    assert same.pairing["by"] == "row"
+    assert not any("their order" in note for note in same.checks["notes"])
+
+
+def test_indexes_that_are_not_the_same_ids_are_refused() -> None:
+    frame, twice = pd.DataFrame(VALUES), pd.DataFrame(VALUES, index=[i // 2 for i in range(24)])
+    assert vlalign.score(twice, twice, k=3, permutations=0, half_samples=0).score == 1
+    for x, y in (
+        (frame, frame.set_axis([f"s{i}" for i in range(24)])),
+        (frame[:12], frame[6:18]),
+        (frame, twice),
+        (twice, ORDERS["shuffled"](twice)),
+    ):
+        with pytest.raises(VlalignError, match="differ and are not the same ids in another order: give both the same"):
+            vlalign.score(x, y, k=3)
+    with pytest.raises(VlalignError, match="its layers have their rows in different orders"):
+        vlalign.score([frame, ORDERS["shuffled"](frame)], frame, k=3)
+    with pytest.raises(VlalignError, match="x and y have different indexes"):
+        vlalign.metrics.mutual_knn(frame, ORDERS["shuffled"](frame), k=3)
+    with pytest.raises(VlalignError, match="x and y have different indexes"):
+        vlalign.metrics.cka(frame, ORDERS["reversed"](frame))
+
+
+def with_column(name: str) -> pd.DataFrame:
+    """Return a frame whose first column numbers the rows."""
+    frame = pd.DataFrame(VALUES, columns=[f"e{i}" for i in range(VALUES.shape[1])])
+    frame.insert(0, name, range(24))
+    return frame
+
+
+TABLES: dict[str, Any] = {"pandas": lambda frame: frame, "polars": pl.from_pandas, "arrow": pa.Table.from_pandas}
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_the_column_id_is_the_ids_and_no_feature(kind: str) -> None:
+    frame = with_column("id")
+    x, y = (TABLES[kind](one) for one in (frame, ORDERS["shuffled"](frame)))
+    record = vlalign.score(x, y, k=3, permutations=0, half_samples=0)
+    assert (record.pairing["by"], record.score, record.axes["y"][0]["width"]) == ("id", 1.0, VALUES.shape[1])
+    assert as_tensor(x, "x").shape == VALUES.shape
+    with pytest.raises(VlalignError, match="x has ids and y has none"):
+        vlalign.score(x, VALUES, k=3)
+    with pytest.raises(VlalignError, match="x and y have different indexes"):
+        vlalign.metrics.mutual_knn(x, y, k=3)
+
+
+def test_an_index_in_a_column_is_no_feature() -> None:
+    frame = with_column("Unnamed: 0")
+    record = vlalign.score(frame, VALUES, k=3, permutations=0, half_samples=0)
+    assert (record.pairing["by"], record.score, record.axes["x"][0]["width"]) == ("row", 1.0, VALUES.shape[1])
+    named = pa.Table.from_pandas(ORDERS["shuffled"](with_column("sku").set_index("sku")))
+    assert sorted(index_ids(named) or ()) == sorted(map(str, range(24)))
+    assert as_tensor(named, "x").shape == VALUES.shape
+    for table in (with_column("index"), pl.from_pandas(ORDERS["shuffled"](with_column("index")))):
+        with pytest.raises(VlalignError, match="x: column 'index' numbers the rows: name it id if it holds ids"):
+            as_tensor(table, "x")
 
 
 BAD: dict[str, tuple[Any, str]] = {

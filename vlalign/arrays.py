@@ -16,6 +16,7 @@ from vlalign.errors import VlalignError
 from vlalign.lazy_torch import torch
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from torch import Tensor
 
 log = logging.getLogger(__name__)
@@ -23,6 +24,9 @@ log = logging.getLogger(__name__)
 #: standard deviation of a column up to which it counts as constant: times eps of its dtype and its largest value
 ROUNDING = 4
 
+_ID = "id"
+#: names of a column that is the index of a frame: of a CSV file, as pandas reads it, and of a parquet file
+INDEX_COLUMNS = ("", "Unnamed: 0", "__index_level_0__")
 _BLOCK_BYTES = 16 * 2**20  # of rows of a tensor read together
 _COLUMNS = 256  # converted to float64 together
 _FAR = 1e-5  # standard deviation, as a share of the largest value, below which float32 rounds differences visibly
@@ -72,11 +76,12 @@ def as_tensor(value: Any, what: str) -> Tensor:
     Args:
         value: a PyTorch tensor, a NumPy array, a pandas or Polars frame or series, an Arrow array or table, a datasets
             column, an object with ``__dlpack__`` or ``__array__`` (JAX, CuPy, TensorFlow), or a list of rows. A column
-            of vectors is [N, D], columns of numbers are the dimensions of a frame.
+            of vectors is [N, D], columns of numbers are the dimensions of a frame; its column ``id`` is none of them.
         what: name of the value in errors.
 
     Raises:
-        VlalignError: text, objects, complex or masked values, or rows of unequal lengths; the message names the place.
+        VlalignError: text, objects, complex or masked values, rows of unequal lengths, or a column that numbers the
+            rows; the message names the place.
     """
     tensor = _convert(value, what)
     if tensor.is_complex():
@@ -98,7 +103,7 @@ def _convert(value: Any, what: str) -> Tensor:
         return value.detach()
     if isinstance(value, np.ndarray):
         return _from_numpy(value, what)
-    match type(value).__module__.partition(".")[0]:
+    match _package(value := without_ids(value)):
         case "pandas":
             return _from_pandas(value, what)
         case "polars":
@@ -161,6 +166,10 @@ def _from_pandas(value: Any, what: str) -> Tensor:
     for name, kind in value.dtypes.items():
         if not is_numeric_dtype(kind):
             raise VlalignError(f"{what}: column {name!r} holds {kind}, not numbers: leave it out")
+    kinds = [str(kind).lower() for kind in value.dtypes]
+    whole = [i for i, kind in enumerate(kinds) if "int" in kind] if any("float" in kind for kind in kinds) else []
+    for i in whole:
+        _refuse_counter(value.iloc[:, i], value.columns[i], what)
     if any(not isinstance(kind, np.dtype) for kind in value.dtypes):
         return _from_numpy(value.to_numpy(dtype=np.float64, na_value=np.nan), what)
     return _from_numpy(value.to_numpy(), what)
@@ -178,6 +187,10 @@ def _from_arrow(value: Any, what: str) -> Tensor:
         for field in value.schema:
             if not (pa.types.is_integer(field.type) or pa.types.is_floating(field.type)):
                 raise VlalignError(f"{what}: column {field.name!r} holds {field.type}, not numbers: choose columns")
+        if any(pa.types.is_floating(field.type) for field in value.schema):
+            for field in value.schema:
+                if pa.types.is_integer(field.type):
+                    _refuse_counter(value.column(field.name), field.name, what)
         return torch.stack([_from_arrow(value.column(i), what) for i in range(len(names))], dim=1)
     array = value.combine_chunks() if isinstance(value, pa.ChunkedArray) else value
     if isinstance(array, pa.ChunkedArray):  # of no or several chunks that cannot be joined
@@ -206,6 +219,13 @@ def _from_arrow(value: Any, what: str) -> Tensor:
     return _from_numpy(array.to_numpy(zero_copy_only=False).reshape(rows, *sizes), what)
 
 
+def _refuse_counter(column: Any, name: Any, what: str) -> None:
+    """Refuse a column of whole numbers that numbers the rows: each of N following numbers once."""
+    values = np.asarray(column.to_numpy(), dtype=np.float64)
+    if len(values) > 1 and (np.diff(np.sort(values)) == 1).all():
+        raise VlalignError(f"{what}: column {name!r} numbers the rows: name it id if it holds ids, or leave it out")
+
+
 def _from_rows(rows: Sequence[Any], what: str) -> Tensor:
     """Return rows (numbers, vectors or lists of vectors) as one tensor."""
     if all(isinstance(row, int | float | list | tuple | np.ndarray) for row in rows):
@@ -230,28 +250,148 @@ def _is_vector(value: Any) -> bool:
         return True
     ndim = getattr(value, "ndim", None)
     if ndim is not None:
-        return int(ndim) < 2 and type(value).__module__.partition(".")[0] not in ("pandas", "polars")
+        return int(ndim) < 2 and _package(value) not in ("pandas", "polars")
     if isinstance(value, list | tuple):
         return not value or isinstance(value[0], int | float | np.number)
     return False
 
 
-def index_ids(value: Any) -> list[str] | None:
-    """Return the index of a pandas frame or series as sample ids; None for other values and for row numbers."""
-    if type(value).__module__.partition(".")[0] != "pandas" or not hasattr(value, "index"):
+def index_of(value: Any) -> Any:
+    """Return the index of a pandas frame or series; None for other values and for a frame with a column of ids."""
+    return value.index if _package(value) == "pandas" and hasattr(value, "index") and not _id_column(value) else None
+
+
+def index_ids(value: Any) -> list[Any] | None:
+    """Return the sample ids of a table: its column ``id``, or the index of a pandas frame or series.
+
+    Returns:
+        None for other values, and for an index that repeats a name or is only row numbers.
+    """
+    name = _id_column(value)
+    if name is not None:
+        column = value[name]
+        values = column.to_pylist() if hasattr(column, "to_pylist") else column.to_list()
+        if name != _ID and values == list(range(len(values))):
+            return None
+        return [str(value) if isinstance(value, int) else value for value in values]
+    index = index_of(value)
+    if index is None or not index.is_unique or hasattr(index, "step"):  # a RangeIndex
         return None
-    from pandas import RangeIndex
-
-    if isinstance(value.index, RangeIndex) or not value.index.is_unique:
-        return None
-    return [str(name) for name in value.index]
+    return [str(name) for name in index]
 
 
-def by_index(values: Any) -> Any:
-    """Return the values of a pandas series, or the rows of a frame, by the ids in its index; all else as it is."""
-    if (index := index_ids(values)) is None:
+def features_ids(value: Any, what: str) -> list[Any] | None:
+    """Return :func:`index_ids` of features as :func:`as_layers` reads them; None where no layer has ids.
+
+    Raises:
+        VlalignError: the rows of two layers have other ids or indexes.
+    """
+    parts = tables_of(value)
+    given = [ids for part in parts if (ids := index_ids(part)) is not None]
+    indexes = [index for part in parts if (index := index_of(part)) is not None]
+    if any(ids != given[0] for ids in given) or any(not index.equals(indexes[0]) for index in indexes):
+        raise VlalignError(f"{what}: its layers have their rows in different orders: give all layers the same index")
+    return given[0] if given else None
+
+
+def has_id_column(value: Any) -> bool:
+    """Return whether a table among features has a column of ids."""
+    return any(_id_column(part) is not None and index_ids(part) is not None for part in tables_of(value))
+
+
+def features_index(value: Any) -> Any:
+    """Return the index of features, or of the first of their layers that has one; None without."""
+    return next((index for part in tables_of(value) if (index := index_of(part)) is not None), None)
+
+
+def tables_of(value: Any) -> list[Any]:
+    """Return the tables among the layers of features, which may have ids."""
+    layers = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else [value]
+    return [layer for layer in layers if _package(layer) in ("pandas", "polars", "pyarrow")]
+
+
+def by_index(values: Any, names: Sequence[str] | None) -> Any:
+    """Return a series or frame of values of samples as a mapping from ids; all else, and what is by row, as it is.
+
+    An index of row numbers is by id only where the samples have the same numbers as ids.
+
+    Args:
+        values: anything with one value a sample.
+        names: ids of the samples, or the index of their features; None without.
+
+    Raises:
+        VlalignError: both indexes repeat names, in different orders.
+    """
+    ids = index_ids(values)
+    index = index_of(values)
+    if ids is None and index is not None and names is not None:
+        texts = [str(name) for name in index]
+        if texts != list(names) and set(texts) == set(names):
+            ids = texts
+            if not index.is_unique:
+                raise VlalignError(
+                    "the index of the labels repeats names, in another order than that of the features: give them by "
+                    "row, in the order of the features (.to_numpy())"
+                )
+    if ids is None:
         return values
-    return dict(zip(index, (values.to_numpy() if hasattr(values, "columns") else values).tolist(), strict=True))
+    rows = without_ids(values)
+    rows = rows.to_pandas() if _package(rows) == "pyarrow" else rows
+    rows = rows.tolist() if hasattr(rows, "tolist") else rows.to_numpy().tolist()
+    return dict(zip(map(str, ids), rows, strict=True))
+
+
+def without_ids(value: Any) -> Any:
+    """Return a table without its columns of ids and of an index; other values as they are."""
+    names = _id_columns(value)
+    if not names:
+        return value
+    if _package(value) == "pandas":
+        return value.drop(columns=names)
+    return value.drop(names) if _package(value) == "polars" else value.drop_columns(names)
+
+
+def refuse_other_order(x: Any, y: Any) -> None:
+    """Check that two tables whose rows are paired by their order do not have other ids or another index.
+
+    Raises:
+        VlalignError: they have.
+    """
+    for of in (index_ids, index_of):
+        one, other = of(x), of(y)
+        if one is not None and other is not None:
+            if not (one == other if isinstance(one, list) else one.equals(other)):
+                raise VlalignError(
+                    "x and y have different indexes, and their rows are paired by their order: put them in one order "
+                    "(y.loc[x.index]), or use vlalign.score, which pairs by id"
+                )
+            return
+
+
+def _package(value: Any) -> str:
+    return type(value).__module__.partition(".")[0]
+
+
+def _id_column(value: Any) -> str | None:
+    """Return the name of a table's column of ids, or else of an index that it kept as a column; None without."""
+    return next(iter(_id_columns(value)), None)
+
+
+def _id_columns(value: Any) -> list[str]:
+    """Return the names of a table's columns that hold ids or an index, ``id`` first; never its only column."""
+    package = _package(value)
+    if package not in ("pandas", "polars", "pyarrow"):
+        return []
+    names = list(getattr(value, "column_names" if package == "pyarrow" else "columns", ()))
+    known = index_columns(value.schema) if package == "pyarrow" and hasattr(value, "schema") else INDEX_COLUMNS
+    kept = [one for one in dict.fromkeys((_ID, *known)) if one in names]
+    return kept if len(kept) < len(names) else []
+
+
+def index_columns(schema: pa.Schema) -> tuple[str, ...]:
+    """Return the names of columns of an Arrow table that hold the index of a pandas frame, from its metadata."""
+    described = (schema.pandas_metadata or {}).get("index_columns", ())
+    return (*(name for name in described if isinstance(name, str)), *INDEX_COLUMNS)
 
 
 def is_missing(value: Any) -> bool:

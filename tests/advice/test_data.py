@@ -114,6 +114,9 @@ def test_runs_frames_and_labels_are_paired_by_id(tmp_path: Path, monkeypatch: py
         assert make_data(*runs, by_id, split=given).split.equal(parts)
     frames = pd.DataFrame(X1, index=ids), pd.DataFrame(X2[order], index=shuffled)
     assert make_data(*frames, by_id).fingerprint == expected
+    numbered = [pd.DataFrame(x) for x in (X1, X2)]  # row numbers in another order are ids, too
+    for x2, y in ((numbered[1].iloc[order], pd.Series(Y)), (numbered[1], pd.Series(Y).iloc[order])):
+        assert make_data(numbered[0], x2, y).fingerprint == expected
     assert make_data(runs[0], X2, Y).fingerprint == expected  # an array has no ids: rows are in the order of the run
     few = {"estimator": "clusters", "bootstraps": 20, "permutations": 19, "folds": 3}
     assert vlalign.information(*runs, by_id, **few).as_dict() == vlalign.information(X1, X2, Y, **few).as_dict()

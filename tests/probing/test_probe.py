@@ -68,6 +68,20 @@ def test_series_and_frames_are_paired_by_their_index(x: torch.Tensor) -> None:
         vlalign.probe(features, labels.iloc[1:], **FEW)
 
 
+def test_labels_with_an_index_are_by_id(x: torch.Tensor) -> None:
+    frame, labels = pd.DataFrame(x[:, 1].numpy()), pd.Series(CLASSES)
+    expected = vlalign.probe(frame, labels, **FEW).value
+    assert vlalign.probe(frame, labels.sample(frac=1, random_state=0), **FEW).value == expected
+    names = [f"s{i}" for i in range(N)]
+    table = pd.DataFrame({"id": names, "class": CLASSES})
+    expected = vlalign.probe(x[:, 1], CLASSES, ids=names, **FEW).value
+    shuffled = table.sample(frac=1, random_state=0)
+    for given in (shuffled.set_index("id")["class"], labels.set_axis(names)[::-1], labels):
+        assert vlalign.probe(frame.set_axis(names), given, **FEW).value == expected
+    with pytest.raises(VlalignError, match="labels are given by id, but the features have no ids: give ids, or labels"):
+        vlalign.probe(x[:, 1], labels[::-1].set_axis(names), **FEW)
+
+
 def test_several_labels_a_sample_and_numbers(x: torch.Tensor) -> None:
     labels = [[name for name, k in (("Drama", 0), ("War", 1)) if i % 3 <= k] for i in range(N)]
     result = vlalign.probe(x[:, 1], labels, **FEW)

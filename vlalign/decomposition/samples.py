@@ -16,7 +16,7 @@ from torch import Tensor
 from vlalign.arrays import (
     as_float32,
     as_tensor,
-    index_ids,
+    by_index,
     is_missing,
     refuse_alike,
     refuse_infinite,
@@ -25,7 +25,7 @@ from vlalign.arrays import (
 )
 from vlalign.display import quoted, some
 from vlalign.errors import VlalignError
-from vlalign.scoring.inputs import Side, check_pairing, is_run
+from vlalign.scoring.inputs import Side, check_pairing, is_run, pairing_notes
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ def check_samples(views: Sequence[Any], y: Any, folds: int, bins: int) -> Sample
 def paired_views(
     values: Sequence[Any], names: Sequence[str], constant: bool = False
 ) -> tuple[list[Tensor], list[str] | None]:
-    """Return features [N, D_m] of each modality, float32 or float64, and the ids of their rows, if they have any.
+    """Return features [N, D_m] of each modality, float32 or float64, and the ids of their rows or an index, if any.
 
     Rows are paired by id where all have ids (runs, and frames with an index), else by their order.
 
@@ -96,8 +96,12 @@ def paired_views(
     sides = [_side(value, name) for value, name in zip(values, names, strict=True)]
     views = []
     for side, name in zip(sides, names, strict=True):
-        if side is not sides[0] and check_pairing(sides[0], side) == "id" and sides[0].ids is not None:
-            side.put_in_order(sides[0].ids)
+        if side is not sides[0]:
+            by = check_pairing(sides[0], side)
+            if by == "id" and sides[0].ids is not None:
+                side.put_in_order(sides[0].ids)
+            for note in pairing_notes(sides[0], side, by):
+                log.warning(note)
         view = whole(side.load(len(side.axis) - 1)).cpu().contiguous()
         view = view if view.dtype == torch.float64 else view.float()
         refuse_infinite(view, name)
@@ -106,7 +110,7 @@ def paired_views(
                 f"{name} has the same values in every row, up to rounding: there is nothing to learn from it"
             )
         views.append(view)
-    return views, sides[0].ids
+    return views, sides[0].names
 
 
 def _side(value: Any, name: str) -> Side:
@@ -166,33 +170,34 @@ def by_row(y: Any, ids: Sequence[str] | None, n: int, what: str) -> Sequence[Any
     """Return one value a sample, in the order of the samples.
 
     Args:
-        y: a mapping from ids, a pandas series or frame whose index is ids, or anything with one value a row.
-        ids: of the samples; None without.
+        y: a mapping from ids, a series or frame with an index of ids, or anything with one value a row.
+        ids: of the samples, or the index of their features; None without.
         n: number of samples.
         what: the values as errors name them.
 
     Raises:
         VlalignError: another number of values, samples without one, or values by id for samples without ids.
     """
-    index = index_ids(y)
-    if isinstance(y, Mapping) and not hasattr(y, "columns"):
+    y = by_index(y, ids)
+    if isinstance(y, Mapping):
         if ids is None:
-            raise VlalignError(f"the {what} are given by id, but the features have no ids: give {what} by row")
-        index, y = [str(name) for name in y], list(y.values())
+            raise VlalignError(
+                f"the {what} are given by id, but the features have no ids: give {what} by row (of a series "
+                ".to_numpy())"
+            )
+        label = {str(name): value for name, value in y.items()}
+        if missing := [name for name in ids if name not in label]:
+            raise VlalignError(f"the {what} lack {len(missing)} of {len(ids)} samples: {some(missing)}")
+        return [label[name] for name in ids]
     convert = next((getattr(y, name) for name in ("tolist", "to_list", "to_pylist") if hasattr(y, name)), None)
     if convert is None and hasattr(y, "to_numpy"):  # a frame
         convert = y.to_numpy().tolist
     values = y if convert is None else convert()
     if isinstance(values, str) or not isinstance(values, Sequence):
         raise VlalignError(f"the {what} must be one value a sample, not {type(y).__name__}")
-    if index is None or ids is None:
-        if len(values) != n:
-            raise VlalignError(f"there are {len(values)} {what} for {n} samples: give one for each, in their order")
-        return values
-    label = dict(zip(index, values, strict=True))
-    if missing := [name for name in ids if name not in label]:
-        raise VlalignError(f"the {what} lack {len(missing)} of {len(ids)} samples: {some(missing)}")
-    return [label[name] for name in ids]
+    if len(values) != n:
+        raise VlalignError(f"there are {len(values)} {what} for {n} samples: give one for each, in their order")
+    return values
 
 
 def _is_fraction(value: Any) -> bool:

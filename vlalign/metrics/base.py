@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vlalign.arrays import LazyLayer, as_tensor, row_blocks
+from vlalign.arrays import LazyLayer, as_tensor, refuse_other_order, row_blocks
 from vlalign.errors import VlalignError
 from vlalign.lazy_torch import torch
 
@@ -130,11 +130,10 @@ class Metric(ABC):
         """Compute the metric of one pair of layers [N, D1] and [N, D2], after the checks that every metric needs.
 
         Raises:
-            VlalignError: no features [N, D], numbers of rows that differ, values that are not finite, or what the
-                metric itself refuses.
+            VlalignError: no features [N, D], numbers of rows or indexes of frames that differ, values that are not
+                finite, or what the metric itself refuses.
         """
-        checked = [check_features(side, name) for side, name in ((x, "x"), (y, "y"))]
-        same_rows(*checked)
+        checked = paired_features(x, y)
         for side, name in zip(checked, "xy", strict=True):
             checked_norms(side, name)
         self.check(len(checked[0]), [side.shape[1] for side in checked])
@@ -241,6 +240,18 @@ def check_features(x: ArrayLike, what: str = "features") -> Tensor:
     if x.ndim != 2 or 0 in x.shape:
         raise VlalignError(f"{what} must be [N, D] with N, D >= 1, got shape {list(x.shape)}")
     return x if x.dtype in (torch.float32, torch.float64) else x.float()
+
+
+def paired_features(x: ArrayLike, y: ArrayLike) -> tuple[Tensor, Tensor]:
+    """Return both layers as :func:`check_features` does.
+
+    Raises:
+        VlalignError: as :func:`check_features`, other numbers of rows, or frames with other ids or another index.
+    """
+    refuse_other_order(x, y)
+    checked = check_features(x, "x"), check_features(y, "y")
+    same_rows(*checked)
+    return checked
 
 
 def checked_norms(x: Tensor | LazyLayer, what: str = "features") -> Tensor:

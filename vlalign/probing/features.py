@@ -32,6 +32,7 @@ class ProbedFeatures:
         title: name of the model.
         n: number of samples.
         ids: of the samples; None without.
+        names: ids, or the index of a frame without other ids; None without either.
         axis: layers: index, name, width and convention of each.
         split: train, valid or test of each sample, where each run is one split.
         run: whose performance the probes are: the only one, or that of the test split; None for arrays.
@@ -44,6 +45,7 @@ class ProbedFeatures:
         self.n = sum(side.n for side in self._sides)
         ids = [name for side in self._sides for name in side.ids or ()]
         self.ids: list[str] | None = ids if len(ids) == self.n else None
+        self.names = self.ids if len(self._sides) > 1 else first.names
         self.split = None if split is None else [
             part for side, part in zip(self._sides, split, strict=True) for _ in range(side.n)
         ]  # fmt: skip

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vlalign.arrays import is_missing
+from vlalign.arrays import is_missing, without_ids
 from vlalign.config import keywords, plain, select
 from vlalign.environment import environment
 from vlalign.errors import VlalignError
@@ -241,10 +241,10 @@ def run_probes(planned: Sequence[Planned], *, force: bool = False, progress: boo
 
 
 def _planned(features: ProbedFeatures, labels: Any, options: ProbeKeywords) -> Planned:
-    ids, n = features.ids, features.n
+    ids, n = features.names, features.n
     if features.split is not None and not isinstance(labels, Mapping):
         raise VlalignError(f"{features.title} has runs of several splits: give labels by id")
-    names = [str(name) for name in labels.columns] if hasattr(labels, "columns") else []
+    names = [str(name) for name in without_ids(labels).columns] if hasattr(labels, "columns") else []
     targets = make_targets(by_row(labels, ids, n, "labels"), options.task, names)
     if options.score and options.score not in SCORES[targets.task]:
         known = ", ".join(SCORES[targets.task])
@@ -255,7 +255,7 @@ def _planned(features: ProbedFeatures, labels: Any, options: ProbeKeywords) -> P
     grouped = groups and list(map(str, groups))
     split = features.split if options.split is None else by_row(options.split, ids, n, "split")
     if split is None:
-        units = grouped or ids or [str(i) for i in range(n)]
+        units = grouped or features.ids or [str(i) for i in range(n)]
         folds = hashed_folds(units, options.folds, options.seed)
     else:
         folds = given_fold(split, grouped)

@@ -44,18 +44,21 @@ def by_row(values: Any, ids: Sequence[str] | None, n: int, what: str) -> list[An
     """Return one value a sample, given by row or by id.
 
     Args:
-        values: a mapping from ids, a pandas series or frame whose index is ids, or anything with one value a row.
-        ids: of the samples; None without.
+        values: a mapping from ids, a series or frame with an index of ids, or anything with one value a row.
+        ids: of the samples, or the index of their features; None without.
         n: number of samples.
         what: the values as errors name them.
 
     Raises:
         VlalignError: another number of values, samples without one, or values by id for samples without ids.
     """
-    values = values if ids is None else by_index(values)
+    values = by_index(values, ids)
     if isinstance(values, Mapping):
         if ids is None:
-            raise VlalignError(f"the {what} are given by id, but the features have no ids: give ids, or {what} by row")
+            raise VlalignError(
+                f"the {what} are given by id, but the features have no ids: give ids, or {what} by row (of a series "
+                ".to_numpy())"
+            )
         if missing := [name for name in ids if name not in values]:
             if len(missing) == len(ids):
                 shown = f"{some(list(map(str, values)))} there, {some(missing)} here"

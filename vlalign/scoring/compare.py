@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from vlalign.metrics.registry import METRICS
 from vlalign.scoring import comparison_tables
 from vlalign.scoring.conditions import conditions, data_of, different
 from vlalign.scoring.grouping import BY_ROW, are_by_row, resolve_groups
-from vlalign.scoring.inputs import Features, Side, check_pairing
+from vlalign.scoring.inputs import Features, Side, check_pairing, pairing_notes
 from vlalign.scoring.layers import PreparedSide, find_device
 from vlalign.scoring.options import CompareKeywords, CompareOptions
 from vlalign.scoring.preprocessing import PRESETS
@@ -28,6 +29,8 @@ from vlalign.stats.fdr import benjamini_hochberg
 
 if TYPE_CHECKING:
     import pandas as pd
+
+log = logging.getLogger(__name__)
 
 _Names = tuple[list[str], list[str]]  # of rows and of columns
 
@@ -183,6 +186,8 @@ def compare_runs(
     by = [check_pairing(side, sides[2]) for side in sides[:2]]
     ids = sides[2].ids if "id" in by else None
     for side, how in zip(sides[:2], by, strict=True):
+        for note in pairing_notes(side, sides[2], how):
+            log.warning(note)
         if how == "id" and ids is not None:
             if side.ids != ids and are_by_row(options.groups):
                 raise VlalignError(BY_ROW.format("groups", side.source, sides[2].source))

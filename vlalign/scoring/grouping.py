@@ -118,7 +118,7 @@ def values_of_samples(values: Any, ids: Sequence[str] | None, n: int, what: str)
     Raises:
         VlalignError: values by id for samples without ids, samples without a value, or another number of values.
     """
-    values = by_index(values)
+    values = by_index(values, ids)
     if isinstance(values, Mapping):
         if ids is None:
             raise VlalignError(_NO_IDS.format(what))

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vlalign.arrays import LazyLayer, as_layers, content_digest, index_ids
+from vlalign.arrays import LazyLayer, as_layers, content_digest, features_ids, features_index, has_id_column
 from vlalign.errors import VlalignError
 from vlalign.store.importing import KIND
 from vlalign.store.probes import stored_performance
@@ -64,8 +64,8 @@ class Arrays:
 
     @cached_property
     def sample_ids(self) -> list[str] | None:
-        """Ids as texts: those given, or the index of a frame; None without either."""
-        ids = index_ids(self.features) if self.ids is None else self.ids
+        """Ids as texts: those given, or the column ``id`` or the index of a frame; None without any."""
+        ids = features_ids(self.features, self.source or self.label) if self.ids is None else self.ids
         return None if ids is None else _checked_ids(ids, len(self.layers[0][0]), self.source or self.label)
 
     @cached_property
@@ -135,6 +135,7 @@ class Side:
         self.run: Run | None = None
         self.ids: list[str] | None = None
         self.ids_are_given = True  # rather than the index of a frame, which counts only where both sides have one
+        self.index: Any = None  # of a frame without other ids
         self._arrays: Arrays | None = None
         self._layers: list[Tensor] | None = None
         self._order: Tensor | None = None
@@ -164,8 +165,15 @@ class Side:
             {"index": i, "name": name, "width": layer.shape[1], "convention": ""}
             for i, (name, layer) in enumerate(zip(names, self._layers, strict=True))
         ]
-        self.ids_are_given = arrays.ids is not None
         self.ids = arrays.sample_ids
+        if arrays.ids is None and not has_id_column(arrays.features):
+            self.index = features_index(arrays.features)
+        self.ids_are_given = self.ids is not None and self.index is None
+
+    @property
+    def names(self) -> list[str] | None:
+        """Ids, or the index of a frame as texts, which may repeat; None without either."""
+        return self.ids if self.ids is not None or self.index is None else [str(name) for name in self.index]
 
     @property
     def source(self) -> str:
@@ -302,6 +310,7 @@ def check_pairing(x: Side, y: Side) -> str:
                 f"{one.source} has ids and {other.source} has none: give ids for both (the same for both if their rows "
                 "are in the same order), or for none"
             )
+    _match_indexes(x, y)
     if x.ids is None or y.ids is None:
         if x.n != y.n:
             raise VlalignError(f"{x.model} has {x.n} rows and {y.model} has {y.n}: rows are pairs, so N must agree")
@@ -324,6 +333,39 @@ def check_pairing(x: Side, y: Side) -> str:
         for side, data in ((x, a), (y, b))
     )
     return "row" if by_order else "id"
+
+
+def _match_indexes(x: Side, y: Side) -> None:
+    """Take the indexes of two frames as ids where one is row numbers and the other has them in another order.
+
+    Raises:
+        VlalignError: indexes that differ otherwise, unless one holds no ids for other samples.
+    """
+    if x.index is None or y.index is None or x.n != y.n or (x.ids is not None and y.ids is not None):
+        return
+    if x.index.equals(y.index):
+        return
+    first, second = (list(map(str, side.index)) for side in (x, y))
+    if set(first) != set(second) or len(set(first)) < len(first):
+        raise VlalignError(
+            f"the indexes of {x.source} and {y.source} differ and are not the same ids in another order: give both the "
+            "same index, or reset_index(drop=True) to pair rows by their order"
+        )
+    x.ids, y.ids = first, second
+
+
+def pairing_notes(x: Side, y: Side, by: str) -> list[str]:
+    """Return a note if one side has ids or an index that the pairing by rows leaves out."""
+    ordered = [side.ids is not None or not _numbers_rows(side.index) for side in (x, y)]
+    if by == "id" or ordered[0] == ordered[1]:
+        return []
+    one, other = (x, y) if ordered[0] else (y, x)
+    return [f"rows are paired by their order: {one.source} has ids or an index, and {other.source} has none"]
+
+
+def _numbers_rows(index: Any) -> bool:
+    """Return whether an index has nothing but row numbers in ascending order; also without one."""
+    return index is None or bool(getattr(index, "step", 0) > 0)
 
 
 def _origin(data: dict[str, Any]) -> str:

@@ -23,7 +23,7 @@ from vlalign.scoring.analysis import Analysis
 from vlalign.scoring.categories import columns_of, resolve_categories
 from vlalign.scoring.confounds import feature_runs, stored_features
 from vlalign.scoring.grouping import Groups, are_exact, resolve_groups, resolve_positives
-from vlalign.scoring.inputs import Arrays, Features, Side, check_pairing
+from vlalign.scoring.inputs import Arrays, Features, Side, check_pairing, pairing_notes
 from vlalign.scoring.layers import PreparedSide, half_length, kept_length, timed
 from vlalign.scoring.options import ScoreOptions
 from vlalign.scoring.preprocessing import PRESETS
@@ -83,7 +83,7 @@ class Scorer:
         )
         asked = None if request is None else request.result()
         search = _approximate_search(a, b) if approximate else {}
-        statistics["checks"]["notes"] += recall_notes(search)
+        statistics["checks"]["notes"] += [*pairing_notes(*sides, by), *recall_notes(search)]
         record = ScoreRecord(
             x=sides[0].describe(),
             y=sides[1].describe(),

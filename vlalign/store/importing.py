@@ -44,8 +44,8 @@ def import_embeddings(
         store: folder of the store; made if missing.
         name: of the model.
         features: [N, D], [N, L, D], or layers, as :func:`vlalign.arrays.as_layers` reads them. The store keeps float32.
-        ids: distinct ids of the samples; without, the index of a pandas frame if it has one, else row
-            numbers, and rows of several imports are pairs by their order.
+        ids: distinct ids of the samples; without, the column ``id`` or the index of a frame if it has one,
+            else row numbers, and rows of several imports are pairs by their order.
         labels: class of each sample, text or whole numbers, by row or by id (a mapping, or a series with an index),
             kept as codes beside the features.
         modality: vision, text, audio or other.
@@ -65,12 +65,20 @@ def import_embeddings(
     """
     import torch
 
-    from vlalign.arrays import as_layers, by_index, content_digest, index_ids, is_missing, refuse_infinite
+    from vlalign.arrays import (
+        as_layers,
+        by_index,
+        content_digest,
+        features_ids,
+        features_index,
+        is_missing,
+        refuse_infinite,
+    )
 
     what = source or name
     layers, names = as_layers(features, what)
     n = len(layers[0])
-    ids = index_ids(features) if ids is None else ids
+    ids = features_ids(features, what) if ids is None else ids
     for layer, tensor in zip(names, layers, strict=True):
         where = what if len(layers) == 1 else f"{layer} of {what}"
         refuse_infinite(tensor, where)
@@ -95,12 +103,14 @@ def import_embeddings(
     }
     extras: dict[str, Tensor] = {}
     facts: dict[str, Any] = {"dtype": sorted({str(layer.dtype).removeprefix("torch.") for layer in layers})}
-    labels = labels if ids is None else by_index(labels)
+    index = features_index(features) if ids is None else None
+    order = texts if index is None else [str(one) for one in index]
+    labels = by_index(labels, order)
     if isinstance(labels, Mapping):
         given = {str(one): label for one, label in labels.items()}
-        if unknown := [text for text in texts if text not in given]:
+        if unknown := [text for text in order if text not in given]:
             raise VlalignError(f"{what}: no label for {len(unknown)} of {n} samples: {some(unknown)}")
-        labels = [given[text] for text in texts]
+        labels = [given[text] for text in order]
     if labels is not None:
         _one_each(what, "labels", labels, n)
         if empty := [i for i, label in enumerate(labels) if is_missing(label)]:

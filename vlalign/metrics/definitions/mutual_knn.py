@@ -14,16 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vlalign.lazy_torch import torch
-from vlalign.metrics.base import (
-    Floats,
-    Info,
-    Ints,
-    Moments,
-    NullMoments,
-    check_features,
-    same_rows,
-    whole_number,
-)
+from vlalign.metrics.base import Floats, Info, Ints, Moments, NullMoments, paired_features, whole_number
 from vlalign.metrics.engine.covariance import shared_neighbour_moments
 from vlalign.metrics.engine.moments import permutation_moments
 from vlalign.metrics.engine.neighbour_lists import Lists, NeighbourMetric, checked_lists, graph_sums, of_sides
@@ -64,8 +55,7 @@ def mutual_knn(x: ArrayLike, y: ArrayLike, k: int = 10) -> float:
     1.0
     """
     k = whole_number(k, "k", "mutual_knn")
-    x, y = check_features(x, "x"), check_features(y, "y")
-    same_rows(x, y)
+    x, y = paired_features(x, y)
     return mutual_knn_from_neighbours(knn(x, k), knn(y, k, side="y"))
 
 
