@@ -179,8 +179,8 @@ def read_groups(
     ids = next((name for wanted in (id_column, _ID) if (name := _find_column(wanted, names, column))), None)
     if ids is None and (id_column is not None or has_ids):
         raise VlalignError(
-            f"{path} has no column {quoted(id_column or _ID)} that pairs its {what} by id: name its column of ids "
-            "(--id-column), or give a file of one column, with a value for each row of the embeddings"
+            f"{path} has no column {quoted(id_column or _ID)} that pairs its {what} by id: rename its column of "
+            "ids, name it with --id-column, or give a file of one column, with a value for each row of the embeddings"
         )
     if ids is None:
         return values
