@@ -463,6 +463,10 @@ class LazyLayer:
         """Return the layer with its values clamped."""
         return LazyLayer(lambda rows: self[rows].clamp_(least, most), self.shape, self.dtype)
 
+    def double(self) -> LazyLayer:
+        """Return the layer in float64."""
+        return LazyLayer(lambda rows: self[rows].double(), self.shape, torch.float64)
+
     def __truediv__(self, divisors: Tensor) -> LazyLayer:
         """Return the layer with its rows divided by ``divisors`` [N, 1]."""
         return LazyLayer(lambda rows: self[rows].div_(divisors[rows]), self.shape, self.dtype)

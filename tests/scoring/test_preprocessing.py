@@ -11,7 +11,8 @@ from torch.nn.functional import normalize
 
 from vlalign.arrays import LazyLayer, whole
 from vlalign.errors import VlalignError
-from vlalign.metrics.base import normalise_rows
+from vlalign.metrics.base import normalise_rows, resolved
+from vlalign.metrics.engine.neighbours import knn
 from vlalign.scoring import score
 from vlalign.scoring.inputs import Side
 from vlalign.scoring.layers import PreparedSide
@@ -106,6 +107,40 @@ def test_scores_do_not_depend_on_scale() -> None:
         for dtype in ("f4", "f8")
     ]
     assert scores == [scores[0]] * 6
+
+
+@pytest.mark.parametrize("metric", ["mutual_knn", "cka"])
+def test_a_common_offset_of_float32_features_keeps_the_score(metric: str) -> None:
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(150, 4))
+    x, y = (z @ rng.normal(size=(4, 16)) + rng.normal(size=(150, 16)) for _ in range(2))
+    for offset in (1e3, 1e5):
+        near, exact = (
+            score(*((side + offset).astype("f4").astype(dtype) for side in (x, y)), preset="cosine", metric=metric)
+            for dtype in ("f4", "f8")
+        )
+        assert near.score == pytest.approx(exact.score, abs=1e-6)
+        assert "the features have a large common offset" in near.checks["notes"][0]
+        assert "near-duplicate" not in " ".join(near.checks["notes"])
+
+
+def test_layers_with_a_common_offset_are_computed_in_float64() -> None:
+    x = torch.randn(100, 8, generator=torch.Generator().manual_seed(0))
+    scale = 2.0 ** torch.arange(100).remainder(7)[:, None]  # of rows that are normalised
+    for features, unit, dtype in (
+        (x, False, torch.float32),
+        (x + 30, True, torch.float32),
+        (x + 1e4, False, torch.float64),
+        (scale * (x + 1e4), False, torch.float32),
+        (scale * (x + 1e4), True, torch.float64),
+        (torch.eye(3)[torch.arange(100) * 3 // 100], True, torch.float32),  # repeated rows
+        (torch.zeros(100, 8), True, torch.float32),
+    ):
+        for layer in (features, LazyLayer.of(features)):
+            assert resolved(layer, unit).dtype == dtype
+    assert torch.equal(whole(resolved(LazyLayer.of(x + 1e4))), (x + 1e4).double())
+    far = x + 1e4
+    assert torch.equal(knn(far, 5), knn(far.double(), 5))
 
 
 def test_errors() -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _HUGE = 10**1000  # Python refuses to write much longer numbers
 _SMALL = 1e-12  # norms below it are computed of rows that are scaled first
 _ROWS = 4096  # of those, read together
+_SAMPLED, _RESOLVED = 32, 400 * 2.0**-23  # rows, and share of squared norms; see resolved()
 _Layer = TypeVar("_Layer", "Tensor", LazyLayer, "Tensor | LazyLayer")
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -270,6 +271,23 @@ def checked_norms(x: Tensor | LazyLayer, what: str = "features") -> Tensor:
             row = start + int(bad[0, 0])
             raise VlalignError(f"a value of {what} is not finite (first in row {row}): leave that sample out")
     raise VlalignError(f"inner products of {what} overflow {x.dtype}: scale them down")
+
+
+def resolved(layer: _Layer, unit: bool = False) -> _Layer:
+    """Return a float32 layer [N, D] in float64 if float32 inner products of its rows cannot resolve their differences.
+
+    That is so where rows have a large common offset: half the squared distance of most pairs of rows is below 400 eps
+    of their squared norms, in a sample of 32 rows. ``unit``: the rows are going to be normalised.
+    """
+    if layer.dtype != torch.float32:
+        return layer
+    step = -(-len(layer) // _SAMPLED) | 1  # odd, as samples may be in a regular order
+    rows = layer[torch.arange(0, len(layer), step, device=layer.device)].cpu().double()
+    squares = rows.square().sum(dim=1, keepdim=True)
+    if unit:
+        rows, squares = rows / squares.where(squares > 0, 1.0).sqrt(), (squares > 0).double()
+    spread = (rows - rows.flip(0)).square().sum(dim=1).median() / 2
+    return layer.double() if spread < _RESOLVED * squares.median() else layer
 
 
 def normalise_rows(layer: _Layer, what: str = "features") -> tuple[_Layer, int]:

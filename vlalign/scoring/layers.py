@@ -14,7 +14,7 @@ from torch import Tensor
 
 from vlalign.arrays import DelayedLayer, LazyLayer, row_blocks, whole
 from vlalign.errors import VlalignError
-from vlalign.metrics.base import Ints, Metric, check_features, checked_norms, normalise_rows
+from vlalign.metrics.base import Ints, Metric, check_features, checked_norms, normalise_rows, resolved
 from vlalign.metrics.engine.approximate import approximate_knn
 from vlalign.metrics.engine.items import ItemLayer
 from vlalign.metrics.engine.neighbour_lists import LIST_BYTES, NeighbourMetric, shortened
@@ -209,7 +209,7 @@ class PreparedSide:
         if not self.preset.normalise:
             checked_norms(layer, what)
             return layer.contiguous() if isinstance(layer, Tensor) else layer, 0
-        return normalise_rows(layer, what)
+        return normalise_rows(resolved(layer, unit=True), what)
 
 
 def _concatenated(layers: Sequence[Tensor | LazyLayer]) -> Tensor | LazyLayer:

@@ -24,6 +24,8 @@ NEAR = 0.999  # cosine beyond which two samples are near-duplicates
 #: certainly shares a neighbour, which adds 1/k of the share to mutual-kNN: at 1 % and k = 10 that is 0.001, about the
 #: sd of the permutation null at N = 1,024.
 DUPLICATE_SHARE = 0.01
+#: Share of pairs that are near-duplicates beyond which these are no repeats of samples: all samples have one direction.
+OFFSET_SHARE = 0.5
 #: Skewness of the numbers of times that samples are listed as neighbours. Independent Gaussian features with normalised
 #: rows stay below 0.5, in 3 to 768 dimensions (N = 256 and 1,024, k = 10); four times that is far from evenly spread.
 HUB_SKEWNESS = 2.0
@@ -221,6 +223,11 @@ def warnings(
             f"{checks['duplicates']} of {n} samples are exact duplicates (up to {checks['largest_group']} alike), "
             "which are each other's neighbours: if they are repeats of one sample, name the groups they form, or "
             "p-values are too small"
+        )
+    elif (pairs := checks["near_pairs"] / (n * (n - 1) / 2)) > OFFSET_SHARE:
+        lines.append(
+            f"{pairs:.0%} of the pairs of samples have a cosine > {checks['near']:g}: the features have a large common "
+            "offset, which hides their differences: subtract the mean of each feature"
         )
     elif checks["near_duplicates"] > DUPLICATE_SHARE * n and not grouped:
         lines.append(

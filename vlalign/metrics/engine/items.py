@@ -14,7 +14,7 @@ import numpy as np
 from vlalign.arrays import LazyLayer, whole
 from vlalign.errors import VlalignError
 from vlalign.lazy_torch import torch
-from vlalign.metrics.base import Ints, check_features, checked_norms, take_rows, whole_number
+from vlalign.metrics.base import Ints, check_features, checked_norms, resolved, take_rows, whole_number
 from vlalign.metrics.engine.neighbours import BLOCK_BYTES, Tied, search_on_cpu, with_ties
 from vlalign.metrics.engine.ties import Sided, TieBreaking, row_labels
 
@@ -60,6 +60,7 @@ def knn_of_items(layer: ItemLayer, k: int) -> Sided[Tensor]:
         raise VlalignError(f"k must be at least 1 and less than the number of items, got k={k} with {count} items")
     x = check_features(take_rows(whole(layer.rows), np.concatenate(layer.members)))  # rows of an item follow each other
     checked_norms(x)
+    x = resolved(x)
     labels = row_labels(x)
     distinct = x[torch.from_numpy(np.unique(labels, return_index=True)[1]).to(x.device)]  # equal rows: equal products
     breaking = TieBreaking(x, labels)

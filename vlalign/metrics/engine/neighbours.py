@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from vlalign.arrays import LazyLayer, row_blocks
 from vlalign.errors import VlalignError
 from vlalign.lazy_torch import torch
-from vlalign.metrics.base import Ints, check_features, checked_norms, choice, whole_number
+from vlalign.metrics.base import Ints, check_features, checked_norms, choice, resolved, whole_number
 from vlalign.metrics.engine.threads import scratch
 from vlalign.metrics.engine.ties import Sided, TieBreaking, row_labels
 from vlalign.processes import is_shared, share_out
@@ -106,11 +106,13 @@ class NeighbourSearch:
 
     def __init__(self, x: ArrayLike | LazyLayer, k: int) -> None:
         self.layer = x if isinstance(x, LazyLayer) else check_features(x)
-        n, dtype = len(self.layer), self.layer.dtype
+        n = len(self.layer)
         if not (k := whole_number(k, "k", "knn")) < n:
             raise VlalignError(f"k must be at least 1 and less than the number of samples, got k={k} with N={n}")
         self.k = k
         largest = float(checked_norms(self.layer).max())
+        self.layer = resolved(self.layer)
+        dtype = self.layer.dtype
         if largest < torch.finfo(dtype).tiny ** 0.5 and any(bool(part.any()) for _, part in row_blocks(self.layer)):
             raise VlalignError(f"inner products of features underflow {dtype}: scale them up")
         labels = row_labels(self.layer)
