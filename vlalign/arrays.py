@@ -310,7 +310,7 @@ def tables_of(value: Any) -> list[Any]:
     return [layer for layer in layers if _package(layer) in ("pandas", "polars", "pyarrow")]
 
 
-def by_index(values: Any, names: Sequence[str] | None) -> Any:
+def by_index(values: Any, names: Sequence[str] | None = None) -> Any:
     """Return a series or frame of values of samples as a mapping from ids; all else, and what is by row, as it is.
 
     An index of row numbers is by id only where the samples have the same numbers as ids.
