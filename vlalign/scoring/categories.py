@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from vlalign.arrays import by_index
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Floats, Ints
-from vlalign.scoring.grouping import numbered, values_of_samples
+from vlalign.scoring.grouping import numbered, values_digest, values_of_samples
 from vlalign.stats.explained import STRATA, strata
 
 _MOST_NAMES = 0.05  # of the values of a column of numbers, which are a mistake
@@ -33,9 +31,7 @@ class Column:
     @property
     def digest(self) -> str:
         """SHA-256 of name and values, in hexadecimal digits."""
-        given = by_index(self.values)
-        values = [*given.items()] if isinstance(given, Mapping) else [repr(one) for one in given]
-        return hashlib.sha256(repr((self.name, values)).encode()).hexdigest()
+        return values_digest(self.values, self.name)
 
 
 @dataclass(frozen=True, eq=False)

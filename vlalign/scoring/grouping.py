@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from vlalign.arrays import by_index, index_ids, is_missing, refuse_alike
+from vlalign.arrays import by_index, index_ids, index_of, is_missing, refuse_alike
 from vlalign.errors import VlalignError
 from vlalign.lazy_torch import torch
 from vlalign.metrics.base import Ints
@@ -132,6 +132,13 @@ def values_of_samples(values: Any, ids: Sequence[str] | None, n: int, what: str)
     if len(values) != n:
         raise VlalignError(f"{what}: {len(values)} labels for {n} samples, give one a row")
     return [value.item() if isinstance(value, torch.Tensor) else value for value in values]
+
+
+def values_digest(values: Any, name: str = "") -> str:
+    """Return a digest of values by row or by id, as :func:`values_of_samples` takes them, in hexadecimal digits."""
+    rows = [*values.items()] if isinstance(values, Mapping) else [repr(one) for one in values]
+    index = None if index_of(values) is None else list(map(str, index_of(values)))
+    return hashlib.sha256(repr((name, rows, index)).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def numbered(labels: Sequence[Any], what: str) -> Ints:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from vlalign.arrays import by_index
 from vlalign.config import plain
 from vlalign.environment import environment
 from vlalign.metrics.base import Metric
@@ -22,7 +21,7 @@ from vlalign.scoring import samples
 from vlalign.scoring.analysis import Analysis
 from vlalign.scoring.categories import columns_of, resolve_categories
 from vlalign.scoring.confounds import feature_runs, stored_features
-from vlalign.scoring.grouping import Groups, are_exact, resolve_groups, resolve_positives
+from vlalign.scoring.grouping import Groups, are_exact, resolve_groups, resolve_positives, values_digest
 from vlalign.scoring.inputs import Arrays, Features, Side, check_pairing, pairing_notes
 from vlalign.scoring.layers import PreparedSide, half_length, kept_length, timed
 from vlalign.scoring.options import ScoreOptions
@@ -183,9 +182,7 @@ def _digest(groups: Groups) -> str | None:
         return None if groups is None else "exact"
     if isinstance(groups, str | Path):
         return hashlib.sha256(Path(groups).read_bytes()).hexdigest()
-    given = by_index(groups)
-    values = [*given.items()] if isinstance(given, Mapping) else [repr(label) for label in given]
-    return hashlib.sha256(repr(values).encode()).hexdigest()
+    return values_digest(groups)
 
 
 def _content(given: Features) -> Any:
