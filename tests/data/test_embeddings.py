@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from pyarrow import feather
 from safetensors.torch import save_file
 
 from vlalign.arrays import as_layers, as_tensor
@@ -155,6 +156,73 @@ def test_lists_of_layers_of_tensors(tmp_path: Path) -> None:
     layers, names = as_layers(read_embeddings(tmp_path / "x.pt").features, "x")
     assert [tuple(layer.shape) for layer in layers] == [(12, 4), (12, 2)]
     assert names == ["layer_0", "layer_1"]
+
+
+def _indexed(vectors: bool, ids: Any = IDS) -> pd.DataFrame:
+    """Return a frame with an index of ids, of one column of vectors or of columns of numbers."""
+    frame = pd.DataFrame(VALUES, columns=[f"e{i}" for i in range(4)], index=ids)
+    return pd.DataFrame({"e": list(VALUES)}, index=ids) if vectors else frame
+
+
+_LETTERS = pd.Index(list("abcdefghijkl"))
+
+
+def _order(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.sample(frac=1, random_state=0)
+
+
+INDEXES: dict[str, tuple[str, Callable[[Path], Any], str]] = {
+    "vectors": ("x.parquet", lambda p: _indexed(True).to_parquet(p), ""),
+    "named": ("x.parquet", lambda p: _indexed(True).rename_axis("sku").to_parquet(p), ""),
+    "numbers": ("x.parquet", lambda p: _indexed(False).to_parquet(p), ""),
+    "numbers, pattern": ("x.parquet", lambda p: _indexed(False).to_parquet(p), "*"),
+    "arrow": ("x.arrow", lambda p: feather.write_feather(pa.Table.from_pandas(_indexed(True)), p), ""),
+    "csv": ("x.csv", lambda p: _indexed(False).to_csv(p), ""),
+    "csv, pattern": ("x.csv", lambda p: _indexed(False).to_csv(p), "*"),
+    "csv that was written twice": ("x.csv", lambda p: _indexed(False).reset_index(names="Unnamed: 0").to_csv(p), ""),
+}
+
+
+@pytest.mark.parametrize(("file", "write", "key"), INDEXES.values(), ids=INDEXES)
+def test_the_index_of_a_frame_is_the_ids_and_no_feature(
+    tmp_path: Path, file: str, write: Callable[[Path], Any], key: str
+) -> None:
+    write(tmp_path / file)
+    read = read_embeddings(f"{tmp_path / file}:{key}" if key else tmp_path / file)
+    ((layer,), _) = as_layers(read.features, read.source)
+    np.testing.assert_allclose(layer.numpy(), VALUES, rtol=1e-6)
+    assert read.ids == IDS
+
+
+def test_row_numbers_are_ids_only_in_another_order(tmp_path: Path) -> None:
+    for vectors, ending in ((True, "parquet"), (False, "parquet"), (False, "csv")):
+        for name, change in (("same", lambda f: f), ("shuffled", _order), ("reversed", lambda f: f[::-1])):
+            frame = change(_indexed(vectors, range(12)))
+            path = tmp_path / f"{name}.{ending}"
+            frame.to_csv(path) if ending == "csv" else frame.to_parquet(path)
+            expected = None if name == "same" else [str(one) for one in frame.index]
+            assert read_embeddings(path).ids == expected
+            labels = pd.DataFrame({"label": [f"l{i}" for i in frame.index]}, index=frame.index)
+            labels.to_csv(path) if ending == "csv" else labels.to_parquet(path)
+            values = labels["label"].tolist()
+            read = read_groups(f"{path}:label", None, "labels", has_ids=False)
+            assert read == (values if expected is None else dict(zip(expected, values, strict=True)))
+            assert read_values(path, "labels") == values
+            if expected is not None:
+                assert read_groups(f"{path}:label", "sku", "labels") == read
+
+
+@pytest.mark.parametrize("ids", [IDS, list(range(12))[::-1]])
+@pytest.mark.parametrize("name", ["ids", "id"])
+def test_ids_beside_an_array_are_its_ids(tmp_path: Path, name: str, ids: list[Any]) -> None:
+    np.savez(tmp_path / "x.npz", e=VALUES, **{name: np.array(ids)})
+    for text in (f"{tmp_path}/x.npz:e", f"{tmp_path}/x.npz"):
+        read = read_embeddings(text)
+        np.testing.assert_array_equal(read.features, VALUES)
+        assert read.ids == list(map(str, ids))
+    np.savez(tmp_path / "x.npz", e=VALUES, **{name: np.ones((12, 2))})
+    with pytest.raises(VlalignError, match=rf"x.npz:{name} must hold the ids \[N\], texts or whole numbers"):
+        read_embeddings(f"{tmp_path}/x.npz:e")
 
 
 def test_another_column_of_ids_is_text(tmp_path: Path) -> None:
@@ -301,6 +369,8 @@ BAD: dict[str, tuple[str, Callable[[Path], Any] | None, str, str]] = {
     "a label beside numbers": ("x.parquet", _table(e0=VALUES[:, 0], label=[1] * 12), "", "since label may not belong"),
     "text": ("x.parquet", _table(caption=IDS), "caption", "column 'caption' holds string, not numbers"),
     "no numbers": ("x.parquet", _table(caption=IDS), "", "name the columns of the embedding"),
+    "two indexes": ("x.csv", lambda p: _indexed(False).reset_index(names="Unnamed: 0").set_index(_LETTERS).to_csv(p),
+                    "", r"has an index of 2 columns: name the column of ids \(--id-column\)"),
     "a missing id": ("x.parquet", _table(id=["a", None], e=[[1.0], [2.0]]), "", r"row 1 \(from 0\) has no id"),
 }  # fmt: skip
 

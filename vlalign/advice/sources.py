@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vlalign.advice.data import PairedData, make_data
+from vlalign.data.array_files import IDS
 from vlalign.data.embeddings import is_embeddings, read_embeddings, read_groups, read_values, split_key
 from vlalign.display import quoted
 from vlalign.errors import VlalignError
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_OTHERS = ("labels", "ids", "split")  # arrays of a file that are no modality
+_OTHERS = ("labels", *IDS, "split")  # arrays of a file that are no modality
 
 
 def read_source(

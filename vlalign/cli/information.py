@@ -115,7 +115,7 @@ def _two_arrays(name: str) -> list[str]:
     """Return the names of the two arrays of an archive as files with keys."""
     import numpy as np
 
-    from vlalign.data.array_files import decode, listed
+    from vlalign.data.array_files import IDS, decode, listed
     from vlalign.data.embeddings import split_key
 
     path, key = split_key(name)
@@ -124,7 +124,7 @@ def _two_arrays(name: str) -> list[str]:
     if not path.is_file():
         raise VlalignError(f"{path} does not exist")
     with decode(path, lambda: np.load(path, allow_pickle=False)) as archive:
-        keys = list(archive.files)
+        keys = [name for name in archive.files if name not in IDS]
     if len(keys) != 2:
         raise VlalignError(f"{path} holds {listed(keys)}: name the two modalities as {path.name}:KEY {path.name}:KEY")
     return [f"{path}:{key}" for key in keys]

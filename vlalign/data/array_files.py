@@ -9,6 +9,9 @@ from typing import Any
 from vlalign.display import quoted
 from vlalign.errors import VlalignError, did_you_mean, short_line
 
+#: names of arrays that hold the ids of the samples of the others
+IDS = ("ids", "id")
+
 
 def decode(path: Path, read: Callable[[], Any]) -> Any:
     """Return what ``read`` returns; its errors become one line that names the file."""
@@ -101,10 +104,37 @@ def _read_safetensors(path: Path, key: str) -> Any:
     return decode(path, read)
 
 
+def read_ids(path: Path, key: str) -> list[str] | None:
+    """Return the array ``ids`` or ``id`` [N] beside an array of a .npz or .safetensors file; None without.
+
+    Raises:
+        VlalignError: it does not hold texts or whole numbers.
+    """
+    import numpy as np
+
+    if path.suffix.lower() == ".npz":
+        names = decode(path, lambda: np.load(path, allow_pickle=False)).files
+    elif path.suffix.lower() == ".safetensors":
+        from safetensors import safe_open
+
+        with safe_open(path, framework="pt") as file:
+            names = list(file.keys())
+    else:
+        return None
+    name = next((one for one in IDS if one in names and one != key), None)
+    if name is None or len(names) == 1:
+        return None
+    ids = np.asarray(READERS[path.suffix.lower()](path, name))
+    if ids.ndim != 1 or ids.dtype.kind not in "iuUS":
+        raise VlalignError(f"{path}:{name} must hold the ids [N], texts or whole numbers, not {ids.dtype} {ids.shape}")
+    return [one.decode() if isinstance(one, bytes) else str(one) for one in ids.tolist()]
+
+
 def _one(path: Path, key: str, names: Sequence[str]) -> str:
-    """Return the key if the file has it, or the only name."""
-    if not key and len(names) == 1:
-        return names[0]
+    """Return the key if the file has it, or the only name beside those of ids."""
+    others = [name for name in names if name not in IDS] if len(names) > 1 else names
+    if not key and len(others) == 1:
+        return others[0]
     if key in names:
         return key
     problem = f"has no {quoted(key)}{did_you_mean(key, names)}" if key else f"holds {len(names)} arrays"

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlalign.data.array_files import READERS, decode, listed
+from vlalign.arrays import INDEX_COLUMNS, index_columns
+from vlalign.data.array_files import READERS, decode, listed, read_ids
 from vlalign.data.tables import read_text
 from vlalign.display import quoted
 from vlalign.errors import VlalignError, did_you_mean, short_line
@@ -66,7 +67,8 @@ def read_embeddings(text: str | Path, id_column: str | None = None) -> Embedding
             .feather, .csv, .tsv or .jsonl. ``key`` names an array, or a column of vectors; of columns of numbers it is
             a pattern such as ``e*``. Without a key the file must hold one array or one column of vectors, or nothing
             but columns of fractions.
-        id_column: column of sample ids in a table (default: ``id``, where there is one).
+        id_column: column of sample ids in a table (default: ``id``, or else the index of a pandas frame, if there is
+            one). The ids of an array of a .npz or .safetensors file are the array ``ids`` or ``id`` beside it.
 
     Raises:
         VlalignError: the file cannot be read, holds no such key or no numbers, or holds objects, which are not loaded
@@ -79,8 +81,6 @@ def read_embeddings(text: str | Path, id_column: str | None = None) -> Embedding
     if not path.is_file():
         raise VlalignError(f"{path} does not exist" if not path.exists() else f"{path} is a folder: name a file of it")
     if kind in TABLES:
-        if id_column is None and _ID in _columns(path):
-            id_column = _ID
         features, ids = _from_table(path, key, id_column, source)
         return Embeddings(features, name, source, ids)
     if kind not in ARRAYS:
@@ -89,7 +89,7 @@ def read_embeddings(text: str | Path, id_column: str | None = None) -> Embedding
         raise VlalignError(
             f"{path} has no columns, so no id column {quoted(id_column)}: give the ids in a file (--ids)"
         )
-    return Embeddings(READERS[kind](path, key), name, source)
+    return Embeddings(READERS[kind](path, key), name, source, read_ids(path, key))
 
 
 def split_key(text: str | Path) -> tuple[Path, str]:
@@ -123,8 +123,12 @@ def read_values(text: str | Path, what: str, rows: int | None = None, lists: boo
         raise VlalignError(f"{path}, the {what}, is no file")
     kind = path.suffix.lower()
     if kind in TABLES:
-        names = _columns(path)
-        others = [name for name in names if name != _ID] if len(names) == 2 else names
+        schema = decode(path, lambda: _schema(path))
+        names = list(schema.names)
+        others = [name for name in names if name not in _index_columns(schema)]
+        others = [name for name in others if name != _ID] if len(others) == 2 else others
+        if what == "ids" and not key and _ID not in names and (ids := _index_ids(path, schema)) is not None:
+            return ids
         key = key or (_ID if what == "ids" and _ID in names else others[0] if len(others) == 1 else "")
         if key not in names:
             raise VlalignError(f"{path}: name the column of {what} as {path.name}:COLUMN, one of {listed(names)}")
@@ -159,7 +163,8 @@ def read_groups(
     Args:
         groups: ``path:column``; values by row are read of any file of :func:`read_values`, and all else but a file with
             columns is returned as it is.
-        id_column: column of ids in the table (default: ``id``, where there is one), in any case where only one matches.
+        id_column: column of ids in the table (default: ``id``, or else the index of a pandas frame, if there is one),
+            in any case where only one matches.
         what: the values as errors name them.
         lists: whether a value may be a list.
         has_ids: whether the features have ids: a table with further columns then needs a column of ids.
@@ -173,10 +178,15 @@ def read_groups(
     if what == "groups" and not column:
         return groups  # a file with columns id and group, or exact
     values = read_values(groups, what, lists=lists)
-    names = _columns(path) if path.suffix.lower() in TABLES else []
-    if len(names) < 2:
+    if path.suffix.lower() not in TABLES:
         return values
+    schema = decode(path, lambda: _schema(path))
+    names = schema.names if len(schema.names) > 1 else []
     ids = next((name for wanted in (id_column, _ID) if (name := _find_column(wanted, names, column))), None)
+    if ids is None and (index := _index_ids(path, schema)) is not None:
+        return _by_id(groups, index, values, what)
+    if len([name for name in names if name == column or name not in _index_columns(schema)]) < 2:
+        return values
     if ids is None and (id_column is not None or has_ids):
         raise VlalignError(
             f"{path} has no column {quoted(id_column or _ID)} that pairs its {what} by id: rename its column of "
@@ -184,8 +194,14 @@ def read_groups(
         )
     if ids is None:
         return values
+    return _by_id(groups, read_values(f"{path}:{ids}", "ids"), values, what)
+
+
+def _by_id(groups: str, ids: Sequence[Any], values: Sequence[Any], what: str) -> dict[str, Any]:
+    if len(ids) != len(values):
+        raise VlalignError(f"{groups}: the index names {len(ids)} rows of {len(values)}: write the file again")
     by_id: dict[str, Any] = {}
-    for name, value in zip(read_values(f"{path}:{ids}", "ids"), values, strict=True):
+    for name, value in zip(ids, values, strict=True):
         if by_id.setdefault(str(name), value) != value:
             raise VlalignError(f"{groups}: the id {quoted(name)} has two {what}, {by_id[str(name)]} and {value}")
     return by_id
@@ -226,7 +242,7 @@ def read_hub_embeddings(
 
     source = open_source(DataSpec(repo, config=config, split=split, revision=revision))
     names = source.dataset.column_names
-    id_column = id_column or (_ID if _ID in names else None)
+    id_column = id_column or next((name for name in (_ID, *INDEX_COLUMNS) if name in names), None)
     for name in [*columns, *([id_column] if id_column else [])]:
         if name not in names:
             raise VlalignError(f"{source.where} has no column {quoted(name)}: it has {listed(names)}")
@@ -244,7 +260,9 @@ def _from_table(
     names = list(schema.names)
     if id_column is not None and id_column not in names:
         raise VlalignError(f"{path} has no column {quoted(id_column)} for the ids: it has {listed(names)}")
-    kinds = {name: _kind(schema.field(name).type) for name in names if name != id_column}
+    id_column = id_column or (_ID if _ID in names else None)
+    no_features = {id_column, *_index_columns(schema)}
+    kinds = {name: _kind(schema.field(name).type) for name in names if name not in no_features}
     if key:
         chosen = [key] if key in kinds else fnmatch.filter(list(kinds), key)
         if not chosen:
@@ -263,10 +281,10 @@ def _from_table(
             )
     if wrong := [name for name in chosen if kinds[name] == "other"]:
         raise VlalignError(f"{source}: column {quoted(wrong[0])} holds {schema.field(wrong[0]).type}, not numbers")
-    ids = None
+    ids = None if id_column else _index_ids(path, schema)
     streamed = path.suffix.lower() == ".parquet" and len(chosen) == 1 and _holds_fractions(schema.field(chosen[0]).type)
     read = [*([] if streamed else chosen), *([id_column] if id_column else [])]
-    table = decode(path, lambda: _read_table(path, read, [id_column or ""]))
+    table = decode(path, lambda: _read_table(path, read, [id_column] if id_column else []))
     if id_column is not None:
         values = table.column(id_column).to_pylist()
         if None in values:
@@ -333,8 +351,27 @@ def _kind(kind: pa.DataType) -> str:
     return "other" if _kind(kind.value_type) == "other" else "vector"
 
 
-def _columns(path: Path) -> list[str]:
-    return list(decode(path, lambda: _schema(path)).names)
+def _index_columns(schema: pa.Schema) -> list[str]:
+    """Return the names of a table's columns that hold the index of a pandas frame, none of which is ``id``."""
+    return [name for name in dict.fromkeys(index_columns(schema)) if name in schema.names and name != _ID]
+
+
+def _index_ids(path: Path, schema: pa.Schema) -> list[str] | None:
+    """Return the ids in the index of a pandas frame that a table holds; None without one, and for row numbers.
+
+    Raises:
+        VlalignError: an index of several columns.
+    """
+    names = _index_columns(schema)
+    columns = decode(path, lambda: _read_table(path, names, names)).columns if names else []
+    indexes = [[str(one) for one in column.to_pylist()] for column in columns]
+    for one in (schema.pandas_metadata or {}).get("index_columns", ()):
+        if isinstance(one, dict):  # a range is no column
+            indexes.append([str(i) for i in range(one["start"], one["stop"], one["step"])])
+    indexes = [ids for ids in indexes if ids != [str(i) for i in range(len(ids))]]
+    if len(indexes) > 1:
+        raise VlalignError(f"{path} has an index of {len(indexes)} columns: name the column of ids (--id-column)")
+    return indexes[0] if indexes else None
 
 
 def _schema(path: Path) -> pa.Schema:
@@ -364,7 +401,7 @@ def _read_table(path: Path, columns: Sequence[str] | None, strings: Sequence[str
     if kind in (".csv", ".tsv"):
         from pyarrow import csv
 
-        text_columns = {name: pa.string() for name in strings if name}
+        text_columns = {name: pa.string() for name in strings}
         table = csv.read_csv(
             path,
             read_options=csv.ReadOptions(autogenerate_column_names=_lacks_header(path)),
