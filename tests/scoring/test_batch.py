@@ -10,6 +10,7 @@ from dataclasses import asdict
 from types import SimpleNamespace
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor
@@ -138,6 +139,15 @@ def test_labels_by_row_need_one_order(runs: Runs, make_run: Callable[..., Any], 
     records = list(score_pairs(pairs, **FAST, **{option: dict(zip(IDS, labels, strict=True))}))
     assert records[0].matrix == records[1].matrix
     assert records[0].null == records[1].null
+
+
+def test_labels_by_row_need_one_order_of_row_numbers() -> None:
+    frame = pd.DataFrame(noise(8, 0).numpy())
+    shuffled, labels = frame.sample(frac=1, random_state=0), [i // 6 for i in range(60)]
+    for pairs in ([(frame, frame), (shuffled, frame)], [(shuffled, frame), (frame, frame)]):
+        with pytest.raises(VlalignError, match="groups are given by row, but the rows of x and x are in different ord"):
+            prepare_pairs(pairs, ScoreOptions(**FAST, groups=labels))
+    assert prepare_pairs([(frame, frame), (frame, shuffled)], ScoreOptions(**FAST, groups=labels))
 
 
 def test_no_pairs_at_all() -> None:

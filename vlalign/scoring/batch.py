@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import cached_property, partial
-from itertools import combinations, product
+from itertools import combinations, pairwise, product
 from threading import Thread
 from typing import Any
 
@@ -185,10 +185,11 @@ def _check_rows(given: Sequence[Features], options: ScoreOptions) -> None:
     by_row = [what for what, values in labels.items() if are_by_row(values)]
     if not by_row:
         return
-    sides = [side for side in (Side(x, "x") for x in given) if side.ids is not None]
-    for side in sides[1:]:
-        if side.ids != sides[0].ids:
-            raise VlalignError(BY_ROW.format(by_row[0], sides[0].source, side.source))
+    sides = [side for side in (Side(x, "x") for x in given) if side.names is not None]
+    for first, side in pairwise(sorted(sides, key=lambda side: side.ids is None)):  # those with row numbers last
+        numbered = first.ids is None or side.ids is None
+        if side.names != first.names and not (numbered and set(side.names or ()) != set(first.names or ())):
+            raise VlalignError(BY_ROW.format(by_row[0], first.source, side.source))
 
 
 def _widths(side: Side, concat: bool) -> list[int]:
