@@ -64,7 +64,7 @@ def test_files_and_models_give_a_card_and_mistakes_a_message(visit: Page, tmp_pa
     card = visit.locator(".vlalign-card:visible")
     card.wait_for()
     assert "× bge" in card.locator("strong").inner_text()
-    assert "above chance (p ≤ 0.0001)" in card.inner_text()
+    assert "above chance (p ≤ 0.001)" in card.inner_text()
     assert card.locator("img").evaluate("(image) => image.naturalWidth") > 300
 
     visit.get_by_role("tab", name="Two small models").click()
