@@ -14,9 +14,10 @@ import pytest
 import torch
 
 import vlalign
-from vlalign.arrays import as_layers, as_tensor, index_ids
+from vlalign.arrays import as_layers, as_tensor
 from vlalign.errors import VlalignError
 from vlalign.metrics.registry import get_metric, metric_names
+from vlalign.row_ids import index_ids
 
 VALUES = np.random.default_rng(0).normal(size=(24, 6)).astype(np.float32)
 

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import logging
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +14,9 @@ import numpy as np
 
 from vlalign.errors import VlalignError
 from vlalign.lazy_torch import torch
+from vlalign.row_ids import package_of, without_ids
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from torch import Tensor
 
 log = logging.getLogger(__name__)
@@ -24,9 +24,6 @@ log = logging.getLogger(__name__)
 #: standard deviation of a column up to which it counts as constant: times eps of its dtype and its largest value
 ROUNDING = 4
 
-_ID = "id"
-#: names of a column that is the index of a frame: of a CSV file, as pandas reads it, and of a parquet file
-INDEX_COLUMNS = ("", "Unnamed: 0", "__index_level_0__")
 _BLOCK_BYTES = 16 * 2**20  # of rows of a tensor read together
 _COLUMNS = 256  # converted to float64 together
 _FAR = 1e-5  # standard deviation, as a share of the largest value, below which float32 rounds differences visibly
@@ -103,7 +100,7 @@ def _convert(value: Any, what: str) -> Tensor:
         return value.detach()
     if isinstance(value, np.ndarray):
         return _from_numpy(value, what)
-    match _package(value := without_ids(value)):
+    match package_of(value := without_ids(value)):
         case "pandas":
             return _from_pandas(value, what)
         case "polars":
@@ -250,170 +247,10 @@ def _is_vector(value: Any) -> bool:
         return True
     ndim = getattr(value, "ndim", None)
     if ndim is not None:
-        return int(ndim) < 2 and _package(value) not in ("pandas", "polars")
+        return int(ndim) < 2 and package_of(value) not in ("pandas", "polars")
     if isinstance(value, list | tuple):
         return not value or isinstance(value[0], int | float | np.number)
     return False
-
-
-def index_of(value: Any) -> Any:
-    """Return the index of a pandas frame or series; None for other values and for a frame with a column of ids."""
-    return value.index if _package(value) == "pandas" and hasattr(value, "index") and not _id_column(value) else None
-
-
-def index_ids(value: Any) -> list[Any] | None:
-    """Return the sample ids of a table: its column ``id``, or the index of a pandas frame or series.
-
-    Returns:
-        None for other values, and for an index that repeats a name or is only row numbers.
-    """
-    name = _id_column(value)
-    if name is not None:
-        column = value[name]
-        values = column.to_pylist() if hasattr(column, "to_pylist") else column.to_list()
-        if name != _ID and values == list(range(len(values))):
-            return None
-        return [str(value) if isinstance(value, int) else value for value in values]
-    index = index_of(value)
-    if index is None or not index.is_unique or hasattr(index, "step"):  # a RangeIndex
-        return None
-    return [str(name) for name in index]
-
-
-def features_ids(value: Any, what: str) -> list[Any] | None:
-    """Return :func:`index_ids` of features as :func:`as_layers` reads them; None where no layer has ids.
-
-    Raises:
-        VlalignError: the rows of two layers have other ids or indexes.
-    """
-    parts = tables_of(value)
-    given = [ids for part in parts if (ids := index_ids(part)) is not None]
-    indexes = [index for part in parts if (index := index_of(part)) is not None]
-    if any(ids != given[0] for ids in given) or any(not index.equals(indexes[0]) for index in indexes):
-        raise VlalignError(f"{what}: its layers have their rows in different orders: give all layers the same index")
-    return given[0] if given else None
-
-
-def has_id_column(value: Any) -> bool:
-    """Return whether a table among features has a column of ids."""
-    return any(_id_column(part) is not None and index_ids(part) is not None for part in tables_of(value))
-
-
-def features_index(value: Any) -> Any:
-    """Return the index of features, or of the first of their layers that has one; None without."""
-    return next((index for part in tables_of(value) if (index := index_of(part)) is not None), None)
-
-
-def tables_of(value: Any) -> list[Any]:
-    """Return the tables among the layers of features, which may have ids."""
-    layers = value.values() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else [value]
-    return [layer for layer in layers if _package(layer) in ("pandas", "polars", "pyarrow")]
-
-
-def by_index(values: Any, names: Sequence[str] | None = None) -> Any:
-    """Return a series or frame of values of samples as a mapping from ids; all else, and what is by row, as it is.
-
-    An index of row numbers is by id only where the samples have the same numbers as ids.
-
-    Args:
-        values: anything with one value a sample.
-        names: ids of the samples, or the index of their features; None without.
-
-    Raises:
-        VlalignError: both indexes repeat names, in different orders.
-    """
-    ids = index_ids(values)
-    index = index_of(values)
-    if ids is None and index is not None and names is not None:
-        texts = [str(name) for name in index]
-        if texts != list(names) and set(texts) == set(names):
-            ids = texts
-            if not index.is_unique:
-                raise VlalignError(
-                    "the index of the labels repeats names, in another order than that of the features: give them by "
-                    "row, in the order of the features (.to_numpy())"
-                )
-    if ids is None:
-        return values
-    rows = without_ids(values)
-    rows = rows.to_pandas() if _package(rows) == "pyarrow" else rows
-    rows = rows.tolist() if hasattr(rows, "tolist") else rows.to_numpy().tolist()
-    return dict(zip(map(str, ids), rows, strict=True))
-
-
-def without_ids(value: Any) -> Any:
-    """Return a table without its columns of ids and of an index; other values as they are."""
-    names = _id_columns(value)
-    if not names:
-        return value
-    if _package(value) == "pandas":
-        return value.drop(columns=names)
-    return value.drop(names) if _package(value) == "polars" else value.drop_columns(names)
-
-
-def refuse_other_order(x: Any, y: Any) -> None:
-    """Check that two tables whose rows are paired by their order do not have other ids or another index.
-
-    Raises:
-        VlalignError: they have.
-    """
-    for of in (index_ids, index_of):
-        one, other = of(x), of(y)
-        if one is not None and other is not None:
-            if not (one == other if isinstance(one, list) else one.equals(other)):
-                raise VlalignError(
-                    "x and y have different indexes, and their rows are paired by their order: put them in one order "
-                    "(y.loc[x.index]), or use vlalign.score, which pairs by id"
-                )
-            return
-
-
-def _package(value: Any) -> str:
-    return type(value).__module__.partition(".")[0]
-
-
-def _id_column(value: Any) -> str | None:
-    """Return the name of a table's column of ids, or else of an index that it kept as a column; None without."""
-    return next(iter(_id_columns(value)), None)
-
-
-def _id_columns(value: Any) -> list[str]:
-    """Return the names of a table's columns that hold ids or an index, ``id`` first; never its only column."""
-    package = _package(value)
-    if package not in ("pandas", "polars", "pyarrow"):
-        return []
-    names = list(getattr(value, "column_names" if package == "pyarrow" else "columns", ()))
-    known = index_columns(value.schema) if package == "pyarrow" and hasattr(value, "schema") else INDEX_COLUMNS
-    kept = [one for one in dict.fromkeys((_ID, *known)) if one in names]
-    return kept if len(kept) < len(names) else []
-
-
-def index_columns(schema: pa.Schema) -> tuple[str, ...]:
-    """Return the names of columns of an Arrow table that hold the index of a pandas frame, from its metadata."""
-    described = (schema.pandas_metadata or {}).get("index_columns", ())
-    return (*(name for name in described if isinstance(name, str)), *INDEX_COLUMNS)
-
-
-def is_missing(value: Any) -> bool:
-    """Return whether a label is None, NaN, the NA of pandas or an empty text."""
-    try:
-        return value is None or bool(value != value) or (isinstance(value, str) and not value.strip())
-    except (TypeError, ValueError):  # NA of pandas; an array, which is no label
-        return True
-
-
-def refuse_alike(labels: Iterable[Any], what: str) -> None:
-    """Refuse distinct labels that differ only in type or in the spaces around them, such as 3, "3" and "3 ".
-
-    Raises:
-        VlalignError: naming two of them.
-    """
-    known: dict[str, Any] = {}
-    for label in labels:
-        whole_number = isinstance(label, float) and label.is_integer()
-        text = str(int(label) if whole_number else label).strip()
-        if (other := known.setdefault(text, label)) != label:
-            raise VlalignError(f"{what}: {other!r} and {label!r} differ only in type or spaces: write them alike")
 
 
 class LazyLayer:

@@ -28,7 +28,7 @@ def with_nan() -> np.ndarray:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"y": Y[:-1]}, "there are 59 labels for 60 samples"),
+        ({"y": Y[:-1]}, "59 labels for 60 samples"),
         ({"y": np.zeros(60, int)}, "all labels are '0': give two classes or more"),
         ({"y": np.full(60, 0.5)}, "the labels are all equal"),
         ({"y": ["a", "a ", "b"] * 20}, "labels: 'a' and 'a ' differ only in type or spaces: write them alike"),

@@ -187,7 +187,7 @@ CLASSES = np.arange(60) % 2
 @pytest.mark.parametrize(
     ("x1", "y", "message"),
     [
-        (FEATURES, CLASSES[:50], "there are 50 labels for 60 samples: give one for each"),
+        (FEATURES, CLASSES[:50], "50 labels for 60 samples: give one for each"),
         (FEATURES[:50], CLASSES, "x1 has 50 rows and x2 has 60: rows are pairs"),
         (FEATURES, np.zeros(60, dtype=int), "all labels are '0': give two classes or more"),
         (FEATURES, np.arange(60) > 52, "class '1' has 7 of 60 samples, for 5 folds: give 25 or more of each class"),

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vlalign.arrays import as_float32, content_digest
-from vlalign.decomposition.samples import LEAST_IN_FOLD, by_row, check_labels, paired_views, refuse_rare, warn_of_leak
+from vlalign.decomposition.samples import LEAST_IN_FOLD, check_labels, paired_views, refuse_rare, warn_of_leak
 from vlalign.errors import VlalignError, short_line
 from vlalign.files import parse_json
+from vlalign.row_ids import by_row
 from vlalign.stats.null import generator
 from vlalign.store.checksums import canonical
 from vlalign.store.tensors import load_tensors, save_tensors

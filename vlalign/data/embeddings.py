@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlalign.arrays import INDEX_COLUMNS, index_columns
 from vlalign.data.array_files import READERS, decode, listed, read_ids
 from vlalign.data.tables import read_text
 from vlalign.display import quoted
 from vlalign.errors import VlalignError, did_you_mean, short_line
 from vlalign.files import check_space
 from vlalign.paths import user_path
+from vlalign.row_ids import INDEX_COLUMNS, index_columns
 
 if TYPE_CHECKING:
     import numpy as np

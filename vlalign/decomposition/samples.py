@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -13,18 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vlalign.arrays import (
-    as_float32,
-    as_tensor,
-    by_index,
-    is_missing,
-    refuse_alike,
-    refuse_infinite,
-    varying_columns,
-    whole,
-)
-from vlalign.display import quoted, some
+from vlalign.arrays import as_float32, as_tensor, refuse_infinite, varying_columns, whole
+from vlalign.display import quoted
 from vlalign.errors import VlalignError
+from vlalign.row_ids import by_row, is_missing, refuse_alike
 from vlalign.scoring.inputs import Side, check_pairing, is_run, pairing_notes
 
 log = logging.getLogger(__name__)
@@ -164,40 +156,6 @@ def check_labels(y: Any, ids: Sequence[str] | None, n: int, most: int) -> tuple[
         )
     order = {key: i for i, key in enumerate(sorted(counts))}
     return torch.tensor([order[key] for key in keys]), tuple(map(str, order))
-
-
-def by_row(y: Any, ids: Sequence[str] | None, n: int, what: str) -> Sequence[Any]:
-    """Return one value a sample, in the order of the samples.
-
-    Args:
-        y: a mapping from ids, a series or frame with an index of ids, or anything with one value a row.
-        ids: of the samples, or the index of their features; None without.
-        n: number of samples.
-        what: the values as errors name them.
-
-    Raises:
-        VlalignError: another number of values, samples without one, or values by id for samples without ids.
-    """
-    y = by_index(y, ids)
-    if isinstance(y, Mapping):
-        if ids is None:
-            raise VlalignError(
-                f"the {what} are given by id, but the features have no ids: give {what} by row (of a series "
-                ".to_numpy())"
-            )
-        label = {str(name): value for name, value in y.items()}
-        if missing := [name for name in ids if name not in label]:
-            raise VlalignError(f"the {what} lack {len(missing)} of {len(ids)} samples: {some(missing)}")
-        return [label[name] for name in ids]
-    convert = next((getattr(y, name) for name in ("tolist", "to_list", "to_pylist") if hasattr(y, name)), None)
-    if convert is None and hasattr(y, "to_numpy"):  # a frame
-        convert = y.to_numpy().tolist
-    values = y if convert is None else convert()
-    if isinstance(values, str) or not isinstance(values, Sequence):
-        raise VlalignError(f"the {what} must be one value a sample, not {type(y).__name__}")
-    if len(values) != n:
-        raise VlalignError(f"there are {len(values)} {what} for {n} samples: give one for each, in their order")
-    return values
 
 
 def _is_fraction(value: Any) -> bool:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vlalign.arrays import LazyLayer, as_tensor, refuse_other_order, row_blocks
+from vlalign.arrays import LazyLayer, as_tensor, row_blocks
 from vlalign.errors import VlalignError
 from vlalign.lazy_torch import torch
+from vlalign.row_ids import refuse_other_order
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vlalign.arrays import is_missing, without_ids
 from vlalign.config import keywords, plain, select
 from vlalign.environment import environment
 from vlalign.errors import VlalignError
@@ -21,7 +20,8 @@ from vlalign.probing.linear import logistic, outputs_of, principal_axes, ridge
 from vlalign.probing.options import SCORES, ProbeKeywords, ProbeOptions
 from vlalign.probing.result import ProbeResult, ProbeResults
 from vlalign.probing.scores import constant_outputs, evaluate, one_score, per_class, resamples
-from vlalign.probing.targets import Targets, by_row, make_targets
+from vlalign.probing.targets import Targets, make_targets
+from vlalign.row_ids import by_row, is_missing, without_ids
 from vlalign.scoring.layers import find_device
 from vlalign.stats.null import generator
 from vlalign.store.checksums import canonical, encode, sha256_bytes

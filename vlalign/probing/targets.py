@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vlalign.arrays import by_index, is_missing, refuse_alike
-from vlalign.display import quoted, some
+from vlalign.display import quoted
 from vlalign.errors import VlalignError
+from vlalign.row_ids import is_missing, refuse_alike
 
 LEAST = 10  # samples of every class, with and without every label
 _MOST_CLASSES = 1000
@@ -38,48 +38,6 @@ class Targets:
         content = hashlib.sha256(repr((self.task, self.names, self.values.shape)).encode())
         content.update(np.ascontiguousarray(self.values).tobytes())
         return content.hexdigest()
-
-
-def by_row(values: Any, ids: Sequence[str] | None, n: int, what: str) -> list[Any]:
-    """Return one value a sample, given by row or by id.
-
-    Args:
-        values: a mapping from ids, a series or frame with an index of ids, or anything with one value a row.
-        ids: of the samples, or the index of their features; None without.
-        n: number of samples.
-        what: the values as errors name them.
-
-    Raises:
-        VlalignError: another number of values, samples without one, or values by id for samples without ids.
-    """
-    values = by_index(values, ids)
-    if isinstance(values, Mapping):
-        if ids is None:
-            raise VlalignError(
-                f"the {what} are given by id, but the features have no ids: give ids, or {what} by row (of a series "
-                ".to_numpy())"
-            )
-        if missing := [name for name in ids if name not in values]:
-            if len(missing) == len(ids):
-                shown = f"{some(list(map(str, values)))} there, {some(missing)} here"
-                raise VlalignError(f"no id of the {what} is an id of the features: {shown}")
-            raise VlalignError(f"the {what} lack {len(missing)} of {len(ids)} samples: {some(missing)}")
-        return [values[name] for name in ids]
-    rows = _as_list(values)
-    if len(rows) != n:
-        raise VlalignError(f"{len(rows)} {what} for {n} samples: give one for each, in their order")
-    return rows
-
-
-def _as_list(values: Any) -> list[Any]:
-    if hasattr(values, "detach"):
-        values = values.detach().cpu()
-    convert = next(
-        (getattr(values, name) for name in ("tolist", "to_list", "to_pylist") if hasattr(values, name)), None
-    )
-    if convert is None and hasattr(values, "to_numpy"):  # a frame
-        convert = values.to_numpy().tolist
-    return list(values if convert is None else convert())
 
 
 def make_targets(rows: Sequence[Any], task: str | None = None, names: Sequence[str] = ()) -> Targets:

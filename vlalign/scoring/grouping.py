@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from vlalign.arrays import by_index, index_ids, index_of, is_missing, refuse_alike
 from vlalign.errors import VlalignError
 from vlalign.lazy_torch import torch
 from vlalign.metrics.base import Ints
+from vlalign.row_ids import by_index, index_ids, index_of, is_missing, refuse_alike
 from vlalign.stats.groups import checked_groups, exact_groups, read_groups
 
 if TYPE_CHECKING:

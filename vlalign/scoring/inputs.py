@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vlalign.arrays import LazyLayer, as_layers, content_digest, features_ids, features_index, has_id_column
+from vlalign.arrays import LazyLayer, as_layers, content_digest
 from vlalign.errors import VlalignError
+from vlalign.row_ids import features_ids, features_index, has_id_column
 from vlalign.store.importing import KIND
 from vlalign.store.probes import stored_performance
 

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vlalign.arrays import LazyLayer, is_missing
+from vlalign.arrays import LazyLayer
 from vlalign.errors import VlalignError
 from vlalign.files import one_line
 from vlalign.metrics.base import Ints
 from vlalign.metrics.engine.ties import row_labels
 from vlalign.paths import user_path
+from vlalign.row_ids import is_missing
 
 if TYPE_CHECKING:
     from torch import Tensor

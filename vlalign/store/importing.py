@@ -65,15 +65,8 @@ def import_embeddings(
     """
     import torch
 
-    from vlalign.arrays import (
-        as_layers,
-        by_index,
-        content_digest,
-        features_ids,
-        features_index,
-        is_missing,
-        refuse_infinite,
-    )
+    from vlalign.arrays import as_layers, content_digest, refuse_infinite
+    from vlalign.row_ids import by_index, features_ids, features_index, is_missing
 
     what = source or name
     layers, names = as_layers(features, what)
