@@ -193,8 +193,8 @@ def by_row(values: Any, ids: Sequence[str] | None, n: int, what: str) -> list[An
     if isinstance(values, Mapping):
         if ids is None:
             raise VlalignError(
-                f"the {what} are given by id, but the features have no ids: give ids, or {what} by row (of a series "
-                ".to_numpy())"
+                f"the {what} are given by id, but the features have no ids: give their ids (--ids), or one value a row "
+                "(of a series .to_numpy())"
             )
         values = {str(name): value for name, value in values.items()}
         if missing := [name for name in ids if name not in values]:
@@ -212,7 +212,7 @@ def by_row(values: Any, ids: Sequence[str] | None, n: int, what: str) -> list[An
 
 
 def _as_list(values: Any) -> list[Any] | None:
-    """Return values as a list; None for a text, and what is no sequence."""
+    """Return values as a list, each value of one number as that number; None for a text, and what is no sequence."""
     if hasattr(values, "detach"):
         values = values.detach().cpu()
     convert = next(
@@ -221,4 +221,6 @@ def _as_list(values: Any) -> list[Any] | None:
     if convert is None and hasattr(values, "to_numpy"):  # a frame
         convert = values.to_numpy().tolist
     rows = values if convert is None else convert()
-    return None if isinstance(rows, str) or not isinstance(rows, Sequence) else list(rows)
+    if isinstance(rows, str) or not isinstance(rows, Sequence):
+        return None
+    return [value.item() if getattr(value, "ndim", None) == 0 else value for value in rows]

@@ -93,10 +93,13 @@ def test_records_of_other_labels_models_and_options_are_kept(
             "image.parquet is one modality: name the file of the other",
         ),
         (["both.npz", "--labels", "short.npy"], "holds 50 labels for 90 samples"),
-        (["both.npz", "--labels", "labels.csv:class"], "labels.csv:class has ids, but the embeddings have none"),
+        (
+            ["both.npz", "--labels", "labels.csv:class"],
+            "labels.csv:class are given by id, but the features have no ids",
+        ),
         (
             ["image.parquet", "text.parquet", "--labels", "few.csv:class"],
-            "has no label of 89 samples: 's1', 's2', 's3'",
+            "few.csv:class lack 89 of 90 samples: 's1', 's2', 's3'",
         ),
         (["image.parquet", "other.parquet", "--labels", "labels.npy"], "do not hold the same ids"),
         (["three.npz", "--labels", "labels.npy"], "name the two modalities as three.npz:KEY three.npz:KEY"),

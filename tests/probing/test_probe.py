@@ -78,7 +78,7 @@ def test_labels_with_an_index_are_by_id(x: torch.Tensor) -> None:
     shuffled = table.sample(frac=1, random_state=0)
     for given in (shuffled.set_index("id")["class"], labels.set_axis(names)[::-1], labels):
         assert vlalign.probe(frame.set_axis(names), given, **FEW).value == expected
-    with pytest.raises(VlalignError, match="labels are given by id, but the features have no ids: give ids, or labels"):
+    with pytest.raises(VlalignError, match="labels are given by id, but the features have no ids: give their ids"):
         vlalign.probe(x[:, 1], labels[::-1].set_axis(names), **FEW)
 
 

@@ -159,7 +159,7 @@ def test_groups_are_drawn_as_wholes(runs: dict[str, FakeRun]) -> None:
     assert (once.test.pop("half"), whole.test.pop("half")) == (30, 60)
     for kind in ("largest", "crossed"):  # CKA does not change if every row is there twice
         assert whole.test[kind] == pytest.approx(once.test[kind], rel=1e-5)
-    with pytest.raises(VlalignError, match="no label for 119 of 120 samples"):
+    with pytest.raises(VlalignError, match="the groups lack 119 of 120 samples"):
         compared(near, far, reference, groups={near.ids[0]: 1})
 
 

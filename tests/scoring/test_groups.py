@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor
@@ -66,6 +67,25 @@ def test_labels_by_id(pair: Pair, runs: tuple[Any, Any], tmp_path: Path) -> None
         }  # fmt: skip
 
 
+def test_a_series_is_paired_by_its_index(pair: Pair) -> None:
+    x, y = pair[0][0], pair[1][0]
+    frame, numbers = pd.DataFrame(x.numpy()), pd.Series(LABELS).sample(frac=1, random_state=0)
+    expected = grouped(x, y, LABELS)
+    for given, same in (
+        ((frame, y), expected),
+        ((x, pd.DataFrame(y.numpy())), expected),
+        ((frame[::-1], y.flip(0)), grouped(x.flip(0), y.flip(0), LABELS[::-1])),
+    ):
+        found = grouped(*given, numbers)
+        assert found.pairing["groups"] == {"source": "given by id", "groups": 20, "largest": 3}
+        assert found.null is not None
+        assert found.null == same.null
+    repeated = frame.set_axis([i // 2 for i in range(60)])
+    with pytest.raises(VlalignError, match="the index of the labels repeats names, in another order"):
+        grouped(repeated, y, pd.Series(LABELS, index=repeated.index)[::-1])
+    assert grouped(repeated, y, pd.Series(LABELS, index=repeated.index)).null == expected.null
+
+
 def test_identical_features(pair: Pair) -> None:
     twice = [[side[:30].repeat(2, 1) for side in sides] for sides in pair]
     found = grouped(*twice, "exact")
@@ -104,15 +124,15 @@ def test_mistakes_before_any_work(pair: Pair, runs: tuple[Any, Any], tmp_path: P
     (tmp_path / "some.csv").write_text("id,group\nsample-0,a\n")
     (tmp_path / "columns.csv").write_text("id,set\nsample-0,a\n")
     wrong: list[tuple[Any, Any, str]] = [
-        (pair, LABELS[:-1], "groups: 59 labels for 60 samples"),
-        (pair, {"a": 1}, "but the features have no ids: give their ids"),
-        (pair, tmp_path / "some.csv", "but the features have no ids: give their ids"),
+        (pair, LABELS[:-1], "59 groups for 60 samples"),
+        (pair, {"a": 1}, "groups are given by id, but the features have no ids: give their ids"),
+        (pair, tmp_path / "some.csv", "some.csv has groups by id, but the features have no ids: give their ids"),
         (pair, 5, "not int"),
         (pair, np.array(5), "not int"),
         (pair, [*LABELS[:-1], None], r"sample 59 \(from 0\) has no label, but None"),
         (pair, [float("nan")] * 60, r"sample 0 \(from 0\) has no label, but nan"),
         (pair, [[1]] * 60, "has no label, but"),
-        (runs, dict.fromkeys(IDS[:-2], 1), "no label for 2 of 60 samples, the first is 'sample-58'"),
+        (runs, dict.fromkeys(IDS[:-2], 1), "the groups lack 2 of 60 samples: 'sample-58', 'sample-59'"),
         (runs, tmp_path / "some.csv", "no group for 59 of 60 samples"),
         (runs, tmp_path / "columns.csv", "no column 'group'"),
         (runs, "exakt", "cannot read groups from exakt"),

@@ -116,13 +116,13 @@ def test_values_by_row_by_id_and_of_a_file(pair: Pair, make_run: Callable[..., A
 def test_mistakes_before_any_work(pair: Pair, make_run: Callable[..., Any], tmp_path: Path) -> None:
     runs = make_run("x", pair[0], IDS), make_run("y", pair[1], IDS)
     wrong: list[tuple[Any, dict[str, Any], str]] = [
-        (pair, {"within": KINDS[:-1]}, "the column category: 59 labels for 60 samples"),
+        (pair, {"within": KINDS[:-1]}, "59 values of the column category for 60 samples"),
         (
             pair,
             {"within": dict(zip(IDS, KINDS, strict=True))},
-            "the column category: labels are given by id, but the features have no ids",
+            "the values of the column category are given by id, but the features have no ids",
         ),
-        (runs, {"within": {IDS[0]: "car"}}, "no label for 59 of 60 samples, the first is 'sample-1'"),
+        (runs, {"within": {IDS[0]: "car"}}, "the values of the column category lack 59 of 60 samples: 'sample-1'"),
         (runs, {"within": [*KINDS[:-1], ""]}, r"sample 59 \(from 0\) has no label, but ''"),
         (runs, {"within": "kinds.csv:kind"}, r"is a text: give one value a sample, .* pandas\.read_csv"),
         (runs, {"within": (KINDS, KINDS)}, "two columns of one name"),

@@ -96,8 +96,8 @@ def test_labels_are_paired_by_id(tmp_path: Path) -> None:
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "ids": ({"ids": IDS[:5]}, "x.npy has 30 samples and 5 ids"),
     "twice": ({"ids": [*IDS[:-1], IDS[0]]}, "'s00' occurs more than once"),
-    "labels": ({"labels": [1, 2]}, "x.npy has 30 samples and 2 labels"),
-    "labels of others": ({"ids": IDS, "labels": {"s01": 1}}, "no label for 29 of 30 samples"),
+    "labels": ({"labels": [1, 2]}, "2 labels of x.npy for 30 samples"),
+    "labels of others": ({"ids": IDS, "labels": {"s01": 1}}, "the labels of x.npy lack 29 of 30 samples"),
     "no label": ({"labels": [*IDS[:-1], None]}, r"x.npy: sample 29 \(from 0\) has no label"),
     "modality": ({"modality": "video"}, "must be one of vision, text, audio, other, got 'video'"),
     "name": ({"name": " "}, "name the model of x.npy"),

@@ -10,8 +10,7 @@ column of embeddings. The same content is written once. Without ids, rows of sev
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -94,7 +93,7 @@ def run(
             model,
             one.features,
             ids=own,
-            labels=_of_samples(classes, own, str(labels)),
+            labels=classes,
             modality=modality[i if len(modality) > 1 else 0] if modality else "other",
             source=one.source,
             data=one.data | ({"name": data_name} if data_name else {}),
@@ -105,17 +104,6 @@ def run(
     else:
         console().print(runs_table(runs, []))
         console().print(f"store   {store}", soft_wrap=True)
-
-
-def _of_samples(classes: Any, ids: Sequence[Any] | None, source: str) -> Sequence[Any] | None:
-    """Return the labels in the order of the samples: as they are, or those of the ids."""
-    if not isinstance(classes, dict):
-        return classes
-    if ids is None:
-        raise VlalignError(f"{source} has labels by id, and the embeddings have no ids: give them (--ids)")
-    if missing := [one for one in ids if str(one) not in classes]:
-        raise VlalignError(f"{source} has no label for {len(missing)} samples, the first is {missing[0]!r}")
-    return [classes[str(one)] for one in ids]
 
 
 if __name__ == "__main__":

@@ -133,17 +133,13 @@ def _two_arrays(name: str) -> list[str]:
 def _labels(labels: str, id_column: str | None, x: Side) -> list[Any]:
     """Return the label of each row of x."""
     from vlalign.data.embeddings import read_groups, read_values
-    from vlalign.display import some
+    from vlalign.row_ids import by_row
     from vlalign.scoring.inputs import has_ids
 
     values = read_groups(labels, id_column, what="labels", has_ids=has_ids(x))
     if not isinstance(values, dict):
         return read_values(labels, "labels", x.n)
-    if x.ids is None:
-        raise VlalignError(f"{labels} has ids, but the embeddings have none: give theirs with --ids")
-    if missing := [name for name in x.ids if name not in values]:
-        raise VlalignError(f"{labels} has no label of {len(missing)} samples: {some(missing)}")
-    return [values[name] for name in x.ids]
+    return by_row(values, x.ids, x.n, f"labels of {labels}")
 
 
 def _record_name(sides: list[Side], labels: str, values: list[Any], options: InformationOptions) -> str:

@@ -17,7 +17,7 @@ from vlalign.arrays import as_float32, as_tensor, refuse_infinite, varying_colum
 from vlalign.display import quoted
 from vlalign.errors import VlalignError
 from vlalign.row_ids import by_row, is_missing, refuse_alike
-from vlalign.scoring.inputs import Side, check_pairing, is_run, pairing_notes
+from vlalign.scoring.inputs import Side, check_pairing, is_run, pairing_notes, sample_names
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +102,7 @@ def paired_views(
                 f"{name} has the same values in every row, up to rounding: there is nothing to learn from it"
             )
         views.append(view)
-    return views, sides[0].names
+    return views, sample_names(*sides)
 
 
 def _side(value: Any, name: str) -> Side:

@@ -20,7 +20,7 @@ from vlalign.metrics.base import Metric
 from vlalign.metrics.engine.approximate import graph_bytes
 from vlalign.scoring.categories import columns_of, resolve_categories
 from vlalign.scoring.grouping import BY_ROW, are_by_row, are_exact, resolve_groups, resolve_positives
-from vlalign.scoring.inputs import Arrays, Features, Side, check_pairing, is_run
+from vlalign.scoring.inputs import Arrays, Features, Side, check_pairing, is_run, sample_names
 from vlalign.scoring.layers import find_device
 from vlalign.scoring.options import ScoreOptions
 from vlalign.scoring.record import ScoreRecord
@@ -168,11 +168,12 @@ def _title(side: Features, label: str) -> str:
 def _check(x: Features, y: Features, metrics: Sequence[Metric], options: ScoreOptions) -> None:
     a, b = Side(x, "x"), Side(y, "y")
     check_pairing(a, b)
+    names = sample_names(a, b)
     if not are_exact(options.groups):
-        resolve_groups(options.groups, a.ids, a.n)
+        resolve_groups(options.groups, names, a.n)
     for column in columns_of(options.within):
-        resolve_categories(column, a.ids, a.n)
-    positives = resolve_positives(options.positives, a.ids, a.n)
+        resolve_categories(column, names, a.n)
+    positives = resolve_positives(options.positives, names, a.n)
     n = a.n if positives is None else int(positives.labels.max()) + 1
     for metric in metrics:
         metric.check(n, [*_widths(a, options.concat), *_widths(b, options.concat)])

@@ -10,7 +10,8 @@ import numpy as np
 
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Floats, Ints
-from vlalign.scoring.grouping import numbered, values_digest, values_of_samples
+from vlalign.row_ids import by_row
+from vlalign.scoring.grouping import numbered, values_digest
 from vlalign.stats.explained import STRATA, strata
 
 _MOST_NAMES = 0.05  # of the values of a column of numbers, which are a mistake
@@ -86,7 +87,7 @@ def columns_of(within: Within | None) -> list[Column]:
     return columns
 
 
-def resolve_categories(column: Column, ids: Sequence[str] | None, n: int) -> Categories:
+def resolve_categories(column: Column, names: Sequence[str] | None, n: int) -> Categories:
     """Return the categories of ``n`` samples; numbers of more than 32 values are cut into strata of similar ones.
 
     Raises:
@@ -94,7 +95,7 @@ def resolve_categories(column: Column, ids: Sequence[str] | None, n: int) -> Cat
             category, or one for each sample; or few values that are no number among many numbers.
     """
     what = f"the column {column.name}"
-    values = values_of_samples(column.values, ids, n, what)
+    values = by_row(column.values, names, n, f"values of {what}")
     labels = numbered(values, what)
     numbers = _numbers(values, what) if labels.max() + 1 > STRATA else None
     if numbers is not None:

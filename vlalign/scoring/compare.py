@@ -19,7 +19,7 @@ from vlalign.metrics.registry import METRICS
 from vlalign.scoring import comparison_tables
 from vlalign.scoring.conditions import conditions, data_of, different
 from vlalign.scoring.grouping import BY_ROW, are_by_row, resolve_groups
-from vlalign.scoring.inputs import Features, Side, check_pairing, pairing_notes
+from vlalign.scoring.inputs import Features, Side, check_pairing, pairing_notes, sample_names
 from vlalign.scoring.layers import PreparedSide, find_device
 from vlalign.scoring.options import CompareKeywords, CompareOptions
 from vlalign.scoring.preprocessing import PRESETS
@@ -196,7 +196,7 @@ def compare_runs(
     prepared = [PreparedSide(side, PRESETS[options.preset], options.concat, device) for side in sides]
     for each in prepared:
         metric.check(each.side.n, each.widths)
-    groups = resolve_groups(options.groups, ids, sides[0].n, *prepared)
+    groups = resolve_groups(options.groups, sample_names(sides[2], *sides[:2]), sides[0].n, *prepared)
     for each in prepared:
         each.prepare(metric, {})
     result = paired_differences(

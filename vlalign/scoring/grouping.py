@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from vlalign.errors import VlalignError
-from vlalign.lazy_torch import torch
 from vlalign.metrics.base import Ints
-from vlalign.row_ids import by_index, index_ids, index_of, is_missing, refuse_alike
+from vlalign.row_ids import by_index, by_row, index_ids, index_of, is_missing, refuse_alike
 from vlalign.stats.groups import checked_groups, exact_groups, read_groups
 
 if TYPE_CHECKING:
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
 #: ``"exact"`` (identical features in the last layer of a model), a file with the columns id and group, a mapping
 #: from sample id to group, or one label a row.
 Groups: TypeAlias = "str | Path | Mapping[str, Any] | Sequence[Any] | np.ndarray | None"
-
-_NO_IDS = "{}: labels are given by id, but the features have no ids: give their ids too (--ids), or one label a row"
 
 #: error for labels by row of sides in another order
 BY_ROW = "{0} are given by row, but the rows of {1} and {2} are in different orders: give {0} by id"
@@ -67,10 +64,11 @@ def are_by_row(groups: Any) -> bool:
 
 
 def resolve_groups(
-    groups: Groups, ids: Sequence[str] | None, n: int, *sides: PreparedSide, what: str = "groups"
+    groups: Groups, names: Sequence[str] | None, n: int, *sides: PreparedSide, what: str = "groups"
 ) -> GroupLabels | None:
     """Return the labels of the ``n`` samples of all sides; None where each sample is a separate group.
 
+    ``names``: ids of the samples, or the index of their features; None without.
     ``what``: the groups as errors name them.
 
     Raises:
@@ -87,14 +85,14 @@ def resolve_groups(
             )
         return _or_none(labels, EXACT)
     if isinstance(groups, str | Path):
-        if ids is None:
-            raise VlalignError(_NO_IDS.format(what))
-        return _or_none(checked_groups(read_groups(groups, ids), n), Path(groups).name)
-    source = "given by id" if isinstance(groups, Mapping) else "given by row"
-    return _or_none(numbered(values_of_samples(groups, ids, n, what), what), source)
+        if names is None:
+            raise VlalignError(f"{groups} has {what} by id, but the features have no ids: give their ids too (--ids)")
+        return _or_none(checked_groups(read_groups(groups, names), n), Path(groups).name)
+    source = "given by id" if isinstance(by_index(groups, names), Mapping) else "given by row"
+    return _or_none(numbered(by_row(groups, names, n, what), what), source)
 
 
-def resolve_positives(positives: Groups, ids: Sequence[str] | None, n: int) -> GroupLabels | None:
+def resolve_positives(positives: Groups, names: Sequence[str] | None, n: int) -> GroupLabels | None:
     """Return which item each of the ``n`` samples belongs to; None where each sample is a separate item.
 
     Raises:
@@ -102,40 +100,11 @@ def resolve_positives(positives: Groups, ids: Sequence[str] | None, n: int) -> G
     """
     if are_exact(positives):
         raise VlalignError("positives: name the item of each sample in a file; exact is for groups")
-    return resolve_groups(positives, ids, n, what="positives")
-
-
-def values_of_samples(values: Any, ids: Sequence[str] | None, n: int, what: str) -> list[Any]:
-    """Return one value a sample, given by id (a mapping) or by row.
-
-    Args:
-        values: a mapping from ids, or a list, array, tensor or series with one value a row; a series whose index is no
-            row number is by id.
-        ids: of the samples; None without.
-        n: number of samples.
-        what: the values as errors name them.
-
-    Raises:
-        VlalignError: values by id for samples without ids, samples without a value, or another number of values.
-    """
-    values = by_index(values, ids)
-    if isinstance(values, Mapping):
-        if ids is None:
-            raise VlalignError(_NO_IDS.format(what))
-        if missing := [name for name in ids if name not in values]:
-            raise VlalignError(f"{what}: no label for {len(missing)} of {n} samples, the first is {missing[0]!r}")
-        return [values[name] for name in ids]
-    if hasattr(values, "tolist"):
-        values = values.tolist()
-    if not isinstance(values, Sequence) or isinstance(values, str):
-        raise VlalignError(f"{what} must be a mapping or a list of labels, not {type(values).__name__}")
-    if len(values) != n:
-        raise VlalignError(f"{what}: {len(values)} labels for {n} samples, give one a row")
-    return [value.item() if isinstance(value, torch.Tensor) else value for value in values]
+    return resolve_groups(positives, names, n, what="positives")
 
 
 def values_digest(values: Any, name: str = "") -> str:
-    """Return a digest of values by row or by id, as :func:`values_of_samples` takes them, in hexadecimal digits."""
+    """Return a digest of values as :func:`vlalign.row_ids.by_row` takes them, in hexadecimal digits."""
     rows = [*values.items()] if isinstance(values, Mapping) else [repr(one) for one in values]
     index = None if index_of(values) is None else list(map(str, index_of(values)))
     return hashlib.sha256(repr((name, rows, index)).encode("utf-8", "surrogatepass")).hexdigest()

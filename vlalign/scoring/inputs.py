@@ -336,6 +336,11 @@ def check_pairing(x: Side, y: Side) -> str:
     return "row" if by_order else "id"
 
 
+def sample_names(*sides: Side) -> list[str] | None:
+    """Return the names that labels by id refer to, of sides whose rows are in one order; None without any."""
+    return next((side.names for side in sides if side.names is not None), None)
+
+
 def _match_indexes(x: Side, y: Side) -> None:
     """Take the indexes of two frames as ids where one is row numbers and the other has them in another order.
 

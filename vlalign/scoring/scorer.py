@@ -22,7 +22,7 @@ from vlalign.scoring.analysis import Analysis
 from vlalign.scoring.categories import columns_of, resolve_categories
 from vlalign.scoring.confounds import feature_runs, stored_features
 from vlalign.scoring.grouping import Groups, are_exact, resolve_groups, resolve_positives, values_digest
-from vlalign.scoring.inputs import Arrays, Features, Side, check_pairing, pairing_notes
+from vlalign.scoring.inputs import Arrays, Features, Side, check_pairing, pairing_notes, sample_names
 from vlalign.scoring.layers import PreparedSide, half_length, kept_length, timed
 from vlalign.scoring.options import ScoreOptions
 from vlalign.scoring.preprocessing import PRESETS
@@ -54,11 +54,12 @@ class Scorer:
             order = self._orders.setdefault(frozenset(sides[0].ids), sides[0].ids)
         a, b = (self._side(side, given, order) for side, given in zip(sides, (x, y), strict=True))
         ids, n = sides[0].ids if order is None else order, sides[0].n
-        groups = resolve_groups(self.options.groups, ids, n, a, b)
-        positives = resolve_positives(self.options.positives, ids, n)
+        names = sample_names(*sides) if order is None else order
+        groups = resolve_groups(self.options.groups, names, n, a, b)
+        positives = resolve_positives(self.options.positives, names, n)
         if positives is not None:
             a.items = b.items = members(positives.labels)
-        categories = [resolve_categories(column, ids, n) for column in columns_of(self.options.within)]
+        categories = [resolve_categories(column, names, n) for column in columns_of(self.options.within)]
         features = stored_features(*sides, ids) if self.options.full and groups is positives is None else []
         length, approximate = self._kept_length(metric, a, b), self.options.is_approximate(metric)
         for side in (a, b):

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vlalign.display import some
 from vlalign.errors import VlalignError
 from vlalign.store.key import RunKey
 from vlalign.store.layout import Layer
@@ -66,7 +65,7 @@ def import_embeddings(
     import torch
 
     from vlalign.arrays import as_layers, content_digest, refuse_infinite
-    from vlalign.row_ids import by_index, features_ids, features_index, is_missing
+    from vlalign.row_ids import by_row, features_ids, features_index, is_missing
 
     what = source or name
     layers, names = as_layers(features, what)
@@ -96,16 +95,10 @@ def import_embeddings(
     }
     extras: dict[str, Tensor] = {}
     facts: dict[str, Any] = {"dtype": sorted({str(layer.dtype).removeprefix("torch.") for layer in layers})}
-    index = features_index(features) if ids is None else None
-    order = texts if index is None else [str(one) for one in index]
-    labels = by_index(labels, order)
-    if isinstance(labels, Mapping):
-        given = {str(one): label for one, label in labels.items()}
-        if unknown := [text for text in order if text not in given]:
-            raise VlalignError(f"{what}: no label for {len(unknown)} of {n} samples: {some(unknown)}")
-        labels = [given[text] for text in order]
     if labels is not None:
-        _one_each(what, "labels", labels, n)
+        index = features_index(features) if ids is None else None
+        order = None if ids is None and index is None else texts if index is None else [str(one) for one in index]
+        labels = by_row(labels, order, n, f"labels of {what}")
         if empty := [i for i, label in enumerate(labels) if is_missing(label)]:
             raise VlalignError(f"{what}: sample {empty[0]} (from 0) has no label: give it one, or leave it out")
         classes = sorted({str(label) for label in labels})
