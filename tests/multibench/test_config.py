@@ -68,6 +68,7 @@ def test_what_is_out_of_range_is_named(values: dict[str, Any], message: str) -> 
     [
         ({"modalities": ("vision", "smell")}, "modalities has 'smell'"),
         ({"modalities": ("vision",)}, "alignment needs at least two"),
+        ({"modalities": ("vision", "text", "vision")}, "modalities has 'vision' 2 times"),
         ({"train_samples": 61}, "train_samples is 61"),
         (
             {"learning_rate": (1e-3, 1e-4)},
@@ -105,9 +106,31 @@ def test_published_settings_are_the_default(data: Prepared) -> None:
     found = complete(small(data, "out", epochs=None), mosi)
     assert [rates_of(found, name) for name in ("vision", "audio", "text")] == [(1e-3, 0.01), (1e-3, 0.01), (1e-4, 0.01)]
     assert complete(small(data, "out", learning_rate=(0.5,)), mosi).learning_rate == (0.5, 0.5, 0.5)
-    two = small(data, "out", modalities=("text", "vision"), learning_rate=(1.0, 2.0, 3.0), weight_decay=(0.5, 0.25))
-    assert [rates_of(complete(two, mosi), name) for name in ("vision", "text")] == [(1.0, 0.5), (3.0, 0.25)]
+    some = complete(small(data, "out", modalities=("text", "vision")), mosi)
+    assert [rates_of(some, name) for name in ("vision", "text")] == [(1e-3, 0.01), (1e-4, 0.01)]
     assert (epochs_of("avmnist"), epochs_of("mosi")) == (100, 50)
+
+
+@pytest.mark.parametrize(
+    ("modalities", "values", "trained"),
+    [
+        (("vision", "text"), (1.0, 2.0), {"vision": 1.0, "text": 2.0}),
+        (("text", "vision"), (1.0, 2.0), {"vision": 2.0, "text": 1.0}),
+        (("text", "audio", "vision"), (1.0, 2.0, 3.0), {"vision": 3.0, "audio": 2.0, "text": 1.0}),
+        (("text", "vision"), (1.0, 2.0, 3.0), {"vision": 1.0, "text": 3.0}),
+        (None, (1.0, 2.0, 3.0), {"vision": 1.0, "audio": 2.0, "text": 3.0}),
+        (("text", "vision"), (1.0,), {"vision": 1.0, "text": 1.0}),
+    ],
+)
+def test_a_rate_belongs_to_the_modality_it_is_given_for(
+    data: Prepared, modalities: tuple[str, ...] | None, values: tuple[float, ...], trained: dict[str, float]
+) -> None:
+    asked = small(data, "out", modalities=modalities, learning_rate=values, weight_decay=values)
+    config = complete(asked, data)
+    assert {name: rates_of(config, name) for name in config.modalities or ()} == {
+        name: (value, value) for name, value in trained.items()
+    }
+    assert complete(config, data) == config
 
 
 def test_a_run_is_named_after_its_data_unless_it_is_told() -> None:

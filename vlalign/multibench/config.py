@@ -73,8 +73,8 @@ class MultibenchConfig(StudyConfig):
     """probability of dropout, in every layer"""
 
     learning_rate: Annotated[_Rates | None, ENCODERS] = None
-    """learning rate of all modalities, or of each one of those chosen or of the data (default: the published ones, or
-    0.001)"""
+    """learning rate of all modalities, or of each one: in the order of --modalities, or one for each modality of the
+    data in the data's order (default: the published ones, or 0.001)"""
 
     weight_decay: Annotated[_Decays | None, ENCODERS] = None
     """weight decay, likewise (default: the published ones, or 0)"""
@@ -137,26 +137,28 @@ def complete(config: MultibenchConfig, data: Prepared) -> MultibenchConfig:
             raise VlalignError(
                 f"{data.folder}: all labels of {title} are {float(split.labels[0]):g}: R² is not defined"
             )
-    modalities = config.modalities or data.modalities
-    for name in modalities:
+    asked = config.modalities or data.modalities
+    for name in asked:
         if name not in data.modalities:
             raise VlalignError(f"modalities has {name!r}: {data.folder} has {', '.join(data.modalities)}")
-    modalities = tuple(name for name in data.modalities if name in modalities)
+        if asked.count(name) > 1:
+            raise VlalignError(f"modalities has {name!r} {asked.count(name)} times: name each modality once")
+    modalities = tuple(name for name in data.modalities if name in asked)
     if len(modalities) < 2:
         raise VlalignError(f"modalities is {', '.join(modalities)}: alignment needs at least two")
     train = len(data.splits["train"].ids)
     if config.train_samples is not None and config.train_samples > train:
         raise VlalignError(f"train_samples is {config.train_samples}: {data.folder} has {train}")
     rates: dict[str, Any] = {}
-    for name, published in rates_of_data(data.name, modalities).items():
+    for name, published in rates_of_data(data.name, asked).items():
         values = getattr(config, name) or tuple(published)
         if len(values) == 1:
-            values *= len(modalities)
-        elif len(values) == len(data.modalities):
-            values = tuple(dict(zip(data.modalities, values, strict=True))[one] for one in modalities)
-        elif len(values) != len(modalities):
-            raise VlalignError(f"{name} has {len(values)} values: give one, or one for each of {', '.join(modalities)}")
-        rates[name] = values
+            values *= len(asked)
+        order = asked if len(values) == len(asked) else data.modalities
+        if len(values) != len(order):
+            raise VlalignError(f"{name} has {len(values)} values: give one, or one for each of {', '.join(asked)}")
+        by_modality = dict(zip(order, values, strict=True))
+        rates[name] = tuple(by_modality[modality] for modality in modalities)
     align = min(config.align_samples, len(data.splits[config.align_split].ids))
     done = replace(
         config, modalities=modalities, train_samples=config.train_samples or train,
