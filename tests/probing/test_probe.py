@@ -37,7 +37,7 @@ def test_the_layer_with_the_classes_is_chosen(x: torch.Tensor) -> None:
     result = vlalign.probe(x, CLASSES, **FEW)
     assert result.best == [1, 1, 1]
     assert result.value > 0.95
-    assert result.scores["accuracy"]["chance"] == pytest.approx(1 / 3)
+    assert [result.scores[name]["chance"] for name in result.scores] == pytest.approx([1 / 3] * 4)
     assert [layer["low"] <= layer["test"] <= layer["high"] for layer in result.layers] == [True] * 3
     assert max(result.layers[0]["test"], result.layers[2]["test"]) < 0.5
     assert [row["class"] for row in result.classes] == ["a", "b", "c"]
@@ -49,6 +49,14 @@ def test_the_layer_with_the_classes_is_chosen(x: torch.Tensor) -> None:
     assert "<table" in result._repr_html_()
     assert result.to_markdown().startswith("| class | samples | F1 |")
     assert list(result.to_frame()["chosen_in_folds"]) == [0, 3, 0]
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+def test_noise_has_a_macro_f1_of_about_chance(classes: int) -> None:
+    x = torch.randn(300, 4, generator=torch.Generator().manual_seed(classes))
+    score = vlalign.probe(x, [i % classes for i in range(300)], score="f1_macro", **FEW).scores["f1_macro"]
+    assert score["chance"] == pytest.approx(1 / classes)
+    assert score["value"] < score["chance"] + 0.05
 
 
 def test_series_and_frames_are_paired_by_their_index(x: torch.Tensor) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vlalign.probing.scores import constant_outputs, evaluate, one_score, per_class, resamples
+from vlalign.probing.scores import chance_level, evaluate, per_class, resamples
 
 
 def slow_f1(predicted: np.ndarray, values: np.ndarray) -> float:
@@ -61,14 +61,46 @@ def test_scores_of_classes_and_numbers() -> None:
     assert scores["f1_macro"] == pytest.approx((1 + 2 / 3 + 4 / 5) / 3)
     y = np.array([[1.0], [2], [3], [6]])
     assert evaluate("regression", y + 1, y)["r2"][0] == pytest.approx(1 - 4 / 14)
-    assert evaluate("regression", constant_outputs("regression", y, "r2"), y)["r2"][0] == pytest.approx(0)
 
 
-@pytest.mark.parametrize(("name", "expected"), [("f1_macro", (2 / 3 + 0.4) / 2), ("auprc", 0.375), ("accuracy", 0.625)])
-def test_chance_is_the_best_prediction_without_features(name: str, expected: float) -> None:
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("f1_macro", (2 / 3 + 0.4) / 2),
+        ("f1_weighted", 2 / 3 * 2 / 3 + 0.4 / 3),
+        ("f1_micro", 4 / 7),
+        ("auprc", 0.375),
+        ("accuracy", 0.625),
+    ],
+)
+def test_chance_of_labels_is_that_of_the_best_constant_prediction(name: str, expected: float) -> None:
     values = np.array([[1, 0], [1, 0], [0, 1], [0, 0]], dtype=bool)
-    outputs = constant_outputs("labels", values, name)
-    assert one_score(name, "labels", outputs, values, np.ones((1, 4)))[0] == pytest.approx(expected)
+    chance = chance_level(name, "labels", values.mean(axis=0))
+    assert chance == pytest.approx(expected)
+    if name != "auprc":
+        constant = [np.tile(row, (4, 1)) for row in np.array([[1, 1], [1, -1], [-1, 1], [-1, -1.0]])]
+        assert chance == pytest.approx(max(evaluate("labels", outputs, values)[name][0] for outputs in constant))
+
+
+@pytest.mark.parametrize("shares", [[0.5, 0.5], [0.9, 0.1], [0.6, 0.3, 0.1], [0.34, 0.33, 0.33]])
+def test_chance_of_classes_is_the_best_guess_by_shares(shares: list[float]) -> None:
+    p = np.array(shares)
+    steps = np.linspace(0, 1, 401)
+    grid = np.stack(np.meshgrid(*[steps] * (len(p) - 1)), axis=-1).reshape(-1, len(p) - 1)
+    guesses = np.column_stack([grid, 1 - grid.sum(axis=1)])
+    guesses = guesses[guesses[:, -1] >= 0]
+    f1 = 2 * p * guesses / (p + guesses)
+    expected = {"accuracy": p.max(), "f1_macro": f1.mean(axis=1).max(), "f1_weighted": (f1 @ p).max()}
+    for name, value in expected.items():
+        assert chance_level(name, "classes", p) == pytest.approx(value, abs=1e-5)
+    assert chance_level("auprc", "classes", p) == pytest.approx(1 / len(p))
+    n = 20_000
+    y = np.repeat(np.arange(len(p)), np.round(p * n).astype(int))
+    draw = np.random.default_rng(0)
+    guessed = np.eye(len(p))[draw.choice(len(p), n, p=p)]
+    assert evaluate("classes", guessed, np.eye(len(p), dtype=bool)[y])["f1_macro"][0] == pytest.approx(
+        1 / len(p), abs=0.02
+    )
 
 
 def test_a_class_that_no_sample_has_does_not_count() -> None:

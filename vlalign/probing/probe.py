@@ -19,7 +19,7 @@ from vlalign.probing.folds import Fold, check_folds, given_fold, hashed_folds
 from vlalign.probing.linear import logistic, outputs_of, principal_axes, ridge
 from vlalign.probing.options import SCORES, ProbeKeywords, ProbeOptions
 from vlalign.probing.result import ProbeResult, ProbeResults
-from vlalign.probing.scores import constant_outputs, evaluate, one_score, per_class, resamples
+from vlalign.probing.scores import chance_level, evaluate, one_score, per_class, resamples
 from vlalign.probing.targets import Targets, make_targets
 from vlalign.row_ids import by_row, is_missing, without_ids
 from vlalign.scoring.layers import find_device
@@ -31,7 +31,7 @@ from vlalign.version import __version__
 if TYPE_CHECKING:
     from vlalign.store import FeatureStore, Run
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 @keywords(ProbeKeywords)
@@ -176,7 +176,7 @@ class Planned:
         scores = {}
         for name in observed:
             low, high = _interval(drawn[name])
-            chance = float(one_score(name, task, constant_outputs(task, values, name), values, once)[0])
+            chance = chance_level(name, task, values.mean(axis=0))
             scores[name] = {"value": float(observed[name][0]), "low": low, "high": high, "chance": chance}
         classes = _per_class(targets, picked, values, weights)
         parts = {part: [len(getattr(fold, part)) for fold in self.folds] for part in ("train", "valid", "test")}

@@ -38,8 +38,8 @@ class ProbeResult(Result):
         layers: of each layer index, name, width, mean main score on validation (``valid``), the one of all test samples
             (``test``) with its 95 % interval, and the penalties chosen in each fold.
         best: position of the layer that validation chose in each fold.
-        scores: of these layers on the test samples, by name: value, low, high, and chance: that of the best prediction
-            that knows no features.
+        scores: of these layers on the test samples, by name: value, low, high, and chance: the best to expect of
+            a prediction that knows no features (see :func:`vlalign.probing.scores.chance_level`).
         classes: the same of each class, label or number: F1 and AUPRC, or R².
         options, environment, seconds: of the computation.
     """

@@ -54,16 +54,41 @@ def per_class(task: str, outputs: Floats, values: NDArray, weights: Floats) -> M
     return {"f1": f1, "auprc": average_precision(outputs, values, weights)}
 
 
-def constant_outputs(task: str, values: NDArray, name: str) -> Floats:
-    """Return outputs [n, C] of the best prediction that knows no features, for the chance level of a score.
+def chance_level(name: str, task: str, shares: Floats) -> float:
+    """Return the best score to expect of a prediction that knows the shares of the classes, but no features.
 
-    The most frequent class; for labels every label (F1, AUPRC: its share of the samples) or, for the accuracy, what
-    most samples have; the mean of numbers.
+    F1 of a class of share p that is guessed for a share q of the samples is 2 p q / (p + q). Over guesses of classes,
+    its mean is largest, 1 / C, for q = p, and its mean weighted by p for q = p · max(0, √(p / μ) − 1), where μ makes
+    the sum of q 1; the accuracy is largest for the most frequent class. A label is guessed for all samples (F1; for
+    micro F1 only as many of the most frequent labels as give the largest), or where most samples have it (accuracy).
+    AUPRC is the mean share; R² is 0, that of the mean.
+
+    Args:
+        name: of the score.
+        task: classes, labels or regression.
+        shares: of the tested samples that have each class or label, in (0, 1) [C].
+
+    >>> chance_level("f1_macro", "classes", np.array([0.9, 0.1]))
+    0.5
     """
-    mean = values.mean(axis=0)
+    p = np.sort(shares)[::-1]
+    if name == "r2":
+        return 0.0
+    if name == "auprc":
+        return float(p.mean())
     if task == "labels":
-        mean = mean - 0.5 if name == "accuracy" else np.ones(values.shape[1])
-    return np.broadcast_to(mean, values.shape).astype(np.float64)
+        if name == "accuracy":
+            return float(np.maximum(p, 1 - p).mean())
+        if name == "f1_micro":
+            return float((2 * p.cumsum() / (p.sum() + np.arange(1, len(p) + 1))).max())
+        return float(np.average(2 * p / (1 + p), weights=p if name == "f1_weighted" else None))
+    if name == "accuracy":
+        return float(p[0])
+    if name == "f1_macro":
+        return 1 / len(p)
+    levels = ((p**1.5).cumsum() / (1 + p.cumsum())) ** 2  # μ, if the first classes alone are guessed
+    q = p * np.maximum(0, np.sqrt(p / levels[p > levels][-1]) - 1)
+    return float((p * 2 * p * q / (p + q)).sum())
 
 
 def decisions(task: str, outputs: Floats) -> Bools:
