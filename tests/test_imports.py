@@ -34,7 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "baseline": {"models", "data", "extraction", "store"},
     "stats": {"metrics"},
     "scoring": {"store", "metrics", "stats"},
-    "decomposition": {"scoring"},
+    "decomposition": {"scoring", "stats"},
     "probing": SCORES | {"data", "models"},
     "reproduce": {"metrics", "scoring"},
     "report": EXTRACTION | SCORES | {"baseline", "decomposition", "probing", "reproduce"},

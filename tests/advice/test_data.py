@@ -72,6 +72,13 @@ def test_a_column_that_is_the_label_is_warned_of(caplog: pytest.LogCaptureFixtur
     assert "first: column 5 (from 0) equals the label" in caplog.text
 
 
+def test_repeated_rows_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        make_data(X1[np.arange(60) // 5], X2, Y)
+    assert "first: 60 of 60 rows are exact repeats (up to 5 alike)" in caplog.text
+    assert "second" not in caplog.text
+
+
 def test_every_sample_is_tested_on_once_a_seed() -> None:
     folds = data().folds(4, 3)
     assert sorted(np.concatenate([test for _, _, test in folds])) == list(range(60))

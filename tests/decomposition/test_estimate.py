@@ -215,6 +215,16 @@ def test_a_column_that_is_the_label_is_reported(caplog: pytest.LogCaptureFixture
     assert caplog.messages == ["x2: column 3 (from 0) equals the label: if it was made from it, leave it out"]
 
 
+def test_repeated_rows_are_reported(caplog: pytest.LogCaptureFixture) -> None:
+    from vlalign.decomposition.samples import check_samples
+
+    with caplog.at_level(logging.WARNING, logger="vlalign"):
+        check_samples([FEATURES, FEATURES[np.arange(60) // 5]], CLASSES, 5, 4)
+    (line,) = caplog.messages
+    assert line.startswith("x2: 60 of 60 rows are exact repeats (up to 5 alike)")
+    assert "keep one row of each, or use `vlalign probe --groups`" in line
+
+
 def test_regression_targets_become_quantile_bins() -> None:
     from vlalign.decomposition.samples import check_samples
 

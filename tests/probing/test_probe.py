@@ -76,6 +76,16 @@ def test_series_and_frames_are_paired_by_their_index(x: torch.Tensor) -> None:
         vlalign.probe(features, labels.iloc[1:], **FEW)
 
 
+def test_repeats_without_groups_are_warned_of(x: torch.Tensor, caplog: pytest.LogCaptureFixture) -> None:
+    repeated, labels = x[:, 1].repeat(2, 1), CLASSES * 2
+    vlalign.probe(repeated, labels, groups=list(range(N)) * 2, **FEW)
+    assert not caplog.messages
+    vlalign.probe(repeated, labels, **FEW)
+    (line,) = caplog.messages
+    assert f"{2 * N} of {2 * N} rows are exact repeats (up to 2 alike)" in line
+    assert "give the group of each sample (groups=, --groups)" in line
+
+
 def test_labels_with_an_index_are_by_id(x: torch.Tensor) -> None:
     frame, labels = pd.DataFrame(x[:, 1].numpy()), pd.Series(CLASSES)
     expected = vlalign.probe(frame, labels, **FEW).value

@@ -19,6 +19,7 @@ from vlalign.stats.checks import (
     hubness,
     near_counts,
     near_duplicates,
+    repeats_warning,
     warnings,
 )  # fmt: skip
 
@@ -105,6 +106,18 @@ def test_rows_of_zeros_are_no_duplicates() -> None:
 
 def test_nothing_to_warn_of() -> None:
     assert warnings(check_side(layer_of(200, 20))) == []
+    assert repeats_warning(layer_of(200, 20), "x", "keep one") is None
+
+
+def test_repeats_in_folds() -> None:
+    layer = layer_of(200, 20)
+    layer[1] = layer[0]
+    assert repeats_warning(layer, "x", "keep one") is None  # 2 of 200: 1 %
+    layer[2] = layer[0]
+    line = repeats_warning(layer, "x", "keep one")
+    assert line is not None
+    assert line.startswith("x: 3 of 200 rows are exact repeats (up to 3 alike): if they are of one sample")
+    assert "training and test share it and results are too good: keep one; " in line
 
 
 def test_warnings() -> None:

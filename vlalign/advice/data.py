@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vlalign.arrays import as_float32, content_digest
-from vlalign.decomposition.samples import LEAST_IN_FOLD, check_labels, paired_views, refuse_rare, warn_of_leak
+from vlalign.decomposition.samples import (
+    LEAST_IN_FOLD,
+    check_labels,
+    paired_views,
+    refuse_rare,
+    warn_of_leak,
+    warn_of_repeats,
+)
 from vlalign.errors import VlalignError, short_line
 from vlalign.files import parse_json
 from vlalign.row_ids import by_row
@@ -151,6 +158,7 @@ def make_data(
     sides, extra = [side[:n] for side in whole], [side[n:] for side in whole]
     for side, name in zip(sides, names, strict=True):
         warn_of_leak(side, target, classes, name)
+        warn_of_repeats(side, name)
     if not classes:
         target = as_float32(target[:, None])[:, 0]
     return PairedData(

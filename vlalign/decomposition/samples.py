@@ -18,12 +18,14 @@ from vlalign.display import quoted
 from vlalign.errors import VlalignError
 from vlalign.row_ids import by_row, is_missing, refuse_alike
 from vlalign.scoring.inputs import Side, check_pairing, is_run, pairing_notes, sample_names
+from vlalign.stats.checks import repeats_warning
 
 log = logging.getLogger(__name__)
 
 LEAST_IN_FOLD = 5  # samples of a class
 _MOST_CLASSES = 50
 _EQUAL = 0.9999  # correlation of a column with the label
+_REMEDY = "keep one row of each, or use `vlalign probe --groups`"
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ def check_samples(views: Sequence[Any], y: Any, folds: int, bins: int) -> Sample
     target, classes = check_labels(y, ids, count, _MOST_CLASSES)
     for view, name in zip(paired, names, strict=True):
         warn_of_leak(view, target, classes, name)
+        warn_of_repeats(view, name)
     labels = target
     if not classes:
         classes, labels = _binned(target, bins)
@@ -198,6 +201,12 @@ def warn_of_leak(view: Tensor, target: Tensor, classes: Sequence[str], name: str
     if leaks.any():
         column = int(leaks.nonzero()[0, 0])
         log.warning("%s: column %d (from 0) equals the label: if it was made from it, leave it out", name, column)
+
+
+def warn_of_repeats(view: Tensor, name: str) -> None:
+    """Warn of rows [N, D] that are repeated: as samples of several folds they leak labels from training to test."""
+    if line := repeats_warning(view, name, _REMEDY):
+        log.warning(line)
 
 
 def _binned(target: Tensor, bins: int) -> tuple[tuple[str, ...], Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from vlalign.probing.scores import chance_level, evaluate, one_score, per_class,
 from vlalign.probing.targets import Targets, make_targets
 from vlalign.row_ids import by_row, is_missing, without_ids
 from vlalign.scoring.layers import find_device
+from vlalign.stats.checks import repeats_warning
 from vlalign.stats.null import generator
 from vlalign.store.checksums import canonical, encode, sha256_bytes
 from vlalign.store.probes import read_probe, write_probe
@@ -31,7 +33,10 @@ from vlalign.version import __version__
 if TYPE_CHECKING:
     from vlalign.store import FeatureStore, Run
 
+log = logging.getLogger(__name__)
+
 _FORMAT = 2
+_GROUPS = "give the group of each sample (groups=, --groups)"  # remedy for repeats
 
 
 @keywords(ProbeKeywords)
@@ -260,6 +265,8 @@ def _planned(features: ProbedFeatures, labels: Any, options: ProbeKeywords) -> P
     else:
         folds = given_fold(split, grouped)
     check_folds(folds, targets)
+    if groups is None and (line := repeats_warning(features.load(len(features.axis) - 1), features.title, _GROUPS)):
+        log.warning(line)
     numbers = None if grouped is None else np.unique(grouped, return_inverse=True)[1].astype(np.int64)
     return Planned(features, targets, folds, numbers, options)
 

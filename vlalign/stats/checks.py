@@ -93,6 +93,29 @@ def check_side(
     }
 
 
+def repeats_warning(layer: Tensor, name: str, remedy: str) -> str | None:
+    """Return one line if more than :data:`DUPLICATE_SHARE` of the rows [N, D] are repeated, which folds would share.
+
+    Args:
+        layer: features.
+        name: of the features, for the line.
+        remedy: what to do where the repeats are of one sample, such as "name the groups they form".
+
+    >>> import torch
+    >>> repeats_warning(torch.tensor([[0.5], [0.5], [0.7]]), "image", "keep one")  # doctest: +ELLIPSIS
+    'image: 2 of 3 rows are exact repeats (up to 2 alike)...
+    """
+    sizes = np.bincount(row_labels(layer))
+    repeated = int(sizes[sizes > 1].sum())
+    if repeated <= DUPLICATE_SHARE * len(layer):
+        return None
+    return (
+        f"{name}: {repeated} of {len(layer)} rows are exact repeats (up to {sizes.max()} alike): if they are of one "
+        f"sample (captions of one image), training and test share it and results are too good: {remedy}; features of "
+        "few possible values repeat anyway"
+    )
+
+
 def near_duplicates(layer: Tensor | LazyLayer, near: float = NEAR, neighbours: Tensor | None = None) -> tuple[int, int]:
     """Count the samples of a layer [N, D] that have another one of cosine > ``near``, and the pairs of such samples.
 
