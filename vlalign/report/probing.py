@@ -98,7 +98,8 @@ def _correlations(results: ProbeResults, records: str) -> list[ProbeCorrelation]
     correlations = correlate(list(results), records_in(Path(records)).values())
     if not correlations:
         raise VlalignError(
-            f"{records} has no scores of five or more of these models with the same reference: score them first"
+            f"{records} has no scores of five or more of these models with the same reference, under the same "
+            "conditions: score them first"
         )
     return correlations
 
@@ -131,7 +132,8 @@ def _show_correlations(correlations: Sequence[ProbeCorrelation], console: Consol
         spread = interval(one.result.low, one.result.high, 2, " to ")
         counts = f"{one.result.n} of {one.result.families}", f"{len(one.references)}"
         numbers = signed(one.result.rho), spread, number(one.result.slope, 3)
-        rows.append([one.of, one.modality, one.metric, *numbers, *counts])
+        alignment = ", ".join(filter(None, [one.metric, one.conditions]))
+        rows.append([one.of, one.modality, alignment, *numbers, *counts])
     columns = ["performance", "models", "alignment", "ρ", "95 % interval", "slope", "models of families", "references"]
     console.print(titled("Does alignment predict performance?", table(columns, rows, left=columns[1:3])))
     text = "ρ and slope are means over references; the interval counts families of models (jackknife), three or more."
