@@ -163,6 +163,15 @@ def is_missing(value: Any) -> bool:
         return True
 
 
+def label_text(label: Any) -> str:
+    """Return a label as text, whole numbers without a decimal point and with all digits.
+
+    >>> label_text(1000001.0), label_text(0.5), label_text("a")
+    ('1000001', '0.5', 'a')
+    """
+    return str(int(label) if isinstance(label, float) and label.is_integer() else label)
+
+
 def refuse_alike(labels: Iterable[Any], what: str) -> None:
     """Refuse distinct labels that differ only in type or in the spaces around them, such as 3, "3" and "3 ".
 
@@ -171,8 +180,7 @@ def refuse_alike(labels: Iterable[Any], what: str) -> None:
     """
     known: dict[str, Any] = {}
     for label in labels:
-        whole_number = isinstance(label, float) and label.is_integer()
-        text = str(int(label) if whole_number else label).strip()
+        text = label_text(label).strip()
         if (other := known.setdefault(text, label)) != label:
             raise VlalignError(f"{what}: {other!r} and {label!r} differ only in type or spaces: write them alike")
 

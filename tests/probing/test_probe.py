@@ -212,6 +212,17 @@ def test_numbers_as_texts_are_a_regression_where_they_have_fractions() -> None:
     assert make_targets([10, 9] * 20).names == ["9", "10"]
 
 
+def test_large_codes_of_classes_are_kept_apart_whatever_their_type() -> None:
+    codes = [1000001, 1000002, 2000001] * 10
+    whole = make_targets(codes)
+    assert whole.names == ["1000001", "1000002", "2000001"]
+    for given in ([float(code) for code in codes], [str(code) for code in codes], [-0.0, 1e17, 5.0] * 10):
+        targets = make_targets(given)
+        assert targets.values.sum(axis=0).tolist() == [10, 10, 10]
+    assert make_targets([float(code) for code in codes]).sha256 == whole.sha256
+    assert targets.names == ["0", "5", "100000000000000000"]
+
+
 def test_columns_and_targets_of_any_offset_and_scale() -> None:
     draw = np.random.default_rng(0)
     x = draw.normal(size=(300, 6))

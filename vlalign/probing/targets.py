@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from vlalign.display import quoted
 from vlalign.errors import VlalignError
-from vlalign.row_ids import is_missing, refuse_alike
+from vlalign.row_ids import is_missing, label_text, refuse_alike
 
 LEAST = 10  # samples of every class, with and without every label
 _MOST_CLASSES = 1000
@@ -63,7 +63,7 @@ def make_targets(rows: Sequence[Any], task: str | None = None, names: Sequence[s
         return _labels(rows, names)
     if lists:
         raise VlalignError("classes are one value a sample, but samples have lists: choose the task labels")
-    texts = [_text(value) for value in rows]
+    texts = [label_text(value) for value in rows]
     classes = _sorted(set(texts))
     refuse_alike(classes, "labels")
     if len(classes) < 2:
@@ -95,10 +95,6 @@ def _number(value: Any) -> float | None:
     except (TypeError, ValueError):
         return None
     return number if np.isfinite(number) else None
-
-
-def _text(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) and value % 1 == 0 else str(value)
 
 
 def _sorted(names: set[str]) -> list[str]:

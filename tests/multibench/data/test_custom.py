@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from support.multibench import write_pickle
 
 from vlalign.errors import VlalignError
+from vlalign.multibench.data.arrays import count_values
 from vlalign.multibench.data.custom import prepare_custom, source_of_arrays, split_ids
 
 
@@ -100,6 +101,14 @@ def test_tasks(tmp_path: Path, labels: Any, task: str | None, found: str, dtype:
     assert prepared.task == found
     assert prepared.splits["train"].labels.dtype == dtype
     assert prepared.pool == ("cls" if found == "classification" else "mean")
+
+
+def test_large_codes_of_classes_have_names_apart(tmp_path: Path) -> None:
+    prepared = prepare(tmp_path, flat(labels=np.arange(40) % 4 + 1000001.0), task="classification")
+    assert prepared.about["statistics"]["classes"] == ["1000001", "1000002", "1000003", "1000004"]
+    for dtype in (np.float32, np.float64, np.int64):
+        counts = count_values(np.array([1000001, 1000002, 2000001] * 2, dtype=dtype))
+        assert counts == {"1000001": 2, "1000002": 2, "2000001": 2}
 
 
 @given(st.integers(0, 99), st.permutations(range(60)))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from vlalign.errors import VlalignError
+from vlalign.row_ids import label_text
 
 Array = np.ndarray[Any, Any]
 Blocks = Callable[[], Iterable[tuple[Array, Array]]]
@@ -74,10 +75,12 @@ def row_blocks(values: Array, numbers: Array, change: Callable[[Array, Array], A
 def count_values(values: Array) -> dict[str, int]:
     """Return how often each value occurs, by its text.
 
-    >>> count_values(np.array([1.0, -1.0, 1.0]))
-    {'-1': 1, '1': 2}
+    >>> count_values(np.array([1.0, -1.0, 1.0, 0.1], dtype=np.float32))
+    {'-1': 1, '0.1': 1, '1': 2}
     """
-    return {f"{value:g}": int(count) for value, count in zip(*np.unique(values, return_counts=True), strict=True)}
+    known, counts = np.unique(values, return_counts=True)
+    texts = [label_text(value.item()) if value == np.round(value) else str(value) for value in known]
+    return dict(zip(texts, counts.tolist(), strict=True))
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from vlalign.multibench.data.arrays import (
 )
 from vlalign.multibench.data.source import ALIASES, Source, read_array, read_source, source_file
 from vlalign.multibench.data.validation import SPLITS, TASKS
+from vlalign.row_ids import label_text
 
 if TYPE_CHECKING:
     from vlalign.multibench.data.prepared import Prepared
@@ -303,7 +304,7 @@ def find_targets(source: Source, task: str | None) -> tuple[dict[str, Array], st
             f"{source.path}: labels have {len(known)} values: a classification needs 2 or more classes, and samples of "
             "each (--task regression takes numbers)"
         )
-    names = [f"{value:g}" if isinstance(value, float) else str(value) for value in known.tolist()]
+    names = [label_text(value) for value in known.tolist()]
     return {split: np.searchsorted(known, values).astype(np.int64) for split, values in raw.items()}, task, names
 
 
