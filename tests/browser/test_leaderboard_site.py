@@ -289,6 +289,30 @@ def test_the_scatter(watched: Watched, site: Path) -> None:
     page.wait_for_selector("#scatter >> text=known performance")
 
 
+def test_all_pairs_show_whose_performance_it_is(watched: Watched, tmp_path: Path) -> None:
+    records = [
+        made_up(f"text-{x}", f"text-{y}", level + 0.01 * i, bits=1 + 0.1 * i, modalities=("text", "text"))
+        for x, level in (("x", 0.1), ("y", 0.5))
+        for i, y in enumerate("abcdef")
+    ]
+    (tmp_path / "index.html").write_text(index_page(make_board(collected(*records)), ""), encoding="utf-8")
+    page = watched.open(address(tmp_path))
+    page.click("#tab-scatter")
+    page.wait_for_selector("#scatter .fitted")
+    page.select_option("#reference", label="all pairs (12)")
+    page.wait_for_selector("#scatter >> text=mean over 2 references")
+    assert "Spearman's ρ = 1.00" in page.locator("#scatter p").inner_text()
+    assert page.locator("#scatter .fitted").count() == 0
+    marks = page.locator("#scatter a").evaluate_all(
+        "(all) => all.map((one) => [one.getAttribute('aria-label'), one.querySelector('path').getAttribute('fill')])"
+    )
+    families = page.evaluate("DATA.families")
+    assert [label.rpartition(" of ")[2] for label, _ in marks] == [f"text-{y}" for y in "abcdef"] * 2
+    assert all(fill == families[label.rpartition(" of ")[2]]["colour"] for label, fill in marks)
+    page.click("#tab-table")
+    assert "bits per byte of text-f" in column(page, "Performance")[0]
+
+
 def milliseconds(page: Page, act: str, values: Sequence[str] = ("",)) -> float:
     """Time until what ``act`` does with ``value`` is laid out: the slowest value, each at its best of three."""
     code = f"""(values) => Math.max(...values.map((value) => {{

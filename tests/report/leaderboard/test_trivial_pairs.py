@@ -34,7 +34,7 @@ def test_trivial_pairs_stand_beside_the_models(tmp_path: Path) -> None:
     assert group["trivial"]["text"].startswith("pixels × TF-IDF 0.2000 (0.150 – 0.250, p ≤ 0.01); random")
     first = group["rankings"][0]
     assert first["name"] == "vision-a"
-    assert re.fullmatch(r"ρ = −1.00 \(−1.00 to .*; 5 families\)", first["rho"])  # of the five models
+    assert re.fullmatch(r"ρ = −1.00 \(−1.00 to .*; 5 families\)", first["rho"]["score"])  # of the five models
     names = [one["name"] for one in group["rankings"]]
     assert names[-1] == "all pairs"
     assert {name.partition(" (")[0] for name in names[-5:-1]} == {
@@ -45,11 +45,3 @@ def test_trivial_pairs_stand_beside_the_models(tmp_path: Path) -> None:
         beside = Baselines([*trivial, mixed]).text(entry.record)
         assert ("Beside baselines on the same samples" in page) == bool(beside)
         assert beside in page
-
-
-def test_correlations_with_performance_count_families(tmp_path: Path) -> None:
-    names = ["llama-7b", "llama-13b", "llama-30b", "bloom-560m", "bloom-1b1", "bloom-1b7"]
-    models = [made_up("vision-a", name, 0.3 + 0.05 * i, bits=1 - 0.1 * i) for i, name in enumerate(names)]
-    save_leaderboard(collected(*models), tmp_path)
-    text = (tmp_path / "index.html").read_text(encoding="utf-8")
-    assert "(6 models of 2 families: five are needed)" in text

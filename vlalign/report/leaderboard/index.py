@@ -185,6 +185,12 @@ _ROW: Columns = {
     "q": lambda row, _: _short(row.q),
 }
 
+#: measures of a pair whose correlation with performance is shown; calibrated scores are often equal, at 0
+_MEASURES: dict[str, Callable[[Entry], float | None]] = {
+    "score": lambda entry: entry.record.score,
+    "above": lambda entry: entry.corrected,
+}
+
 
 def _group(board: Board, group: Group, title: str, places: Mapping[str, int], at: Mapping[str, int]) -> dict[str, Any]:
     shared = group.conditions
@@ -206,7 +212,7 @@ def _group(board: Board, group: Group, title: str, places: Mapping[str, int], at
                 "run": ranking.reference if ranking.reference == ALL else board.models[ranking.reference].id,
                 "side": ranking.side,
                 "name": _reference(board, ranking),
-                "rho": _rho(board, ranking),
+                "rho": {name: _rho(board, ranking, measure) for name, measure in _MEASURES.items()},
                 **_table(_ROW, ranking.rows, at),
             }
             for ranking in group.rankings
@@ -224,26 +230,41 @@ def _trivial(pairs: list[ScoreRecord]) -> dict[str, Any] | None:
     return {"text": pairs_text(pairs), **{name: _short(value) for name, value in scores.items()}}
 
 
-def _rho(board: Board, ranking: Ranking) -> str:
-    """Return Spearman's ρ of score and performance with an interval that counts families, or why it is missing.
+def _rho(board: Board, ranking: Ranking, measure: Callable[[Entry], float | None]) -> str:
+    """Return Spearman's ρ of a measure and performance with an interval that counts families, or why it is missing.
 
-    Sizes of one model are alike, so fewer than five families are too few. Baselines do not count.
+    That of all pairs is the mean over references, each with the same models: pooled, levels of references would count.
+    Sizes of one model are alike, so fewer than five families are too few. Baselines, and a model with itself, do not
+    count.
     """
-    rows = [row for row in ranking.rows if not any(is_baseline(key) for key in _keys(row))]
-    known = [(row, *p) for row in rows if (p := _performance(row)) is not None]
-    if len({unit for _, _, unit, _ in known}) > 1:
+    known = [
+        (getattr(row.entry, "y" if side == "x" else "x"), getattr(row.entry, side), unit, value, score)
+        for row in ranking.rows
+        if row.entry.x != row.entry.y and not any(is_baseline(key) for key in _keys(row))
+        and (score := measure(row.entry)) is not None and (performance := _performance(row)) is not None
+        for side, unit, value in [performance]
+    ]  # fmt: skip
+    scores = {(reference, model): score for reference, model, _, _, score in known}
+    values = {model: value for _, model, _, value, _ in known}
+    references = dict.fromkeys(reference for reference, *_ in known)
+    families = [board.models[model].family for model in values]
+    if len({unit for _, _, unit, _, _ in known}) > 1:
         return rho_text(None, "performances of several units")
-    families = [board.models[getattr(row.entry, side)].family for row, side, _, _ in known]
     if (different := len(set(families))) < LEAST:
         of = "1 family" if different == 1 else f"{different} families"
-        return rho_text(None, f"{plural(len(known), 'model')} of {of}: five are needed")
-    scores = np.array([[row.entry.record.score for row, *_ in known]])
-    performance = [value for *_, value in known]
-    if min(np.ptp(scores), np.ptp(performance)) == 0:
+        return rho_text(None, f"{plural(len(values), 'model')} of {of}: five are needed")
+    if not len(known) == len(scores) == len(references) * len(values):
+        return rho_text(None, "not every model has one score with every reference: choose a reference")
+    if any(values[model] != value for _, model, _, value, _ in known):
+        return rho_text(None, "several performances of one model: choose a reference")
+    table = np.array([[scores[reference, model] for model in values] for reference in references])
+    performances = list(values.values())
+    if min(np.ptp(table, axis=1).min(), np.ptp(performances)) == 0:
         return rho_text(None, "all scores or all performances are equal")
-    one = family_correlation(scores, performance, families)
+    one = family_correlation(table, performances, families)
     low, high = (coefficient(end) for end in (one.low, one.high) if end is not None)
-    return f"ρ = {coefficient(one.rho)} ({low} to {high}; {different} families)"
+    mean = f"; mean over {len(references)} references" if len(references) > 1 else ""
+    return f"ρ = {coefficient(one.rho)} ({low} to {high}; {different} families{mean})"
 
 
 def _keys(row: Row) -> list[Mapping[str, Any]]:

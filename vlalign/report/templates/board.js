@@ -29,6 +29,7 @@ function rowsOf(group, ranking) {
       if (ranking.model === ALL) words.push(other.name, other.family, other.run);
       return { entry, rank, last, q, model, other, k: group.k, n: group.n, performance: entry[`performance_${own}`],
         unit: entry[`unit_${own}`], truncated: entry[`truncated_${own}`],
+        measured: DATA.models[entry[own]],
         layers: `${entry[`layer_${first}`]} × ${entry[`layer_${second}`]}`,
         own: `${entry[`layer_${first}`]} of ${entry[`layers_${first}`]}`,
         others: `× ${entry[`layer_${second}`]} of ${entry[`layers_${second}`]}`,
@@ -53,6 +54,9 @@ function drawInterval({ entry }) {
     svg("circle", { class: "dot1", cx: score, cy: 5, r: 2.6 }));
 }
 
+// The unit of a performance; among all pairs also whose performance it is.
+const unitOf = (row) => (ranking().model === ALL ? `${row.unit} of ${row.measured.name}` : row.unit);
+
 const COLUMNS = [
   { key: "rank", name: "Rank", tip: "first and last that the intervals allow: 1 + those entirely above, all less those " +
     "entirely below", up: true, value: (r) => (r.rank === null ? null : r.rank + r.last / 1e6),
@@ -72,7 +76,7 @@ const COLUMNS = [
   { key: "q", name: "q", tip: "false discovery rate", up: true, value: (r) => r.q,
     show: (r) => (r.q === null ? "–" : String(Number(r.q.toPrecision(2)))) },
   { key: "performance", name: "Performance", up: true, value: (r) => r.performance, show: (r) => fixed(r.performance, 3),
-    small: (r) => (r.performance === null ? "" : r.unit + (r.truncated ? `, ${r.truncated} truncated` : "")) },
+    small: (r) => (r.performance === null ? "" : unitOf(r) + (r.truncated ? `, ${r.truncated} truncated` : "")) },
   { key: "params", name: "Parameters", value: (r) => r.model.params, show: (r) => r.model.count },
   { key: "precision", name: "Precision", up: true, word: true, value: (r) => r.model.precision || null,
     show: (r) => r.model.precision || "–" },

@@ -98,7 +98,7 @@ function showScatter(rows) {
       svg("text", { x: at + (end ? -5 : 5), y: frame.top + 10, "text-anchor": end ? "end" : "start" }, "best trivial pair"));
   }
   const models = known.filter((row) => row.model.family !== "baseline" && row.other.family !== "baseline");
-  const line = fittedLine(models.map((row) => [row.entry[state.measure], row.performance]));
+  const line = ranking().model === ALL ? null : fittedLine(models.map((row) => [row.entry[state.measure], row.performance]));
   if (line) parts.push(svg("path", { class: "fitted", d: `M${line.map(([x, y]) => `${frame.x(x)} ${frame.y(y)}`).join("L")}` }));
   known.forEach((row, i) => {
     const [x, y] = [frame.x(row.entry[state.measure]), frame.y(row.performance)];
@@ -107,8 +107,8 @@ function showScatter(rows) {
     }
     const name = ranking().model === ALL ? `${row.model.name} × ${row.other.name}` : row.model.name;
     const summary = `${name}: ${MEASURES[state.measure]} ${fixed(row.entry[state.measure], 4)}, ${fixed(row.performance, 3)} ` +
-      row.unit;
-    const { colour, path } = DATA.families[row.model.family];
+      unitOf(row);
+    const { colour, path } = DATA.families[row.measured.family];
     parts.push(svg("a", { href: `${row.entry.page}#${here}`, "data-stop": `0,${i}`, "aria-label": summary },
       svg("path", { d: path, fill: colour, stroke: "currentColor", "stroke-width": 0.8,
         transform: `translate(${x} ${y}) scale(1.1)` }), svg("title", {}, summary)));
@@ -120,8 +120,9 @@ function showScatter(rows) {
   });
   const label = `Scatter of ${known.length} ${known.length === 1 ? "row" : "rows"}: ${units} against ${MEASURES[state.measure]}`;
   const all = ranking().rows.length;
-  const rho = state.measure === "calibrated" ? "" :
-    ` ${ranking().rho.replace(/^ρ/, "Spearman's ρ")}${known.length < all ? ` (of all ${all} ${ranking().model === ALL ? "pairs" : "models"})` : ""}.`;
+  const correlation = ranking().rho[state.measure];
+  const rho = correlation === undefined ? "" :
+    ` ${correlation.replace(/^ρ/, "Spearman's ρ")}${known.length < all ? ` (of all ${all} ${ranking().model === ALL ? "pairs" : "models"})` : ""}.`;
   box.replaceChildren(el("p", { class: "dim" }, `${label}${raw ? ", with intervals" : ""}.` +
     `${line ? " Line: least squares." : ""}${rho} Arrow keys move among the marks, Enter opens the pair.`),
   el("div", { class: "wide" }, svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "group",
