@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -138,6 +139,24 @@ def test_self_similarity_and_degenerate_features() -> None:
     assert cka(equidistant, equidistant) == pytest.approx(1, abs=1e-6)
     assert unbiased_cka(equidistant, y) == 0  # every pair of samples is alike: nothing to compare
     assert unbiased_cka(x[:4], y[:4]) == pytest.approx(reference(x[:4], y[:4], UnbiasedCka()), abs=1e-5)
+
+
+@pytest.mark.parametrize("limit", [10, 2048])
+@pytest.mark.parametrize("metric", [cka, unbiased_cka])
+def test_a_bandwidth_of_another_scale_than_the_rows_is_refused(
+    metric: Any, limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cka_module, "GRAM_SAMPLES", limit)
+    x = torch.randn(64, 256, generator=torch.Generator().manual_seed(0))
+    for scale, reason in ((1.0, "is the identity .* far above it"), (1e-9, "is constant .* far below it")):
+        for dtype in (torch.float32, torch.float64):
+            with pytest.raises(VlalignError, match=f"bandwidth 1 {reason}.*bandwidth=median"):
+                metric(scale * x.to(dtype), x, "rbf")
+        assert metric(scale * x, x, "rbf", "median") == pytest.approx(1, abs=1e-6)
+    assert metric(x / 16, x / 16, "rbf") == pytest.approx(1, abs=1e-6)
+    for constant in (torch.full((64, 3), 0.1), torch.full((64, 3), 0.1) + 1e-8 * x[:, :3]):
+        assert metric(constant, constant, "rbf") == 0
+    assert unbiased_cka(torch.eye(64), x / 16, "rbf") == 0  # rows at equal distances: nothing to compare
 
 
 def test_half_precision_and_float64() -> None:

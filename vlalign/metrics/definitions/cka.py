@@ -11,6 +11,7 @@ same score, and constant features (whose score is 0/0) give 0.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -32,7 +33,7 @@ from vlalign.metrics.engine.kernels import (
     unbiased_centred,
 )
 from vlalign.metrics.engine.moments import permutation_moments
-from vlalign.metrics.engine.pairwise import PairMatrix, PairMetric
+from vlalign.metrics.engine.pairwise import PairMatrix, PairMetric, frobenius_norm
 from vlalign.metrics.engine.streamed import (
     Linear,
     Rbf,
@@ -60,7 +61,8 @@ def cka(x: ArrayLike, y: ArrayLike, kernel: str = "linear", bandwidth: float | s
         bandwidth: σ of the RBF kernel, or ``median``: each layer's median distance (:func:`median_distance`).
 
     Raises:
-        VlalignError: as :meth:`vlalign.metrics.Metric.evaluate`, or for an unknown kernel or bandwidth.
+        VlalignError: as :meth:`vlalign.metrics.Metric.evaluate`, for an unknown kernel or bandwidth, or for a bandwidth
+            so far from the distances of the rows that the RBF kernel is the identity or constant.
 
     >>> x = torch.eye(5)[:, :3]
     >>> round(cka(x, 3 * x + 1), 5)
@@ -96,6 +98,7 @@ class Cka(PairMetric):
     kernel: str = "linear"
     bandwidth: float | str = 1.0
 
+    of_diagonal: ClassVar[bool] = True  # whether the diagonal of a kernel counts
     name: ClassVar[str] = "cka"
     info: ClassVar[Info] = Info(
         summary="centred kernel alignment, biased: tr(KHLH) / sqrt(tr(KHKH) tr(LHLH)); RBF too",
@@ -137,9 +140,34 @@ class Cka(PairMetric):
         bandwidth = self.bandwidth if not isinstance(self.bandwidth, str) else median_distance(features.all())
         bandwidth = float(bandwidth) or 1.0  # median 0: at least half of all pairs are equal, any width would do
         if len(layer) > GRAM_SAMPLES:
-            return Rbf.of(features, bandwidth)
+            side = Rbf.of(features, bandwidth)
+            self._check_bandwidth(features, bandwidth, float(side.rows.sum()), side.square**0.5)
+            return side
         whole = features.all().double()
-        return self._centre(rbf(whole, whole, bandwidth).fill_diagonal_(1.0), done=False, dtype=layer.dtype)
+        kernel = rbf(whole, whole, bandwidth).fill_diagonal_(0.0)
+        self._check_bandwidth(features, bandwidth, float(kernel.sum()), frobenius_norm(kernel))
+        return self._centre(kernel.fill_diagonal_(1.0), done=False, dtype=layer.dtype)
+
+    def _check_bandwidth(self, features: Centred, bandwidth: float, total: float, size: float) -> None:
+        """Check sum and norm of an RBF kernel off its diagonal: a bandwidth of another scale than the rows hides them.
+
+        Raises:
+            VlalignError: the kernel is the identity up to rounding, or constant though the rows differ.
+        """
+        layer, n = features.layer, len(features.layer)
+        digits = torch.finfo(layer.dtype if self.of_diagonal else torch.float64).eps
+        constant = n * (n - 1) - total <= CONSTANT * torch.finfo(torch.float64).eps * n * (n - 1)
+        rounding = CONSTANT * torch.finfo(layer.dtype).eps * frobenius_norm(layer) if constant else 0.0
+        if size <= CONSTANT * digits * n**0.5:
+            kind, far = "the identity", "above"
+        elif constant and math.hypot(*(frobenius_norm(part) for _, part in features.blocks())) > rounding:
+            kind, far = "constant", "below"
+        else:
+            return
+        raise VlalignError(
+            f"{self.name}: the RBF kernel of bandwidth {bandwidth:g} is {kind} for a layer, as the distances between "
+            f"its rows are far {far} it: normalise rows (preset cosine or platonic) or use bandwidth=median"
+        )
 
     def _centre(self, kernel: Tensor, done: bool = False, dtype: torch.dtype | None = None) -> PairMatrix:
         """Centre a kernel (``done``: its rows sum to 0 already) and convert it to ``dtype``, by default its own."""
@@ -175,6 +203,7 @@ class Cka(PairMetric):
 class UnbiasedCka(Cka):
     """Unbiased CKA as the scorer uses it."""
 
+    of_diagonal: ClassVar[bool] = False
     name: ClassVar[str] = "unbiased_cka"
     info: ClassVar[Info] = replace(
         Cka.info,
