@@ -14,7 +14,7 @@ from support.runs import FakeRun
 import vlalign
 from vlalign.errors import VlalignError
 from vlalign.probing.folds import given_fold, hashed_folds
-from vlalign.probing.result import ProbeResult
+from vlalign.probing.result import ProbeResult, class_texts
 from vlalign.probing.targets import make_targets
 from vlalign.store.probes import damaged_probes, probe_path, stored_performance
 
@@ -129,6 +129,21 @@ def test_folds_depend_on_ids_alone_and_keep_groups_together() -> None:
     part = {row // 2: name for name, rows in vars(once).items() for row in rows}
     assert all(part[row // 2] == name for name, rows in vars(once).items() for row in rows)
     assert [len(rows) for rows in vars(given_fold(["train", "dev", "test", "train"], None)[0]).values()] == [2, 1, 1]
+
+
+def test_classes_of_models_on_other_samples_are_matched_by_name(x: torch.Tensor) -> None:
+    ids = [f"s{i}" for i in range(N)]
+    labels = dict(zip(ids, CLASSES, strict=True))
+    frame = pd.DataFrame(x[:, 1].numpy(), index=ids)
+    noise = pd.DataFrame(x[:, 0].numpy(), index=ids)[np.array(CLASSES) != "a"]
+    options = vlalign.probing.options.ProbeKeywords(**FEW)
+    whole, lacking = vlalign.probe_runs({"whole": frame, "lacking": noise}, labels, options)
+    f1 = {one.model: {row["class"]: f"{row['f1']:.3f}" for row in one.classes} for one in (whole, lacking)}
+    assert list(f1["lacking"]) == ["b", "c"]
+    for results, order in (([whole, lacking], "abc"), ([lacking, whole], "bca")):
+        table = class_texts(results)
+        assert table.columns == ["class", "samples", *(f"F1, {one.model}" for one in results)]
+        assert table.rows == [[name, "50", *(f1[one.model].get(name, "–") for one in results)] for name in order]
 
 
 @pytest.fixture

@@ -243,11 +243,11 @@ def model_texts(results: Sequence[ProbeResult]) -> Texts:
 
 
 def class_texts(results: Sequence[ProbeResult]) -> Texts:
-    """Return the table of classes, labels or numbers, with a column for each model."""
+    """Return the table of classes, labels or numbers, with a column for each model; a dash where a model has none."""
     first = results[0]
     names = ("r2",) if first.task == "regression" else ("f1", "auprc")
     titles = TITLES | {"f1": "F1"}
-    counted = ["samples"] if first.task != "regression" else []
+    counted = [] if first.task == "regression" else ["samples"]
     several = len(results) > 1
     columns = [_KINDS[first.task], *counted]
     for one in results:
@@ -255,12 +255,16 @@ def class_texts(results: Sequence[ProbeResult]) -> Texts:
             columns += [f"{titles[name]}, {one.model}" if several else titles[name]]
             columns += [] if several else [f"interval of {titles[name]}"]
     rows = []
-    for i, row in enumerate(first.classes):
-        cells = [str(row["class"]), *(f"{row[name]:,}" for name in counted)]
-        for one in results:
+    by_name = [{row["class"]: row for row in one.classes} for one in results]
+    for title in dict.fromkeys(name for known in by_name for name in known):
+        own = [known.get(title, {}) for known in by_name]
+        cells = [str(title)]
+        if counted:
+            sizes = [row["samples"] for row in own if row]
+            cells.append(f"{sizes[0]:,}" if len(set(sizes)) == 1 else f"{min(sizes):,} to {max(sizes):,}")
+        for row in own:
             for name in names[: 1 if several else None]:
-                own = one.classes[i]
-                cells += [number(own[name], 3)]
-                cells += [] if several else [interval(own[f"{name}_low"], own[f"{name}_high"], 3)]
+                cells += [number(row.get(name), 3)]
+                cells += [] if several else [interval(row[f"{name}_low"], row[f"{name}_high"], 3)]
         rows.append(cells)
     return Texts(columns, rows)

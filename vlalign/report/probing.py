@@ -115,7 +115,9 @@ def _show(results: ProbeResults, correlations: Sequence[ProbeCorrelation], conso
         texts = results.texts()
         shown = FittedTable(texts.columns, texts.rows, left=texts.left, omit=texts.columns[:4:-1])
         console.print(titled(f"{first.labels} from {plural(len(results), 'model')}", shown))
-        console.print(*notes([f"{first._facts()['measured']}; layers chosen on validation samples"]), sep="\n")
+        measured = {one._facts()["measured"] for one in results}
+        samples = measured.pop() if len(measured) == 1 else "models differ in samples (n and tested in probes.csv)"
+        console.print(*notes([f"{samples}; layers chosen on validation samples"]), sep="\n")
     best = sorted(results, key=lambda one: -one.value)[:_MODELS]
     classes = class_texts(best)
     shown = FittedTable(classes.columns, classes.rows[:_CLASSES], omit=classes.columns[:2:-1])
