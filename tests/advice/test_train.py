@@ -15,7 +15,7 @@ from vlalign.advice.arms import PAIRS, SHUFFLED, WITHIN_CLASS, Arm, all_arms
 from vlalign.advice.cells import Cell, Trained
 from vlalign.advice.config import AdviceConfig
 from vlalign.advice.encoder import Batch, Shape, contrast, initialise, step_loss
-from vlalign.advice.train import train_cells
+from vlalign.advice.train import _matching, train_cells
 
 CPU = torch.device("cpu")
 
@@ -97,6 +97,40 @@ def test_arms_of_one_weight_are_equal_and_the_controls_are_not() -> None:
     assert torch.equal(result.alignment[1], result.alignment[2])
     rows = result.alignment[[0, 1, 3, 4], 0].tolist()
     assert len(set(rows)) == 4
+
+
+def test_recall_breaks_ties_at_random() -> None:
+    a, b = torch.randn(2, 1, 200, 6, generator=torch.Generator().manual_seed(0))
+    draw = np.random.default_rng(0)
+    recall = _matching([a, a + 0.5 * b], 10)[0]
+    similar = (F.normalize(a[0], dim=1) @ F.normalize((a + 0.5 * b)[0], dim=1).T).numpy()
+    for i, top in enumerate((1, 5)):  # without ties: the share of partners with fewer than top above them
+        hits = [(part > np.diag(part)[:, None]).sum(1) < top for part in (similar, similar.T)]
+        assert float(recall[0, i]) == pytest.approx(np.mean(hits))
+    groups = torch.arange(200) % 4
+    for classes, size in ((torch.eye(4)[groups], 50), (torch.ones(200, 8), 200), (torch.zeros(200, 8), 200)):
+        recall, chance, _ = _matching([classes[None], classes[None]], 10)
+        assert recall[0].tolist() == pytest.approx([1 / size, 5 / size])
+    assert recall[0].tolist() == pytest.approx(chance.tolist())  # collapsed
+    mixed = torch.nn.functional.one_hot(torch.arange(200) // 3).float() + 1e-8 * torch.randn(200, 67)  # rounding
+    similar = (F.normalize(mixed, dim=1) @ F.normalize(mixed, dim=1).T).numpy().round(5)
+    orders = [np.lexsort((draw.random(200), -row)).tolist().index(i) for i, row in enumerate(similar) for _ in range(9)]
+    recall = _matching([mixed[None], mixed[None]], 10)[0]
+    assert recall[0].tolist() == pytest.approx([np.mean(np.array(orders) < top) for top in (1, 5)], abs=0.05)
+
+
+def test_retrieval_is_of_random_test_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Tensor] = []
+    monkeypatch.setattr("vlalign.advice.train._MATCHED", 8)
+    monkeypatch.setattr("vlalign.advice.train._matching", lambda z, k: seen.append(z[0][0]) or 3 * (torch.zeros(2),))
+    for most in (8, 8, 100):
+        monkeypatch.setattr("vlalign.advice.train._MATCHED", most)
+        trained([Cell(0, 0)], [Arm(0.0)])
+    some, again, everyone = seen
+    assert torch.equal(some, again)
+    assert len(everyone) == 20
+    rows = [int((everyone == row).all(1).nonzero()) for row in some]
+    assert rows == sorted(set(rows)) != list(range(8))
 
 
 def test_a_regression_scores_r_squared() -> None:

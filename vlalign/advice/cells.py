@@ -37,7 +37,8 @@ class Trained:
         valid: float64 [A, 3], mean score on validation.
         test: int64 [n], numbers of the test samples.
         epoch: int64 [A], validation at which the checkpoint was taken, from 1.
-        recall: float64 [A, 2], share of test pairs whose partner is nearest, and among the 5 nearest.
+        recall: float64 [A, 2], share of test pairs whose partner is nearest, and among the 5 nearest; of equally near
+            pairs, the average over their orders.
         chance: float64 [2], of these.
         alignment: float64 [A, 3], mutual-kNN of the test embeddings, its mean and sd over random pairings.
     """

@@ -21,6 +21,7 @@ from vlalign.advice.verdict import decide
 from vlalign.study.cells import grouped
 from vlalign.study.grid import CellStudy
 
+_FORMAT = 2  # of cells; those of another one are computed again
 _FLOPS = 2e9  # of a core of a CPU in these small products, a second
 _HELD = 2**27  # numbers that the parameters of a group and their statistics take at most
 
@@ -40,7 +41,8 @@ class AdviceStudy(CellStudy[AdviceConfig, Cell, AdviceResult]):
         self.arms = all_arms(config.weights)
         self.per_cell = len(self.arms)
         self.folds = 1 if len(self.data.split) else config.folds
-        self.files: ArmFiles = ArmFiles(config.out, {**config.identity(), "of": self.fingerprint}, len(self.arms))
+        identity = {**config.identity(), "of": self.fingerprint, "format": _FORMAT}
+        self.files: ArmFiles = ArmFiles(config.out, identity, len(self.arms))
         assert config.depth is not None
         self.depth = config.depth
 

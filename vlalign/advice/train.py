@@ -29,7 +29,8 @@ from vlalign.study.ensembles import Ensemble, train
 
 _RANKS = (1, 5)  # of retrieval
 _ROUNDS = 30  # times that members are validated at most
-_MATCHED = 2048  # test pairs of retrieval and alignment at most
+_MATCHED = 2048  # test pairs of retrieval and alignment at most, drawn at random
+_EQUAL = 1e-6  # difference of cosines that rounding may cause
 
 
 def shape_of(config: ExperimentOptions, data: PairedData, depth: int) -> Shape:
@@ -223,7 +224,8 @@ def train_cells(
     for cell, valid in enumerate(validate(best)):
         test = parts[cell][2]
         score, z = _evaluate(best, cell, test)
-        recall, chance, alignment = _matching(z, config.k)
+        drawn = generator("advice matching", cells[cell].seed, cells[cell].fold).permutation(len(test))[:_MATCHED]
+        recall, chance, alignment = _matching([side[:, np.sort(drawn)] for side in z], config.k)
         results.append(
             Trained(
                 score.cpu(),
@@ -243,16 +245,26 @@ def _matching(z: Sequence[Tensor], k: int) -> tuple[Tensor, Tensor, Tensor]:
 
     Recall is the mean of both directions; the moments are exact over all pairings (:mod:`vlalign.metrics`).
     """
-    a, b = (F.normalize(side[:, :_MATCHED], dim=2).cpu() for side in z)
+    a, b = (F.normalize(side, dim=2).cpu() for side in z)
     n = a.shape[1]
     metric: Any = get_metric("mutual_knn", k=min(k, n - 1))
     recall, alignment = [], []
     for first, second in zip(a, b, strict=True):
         similar = first @ second.T
-        ranks = [(part > part.diagonal().unsqueeze(1)).sum(1) for part in (similar, similar.T)]
-        recall.append([float(torch.stack([(rank < top).double().mean() for rank in ranks]).mean()) for top in _RANKS])
+        recall.append(((_recall(similar) + _recall(similar.T)) / 2).tolist())
         x, y = [metric.prepare(first)], [metric.prepare(second)]
         moments = metric.moments(x, y)
         alignment.append([float(metric.grid(x, y)[0, 0]), float(moments.mean[0, 0]), float(moments.sd[0, 0])])
     chance = torch.tensor([min(1.0, top / n) for top in _RANKS], dtype=torch.float64)
     return torch.tensor(recall, dtype=torch.float64), chance, torch.tensor(alignment, dtype=torch.float64)
+
+
+def _recall(similar: Tensor) -> Tensor:
+    """Return the share of rows of cosines [n, n] whose partner, on the diagonal, is the largest, and of the 5 largest.
+
+    Of equal cosines any may come first: a row counts as much as its partner would on average over their orders.
+    """
+    partner = similar.diagonal().unsqueeze(1)
+    above = (similar > partner + _EQUAL).sum(1)
+    equal = ((similar - partner).abs() <= _EQUAL).sum(1)  # the partner included
+    return torch.stack([((top - above) / equal).clamp(0, 1).double().mean() for top in _RANKS])
