@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy.stats import spearmanr
+from scipy.stats import spearmanr, t
 
 from vlalign.errors import VlalignError
 from vlalign.stats.families import family_correlation
@@ -31,6 +31,24 @@ def test_models_of_few_families_give_a_wider_interval_than_as_many_families() ->
     assert few.high - few.low > many.high - many.low  # type: ignore[operator]
     two = family_correlation(x[None], y, ["a", "b"] * 6)
     assert (two.low, two.high) == (None, None)
+
+
+@pytest.mark.parametrize("n", [5, 6, 12])
+def test_a_perfect_correlation_has_the_interval_of_one_swap_of_neighbours(n: int) -> None:
+    x = np.arange(n)
+    swapped = spearmanr(x, [1, 0, *range(2, n)]).statistic
+    margin = t.ppf(0.975, n - 1) / np.sqrt(n - 3)
+    result = family_correlation(x[None], x, list(map(str, x)))
+    assert (result.rho, result.high) == (pytest.approx(1), pytest.approx(1))
+    assert result.low == pytest.approx(np.tanh(np.arctanh(swapped) - margin))
+
+
+def test_a_constant_side_has_no_correlation() -> None:
+    x = np.arange(6.0)
+    for alignment, performance in ((x, np.ones(6)), (np.ones(6), x)):
+        result = family_correlation(alignment[None], performance, list("abcdef"))
+        assert np.isnan([result.rho, result.slope]).all()
+        assert (result.low, result.high, result.n) == (None, None, 6)
 
 
 def test_too_few_models_are_refused() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console, Group, RenderableType
 
 from vlalign.display.figures import on_paper, save
-from vlalign.display.format import duration, interval, number, plural, signed
+from vlalign.display.format import duration, interval, number, plural
 from vlalign.display.tables import write_csv
 from vlalign.errors import VlalignError
 from vlalign.probing.correlation import correlate, correlation_frame
@@ -133,7 +133,7 @@ def _show_correlations(correlations: Sequence[ProbeCorrelation], console: Consol
     for one in correlations:
         spread = interval(one.result.low, one.result.high, 2, " to ")
         counts = f"{one.result.n} of {one.result.families}", f"{len(one.references)}"
-        numbers = signed(one.result.rho), spread, number(one.result.slope, 3)
+        numbers = number(one.result.rho, 2), spread, number(one.result.slope, 3)
         alignment = ", ".join(filter(None, [one.metric, one.conditions]))
         rows.append([one.of, one.modality, alignment, *numbers, *counts])
     columns = ["performance", "models", "alignment", "ρ", "95 % interval", "slope", "models of families", "references"]

@@ -26,9 +26,9 @@ class FamilyCorrelation:
     """A mean of Spearman's ρ over references.
 
     Attributes:
-        rho: of alignment and performance over models, averaged over references.
-        slope: of performance against alignment (least squares), averaged over references.
-        low, high: 95 % interval of rho, counting families; None with fewer than three.
+        rho: of alignment and performance over models, averaged over references; NaN if either is constant.
+        slope: of performance against alignment (least squares), averaged over references; NaN as rho.
+        low, high: 95 % interval of rho, counting families; None with fewer than three, and where rho is NaN.
         n: number of models.
         families: their number.
     """
@@ -52,7 +52,7 @@ def family_correlation(
         families: [n] of the models.
 
     Raises:
-        VlalignError: fewer than five models, or a constant performance or alignment.
+        VlalignError: fewer than five models.
 
     >>> result = family_correlation(np.array([[1.0, 2, 3, 4, 5, 6]]), [1, 2, 3, 4, 6, 5], list("aabbcc"))
     >>> round(result.rho, 3), result.families
@@ -63,8 +63,10 @@ def family_correlation(
     y = np.asarray(performance, dtype=np.float64)
     if len(y) < LEAST:
         raise VlalignError(f"a correlation needs at least {LEAST} models, got {len(y)}")
-    rho, slope = _mean_rho(alignment, y)
     names = list(dict.fromkeys(families))
+    if not np.ptp(y) or not np.ptp(alignment, axis=1).any():
+        return FamilyCorrelation(math.nan, math.nan, None, None, len(y), len(names))
+    rho, slope = _mean_rho(alignment, y)
     low = high = None
     if len(names) >= _LEAST_FAMILIES:
         of = np.array([names.index(name) for name in families])
@@ -94,5 +96,5 @@ def _mean_rho(alignment: Floats, y: Floats) -> tuple[float, float]:
 
 def _fisher(rho: float, n: int) -> float:
     """Return atanh(ρ), at most that of n ranks of which two neighbours are swapped."""
-    most = 1 - 6 / (n * (n * n - 1))
+    most = 1 - 12 / (n * (n * n - 1))  # a swap of neighbours changes Σ d² by 2
     return math.atanh(max(-most, min(most, rho)))
