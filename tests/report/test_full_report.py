@@ -210,7 +210,7 @@ def test_short_labels_leave_defaults_out(several: list[ScoreRecord]) -> None:
 
 def test_csv(several: list[ScoreRecord], tmp_path: Path) -> None:
     q = false_discovery(several)
-    path = save_table(several[::-1], q[::-1], tmp_path / "scores.csv")
+    path = save_table(several[::-1], tmp_path / "scores.csv")
     with path.open() as file:
         lines = list(csv.DictReader(file))
     expected = sorted(zip(several, q, strict=True), key=lambda one: (metric_label(one[0]), -one[0].score))

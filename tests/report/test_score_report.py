@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +152,29 @@ def test_the_table_follows_records_that_were_deleted(tmp_path: Path) -> None:
     (tmp_path / records[1].filename).unlink()
     show_records(records[:1], tmp_path, console, figures=None)
     assert len((tmp_path / "scores.csv").read_text().splitlines()) == 2
+
+
+def test_q_values_do_not_depend_on_what_else_the_folder_holds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = make_record(3, 4)
+
+    def with_p(model: str, p_value: float, **changes: Any) -> ScoreRecord:
+        assert first.null is not None
+        return make_record(3, 4, x={**first.x, "model": model}, null={**first.null, "p_value": p_value}, **changes)
+
+    def printed(records: list[ScoreRecord]) -> list[float]:
+        show_records(records, tmp_path, Console(file=io.StringIO()), figures=None, form="json")
+        return [row["q_value"] for row in json.loads(capsys.readouterr().out)]
+
+    pairs = [with_p("a", 0.01), with_p("b", 0.03)]
+    assert printed(pairs) == pytest.approx([0.02, 0.03])
+    other = {"name": "cka", "params": {"kernel": "linear"}}
+    assert printed([with_p(str(i), 0.9, metric=other) for i in range(6)]) == pytest.approx([0.9] * 6)
+    assert printed(pairs) == pytest.approx([0.02, 0.03])
+    with (tmp_path / "scores.csv").open() as file:
+        q_values = {row["x"]: float(row["q_value"]) for row in csv.DictReader(file)}
+    assert [q_values["a"], q_values["b"]] == pytest.approx([0.08, 0.12])  # of eight rows
 
 
 def test_notes_stand_once_below_a_table_of_many(tmp_path: Path) -> None:

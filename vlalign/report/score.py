@@ -30,7 +30,7 @@ from vlalign.scoring.record_figures import drawable, save_curves, save_null, sav
 from vlalign.scoring.resume import records_in
 from vlalign.scoring.samples import file_beside, write_beside
 from vlalign.scoring.summary import measured, score_facts, spread_text, verdict
-from vlalign.scoring.tables import false_discovery, frame, texts
+from vlalign.scoring.tables import frame, texts
 
 if TYPE_CHECKING:
     from vlalign.scoring import ScoreRecord
@@ -55,7 +55,8 @@ def show_records(
 
     ``full`` prints every record in depth and draws its null and curves too. Several records are also drawn in one
     figure. If the folder then holds several records, including those of earlier calls, a table ``scores.csv`` of all is
-    written. q-values (false discovery rate) are over all records of the folder.
+    written. q-values (false discovery rate) are over the rows of a table: here those of ``scores``, whatever else the
+    folder holds, and in ``scores.csv`` all.
 
     Args:
         scores: computed one by one.
@@ -98,21 +99,20 @@ def show_records(
         one = (of_models or records)[0]
         console.print(summary(one, baselines.lines(one)))  # before its figure, in a second
     made = draw_last(alone=len(records) == 1)
-    q_values = dict(zip(everything, false_discovery(list(everything.values())), strict=True))
     scores_csv = folder / "scores.csv"
     if len(everything) > 1 or scores_csv.exists():
-        save_table(list(everything.values()), list(q_values.values()), scores_csv, [path.name for path in everything])
+        save_table(list(everything.values()), scores_csv, [path.name for path in everything])
     end = f"{_PAPER if on_paper() else ''}.{figures}"
     together = [save_scores(records, folder / f"scores{end}")] if figures and len(records) > 1 else []
     if form != "text":
-        print(_as_table(records, [q_values[path] for path in paths], form), end="")
+        print(_as_table(records, form), end="")
         return records
     if len(records) == 1:
         samples = [("samples", file) for file in (file_beside(paths[0]),) if file.exists()]
         for name, path in [("record", paths[0]), *samples, *(("figure", path) for path in made)]:
             console.print(f"{name:10}{path}", highlight=False, soft_wrap=True)
         return records
-    console.print(records_table(records, [q_values[path] for path in paths]))
+    console.print(records_table(records))
     notes = [*_beside_notes(of_models, baselines), *grouped_notes(of_models or records)]
     for note in notes[:_NOTES]:
         console.print(Text(f"note  {note}", style="yellow"))
@@ -124,11 +124,11 @@ def show_records(
     return records
 
 
-def _as_table(records: Sequence[ScoreRecord], q_values: Sequence[float | None], form: Form) -> str:
+def _as_table(records: Sequence[ScoreRecord], form: Form) -> str:
     """Return the records as a table in one of the forms for other programs."""
-    rows = frame(records, q_values)
+    rows = frame(records)
     document = records_of(rows.assign(verdict=[verdict(records[i]) for i in rows.index])) if form == "json" else None
-    return formatted(form, texts(records, q_values), rows, document)
+    return formatted(form, texts(records), rows, document)
 
 
 def _is_saved(record: ScoreRecord, path: Path) -> bool:
@@ -209,23 +209,21 @@ def summary(record: ScoreRecord, beside: Sequence[str] = ()) -> Panel:
     return Panel(facts(rows), title=Text(visible(record.title)), expand=False, box=box.ROUNDED)
 
 
-def save_table(
-    records: Sequence[ScoreRecord], q_values: Sequence[float | None], path: Path, files: Sequence[str] | None = None
-) -> Path:
+def save_table(records: Sequence[ScoreRecord], path: Path, files: Sequence[str] | None = None) -> Path:
     """Write one line per record as CSV, best first within each metric; ``files`` are the names of the records' files.
 
     Raises:
         VlalignError: the file cannot be written.
     """
-    table = frame(records, q_values)
+    table = frame(records)
     if files is not None:
         table["record"] = [files[i] for i in table.index]
     return write_csv(path, table)
 
 
-def records_table(records: Sequence[ScoreRecord], q_values: Sequence[float | None] | None = None) -> RenderableType:
+def records_table(records: Sequence[ScoreRecord]) -> RenderableType:
     """Return one row per record, best first within each metric; q-values are those of all records together."""
-    rows = texts(records, q_values)
+    rows = texts(records)
     numbers = (("best layers",), ("score", "interval"), ("chance", "calibrated"), ("p", "q"))
     shown = FittedTable(
         rows.columns, rows.rows, left=rows.left, stacks=(("x", "y", "metric"), *numbers),

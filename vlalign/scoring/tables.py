@@ -34,16 +34,14 @@ def false_discovery(records: Sequence[ScoreRecord]) -> list[float | None]:
     return q_values
 
 
-def frame(records: Sequence[ScoreRecord], q_values: Sequence[float | None] | None = None) -> pd.DataFrame:
-    """Return one row for each record, best first within each metric.
+def frame(records: Sequence[ScoreRecord]) -> pd.DataFrame:
+    """Return one row for each record, best first within each metric; q-values are over all rows.
 
     Args:
         records: of any pairs and metrics.
-        q_values: of the records (default: those of all of them together).
     """
     import pandas as pd
 
-    q_values = false_discovery(records) if q_values is None else q_values
     rows = [
         {
             "x": record.x["model"],
@@ -62,25 +60,25 @@ def frame(records: Sequence[ScoreRecord], q_values: Sequence[float | None] | Non
             "n": record.n,
             "record": record.filename,
         }
-        for record, q in zip(records, q_values, strict=True)
+        for record, q in zip(records, false_discovery(records), strict=True)
     ]
     return pd.DataFrame(rows, dtype=object).sort_values(["metric", "score"], ascending=[True, False])
 
 
-def texts(records: Sequence[ScoreRecord], q_values: Sequence[float | None] | None = None) -> Texts:
-    """Return the table of texts, best first within each metric in the order of the records.
+def texts(records: Sequence[ScoreRecord]) -> Texts:
+    """Return the table of texts, best first within each metric in the order of the records; q-values are over all rows.
 
     Columns that are the same for all records are left out: the metric; both models where all records are of one pair
     and differ in their metrics; the best layers where no model has several.
     """
-    q_values = false_discovery(records) if q_values is None else q_values
     several = len({metric_label(record) for record in records}) > 1
     models = [] if several and is_one_pair(records) else ["x", "y"]
     layers = ["best layers"] if any(len(r.axes["x"]) * len(r.axes["y"]) > 1 for r in records) else []
     numbers = ["score", "interval", "chance", "calibrated", "p", "q"]
     columns = [*models, *(["metric"] if several else []), *numbers, *layers, "N"]
     order = {label: i for i, label in enumerate(dict.fromkeys(metric_label(record) for record in records))}
-    pairs = sorted(zip(records, q_values, strict=True), key=lambda pair: (order[metric_label(pair[0])], -pair[0].score))
+    rated = zip(records, false_discovery(records), strict=True)
+    pairs = sorted(rated, key=lambda pair: (order[metric_label(pair[0])], -pair[0].score))
     rows = []
     for record, q in pairs:
         spread = record.interval or {}
