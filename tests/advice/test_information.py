@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from support.advice import arrays, data
 
 from vlalign.advice.data import make_data
@@ -38,10 +39,24 @@ def test_it_is_estimated_once_on_the_same_samples(
     rows = [int((pairs.x[0] == row).all(1).nonzero()) for row in x1]
     assert sorted(rows) == list(range(60))
     assert (pairs.x[1][rows] == x2).all()
-    assert (pairs.target[rows] == y).all()
+    assert torch.allclose(pairs.target[rows], y.to(pairs.target.dtype))
     (tmp_path / FILE).write_text("damaged")
     estimate(pairs, tmp_path)
     assert len(calls) == 2
+
+
+def test_a_regression_of_whole_numbers_is_divided_into_parts(tmp_path: Path) -> None:
+    from vlalign.decomposition.samples import check_samples
+
+    given: list[Any] = []
+    ratings = make_data(*arrays()[:2], np.arange(60) % 6 + 1.0, regression=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vlalign.decomposition.information", lambda *x: given.append(x) or Result(), raising=False)
+        estimate(ratings, tmp_path)
+    x1, x2, y = given[0]
+    samples = check_samples([x1, x2], y, 2, 3)
+    assert samples.target is not None
+    assert samples.classes == ["up to 2", "2 to 4", "above 4"]
 
 
 def test_what_it_cannot_estimate_has_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

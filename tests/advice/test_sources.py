@@ -106,6 +106,21 @@ def test_prepared_data_keep_their_split(folder: Path) -> None:
     assert torch.allclose(data.x[1][0], frames.mean(0), atol=1e-5)
 
 
+@pytest.mark.parametrize(("task", "classes"), [("regression", ()), ("classification", ("0", "1", "2", "3", "4"))])
+def test_prepared_data_keep_their_task(folder: Path, task: str, classes: tuple[str, ...]) -> None:
+    from vlalign.multibench.data.custom import prepare_custom
+    from vlalign.multibench.data.source import Source
+
+    ratings = np.arange(100) % 5 + 1
+    labels = ratings.astype(float) if task == "regression" else ratings
+    source = Source(Path("ratings"), {}, {"a": np.eye(100)[:, :3], "b": np.eye(100)[:, 3:7], "labels": labels}, [])
+    prepare_custom(source, folder / "ratings", task=task)
+    data = read_source([str(folder / "ratings")])
+    assert data.classes == classes
+    assert data.target.is_floating_point() == (task == "regression")
+    assert data.target.sort().values.tolist() == sorted(ratings - (0 if task == "regression" else 1))
+
+
 @pytest.mark.parametrize(
     ("words", "more", "message"),
     [

@@ -125,8 +125,9 @@ def read_data(folder: Path) -> PairedData:
 
 
 def make_data(
-    x1: Any, x2: Any, y: Any, unlabelled: Any = None, split: Any = None, names: Sequence[str] = ("first", "second")
-) -> PairedData:
+    x1: Any, x2: Any, y: Any, unlabelled: Any = None, split: Any = None, names: Sequence[str] = ("first", "second"),
+    regression: bool = False,
+) -> PairedData:  # fmt: skip
     """Check arrays and return them as data.
 
     Args:
@@ -136,12 +137,13 @@ def make_data(
         unlabelled: the same of M more pairs without labels, or None.
         split: "train", "valid" or "test" of each sample, by row or by id as ``y``; or None for folds.
         names: of the modalities.
+        regression: labels that are whole numbers are a regression target, too.
 
     Raises:
         VlalignError: what makes the experiment impossible; one line that names it.
     """
     sides, ids = paired_views([x1, x2], names)
-    target, classes = check_labels(y, ids, len(sides[0]), _MOST_CLASSES)
+    target, classes = check_labels(y, ids, len(sides[0]), _MOST_CLASSES, regression)
     extra = [torch.empty(0, side.shape[1]) for side in sides]
     if unlabelled is not None:
         if not isinstance(unlabelled, list | tuple) or len(unlabelled) != 2:

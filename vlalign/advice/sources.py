@@ -200,7 +200,7 @@ def _from_prepared(folder: str, unlabelled: list[Side] | None, modalities: Seque
         values = ["positive" if value > 0 else "not positive" for value in values]
     split = [name for name, part in zip(SPLITS, parts, strict=True) for _ in part.ids]
     more = None if unlabelled is None else _paired(unlabelled)[0]
-    return make_data(x1, x2, values, more, split, (chosen[0], chosen[1]))
+    return make_data(x1, x2, values, more, split, (chosen[0], chosen[1]), prepared.task == "regression")
 
 
 def _mean(part: PreparedSplit, modality: str) -> Tensor:

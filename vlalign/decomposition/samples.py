@@ -117,7 +117,9 @@ def _side(value: Any, name: str) -> Side:
     return side
 
 
-def check_labels(y: Any, ids: Sequence[str] | None, n: int, most: int) -> tuple[Tensor, tuple[str, ...]]:
+def check_labels(
+    y: Any, ids: Sequence[str] | None, n: int, most: int, regression: bool = False
+) -> tuple[Tensor, tuple[str, ...]]:
     """Return the class of each sample from 0, int64 [N], with the names; or values float64 [N] without names.
 
     Args:
@@ -126,6 +128,7 @@ def check_labels(y: Any, ids: Sequence[str] | None, n: int, most: int) -> tuple[
         ids: of the samples.
         n: number of samples.
         most: largest number of classes.
+        regression: whole numbers are a regression target, too.
 
     Raises:
         VlalignError: another number of labels, a missing or infinite one, one class, too many, or numbers as texts.
@@ -141,7 +144,7 @@ def check_labels(y: Any, ids: Sequence[str] | None, n: int, most: int) -> tuple[
     if texts:
         if len(texts) == n and sum(map(_is_fraction, texts)) > n / 2:
             raise VlalignError(f"the labels are numbers as texts, such as {quoted(texts[0])}: give them as numbers")
-    elif any(map(_is_fraction, values)):
+    elif regression or any(map(_is_fraction, values)):
         target = torch.tensor([float(value) for value in values], dtype=torch.float64)
         if not bool(varying_columns(target[:, None])):
             raise VlalignError("the labels are all equal: there is nothing to learn")
