@@ -99,6 +99,22 @@ def test_arms_of_one_weight_are_equal_and_the_controls_are_not() -> None:
     assert len(set(rows)) == 4
 
 
+@pytest.mark.parametrize("steps", [1, 29, 31, 59, 89, 90, 449])
+def test_all_steps_are_trained(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[int] = []
+    monkeypatch.setattr("vlalign.advice.train.step_loss", lambda module, batch, *_: taken.append(1) or _zero(module))
+    ticks: list[int] = []
+    config = AdviceConfig(**{**QUICK, "steps": steps})
+    train_cells(config, data(), [Cell(0, 0)], [Arm(0.0)], 1, CPU, lambda: ticks.append(len(taken)))
+    assert len(taken) == ticks[-1] == steps
+    assert len(ticks) == min(30, steps)
+    assert max(np.diff([0, *ticks])) - min(np.diff([0, *ticks])) <= 1
+
+
+def _zero(module: torch.nn.Module) -> Tensor:
+    return sum((0 * one.sum() for one in module.parameters()), torch.zeros(()))
+
+
 def test_recall_breaks_ties_at_random() -> None:
     a, b = torch.randn(2, 1, 200, 6, generator=torch.Generator().manual_seed(0))
     draw = np.random.default_rng(0)

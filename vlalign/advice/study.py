@@ -63,7 +63,7 @@ class AdviceStudy(CellStudy[AdviceConfig, Cell, AdviceResult]):
 
     def ticks(self, group: Sequence[Cell]) -> int:
         """Return how often a group is validated."""
-        return rounds(self.config)[0]
+        return len(rounds(self.config))
 
     def seconds(self, groups: Sequence[Sequence[Cell]]) -> float:
         """Return about how long groups take on one core."""

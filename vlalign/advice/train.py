@@ -38,10 +38,14 @@ def shape_of(config: ExperimentOptions, data: PairedData, depth: int) -> Shape:
     return Shape((data.x[0].shape[1], data.x[1].shape[1]), config.width, depth, config.hidden, len(data.classes) or 1)
 
 
-def rounds(config: ExperimentOptions) -> tuple[int, int]:
-    """Return how often members are validated, and the steps before each time."""
+def rounds(config: ExperimentOptions) -> list[int]:
+    """Return the steps before each validation, which add up to ``steps``; the first ones have one more if need be.
+
+    >>> rounds(ExperimentOptions(steps=31))[:3]
+    [2, 1, 1]
+    """
     count = min(_ROUNDS, config.steps)
-    return count, config.steps // count
+    return [config.steps // count + (i < config.steps % count) for i in range(count)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,12 +125,12 @@ class _Batches:
         self.extra = [_Stream(more, random) for random in randoms] if len(more) else []
         self.groups = data.groups.numpy()
         self.sizes = min(config.batch, *map(len, trains)), min(config.batch, len(more))
-        self.steps = rounds(config)[1]
+        self.rounds = iter(rounds(config))
 
     def __call__(self) -> Iterator[Batch]:
         device = self.samples.target.device
         labelled, more = self.sizes
-        for _ in range(self.steps):
+        for _ in range(next(self.rounds)):
             rows = np.stack([stream.take(labelled) for stream in self.labelled])
             extra = np.stack([stream.take(more) for stream in self.extra]) if self.extra else None
             shuffled = np.stack([random.permutation(labelled + more) for random in self.randoms])
@@ -209,7 +213,7 @@ def train_cells(
 
     best, epoch = train(
         ensemble,
-        epochs=rounds(config)[0],
+        epochs=len(rounds(config)),
         batches=batches,
         loss=step,
         score=lambda: torch.cat(validate(ensemble.flat)).mean(1).double().cpu(),
