@@ -21,7 +21,7 @@ from vlalign.extraction.pools import SINK_RATIO, pool_patches, pool_tokens
 from vlalign.extraction.readers import TextReader, pad_right
 from vlalign.models.registry import resolve
 from vlalign.models.source import locate
-from vlalign.models.structure import Tap
+from vlalign.models.structure import Tap, layout_of
 from vlalign.models.text import load_text_model
 from vlalign.scoring import score
 from vlalign.store import FeatureStore, Shard
@@ -98,6 +98,20 @@ def test_maps_are_averaged_in_either_layout(last: bool) -> None:
     torch.testing.assert_close(nosink, torch.stack([without_sinks(image) for image in patches]))
     torch.testing.assert_close(norms, torch.tensor([measured(image) for image in patches]), rtol=1e-3, atol=1e-5)
     assert norms[0, 2] == 4 + 2
+
+
+def test_a_map_with_as_many_rows_as_channels_has_the_layout_of_the_others() -> None:
+    taps = [Tap("stage_0", 4, "", ""), Tap("stage_1", 8, "", "")]
+    values = torch.rand(2, 4, 4, 4)
+    last, first = {"stage_1": (2, 2, 2, 8)}, {"stage_1": (2, 8, 2, 2)}
+    for others, axes in ((last, (1, 2)), (first, (2, 3))):
+        layout = layout_of(taps, others | {"stage_0": values.shape})
+        average, *_ = pool_patches(values, taps[0], ["avg"], 0, layout)
+        torch.testing.assert_close(average, values.mean(axes))
+    with pytest.raises(VlalignError, match=r"^stage_0 gives maps of shape \[4, 4, 4\], .*: use another --image-size$"):
+        pool_patches(values, taps[0], ["avg"], 0, layout_of(taps, {"stage_0": values.shape}))
+    with pytest.raises(VlalignError, match=r"^stage_1 gives maps of shape \[4, 4, 4\] instead of 8 features$"):
+        pool_patches(values, taps[1], ["avg"], 0, True)
 
 
 def test_a_map_that_is_mostly_zero_keeps_the_rest() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +15,7 @@ from vlalign.extraction.estimate import sketch
 from vlalign.extraction.readers import VisionReader
 from vlalign.models.registry import resolve
 from vlalign.models.source import ModelSource, locate
+from vlalign.models.structure import stage_taps
 from vlalign.models.vision import Preprocessing, has_relative_positions, load_vision_model
 from vlalign.store import Shard
 
@@ -59,9 +61,9 @@ def pixels(row: int, side: int = 32) -> torch.Tensor:
     return torch.randn(3, side, side, generator=torch.Generator().manual_seed(row))
 
 
-def read(source: ModelSource, pool: str, batch: int) -> list[torch.Tensor]:
+def read(source: ModelSource, pool: str, batch: int, side: int = 32) -> list[torch.Tensor]:
     model = load_vision_model(source, dtype=torch.float32, device=torch.device("cpu"))
-    preprocessing = Preprocessing(pixels, {}, (32, 32))  # type: ignore[arg-type]
+    preprocessing = Preprocessing(partial(pixels, side=side), {}, (side, side))  # type: ignore[arg-type]
     reader = VisionReader(model, "m", NOISE, preprocessing, [pool], batch, 0)  # type: ignore[arg-type]
     [(_, assemble)] = reader.read([Shard(0, 0, COUNT)], lambda count: None)
     return list(assemble().features[0].values())
@@ -111,6 +113,31 @@ def test_timm_transformer_with_attention_pooling(tmp_path: Path) -> None:
         expected = module.forward_intermediates(images, intermediates_only=True, norm=False, output_fmt="NLC")
     for ours, state in zip(read(source, "avg", COUNT), expected, strict=True):
         torch.testing.assert_close(ours, state.mean(1), rtol=1e-4, atol=1e-5)
+
+
+def test_maps_with_as_many_rows_as_channels(tmp_path: Path) -> None:
+    """Swin of timm: channels last, and here a first stage of 16 × 16 × 16, as swin_tiny has at 384 pixels."""
+    import timm
+
+    sizes = {"img_size": 64, "embed_dim": 16, "depths": [1, 1], "num_heads": [2, 2], "num_classes": 0}
+    folder = save_timm(tmp_path / "m", "swin_tiny_patch4_window7_224", **sizes)
+    source = locate(resolve(str(folder)))
+    assert sketch(source, (64, 64), None).marks == {"layout": "channels last"}  # other features in an earlier version
+    module = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
+    with torch.inference_mode():
+        images = torch.stack([pixels(row, 64) for row in range(COUNT)])
+        expected = module.forward_intermediates(images, intermediates_only=True, norm=False, output_fmt="NCHW")
+    assert expected[0].shape[1:] == (16, 16, 16)
+    for ours, state in zip(read(source, "avg", COUNT, 64), expected, strict=True):
+        torch.testing.assert_close(ours, state.mean((2, 3)), rtol=1e-4, atol=1e-5)
+
+
+def test_stages_of_images_with_unequal_sides(tmp_path: Path) -> None:
+    from transformers import AutoConfig, AutoModel
+
+    sizes = PYRAMID | {"image_size": [32, 64], "patch_sizes": [7, 3], "padding": [2, 1]}
+    model = AutoModel.from_config(AutoConfig.for_model("poolformer", **sizes))
+    assert [tap.width for tap in stage_taps(model)] == [16, 32]
 
 
 def test_masks_of_pretraining_are_refused(tmp_path: Path) -> None:

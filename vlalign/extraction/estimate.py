@@ -6,16 +6,16 @@ import functools
 import gc
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from vlalign.errors import VlalignError, short_line
 from vlalign.extraction.pool import MisshapenState, StatePooler
 from vlalign.models.precision import BYTES_PER_WEIGHT
 from vlalign.models.source import ModelSource, load_config, model_errors
-from vlalign.models.structure import Tap, count_parameters, position_rows
+from vlalign.models.structure import Tap, count_parameters, has_channels_last, layout_of, position_rows
 from vlalign.models.text import base_factory, text_taps
 from vlalign.models.vision import build_vision_model, vision_taps
 
@@ -39,6 +39,8 @@ class Sketch:
         positions: tokens that a text model's table of learned positions has rows for; None without a table.
         own_states: whether the layer axis is known to be the states that the model returns, because its blocks run
             more than once (text) or its stages are no modules (vision).
+        marks: what the run key of a vision model holds beside its preprocessing, where an earlier version read other
+            states.
     """
 
     taps: list[Tap]
@@ -48,6 +50,7 @@ class Sketch:
     vocabulary: int | None = None
     positions: int | None = None
     own_states: bool = False
+    marks: dict[str, Any] = field(default_factory=dict)
 
     def weight_bytes(self, dtype: str, quantization: str) -> int:
         """Memory of the weights, in bytes."""
@@ -70,14 +73,15 @@ def sketch(source: ModelSource, image_size: tuple[int, int] | None, requested_si
             module, arguments = build_vision_model(source, requested_size, pretrained=False)
             taps, _, has_cls = vision_taps(module, source)
             inputs: tuple[Any, ...] = (torch.empty(1, 3, *(image_size or (224, 224))),)
-            flops = _try(module.eval(), taps, inputs, arguments, source)
-            return Sketch(taps, count_parameters(module), has_cls, flops, own_states=not taps[0].module)
+            flops, shapes = _try(module.eval(), taps, inputs, arguments, source)
+            own = not taps[0].module
+            return Sketch(taps, count_parameters(module), has_cls, flops, own_states=own, marks=_marks(taps, shapes))
         config = load_config(source)
         base = base_factory(config).from_config(config, trust_remote_code=source.trust_remote_code)
         base = getattr(base, "text_model", base)
         taps, tokens = text_taps(base, base.config), 16
         try:
-            flops, loops = _try(base.eval(), taps, (torch.zeros(1, tokens, dtype=torch.long),), {}, source), False
+            (flops, _), loops = _try(base.eval(), taps, (torch.zeros(1, tokens, dtype=torch.long),), {}, source), False
         except MisshapenState:
             flops, loops = None, True
         rows, positions = _rows(base), position_rows(base)
@@ -113,8 +117,10 @@ def _uncached() -> Iterator[None]:
 
 def _try(
     module: nn.Module, taps: Sequence[Tap], inputs: tuple[Any, ...], arguments: dict[str, Any], source: ModelSource
-) -> float | None:
-    """Count the operations of one forward on the meta device (None where it cannot run there), and check the taps.
+) -> tuple[float | None, dict[str, tuple[int, ...]]]:
+    """Count the operations of one forward on the meta device, and note and check the shapes of the states.
+
+    Where the forward cannot run there, the count is None and there are no shapes.
 
     Raises:
         VlalignError: a layer has another shape than its tap states, so its features would be wrong.
@@ -141,7 +147,7 @@ def _try(
                 f"{source.location}: the model cannot read the images of its preprocessing ({short_line(error)})"
             ) from error
         logger.debug("%s cannot be tried without weights: %s", source.spec.alias, error)
-        return None
+        return None, {}
     except AttributeError as error:
         raise VlalignError(f"{source.location}: its layers cannot be read ({error})") from error
     for tap in taps:
@@ -151,7 +157,19 @@ def _try(
                 f"{source.spec.alias}: its layers cannot be read, because {tap.name} gives {list(shape)} instead of "
                 f"{tap.width} features; please open an issue that names the model"
             )
-    return float(counter.get_total_flops())
+    return float(counter.get_total_flops()), shapes
+
+
+def _marks(taps: Sequence[Tap], shapes: Mapping[str, Sequence[int]]) -> dict[str, Any]:
+    """Return what the run key holds to tell right features from those of an earlier version, which read other states.
+
+    Raises:
+        VlalignError: the layout of a map cannot be determined.
+    """
+    layout = layout_of(taps, shapes)
+    maps = [(tap, shape) for tap in taps if len(shape := shapes.get(tap.name, ())) == 4]
+    open_ones = [tap for tap, shape in maps if shape[1] == tap.width and has_channels_last(shape, tap, layout)]
+    return {"layout": "channels last"} if open_ones else {}
 
 
 @functools.cache

@@ -244,10 +244,10 @@ def _plan_model(
             outline = replace(outline, flops=outline.flops + 2 * outline.taps[-1].width * vocabulary)
     else:
         preprocessing = load_preprocessing(source, config.image_size)
-        settings = {"image": preprocessing.settings}
         outline = sketch(source, preprocessing.size, config.image_size)
+        settings = {"image": preprocessing.settings | outline.marks}
         if outline.own_states:
-            settings["image"] = preprocessing.settings | {"states": "hidden_states"}
+            settings["image"] = settings["image"] | {"states": "hidden_states"}
         if source.seed is not None:
             pools = ("avg",)  # a class token of random weights is nearly the same for all images
         if has_relative_positions(source):  # an earlier version gave these models wrong features

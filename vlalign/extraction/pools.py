@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-from vlalign.models.structure import Tap
+from vlalign.models.structure import Tap, has_channels_last
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -99,7 +99,9 @@ def _weighted(tokens: Tensor, weights: Tensor) -> Tensor:
     return torch.bmm(weights[:, None], tokens)[:, 0]
 
 
-def pool_patches(state: Tensor, tap: Tap, pools: Sequence[str], prefix_tokens: int) -> list[Tensor]:
+def pool_patches(
+    state: Tensor, tap: Tap, pools: Sequence[str], prefix_tokens: int, channels_last: bool | None = None
+) -> list[Tensor]:
     """Pool the states of images.
 
     - ``cls``: the class token; of maps, which have none, the average;
@@ -111,17 +113,19 @@ def pool_patches(state: Tensor, tap: Tap, pools: Sequence[str], prefix_tokens: i
         tap: its width is the number of channels, which distinguishes the two layouts of a map.
         pools: names.
         prefix_tokens: leading tokens that are not patches.
+        channels_last: layout of maps that have as many rows as channels, which their shape leaves open.
 
     Returns:
         ``[B, D]`` float32 for each pool, then ``[B, 3]`` of the patches: see :func:`measure`.
 
     Raises:
         ValueError: another pool.
+        VlalignError: a map whose layout cannot be determined.
     """
     import torch
 
     if state.ndim == 4:
-        channels_last = state.shape[-1] == tap.width and state.shape[1] != tap.width
+        channels_last = has_channels_last(state.shape, tap, channels_last)
         mean = state.mean((1, 2) if channels_last else (2, 3), dtype=torch.float32)
         patches = state.flatten(1, 2) if channels_last else state.flatten(2).transpose(1, 2)
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -102,9 +102,11 @@ def stage_taps(module: nn.Module) -> list[Tap]:
         )
     stated = len(getattr(config, "depths", None) or widths or ())
     first = int(len(states) == stated + 1)  # skips the input of the first stage
+    read = states[first:]
+    known = widths if widths and len(widths) == len(read) else [None] * len(read)
     return [
-        Tap(f"stage_{i}", _channels(state), f"spatial average of hidden_states[{first + i}] of transformers", "")
-        for i, state in enumerate(states[first:])
+        Tap(f"stage_{i}", _channels(state, width), f"spatial average of hidden_states[{first + i}] of transformers", "")
+        for i, (state, width) in enumerate(zip(read, known, strict=True))
     ]
 
 
@@ -139,11 +141,61 @@ def _fit(module: nn.Module, taps: Sequence[Tap]) -> bool:
     )
 
 
-def _channels(state: Tensor) -> int:
-    """Return the width of a state: the last axis of tokens, the second of a map (the last if its sides are equal)."""
-    if state.ndim == 4 and state.shape[2] == state.shape[3]:
-        return int(state.shape[1])
-    return int(state.shape[-1])
+def _channels(state: Tensor, stated: int | None) -> int:
+    """Return the width of a state: the last axis of tokens; of a map, the axis of the stated length.
+
+    Where no axis has it, the sides of a map are equal.
+
+    Raises:
+        VlalignError: a map of unequal sides whose width is not stated.
+    """
+    if state.ndim == 3:
+        return int(state.shape[-1])
+    _, first, rows, last = state.shape
+    if stated in (first, last):
+        return int(stated)
+    if rows not in (first, last):
+        raise VlalignError(
+            f"a map of shape {list(state.shape[1:])} does not show which axis holds its channels, and the config does "
+            "not state their number: please open an issue that names the model"
+        )
+    return int(first if rows == last else last)
+
+
+def layout_of(taps: Sequence[Tap], shapes: Mapping[str, Sequence[int]]) -> bool | None:
+    """Return whether a model's maps have their channels last, from those whose shape shows it; None if none does.
+
+    Args:
+        taps: the layer axis.
+        shapes: of their states, by the name of the tap; tokens ``[B, T, D]`` are not counted.
+    """
+    maps = [(tap, shape) for tap in taps if len(shape := shapes.get(tap.name, ())) == 4]
+    layouts = {shape[-1] == tap.width for tap, shape in maps if (shape[1] == tap.width) != (shape[-1] == tap.width)}
+    return layouts.pop() if len(layouts) == 1 else None
+
+
+def has_channels_last(shape: Sequence[int], tap: Tap, layout: bool | None = None) -> bool:
+    """Return whether a map is ``[B, H, W, C]`` rather than ``[B, C, H, W]``.
+
+    Args:
+        shape: of the map.
+        tap: its width is the number of channels.
+        layout: of the model's other maps, see :func:`layout_of`; it decides for a map with as many rows as channels.
+
+    Raises:
+        VlalignError: the map's width is another, or nothing decides.
+    """
+    first, last = shape[1] == tap.width, shape[-1] == tap.width
+    if first != last:
+        return last
+    if not first:
+        raise VlalignError(f"{tap.name} gives maps of shape {list(shape[1:])} instead of {tap.width} features")
+    if layout is None:
+        raise VlalignError(
+            f"{tap.name} gives maps of shape {list(shape[1:])}, which do not show which axis holds the {tap.width} "
+            "channels, and no other layer does: use another --image-size"
+        )
+    return layout
 
 
 def position_rows(model: nn.Module) -> int | None:
