@@ -161,7 +161,7 @@ def _try(
 
 
 def _marks(taps: Sequence[Tap], shapes: Mapping[str, Sequence[int]]) -> dict[str, Any]:
-    """Return what the run key holds to tell right features from those of an earlier version, which read other states.
+    """Return what the run key holds to distinguish features from those of an earlier version, which read other states.
 
     Raises:
         VlalignError: the layout of a map cannot be determined.
