@@ -15,11 +15,11 @@ from measure import DEVICE, Reporter
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from vlalign.arithmetic import exact_float32
 from vlalign.data import DataSpec
 from vlalign.extraction.engine import Engine
 from vlalign.extraction.options import ExtractOptions
 from vlalign.metrics import knn, metric_names
-from vlalign.models.precision import exact_float32
 from vlalign.scoring import ScoreRecord, score
 from vlalign.store import Run
 

@@ -14,8 +14,8 @@ PACKAGE = Path(__file__).resolve().parent.parent / "vlalign"
 
 #: leaves that every room may use
 SHARED = {
-    "arrays", "config", "display", "environment", "errors", "files", "lazy_names", "lazy_torch", "option_types",
-    "paths", "processes", "remote", "row_ids", "tracking", "version", "yaml_files",
+    "arithmetic", "arrays", "config", "display", "environment", "errors", "files", "lazy_names", "lazy_torch",
+    "option_types", "paths", "processes", "remote", "row_ids", "tracking", "version", "yaml_files",
 }  # fmt: skip
 
 SCORES = {"store", "metrics", "stats", "scoring"}

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from vlalign.advice.config import AdviceConfig, ExperimentOptions
+from vlalign.arithmetic import exact_float32
 from vlalign.errors import VlalignError, did_you_mean
 from vlalign.study.config import CONFIG, check_folder
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+@exact_float32()
 def prepare_study(data: PairedData, config: AdviceConfig, budget: str | None = None) -> AdviceStudy:
     """Check data and folder, choose what the settings leave open, and return the study.
 

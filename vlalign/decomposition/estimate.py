@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from vlalign.arithmetic import exact_float32
 from vlalign.config import keywords
 from vlalign.decomposition.exact import broja
 from vlalign.decomposition.gaussian import Regressor, gaussian_pair
@@ -38,6 +39,7 @@ from vlalign.errors import VlalignError
 
 
 @keywords(InformationOptions)
+@exact_float32()
 def information(*views: Any, y: Any = None, options: InformationOptions) -> InformationResult | SeveralInformation:
     """Estimate what modalities share about a label, what each has alone, and what only both together have.
 

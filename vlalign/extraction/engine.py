@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from vlalign.arithmetic import exact_float32
 from vlalign.config import command_words, keywords, plain, select
 from vlalign.environment import environment
 from vlalign.errors import VlalignError
@@ -21,7 +22,6 @@ from vlalign.extraction.probe import probe
 from vlalign.extraction.progress import Progress, bar, followed, logged
 from vlalign.extraction.readers import Assemble, TextReader, VisionReader
 from vlalign.extraction.tokens import Tokens
-from vlalign.models.precision import exact_float32
 from vlalign.models.registry import resolve
 from vlalign.models.source import ModelSource, model_errors
 from vlalign.models.structure import Tap
@@ -112,6 +112,7 @@ class Engine:
         """Call :func:`~vlalign.extraction.plan.make_plan` for this config and device, on this process alone."""
         return make_plan(self.config, self.device, self.state.num_processes, sweep, self.random_seed)
 
+    @exact_float32()
     def run(
         self, plan: Plan | None = None, *, progress: bool | Progress = False, tracker: GeneralTracker | None = None
     ) -> list[Extraction]:
@@ -159,7 +160,7 @@ class Engine:
                 advance(0)
                 seconds["load"] = time.perf_counter() - start
                 start = time.perf_counter()
-                with exact_float32(), Background(self._write, self._writers, max(map(len, groups))) as write:
+                with Background(self._write, self._writers, max(map(len, groups))) as write:
                     for shard, assemble in reader.read(mine, advance, groups):
                         chosen = [w if shard in lacks else None for w, lacks in zip(writers, lacking, strict=True)]
                         write(chosen, plans[0].texts, reader.taps, shard, assemble)

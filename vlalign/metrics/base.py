@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vlalign.arithmetic import exact_float32
 from vlalign.arrays import LazyLayer, as_tensor, row_blocks
 from vlalign.errors import VlalignError
 from vlalign.lazy_torch import torch
@@ -128,6 +129,7 @@ class Metric(ABC):
         """
         return 8 * n * sum(min(n, width) for width in widths)
 
+    @exact_float32()
     def evaluate(self, x: ArrayLike, y: ArrayLike) -> float:
         """Compute the metric of one pair of layers [N, D1] and [N, D2], after the checks that every metric needs.
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from vlalign.errors import VlalignError
@@ -91,21 +89,3 @@ def quantization_config(quantization: str, dtype: torch.dtype) -> Any:
         bnb_4bit_compute_dtype=dtype,
         bnb_4bit_use_double_quant=True,
     )
-
-
-@contextmanager
-def exact_float32() -> Iterator[None]:
-    """Compute float32 convolutions in float32 on GPUs, where cuDNN by default rounds their inputs to TF32 (10 bits)."""
-    import torch
-
-    cudnn: Any = torch.backends.cudnn
-    new = hasattr(cudnn, "conv")  # PyTorch 2.8 has one switch for both
-    places, name, exact = ([cudnn.conv, cudnn.rnn], "fp32_precision", "ieee") if new else ([cudnn], "allow_tf32", False)
-    before = [getattr(place, name) for place in places]
-    for place in places:
-        setattr(place, name, exact)
-    try:
-        yield
-    finally:
-        for place, value in zip(places, before, strict=True):
-            setattr(place, name, value)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vlalign.arithmetic import exact_float32
 from vlalign.config import keywords, plain, select
 from vlalign.environment import environment
 from vlalign.errors import VlalignError
@@ -124,6 +125,7 @@ class Planned:
         if (run := self.features.run) is not None:
             write_probe(run.path, self.options.name, self.score, self.key, result.as_dict(), result.performance)
 
+    @exact_float32()
     def compute(self) -> ProbeResult:
         """Train the probes of all layers, one layer after the other."""
         start = perf_counter()

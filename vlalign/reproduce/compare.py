@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from vlalign.arithmetic import exact_float32
 from vlalign.arrays import whole
 from vlalign.environment import environment
 from vlalign.errors import VlalignError
@@ -49,6 +50,7 @@ class Reproduction:
         return write_json(path, asdict(self), "reproduction")
 
 
+@exact_float32()
 def reproduce(
     x: Features, y: Features, *, metric: str = "mutual_knn", k: int = 10, quantile: str = "exact"
 ) -> Reproduction:

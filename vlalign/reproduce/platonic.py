@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vlalign.arithmetic import exact_float32
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import check_features, checked_norms
 
@@ -39,6 +40,7 @@ class ReferenceResult:
     ties: dict[str, int]  # rows, over all layers, with equal products "at the border" of the k-th, "inside" before it
 
 
+@exact_float32()
 def reference_alignment(
     x_layers: Sequence[Tensor],
     y_layers: Sequence[Tensor],

@@ -14,6 +14,7 @@ from typing import Any
 import psutil
 import torch
 
+from vlalign.arithmetic import exact_float32
 from vlalign.config import keywords
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Metric
@@ -90,6 +91,7 @@ class Planned:
         """Everything that the record depends on, as its ``environment`` keeps it; None where this is not known."""
         return self._request()
 
+    @exact_float32()
     def __call__(self) -> ScoreRecord:
         """Return the record."""
         request: Future[dict[str, Any] | None] = Future()

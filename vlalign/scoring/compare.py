@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vlalign.arithmetic import exact_float32
 from vlalign.config import keywords, plain, select
 from vlalign.display.result import Card, Result, Texts
 from vlalign.environment import environment
@@ -163,6 +164,7 @@ def usual_side(a: Features, reference: Features) -> str:
     return "y" if modalities == ["vision", "text"] else "x"
 
 
+@exact_float32()
 def compare_runs(
     a: Features, b: Features, reference: Features, options: CompareOptions, *, reference_side: str = "x"
 ) -> Comparison:

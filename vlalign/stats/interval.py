@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vlalign.arithmetic import exact_float32
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Ints, Metric
 from vlalign.metrics.engine.threads import map_layers
@@ -33,6 +34,7 @@ class Interval:
     statistic: str
 
 
+@exact_float32()
 def half_sampling(
     metric: Metric,
     x_layers: Sequence[Tensor],

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vlalign.arithmetic import exact_float32
 from vlalign.errors import VlalignError
 from vlalign.metrics.base import Floats, Ints, Metric
 from vlalign.processes import share_out
@@ -150,6 +151,7 @@ def _by_size(groups: Any, n: int) -> list[Ints]:
     return blocks
 
 
+@exact_float32()
 def permutation_null(
     metric: Metric,
     x: Sequence[Any],

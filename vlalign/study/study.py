@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from vlalign.arithmetic import exact_float32
 from vlalign.files import check_space
 from vlalign.processes import agree, meet, start_processes
 from vlalign.study.config import StudyConfig, check_folder, write_config
@@ -53,6 +54,7 @@ class Study(ABC, Generic[ConfigT, PlanT, ResultT]):
         """Whether this is the main process."""
         return bool(self.state.is_main_process)
 
+    @exact_float32()
     def plan(self) -> PlanT:
         """Check everything, scan finished cells on the main process, and broadcast the plan.
 
@@ -67,6 +69,7 @@ class Study(ABC, Generic[ConfigT, PlanT, ResultT]):
         check_folder(self.config, self.fingerprint)
         return self.make_plan()
 
+    @exact_float32()
     def run(
         self,
         plan: PlanT | None = None,

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vlalign.arithmetic import exact_float32
 from vlalign.errors import VlalignError
 from vlalign.files import check_space, read_json, sweep, work_folder, write_error
 from vlalign.store.checksums import canonical
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from datasets import DatasetDict
 
 
+@exact_float32()
 def to_datasets(data: SyntheticData, phi_depth: int = 1) -> DatasetDict:
     """Return the samples as a ``datasets.DatasetDict`` with splits train, validation and test.
 

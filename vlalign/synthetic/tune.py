@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from vlalign.arithmetic import exact_float32
 from vlalign.config import yaml_text
 from vlalign.errors import VlalignError
 from vlalign.files import check_space, write_whole
@@ -26,6 +27,7 @@ OFFSETS = (0, -1)  # depth of the encoder minus that of φ
 Tuned = dict[str, dict[int, dict[str, float]]]
 
 
+@exact_float32()
 def tune(config: SyntheticConfig, out: str | Path, trials: int = 8, progress: bool = False) -> Tuned | None:
     """Search the settings of each modality and U, and write them as a file for ``SyntheticConfig.tuned``.
 

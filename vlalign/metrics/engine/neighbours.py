@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vlalign.arithmetic import exact_float32
 from vlalign.arrays import LazyLayer, row_blocks
 from vlalign.errors import VlalignError
 from vlalign.lazy_torch import torch
@@ -31,6 +32,7 @@ _SEARCH_BYTES = 4 * 2**20  # of inner products searched together on the CPU: the
 Tied: TypeAlias = tuple[Ints, Ints, Ints]
 
 
+@exact_float32()
 def knn(x: ArrayLike | LazyLayer, k: int = 10, *, side: str = "x", block: int | None = None) -> Tensor:
     """Return the ``k`` rows of largest inner product with every row, the row itself excluded.
 
