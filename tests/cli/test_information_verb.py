@@ -114,3 +114,28 @@ def test_errors(files: Path, words: list[str], message: str, capsys: pytest.Capt
     error = capsys.readouterr().err.strip()
     assert message in error
     assert len(error.splitlines()) == 1
+
+
+def test_groups(files: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
+    rows = np.repeat(np.arange(90), 2)
+    for name in ("image", "text"):
+        np.save(files / f"{name}.npy", np.load(files / "both.npz")[name][rows])
+    table = {"id": range(180), "class": (np.arange(90) % 2)[rows], "image": [f"i{i}" for i in rows]}
+    pd.DataFrame(table).to_csv(files / "rows.csv", index=False)
+    (files / "ids.txt").write_text("\n".join(map(str, range(180))))
+    words = [
+        "information",
+        *(str(files / f"{name}.npy") for name in ("image", "text")),
+        "--ids",
+        str(files / "ids.txt"),
+    ]
+    words += ["--labels", str(files / "rows.csv:class"), *FEW, "--out", str(files / "out"), "--no-figure"]
+    assert status_of(words) == 0
+    assert "samples   180, 2 classes" in capsys.readouterr().out
+    assert "give the group of each sample (groups=, --groups)" in caplog.text
+    caplog.clear()
+    assert status_of([*words, "--groups", str(files / "rows.csv:image")]) == 0
+    assert "samples   180 in 90 groups, 2 classes" in capsys.readouterr().out
+    assert not caplog.messages
+    records = [json.loads(path.read_text()) for path in (files / "out").glob("*.json")]
+    assert {record["groups"] for record in records} == {None, 90}

@@ -222,7 +222,10 @@ def test_repeated_rows_are_reported(caplog: pytest.LogCaptureFixture) -> None:
         check_samples([FEATURES, FEATURES[np.arange(60) // 5]], CLASSES, 5, 4)
     (line,) = caplog.messages
     assert line.startswith("x2: 60 of 60 rows are exact repeats (up to 5 alike)")
-    assert "keep one row of each, or use `vlalign probe --groups`" in line
+    assert "give the group of each sample (groups=, --groups)" in line
+    caplog.clear()
+    check_samples([FEATURES, FEATURES[np.arange(60) // 2]], CLASSES[np.arange(60) // 2], 3, 4, np.arange(60) // 2)
+    assert not caplog.messages
 
 
 def test_regression_targets_become_quantile_bins() -> None:

@@ -160,7 +160,7 @@ def make_data(
     sides, extra = [side[:n] for side in whole], [side[n:] for side in whole]
     for side, name in zip(sides, names, strict=True):
         warn_of_leak(side, target, classes, name)
-        warn_of_repeats(side, name)
+        warn_of_repeats(side, name, "keep one row of each")
     if not classes:
         target = as_float32(target[:, None])[:, 0]
     return PairedData(

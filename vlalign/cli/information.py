@@ -6,7 +6,7 @@ Of a run, and of a file with several layers, the last layer is used.
 
   vlalign information mine.npz --labels labels.npy
   vlalign information image.npy text.npy --labels labels.csv:class --ids ids.txt
-  vlalign information clip.parquet:image clip.parquet:text --labels clip.parquet:category
+  vlalign information clip.parquet:image clip.parquet:text --labels clip.parquet:category --groups clip.parquet:product
   vlalign information features dinov2-small llama-7b --labels labels.csv:class
   vlalign information image.npy text.npy audio.npy --labels labels.csv:label --ids ids.txt
 """
@@ -34,6 +34,7 @@ def run(
     /,
     *runs: str,
     labels: File,
+    groups: File | None = None,
     ids: Annotated[tuple[str, ...], Parameter(metavar="FILE")] = (),
     id_column: str | None = None,
     out: Folder = "information",
@@ -47,6 +48,8 @@ def run(
         store: folder of the feature store, a file of embeddings, or an .npz file with the arrays of two modalities
         runs: runs of the store, two or more, or the files of the other modalities
         labels: class of each sample: one a line or a row, or a column as FILE:COLUMN
+        groups: group of each sample, such as the image of a caption, in the same forms: folds, intervals and nulls keep
+            groups whole
         ids: ids of the rows, one a line or a column as FILE:COLUMN: one file for all sides, or one for each side
         id_column: column of ids in tables (default: id, if there is one)
         out: folder of records and figures, which are named after models, labels and estimator
@@ -62,9 +65,10 @@ def run(
     from vlalign.report.information import show_information
 
     sides = _sides([store, *runs], ids, id_column)
-    values = _labels(labels, id_column, sides[0])
-    result = information(*map(_last_layer, sides), y=values, **vars(options))
-    name = _record_name(sides, labels, values, options)
+    values = _values(labels, "labels", id_column, sides[0])
+    grouped = None if groups is None else _values(groups, "groups of samples", id_column, sides[0])
+    result = information(*map(_last_layer, sides), y=values, groups=grouped, **vars(options))
+    name = _record_name(sides, labels, values, grouped, options)
     files = [result.save(Path(out) / f"{name}.json")]
     if figure:
         files.append(save(result.figure(), Path(out) / f"{name}.png"))
@@ -130,20 +134,22 @@ def _two_arrays(name: str) -> list[str]:
     return [f"{path}:{key}" for key in keys]
 
 
-def _labels(labels: str, id_column: str | None, x: Side) -> list[Any]:
-    """Return the label of each row of x."""
+def _values(name: str, what: str, id_column: str | None, x: Side) -> list[Any]:
+    """Return the label or group of each row of x."""
     from vlalign.data.embeddings import read_groups, read_values
     from vlalign.row_ids import by_row
     from vlalign.scoring.inputs import has_ids
 
-    values = read_groups(labels, id_column, what="labels", has_ids=has_ids(x))
+    values = read_groups(name, id_column, what=what, has_ids=has_ids(x))
     if not isinstance(values, dict):
-        return read_values(labels, "labels", x.n)
-    return by_row(values, x.ids, x.n, f"labels of {labels}")
+        return read_values(name, what, x.n)
+    return by_row(values, x.ids, x.n, f"{what} of {name}")
 
 
-def _record_name(sides: list[Side], labels: str, values: list[Any], options: InformationOptions) -> str:
-    """Return a file name that differs between features, labels and options."""
+def _record_name(
+    sides: list[Side], labels: str, values: list[Any], groups: list[Any] | None, options: InformationOptions
+) -> str:
+    """Return a file name that differs between features, labels, groups and options."""
     import hashlib
 
     from vlalign.config import plain
@@ -153,7 +159,8 @@ def _record_name(sides: list[Side], labels: str, values: list[Any], options: Inf
     path, column = split_key(labels)
     about = [side.describe() for side in sides]
     features = [side["run"]["hash"] if side["run"] else side["tensor"]["sha256"] for side in about]
-    digest = hashlib.sha256(repr((features, sides[0].ids, values, plain(options))).encode()).hexdigest()
+    content = (features, sides[0].ids, values, plain(options), *([] if groups is None else [groups]))
+    digest = hashlib.sha256(repr(content).encode()).hexdigest()
     models = [slug(side.model) for side in sides]
     what = "__".join([*models, slug(f"{path.stem}-{column}" if column else path.stem), options.estimator])
     return f"{what[:180]}-{digest[:8]}"

@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vlalign.arrays import varying_columns
+from vlalign.decomposition.units import Units
 
 _PARTS = 3  # of the other folds
 _INPUTS = ("standardised", "whitened")
@@ -55,43 +56,49 @@ class Folds:
     prior: Tensor
 
     def halved(self) -> Folds:
-        """Return the same folds with half of the rows to fit on; rows are in random order."""
+        """Return the same folds with half of the rows to fit on; units are in random order."""
         return replace(self, fit=self.fit[..., : self.fit.shape[-1] // 2])
 
 
-def make_folds(labels: Tensor, count: int, seed: int) -> Folds:
+def make_folds(labels: Tensor, count: int, seed: int, units: Units | None = None) -> Folds:
     """Split samples into folds, and those of the other folds into parts, each with its share of every class.
 
     Args:
         labels: [N], from 0 to K − 1.
         count: number of folds.
         seed: of the order of samples.
+        units: of the samples, which are in one fold and part each, with one label; None for samples that stand alone.
     """
     draw = torch.Generator().manual_seed(seed)
+    units = units or Units(np.arange(len(labels)))
+    label = labels[units.first]
 
-    def by_class(rows: Tensor) -> Tensor:
-        """Return the rows class after class, in random order within: every n-th one is a stratified sample."""
-        rows = rows[torch.randperm(len(rows), generator=draw)]
-        return rows[labels[rows].argsort(stable=True)]
+    def by_class(some: Tensor) -> Tensor:
+        """Return units class after class, in random order within: every n-th one is a stratified sample."""
+        some = some[torch.randperm(len(some), generator=draw)]
+        return some[label[some].argsort(stable=True)]
 
-    order = by_class(torch.arange(len(labels)))
-    predict = tuple(order[i::count].sort().values for i in range(count))
+    def rows_of(some: Tensor) -> Tensor:
+        return torch.from_numpy(units.rows(some.numpy()))
+
+    order = by_class(torch.arange(len(label)))
+    predict = [order[i::count].sort().values for i in range(count)]
     fit, choose, prior = [], [], []
-    for rows in predict:
-        others = torch.ones(len(labels), dtype=torch.bool)
-        others[rows] = False
+    for predicted in predict:
+        others = torch.ones(len(label), dtype=torch.bool)
+        others[predicted] = False
         rest = by_class(others.nonzero().ravel())
         part = torch.arange(len(rest)) % _PARTS
         fit += [rest[part != i] for i in range(_PARTS)]
         choose += [rest[part == i] for i in range(_PARTS)]
-        counts = labels[rest].bincount(minlength=int(labels.max()) + 1)
+        counts = labels[rows_of(rest)].bincount(minlength=int(labels.max()) + 1)
         prior.append((counts / counts.sum()).log())
     trimmed = []
     for parts in (fit, choose):
-        least = min(map(len, parts))
-        rows = torch.stack([one[torch.randperm(len(one), generator=draw)][:least] for one in parts])
-        trimmed.append(rows.unflatten(0, (count, _PARTS)))
-    return Folds(labels, trimmed[0], trimmed[1], predict, torch.stack(prior))
+        shuffled = [rows_of(one[torch.randperm(len(one), generator=draw)]) for one in parts]
+        least = min(map(len, shuffled))
+        trimmed.append(torch.stack([rows[:least] for rows in shuffled]).unflatten(0, (count, _PARTS)))
+    return Folds(labels, trimmed[0], trimmed[1], tuple(map(rows_of, predict)), torch.stack(prior))
 
 
 @dataclass(frozen=True)

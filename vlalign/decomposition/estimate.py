@@ -24,11 +24,11 @@ from typing import Any
 import numpy as np
 
 from vlalign.arithmetic import exact_float32
-from vlalign.config import keywords
+from vlalign.config import keywords, select
 from vlalign.decomposition.exact import broja
 from vlalign.decomposition.gaussian import Regressor, gaussian_pair
 from vlalign.decomposition.intervals import estimates, scale_of
-from vlalign.decomposition.options import InformationOptions
+from vlalign.decomposition.options import InformationKeywords, InformationOptions
 from vlalign.decomposition.predictions import MISFIT, RATE, Ints, PairPredictions, Predictor
 from vlalign.decomposition.program import Floats, entropy
 from vlalign.decomposition.result import NAMES, Estimate, InformationResult
@@ -38,9 +38,9 @@ from vlalign.decomposition.several import SeveralInformation, several
 from vlalign.errors import VlalignError
 
 
-@keywords(InformationOptions)
+@keywords(InformationKeywords)
 @exact_float32()
-def information(*views: Any, y: Any = None, options: InformationOptions) -> InformationResult | SeveralInformation:
+def information(*views: Any, y: Any = None, options: InformationKeywords) -> InformationResult | SeveralInformation:
     """Estimate what modalities share about a label, what each has alone, and what only both together have.
 
     ``information(x1, x2, y)``; with ``y`` by name, too: ``information(x1, x2, x3, y=y)`` decomposes every pair, and
@@ -62,13 +62,14 @@ def information(*views: Any, y: Any = None, options: InformationOptions) -> Info
         *views, y = views  # type: ignore[assignment]
     if len(views) < 2:
         raise VlalignError(f"information needs two modalities or more, and labels; got {len(views)} and labels")
-    samples = check_samples(views, y, options.folds, options.bins)
+    samples = check_samples(views, y, options.folds, options.bins, options.groups)
+    chosen = select(options, InformationOptions)
     source: Regressor | Predictor
     if options.estimator == "gaussian":
-        source = Regressor(samples, options)
+        source = Regressor(samples, chosen)
         pair = partial(gaussian_pair, source)
     else:
-        source = Predictor(samples, options)
+        source = Predictor(samples, chosen)
         pair = partial(_pair, source)
     return pair(0, 1) if len(views) == 2 else several(source, pair)
 
@@ -91,6 +92,7 @@ def _pair(predictor: Predictor, first: int, second: int) -> InformationResult:
         correlations=predicted.correlations,
         missed=dict(zip(NAMES, (scale * missed).tolist(), strict=True)),
         models=predicted.models,
+        groups=samples.units.groups,
     )
 
 
@@ -110,6 +112,7 @@ def pair_estimates(predicted: PairPredictions, scores: Floats, options: Informat
         _label_entropy(labels),
         options,
         apart=apart(predicted, options) + means["S"] - means["I12"],
+        units=predicted.units,
     )
 
 

@@ -47,7 +47,7 @@ class Regressor:
                 f"{len(samples.classes)} classes: choose classifiers or clusters"
             )
         self.samples, self.options = samples, options
-        self.folds = make_folds(samples.labels, options.folds, options.seed)
+        self.folds = make_folds(samples.labels, options.folds, options.seed, samples.units)
         target = samples.target.double()
         self.target = (target - target.mean()) / target.std()
         self._made: dict[tuple[Places, bool], tuple[Floats, Floats]] = {}
@@ -125,7 +125,7 @@ def gaussian_pair(regressor: Regressor, first: int, second: int) -> InformationR
     samples, options = regressor.samples, regressor.options
     views = [samples.views[i] for i in (first, second)]
     sets: tuple[Places, ...] = (first,), (second,), (first, second)
-    part = shared_part(prepared(views[0])[1], prepared(views[1])[1], options.seed)
+    part = shared_part(prepared(views[0])[1], prepared(views[1])[1], options.seed, samples.units)
     everyone = np.arange(len(samples.labels))
     places = [regressor.given(place if part.correlations else None, regressor.folds) for place in part.places]
     shared = min(places, key=lambda given: float(regressor.above(given, everyone).mean()))
@@ -146,7 +146,7 @@ def gaussian_pair(regressor: Regressor, first: int, second: int) -> InformationR
     return InformationResult(
         estimates=estimates(
             NAMES, scores, fold_numbers(regressor.folds), missed, np.inf, options, gaussian_values,
-            np.array([gaussian_values(np.array([*means[:2], both, 0]))[6] for both in apart]),
+            np.array([gaussian_values(np.array([*means[:2], both, 0]))[6] for both in apart]), samples.units,
         ),
         independent_synergy=scale * _independent(*means[:2]),
         label_entropy=None,
@@ -157,6 +157,7 @@ def gaussian_pair(regressor: Regressor, first: int, second: int) -> InformationR
         correlations=part.correlations,
         missed=dict(zip(NAMES, (scale * missed(everyone)[1]).tolist(), strict=True)),
         models={},
+        groups=samples.units.groups,
     )  # fmt: skip
 
 
@@ -177,11 +178,9 @@ def _apart(regressor: Regressor, first: int, second: int) -> Floats:
     line = m2.mean() + slope * y
     precision = np.maximum(1 / v1 + 1 / v2 - 1 / v0, 1 / v0)
     draw = np.random.default_rng([regressor.options.seed, 1])
-    order, everyone = np.argsort(fold, kind="stable"), np.arange(len(y))
-    other, values = np.empty_like(everyone), []
+    everyone, values = np.arange(len(y)), []
     for _ in range(regressor.options.permutations):
-        other[order] = np.lexsort((draw.random(len(y)), fold))
-        moved = line + (m2 - line)[other]
+        moved = line + (m2 - line)[regressor.samples.units.shuffle(draw, fold)]
         mean = (m1 / v1 + moved / v2 - m0 / v0) / precision
         values.append(regressor.above((mean, 1 / precision), everyone).mean())
     return np.array(values)

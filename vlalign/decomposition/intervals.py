@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from vlalign.decomposition.options import InformationOptions
-from vlalign.decomposition.predictions import Ints
 from vlalign.decomposition.program import Floats
 from vlalign.decomposition.result import Estimate
 from vlalign.decomposition.scores import RESOLUTION
+from vlalign.decomposition.units import Ints, Units
 
 #: values that no part of an information exceeds
 _AT_MOST = {"R": ("I1", "I2"), "U1": ("I1",), "U2": ("I2",), "S": ("I12",), "C": ("I1", "I2")}
@@ -30,6 +30,7 @@ def estimates(
     options: InformationOptions,
     of_means: Callable[[Floats], Floats] = lambda means: means,
     apart: Floats | None = None,
+    units: Units | None = None,
 ) -> dict[str, Estimate]:
     """Return values with 95 % intervals from resampled samples and nulls of labels shuffled within folds.
 
@@ -44,23 +45,23 @@ def estimates(
         options: of the estimate.
         of_means: from means [M] to values, in nats.
         apart: values of S with x2 shuffled within classes; a further null, if given.
+        units: of the samples, which are resampled and shuffled whole, with one label and fold each; None for samples
+            that stand alone.
     """
     everyone = np.arange(len(fold))
+    units = units or Units(everyone)
     draw = np.random.default_rng(options.seed)
     each = scores(everyone)
     observed = np.maximum(of_means(each.mean(axis=1)), 0)
     lows, highs = [], []
     for _ in range(options.bootstraps):
-        some = draw.integers(len(fold), size=len(fold))
+        some = units.resample(draw)
         value, (less, more) = of_means(each[:, some].mean(axis=1)), missed(some)
         lows.append(value - less)
         highs.append(value + more)
-    order = np.argsort(fold, kind="stable")
     shuffled = []
     for _ in range(options.permutations):
-        other = np.empty_like(everyone)
-        other[order] = np.lexsort((draw.random(len(fold)), fold))
-        shuffled.append(of_means(scores(other).mean(axis=1)))
+        shuffled.append(of_means(scores(units.shuffle(draw, fold)).mean(axis=1)))
     null = np.maximum(shuffled, 0)
     p = (1 + (null >= observed).sum(axis=0)) / (1 + len(null))
     level = np.quantile(null, 0.95, axis=0)

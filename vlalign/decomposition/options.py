@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Interval
 from cyclopts import Group
 
-from vlalign.config import Options
+from vlalign.config import Free, Options
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    PerSample = Sequence[Any] | Mapping[str, Any] | None
+else:  # checked where NumPy is imported
+    PerSample = Free
 
 Units = Literal["nats", "bits"]
 Estimator = Literal["classifiers", "clusters", "gaussian"]
@@ -40,3 +47,11 @@ class InformationOptions(Options, group=Group("Information", sort_key=3)):
 
     seed: Annotated[int, Interval(ge=0, le=2**32 - 1)] = 0
     """random seed of folds, classifiers, intervals and nulls"""
+
+
+class InformationKeywords(InformationOptions):
+    """Keywords of :func:`vlalign.information`: options, and groups of the samples."""
+
+    groups: PerSample = None
+    """group of each sample, such as the image of a caption, by row or by id: folds, intervals and nulls keep groups
+    whole; the samples of a group have one label"""

@@ -7,7 +7,6 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from vlalign.decomposition.classifiers import (
@@ -25,8 +24,8 @@ from vlalign.decomposition.options import InformationOptions
 from vlalign.decomposition.program import Floats
 from vlalign.decomposition.samples import Samples
 from vlalign.decomposition.shared import shared_part
+from vlalign.decomposition.units import Ints, Units
 
-Ints = NDArray[np.int64]
 Places = tuple[int, ...]
 
 FLOOR = 1e-3  # least p(y|state) / p(y)
@@ -48,6 +47,7 @@ class PairPredictions:
         fold: [N], of each sample.
         labels: [N].
         models: weight of each candidate, mean of the folds, for x1, x2 and both.
+        units: of the samples; None for samples that stand alone.
     """
 
     posteriors: Floats
@@ -58,6 +58,7 @@ class PairPredictions:
     fold: Ints
     labels: Ints
     models: dict[str, dict[str, float]]
+    units: Units | None = None
 
 
 def floored(gains: Floats, marginal: Floats) -> Floats:
@@ -86,7 +87,7 @@ class Predictor:
 
     def __init__(self, samples: Samples, options: InformationOptions) -> None:
         self.samples, self.options = samples, options
-        self.folds = make_folds(samples.labels, options.folds, options.seed)
+        self.folds = make_folds(samples.labels, options.folds, options.seed, samples.units)
         self._made: dict[tuple[Places, bool], tuple[Predictions, dict[str, float]]] = {}
 
     @cached_property
@@ -149,7 +150,7 @@ class Predictor:
         sets: tuple[Places, ...] = (first,), (second,), (first, second)
         prior = priors(self.folds)
         views = [prepared(self.samples.views[i])[1] for i in (first, second)]
-        part = shared_part(views[0], views[1], self.options.seed)
+        part = shared_part(views[0], views[1], self.options.seed, self.samples.units)
         shared = [self._from(places) if part.correlations else prior for places in part.places]
         return PairPredictions(
             posteriors=torch.stack([self.of(places)[0].every for places in sets[:2]]).double().exp().numpy(),
@@ -160,4 +161,5 @@ class Predictor:
             fold=fold_numbers(self.folds),
             labels=self.folds.labels.numpy(),
             models={name: self.of(places)[1] for name, places in zip(("x1", "x2", "both"), sets, strict=True)},
+            units=self.samples.units,
         )

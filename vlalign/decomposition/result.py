@@ -69,6 +69,10 @@ class JsonResult(Result):
         """Return everything as values that JSON can hold."""
 
     @abstractmethod
+    def samples_text(self) -> str:
+        """Return the number of samples, and of their groups."""
+
+    @abstractmethod
     def labels_text(self, digits: int) -> str:
         """Return the number of classes and their entropy."""
 
@@ -134,6 +138,7 @@ class InformationResult(JsonResult):
         classes: names of the labels.
         correlations: held-out correlation of each direction that x1 and x2 share.
         models: mean weight of each candidate, for ``x1``, ``x2`` and ``both``.
+        groups: number of groups of the samples; None where each stands alone.
     """
 
     estimates: dict[str, Estimate]
@@ -146,6 +151,7 @@ class InformationResult(JsonResult):
     widths: tuple[int, ...]
     classes: list[str]
     models: dict[str, dict[str, float]]
+    groups: int | None = None
 
     def __getattr__(self, name: str) -> Estimate:
         if name in NAMES:
@@ -161,7 +167,11 @@ class InformationResult(JsonResult):
             )
             for names in (NAMES[:3], NAMES[3:])
         ]
-        return [f"{self.samples:,} samples, {self.labels_text(2)}", *values]
+        return [f"{self.samples_text()}, {self.labels_text(2)}", *values]
+
+    def samples_text(self) -> str:
+        """Return the number of samples, and of their groups."""
+        return f"{self.samples:,} samples{'' if self.groups is None else f' in {self.groups:,} groups'}"
 
     def labels_text(self, digits: int) -> str:
         """Return the number of classes and their entropy."""
@@ -196,6 +206,7 @@ class InformationResult(JsonResult):
             "label_entropy": self.label_entropy,
             "units": self.options.units,
             "samples": self.samples,
+            "groups": self.groups,
             "widths": list(self.widths),
             "classes": self.classes,
             "missed": self.missed,

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from vlalign.arrays import as_float32, as_tensor, refuse_infinite, varying_columns, whole
+from vlalign.decomposition.units import Ints, Units, read_units
 from vlalign.display import quoted
 from vlalign.errors import VlalignError
 from vlalign.row_ids import by_row, is_missing, refuse_alike
@@ -25,7 +26,7 @@ log = logging.getLogger(__name__)
 LEAST_IN_FOLD = 5  # samples of a class
 _MOST_CLASSES = 50
 _EQUAL = 0.9999  # correlation of a column with the label
-_REMEDY = "keep one row of each, or use `vlalign probe --groups`"
+_REMEDY = "give the group of each sample (groups=, --groups)"
 
 
 @dataclass(frozen=True)
@@ -37,15 +38,17 @@ class Samples:
         target: values [N] of a regression, float64; None for classes.
         labels: class of each sample [N], from 0 to K − 1, or bin of its value.
         classes: K names of the labels, sorted.
+        units: groups of the samples, or the samples.
     """
 
     views: tuple[Tensor, ...]
     target: Tensor | None
     labels: Tensor
     classes: list[str]
+    units: Units
 
 
-def check_samples(views: Sequence[Any], y: Any, folds: int, bins: int) -> Samples:
+def check_samples(views: Sequence[Any], y: Any, folds: int, bins: int, groups: Any = None) -> Samples:
     """Return the samples as tensors.
 
     Args:
@@ -53,9 +56,11 @@ def check_samples(views: Sequence[Any], y: Any, folds: int, bins: int) -> Sample
         y: label of each sample, as :func:`check_labels` reads them.
         folds: parts of the samples.
         bins: classes of a regression target, of equally many samples.
+        groups: of the samples, as :func:`vlalign.decomposition.units.read_units` reads them, or None.
 
     Raises:
-        VlalignError: features or labels that are refused, or a class with too few samples; one line that names it.
+        VlalignError: features, labels or groups that are refused, a group with two labels, or a class with too few
+            samples or groups; one line that names it.
     """
     names = [f"x{i}" for i in range(1, len(views) + 1)]
     paired, ids = paired_views(views, names)
@@ -63,12 +68,16 @@ def check_samples(views: Sequence[Any], y: Any, folds: int, bins: int) -> Sample
     target, classes = check_labels(y, ids, count, _MOST_CLASSES)
     for view, name in zip(paired, names, strict=True):
         warn_of_leak(view, target, classes, name)
-        warn_of_repeats(view, name)
+        if groups is None:
+            warn_of_repeats(view, name)
+    units = read_units(groups, ids, count)
+    _refuse_mixed(units, target, classes)
     labels = target
     if not classes:
-        classes, labels = _binned(target, bins)
-    refuse_rare(labels, classes, LEAST_IN_FOLD * folds, f"samples, for {folds} folds")
-    return Samples(tuple(paired), target if labels is not target else None, labels, list(classes))
+        classes, labels = _binned(target, bins, units.first)
+    what = "samples" if groups is None else "groups"
+    refuse_rare(labels[units.first], classes, LEAST_IN_FOLD * folds, f"{what}, for {folds} folds")
+    return Samples(tuple(paired), target if labels is not target else None, labels, list(classes), units)
 
 
 def paired_views(
@@ -192,6 +201,19 @@ def refuse_rare(labels: Tensor, classes: Sequence[str], need: int, where: str) -
         )
 
 
+def _refuse_mixed(units: Units, target: Tensor, classes: Sequence[str]) -> None:
+    """Refuse groups with several labels, whose labels cannot be exchanged with those of other groups."""
+    if not (other := (target != target[units.first][units.of]).nonzero().ravel().tolist()):
+        return
+    group = units.of[other[0]]
+    rows = [int(units.first[group]), other[0]]
+    one, two = (quoted(classes[int(target[i])] if classes else f"{float(target[i]):g}") for i in rows)
+    raise VlalignError(
+        f"groups: {quoted((units.names or ())[group])} has the labels {one} and {two}, and shuffles need one label a "
+        "group: give other groups, or use `vlalign probe --groups`"
+    )
+
+
 def warn_of_leak(view: Tensor, target: Tensor, classes: Sequence[str], name: str) -> None:
     """Warn of a column that is the label: one value for each class, or its value up to shift and scale."""
     columns, aim = view - view.mean(0), target.double() - target.double().mean()
@@ -206,16 +228,19 @@ def warn_of_leak(view: Tensor, target: Tensor, classes: Sequence[str], name: str
         log.warning("%s: column %d (from 0) equals the label: if it was made from it, leave it out", name, column)
 
 
-def warn_of_repeats(view: Tensor, name: str) -> None:
+def warn_of_repeats(view: Tensor, name: str, remedy: str = _REMEDY) -> None:
     """Warn of rows [N, D] that are repeated: as samples of several folds they leak labels from training to test."""
-    if line := repeats_warning(view, name, _REMEDY):
+    if line := repeats_warning(view, name, remedy):
         log.warning(line)
 
 
-def _binned(target: Tensor, bins: int) -> tuple[tuple[str, ...], Tensor]:
-    """Return names of the quantile bins of a regression target, and the bin of each value; equal values share one."""
+def _binned(target: Tensor, bins: int, some: Ints) -> tuple[tuple[str, ...], Tensor]:
+    """Return names of the quantile bins of a regression target, and the bin of each value; equal values share one.
+
+    Bins have equally many of ``some`` samples: all, or one of each group.
+    """
     values = target.double().numpy()
-    edges = np.unique(np.quantile(values, np.arange(1, bins) / bins, method="lower"))
+    edges = np.unique(np.quantile(values[some], np.arange(1, bins) / bins, method="lower"))
     edges = edges[edges < values.max()]
     if not len(edges):
         raise VlalignError("nearly all labels are equal: there is nothing to learn")

@@ -17,6 +17,7 @@ from vlalign.decomposition.exact import mutual_information
 from vlalign.decomposition.options import InformationOptions
 from vlalign.decomposition.predictions import FLOOR, Ints, PairPredictions, floored
 from vlalign.decomposition.program import Floats, least_information
+from vlalign.decomposition.units import Units
 
 _TOLERANCE = 1e-6  # nats, of the program
 _STRONGEST = 20.0
@@ -99,7 +100,7 @@ def _gain(table: Floats) -> Floats:
 
 
 def apart(predicted: PairPredictions, options: InformationOptions) -> Floats:
-    """Return I12 of pairs whose x2 is that of another sample of the class and fold, for each permutation, in nats.
+    """Return I12 of pairs whose x2 is that of another unit of the class and fold, for each permutation, in nats.
 
     Such x1 and x2 are independent within a class, so p(y|x1,x2) is p(y|x1) p(y|x2) / p(y), normalised; no other
     classifier is fitted. R, U1 and U2 do not change, so S changes by as much as I12 does.
@@ -108,10 +109,9 @@ def apart(predicted: PairPredictions, options: InformationOptions) -> Floats:
     draw = np.random.default_rng([options.seed, 1])
     marginal = np.bincount(predicted.labels) / count
     first, second = (np.log(np.maximum(posteriors, 1e-30)) for posteriors in predicted.posteriors)
-    order, each = np.lexsort((predicted.labels, predicted.fold)), np.arange(count)
-    other, values = np.empty(count, dtype=np.int64), []
+    units, each, values = predicted.units or Units(np.arange(count)), np.arange(count), []
     for _ in range(options.permutations):
-        other[order] = np.lexsort((draw.random(count), predicted.labels, predicted.fold))
+        other = units.shuffle(draw, predicted.labels, predicted.fold)
         gains = first + second[other] - 2 * np.log(marginal)
         gains -= np.log(np.exp(gains) @ marginal)[:, None]
         values.append(floored(gains, marginal)[each, predicted.labels].mean())

@@ -67,6 +67,10 @@ class SeveralInformation(JsonResult):
         """Number of samples."""
         return self._any.samples
 
+    def samples_text(self) -> str:
+        """Return the number of samples, and of their groups."""
+        return self._any.samples_text()
+
     def rows(self) -> dict[tuple[str, str], tuple[str, Estimate]]:
         """Return every value with its meaning, by modalities and name."""
         rows: dict[tuple[str, str], tuple[str, Estimate]] = {}
@@ -90,7 +94,7 @@ class SeveralInformation(JsonResult):
         values = ", ".join(
             f"{name} {one.value:.3f}{'' if one.detected else ' (not detected)'}" for name, one in self.added.items()
         )
-        title = f"{len(self.names)} modalities, {self.samples:,} samples, {self.labels_text(2)}"
+        title = f"{len(self.names)} modalities, {self.samples_text()}, {self.labels_text(2)}"
         return [title, f"all together {self.joint.value:.3f}; each adds to the others: {values}"]
 
     def card(self) -> Card:
@@ -183,5 +187,7 @@ def several(source: Source, pair: Callable[[int, int], InformationResult]) -> Se
 
     entropy = next(iter(pairs.values())).label_entropy
     most = np.inf if entropy is None else entropy / scale_of(source.options)
-    made = estimates(["all", *names], scores, fold_numbers(source.folds), missed, most, source.options)
+    made = estimates(
+        ["all", *names], scores, fold_numbers(source.folds), missed, most, source.options, units=source.samples.units
+    )
     return SeveralInformation(pairs, made.pop("all"), made, names)

@@ -11,8 +11,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from vlalign.decomposition.units import Ints, Units
 
 _SHUFFLES = 99
 _LEVEL = 0.95  # quantile of the null
@@ -34,25 +37,27 @@ class SharedPart:
     null: float
 
 
-def shared_part(first: Tensor, second: Tensor, seed: int) -> SharedPart:
+def shared_part(first: Tensor, second: Tensor, seed: int, units: Units | None = None) -> SharedPart:
     """Find the directions that two modalities share.
 
     Args:
         first: whitened features [N, D1].
         second: whitened features [N, D2], rows paired.
         seed: of the halves and of the shuffled pairs.
+        units: of the samples, which are in one half each and shuffled whole; None for samples that stand alone.
     """
     draw = torch.Generator().manual_seed(seed)
-    order = torch.randperm(len(first), generator=draw)
-    halves = order[::2], order[1::2]
+    units = units or Units(np.arange(len(first)))
+    mixed = torch.randperm(len(units.sizes), generator=draw).numpy()
+    order, halves = units.rows(mixed), (mixed[::2], mixed[1::2])
     correlations, nulls = [], []
     for fit, check in (halves, halves[::-1]):
-        a, b = _places(first, second, fit)
-        a, b = _normalised(a[check]), _normalised(b[check])
+        a, b = _places(first, second, units.rows(fit))
+        a, b = (_normalised(places[units.rows(check)]) for places in (a, b))
         correlations.append((a * b).sum(dim=0))
-        nulls.append(
-            torch.stack([(a * b[torch.randperm(len(b), generator=draw)]).sum(dim=0).max() for _ in range(_SHUFFLES)])
-        )
+        checked = Units(np.repeat(np.arange(len(check)), units.sizes[check]))
+        others = (torch.randperm(len(check), generator=draw).numpy() for _ in range(_SHUFFLES))
+        nulls.append(torch.stack([(a * b[checked.arranged(other)]).sum(dim=0).max() for other in others]))
     correlation = torch.stack(correlations).mean(dim=0)
     null = float(torch.stack(nulls).mean(dim=0).quantile(_LEVEL))
     below = (correlation <= null).nonzero()
@@ -61,7 +66,7 @@ def shared_part(first: Tensor, second: Tensor, seed: int) -> SharedPart:
     return SharedPart((places[0][:, :kept], places[1][:, :kept]), correlation[:kept].tolist(), null)
 
 
-def _places(first: Tensor, second: Tensor, fit: Tensor) -> tuple[Tensor, Tensor]:
+def _places(first: Tensor, second: Tensor, fit: Ints) -> tuple[Tensor, Tensor]:
     """Return the places [N, k] of all samples along the canonical directions of the rows ``fit``."""
     covariance = first[fit].T @ second[fit] / len(fit)
     left, _, right = torch.linalg.svd(covariance, full_matrices=False)

@@ -22,7 +22,7 @@ def show_information(
     """Print a row for each value, at most 80 columns wide for two modalities, with notes and files below."""
     for i, name in enumerate(names, 1):
         console.print(f"x{i}        {name}", soft_wrap=True)
-    console.print(f"samples   {result.samples:,}, {result.labels_text(3)}")
+    console.print(f"samples   {result.samples_text().replace(' samples', '', 1)}, {result.labels_text(3)}")
     texts = result.texts()
     rows = [[Text(cell, style="dim") if cell == "not detected" else cell for cell in row] for row in texts.rows]
     shown = table(texts.columns, rows, left=texts.left, no_wrap=True, collapse_padding=True, pad_edge=False)
