@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
 from support.tiny import TinyModels
 
 from vlalign.errors import VlalignError
+from vlalign.models.registry import resolve
 from vlalign.uniqueness.config import UniquenessConfig
 from vlalign.uniqueness.sides import Sides, find_sides
 
@@ -79,3 +83,23 @@ def test_folders_say_what_they_are(tiny: TinyModels) -> None:
     assert found.modalities == ("vision", "text")
     with pytest.raises(VlalignError, match="--x mixes"):
         sides((str(tiny.path("timm_dinov2_small")), str(tiny.path("llama"))), TEXT)
+
+
+def test_folders_of_one_name_have_names_apart(tmp_path: Path) -> None:
+    """Else their points would be those of one model in fits, curves and tables."""
+    folders = [tmp_path / part for part in ("a/step100/hf", "b/step100/hf", "step900/hf", "sub/llama-7b", "other")]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text(json.dumps({"model_type": "gpt2"}))
+    x, y = (tuple(resolve(str(name)) for name in names) for names in (folders, (TEXT, folders[2])))
+    names = Sides(x, y, ("text", "text"), "y").names
+    assert [names[one] for one in x] == [str(folders[0]), str(folders[1]), "step900/hf", "sub/llama-7b", "other"]
+    assert [names[one] for one in y] == [TEXT, "step900/hf"]
+
+
+def test_one_side_mixes_modalities_under_one_name(tiny: TinyModels, tmp_path: Path) -> None:
+    folders = [tmp_path / part / "hf" for part in ("vision", "text")]
+    for folder, model in zip(folders, ("dinov2", "llama"), strict=True):
+        shutil.copytree(tiny.path(model), folder)
+    with pytest.raises(VlalignError, match=r"--x mixes a text model \(hf\) and a vision model \(hf\)"):
+        sides([str(folder) for folder in folders], TEXT)

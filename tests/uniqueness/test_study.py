@@ -284,3 +284,21 @@ def test_the_time_left_counts_what_is_missing_only(finished: Path) -> None:
     assert [more[name].amount for name in X] == [0, 0]
     assert all(more[name].amount > 0 < more[name].expected for name in (*Y, "score"))
     assert (more[X[0]].kind, more[Y[0]].kind) == ("vision", "text")
+
+
+def test_folders_of_one_name_are_models_apart(tiny: TinyModels, tmp_path: Path) -> None:
+    folders = [tmp_path / step / "hf" for step in ("step100", "step900")]
+    for folder, model in zip(folders, ("timm_dinov2_small", "timm_dinov2_giant"), strict=True):
+        shutil.copytree(tiny.path(model), folder)
+    config = config_in(
+        tmp_path, x=tuple(map(str, folders)), y=str(tiny.path("llama")), data=DataSpec(str(tiny.path("prh")))
+    )
+    result = run(config)
+    assert {point.x for point in result.points} == {"step100/hf", "step900/hf"}
+    assert [(fit.x, fit.rate, len(fit.y)) for fit in result.fits] == [
+        (x, rate, 1) for x in ("step100/hf", "step900/hf") for rate in (0, 50)
+    ]
+    for point in result.points:
+        record = load_of(tmp_path / "out", point)
+        assert record is not None
+        assert record.score == point.score

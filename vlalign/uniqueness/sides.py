@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 
 from vlalign.errors import VlalignError
 from vlalign.models.registry import resolve
@@ -35,6 +37,18 @@ class Sides:
     def moving(self) -> tuple[ModelSpec, ...]:
         """The models of the edited side."""
         return self.x if self.edited == "x" else self.y
+
+    @property
+    def names(self) -> dict[ModelSpec, str]:
+        """A different name for each model: PARENT/NAME for folders and files of one name, or their paths."""
+        specs = list(dict.fromkeys([*self.x, *self.y]))
+        names = {spec: spec.alias for spec in specs}
+        for longer in (lambda path: f"{path.parent.name}/{path.name}", str):
+            taken = Counter(names.values())
+            for spec in specs:
+                if taken[names[spec]] > 1 and spec.scheme in ("local", "gguf"):
+                    names[spec] = longer(Path(spec.location))
+        return names
 
     def pairs(self) -> list[tuple[ModelSpec, ModelSpec]]:
         """Return all pairs (x, y); pairs with one edited model follow each other."""
@@ -70,10 +84,10 @@ def find_sides(config: UniquenessConfig) -> Sides:
 
 def _modality(specs: tuple[ModelSpec, ...], side: str, config: UniquenessConfig) -> str:
     modalities = {
-        spec.alias: spec.modality or locate(spec, trust_remote_code=config.trust_remote_code).modality for spec in specs
+        spec: spec.modality or locate(spec, trust_remote_code=config.trust_remote_code).modality for spec in specs
     }
     if len(set(modalities.values())) > 1:
-        text, vision = (next(name for name, m in modalities.items() if m == kind) for kind in ("text", "vision"))
+        text, vision = (next(one.alias for one, m in modalities.items() if m == kind) for kind in ("text", "vision"))
         raise VlalignError(
             f"--{side} mixes a text model ({text}) and a vision model ({vision}): put one modality on each side"
         )

@@ -217,6 +217,7 @@ class UniquenessStudy(Study[UniquenessConfig, UniquenessPlan, UniquenessResult])
                 ),
             )
         )
+        called = plan.sides.names
         clean = {spec: _performance(run) for (spec, rate), run in runs.items() if rate == 0}
         points = []
         for pair, (x, y), known, note in zip(plan.pairs, sides, kept, notes, strict=True):
@@ -226,20 +227,20 @@ class UniquenessStudy(Study[UniquenessConfig, UniquenessPlan, UniquenessResult])
                     record = next(todo)()
                     scored = records.put(record), record
                     if self.tracker is not None:
-                        name = f"{pair.x.alias} × {pair.y.alias}"
+                        name = f"{called[pair.x]} × {called[pair.y]}"
                         self.tracker.log({f"{name}/rate": pair.rate, f"{name}/score": record.score})
                 except VlalignError as error:
                     note = str(error)
                 amount = _pair_seconds(len(x.layers), len(y.layers), x.n)
-                bar.advance(amount, "score", f"{pair.x.alias} × {pair.y.alias} at {pair.rate:g} %")
+                bar.advance(amount, "score", f"{called[pair.x]} × {called[pair.y]} at {pair.rate:g} %")
             language = plan.sides.language
             speaker, run = (pair.x, x) if language == "x" else (pair.y, y)
             points.append(
                 Point(
-                    x=x.key.model,
-                    y=y.key.model,
-                    x_family=pair.x.family or pair.x.alias,
-                    y_family=pair.y.family or pair.y.alias,
+                    x=called[pair.x],
+                    y=called[pair.y],
+                    x_family=pair.x.family or called[pair.x],
+                    y_family=pair.y.family or called[pair.y],
                     rate=pair.rate,
                     n=x.n,
                     performance=_performance(run),
