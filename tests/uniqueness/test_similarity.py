@@ -79,7 +79,8 @@ def test_a_file_states_them(tmp_path: Path) -> None:
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "images": ({"op": "pixel_noise", "encoder": "llama-7b"}, "pixel_noise edits images"),
     "no encoder": ({}, "no file states the similarity of captions after char_delete: name a sentence encoder"),
-    "a pool": ({"encoder": "llama-7b", "text_pool": "last"}, "sentences are means over tokens: leave out --text-pool"),
+    "a pool": ({"encoder": "llama-7b", "text_pool": "last"}, "means over tokens, not last: leave out --text-pool"),
+    "a preset with a pool": ({"encoder": "llama-7b", "preset": "robust"}, "not mean-nosink: leave out --preset robust"),
     "no axis": ({"axis": "rate", "encoder": "llama-7b"}, "give --axis similarity, too"),
 }
 

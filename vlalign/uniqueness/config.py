@@ -122,8 +122,11 @@ def _check_axis(config: UniquenessConfig) -> None:
     if edit.modality != "text":
         raise VlalignError(f"--axis similarity: {edit.name} edits images; similarity is that of captions")
     if config.encoder is not None:
-        if config.text_pool not in (None, ("mean",)):
-            raise VlalignError("--axis similarity: sentences are means over tokens: leave out --text-pool")
+        if (pools := config.pools("text")) != ("mean",):
+            flag = "--text-pool" if config.text_pool else f"--preset {config.preset}"
+            raise VlalignError(
+                f"--axis similarity: sentences are means over tokens, not {' '.join(pools)}: leave out {flag}"
+            )
     elif edit.name != "captions_file":
         raise VlalignError(
             f"--axis similarity: no file states the similarity of captions after {edit.name}: name a sentence encoder, "
