@@ -47,9 +47,9 @@ def test_image_facts() -> None:
     assert 30 < facts.changed < 55
     assert facts.difference == pytest.approx(np.mean(changes))
     assert facts.shorter_side == np.median([min(data.image(row).size) for row in (1, 4)])
-    assert facts.large == 0
+    assert (facts.large, facts.differing) == (0, 2)
     same = image_facts(data, [0])
-    assert (same.changed, same.difference) == (0, 0)
+    assert (same.changed, same.difference, same.differing) == (0, 0, 0)
     with pytest.raises(ValueError, match="needs rows"):
         image_facts(data, [])
 
@@ -79,13 +79,13 @@ def test_notes_on_swaps() -> None:
 
 
 def test_notes_on_large_images() -> None:
-    large = ImageFacts(n=10, changed=10, difference=5, shorter_side=700, large=7)
+    large = ImageFacts(n=10, changed=10, difference=5, shorter_side=700, large=7, differing=10)
     for name in ("pixel_noise", "pixel_delete"):
         said = told(f"{name}:10", images=large)
         assert f"{name}: 7 of 10 images have a shorter side above 512 pixels" in said
         assert "\n" not in said
     assert told("patch_delete:10", images=large) == ""
-    assert told("pixel_noise:10", images=ImageFacts(10, 10, 5, 512, 0)) == ""
+    assert told("pixel_noise:10", images=ImageFacts(10, 10, 5, 512, 0, 10)) == ""
     assert told("pixel_noise:10") == ""
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 from support.study import line
 
 from vlalign.data import DataSpec, PairedData, open_data
@@ -41,6 +43,18 @@ def test_images() -> None:
     assert some.left is None
     assert some.changed == 100
     assert 0 < (some.pixels or 0) < (all_.pixels or 0) <= 100
+
+
+def test_images_that_an_edit_leaves_as_they_are(tmp_path: Path) -> None:
+    """Deleted pixels are those of the image's mean colour: nothing changes in an image of one colour."""
+    noise = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3), dtype=np.uint8)
+    for i in range(8):
+        pixels = noise[i] if i < 2 else np.full((16, 16, 3), 30 * i, np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{i}.png")
+    data = open_data(DataSpec(str(tmp_path)), {"vision"})
+    (facts,) = measure_edits([edited(data, "pixel_delete:50")])
+    assert facts.changed == 25
+    assert 0 < (facts.pixels or 0) < 25
 
 
 def test_edits_that_change_nothing_are_the_first_finding() -> None:

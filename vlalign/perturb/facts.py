@@ -59,6 +59,7 @@ class ImageFacts:
         changed: pixels that differ, in percent, averaged over images.
         difference: absolute change of a value (0 to 255), averaged over all pixels of an image, then over images.
         shorter_side: median over images, in pixels. large: images with a shorter side above 512 pixels.
+        differing: images that differ.
     """
 
     n: int
@@ -66,6 +67,7 @@ class ImageFacts:
     difference: float
     shorter_side: float
     large: int
+    differing: int
 
 
 def text_facts(
@@ -123,6 +125,7 @@ def image_facts(data: PairedData, rows: Sequence[int]) -> ImageFacts:
         difference=sum(difference) / len(rows),
         shorter_side=float(median(sides)),
         large=sum(side > LARGE for side in sides),
+        differing=sum(share > 0 for share in changed),
     )
 
 

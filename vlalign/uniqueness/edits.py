@@ -49,7 +49,8 @@ def _measured(data: PerturbedData) -> EditFacts:
     if edit.modality == "vision":
         step = max(1, len(data) // _IMAGES)
         images = image_facts(data, range(0, len(data), step)[:_IMAGES])
-        return EditFacts(edit.rate, 100.0 * (images.changed > 0), None, images.changed, 0, notes(data, images))
+        share = 100 * images.differing / images.n
+        return EditFacts(edit.rate, share, None, images.changed, 0, notes(data, images))
     assert data.original is not None
     texts = text_facts(data.original.captions or [], data.captions or [])
     left = 100 - texts.removed
