@@ -93,7 +93,7 @@ def test_maps_are_averaged_in_either_layout(last: bool) -> None:
     tap = Tap("stage_0", 5, "", "")
     patches = values.flatten(2).transpose(1, 2)
     given = values.permute(0, 2, 3, 1) if last else values
-    average, nosink, norms = pool_patches(given, tap, ["avg", "avg-nosink"], 0)
+    average, nosink, norms = pool_patches(given, tap, ["avg", "avg-nosink"])
     torch.testing.assert_close(average, patches.mean(1))
     torch.testing.assert_close(nosink, torch.stack([without_sinks(image) for image in patches]))
     torch.testing.assert_close(norms, torch.tensor([measured(image) for image in patches]), rtol=1e-3, atol=1e-5)
@@ -106,18 +106,18 @@ def test_a_map_with_as_many_rows_as_channels_has_the_layout_of_the_others() -> N
     last, first = {"stage_1": (2, 2, 2, 8)}, {"stage_1": (2, 8, 2, 2)}
     for others, axes in ((last, (1, 2)), (first, (2, 3))):
         layout = layout_of(taps, others | {"stage_0": values.shape})
-        average, *_ = pool_patches(values, taps[0], ["avg"], 0, layout)
+        average, *_ = pool_patches(values, taps[0], ["avg"], layout)
         torch.testing.assert_close(average, values.mean(axes))
     with pytest.raises(VlalignError, match=r"^stage_0 gives maps of shape \[4, 4, 4\], .*: use another --image-size$"):
-        pool_patches(values, taps[0], ["avg"], 0, layout_of(taps, {"stage_0": values.shape}))
+        pool_patches(values, taps[0], ["avg"], layout_of(taps, {"stage_0": values.shape}))
     with pytest.raises(VlalignError, match=r"^stage_1 gives maps of shape \[4, 4, 4\] instead of 8 features$"):
-        pool_patches(values, taps[1], ["avg"], 0, True)
+        pool_patches(values, taps[1], ["avg"], True)
 
 
 def test_a_map_that_is_mostly_zero_keeps_the_rest() -> None:
     values = torch.zeros(1, 2, 3, 3)
     values[0, :, 1, 1] = 9
-    average, nosink, norms = pool_patches(values, Tap("stage_0", 2, "", ""), ["avg", "avg-nosink"], 0)
+    average, nosink, norms = pool_patches(values, Tap("stage_0", 2, "", ""), ["avg", "avg-nosink"])
     assert average.tolist() == [[1, 1]]
     torch.testing.assert_close(nosink, average)
     assert norms.tolist() == [[1, 1, 4]]
@@ -126,8 +126,8 @@ def test_a_map_that_is_mostly_zero_keeps_the_rest() -> None:
 def test_registers_are_left_out_of_the_average() -> None:
     tokens = torch.rand(2, 9, 3) + 0.1
     tokens[:, 7] *= 30
-    tap = Tap("block_0", 3, "", "")
-    token, average, nosink, norms = pool_patches(tokens, tap, ["cls", "avg", "avg-nosink"], 5)
+    tap = Tap("block_0", 3, "", "", prefix=5)
+    token, average, nosink, norms = pool_patches(tokens, tap, ["cls", "avg", "avg-nosink"])
     torch.testing.assert_close(token, tokens[:, 0])
     torch.testing.assert_close(average, tokens[:, 5:].mean(1))
     torch.testing.assert_close(nosink, tokens[:, [5, 6, 8]].mean(1))

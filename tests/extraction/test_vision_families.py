@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,8 +13,10 @@ import pytest
 import torch
 from support.tiny import randomise, save_timm
 
+from vlalign.errors import VlalignError
 from vlalign.extraction.estimate import sketch
 from vlalign.extraction.readers import VisionReader
+from vlalign.extraction.trial import try_images
 from vlalign.models.registry import resolve
 from vlalign.models.source import ModelSource, locate
 from vlalign.models.structure import stage_taps
@@ -70,8 +74,8 @@ def read(source: ModelSource, pool: str, batch: int, side: int = 32) -> list[tor
 
 
 def average(state: torch.Tensor, width: int) -> torch.Tensor:
-    if state.ndim == 3:
-        return state.mean(1)
+    if state.ndim == 3:  # the last stage of PVT has a class token
+        return state[:, state.shape[1] - math.isqrt(state.shape[1]) ** 2 :].mean(1)
     return state.mean((2, 3) if state.shape[1] == width else (1, 2))
 
 
@@ -140,10 +144,90 @@ def test_stages_of_images_with_unequal_sides(tmp_path: Path) -> None:
     assert [tap.width for tap in stage_taps(model)] == [16, 32]
 
 
+VIT = {
+    "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48, "image_size": 32,
+    "patch_size": 8,
+}  # fmt: skip
+#: kind, config, class token, tokens before and after the 16 patches
+TOKENS: list[tuple[str, dict[str, Any], bool, int, int]] = [
+    ("aimv2_vision_model", {"use_head": True}, False, 0, 0),  # its head has a class token, its sequence none
+    ("deit", {}, True, 2, 0),
+    ("dinov2_with_registers", {"num_register_tokens": 3}, True, 4, 0),
+    ("pixio", {"n_cls_tokens": 8}, True, 8, 0),
+    ("radio", {"num_cls_tokens": 3, "num_registers": 6}, True, 9, 0),  # 25 tokens, a square number, too
+    ("siglip_vision_model", {}, False, 0, 0),
+    ("yolos", {"image_size": [32, 32], "num_detection_tokens": 7}, True, 1, 7),
+]
+
+
+@pytest.mark.parametrize(("kind", "config", "has_cls", "before", "after"), TOKENS, ids=[kind for kind, *_ in TOKENS])
+def test_averages_are_over_patches_alone(
+    kind: str, config: dict[str, Any], has_cls: bool, before: int, after: int, tmp_path: Path
+) -> None:
+    from transformers import AutoConfig, AutoModel
+
+    model = randomise(AutoModel.from_config(AutoConfig.for_model(kind, **VIT | config))).eval()
+    model.config.architectures = [type(model).__name__]
+    model.save_pretrained(tmp_path / "m")
+    source = locate(resolve(str(tmp_path / "m")))
+    outline = sketch(source, (32, 32), None)
+    assert outline.has_cls == has_cls
+    assert ("tokens" in outline.marks) == (kind in ("aimv2_vision_model", "pixio", "radio", "yolos"))
+    states: list[torch.Tensor] = []
+    getattr(model, "vision_model", model).get_submodule(outline.taps[-1].module).register_forward_hook(
+        lambda module, args, output: states.append(output if isinstance(output, torch.Tensor) else output[0])
+    )
+    with torch.inference_mode():
+        model(torch.stack([pixels(row) for row in range(COUNT)]))
+    patches = states[0][:, before : before + 16]
+    assert states[0].shape[1] == before + 16 + after
+    torch.testing.assert_close(read(source, "avg", COUNT)[-1], patches.mean(1), rtol=1e-4, atol=1e-5)
+    if has_cls:
+        torch.testing.assert_close(read(source, "cls", COUNT)[-1], states[0][:, 0], rtol=1e-4, atol=1e-5)
+    loaded = load_vision_model(source, dtype=torch.float32, device=torch.device("cpu"))
+    wrong = [replace(tap, prefix=tap.prefix + 1, suffix=max(0, tap.suffix - 1)) for tap in loaded.taps]
+    with pytest.raises(VlalignError, match=r"^m: 16 of the \d+ tokens that enter its first block depend on the image"):
+        try_images(replace(loaded, taps=wrong), "m", (32, 32))
+
+
+def test_a_class_token_that_joins_late_is_left_out(tmp_path: Path) -> None:
+    """ConViT of timm: the class token joins before block 1 of 3; PVT of transformers: before the last stage."""
+    import timm
+    from transformers import PvtConfig, PvtModel
+
+    sizes = {"img_size": 32, "embed_dim": 8, "num_heads": 2, "depth": 3, "local_up_to_layer": 1, "num_classes": 0}
+    folder = save_timm(tmp_path / "convit", "convit_tiny", **sizes)
+    module, states = timm.create_model(f"local-dir:{folder}", pretrained=True).eval(), []
+    for block in module.blocks:
+        block.register_forward_hook(lambda module, args, output: states.append(output))
+    images = torch.stack([pixels(row) for row in range(COUNT)])
+    with torch.inference_mode():
+        module(images)
+    assert [state.shape[1] for state in states] == [4, 5, 5]
+    for ours, state in zip(read(locate(resolve(str(folder))), "avg", COUNT), states, strict=True):
+        torch.testing.assert_close(ours, state[:, -4:].mean(1), rtol=1e-4, atol=1e-5)
+
+    config = PvtConfig(**PYRAMID | {"sequence_reduction_ratios": [2, 1], "patch_sizes": [4, 2], "depths": [2, 1]})
+    model = randomise(PvtModel(config)).eval()
+    model.save_pretrained(tmp_path / "pvt")
+    with torch.inference_mode():
+        *whole, last, normed = model(images, output_hidden_states=True).hidden_states
+    expected = [*(state.mean(1) for state in whole), last[:, 1:].mean(1), normed[:, 1:].mean(1)]
+    for ours, vectors in zip(read(locate(resolve(str(tmp_path / "pvt"))), "avg", COUNT), expected, strict=True):
+        torch.testing.assert_close(ours, vectors, rtol=1e-4, atol=1e-5)
+
+
+def test_layers_with_tokens_that_are_no_grid_are_refused(tmp_path: Path) -> None:
+    """CrossViT of timm has a class token in every stage."""
+    folder = save_timm(tmp_path / "m", "crossvit_tiny_240", num_classes=0)
+    with pytest.raises(
+        VlalignError, match=r"^m: stage_0 gives 401 tokens for an image of 240 × 240 pixels, .* open an"
+    ):
+        read(locate(resolve(str(folder))), "avg", 1, 240)
+
+
 def test_masks_of_pretraining_are_refused(tmp_path: Path) -> None:
     from transformers import ViTMAEConfig, ViTMAEModel
-
-    from vlalign.errors import VlalignError
 
     sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
     ViTMAEModel(ViTMAEConfig(**sizes, image_size=32, patch_size=8)).save_pretrained(tmp_path / "m")

@@ -17,7 +17,7 @@ from vlalign.models.precision import BYTES_PER_WEIGHT
 from vlalign.models.source import ModelSource, load_config, model_errors
 from vlalign.models.structure import Tap, count_parameters, has_channels_last, layout_of, position_rows
 from vlalign.models.text import base_factory, text_taps
-from vlalign.models.vision import build_vision_model, vision_taps
+from vlalign.models.vision import build_vision_model, once_misread, vision_taps
 
 if TYPE_CHECKING:
     import torch
@@ -71,11 +71,13 @@ def sketch(source: ModelSource, image_size: tuple[int, int] | None, requested_si
     with model_errors(source, "config"), torch.device("meta"), _uncached():
         if source.modality == "vision":
             module, arguments = build_vision_model(source, requested_size, pretrained=False)
-            taps, _, has_cls = vision_taps(module, source)
+            taps, has_cls = vision_taps(module, source)
             inputs: tuple[Any, ...] = (torch.empty(1, 3, *(image_size or (224, 224))),)
             flops, shapes = _try(module.eval(), taps, inputs, arguments, source)
-            own = not taps[0].module
-            return Sketch(taps, count_parameters(module), has_cls, flops, own_states=own, marks=_marks(taps, shapes))
+            own, marks = not taps[0].module, _marks(taps, shapes)
+            if once_misread(module):
+                marks["tokens"] = "patches alone"
+            return Sketch(taps, count_parameters(module), has_cls, flops, own_states=own, marks=marks)
         config = load_config(source)
         base = base_factory(config).from_config(config, trust_remote_code=source.trust_remote_code)
         base = getattr(base, "text_model", base)
@@ -161,7 +163,7 @@ def _try(
 
 
 def _marks(taps: Sequence[Tap], shapes: Mapping[str, Sequence[int]]) -> dict[str, Any]:
-    """Return what the run key holds to distinguish features from those of an earlier version, which read other states.
+    """Return entries of the run key that keep out features of an earlier version, which read other states.
 
     Raises:
         VlalignError: the layout of a map cannot be determined.

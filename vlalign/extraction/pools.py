@@ -99,20 +99,18 @@ def _weighted(tokens: Tensor, weights: Tensor) -> Tensor:
     return torch.bmm(weights[:, None], tokens)[:, 0]
 
 
-def pool_patches(
-    state: Tensor, tap: Tap, pools: Sequence[str], prefix_tokens: int, channels_last: bool | None = None
-) -> list[Tensor]:
+def pool_patches(state: Tensor, tap: Tap, pools: Sequence[str], channels_last: bool | None = None) -> list[Tensor]:
     """Pool the states of images.
 
-    - ``cls``: the class token; of maps, which have none, the average;
+    - ``cls``: the first token; of maps, which have no class token, the average;
     - ``avg``: over patches, or positions of a map;
     - ``avg-nosink``: over those whose norm is at most `SINK_RATIO` times the image's median norm; all if that is 0.
 
     Args:
         state: tokens ``[B, T, D]``, or a map ``[B, C, H, W]`` or ``[B, H, W, C]``.
-        tap: its width is the number of channels, which distinguishes the two layouts of a map.
+        tap: its width is the number of channels, which distinguishes the two layouts of a map; its prefix and suffix
+            are tokens that are not patches.
         pools: names.
-        prefix_tokens: leading tokens that are not patches.
         channels_last: layout of maps that have as many rows as channels, which their shape leaves open.
 
     Returns:
@@ -129,7 +127,7 @@ def pool_patches(
         mean = state.mean((1, 2) if channels_last else (2, 3), dtype=torch.float32)
         patches = state.flatten(1, 2) if channels_last else state.flatten(2).transpose(1, 2)
     else:
-        patches = state[:, prefix_tokens:]
+        patches = state[:, tap.prefix : state.shape[1] - tap.suffix]
         mean = patches.mean(1, dtype=torch.float32)
     norms = torch.linalg.vector_norm(patches, dim=-1, dtype=torch.float32)
     median = norms.median(1).values

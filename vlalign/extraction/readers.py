@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,8 @@ from vlalign.extraction.decoding import decode
 from vlalign.extraction.loss import bits_per_text
 from vlalign.extraction.pool import MisshapenState, Pooled, StatePooler
 from vlalign.extraction.pools import pool_patches, pool_tokens
-from vlalign.models.structure import Tap, layout_of
+from vlalign.extraction.trial import read_states, try_images
+from vlalign.models.structure import Tap
 from vlalign.models.text import TextModel
 from vlalign.models.vision import Preprocessing, VisionModel
 from vlalign.store import Shard, TokenNorms
@@ -334,10 +335,11 @@ class VisionReader:
         works = list(_planned(shards, groups, self._batches))
         flat = [batch for work in works for batch in work.batches]
         images = decode(self.data, self.preprocessing, flat, self.workers, pinned)
-        layout = self._layout()
+        with forwards(self.name, self.data.ids[flat[0][0]]):  # the first batch would fail, too
+            layout = try_images(self.model, self.name, self.preprocessing.size)
 
         def reduce(state: Tensor, tap: Tap) -> list[Tensor]:
-            return pool_patches(state, tap, self.pools, self.model.prefix_tokens, layout)
+            return pool_patches(state, tap, self.pools, layout)
 
         with StatePooler(self.model.module, self.taps, reduce, entering=False) as pooler:
             self._pooler = pooler
@@ -356,37 +358,7 @@ class VisionReader:
         """Cut rows of the data set into batches."""
         return [list(rows[start : start + self.batch_images]) for start in range(0, len(rows), self.batch_images)]
 
-    def _layout(self) -> bool | None:
-        """Return the layout of the model's maps for a black image, see :func:`~vlalign.models.structure.layout_of`."""
-        import torch
-
-        shapes: dict[str, Sequence[int]] = {}
-
-        def note(state: Tensor, tap: Tap) -> list[Tensor]:
-            shapes[tap.name] = state.shape
-            return []
-
-        with (
-            StatePooler(self.model.module, self.taps, note, entering=False) as self._pooler,
-            suppress(FailedForward),  # the first batch fails, too, and its error names a sample
-            forwards(self.name, ""),
-        ):
-            self._run(torch.zeros(1, 3, *self.preprocessing.size))
-        return layout_of(self.taps, shapes)
-
     def _forward(self, rows: list[int]) -> Pooled:
         self._pooler.discard()
-        self._run(self._pixels[rows[0] - self._first : rows[-1] + 1 - self._first])
+        read_states(self.model, self._pooler, self._pixels[rows[0] - self._first : rows[-1] + 1 - self._first])
         return self._pooler.collect()
-
-    def _run(self, pixels: Tensor) -> None:
-        import torch
-
-        pixels = pixels.to(self.model.device, self.model.dtype, non_blocking=True)
-        with torch.inference_mode():
-            if self.taps[0].module:
-                self.model.module(pixels, **self.model.arguments)
-            else:
-                states = self.model.module(pixels, output_hidden_states=True, **self.model.arguments).hidden_states
-                for tap, state in zip(self.taps, states[-len(self.taps) :], strict=True):
-                    self._pooler.add(tap, state)

@@ -31,12 +31,16 @@ class Tap:
         width: number of features.
         convention: which state this is, in words (before or after the final norm, which pooling of a map).
         module: dotted name of the module that the state enters (text) or leaves (vision).
+        prefix: leading tokens of an image that are not patches (class token and registers).
+        suffix: trailing ones (detection tokens).
     """
 
     name: str
     width: int
     convention: str
     module: str
+    prefix: int = 0
+    suffix: int = 0
 
 
 def depth_of(config: Any) -> int | None:
@@ -102,10 +106,16 @@ def stage_taps(module: nn.Module) -> list[Tap]:
         )
     stated = len(getattr(config, "depths", None) or widths or ())
     first = int(len(states) == stated + 1)  # skips the input of the first stage
-    read = states[first:]
+    read, sides = states[first:], _sides(config)  # PVT has a class token in its last stage
     known = widths if widths and len(widths) == len(read) else [None] * len(read)
     return [
-        Tap(f"stage_{i}", _channels(state, width), f"spatial average of hidden_states[{first + i}] of transformers", "")
+        Tap(
+            f"stage_{i}",
+            _channels(state, width),
+            f"spatial average of hidden_states[{first + i}] of transformers",
+            "",
+            prefix=int(state.ndim == 3 and not is_grid(state.shape[1], sides) and is_grid(state.shape[1] - 1, sides)),
+        )
         for i, (state, width) in enumerate(zip(read, known, strict=True))
     ]
 
@@ -114,12 +124,31 @@ def _blank(module: nn.Module, **arguments: Any) -> Any:
     """Return the output of a model for one blank image (also on the meta device)."""
     import torch
 
-    size = getattr(module.config, "image_size", 224)
-    sides = (size, size) if isinstance(size, int) else tuple(size)
-    weight = next(module.parameters())
-    pixels = torch.zeros(1, getattr(module.config, "num_channels", 3), *sides, device=weight.device, dtype=weight.dtype)
+    weight, channels = next(module.parameters()), getattr(module.config, "num_channels", 3)
+    pixels = torch.zeros(1, channels, *_sides(module.config), device=weight.device, dtype=weight.dtype)
     with torch.no_grad():
         return module.eval()(pixels, **arguments)
+
+
+def _sides(config: Any) -> tuple[int, ...]:
+    """Return the (height, width) of the images that a config states, in pixels."""
+    size = getattr(config, "image_size", 224)
+    return (size, size) if isinstance(size, int) else tuple(size)
+
+
+def is_grid(tokens: int, sides: Sequence[int]) -> bool:
+    """Return whether this number of tokens can be the patches of an image: one for each step along both its sides.
+
+    Args:
+        tokens: their number.
+        sides: (height, width) of the image in pixels.
+
+    >>> is_grid(196, (224, 224)), is_grid(197, (224, 224)), is_grid(6, (32, 48))
+    (True, False, True)
+    """
+    steps = range(1, max(sides) + 1)
+    height, width = sides
+    return any(tokens in (height // s * (width // s), -(-height // s) * -(-width // s)) for s in steps)
 
 
 def _fit(module: nn.Module, taps: Sequence[Tap]) -> bool:

@@ -23,6 +23,12 @@ _SIDES = ("height", "width", "shortest_edge")  # in the settings of image proces
 _LONGEST_SIDE = 10_000
 #: timm architectures whose class token joins after the blocks (ConViT: before the last ones)
 _LATE_CLASS_TOKEN = {"Cait", "ConVit", "Xcit"}
+#: parameters of transformers whose rows are tokens before the patches and after them
+_CLASS_TOKENS = ("cls_token", "class_embedding", "cls_register_token")  # RADIO's are class tokens, then registers
+_PREFIX = (*_CLASS_TOKENS, "distillation_token", "register_tokens")
+_SUFFIX = ("detection_tokens",)
+#: classes whose average over patches held other tokens, or lacked a patch, in an earlier version
+_MISREAD = {"Aimv2VisionModel", "ConVit", "PixioModel", "PvtModel", "RadioModel", "YolosModel"}
 
 
 @dataclass(frozen=True)
@@ -48,8 +54,7 @@ class VisionModel:
         module: called with pixels ``[B, 3, H, W]``.
         taps: the layer axis: every block (states leave the module, before any final norm) or every stage of a
             convolutional net.
-        prefix_tokens: number of leading tokens that are not patches (class token and registers).
-        has_cls: whether the first of them is a class token.
+        has_cls: whether the first token is a class token.
         device: where pixels go.
         dtype: of the pixels.
         arguments: more arguments of the forward.
@@ -57,7 +62,6 @@ class VisionModel:
 
     module: nn.Module
     taps: list[Tap]
-    prefix_tokens: int
     has_cls: bool
     device: torch.device
     dtype: torch.dtype
@@ -69,6 +73,11 @@ def has_relative_positions(source: ModelSource) -> bool:
     config = load_config(source) if source.backend == "transformers" else None
     names = ("use_relative_position_bias", "use_shared_relative_position_bias")
     return any(bool(getattr(config, name, False)) for name in names)
+
+
+def once_misread(module: nn.Module) -> bool:
+    """Return whether an earlier version took other tokens of a model for its patches."""
+    return type(module).__name__ in _MISREAD
 
 
 def load_preprocessing(source: ModelSource, image_size: int | None = None) -> Preprocessing:
@@ -94,7 +103,7 @@ class _Built:
 
     def check(self, source: ModelSource, image_size: int | None) -> None:
         """Refuse weights that did not load; see :func:`~vlalign.models.loading.check_weights`."""
-        taps, _, _ = vision_taps(self.module, source)
+        taps, _ = vision_taps(self.module, source)
 
         def result() -> Tensor:
             import torch
@@ -140,12 +149,12 @@ def load_vision_model(
     """Load a vision model for reading, in evaluation mode."""
     module, arguments = build_vision_model(source, image_size, pretrained=source.seed is None)
     module = module.eval().requires_grad_(False).to(device=device, dtype=dtype)
-    taps, prefix, has_cls = vision_taps(module, source)
-    return VisionModel(module, taps, prefix, has_cls, device, dtype, arguments)
+    taps, has_cls = vision_taps(module, source)
+    return VisionModel(module, taps, has_cls, device, dtype, arguments)
 
 
-def vision_taps(module: nn.Module, source: ModelSource) -> tuple[list[Tap], int, bool]:
-    """Return the layer axis of a vision model, its number of prefix tokens and whether it has a class token."""
+def vision_taps(module: nn.Module, source: ModelSource) -> tuple[list[Tap], bool]:
+    """Return the layer axis of a vision model, and whether its first token is a class token."""
     return _timm_taps(module) if source.backend == "timm" else _transformers_taps(module)
 
 
@@ -240,17 +249,16 @@ def _fetch_timm_weights(source: ModelSource) -> None:
     raise VlalignError(f"{source.location} holds neither model.safetensors nor pytorch_model.bin")
 
 
-def _timm_taps(module: Any) -> tuple[list[Tap], int, bool]:
+def _timm_taps(module: Any) -> tuple[list[Tap], bool]:
     blocks = getattr(module, "blocks", None)
     if blocks is not None and hasattr(module, "num_prefix_tokens"):
-        width = int(module.num_features)
-        taps = [
-            Tap(f"block_{i}", width, "after the second residual add, before the final norm", f"blocks.{i}")
-            for i in range(len(blocks))
-        ]
+        width, prefix = int(module.num_features), [int(module.num_prefix_tokens)] * len(blocks)
+        has_cls = getattr(module, "cls_token", None) is not None
         if type(module).__name__ in _LATE_CLASS_TOKEN:
-            return taps, 0, False
-        return taps, int(module.num_prefix_tokens), getattr(module, "cls_token", None) is not None
+            local = getattr(module, "local_up_to_layer", len(blocks))  # ConViT's class token joins before block `local`
+            prefix, has_cls = [int(i >= local) for i in range(len(blocks))], False
+        convention = "after the second residual add, before the final norm"
+        return [Tap(f"block_{i}", width, convention, f"blocks.{i}", n) for i, n in enumerate(prefix)], has_cls
     info: Any = getattr(module, "feature_info", None)
     stages = info.get_dicts() if hasattr(info, "get_dicts") else info
     if not stages:
@@ -259,7 +267,7 @@ def _timm_taps(module: Any) -> tuple[list[Tap], int, bool]:
         Tap(f"stage_{i}", int(s["num_chs"]), f"spatial average of {s['module']}", s["module"])
         for i, s in enumerate(stages)
     ]
-    return taps, 0, False
+    return taps, False
 
 
 # -- transformers -----------------------------------------------------------------------------------------------------
@@ -319,7 +327,7 @@ def _build_transformers(source: ModelSource, image_size: int | None, pretrained:
     return _Built(model, module, arguments, report, channels, getattr(config, "image_size", 224))
 
 
-def _transformers_taps(module: nn.Module) -> tuple[list[Tap], int, bool]:
+def _transformers_taps(module: nn.Module) -> tuple[list[Tap], bool]:
     config: Any = module.config
     if getattr(config, "mask_ratio", 0) and config.model_type != "hiera":  # HieraModel masks only when pretrained
         raise VlalignError(
@@ -328,13 +336,14 @@ def _transformers_taps(module: nn.Module) -> tuple[list[Tap], int, bool]:
         )
     depth = depth_of(config) if hasattr(config, "hidden_size") else None
     if depth is None or isinstance(getattr(config, "depths", None), (list, tuple)):
-        return stage_taps(module), 0, False
+        return stage_taps(module), False
     blocks = find_blocks(module, depth)
-    taps = [
-        Tap(f"block_{i}", config.hidden_size, "output of the block, before the final norm", f"{blocks}.{i}")
-        for i in range(depth)
-    ]
-    has_cls = any(name.rpartition(".")[2] in ("cls_token", "class_embedding") for name, _ in module.named_parameters())
-    distilled = any(name.endswith("distillation_token") for name, _ in module.named_parameters())
-    prefix = int(has_cls) + int(distilled) + int(getattr(config, "num_register_tokens", 0) or 0)
-    return taps, prefix, has_cls
+    width, convention = config.hidden_size, "output of the block, before the final norm"
+    tokens = {  # AIMv2's class token is one of its head, not of the sequence
+        name.rpartition(".")[2]: weight.numel() // width
+        for name, weight in module.named_parameters()
+        if not name.startswith("head.")
+    }
+    prefix, suffix = (sum(tokens.get(name, 0) for name in names) for names in (_PREFIX, _SUFFIX))
+    taps = [Tap(f"block_{i}", width, convention, f"{blocks}.{i}", prefix, suffix) for i in range(depth)]
+    return taps, any(tokens.get(name) for name in _CLASS_TOKENS)
