@@ -10,7 +10,8 @@ import numpy as np
 from vlalign.advice.arms import CONTROLS, PAIRS, Arm
 from vlalign.advice.cells import Cell, Trained
 from vlalign.advice.encoder import USES
-from vlalign.metrics.base import Floats
+from vlalign.decomposition.units import Units
+from vlalign.metrics.base import Floats, Ints
 from vlalign.stats.crossed import crossed_mean
 
 if TYPE_CHECKING:
@@ -20,22 +21,52 @@ if TYPE_CHECKING:
 KEYS = ("use", "control", "weight")
 
 
-def score_table(results: Mapping[Cell, Trained]) -> Floats:
-    """Return the test scores [S, A, 3, n] of every seed, arm, use and sample, folds joined in order."""
+def score_table(results: Mapping[Cell, Trained], units: Units) -> Floats:
+    """Return the test scores [S, A, 3, G] of every seed, arm, use and unit, folds joined in order.
+
+    Args:
+        results: of the cells.
+        units: of the samples; see :func:`of_units`.
+    """
     seeds = sorted({cell.seed for cell in results})
     rows = []
     for seed in seeds:
         cells = [results[cell] for cell in sorted(results) if cell.seed == seed]
-        order = np.argsort(np.concatenate([cell.test.numpy() for cell in cells]))
+        tested = np.concatenate([cell.test.numpy() for cell in cells])
+        order = np.argsort(tested)
         rows.append(np.concatenate([cell.score.numpy() for cell in cells], axis=2)[:, :, order])
-    return np.asarray(np.stack(rows), dtype=np.float64)
+    return of_units(np.asarray(np.stack(rows), dtype=np.float64), units.of[tested[order]])
+
+
+def of_units(scores: Floats, of: Ints) -> Floats:
+    """Return scores [S, …, G] of units from those of samples [S, …, n], for intervals of their mean.
+
+    Their mean over seeds and units is that over seeds and samples, which counts a group as often as it has samples;
+    their spread over units is that which makes the standard error of this mean one of other groups (linearisation of a
+    ratio; Cochran 1977, "Sampling Techniques", section 9A).
+
+    Args:
+        scores: of samples.
+        of: unit of each sample [n].
+
+    >>> import numpy as np
+    >>> of_units(np.array([[1.0, 1, 1, 0]]), np.array([0, 0, 0, 1])).tolist()
+    [[1.125, 0.375]]
+    """
+    of = np.unique(of, return_inverse=True)[1].reshape(-1)
+    sizes, n = np.bincount(of), len(of)
+    sums = np.add.reduceat(scores[..., np.argsort(of, kind="stable")], np.cumsum(sizes) - sizes, axis=-1)
+    if len(sizes) == n:
+        return sums
+    mean = scores.mean(axis=(0, -1), keepdims=True)
+    return np.asarray(mean + (sums - sizes * mean) * len(sizes) / n)
 
 
 def effect_table(scores: Floats, valid: Floats, arms: Sequence[Arm]) -> pd.DataFrame:
     """Return one row for each use, control and weight.
 
     Args:
-        scores: test scores [S, A, 3, n].
+        scores: test scores [S, A, 3, G] of samples or groups.
         valid: mean validation scores [A, 3].
         arms: A, that without the term first.
 

@@ -97,6 +97,9 @@ class AdviceConfig(ExperimentOptions):
     labels: Annotated[File | None, DATA] = None
     """file of the labels"""
 
+    groups: Annotated[File | None, DATA] = None
+    """file of the groups of the samples"""
+
     unlabelled: Annotated[Many[str], DATA] = ()
     """files of more pairs"""
 

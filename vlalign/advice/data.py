@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from vlalign.decomposition.samples import (
     warn_of_leak,
     warn_of_repeats,
 )
+from vlalign.decomposition.units import Units, read_units
+from vlalign.display import quoted
 from vlalign.errors import VlalignError, short_line
 from vlalign.files import parse_json
 from vlalign.row_ids import by_row
@@ -46,6 +49,7 @@ class PairedData:
         extra: features [M, D1] and [M, D2] of pairs without a label; M may be 0.
         split: int64 [N], 0 train, 1 valid, 2 test; empty if folds are drawn.
         names: of the modalities.
+        group: int64 [N], number of each sample's group from 0; empty if samples stand alone.
     """
 
     x: tuple[Tensor, Tensor]
@@ -54,12 +58,18 @@ class PairedData:
     extra: tuple[Tensor, Tensor]
     split: Tensor
     names: tuple[str, str] = ("first", "second")
+    group: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
 
     def __len__(self) -> int:
         return len(self.target)
 
+    @cached_property
+    def units(self) -> Units:
+        """Groups of the samples, or the samples: what folds and intervals keep whole."""
+        return Units(self.group.numpy() if len(self.group) else np.arange(len(self)))
+
     @property
-    def groups(self) -> Tensor:
+    def strata(self) -> Tensor:
         """Classes, or fifths of a regression target, int64 [N]: what the control within classes keeps."""
         if self.classes:
             return self.target
@@ -69,23 +79,26 @@ class PairedData:
     @property
     def fingerprint(self) -> str:
         """Hash of everything that the experiment uses."""
+        columns = [self.target, self.split, *([self.group] if len(self.group) else [])]
         return content_digest(
-            [*self.x, *self.extra, self.target.unsqueeze(1), self.split.unsqueeze(1)], canonical([*self.classes])
+            [*self.x, *self.extra, *(column.unsqueeze(1) for column in columns)], canonical([*self.classes])
         )
 
     def folds(self, seed: int, count: int) -> list[tuple[Ints, Ints, Ints]]:
         """Return sample numbers to train, validate and test, of each fold; the given split alone, if there is one.
 
-        Folds are drawn by seed and stratified by class. Each is tested on once, and validates for the one before it.
+        Folds are drawn by seed and stratified by class; groups are in one fold each. Each fold is tested on once, and
+        validates for the one before it.
         """
         if len(self.split):
             split = self.split.numpy()
             train, valid, test = (np.flatnonzero(split == part) for part in range(3))
             return [(train, valid, test)]
-        order = generator("advice folds", seed, len(self)).permutation(len(self))
-        fold = np.empty(len(self), dtype=np.int64)
-        fold[order[np.argsort(self.groups.numpy()[order], kind="stable")]] = np.arange(len(self)) % count
-        parts = []
+        strata = self.strata.numpy()[self.units.first]
+        order = generator("advice folds", seed, len(self)).permutation(len(strata))
+        dealt = np.empty(len(strata), dtype=np.int64)
+        dealt[order[np.argsort(strata[order], kind="stable")]] = np.arange(len(strata)) % count
+        fold, parts = dealt[self.units.of], []
         for tested in range(count):
             validated = (tested + 1) % count
             in_test, in_valid = fold == tested, fold == validated
@@ -100,7 +113,8 @@ class PairedData:
         """
         about = {"classes": list(self.classes), "names": list(self.names), "fingerprint": self.fingerprint}
         tensors = {"x1": self.x[0], "x2": self.x[1], "extra1": self.extra[0], "extra2": self.extra[1]}
-        save_tensors(folder / FILE, tensors | {"target": self.target, "split": self.split}, about)
+        samples = {"target": self.target, "split": self.split, "group": self.group}
+        save_tensors(folder / FILE, tensors | samples, about)
 
 
 def read_data(folder: Path) -> PairedData:
@@ -121,12 +135,13 @@ def read_data(folder: Path) -> PairedData:
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise VlalignError(f"{path} is missing or damaged ({short_line(error)}): run the study again") from error
     t = load_tensors(path, about)
-    return PairedData((t["x1"], t["x2"]), t["target"], classes, (t["extra1"], t["extra2"]), t["split"], names)
+    group = t.get("group", torch.empty(0, dtype=torch.int64))
+    return PairedData((t["x1"], t["x2"]), t["target"], classes, (t["extra1"], t["extra2"]), t["split"], names, group)
 
 
 def make_data(
     x1: Any, x2: Any, y: Any, unlabelled: Any = None, split: Any = None, names: Sequence[str] = ("first", "second"),
-    regression: bool = False,
+    regression: bool = False, groups: Any = None,
 ) -> PairedData:  # fmt: skip
     """Check arrays and return them as data.
 
@@ -138,6 +153,7 @@ def make_data(
         split: "train", "valid" or "test" of each sample, by row or by id as ``y``; or None for folds.
         names: of the modalities.
         regression: labels that are whole numbers are a regression target, too.
+        groups: of the samples, as :func:`vlalign.decomposition.units.read_units` reads them, or None.
 
     Raises:
         VlalignError: what makes the experiment impossible; one line that names it.
@@ -160,30 +176,46 @@ def make_data(
     sides, extra = [side[:n] for side in whole], [side[n:] for side in whole]
     for side, name in zip(sides, names, strict=True):
         warn_of_leak(side, target, classes, name)
-        warn_of_repeats(side, name, "keep one row of each")
+        if groups is None:
+            warn_of_repeats(side, name)
     if not classes:
         target = as_float32(target[:, None])[:, 0]
+    units, parts = read_units(groups, ids, n), _split(split, ids, n)
+    _refuse_divided(units, parts)
     return PairedData(
-        (sides[0], sides[1]), target, classes, (extra[0], extra[1]), _split(split, ids, n),
-        (str(names[0]), str(names[1])),
+        (sides[0], sides[1]), target, classes, (extra[0], extra[1]), parts, (str(names[0]), str(names[1])),
+        torch.empty(0, dtype=torch.int64) if groups is None else torch.from_numpy(units.of),
     )  # fmt: skip
 
 
 def check_folds(data: PairedData, folds: int) -> None:
-    """Refuse data with too few samples: of a class in a fold or in a part of the given split.
+    """Refuse data with too few samples, or groups: of a class in a fold or in a part of the given split.
 
     Raises:
         VlalignError: naming the class.
     """
     parts = [np.arange(len(data))] if not len(data.split) else list(data.folds(0, folds)[0])
-    for i, part in enumerate(parts):
-        where = f"{SPLITS[i]} samples" if len(data.split) else f"labelled samples, for {folds} folds"
+    what = "groups" if len(data.group) else "samples"  # a group counts once for each of its classes
+    for i, rows in enumerate(parts):
+        label = data.target[rows].numpy() if data.classes else 0
+        part = rows[np.unique(data.units.of[rows] * (len(data.classes) + 1) + label, return_index=True)[1]]
+        where = f"{SPLITS[i]} {what}" if len(data.split) else f"labelled {what}, for {folds} folds"
         need = LEAST_IN_FOLD * (1 if len(data.split) else folds)
         if not data.classes:
             if len(part) < 4 * need:
                 raise VlalignError(f"there are {len(part)} {where}: give {4 * need} or more")
             continue
         refuse_rare(data.target[part], data.classes, need, where)
+
+
+def _refuse_divided(units: Units, split: Tensor) -> None:
+    """Refuse a given split, int64 [N] or empty, that divides a group."""
+    if len(split) and (other := (split != split[units.first][units.of]).nonzero().ravel().tolist()):
+        group = units.of[other[0]]
+        one, two = (SPLITS[int(split[i])] for i in (int(units.first[group]), other[0]))
+        raise VlalignError(
+            f"the group {quoted((units.names or ())[group])} is in {one} and {two}: keep it in one part of the split"
+        )
 
 
 def _split(split: Any, ids: Sequence[str] | None, n: int) -> Tensor:

@@ -23,7 +23,7 @@ def estimate(data: PairedData, folder: Path) -> dict[str, Any]:
     a folder do not change.
 
     Returns:
-        The record, or ``refused`` with the reason: too many classes, or too few samples of one.
+        The record, or ``refused`` with the reason: too many classes, too few samples of one, or groups of several.
 
     Raises:
         VlalignError: the file cannot be written.
@@ -38,11 +38,11 @@ def estimate(data: PairedData, folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, TypeError):
         pass  # missing or damaged
     rows = generator("advice information", len(data)).permutation(len(data))[:_MOST]
-    y = data.target[rows]
+    y, groups = data.target[rows], {"groups": data.group[rows]} if len(data.group) else {}
     if not data.classes:
         y = y.double() * (1 + 2**-40)  # whole numbers would be taken as classes; the parts are the same
     try:
-        result = information(data.x[0][rows], data.x[1][rows], y)
+        result = information(data.x[0][rows], data.x[1][rows], y, **groups)
     except VlalignError as error:
         return {"refused": str(error)}
     result.save(path)

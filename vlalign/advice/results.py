@@ -23,8 +23,8 @@ class AdviceResult(CellResult):
     Attributes:
         effects: of :func:`vlalign.advice.analysis.effect_table`.
         matching: of :func:`vlalign.advice.analysis.match_table`.
-        facts: names of the modalities, numbers of samples, widths, classes and folds, and ``information``, the record
-            of :func:`vlalign.advice.information.estimate`.
+        facts: names of the modalities, numbers of samples, of their groups tested (None where each stands alone),
+            widths, classes and folds, and ``information``, the record of :func:`vlalign.advice.information.estimate`.
         verdicts: for both modalities at test time, the first alone, the second alone.
     """
 

@@ -74,6 +74,7 @@ def advise(
     *,
     unlabelled: Any = None,
     split: Any = None,
+    groups: Any = None,
     names: tuple[str, str] | None = None,
     out: str | Path | None = None,
     budget: str | None = None,
@@ -94,6 +95,8 @@ def advise(
             whole numbers are classes, fractions a regression target.
         unlabelled: two arrays [M, D1] and [M, D2], or two runs, of pairs without a label.
         split: [N] of "train", "valid" and "test"; default: folds.
+        groups: [N], group of each sample, such as the image of a caption, by row or by id: folds and intervals keep
+            groups whole.
         names: of the modalities (default: the models of runs, else first and second).
         out: folder for tables and report, which resumes what was begun there; None keeps nothing.
         budget: time for training, such as "10m", that steps, seeds, folds and weights are fitted to.
@@ -112,7 +115,7 @@ def advise(
     for name in settings:
         if name not in known:
             raise TypeError(f"advise() got an unexpected keyword argument {name!r}{did_you_mean(name, known)}")
-    data = make_data(x1, x2, y, unlabelled, split, names or _names(x1, x2))
+    data = make_data(x1, x2, y, unlabelled, split, names or _names(x1, x2), groups=groups)
     if out is not None:
         return _run(data, AdviceConfig(out=str(out), **settings), budget, progress, report=True)
     with TemporaryDirectory(prefix="vlalign-") as folder:

@@ -13,6 +13,7 @@ from vlalign.data.embeddings import is_embeddings, read_embeddings, read_groups,
 from vlalign.display import quoted
 from vlalign.errors import VlalignError
 from vlalign.paths import user_path
+from vlalign.row_ids import by_row
 from vlalign.scoring.inputs import Arrays, Side, check_pairing, has_ids
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_OTHERS = ("labels", *IDS, "split")  # arrays of a file that are no modality
+_OTHERS = ("labels", *IDS, "split", "groups")  # arrays of a file that are no modality
 
 
 def read_source(
@@ -32,6 +33,7 @@ def read_source(
     modalities: Sequence[str] = (),
     ids: Sequence[str] = (),
     id_column: str | None = None,
+    groups: str | None = None,
 ) -> PairedData:
     """Read the data that a command names.
 
@@ -43,6 +45,7 @@ def read_source(
         modalities: two arrays of a file, or modalities of a prepared data set, where it has more.
         ids: files of ids of the rows of files of embeddings: none, one for both, or one for each.
         id_column: column of ids in tables.
+        groups: file of the groups of the labelled samples, as ``labels``.
 
     Raises:
         VlalignError: a file, run or label that does not exist or does not fit; one line that names it.
@@ -58,7 +61,8 @@ def read_source(
     if is_prepared(words[0]):
         if len(words) > 1 or labels:
             raise VlalignError(f"{words[0]} is a prepared data set, which has its labels: name it alone")
-        return _from_prepared(words[0], _files(unlabelled, (), None) if unlabelled else None, modalities)
+        unpaired = _files(unlabelled, (), None) if unlabelled else None
+        return _from_prepared(words[0], unpaired, modalities, _groups(groups, id_column, True))
     if is_embeddings(words[0]):
         sides = _files(words, modalities, id_column, ids)
     else:
@@ -68,10 +72,22 @@ def read_source(
     names = _names(sides, modalities)
     x, of_rows = _paired(sides)
     more = None if not unlabelled else _paired(_files(unlabelled, modalities, id_column))[0]
-    values = read_groups(labels, id_column, what="labels", has_ids=any(map(has_ids, sides)))
+    known = any(map(has_ids, sides))
+    values, grouped = read_groups(labels, id_column, what="labels", has_ids=known), _groups(groups, id_column, known)
+    if groups and not isinstance(grouped, Mapping):
+        grouped = by_row(grouped, of_rows, len(x[0]), f"groups of {groups}")
     if isinstance(values, Mapping):
-        x, values, more = _by_id(x, of_rows, values, more, labels)
-    return make_data(*x, values, more, names=names)
+        x, has, values, more = _by_id(x, of_rows, values, more, labels)
+        of_rows = [of_rows[i] for i in has] if of_rows else of_rows
+        grouped = [grouped[i] for i in has] if isinstance(grouped, list) else grouped
+    if isinstance(grouped, Mapping):
+        grouped = by_row(grouped, of_rows, len(x[0]), f"groups of {groups}")
+    return make_data(*x, values, more, names=names, groups=grouped)
+
+
+def _groups(groups: str | None, id_column: str | None, has_ids: bool) -> Any:
+    """Return the groups of samples in a file, by id or by row; None without."""
+    return None if groups is None else read_groups(groups, id_column, what="groups of samples", has_ids=has_ids)
 
 
 def _files(
@@ -160,8 +176,8 @@ def _by_id(
     values: Mapping[str, Any],
     more: tuple[Tensor, Tensor] | None,
     labels: str,
-) -> tuple[tuple[Tensor, Tensor], list[Any], tuple[Tensor, Tensor] | None]:
-    """Return the labelled pairs, their labels, and the pairs without a label, those given included."""
+) -> tuple[tuple[Tensor, Tensor], list[int], list[Any], tuple[Tensor, Tensor] | None]:
+    """Return the labelled pairs, their rows, their labels, and the pairs without a label, those given included."""
     import torch
 
     if ids is None:
@@ -176,10 +192,10 @@ def _by_id(
         log.info("%d samples have no label in %s: they are used as pairs without one", len(lacks), labels)
         parts = [(side[lacks],) + (() if more is None else (more[m],)) for m, side in enumerate(x)]
         more = torch.cat(parts[0]), torch.cat(parts[1])
-    return (x[0][has], x[1][has]), [values[ids[i]] for i in has], more
+    return (x[0][has], x[1][has]), has, [values[ids[i]] for i in has], more
 
 
-def _from_prepared(folder: str, unlabelled: list[Side] | None, modalities: Sequence[str]) -> PairedData:
+def _from_prepared(folder: str, unlabelled: list[Side] | None, modalities: Sequence[str], groups: Any) -> PairedData:
     """Return a prepared data set: means over time, its split; a sentiment is positive or not."""
     import torch
 
@@ -200,7 +216,9 @@ def _from_prepared(folder: str, unlabelled: list[Side] | None, modalities: Seque
         values = ["positive" if value > 0 else "not positive" for value in values]
     split = [name for name, part in zip(SPLITS, parts, strict=True) for _ in part.ids]
     more = None if unlabelled is None else _paired(unlabelled)[0]
-    return make_data(x1, x2, values, more, split, (chosen[0], chosen[1]), prepared.task == "regression")
+    grouped = None if groups is None else by_row(groups, [one for part in parts for one in part.ids], len(x1), "groups")
+    names = (chosen[0], chosen[1])
+    return make_data(x1, x2, values, more, split, names, prepared.task == "regression", grouped)
 
 
 def _mean(part: PreparedSplit, modality: str) -> Tensor:

@@ -95,12 +95,14 @@ class AdviceStudy(CellStudy[AdviceConfig, Cell, AdviceResult]):
     def analyse(self, progress: bool) -> Mapping[str, Any]:
         """Return effects, matching and verdicts."""
         results = {cell: self.files.load(cell) for cell in self.cells()}
-        scores = score_table(results)
+        scores = score_table(results, self.data.units)
+        tested = sum(len(result.test) for cell, result in results.items() if cell.seed == self.config.seeds[0])
         valid = np.mean([result.valid.numpy() for result in results.values()], axis=0)
         effects = effect_table(scores, valid, self.arms)
         data = self.data
         facts = {
-            "names": list(data.names), "samples": len(data), "tested": scores.shape[3],
+            "names": list(data.names), "samples": len(data), "tested": tested,
+            "groups": scores.shape[3] if len(data.group) else None,
             "unlabelled": len(data.extra[0]), "widths": [x.shape[1] for x in data.x],
             "classes": len(data.classes), "folds": self.folds,
             "information": estimate(data, Path(self.config.out)),

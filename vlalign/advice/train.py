@@ -123,7 +123,7 @@ class _Batches:
         self.labelled = [_Stream(rows.numpy(), random) for rows, random in zip(trains, randoms, strict=True)]
         more = np.arange(len(data.extra[0]))
         self.extra = [_Stream(more, random) for random in randoms] if len(more) else []
-        self.groups = data.groups.numpy()
+        self.strata = data.strata.numpy()
         self.sizes = min(config.batch, *map(len, trains)), min(config.batch, len(more))
         self.rounds = iter(rounds(config))
 
@@ -135,7 +135,7 @@ class _Batches:
             extra = np.stack([stream.take(more) for stream in self.extra]) if self.extra else None
             shuffled = np.stack([random.permutation(labelled + more) for random in self.randoms])
             within = np.stack(
-                [_within(self.groups[mine], random) for mine, random in zip(rows, self.randoms, strict=True)]
+                [_within(self.strata[mine], random) for mine, random in zip(rows, self.randoms, strict=True)]
             )
             chosen = torch.from_numpy(rows).to(device)
             yield Batch(
@@ -161,10 +161,10 @@ class _Stream:
         return taken
 
 
-def _within(groups: Ints, random: np.random.Generator) -> Ints:
-    """Return a random permutation of positions that keeps the group of each."""
-    order = np.empty(len(groups), dtype=np.int64)
-    order[np.argsort(groups, kind="stable")] = np.lexsort((random.random(len(groups)), groups))
+def _within(strata: Ints, random: np.random.Generator) -> Ints:
+    """Return a random permutation of positions that keeps the stratum of each."""
+    order = np.empty(len(strata), dtype=np.int64)
+    order[np.argsort(strata, kind="stable")] = np.lexsort((random.random(len(strata)), strata))
     return order
 
 

@@ -36,6 +36,7 @@ def run_study(
     /,
     *more: str,
     labels: File | None = None,
+    groups: File | None = None,
     unlabelled: Annotated[tuple[str, ...], Parameter(metavar="FILE")] = (),
     modalities: Annotated[tuple[str, ...], Parameter(metavar="NAME")] = (),
     ids: Annotated[tuple[str, ...], Parameter(metavar="FILE")] = (),
@@ -55,6 +56,8 @@ def run_study(
         more: second file, or two runs of the store
         labels: file of labels: texts or whole numbers are classes, fractions a regression target; a column as
             FILE:COLUMN, by id where the file has ids
+        groups: group of each sample, such as the image of a caption, in the same forms: folds and intervals keep groups
+            whole
         unlabelled: one file with two arrays, or two files, of more pairs without a label
         modalities: two arrays of the file, or modalities of the prepared data set, if it has more
         ids: ids of the rows, one a line or a column as FILE:COLUMN: one file for both sides, or one for each
@@ -69,10 +72,10 @@ def run_study(
     from vlalign.report.console import console
 
     form = form_of(json, table, dry_run)
-    data = read_source([source, *more], labels, unlabelled, modalities, ids, id_column)
+    data = read_source([source, *more], labels, unlabelled, modalities, ids, id_column, groups)
     config = AdviceConfig(
         **{entry.name: getattr(options, entry.name) for entry in fields(options)},
-        data=(source, *more), labels=labels, unlabelled=unlabelled, modalities=modalities, ids=ids,
+        data=(source, *more), labels=labels, groups=groups, unlabelled=unlabelled, modalities=modalities, ids=ids,
         id_column=id_column,
     )  # fmt: skip
     study = prepare_study(data, config, budget)

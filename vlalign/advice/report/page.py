@@ -39,7 +39,7 @@ def advice_page(result: AdviceResult, figures: Mapping[str, Path]) -> Page:
                     figures["curves"],
                     f"Difference in {score} to training without the term against its weight, for three uses",
                     f"Difference in test {score} to λ = 0, with {levels:.0%} intervals for all λ and uses at once. "
-                    f"n = {result.facts['tested']} test samples, each tested on once a seed; "
+                    f"n = {result.facts['tested']} test samples{_grouped(result)}, each tested on once a seed; "
                     f"{len(result.config['seeds'])} seeds. Shuffled pairs are a regulariser; pairs shuffled within "
                     "their class carry class information only.",
                 ),
@@ -198,6 +198,11 @@ def _facts(result: AdviceResult) -> dict[str, str]:
         "training": f"{config['steps']} steps of {config['batch']} labelled samples; {result.trained} pairs of "
         f"encoders in the last run, {duration(result.seconds['train'])}",
     }  # fmt: skip
+
+
+def _grouped(result: AdviceResult) -> str:
+    groups = result.facts.get("groups")
+    return "" if groups is None else f" in {groups:,} groups"
 
 
 def _layers(result: AdviceResult) -> str:
