@@ -87,13 +87,23 @@ def test_folders_say_what_they_are(tiny: TinyModels) -> None:
 
 def test_folders_of_one_name_have_names_apart(tmp_path: Path) -> None:
     """Else their points would be those of one model in fits, curves and tables."""
-    folders = [tmp_path / part for part in ("a/step100/hf", "b/step100/hf", "step900/hf", "sub/llama-7b", "other")]
+    folders = [
+        tmp_path / part
+        for part in ("a/step100/hf", "b/step100/hf", "step900/hf", "sub/llama-7b", "other", "own/dinov2-base")
+    ]
     for folder in folders:
         folder.mkdir(parents=True)
         (folder / "config.json").write_text(json.dumps({"model_type": "gpt2"}))
     x, y = (tuple(resolve(str(name)) for name in names) for names in (folders, (TEXT, folders[2])))
     names = Sides(x, y, ("text", "text"), "y").names
-    assert [names[one] for one in x] == [str(folders[0]), str(folders[1]), "step900/hf", "sub/llama-7b", "other"]
+    assert [names[one] for one in x] == [
+        str(folders[0]),
+        str(folders[1]),
+        "step900/hf",
+        "sub/llama-7b",
+        "other",
+        "own/dinov2-base",
+    ]
     assert [names[one] for one in y] == [TEXT, "step900/hf"]
 
 

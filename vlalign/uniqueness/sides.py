@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vlalign.errors import VlalignError
-from vlalign.models.registry import resolve
+from vlalign.models.registry import ALIASES, resolve
 from vlalign.models.source import locate
 from vlalign.models.spec import ModelSpec
 from vlalign.uniqueness.config import UniquenessConfig
@@ -40,13 +40,16 @@ class Sides:
 
     @property
     def names(self) -> dict[ModelSpec, str]:
-        """A different name for each model: PARENT/NAME for folders and files of one name, or their paths."""
+        """A different name for each model.
+
+        Folders and files of one name, or of the name of a registered model, are called PARENT/NAME, or by their paths.
+        """
         specs = list(dict.fromkeys([*self.x, *self.y]))
         names = {spec: spec.alias for spec in specs}
         for longer in (lambda path: f"{path.parent.name}/{path.name}", str):
             taken = Counter(names.values())
             for spec in specs:
-                if taken[names[spec]] > 1 and spec.scheme in ("local", "gguf"):
+                if (taken[names[spec]] > 1 or names[spec] in ALIASES) and spec.scheme in ("local", "gguf"):
                     names[spec] = longer(Path(spec.location))
         return names
 

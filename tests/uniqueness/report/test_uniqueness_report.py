@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image
 from rich.console import Console
+from scipy.stats import spearmanr
 from support.html import Page
 from support.shown import drawn
 from support.study import made_up_points, made_up_record, made_up_study, study_of
@@ -19,7 +20,7 @@ from support.study import made_up_points, made_up_record, made_up_study, study_o
 from vlalign.errors import VlalignError
 from vlalign.report.page import Page as Parts
 from vlalign.report.page import Table, dark_png, html
-from vlalign.uniqueness import UniquenessResult
+from vlalign.uniqueness import Point, UniquenessResult
 from vlalign.uniqueness import published as paper
 from vlalign.uniqueness.report import show_uniqueness, uniqueness_table, write_report
 from vlalign.uniqueness.report.comparison import published_table
@@ -248,6 +249,28 @@ def test_published_slopes_stand_beside_those_of_the_published_models() -> None:
         replace(result, config={**result.config, "k": 5}),
     )
     assert not any(published_table(other) for other in (*others, made_up_study(2, 2, languages=5)))
+
+
+def test_only_published_models_and_rates_count_beside_the_published_values() -> None:
+    """Not the unedited captions, other rates, nor a model of the family that the paper does not have."""
+    languages = ("bloomz-560m", "bloomz-3b", "llama-7b", "llama-13b", "llama-65b", "gpt2")
+
+    def point(x: str, y: str, rate: float) -> Point:
+        one, at = made_up_points(1, 1, (rate,))[0], languages.index(y)
+        score = 0.99 if "gpt2" in (x, y) or "own" in x else 0.5 + 0.01 * at - (rate - 40) ** 2 * 1e-4
+        return replace(one, x=x, x_family="dinov2", y=y, score=score, performance=-1.5 + 0.01 * at)
+
+    rates = (0, 10, 15, 20, 30, 40, 50, 60, 70, 80, 90, 100)
+    points = [point(x, y, rate) for x in ("dinov2-small", "own/dinov2-base") for y in languages for rate in rates]
+    table = published_table(study_of(points))
+    assert table is not None
+    rows = {row[0]: row[1:] for row in table.rows}
+    score = [0.54 - (rate - 40) ** 2 * 1e-4 for rate in range(10, 101, 10)]
+    assert rows["dinov2, largest: ours"][1] == f"{score[0]:.3f}"
+    assert rows["dinov2, largest: ours"][5] == f"{score[8]:.3f}"
+    assert rows["dinov2: ours"][0].startswith(f"{spearmanr(range(10), score).statistic:.2f}".replace("-", "−"))
+    assert rows["dinov2: ours"][1] == "1.000 / 1.000"
+    assert "1 of 17 vision models and 5 of 12 language models" in table.caption
 
 
 def test_published_slopes_of_the_paper_page_are_those_of_the_report() -> None:
