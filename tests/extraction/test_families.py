@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -161,6 +162,51 @@ def test_families_without_a_state_for_each_token_are_refused(
     folder = build(Family(kind, config), tmp_path / "m")
     with pytest.raises(VlalignError, match=f"^m:? ?(its )?{message}"):
         loaded(folder)
+
+
+XLM = {"vocab_size": ROWS, "emb_dim": 32, "n_layers": 2, "n_heads": 4, "n_langs": 1, "pad_index": 2, "pad_token_id": 2}
+XLNET = {"vocab_size": ROWS, "d_model": 32, "n_layer": 2, "n_head": 4, "d_inner": 48}
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "config", "has_loss"),
+    [
+        ("BertLMHeadModel", "bert", SIZES, False),
+        ("BertLMHeadModel", "bert", SIZES | {"is_decoder": True}, True),
+        ("GPT2LMHeadModel", "gpt2", GPT, True),
+        ("XLMWithLMHeadModel", "xlm", XLM, False),
+        ("XLNetLMHeadModel", "xlnet", XLNET, False),
+    ],
+)
+def test_only_models_that_do_not_see_later_tokens_have_a_loss(
+    name: str, kind: str, config: dict[str, Any], has_loss: bool, tmp_path: Path
+) -> None:
+    import transformers
+
+    full = randomise(getattr(transformers, name)(transformers.AutoConfig.for_model(kind, **config))).eval()
+    full.save_pretrained(tmp_path / "m")
+    tokens = list(range(20, 32))
+    with torch.inference_mode():
+        logits = [full(torch.tensor([text])).logits[0, :-1] for text in (tokens, [*tokens[:-1], 99])]
+    assert torch.allclose(*logits, atol=1e-4) == has_loss
+    model = loaded(tmp_path / "m")
+    assert (model.head is not None or model.full is not None) == has_loss
+    if has_loss:
+        reader = TextReader(model, "m", ["a"], [tokens], {"bytes": [12]}, ["mean"], 100)
+        [(_, assemble)] = reader.read([Shard(0, 0, 1)], lambda count: None)
+        nats = torch.nn.functional.cross_entropy(logits[0], torch.tensor(tokens[1:]), reduction="sum")
+        assert float(assemble().extras["bits"]) == pytest.approx(float(nats) / math.log(2), rel=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_loss_is_refused_where_later_tokens_change_states(tmp_path: Path, dtype: str) -> None:
+    model = loaded(build(causal("gpt_neox"), tmp_path / "m"))
+    model.module.to(getattr(torch, dtype))
+    assert probe(model, "m", None, dtype, "none").head is not None
+    model.module.layers[0] = _Batchwise(lambda states: states + 0.1 * states.roll(-1, dims=1))
+    with pytest.raises(VlalignError, match=r"^m: its states depend on later tokens, .*: pass --no-loss"):
+        probe(model, "m", None, dtype, "none")
+    assert probe(replace(model, head=None), "m", None, dtype, "none").head is None
 
 
 class _Batchwise(torch.nn.Module):

@@ -129,3 +129,16 @@ def test_whether_a_loss_is_computed_does_not_change_the_features(tiny: TinyModel
         torch.testing.assert_close(a, b)
     (again,) = extract(str(tiny.path("llama")), loss=False, **arguments)
     assert again.bits_per_byte() == with_loss.bits_per_byte()  # nothing finished is lost
+
+
+def test_encoders_saved_under_the_name_of_a_causal_model_have_no_loss_and_a_new_key(
+    tiny: TinyModels, table: Path, tmp_path: Path
+) -> None:
+    folder, data = Path(shutil.copytree(tiny.path("bert"), tmp_path / "bert")), DataSpec(str(table))
+    config = json.loads((folder / "config.json").read_text())
+    for decoder, loss in ((False, False), (True, True)):
+        named = config | {"architectures": ["BertLMHeadModel"], "is_decoder": decoder}
+        (folder / "config.json").write_text(json.dumps(named))
+        [plan] = make_plan(ExtractOptions((str(folder),), data=data, store="nowhere"), CPU).models
+        assert plan.loss == loss
+        assert ("attention" in plan.key.data["text"]) != loss

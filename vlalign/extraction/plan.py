@@ -19,7 +19,7 @@ from vlalign.models.precision import check_quantization, choose_dtype
 from vlalign.models.registry import resolve
 from vlalign.models.source import ModelSource, load_config, locate
 from vlalign.models.spec import ModelSpec
-from vlalign.models.text import is_causal, padding_matters
+from vlalign.models.text import is_causal, padding_matters, sees_later_tokens
 from vlalign.models.tokenizer import load_tokenizer
 from vlalign.models.vision import has_relative_positions, load_preprocessing
 from vlalign.perturb import Perturbation, check_perturbations, describe_perturbations, perturb_data
@@ -238,6 +238,8 @@ def _plan_model(
             settings["text"] = tokenizer.policy | {"batches": "equal lengths"}
         if outline.own_states:
             settings["text"] = settings["text"] | {"states": "hidden_states"}
+        if sees_later_tokens(model_config):  # an earlier version stored a loss of these models
+            settings["text"] = settings["text"] | {"attention": "to later tokens"}
         loss = config.loss and is_causal(model_config)
         if loss and outline.flops is not None:  # the head's products, which the sketch leaves out
             vocabulary = getattr(model_config.get_text_config(), "vocab_size", 0)

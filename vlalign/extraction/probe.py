@@ -39,7 +39,8 @@ def probe(model: TextModel, name: str, limit: int | None, dtype: str, quantizati
     Made-up texts are read alone and in a batch. A model whose blocks pass states of another shape than one vector
     per token is read through the ``hidden_states`` that it returns. States that padding changes beyond rounding
     (FNet mixes it in) are read in batches of equal lengths, and those that other texts change (experts with a
-    capacity) one text at a time. Where half precision leaves doubt, float32 decides if memory allows.
+    capacity) one text at a time. Where half precision leaves doubt, float32 decides if memory allows. A loss is refused
+    where a later token changes the states of earlier ones.
 
     Args:
         model: loaded.
@@ -49,7 +50,8 @@ def probe(model: TextModel, name: str, limit: int | None, dtype: str, quantizati
         quantization: of the weights.
 
     Raises:
-        VlalignError: the model gives no state for each token, or other states each time.
+        VlalignError: the model gives no state for each token, or other states each time, or its loss would be that of a
+            model that sees the tokens which it predicts.
     """
     rounding = _ROUNDING_INT8 if quantization == "int8" else _ROUNDING[dtype]
     lengths = [min(length, limit or length) for length in _LENGTHS]
@@ -66,6 +68,8 @@ def probe(model: TextModel, name: str, limit: int | None, dtype: str, quantizati
                 if fits:  # rounding adds up over many layers
                     first = _read(replace(model, batches="single"), name, lengths)
                     batches = _batches(model, name, first, lengths, _ROUNDING["float32"])
+        if (model.head is not None or model.full is not None) and lengths[0] > 1:
+            _check_causal(model, name, lengths[0], rounding, dtype in _HALF and quantization == "none")
     except NotFinite:
         return model  # broken weights: extraction names the sample and the layer
     except MisshapenState as error:
@@ -76,6 +80,37 @@ def probe(model: TextModel, name: str, limit: int | None, dtype: str, quantizati
     if batches != "padded":
         logger.info("%s: its states depend on %s", name, _DEPENDS[batches])
     return replace(model, batches=batches)
+
+
+def _check_causal(model: TextModel, name: str, length: int, rounding: float, in_half: bool) -> None:
+    """Refuse a loss where the last token of a text changes the states of others beyond rounding."""
+    changes = _changes_by_last_token(model, name, length)
+    if in_half and changes.max() > rounding:  # rounding can choose other experts for a token
+        with _in_float32(model.module) as fits:
+            if fits:
+                changes, rounding = _changes_by_last_token(model, name, length), _ROUNDING["float32"]
+            else:
+                changes = changes.median()
+    if changes.max() > rounding:
+        raise VlalignError(
+            f"{name}: its states depend on later tokens, so bits per byte would be those of a model that sees the "
+            "tokens which it predicts: pass --no-loss to extract the features alone"
+        )
+
+
+def _changes_by_last_token(model: TextModel, name: str, length: int) -> Tensor:
+    """Return the change of each token's final state, relative to its norm, by another last token of the text."""
+    import torch
+
+    tokens, other = _made_up(model, [length, length])
+    accepted = {"use_cache": False} if "use_cache" in model.accepts else {}
+    states = []
+    with torch.inference_mode(), forwards(name, "trial text"):
+        for text in (tokens, [*tokens[:-1], other[-1]]):
+            ids = torch.tensor([text], device=model.device)
+            output = model.module(input_ids=ids, attention_mask=torch.ones_like(ids), **accepted)
+            states.append(output.last_hidden_state[0, :-1].float())
+    return (states[0] - states[1]).norm(dim=1) / states[1].norm(dim=1).clamp_min(1e-30)
 
 
 @contextmanager

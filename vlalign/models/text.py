@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 #: families that mix padding into texts (FNet, ConvBERT, MobileBERT, YOSO) or choose their attention by the length
 #: (BigBird)
 _PADDING_MATTERS = frozenset({"big_bird", "convbert", "fnet", "mobilebert", "yoso"})
+#: families whose ``LMHeadModel`` sees later tokens, unless ``causal`` is set in their config
+_PERMUTED_OR_MASKED = frozenset({"flaubert", "xlm", "xlnet"})
 
 Batches = Literal["padded", "equal", "single"]
 
@@ -33,6 +35,25 @@ def is_causal(config: Any) -> bool:
 
     GGUF files name no architecture class; they hold causal language models.
     """
+    return _is_named_causal(config) and not sees_later_tokens(config)
+
+
+def sees_later_tokens(config: Any) -> bool:
+    """Return whether the checkpoint has the name of a causal model, but a token's state depends on later tokens.
+
+    So it is with XLNet, with masked models of XLM and FlauBERT, and with BERT and its relatives unless their config has
+    ``is_decoder`` set. For other families this is tried when a model is loaded.
+    """
+    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES as MASKED_MODELS
+
+    if not _is_named_causal(config):
+        return False
+    if config.model_type in _PERMUTED_OR_MASKED:
+        return not getattr(config, "causal", False)
+    return config.model_type in MASKED_MODELS and getattr(config, "is_decoder", None) is False
+
+
+def _is_named_causal(config: Any) -> bool:
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL_MODELS
 
     names = getattr(config, "architectures", None)
