@@ -171,3 +171,17 @@ def test_importing_is_light():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_folder_named_like_a_registered_model_is_not_passed_over(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("llama-7b", "huggyllama/llama-7b"):
+        (tmp_path / name).mkdir(parents=True)
+    assert resolve("llama-7b").source == "hub:huggyllama/llama-7b"  # a folder of something else
+    for name in ("llama-7b", "huggyllama/llama-7b"):
+        (tmp_path / name / "config.json").write_text('{"model_type": "llama"}')
+    assert resolve("huggyllama/llama-7b").source == f"local:{tmp_path / 'huggyllama/llama-7b'}"
+    assert resolve("hub:huggyllama/llama-7b").source == "hub:huggyllama/llama-7b"
+    assert resolve("./llama-7b").source == f"local:{tmp_path / 'llama-7b'}"
+    with pytest.raises(VlalignError, match=r"^llama-7b is .*: write \./llama-7b for .* or hub:huggyllama/llama-7b for"):
+        resolve("llama-7b")

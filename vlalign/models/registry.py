@@ -81,7 +81,8 @@ def resolve(name: str) -> ModelSpec:
     (``hub:<repo>`` too). A folder or file on disk has priority over a repository of the same name.
 
     Raises:
-        VlalignError: no model has this name; the message lists close matches.
+        VlalignError: no model has this name (the message lists close matches), or an alias is the name of a model
+            folder, too.
 
     >>> resolve("llama-7b").source
     'hub:huggyllama/llama-7b'
@@ -91,12 +92,15 @@ def resolve(name: str) -> ModelSpec:
     True
     """
     name = name.strip()
-    known = (
-        ALIASES.get(name.lower())
-        or SOURCES.get(name)
-        or next((SOURCES[f"{scheme}:{name}"] for scheme in SCHEMES if f"{scheme}:{name}" in SOURCES), None)
-    )
-    if known is not None:
+    if (known := ALIASES.get(name.lower())) is not None:
+        if (user_path(name) / "config.json").is_file():
+            raise VlalignError(
+                f"{name} is a registered model and a model folder: write ./{name} for the folder or {known.source} for "
+                "the registered one"
+            )
+        return known
+    known = next((SOURCES[key] for key in (name, *(f"{s}:{name}" for s in SCHEMES)) if key in SOURCES), None)
+    if known is not None and (name in SOURCES or not user_path(name).is_dir()):
         return known
     scheme, colon, rest = name.partition(":")
     if colon and scheme in SCHEMES:
