@@ -10,7 +10,7 @@ import numpy as np
 from vlalign.advice.arms import CONTROLS, PAIRS, Arm
 from vlalign.advice.cells import Cell, Trained
 from vlalign.advice.encoder import USES
-from vlalign.decomposition.units import Units
+from vlalign.decomposition.sample_groups import SampleGroups
 from vlalign.metrics.base import Floats, Ints
 from vlalign.stats.crossed import crossed_mean
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 KEYS = ("use", "control", "weight")
 
 
-def score_table(results: Mapping[Cell, Trained], units: Units) -> Floats:
+def score_table(results: Mapping[Cell, Trained], units: SampleGroups) -> Floats:
     """Return the test scores [S, A, 3, G] of every seed, arm, use and unit, folds joined in order.
 
     Args:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vlalign.arrays import as_float32, content_digest
+from vlalign.decomposition.sample_groups import SampleGroups, read_sample_groups
 from vlalign.decomposition.samples import (
     LEAST_IN_FOLD,
     check_labels,
@@ -22,7 +23,6 @@ from vlalign.decomposition.samples import (
     warn_of_leak,
     warn_of_repeats,
 )
-from vlalign.decomposition.units import Units, read_units
 from vlalign.display import quoted
 from vlalign.errors import VlalignError, short_line
 from vlalign.files import parse_json
@@ -64,9 +64,9 @@ class PairedData:
         return len(self.target)
 
     @cached_property
-    def units(self) -> Units:
+    def units(self) -> SampleGroups:
         """Groups of the samples, or the samples: what folds and intervals keep whole."""
-        return Units(self.group.numpy() if len(self.group) else np.arange(len(self)))
+        return SampleGroups(self.group.numpy() if len(self.group) else np.arange(len(self)))
 
     @property
     def strata(self) -> Tensor:
@@ -153,7 +153,7 @@ def make_data(
         split: "train", "valid" or "test" of each sample, by row or by id as ``y``; or None for folds.
         names: of the modalities.
         regression: labels that are whole numbers are a regression target, too.
-        groups: of the samples, as :func:`vlalign.decomposition.units.read_units` reads them, or None.
+        groups: of the samples, as :func:`vlalign.decomposition.sample_groups.read_sample_groups` reads them, or None.
 
     Raises:
         VlalignError: what makes the experiment impossible; one line that names it.
@@ -180,7 +180,7 @@ def make_data(
             warn_of_repeats(side, name)
     if not classes:
         target = as_float32(target[:, None])[:, 0]
-    units, parts = read_units(groups, ids, n), _split(split, ids, n)
+    units, parts = read_sample_groups(groups, ids, n), _split(split, ids, n)
     _refuse_divided(units, parts)
     return PairedData(
         (sides[0], sides[1]), target, classes, (extra[0], extra[1]), parts, (str(names[0]), str(names[1])),
@@ -208,7 +208,7 @@ def check_folds(data: PairedData, folds: int) -> None:
         refuse_rare(data.target[part], data.classes, need, where)
 
 
-def _refuse_divided(units: Units, split: Tensor) -> None:
+def _refuse_divided(units: SampleGroups, split: Tensor) -> None:
     """Refuse a given split, int64 [N] or empty, that divides a group."""
     if len(split) and (other := (split != split[units.first][units.of]).nonzero().ravel().tolist()):
         group = units.of[other[0]]

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vlalign.arrays import varying_columns
-from vlalign.decomposition.units import Units
+from vlalign.decomposition.sample_groups import SampleGroups
 
 _PARTS = 3  # of the other folds
 _INPUTS = ("standardised", "whitened")
@@ -60,7 +60,7 @@ class Folds:
         return replace(self, fit=self.fit[..., : self.fit.shape[-1] // 2])
 
 
-def make_folds(labels: Tensor, count: int, seed: int, units: Units | None = None) -> Folds:
+def make_folds(labels: Tensor, count: int, seed: int, units: SampleGroups | None = None) -> Folds:
     """Split samples into folds, and those of the other folds into parts, each with its share of every class.
 
     Args:
@@ -70,7 +70,7 @@ def make_folds(labels: Tensor, count: int, seed: int, units: Units | None = None
         units: of the samples, which are in one fold and part each, with one label; None for samples that stand alone.
     """
     draw = torch.Generator().manual_seed(seed)
-    units = units or Units(np.arange(len(labels)))
+    units = units or SampleGroups(np.arange(len(labels)))
     label = labels[units.first]
 
     def by_class(some: Tensor) -> Tensor:

@@ -9,8 +9,8 @@ import numpy as np
 from vlalign.decomposition.options import InformationOptions
 from vlalign.decomposition.program import Floats
 from vlalign.decomposition.result import Estimate
+from vlalign.decomposition.sample_groups import Ints, SampleGroups
 from vlalign.decomposition.scores import RESOLUTION
-from vlalign.decomposition.units import Ints, Units
 
 #: values that no part of an information exceeds
 _AT_MOST = {"R": ("I1", "I2"), "U1": ("I1",), "U2": ("I2",), "S": ("I12",), "C": ("I1", "I2")}
@@ -30,7 +30,7 @@ def estimates(
     options: InformationOptions,
     of_means: Callable[[Floats], Floats] = lambda means: means,
     apart: Floats | None = None,
-    units: Units | None = None,
+    units: SampleGroups | None = None,
 ) -> dict[str, Estimate]:
     """Return values with 95 % intervals from resampled samples and nulls of labels shuffled within folds.
 
@@ -49,7 +49,7 @@ def estimates(
             that stand alone.
     """
     everyone = np.arange(len(fold))
-    units = units or Units(everyone)
+    units = units or SampleGroups(everyone)
     draw = np.random.default_rng(options.seed)
     each = scores(everyone)
     observed = np.maximum(of_means(each.mean(axis=1)), 0)

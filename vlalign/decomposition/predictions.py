@@ -22,9 +22,9 @@ from vlalign.decomposition.classifiers import (
 from vlalign.decomposition.clusters import clustered, clusters_of
 from vlalign.decomposition.options import InformationOptions
 from vlalign.decomposition.program import Floats
+from vlalign.decomposition.sample_groups import Ints, SampleGroups
 from vlalign.decomposition.samples import Samples
 from vlalign.decomposition.shared import shared_part
-from vlalign.decomposition.units import Ints, Units
 
 Places = tuple[int, ...]
 
@@ -58,7 +58,7 @@ class PairPredictions:
     fold: Ints
     labels: Ints
     models: dict[str, dict[str, float]]
-    units: Units | None = None
+    units: SampleGroups | None = None
 
 
 def floored(gains: Floats, marginal: Floats) -> Floats:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from vlalign.arrays import as_float32, as_tensor, refuse_infinite, varying_columns, whole
-from vlalign.decomposition.units import Ints, Units, read_units
+from vlalign.decomposition.sample_groups import Ints, SampleGroups, read_sample_groups
 from vlalign.display import quoted
 from vlalign.errors import VlalignError
 from vlalign.row_ids import by_row, is_missing, refuse_alike
@@ -45,7 +45,7 @@ class Samples:
     target: Tensor | None
     labels: Tensor
     classes: list[str]
-    units: Units
+    units: SampleGroups
 
 
 def check_samples(views: Sequence[Any], y: Any, folds: int, bins: int, groups: Any = None) -> Samples:
@@ -56,7 +56,7 @@ def check_samples(views: Sequence[Any], y: Any, folds: int, bins: int, groups: A
         y: label of each sample, as :func:`check_labels` reads them.
         folds: parts of the samples.
         bins: classes of a regression target, of equally many samples.
-        groups: of the samples, as :func:`vlalign.decomposition.units.read_units` reads them, or None.
+        groups: of the samples, as :func:`vlalign.decomposition.sample_groups.read_sample_groups` reads them, or None.
 
     Raises:
         VlalignError: features, labels or groups that are refused, a group with two labels, or a class with too few
@@ -70,7 +70,7 @@ def check_samples(views: Sequence[Any], y: Any, folds: int, bins: int, groups: A
         warn_of_leak(view, target, classes, name)
         if groups is None:
             warn_of_repeats(view, name)
-    units = read_units(groups, ids, count)
+    units = read_sample_groups(groups, ids, count)
     _refuse_mixed(units, target, classes)
     labels = target
     if not classes:
@@ -201,7 +201,7 @@ def refuse_rare(labels: Tensor, classes: Sequence[str], need: int, where: str) -
         )
 
 
-def _refuse_mixed(units: Units, target: Tensor, classes: Sequence[str]) -> None:
+def _refuse_mixed(units: SampleGroups, target: Tensor, classes: Sequence[str]) -> None:
     """Refuse groups with several labels, whose labels cannot be exchanged with those of other groups."""
     if not (other := (target != target[units.first][units.of]).nonzero().ravel().tolist()):
         return

@@ -17,7 +17,7 @@ from vlalign.decomposition.exact import mutual_information
 from vlalign.decomposition.options import InformationOptions
 from vlalign.decomposition.predictions import FLOOR, Ints, PairPredictions, floored
 from vlalign.decomposition.program import Floats, least_information
-from vlalign.decomposition.units import Units
+from vlalign.decomposition.sample_groups import SampleGroups
 
 _TOLERANCE = 1e-6  # nats, of the program
 _STRONGEST = 20.0
@@ -109,7 +109,7 @@ def apart(predicted: PairPredictions, options: InformationOptions) -> Floats:
     draw = np.random.default_rng([options.seed, 1])
     marginal = np.bincount(predicted.labels) / count
     first, second = (np.log(np.maximum(posteriors, 1e-30)) for posteriors in predicted.posteriors)
-    units, each, values = predicted.units or Units(np.arange(count)), np.arange(count), []
+    units, each, values = predicted.units or SampleGroups(np.arange(count)), np.arange(count), []
     for _ in range(options.permutations):
         other = units.shuffle(draw, predicted.labels, predicted.fold)
         gains = first + second[other] - 2 * np.log(marginal)

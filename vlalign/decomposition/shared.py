@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vlalign.decomposition.units import Ints, Units
+from vlalign.decomposition.sample_groups import Ints, SampleGroups
 
 _SHUFFLES = 99
 _LEVEL = 0.95  # quantile of the null
@@ -37,7 +37,7 @@ class SharedPart:
     null: float
 
 
-def shared_part(first: Tensor, second: Tensor, seed: int, units: Units | None = None) -> SharedPart:
+def shared_part(first: Tensor, second: Tensor, seed: int, units: SampleGroups | None = None) -> SharedPart:
     """Find the directions that two modalities share.
 
     Args:
@@ -47,7 +47,7 @@ def shared_part(first: Tensor, second: Tensor, seed: int, units: Units | None = 
         units: of the samples, which are in one half each and shuffled whole; None for samples that stand alone.
     """
     draw = torch.Generator().manual_seed(seed)
-    units = units or Units(np.arange(len(first)))
+    units = units or SampleGroups(np.arange(len(first)))
     mixed = torch.randperm(len(units.sizes), generator=draw).numpy()
     order, halves = units.rows(mixed), (mixed[::2], mixed[1::2])
     correlations, nulls = [], []
@@ -55,7 +55,7 @@ def shared_part(first: Tensor, second: Tensor, seed: int, units: Units | None = 
         a, b = _places(first, second, units.rows(fit))
         a, b = (_normalised(places[units.rows(check)]) for places in (a, b))
         correlations.append((a * b).sum(dim=0))
-        checked = Units(np.repeat(np.arange(len(check)), units.sizes[check]))
+        checked = SampleGroups(np.repeat(np.arange(len(check)), units.sizes[check]))
         others = (torch.randperm(len(check), generator=draw).numpy() for _ in range(_SHUFFLES))
         nulls.append(torch.stack([(a * b[checked.arranged(other)]).sum(dim=0).max() for other in others]))
     correlation = torch.stack(correlations).mean(dim=0)

@@ -10,8 +10,8 @@ import torch
 
 import vlalign
 from vlalign.decomposition.classifiers import make_folds, prepared
+from vlalign.decomposition.sample_groups import SampleGroups, read_sample_groups
 from vlalign.decomposition.shared import shared_part
-from vlalign.decomposition.units import Units, read_units
 from vlalign.errors import VlalignError
 
 DRAW = np.random.default_rng(0)
@@ -21,7 +21,7 @@ FEW: dict[str, Any] = {"bootstraps": 40, "permutations": 39, "units": "nats", "f
 
 
 def test_resamples_and_shuffles_keep_groups_whole() -> None:
-    units, draw = Units(GROUPS), np.random.default_rng(0)
+    units, draw = SampleGroups(GROUPS), np.random.default_rng(0)
     label, fold = np.arange(80)[GROUPS] // 8 % 2, np.arange(80)[GROUPS] % 4
     assert GROUPS[units.first].tolist() == list(range(80))
     drawn = units.resample(draw)
@@ -43,7 +43,7 @@ def test_resamples_and_shuffles_keep_groups_whole() -> None:
 
 def test_folds_and_parts_keep_groups_whole() -> None:
     labels = torch.from_numpy(np.arange(80)[GROUPS] % 2)
-    folds = make_folds(labels, 4, 0, Units(GROUPS))
+    folds = make_folds(labels, 4, 0, SampleGroups(GROUPS))
     assert torch.cat(folds.predict).sort().values.tolist() == list(range(len(GROUPS)))
     for predict, fits, chooses in zip(folds.predict, folds.fit, folds.choose, strict=True):
         assert np.bincount(np.unique(GROUPS[predict]) % 2).tolist() == [10, 10]  # stratified
@@ -92,7 +92,7 @@ def test_modalities_that_share_only_their_groups_share_no_direction() -> None:
     groups = draw.permutation(np.repeat(np.arange(60), 8))
     views = [prepared(torch.from_numpy(draw.normal(size=(60, 40))[groups]))[1] for _ in range(2)]
     assert len(shared_part(*views, 0).correlations) > 5
-    assert shared_part(*views, 0, Units(groups)).correlations == []
+    assert shared_part(*views, 0, SampleGroups(groups)).correlations == []
 
 
 X = np.random.default_rng(0).normal(size=(60, 3))
@@ -116,5 +116,5 @@ def test_groups_that_are_refused(y: Any, groups: Any, message: str) -> None:
 
 
 def test_groups_by_id() -> None:
-    assert read_units({"a": "p", "b": "q", "c": "p"}, ["c", "b", "a"], 3).of.tolist() == [0, 1, 0]
-    assert read_units(None, None, 3).of.tolist() == [0, 1, 2]
+    assert read_sample_groups({"a": "p", "b": "q", "c": "p"}, ["c", "b", "a"], 3).of.tolist() == [0, 1, 0]
+    assert read_sample_groups(None, None, 3).of.tolist() == [0, 1, 2]

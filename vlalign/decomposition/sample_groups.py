@@ -17,7 +17,7 @@ Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class Units:
+class SampleGroups:
     """Units of N samples, which differ in size where they are groups.
 
     Attributes:
@@ -70,7 +70,7 @@ class Units:
 
         The samples of a unit get those of the other in order, from the start again where the other has fewer.
 
-        >>> Units(np.array([0, 0, 0, 1, 1])).arranged(np.array([1, 0])).tolist()
+        >>> SampleGroups(np.array([0, 0, 0, 1, 1])).arranged(np.array([1, 0])).tolist()
         [3, 4, 3, 0, 1]
         """
         chosen = other[self.of]
@@ -93,16 +93,16 @@ class Units:
         return self.arranged(other)
 
 
-def read_units(groups: Any, ids: Sequence[str] | None, n: int) -> Units:
+def read_sample_groups(groups: Any, ids: Sequence[str] | None, n: int) -> SampleGroups:
     """Return the units of n samples: their groups, given by row or by id, or the samples where groups are None.
 
     Raises:
         VlalignError: a sample without a group, or what :func:`vlalign.row_ids.by_row` refuses.
     """
     if groups is None:
-        return Units(np.arange(n))
+        return SampleGroups(np.arange(n))
     values = by_row(groups, ids, n, "groups")
     if missing := [i for i, one in enumerate(values) if is_missing(one)]:
         raise VlalignError(f"groups: sample {missing[0]} (from 0) has no group: give it one")
     names, of = np.unique(list(map(str, values)), return_inverse=True)
-    return Units(of.reshape(-1).astype(np.int64), tuple(names.tolist()))
+    return SampleGroups(of.reshape(-1).astype(np.int64), tuple(names.tolist()))
