@@ -84,9 +84,8 @@ def test_scores(asked: argparse.Namespace, arms: list[Arm], draw: int) -> Floats
     data = make_data(x1[first:n], x2[first:n], made.labels[first:n], (x1[n:last], x2[n:last]) if asked.pairs else None)
     options = ExperimentOptions()
     cells = all_cells(options.seeds, options.folds)
-    return score_table(
-        {cell: train_cells(options, data, [cell], arms, asked.depth, torch.device("cpu"))[0] for cell in cells}
-    )
+    trained = {cell: train_cells(options, data, [cell], arms, asked.depth, torch.device("cpu"))[0] for cell in cells}
+    return score_table(trained, data.units)
 
 
 def effect(differences: list[Floats]) -> tuple[float, float, float]:
