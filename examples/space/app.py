@@ -18,7 +18,8 @@ import gradio as gr
 import numpy as np
 
 import vlalign
-from vlalign.data.embeddings import ARRAYS, TABLES
+from vlalign.data.arrow_tables import TABLES
+from vlalign.data.embeddings import ARRAYS
 from vlalign.extraction import Engine, ExtractOptions
 from vlalign.models.registry import ALIASES
 

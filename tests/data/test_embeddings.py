@@ -21,7 +21,8 @@ from pyarrow import feather
 from safetensors.torch import save_file
 
 from vlalign.arrays import as_layers, as_tensor
-from vlalign.data.embeddings import is_embeddings, read_embeddings, read_groups, read_values, split_key
+from vlalign.data.embeddings import is_embeddings, read_embeddings, split_key
+from vlalign.data.sample_values import read_groups, read_values
 from vlalign.errors import VlalignError
 
 VALUES = np.random.default_rng(0).normal(size=(12, 4)).astype(np.float32)
@@ -231,57 +232,6 @@ def test_another_column_of_ids_is_text(tmp_path: Path) -> None:
     assert read_values(f"{tmp_path}/x.csv:sku", "ids", 12) == IDS
 
 
-def test_ids_of_a_table_of_labels_are_its_ids(tmp_path: Path) -> None:
-    labels = [f"l{i}" for i in range(12)]
-    pd.DataFrame({"id": IDS, "label": labels}).to_csv(tmp_path / "x.csv", index=False)
-    assert read_values(tmp_path / "x.csv", "ids") == IDS
-    assert read_values(tmp_path / "x.csv", "labels") == read_values(f"{tmp_path}/x.csv:label", "ids") == labels
-
-
-@pytest.mark.parametrize(
-    ("header", "id_column"),
-    [("id", None), ("ID", None), ("sku", "sku"), ("SKU", "sku"), ("id", "sku"), ("Id", "sku")],
-)
-def test_labels_are_by_id_whatever_the_case_of_its_name(tmp_path: Path, header: str, id_column: str | None) -> None:
-    (tmp_path / "x.csv").write_text(f"note,{header},c\n1,b,3 \n2,a, x\n")
-    assert read_groups(f"{tmp_path}/x.csv:c", id_column, "labels") == {"b": "3", "a": "x"}
-
-
-@pytest.mark.parametrize(
-    ("header", "id_column"), [("sku,c", None), ("SKU,Sku,c", "sku"), ("n,c", "sku"), ("ID,Id,c", None)]
-)
-def test_labels_without_ids_are_refused_where_the_features_have_ids(
-    tmp_path: Path, header: str, id_column: str | None
-) -> None:
-    (tmp_path / "x.csv").write_text(f"{header}\n" + "1," * header.count(",") + "a\n")
-    with pytest.raises(VlalignError, match=rf"x.csv has no column '{id_column or 'id'}' that pairs its labels by id"):
-        read_groups(f"{tmp_path}/x.csv:c", id_column, "labels")
-    if id_column is None:
-        assert read_groups(f"{tmp_path}/x.csv:c", None, "labels", has_ids=False) == ["a"]
-
-
-def test_labels_of_one_column_are_by_row(tmp_path: Path) -> None:
-    (tmp_path / "x.csv").write_text("c\na\nb\n")
-    np.save(tmp_path / "x.npy", [1, 2])
-    assert read_groups(f"{tmp_path}/x.csv:c", "sku", "labels") == ["a", "b"]
-    assert read_groups(f"{tmp_path}/x.npy", "sku", "labels") == [1, 2]
-
-
-@pytest.mark.parametrize("kind", ["txt", "npy", "json", "csv", "parquet"])
-def test_values_of_samples(tmp_path: Path, kind: str) -> None:
-    path = tmp_path / f"ids.{kind}"
-    if kind == "npy":
-        np.save(path, np.array(IDS))
-    elif kind == "parquet":
-        pd.DataFrame({"id": IDS}).to_parquet(path)
-    else:
-        text = {"txt": "\n".join(IDS) + "\n", "json": json.dumps(IDS), "csv": "id\n" + "\n".join(IDS) + "\n"}
-        path.write_text(text[kind])
-    assert read_values(path, "ids", 12) == IDS
-    with pytest.raises(VlalignError, match="holds 12 ids for 11 samples"):
-        read_values(path, "ids", 11)
-
-
 def test_paths_with_colons_are_whole_where_they_exist(tmp_path: Path) -> None:
     np.save(tmp_path / "a:b.npy", VALUES)
     assert split_key(tmp_path / "a:b.npy") == (tmp_path / "a:b.npy", "")
@@ -316,7 +266,7 @@ def test_hostile_pickles_run_nothing(tmp_path: Path, name: str) -> None:
 
 
 def test_a_parquet_column_is_read_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vlalign.data.embeddings._BATCH_ROWS", 2)
+    monkeypatch.setattr("vlalign.data.arrow_tables._BATCH_ROWS", 2)
     path = tmp_path / "x.parquet"
     pq.write_table(pa.table({"id": IDS, "e": VALUES.tolist()}), path, row_group_size=3)
     read = read_embeddings(path)

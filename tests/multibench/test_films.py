@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 from support.commands import status_of
 
-from vlalign.data.embeddings import read_groups
 from vlalign.data.open import open_data
+from vlalign.data.sample_values import read_groups
 from vlalign.data.spec import DataSpec
 from vlalign.errors import VlalignError
 from vlalign.multibench.data.films import prepare_films

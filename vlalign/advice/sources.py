@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from vlalign.advice.data import PairedData, make_data
 from vlalign.data.array_files import IDS
-from vlalign.data.embeddings import is_embeddings, read_embeddings, read_groups, read_values, split_key
+from vlalign.data.embeddings import is_embeddings, read_embeddings, split_key
+from vlalign.data.sample_values import read_groups, read_values
 from vlalign.display import quoted
 from vlalign.errors import VlalignError
 from vlalign.paths import user_path

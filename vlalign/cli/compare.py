@@ -55,7 +55,7 @@ def run(
         reference: runs that both are aligned with (default: all runs of the other modality)
         figure: file (.png, .pdf or .svg) for a figure of the differences, by layer or by reference
     """
-    from vlalign.data.embeddings import read_groups
+    from vlalign.data.sample_values import read_groups
     from vlalign.display.figures import check_figure, figure_style
     from vlalign.report.compare import show_comparisons
     from vlalign.report.console import console

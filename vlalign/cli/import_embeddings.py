@@ -53,7 +53,8 @@ def run(
         split: split of the data set
         revision: revision of the data set (default: main)
     """
-    from vlalign.data.embeddings import read_embeddings, read_groups, read_hub_embeddings, read_values
+    from vlalign.data.embeddings import read_embeddings, read_hub_embeddings
+    from vlalign.data.sample_values import read_groups, read_values
     from vlalign.report.console import console
     from vlalign.report.extraction import runs_document, runs_table
     from vlalign.store.importing import import_embeddings

@@ -136,7 +136,7 @@ def _two_arrays(name: str) -> list[str]:
 
 def _values(name: str, what: str, id_column: str | None, x: Side) -> list[Any]:
     """Return the label or group of each row of x."""
-    from vlalign.data.embeddings import read_groups, read_values
+    from vlalign.data.sample_values import read_groups, read_values
     from vlalign.row_ids import by_row
     from vlalign.scoring.inputs import has_ids
 

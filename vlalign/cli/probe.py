@@ -75,7 +75,8 @@ def run(
     """
     from pathlib import Path
 
-    from vlalign.data.embeddings import read_groups, split_key
+    from vlalign.data.embeddings import split_key
+    from vlalign.data.sample_values import read_groups
     from vlalign.display.figures import figure_style
     from vlalign.files import check_space
     from vlalign.probing.estimate import estimate_probes
@@ -111,7 +112,8 @@ def run(
 
 def _models(names: list[str], ids: str | None, id_column: str | None) -> list[Any]:
     """Return arrays of files of embeddings, or the runs of a store: those named, else all of unedited data."""
-    from vlalign.data.embeddings import is_embeddings, read_embeddings, read_values
+    from vlalign.data.embeddings import is_embeddings, read_embeddings
+    from vlalign.data.sample_values import read_values
     from vlalign.scoring.inputs import Arrays
     from vlalign.store import FeatureStore
 

@@ -130,7 +130,8 @@ def plan(
     Raises:
         VlalignError: arguments that do not fit together, or anything that can be wrong with the features.
     """
-    from vlalign.data.embeddings import is_embeddings, read_groups
+    from vlalign.data.embeddings import is_embeddings
+    from vlalign.data.sample_values import read_groups
     from vlalign.scoring.batch import prepare_pairs
     from vlalign.scoring.inputs import has_ids
     from vlalign.store import FeatureStore
@@ -162,7 +163,8 @@ def read_columns(texts: Any, id_column: str | None, has_ids: bool = True) -> tup
     Raises:
         VlalignError: a file that cannot be read or has no such column or ids, or an id with two values.
     """
-    from vlalign.data.embeddings import read_groups, split_key
+    from vlalign.data.embeddings import split_key
+    from vlalign.data.sample_values import read_groups
     from vlalign.scoring.categories import Column
 
     if texts is None:
@@ -189,7 +191,8 @@ def file_pairs(
     Raises:
         VlalignError: another number of files, or a file that cannot be read as embeddings or ids.
     """
-    from vlalign.data.embeddings import read_embeddings, read_values
+    from vlalign.data.embeddings import read_embeddings
+    from vlalign.data.sample_values import read_values
     from vlalign.scoring.inputs import Arrays
 
     if not others and len(files) != 2:
