@@ -156,7 +156,10 @@ def test_columns_of_a_data_set_of_the_hub_are_layers(command: Command, files: Pa
         ("import image.npy", "give a file as NAME=image.npy"),
         ("import", "name the embeddings, as NAME=FILE"),
         ("import a=image.npy b=text.npy --modality vision text text", "3 given for 2 sources"),
-        ("import a=image.npy --labels labels.csv", "has labels by id, and the embeddings have no ids"),
+        (
+            "import a=image.npy --labels labels.csv",
+            "the labels of image.npy are given by id, but the features have no ids",
+        ),
         ("import =image.npy", "name the model of image.npy"),
     ],
 )

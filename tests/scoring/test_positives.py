@@ -131,7 +131,7 @@ def test_repeated_samples_count_once(metric: str) -> None:
         ({"groups": LABELS.tolist()}, "give one of the options"),
         ({"positives": "exact"}, "exact is for groups"),
         ({"neighbours": "faiss"}, "searched exactly, not with faiss"),
-        ({"positives": LABELS.tolist()[:-1]}, "positives: 12 labels for 13 samples"),
+        ({"positives": LABELS.tolist()[:-1]}, "12 positives for 13 samples"),
         ({"k": 6}, "more than 6 samples, got N=6"),
     ],
 )
