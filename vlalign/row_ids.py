@@ -219,6 +219,19 @@ def by_row(values: Any, ids: Sequence[str] | None, n: int, what: str) -> list[An
     return rows
 
 
+def group_names(groups: Any, ids: Sequence[str] | None, n: int) -> list[str]:
+    """Return the name of the group of each of n samples; arguments are those of :func:`by_row`.
+
+    Raises:
+        VlalignError: as :func:`by_row` and :func:`refuse_alike`, or a sample without a group.
+    """
+    values = by_row(groups, ids, n, "groups")
+    if missing := [i for i, one in enumerate(values) if is_missing(one)]:
+        raise VlalignError(f"groups: sample {missing[0]} (from 0) has no group: give it one")
+    refuse_alike(values, "groups")
+    return list(map(str, values))
+
+
 def _as_list(values: Any) -> list[Any] | None:
     """Return values as a list, each value of one number as that number; None for a text, and what is no sequence."""
     if hasattr(values, "detach"):

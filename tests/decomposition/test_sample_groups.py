@@ -104,6 +104,7 @@ Y = np.arange(60) // 2 % 2
     [
         (Y, [*range(59), None], r"groups: sample 59 \(from 0\) has no group: give it one"),
         (Y, range(59), "59 groups for 60 samples: give one for each"),
+        (Y, ["p", "p "] * 30, "groups: 'p' and 'p ' differ only in type or spaces"),
         (Y, {"a": 1}, "the groups are given by id, but the features have no ids"),
         (Y, np.arange(60) // 4, "groups: '0' has the labels '0' and '1', and shuffles need one label a group"),
         (X[:, 0], np.arange(60) // 2, "groups: '0' has the labels '.*' and '.*', and shuffles need one label"),

@@ -194,6 +194,7 @@ def test_results_are_stored_beside_the_run_and_kept(runs: list[FakeRun], monkeyp
         ([*CLASSES[:-1], None], {}, r"sample 149 \(from 0\) has no label"),
         (["a", "a ", "b"] * (N // 3), {}, "labels: 'a' and 'a ' differ only in type or spaces"),
         (CLASSES, {"groups": [None] * N}, r"groups: sample 0 \(from 0\) has no group"),
+        (CLASSES, {"groups": [3, "3"] * (N // 2)}, "groups: 3 and '3' differ only in type or spaces"),
         (pd.array([1, 2, pd.NA] * (N // 3)), {}, r"sample 2 \(from 0\) has no label"),
         (CLASSES, {"task": "regression"}, "has 'a': a regression needs finite numbers"),
         ([1.5] * N, {}, "the target value is constant"),

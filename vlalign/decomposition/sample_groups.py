@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vlalign.errors import VlalignError
-from vlalign.row_ids import by_row, is_missing
+from vlalign.row_ids import group_names
 
 Ints = NDArray[np.int64]
 
@@ -97,12 +96,9 @@ def read_sample_groups(groups: Any, ids: Sequence[str] | None, n: int) -> Sample
     """Return the units of n samples: their groups, given by row or by id, or the samples where groups are None.
 
     Raises:
-        VlalignError: a sample without a group, or what :func:`vlalign.row_ids.by_row` refuses.
+        VlalignError: as :func:`vlalign.row_ids.group_names`.
     """
     if groups is None:
         return SampleGroups(np.arange(n))
-    values = by_row(groups, ids, n, "groups")
-    if missing := [i for i, one in enumerate(values) if is_missing(one)]:
-        raise VlalignError(f"groups: sample {missing[0]} (from 0) has no group: give it one")
-    names, of = np.unique(list(map(str, values)), return_inverse=True)
+    names, of = np.unique(group_names(groups, ids, n), return_inverse=True)
     return SampleGroups(of.reshape(-1).astype(np.int64), tuple(names.tolist()))

@@ -23,7 +23,7 @@ from vlalign.probing.options import SCORES, ProbeKeywords, ProbeOptions
 from vlalign.probing.result import ProbeResult, ProbeResults
 from vlalign.probing.scores import chance_level, evaluate, one_score, per_class, resamples
 from vlalign.probing.targets import Targets, make_targets
-from vlalign.row_ids import by_row, is_missing, without_ids
+from vlalign.row_ids import by_row, group_names, without_ids
 from vlalign.scoring.layers import find_device
 from vlalign.stats.checks import repeats_warning
 from vlalign.stats.null import generator
@@ -256,10 +256,7 @@ def _planned(features: ProbedFeatures, labels: Any, options: ProbeKeywords) -> P
     if options.score and options.score not in SCORES[targets.task]:
         known = ", ".join(SCORES[targets.task])
         raise VlalignError(f"score: {options.score} is no score of {targets.task}: choose {known}")
-    groups = None if options.groups is None else by_row(options.groups, ids, n, "groups")
-    if groups and (missing := [i for i, one in enumerate(groups) if is_missing(one)]):
-        raise VlalignError(f"groups: sample {missing[0]} (from 0) has no group: give it one")
-    grouped = groups and list(map(str, groups))
+    grouped = None if options.groups is None else group_names(options.groups, ids, n)
     split = features.split if options.split is None else by_row(options.split, ids, n, "split")
     if split is None:
         units = grouped or features.ids or [str(i) for i in range(n)]
@@ -267,7 +264,7 @@ def _planned(features: ProbedFeatures, labels: Any, options: ProbeKeywords) -> P
     else:
         folds = given_fold(split, grouped)
     check_folds(folds, targets)
-    if groups is None and (line := repeats_warning(features.load(len(features.axis) - 1), features.title, _GROUPS)):
+    if grouped is None and (line := repeats_warning(features.load(len(features.axis) - 1), features.title, _GROUPS)):
         log.warning(line)
     numbers = None if grouped is None else np.unique(grouped, return_inverse=True)[1].astype(np.int64)
     return Planned(features, targets, folds, numbers, options)
